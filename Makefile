@@ -1,0 +1,74 @@
+# One command per verb; `make help` lists them.
+SHELL := /bin/sh
+.DEFAULT_GOAL := help
+
+VENV := .venv
+BIN := $(VENV)/bin
+PYTHON ?= python3
+INSTALLED := $(VENV)/.installed
+CODE := shared functions local tests bench
+# The tests need them, `make run` and `make demo` do not.
+BROWSERS := chromium chromium-browser google-chrome google-chrome-stable
+
+# The prompt reaches the demo through the environment, so that any quotes in it survive.
+export PROMPT EMBEDDED
+
+.PHONY: help run demo test lint types unit acceptance browser lock clean clean-data
+
+help: ## list the commands
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@echo
+	@echo "  PORT=9000 make run           the studio's port (8080, or another when that is taken)"
+	@echo "  EMBEDDED=1 make run          everything in one Python process, without Java"
+	@echo "  PROMPT=... SECONDS=8 SIZE=1280x720 make demo"
+
+run: $(INSTALLED) ## start the cloud on this machine and print the studio's URL; Ctrl-C ends it
+	@exec $(BIN)/python -m local up --with-parent $(if $(PORT),--port $(PORT))
+
+demo: $(INSTALLED) ## make one video from sign-up to file, without a browser, and stop
+	@exec $(BIN)/python -m local demo --with-parent $(if $(SECONDS),--seconds $(SECONDS)) $(if $(SIZE),--size $(SIZE))
+
+test: lint types unit acceptance ## everything that must pass
+
+lint: $(INSTALLED) ## style and common mistakes
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: $(INSTALLED) ## strict types of what runs in the cloud
+	$(BIN)/mypy shared
+	@for function in functions/*/main.py; do echo "mypy $$function"; $(BIN)/mypy "$$function" || exit 1; done
+
+unit: $(INSTALLED) ## the fast floors of the tests
+	$(BIN)/pytest --ignore=tests/acceptance
+
+acceptance: $(INSTALLED) browser ## the API and the studio against the real local cloud and the embedded form
+	$(BIN)/pytest tests/acceptance
+
+browser: ## see that a Chromium is there for the browser test; install it where that is possible
+	@for name in $(BROWSERS); do command -v $$name >/dev/null 2>&1 && exit 0; done; \
+	if command -v apt-get >/dev/null 2>&1 && [ "$$(id -u)" = 0 ]; then \
+	  echo "Installing Chromium for the browser test"; \
+	  { apt-get update && apt-get install -y --no-install-recommends chromium; } && exit 0; \
+	fi; \
+	echo "No Chromium: the browser test needs one (on Debian: apt-get install chromium)."; \
+	[ "$$CI" != true ]
+
+$(INSTALLED): requirements-dev.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || \
+	  { echo "Rushes needs Python 3.11 or newer; $(PYTHON) is $$($(PYTHON) --version 2>&1 || echo missing). Name another with PYTHON=."; exit 1; }
+	@echo "Installing into $(VENV) (once; a few minutes)"
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@$(BIN)/python -m pip install --disable-pip-version-check --progress-bar on --require-hashes -r requirements-dev.txt
+	@touch $@
+
+lock: $(INSTALLED) ## compile both requirements files anew from pyproject.toml
+	@$(BIN)/python -m uv --version >/dev/null 2>&1 || $(BIN)/python -m pip install --disable-pip-version-check uv
+	$(BIN)/python -m uv pip compile pyproject.toml --generate-hashes --python-version 3.11 --no-header --no-emit-index-url -o requirements.txt
+	$(BIN)/python -m uv pip compile pyproject.toml --extra dev -c requirements.txt --generate-hashes --python-version 3.11 --no-header --no-emit-index-url -o requirements-dev.txt
+
+clean: ## remove what was built: caches, archives, the demo's video
+	rm -rf out .build .coverage .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	find shared functions local tests bench -name __pycache__ -prune -exec rm -rf {} +
+
+clean-data: $(INSTALLED) ## remove the local cloud's users, jobs and videos
+	@exec $(BIN)/python -m local clean

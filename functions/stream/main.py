@@ -1,0 +1,30 @@
+"""Bytes: a redirect to a signed URL, or the video itself in ranges."""
+
+from typing import Any
+
+import functions_framework.aio
+from starlette.requests import Request
+from starlette.responses import Response
+
+from shared import library, serving
+from shared.http import Call, Reply, application
+
+
+async def video_content(call: Call) -> Reply | Response:
+    job = await library.own_job(call.services, call.caller, call.id)
+    item = serving.content(job, call.query)
+    head = call.request.method == "HEAD"
+    if head or call.query.redirect == "false":
+        return await serving.proxied(call.services, item, call.request.headers, head)
+    if call.query.redirect == "json":
+        return Reply(await serving.signed_url(call.services, item))
+    return await serving.redirect(call.services, item)
+
+
+HANDLERS = {"video_content": video_content}
+app = application("stream", HANDLERS)
+
+
+@functions_framework.aio.http
+async def stream(request: Request) -> Any:
+    return app

@@ -1,0 +1,238 @@
+"""The load balancer on a laptop: one port for the page, the API, the private functions and the identity service.
+
+Which function gets a request is decided by the table of all routes. The private functions are open to the local
+cloud's service accounts only, as Cloud Run's IAM has it.
+"""
+
+from __future__ import annotations
+
+import argparse
+import mimetypes
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Final
+
+import uvicorn
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Mount, Route
+from starlette.staticfiles import StaticFiles
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from local.admission import Admission, Refused
+from local.identity import STS, TOOLKIT
+from local.proxy import Proxy, respond
+from shared.errors import ApiError
+from shared.routes import FUNCTIONS, ROUTES, Function
+
+IDENTITY_PREFIXES: Final = (TOOLKIT.split("/v1")[0], STS.split("/v1")[0])
+API_PREFIXES: Final[Mapping[str, Function]] = {"/v1": "history", "/hooks": "submit", "/tasks": "poll"}
+GRACE_S: Final = 2
+PRIVATE_PREFIX: Final = "/tasks"
+PARAMETER: Final = re.compile(r"\{\w+\}")
+# What the interpreter's own table lacks or has otherwise, whatever the machine's mime.types says.
+TYPES: Final = {
+    ".js": "text/javascript",
+    ".mjs": "text/javascript",
+    ".css": "text/css",
+    ".html": "text/html",
+    ".svg": "image/svg+xml",
+    ".json": "application/json",
+    ".webmanifest": "application/manifest+json",
+    ".woff2": "font/woff2",
+    ".webp": "image/webp",
+    ".ico": "image/x-icon",
+    ".mp4": "video/mp4",
+    ".vtt": "text/vtt",
+}
+
+
+class RoutingTable:
+    """Finds the function that owns a request, from the table of all routes."""
+
+    def __init__(self) -> None:
+        # A literal segment goes before a parameter, as in the router of the function itself.
+        rows = sorted(ROUTES, key=lambda row: row.path.count("{"))
+        self._rows = [(_pattern(row.path), row.method, row.function) for row in rows]
+
+    def function(self, method: str, path: str, wanted: str = "") -> Function | None:
+        """The owner of `method` on `path`, or None where the path is no API's.
+
+        HEAD goes where GET goes and a preflight where the method goes that it asks for (`wanted`). Another method on
+        a known path goes to an owner of the path, which answers 405; an unknown path of the API to the function that
+        answers 404 for its prefix.
+        """
+        method = {"HEAD": "GET", "OPTIONS": wanted or "GET"}.get(method, method)
+        owners = [(row_method, function) for pattern, row_method, function in self._rows if pattern.fullmatch(path)]
+        for row_method, function in owners:
+            if row_method == method:
+                return function
+        if owners:
+            return owners[0][1]
+        return next((name for prefix, name in API_PREFIXES.items() if under(path, prefix)), None)
+
+
+class Gateway:
+    """Routes to the functions and to the identity service, and serves the page for everything else."""
+
+    def __init__(
+        self,
+        functions: Mapping[Function, ASGIApp],
+        identity: ASGIApp,
+        web: Path,
+        *,
+        admission: Admission | None = None,
+        media_origins: str = "",
+    ) -> None:
+        """`media_origins`: the origins that videos are fetched from besides our own, separated by spaces.
+
+        Without `admission` the private functions are not reachable through the gateway.
+        """
+        self._functions = functions
+        self._identity = identity
+        self._admission = admission
+        self._table = RoutingTable()
+        self._site = _site(web, media_origins)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._site(scope, receive, send)
+            return
+        path: str = scope["path"]
+        if any(under(path, prefix) for prefix in IDENTITY_PREFIXES):
+            await self._identity(scope, receive, send)
+            return
+        headers = dict(scope["headers"])
+        wanted = headers.get(b"access-control-request-method", b"").decode("latin-1")
+        function = self._table.function(scope["method"], path, wanted)
+        if function is None:
+            await self._site(scope, receive, send)
+        elif under(path, PRIVATE_PREFIX):
+            await self._private(function, scope, receive, send)
+        else:
+            await self._functions[function](scope, receive, send)
+
+    async def _private(self, function: Function, scope: Scope, receive: Receive, send: Send) -> None:
+        if self._admission is None:
+            await respond(ApiError("NOT_FOUND"), send)
+            return
+        given = dict(scope["headers"]).get(b"authorization", b"").decode("latin-1")
+        try:
+            seen = self._admission.admit(given)
+        except Refused as refused:
+            code = "UNAUTHENTICATED" if refused.status == 401 else "FORBIDDEN"
+            headers = {"WWW-Authenticate": 'Bearer error="invalid_token"'} if refused.status == 401 else {}
+            await respond(ApiError(code, refused.message, headers=headers), send)
+            return
+        kept = [(name, value) for name, value in scope["headers"] if name != b"authorization"]
+        admitted = {**scope, "headers": [*kept, (b"authorization", seen.encode())]}
+        await self._functions[function](admitted, receive, send)
+
+
+def security_policy(media_origins: str) -> str:
+    """The page's Content-Security-Policy: nothing inline, nothing from elsewhere but the videos."""
+    media = f" {media_origins}" if media_origins else ""
+    return "; ".join(
+        [
+            "default-src 'self'",
+            f"connect-src 'self'{media}",
+            f"media-src 'self' blob:{media}",
+            f"img-src 'self' blob: data:{media}",
+            "object-src 'none'",
+            "base-uri 'none'",
+            "form-action 'self'",
+            "frame-ancestors 'none'",
+        ]
+    )
+
+
+def under(path: str, prefix: str) -> bool:
+    """Whether `path` is `prefix` or below it."""
+    return path == prefix or path.startswith(prefix + "/")
+
+
+def _pattern(path: str) -> re.Pattern[str]:
+    literals = [re.escape(part) for part in PARAMETER.split(path)]
+    return re.compile("[^/]+".join(literals))
+
+
+def _site(web: Path, media_origins: str) -> ASGIApp:
+    for suffix, kind in TYPES.items():
+        mimetypes.add_type(kind, suffix)
+    headers = {
+        b"content-security-policy": security_policy(media_origins).encode(),
+        b"x-content-type-options": b"nosniff",
+        b"referrer-policy": b"no-referrer",
+        # Always asked for again, and answered 304 by its ETag: an edit shows on the next reload.
+        b"cache-control": b"no-cache",
+    }
+    site = Starlette(
+        routes=[
+            Route("/config.json", _page_config),
+            Route("/healthz", _healthz),
+            Mount("/", StaticFiles(directory=web, html=True, check_dir=False)),
+        ],
+        exception_handlers={HTTPException: _not_served},
+    )
+
+    async def with_headers(scope: Scope, receive: Receive, send: Send) -> None:
+        async def sending(message: dict[str, object]) -> None:
+            if message["type"] == "http.response.start":
+                message = {**message, "headers": [*message["headers"], *headers.items()]}  # type: ignore[misc]
+            await send(message)
+
+        await site(scope, receive, sending)  # type: ignore[arg-type]
+
+    return with_headers
+
+
+async def _page_config(_request: Request) -> Response:
+    return JSONResponse({"identity_url": TOOLKIT, "token_url": STS, "api_key": "local", "tenant": None})
+
+
+async def _healthz(_request: Request) -> Response:
+    return JSONResponse({"status": "ok"})
+
+
+async def _not_served(_request: Request, raised: Exception) -> Response:
+    status = raised.status_code if isinstance(raised, HTTPException) else 404
+    error = ApiError("METHOD_NOT_ALLOWED" if status == 405 else "NOT_FOUND")
+    return JSONResponse(error.body("none"), error.entry.status)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m local.gateway", description="The load balancer on a laptop.")
+    parser.add_argument("--port", type=int, default=0, help="port on 127.0.0.1; 0 takes a free one")
+    parser.add_argument("--web", type=Path, required=True, help="directory of the page")
+    for name in FUNCTIONS:
+        parser.add_argument(f"--{name}-url", required=True, help=f"root URL of the {name} function")
+    parser.add_argument("--identity-url", required=True, help="root URL of the identity service")
+    parser.add_argument("--media-origins", default="", help="origins that videos are fetched from, space-separated")
+    parser.add_argument("--oidc-key", type=Path, required=True, help="PEM key that signs service accounts' tokens")
+    parser.add_argument("--audience", required=True, help="audience of the tokens that open the private functions")
+    parser.add_argument("--admit", action="append", default=[], help="e-mail of a service account that is let in")
+    options = parser.parse_args()
+    gateway = Gateway(
+        {name: Proxy(name, getattr(options, f"{name}_url")) for name in FUNCTIONS},
+        Proxy("identity", options.identity_url),
+        options.web,
+        admission=Admission(options.oidc_key, options.audience, options.admit),
+        media_origins=options.media_origins,
+    )
+    # Nothing stands before it that could tell who the client is.
+    config = uvicorn.Config(
+        gateway,
+        host="127.0.0.1",
+        port=options.port,
+        log_level="warning",
+        proxy_headers=False,
+        timeout_graceful_shutdown=GRACE_S,
+    )
+    uvicorn.Server(config).run()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,282 @@
+"""Firestore in memory: the same stored form, preconditions, queries and order.
+
+Documents are held as Firestore would hold them, never as models, so what cannot be stored or read back fails here too.
+Every method does its work without giving way: to the event loop each call is one indivisible effect.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any, TypeVar
+
+from local.memory.values import Fields, Json, from_json, same_type, sort_key, stored, to_json
+from shared.errors import Conflict
+from shared.models import Account, Document, Job, ListVideosQuery, Transaction
+from shared.services import utc_now
+
+D = TypeVar("D", bound=Document)
+
+TICK = timedelta(microseconds=1)
+_MISSING = object()
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """One stored document. `fields` is never changed in place."""
+
+    id: str
+    fields: Fields
+    update_time: datetime
+
+    def value(self, path: str) -> Any:
+        """The field at a dotted path, or _MISSING."""
+        value: Any = self.fields
+        for name in path.split("."):
+            if not isinstance(value, Mapping) or name not in value:
+                return _MISSING
+            value = value[name]
+        return value
+
+
+class MemoryStore:
+    """One database. `clock` gives the update times, which serve as revisions and always grow."""
+
+    def __init__(self, clock: Callable[[], datetime] = utc_now) -> None:
+        self._clock = clock
+        self._collections: dict[str, dict[str, Snapshot]] = {}
+        self._last_update = datetime.min.replace(tzinfo=UTC)
+        self.commits = 0
+
+    # What handlers may do
+
+    async def get(self, kind: type[D], id: str) -> D | None:  # noqa: A002 - Firestore's own word
+        return _decode(kind, self._find(kind.collection, id))
+
+    async def get_job_and_account(self, job_id: str, account_id: str) -> tuple[Job | None, Account | None]:
+        job = _decode(Job, self._find(Job.collection, job_id))
+        return job, _decode(Account, self._find(Account.collection, account_id))
+
+    async def commit(self, documents: Sequence[D]) -> list[D]:
+        self._check(documents)
+        now = self._next_update_time()
+        changes = [(document.collection, self._changed(document, now)) for document in documents]
+        for collection, snapshot in changes:
+            self._collections.setdefault(collection, {})[snapshot.id] = snapshot
+        self.commits += 1
+        return [
+            document.changed(revision=snapshot.update_time)
+            for document, (_, snapshot) in zip(documents, changes, strict=True)
+        ]
+
+    async def due_jobs(self, before: datetime, after: Job | None, limit: int) -> list[Job]:
+        due = [snapshot for snapshot in self._all(Job) if _is_less(snapshot.value("due_at"), before)]
+        due.sort(key=lambda snapshot: _order(snapshot, "due_at"))
+        if after is not None:
+            last = sort_key(after.due_at), after.id.encode()
+            due = [snapshot for snapshot in due if _order(snapshot, "due_at") > last]
+        return _decoded(Job, due[:limit])
+
+    async def list_jobs(self, tenant: str, account: str, query: ListVideosQuery) -> list[Job]:
+        wanted = {
+            "tenant": tenant,
+            "account": account,
+            "deleted_at": None,
+            **_given({"status": query.status, "request.model": query.model, "project": query.project}),
+        }
+        jobs = [snapshot for snapshot in self._matching(Job, wanted) if _created_within(snapshot, query)]
+        jobs.sort(key=lambda snapshot: _order(snapshot, "created_at"))
+        cursor = self._find(Job.collection, query.after) if query.after is not None else None
+        if query.after is not None and (cursor is None or cursor.value("account") != account):
+            return []
+        if query.order == "desc":
+            jobs.reverse()
+        return _decoded(Job, _after(jobs, cursor, query.order)[: query.limit + 1])
+
+    async def list_transactions(self, tenant: str, account: str, after: str | None, limit: int) -> list[Transaction]:
+        wanted = {"tenant": tenant, "account": account}
+        # What lacks the field that is ordered by is not in the result.
+        entries = [entry for entry in self._matching(Transaction, wanted) if entry.value("sequence") is not _MISSING]
+        entries.sort(key=lambda snapshot: _order(snapshot, "sequence"), reverse=True)
+        if after is not None:
+            cursor = self._find(Transaction.collection, after)
+            if cursor is None or cursor.value("account") != account:
+                return []
+            last = sort_key(cursor.value("sequence"))
+            entries = [entry for entry in entries if sort_key(entry.value("sequence")) < last]
+        return _decoded(Transaction, entries[: limit + 1])
+
+    async def job_of_operation(self, operation: str) -> Job | None:
+        found = sorted(self._matching(Job, {"operation": operation}), key=lambda snapshot: snapshot.id.encode())
+        return _decode(Job, found[0] if found else None)
+
+    async def read_config(self, name: str) -> dict[str, Any]:
+        snapshot = self._find("config", name)
+        # A copy: what a caller does with it must not change the database.
+        return dict(stored(snapshot.fields)) if snapshot is not None else {}
+
+    # What an administrator may do in the console
+
+    def edit(self, collection: str, id: str, fields: Fields) -> None:  # noqa: A002
+        """Set these fields of a document, made if it is not there, as an edit in the console does."""
+        current = self._find(collection, id)
+        self._put(collection, id, {**(current.fields if current is not None else {}), **stored(fields)})
+
+    def edit_config(self, name: str, fields: Fields) -> None:
+        """Replace the document config/NAME."""
+        self._put("config", name, stored(fields))
+
+    def drop_field(self, collection: str, id: str, name: str) -> None:  # noqa: A002
+        """Remove one field of a document that is there."""
+        current = self._collections[collection][id]
+        self._put(collection, id, {key: value for key, value in current.fields.items() if key != name})
+
+    def remove(self, collection: str, id: str) -> None:  # noqa: A002
+        """Delete a document, if it is there."""
+        self._collections.get(collection, {}).pop(id, None)
+
+    # What tests and the embedded form look at
+
+    def documents(self, kind: type[D]) -> list[D]:
+        """All documents of a kind, by id."""
+        return _decoded(kind, sorted(self._all(kind), key=lambda snapshot: snapshot.id.encode()))
+
+    def copy(self) -> MemoryStore:
+        """Another database with the same documents, which are shared because none is ever changed in place."""
+        copied = MemoryStore(self._clock)
+        copied._collections = {name: dict(documents) for name, documents in self._collections.items()}
+        copied._last_update = self._last_update
+        return copied
+
+    def snapshot(self) -> Json:
+        """Everything as a JSON value: {collection: {id: {"fields": {...}, "updateTime": ...}}}."""
+        return {
+            collection: {
+                id_: {
+                    "fields": {name: to_json(value) for name, value in snapshot.fields.items()},
+                    "updateTime": snapshot.update_time.isoformat(),
+                }
+                for id_, snapshot in documents.items()
+            }
+            for collection, documents in self._collections.items()
+        }
+
+    def load(self, saved: Json) -> None:
+        """Replace everything by what snapshot() gave."""
+        self._collections = {
+            collection: {
+                id_: Snapshot(
+                    id_,
+                    {name: from_json(value) for name, value in document["fields"].items()},
+                    datetime.fromisoformat(document["updateTime"]),
+                )
+                for id_, document in documents.items()
+            }
+            for collection, documents in saved.items()
+        }
+        times = (snapshot.update_time for documents in self._collections.values() for snapshot in documents.values())
+        self._last_update = max([self._last_update, *times])
+
+    def _find(self, collection: str, id_: str) -> Snapshot | None:
+        return self._collections.get(collection, {}).get(id_)
+
+    def _all(self, kind: type[Document]) -> Iterator[Snapshot]:
+        return iter(self._collections.get(kind.collection, {}).values())
+
+    def _matching(self, kind: type[Document], wanted: Mapping[str, Any]) -> list[Snapshot]:
+        return [
+            snapshot
+            for snapshot in self._all(kind)
+            if all(_is_equal(snapshot.value(path), value) for path, value in wanted.items())
+        ]
+
+    def _check(self, documents: Sequence[Document]) -> None:
+        for document in documents:
+            name = f"{document.collection}/{document.id}"
+            current = self._find(document.collection, document.id)
+            if document.revision is None and current is not None:
+                raise Conflict(f"{name} exists already")
+            if document.revision is not None and (current is None or current.update_time != document.revision):
+                raise Conflict(f"{name} is not what was read")
+
+    def _changed(self, document: Document, now: datetime) -> Snapshot:
+        fields = _encode(document)
+        current = self._find(document.collection, document.id)
+        if current is None:
+            return Snapshot(document.id, fields, now)
+        kept = {name: value for name, value in current.fields.items() if name not in document.absent_when_none}
+        fields = {**kept, **fields}
+        # A write that changes nothing keeps its update time, so that two such writers both pass.
+        return current if _same(fields, current.fields) else Snapshot(document.id, fields, now)
+
+    def _put(self, collection: str, id_: str, fields: Fields) -> None:
+        current = self._find(collection, id_)
+        if current is None or not _same(fields, current.fields):
+            documents = self._collections.setdefault(collection, {})
+            documents[id_] = Snapshot(id_, fields, self._next_update_time())
+
+    def _next_update_time(self) -> datetime:
+        self._last_update = max(stored(self._clock()), self._last_update + TICK)
+        return self._last_update
+
+
+def _encode(document: Document) -> Json:
+    fields: Json = stored(document.model_dump(mode="python", exclude={"id"}))
+    return {name: value for name, value in fields.items() if value is not None or name not in document.absent_when_none}
+
+
+def _decode(kind: type[D], snapshot: Snapshot | None) -> D | None:
+    if snapshot is None:
+        return None
+    absent = dict.fromkeys(kind.absent_when_none)
+    return kind.model_validate({**absent, **snapshot.fields, "id": snapshot.id, "revision": snapshot.update_time})
+
+
+def _decoded(kind: type[D], snapshots: Sequence[Snapshot]) -> list[D]:
+    return [document for snapshot in snapshots if (document := _decode(kind, snapshot)) is not None]
+
+
+def _same(one: Fields, other: Fields) -> bool:
+    # Python holds 1, 1.0 and True to be equal; Firestore does not.
+    return one == other and to_json(one) == to_json(other)
+
+
+def _is_equal(value: Any, wanted: Any) -> bool:
+    return value is not _MISSING and same_type(value, stored(wanted)) and bool(value == wanted)
+
+
+def _is_less(value: Any, limit: datetime) -> bool:
+    return value is not _MISSING and same_type(value, limit) and bool(value < limit)
+
+
+def _created_within(snapshot: Snapshot, query: ListVideosQuery) -> bool:
+    created_at = snapshot.value("created_at")
+    if created_at is _MISSING:
+        return False
+    if query.created_after is None and query.created_before is None:
+        return True
+    if not isinstance(created_at, datetime):
+        return False
+    after, before = (
+        datetime.fromtimestamp(seconds, UTC) if seconds is not None else None
+        for seconds in (query.created_after, query.created_before)
+    )
+    return (after is None or created_at >= after) and (before is None or created_at < before)
+
+
+def _given(values: Mapping[str, Any]) -> dict[str, Any]:
+    return {path: str(value) for path, value in values.items() if value is not None}
+
+
+def _order(snapshot: Snapshot, path: str) -> tuple[tuple[int, Any], bytes]:
+    return sort_key(snapshot.value(path)), snapshot.id.encode()
+
+
+def _after(jobs: list[Snapshot], cursor: Snapshot | None, order: str) -> list[Snapshot]:
+    if cursor is None:
+        return jobs
+    last = _order(cursor, "created_at")
+    if order == "desc":
+        return [job for job in jobs if _order(job, "created_at") < last]
+    return [job for job in jobs if _order(job, "created_at") > last]

@@ -1,0 +1,111 @@
+"""Values as Firestore keeps them: their normal form, their order, and the JSON form of its REST API."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any, TypeAlias
+
+Fields: TypeAlias = Mapping[str, Any]
+Json: TypeAlias = dict[str, Any]
+
+MAX_INTEGER = 2**63 - 1
+
+
+def stored(value: Any) -> Any:
+    """The value as it comes back from Firestore: tuples as lists, enums as text, times in UTC.
+
+    Raises TypeError for what Firestore has no type for and ValueError for what it cannot hold. Never shares a mutable
+    part with its argument.
+    """
+    match value:
+        case None | bool() | float() | bytes():
+            return value
+        case str():
+            # Firestore speaks UTF-8 on the wire, which has no lone surrogates.
+            value.encode()
+            return str(value)
+        case int():
+            if not -MAX_INTEGER - 1 <= value <= MAX_INTEGER:
+                raise ValueError(f"{value} does not fit in 64 bits")
+            return int(value)
+        case datetime():
+            return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
+        case list() | tuple():
+            items = [stored(item) for item in value]
+            if any(isinstance(item, list) for item in items):
+                raise ValueError("an array cannot hold an array")
+            return items
+        case Mapping():
+            if "" in value:
+                raise ValueError("a field must have a name")
+            return {stored(key): stored(item) for key, item in value.items()}
+        case _:
+            raise TypeError(f"Firestore cannot hold a {type(value).__name__}")
+
+
+def sort_key(value: Any) -> tuple[int, Any]:
+    """Where a value stands in Firestore's order of all values: by type first, then by value."""
+    match value:
+        case None:
+            return 0, 0
+        case bool():
+            return 1, value
+        case int() | float():
+            return 2, value
+        case datetime():
+            return 3, value
+        case str():
+            return 4, value.encode()
+        case bytes():
+            return 5, value
+        case list():
+            return 8, [sort_key(item) for item in value]
+        case _:
+            return 9, [(key.encode(), sort_key(item)) for key, item in sorted(value.items())]
+
+
+def same_type(one: Any, other: Any) -> bool:
+    """Whether an inequality may hold between them: Firestore compares values of one type only."""
+    return sort_key(one)[0] == sort_key(other)[0]
+
+
+def to_json(value: Any) -> Json:
+    """A stored value in the form of Firestore's REST API, which tells its types apart."""
+    match value:
+        case None:
+            return {"nullValue": None}
+        case bool():
+            return {"booleanValue": value}
+        case int():
+            return {"integerValue": str(value)}
+        case float():
+            return {"doubleValue": value}
+        case str():
+            return {"stringValue": value}
+        case bytes():
+            return {"bytesValue": value.hex()}
+        case datetime():
+            return {"timestampValue": value.isoformat()}
+        case list():
+            return {"arrayValue": {"values": [to_json(item) for item in value]}}
+        case _:
+            return {"mapValue": {"fields": {key: to_json(item) for key, item in value.items()}}}
+
+
+def from_json(value: Json) -> Any:
+    """The stored value of its JSON form."""
+    ((kind, content),) = value.items()
+    match kind:
+        case "integerValue":
+            return int(content)
+        case "bytesValue":
+            return bytes.fromhex(content)
+        case "timestampValue":
+            return datetime.fromisoformat(content)
+        case "arrayValue":
+            return [from_json(item) for item in content["values"]]
+        case "mapValue":
+            return {key: from_json(item) for key, item in content["fields"].items()}
+        case _:
+            return content

@@ -1,0 +1,103 @@
+"""Who is signed in when the cloud is up, and the file that tells scripts."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import httpx2
+
+from local.files import read_json, write_json
+from local.identity import TOOLKIT
+from local.keys import Signer, secret
+
+TOKEN_LIFETIME_S: Final = 12 * 3600
+DEVELOPER: Final = "developer@example.com"
+ADMIN: Final = "admin@example.com"
+CALL_TIMEOUT_S: Final = 30.0
+# The emulator's word for somebody whom its security rules do not bind.
+CONSOLE: Final = {"Authorization": "Bearer owner"}
+ADMIN_ROLE: Final = {"stringValue": "admin"}
+
+
+class NotSignedIn(Exception):  # noqa: N818 - reads as the state it names
+    """The API or the identity service did not answer as it must; the message says which and what."""
+
+
+@dataclass(frozen=True)
+class Person:
+    """A ready-made user: `token` is an ID token that lives for 12 h."""
+
+    local_id: str
+    email: str
+    password: str
+    token: str
+
+
+async def sign_in(client: httpx2.AsyncClient, url: str, signer: Signer, passwords: Path, email: str) -> Person:
+    """The user of that address, made on the first start with a random password."""
+    password = secret(passwords / f"{email}.password")
+    body = {"email": email, "password": password, "returnSecureToken": True}
+    answer = await client.post(f"{url}{TOOLKIT}/accounts:signInWithPassword?key=local", json=body)
+    if answer.status_code == httpx2.codes.BAD_REQUEST:
+        answer = await client.post(f"{url}{TOOLKIT}/accounts:signUp?key=local", json=body)
+    user = _body(answer, "the identity service")
+    local_id = user["localId"]
+    return Person(local_id, email, password, signer.id_token(local_id, email=email, lifetime_s=TOKEN_LIFETIME_S))
+
+
+async def make_admin(client: httpx2.AsyncClient, url: str, firestore: str, project: str, person: Person) -> None:
+    """Give this person's account the role admin, as one does in the Firestore console."""
+    account = await _account(client, firestore, project, person)
+    if account is None:
+        # The first request of a user makes the account. It goes to a function that serves no admin, because a function
+        # remembers an account's role for a minute.
+        bearer = {"Authorization": f"Bearer {person.token}"}
+        made = await client.post(f"{url}/v1/videos/estimate", headers=bearer, json={"prompt": "the first look"})
+        _body(made, "POST /v1/videos/estimate")
+        account = await _account(client, firestore, project, person)
+        if account is None:
+            raise NotSignedIn("the first request of a user made no account")
+    if account["fields"].get("role") == ADMIN_ROLE:
+        return
+    mask = {"updateMask.fieldPaths": "role", "currentDocument.exists": "true"}
+    document = f"{firestore}/v1/{account['name']}"
+    answer = await client.patch(document, params=mask, headers=CONSOLE, json={"fields": {"role": ADMIN_ROLE}})
+    _body(answer, "the Firestore emulator")
+
+
+async def _account(client: httpx2.AsyncClient, firestore: str, project: str, person: Person) -> dict[str, Any] | None:
+    """The account document of this person as Firestore's REST API shows it, or None."""
+    subject = {"field": {"fieldPath": "sub"}, "op": "EQUAL", "value": {"stringValue": person.local_id}}
+    query = {"from": [{"collectionId": "accounts"}], "where": {"fieldFilter": subject}, "limit": 1}
+    documents = f"{firestore}/v1/projects/{project}/databases/(default)/documents"
+    answer = await client.post(f"{documents}:runQuery", headers=CONSOLE, json={"structuredQuery": query})
+    found: list[dict[str, Any]] = _body(answer, "the Firestore emulator")
+    return next((row["document"] for row in found if "document" in row), None)
+
+
+def _body(answer: httpx2.Response, who: str) -> Any:
+    if answer.is_error:
+        raise NotSignedIn(f"{who} answered {answer.status_code}: {answer.text[:500]}")
+    return answer.json()
+
+
+class SessionFile:
+    """`session.json`, readable by its owner only: it holds tokens. It is there exactly while the cloud is up."""
+
+    def __init__(self, directory: Path) -> None:
+        self._path = directory / "session.json"
+
+    def write(self, url: str, project: str, developer: Person, admin: Person, **where: Any) -> None:
+        people = {person.email: person.password for person in (developer, admin)}
+        session = {"url": url, "token": developer.token, "admin_token": admin.token, "project": project}
+        write_json(self._path, {**session, **where, "passwords": people}, 0o600)
+
+    def read(self) -> Mapping[str, Any] | None:
+        session: Mapping[str, Any] | None = read_json(self._path)
+        return session
+
+    def remove(self) -> None:
+        self._path.unlink(missing_ok=True)

@@ -1,0 +1,209 @@
+"""Who is calling: verifies users' ID tokens and knows their accounts.
+
+A token proves only issuer, subject, e-mail and tenant. Role, plan and whether an account is disabled are the account
+document's, and are kept for at most a minute. The first request of a user makes the account.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import hashlib
+import json
+import urllib.request
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Any, Literal, Protocol
+
+import jwt
+
+from shared import ledger
+from shared.errors import ApiError, Conflict, Unavailable
+from shared.models import Account
+from shared.settings import Settings
+
+if TYPE_CHECKING:
+    from shared.services import Services
+
+KEYS_KEPT_FOR = timedelta(hours=1)
+# An unknown key id may mean that keys were rotated; asking more often than this would let anybody make us ask.
+KEYS_ASKED_EVERY = timedelta(seconds=30)
+KEYS_TIMEOUT_S = 5.0
+LEEWAY_S = 5
+ACCOUNT_KEPT_FOR = timedelta(seconds=60)
+ACCOUNTS_KEPT = 10_000
+DEFAULT_TENANT = "default"
+
+
+@dataclass(frozen=True)
+class Identity:
+    """What a verified token proves."""
+
+    issuer: str
+    sub: str
+    tenant: str
+    email: str | None
+    email_verified: bool
+
+    @property
+    def account_id(self) -> str:
+        digest = hashlib.sha256("\n".join((self.issuer, self.tenant, self.sub)).encode()).digest()
+        return base64.urlsafe_b64encode(digest).decode()[:22]
+
+
+@dataclass(frozen=True)
+class Caller:
+    """The signed-in user: the account's id, and what it may do."""
+
+    account: str
+    tenant: str
+    role: Literal["user", "admin"]
+    plan: str
+    email: str | None
+
+
+class Verifier(Protocol):
+    """Turns a bearer token into an identity."""
+
+    async def verify(self, token: str) -> Identity:
+        """Raises ApiError UNAUTHENTICATED, or Unavailable when the issuer's keys cannot be had."""
+
+
+class JwksVerifier:
+    """Verifies RS256 tokens of one OpenID Connect issuer, as Identity Platform's documentation prescribes."""
+
+    def __init__(self, settings: Settings, clock: Callable[[], datetime]) -> None:
+        self._settings = settings
+        self._clock = clock
+        self._keys: dict[str, jwt.PyJWK] = {}
+        self._asked_at: datetime | None = None
+        self._lock = asyncio.Lock()
+
+    async def verify(self, token: str) -> Identity:
+        try:
+            key_id = jwt.get_unverified_header(token).get("kid")
+            key = await self._key(key_id) if isinstance(key_id, str) else None
+            if key is None:
+                raise _unauthenticated("The token's key is not one of the issuer's.")
+            claims = jwt.decode(
+                token,
+                key,
+                algorithms=["RS256"],
+                issuer=self._settings.issuer,
+                audience=self._settings.audience,
+                leeway=LEEWAY_S,
+                options={"require": ["exp", "iat", "sub", "iss", "aud"]},
+            )
+        except jwt.ExpiredSignatureError:
+            raise _unauthenticated("The token has expired.") from None
+        except jwt.PyJWTError as error:
+            raise _unauthenticated(f"The token is not valid: {error}.") from None
+        return self._identity(claims)
+
+    def _identity(self, claims: dict[str, Any]) -> Identity:
+        sub = claims["sub"]
+        auth_time = claims.get("auth_time", 0)
+        if not isinstance(sub, str) or not 1 <= len(sub) <= 128:
+            raise _unauthenticated("The token names no user.")
+        if not isinstance(auth_time, int | float) or auth_time > self._clock().timestamp() + LEEWAY_S:
+            raise _unauthenticated("The token's sign-in lies in the future.")
+        firebase = claims.get("firebase")
+        tenant = firebase.get("tenant") if isinstance(firebase, dict) else None
+        email = claims.get("email")
+        return Identity(
+            issuer=claims["iss"],
+            sub=sub,
+            tenant=tenant if isinstance(tenant, str) and tenant else DEFAULT_TENANT,
+            email=email if isinstance(email, str) else None,
+            email_verified=claims.get("email_verified") is True,
+        )
+
+    async def _key(self, key_id: str) -> jwt.PyJWK | None:
+        if self._fresh(key_id):
+            return self._keys.get(key_id)
+        async with self._lock:
+            if not self._fresh(key_id):
+                await self._refresh(key_id)
+            return self._keys.get(key_id)
+
+    def _fresh(self, key_id: str) -> bool:
+        """Whether what is known of that key may still be relied on."""
+        if self._asked_at is None:
+            return False
+        age = self._clock() - self._asked_at
+        return age < (KEYS_KEPT_FOR if key_id in self._keys else KEYS_ASKED_EVERY)
+
+    async def _refresh(self, key_id: str) -> None:
+        try:
+            self._keys = await asyncio.to_thread(self._fetch)
+        except (OSError, ValueError, jwt.PyJWTError) as error:
+            # Old keys go on serving through the issuer's outage.
+            if key_id not in self._keys:
+                raise Unavailable(f"the issuer's keys: {error}") from error
+        self._asked_at = self._clock()
+
+    def _fetch(self) -> dict[str, jwt.PyJWK]:
+        # The address is an operator's setting, never a caller's.
+        with urllib.request.urlopen(self._settings.jwks_url, timeout=KEYS_TIMEOUT_S) as answer:  # noqa: S310
+            keys = jwt.PyJWKSet.from_dict(json.load(answer)).keys
+        return {key.key_id: key for key in keys if key.key_id}
+
+
+class Accounts:
+    """The accounts that lately called, and the making of new ones."""
+
+    def __init__(self) -> None:
+        self._known: dict[str, tuple[datetime, Account]] = {}
+
+    async def caller(self, services: Services, authorization: str | None) -> Caller:
+        """The user that the Authorization header proves. Raises ApiError UNAUTHENTICATED or ACCOUNT_DISABLED."""
+        scheme, _, token = (authorization or "").partition(" ")
+        if scheme.lower() != "bearer" or not token.strip():
+            raise _unauthenticated("There is no Bearer token in the Authorization header.")
+        identity = await services.verifier.verify(token.strip())
+        account = await self._account(services, identity)
+        if account.disabled:
+            raise ApiError("ACCOUNT_DISABLED")
+        return Caller(account.id, account.tenant, account.role, account.plan, account.email)
+
+    async def _account(self, services: Services, identity: Identity) -> Account:
+        now = services.clock()
+        known = self._known.get(identity.account_id)
+        if known is not None and now - known[0] < ACCOUNT_KEPT_FOR:
+            return known[1]
+        account = await services.store.get(Account, identity.account_id)
+        if account is None:
+            account = await _open(services, identity, now)
+        if len(self._known) >= ACCOUNTS_KEPT:
+            self._known.clear()
+        self._known[account.id] = (now, account)
+        return account
+
+
+async def _open(services: Services, identity: Identity, now: datetime) -> Account:
+    account = Account(
+        id=identity.account_id,
+        issuer=identity.issuer,
+        sub=identity.sub,
+        email=identity.email,
+        tenant=identity.tenant,
+        created_at=now,
+        change_id=services.ids(),
+    )
+    documents = ledger.open_account(account, identity.email_verified, await services.config.get(), now)
+    try:
+        await services.store.commit(documents)
+    except Conflict:
+        # A parallel first request made it, or our own commit whose answer was lost.
+        found = await services.store.get(Account, account.id)
+        if found is None:
+            raise Unavailable(f"account {account.id} was refused and is not there") from None
+        return found
+    opened = documents[0]
+    assert isinstance(opened, Account)
+    return opened
+
+
+def _unauthenticated(message: str) -> ApiError:
+    return ApiError("UNAUTHENTICATED", message, headers={"WWW-Authenticate": "Bearer"})

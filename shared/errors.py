@@ -1,0 +1,192 @@
+"""The one catalogue of error codes: what a caller is told, whether to try again, and whether money comes back.
+
+A code is either the answer to a request (it has an HTTP status) or the reason a job failed (it is kept in `job.error`),
+or both. Nothing else in the system invents a code.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+Category = Literal["client", "provider", "timeout", "download", "storage", "system"]
+JsonMap = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class ErrorCode:
+    """One entry of the catalogue.
+
+    `status` is the HTTP status when a request is answered with it. `retryable` tells the caller whether the same
+    request may succeed later. `refund` tells whether a job that fails with it gets its charge back in full.
+    """
+
+    status: int
+    category: Category
+    message: str
+    suggested_action: str
+    retryable: bool = False
+    refund: bool = True
+
+
+CATALOGUE: dict[str, ErrorCode] = {
+    # Answers to requests: nothing was charged.
+    "INVALID_JSON": ErrorCode(400, "client", "The body is not valid JSON.", "Send one JSON object as the body."),
+    "INVALID_REQUEST": ErrorCode(400, "client", "The request is not valid.", "Correct the fields named in details."),
+    "PROMPT_TOO_LONG": ErrorCode(
+        400, "client", "The prompt is longer than the model reads.", "Shorten the prompt to at most 1,024 tokens."
+    ),
+    "MODEL_NOT_FOUND": ErrorCode(400, "client", "There is no such model.", "Choose a model named in details."),
+    "UNSUPPORTED_BY_MODEL": ErrorCode(
+        400, "client", "The model cannot do what was asked.", "Choose one of the allowed values named in details."
+    ),
+    "UNAUTHENTICATED": ErrorCode(
+        401, "client", "The request carries no valid credentials.", "Sign in and send the token as a Bearer header."
+    ),
+    "INSUFFICIENT_CREDITS": ErrorCode(
+        402, "client", "The balance does not cover the cost.", "Buy credits, or ask for a shorter video."
+    ),
+    "FORBIDDEN": ErrorCode(403, "client", "This account may not do that.", "Ask an administrator of your tenant."),
+    "ACCOUNT_DISABLED": ErrorCode(
+        403, "client", "This account is disabled.", "Ask an administrator of your tenant why."
+    ),
+    "NOT_FOUND": ErrorCode(404, "client", "There is no such thing here.", "Check the address and the id."),
+    "METHOD_NOT_ALLOWED": ErrorCode(
+        405, "client", "This address does not answer that method.", "Use a method named in the Allow header."
+    ),
+    "JOB_NOT_FINISHED": ErrorCode(
+        409, "client", "The job is not finished.", "Wait until the job has ended, or cancel it first."
+    ),
+    "NOT_CANCELABLE": ErrorCode(409, "client", "The job has already ended.", "Nothing is left to cancel."),
+    "VIDEO_NOT_AVAILABLE": ErrorCode(
+        409, "client", "The job has ended without a video.", "See the job's error, and generate again."
+    ),
+    "GONE": ErrorCode(410, "client", "The video was deleted or has expired.", "Generate the video again."),
+    "BODY_TOO_LARGE": ErrorCode(413, "client", "The body is too large.", "Send at most the size named in details."),
+    "UNSUPPORTED_MEDIA_TYPE": ErrorCode(
+        415, "client", "The body's type is not understood.", "Send application/json or multipart/form-data."
+    ),
+    "RANGE_NOT_SATISFIABLE": ErrorCode(
+        416, "client", "The range lies outside the file.", "Ask for a range within the size in Content-Range."
+    ),
+    "IDEMPOTENCY_KEY_REUSED": ErrorCode(
+        422,
+        "client",
+        "This Idempotency-Key was used with another request.",
+        "Use a new key for a new request, or repeat the first request unchanged.",
+    ),
+    "TOO_MANY_ACTIVE_JOBS": ErrorCode(
+        429,
+        "client",
+        "As many jobs are active as the account may have at once.",
+        "Wait until one of the jobs named in details has ended, or cancel one.",
+        retryable=True,
+    ),
+    "RATE_LIMITED": ErrorCode(429, "client", "Too many requests.", "Wait as long as Retry-After says.", retryable=True),
+    "INTERNAL": ErrorCode(
+        500,
+        "system",
+        "Something went wrong on our side.",
+        "Try again; if it happens again, report the request id.",
+        retryable=True,
+    ),
+    "GENERATION_DISABLED": ErrorCode(
+        503, "system", "Generation is switched off at the moment.", "Try again later.", retryable=True
+    ),
+    "UNAVAILABLE": ErrorCode(
+        503,
+        "system",
+        "A service that this depends on does not answer.",
+        "Try again as Retry-After says; use the same Idempotency-Key.",
+        retryable=True,
+    ),
+    # Reasons a job failed: all of them give the charge back.
+    "SAFETY_BLOCKED": ErrorCode(
+        422,
+        "provider",
+        "The model's safety filter blocked the video.",
+        "Change the prompt: name no real people, and leave out what the reason mentions.",
+    ),
+    "PROMPT_REJECTED": ErrorCode(
+        422, "provider", "The model did not accept the request.", "Change the prompt or the settings."
+    ),
+    "PROVIDER_ERROR": ErrorCode(
+        502, "provider", "The model failed to make the video.", "Generate the video again.", retryable=True
+    ),
+    "PROVIDER_DENIED": ErrorCode(
+        502,
+        "system",
+        "The model's service did not let us in.",
+        "Try again later; the operators have been alerted.",
+        retryable=True,
+    ),
+    "MODEL_RETIRED": ErrorCode(
+        410, "provider", "The model is no longer offered.", "Choose a model from the list of models."
+    ),
+    "GENERATION_TIMEOUT": ErrorCode(
+        504, "timeout", "The model took longer than the limit.", "Generate the video again.", retryable=True
+    ),
+    "QUEUE_TIMEOUT": ErrorCode(
+        504, "timeout", "The job waited for its turn longer than the limit.", "Try again later.", retryable=True
+    ),
+    "START_UNCERTAIN": ErrorCode(
+        502,
+        "system",
+        "The model's answer was lost, and no video of it was found.",
+        "Generate the video again.",
+        retryable=True,
+    ),
+    "STORING_FAILED": ErrorCode(
+        502, "download", "The finished video could not be stored.", "Generate the video again.", retryable=True
+    ),
+    "INVALID_VIDEO": ErrorCode(
+        502,
+        "download",
+        "The model delivered a file that is not the video that was asked for.",
+        "Generate the video again.",
+        retryable=True,
+    ),
+}
+
+
+@dataclass
+class ApiError(Exception):
+    """Ends a request with an entry of the catalogue; http.py renders it.
+
+    `message` replaces the catalogue's sentence where more can be said; `details` are facts for programs;
+    `retry_after_s` becomes the Retry-After header.
+    """
+
+    code: str
+    message: str | None = None
+    details: JsonMap = field(default_factory=dict)
+    retry_after_s: int | None = None
+    headers: dict[str, str] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        super().__init__(self.code, self.message)
+
+    @property
+    def entry(self) -> ErrorCode:
+        return CATALOGUE[self.code]
+
+    def body(self, request_id: str) -> JsonMap:
+        """The error as every client sees it: {"error": {...}}."""
+        return {
+            "error": {
+                "code": self.code,
+                "message": self.message or self.entry.message,
+                "retryable": self.entry.retryable,
+                "suggested_action": self.entry.suggested_action,
+                "details": self.details,
+                "request_id": request_id,
+            }
+        }
+
+
+class Unavailable(Exception):  # noqa: N818 - reads as the state it names
+    """A dependency (Firestore, Cloud Tasks, Cloud Storage) did not answer in time; nothing is known to have changed."""
+
+
+class Conflict(Exception):  # noqa: N818
+    """A precondition of a commit failed: somebody else wrote first, or our own commit had already taken effect."""

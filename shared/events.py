@@ -1,0 +1,153 @@
+"""What can happen to a job: the vocabulary of lifecycle.py."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from shared.models import Output
+
+
+@dataclass(frozen=True)
+class Event:
+    """Something that happened, whatever the job's step."""
+
+
+@dataclass(frozen=True)
+class StepEvent(Event):
+    """Something that a delivery found out at that step; stale once the job has moved on."""
+
+    step: int
+
+
+@dataclass(frozen=True)
+class Enter(StepEvent):
+    """A waiting job asks for a free slot."""
+
+
+@dataclass(frozen=True)
+class Claim(StepEvent):
+    """A delivery asks for the lease: of a queued job to create, of a storing job to store."""
+
+    holder: str
+
+
+@dataclass(frozen=True)
+class Renew(StepEvent):
+    """The holder of the storing lease is still at work."""
+
+    holder: str
+
+
+@dataclass(frozen=True)
+class Accepted(Event):
+    """The provider accepted the create of that attempt. Counts for the attempt, whatever the step says."""
+
+    attempt: int
+    operation: str
+
+
+@dataclass(frozen=True)
+class Deferred(StepEvent):
+    """The provider took nothing on (429, 503, no connection): the same task comes again."""
+
+    holder: str
+    retry_after_s: float
+
+
+@dataclass(frozen=True)
+class Refused(StepEvent):
+    """The provider will not make this video."""
+
+    holder: str
+    code: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class Lost(StepEvent):
+    """Nobody knows whether the provider accepted: the answer was lost, or the holder died."""
+
+    holder: str
+
+
+@dataclass(frozen=True)
+class Unseen(StepEvent):
+    """Nothing of an uncertain attempt has shown yet."""
+
+
+@dataclass(frozen=True)
+class Running(StepEvent):
+    """The provider is not done."""
+
+
+@dataclass(frozen=True)
+class Finished(StepEvent):
+    """The provider is done, or files of an uncertain attempt were found. `holder` goes on to store them."""
+
+    holder: str
+    uris: tuple[str, ...]
+    filtered: int = 0
+    reason: str | None = None
+
+
+@dataclass(frozen=True)
+class Broke(StepEvent):
+    """The provider gave up."""
+
+    code: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class Stored(StepEvent):
+    """Every video is in the bucket and verified."""
+
+    holder: str
+    outputs: tuple[Output, ...]
+
+
+@dataclass(frozen=True)
+class NotStored(StepEvent):
+    """Storing failed this time; `permanent` when another try cannot help."""
+
+    holder: str
+    code: str
+    reason: str
+    permanent: bool = False
+
+
+@dataclass(frozen=True)
+class Cancel(Event):
+    """The user wants it no more."""
+
+
+@dataclass(frozen=True)
+class Delete(Event):
+    """The user deletes an ended job's content."""
+
+
+@dataclass(frozen=True)
+class Expire(Event):
+    """Nobody has looked at the video for the time that it is kept."""
+
+
+@dataclass(frozen=True)
+class Hint(Event):
+    """A provider's event named an operation for a job whose attempt has none."""
+
+    operation: str
+
+
+@dataclass(frozen=True)
+class Fallen(Event):
+    """The sweeper found that the job's task no longer exists."""
+
+    step: int
+
+
+@dataclass(frozen=True)
+class Tidied(StepEvent):
+    """What an ended job left behind was removed; `again` when its generation is still going on."""
+
+    again: bool
+    late_success: bool = False

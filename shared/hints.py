@@ -1,0 +1,89 @@
+"""Events of others that make a job look sooner: a provider's webhook, a new object in the bucket.
+
+An event is a hint, never a fact: it only brings the job's current step forward, and the step asks the provider. An
+event whose job is unknown is nobody's fault and changes nothing.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import hashlib
+import hmac
+import json
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from starlette.datastructures import Headers
+
+from shared import lifecycle, log
+from shared.errors import ApiError
+from shared.models import Job, Stage, TaskRef
+
+if TYPE_CHECKING:
+    from shared.services import Services
+
+OLDEST_S = 300
+LARGEST_EVENT_BYTES = 256 * 1024
+HINTED = frozenset({Stage.UNCERTAIN, Stage.GENERATING})
+
+
+async def gemini_event(services: Services, headers: Headers, raw: bytes) -> None:
+    """A signed event of the Gemini API: {"type", "data": {"id"}}. Raises ApiError UNAUTHENTICATED."""
+    verify_signature(services.settings.gemini_webhook_secret, headers, raw, services.clock().timestamp())
+    event = _object(raw)
+    data = event.get("data")
+    operation = data.get("id") if isinstance(data, dict) else None
+    if not isinstance(operation, str) or not 0 < len(operation) <= 512:
+        log.info("event_ignored", type=str(event.get("type"))[:64])
+        return
+    job = await services.store.job_of_operation(operation)
+    if job is not None:
+        await hint(services, job, headers["webhook-id"])
+
+
+async def object_finalised(services: Services, attributes: Mapping[str, str]) -> None:
+    """A notification of the bucket, by its attributes; the object's name holds the job's id."""
+    name = attributes.get("objectId", "")
+    parts = name.split("/")
+    if len(parts) < 5 or not parts[2].startswith("video_"):
+        return
+    job = await services.store.get(Job, parts[2])
+    if job is not None and job.tenant == parts[0] and job.account == parts[1]:
+        await hint(services, job, f"{name}#{attributes.get('objectGeneration')}")
+
+
+async def hint(services: Services, job: Job, event: str) -> None:
+    """One task more for the job's current step, now, named after the event: repeated events are one task."""
+    if job.stage not in HINTED:
+        return
+    digest = hashlib.sha256(event.encode()).hexdigest()[:16]
+    ref = TaskRef(name=f"{job.task.name}-h{digest}", queue=lifecycle.POLL_QUEUE)
+    await services.queue.create(lifecycle.Task(ref, None, lifecycle.current_task(job).body))
+
+
+def verify_signature(secret: str, headers: Headers, raw: bytes, now_s: float) -> None:
+    """Standard Webhooks, symmetric `v1`: HMAC-SHA256 of "id.timestamp.body". Raises ApiError UNAUTHENTICATED."""
+    message_id, timestamp = headers.get("webhook-id", ""), headers.get("webhook-timestamp", "")
+    if not secret or not message_id or not timestamp.isascii() or not timestamp.isdigit():
+        raise ApiError("UNAUTHENTICATED", "The event is not signed.")
+    if abs(now_s - int(timestamp)) > OLDEST_S:
+        raise ApiError("UNAUTHENTICATED", "The event's timestamp is too old or in the future.")
+    key = base64.b64decode(secret.removeprefix("whsec_"))
+    signed = f"{message_id}.{timestamp}.".encode() + raw
+    expected = base64.b64encode(hmac.new(key, signed, hashlib.sha256).digest())
+    offered = [part.partition(",") for part in headers.get("webhook-signature", "").split(" ")]
+    if not any(v == "v1" and hmac.compare_digest(given.encode(), expected) for v, _, given in offered):
+        raise ApiError("UNAUTHENTICATED", "The event's signature is wrong.")
+
+
+def _object(raw: bytes) -> dict[str, Any]:
+    if len(raw) > LARGEST_EVENT_BYTES:
+        raise ApiError("BODY_TOO_LARGE", details={"max_bytes": LARGEST_EVENT_BYTES})
+    try:
+        event = json.loads(raw)
+    except (ValueError, RecursionError, binascii.Error) as error:
+        raise ApiError("INVALID_JSON", str(error)) from None
+    if not isinstance(event, dict):
+        raise ApiError("INVALID_REQUEST", "The event is not a JSON object.")
+    return event

@@ -1,0 +1,293 @@
+"""The thin glue between HTTP and the handlers: parse, call, render, and the one shape of every error.
+
+A function is a Starlette app with one pure ASGI middleware, the boundary: nothing gets past it but answers in our
+shape. (functions-framework never runs an inner app's lifespan, and a Starlette handler for Exception answers and then
+raises again, so that the framework would answer twice.)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from pydantic import BaseModel, ValidationError
+from starlette.applications import Starlette
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route as StarletteRoute
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from shared import log, routes
+from shared.auth import Accounts, Caller
+from shared.errors import ApiError, Unavailable
+from shared.services import Services, services
+
+if TYPE_CHECKING:
+    from typing import TypeVar
+
+    B = TypeVar("B", bound=BaseModel)
+
+MAX_BODY_BYTES = 30 * 1024 * 1024
+MAX_DETAIL_FIELDS = 10
+
+SECURITY_HEADERS = {
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "no-referrer",
+    "X-Frame-Options": "DENY",
+    "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
+    "Strict-Transport-Security": "max-age=31536000",
+}
+CORS_HEADERS = {
+    "Access-Control-Allow-Methods": "GET, HEAD, POST, PATCH, DELETE, OPTIONS",
+    "Access-Control-Allow-Headers": "Authorization, Content-Type, Idempotency-Key, Range, If-None-Match, Last-Event-ID",
+    "Access-Control-Expose-Headers": "Accept-Ranges, Content-Range, ETag, Idempotent-Replayed, Location, Retry-After, "
+    "X-Request-Id",
+    "Access-Control-Max-Age": "3600",
+}
+
+
+@dataclass(frozen=True)
+class Call:
+    """One request, understood: who calls (None for machines), the validated body and query, the path's parameters."""
+
+    request: Request
+    services: Services
+    body: Any = None
+    query: Any = None
+    user: Caller | None = None
+
+    @property
+    def caller(self) -> Caller:
+        assert self.user is not None, "this route has no signed-in caller"
+        return self.user
+
+    @property
+    def id(self) -> str:
+        """The {id} of the path."""
+        return str(self.request.path_params["id"])
+
+
+@dataclass(frozen=True)
+class Reply:
+    """An answer: a body of the models, or none."""
+
+    body: BaseModel | dict[str, Any] | None = None
+    status: int | None = None
+    headers: Mapping[str, str] = field(default_factory=dict)
+
+
+Handler = Callable[[Call], Awaitable[Reply | Response]]
+
+
+def application(
+    function: routes.Function, handlers: Mapping[str, Handler], provide: Callable[[], Services] = services
+) -> Starlette:
+    """The function's app: its rows of the route table, each bound to the handler of its name.
+
+    Raises ValueError when the handlers are not exactly the function's rows.
+    """
+    rows = routes.of(function)
+    if {row.name for row in rows} != set(handlers):
+        raise ValueError(f"{function} must handle exactly {sorted(row.name for row in rows)}")
+    accounts = Accounts()
+    return Starlette(
+        routes=[
+            StarletteRoute(path, _endpoints(rows, path, handlers, accounts, provide), methods=_methods(rows, path))
+            for path in dict.fromkeys(row.path for row in rows)
+        ],
+        middleware=[Middleware(Boundary, provide=provide)],
+        exception_handlers={HTTPException: _starlette_error},
+    )
+
+
+def _methods(rows: tuple[routes.Route, ...], path: str) -> list[str]:
+    return [row.method for row in rows if row.path == path]
+
+
+def _endpoints(
+    rows: tuple[routes.Route, ...],
+    path: str,
+    handlers: Mapping[str, Handler],
+    accounts: Accounts,
+    provide: Callable[[], Services],
+) -> Callable[[Request], Awaitable[Response]]:
+    by_method = {row.method: row for row in rows if row.path == path}
+
+    async def endpoint(request: Request) -> Response:
+        row = by_method["GET" if request.method == "HEAD" else request.method]  # type: ignore[index]
+        provided = provide()
+        user = None
+        if row.caller == "user":
+            user = await accounts.caller(provided, request.headers.get("authorization"))
+        call = Call(
+            request,
+            provided,
+            body=parse_json(row.body, await request.body(), request.headers) if row.body else None,
+            query=_validated(row.query, dict(request.query_params)) if row.query else None,
+            user=user,
+        )
+        reply = await handlers[row.name](call)
+        return reply if isinstance(reply, Response) else _rendered(row, reply)
+
+    return endpoint
+
+
+def _rendered(row: routes.Route, reply: Reply) -> Response:
+    status = reply.status or row.status
+    headers = dict(reply.headers)
+    if reply.body is None:
+        return Response(status_code=status, headers=headers)
+    if isinstance(reply.body, BaseModel):
+        return Response(reply.body.model_dump_json(), status, headers, "application/json")
+    return JSONResponse(reply.body, status, headers)
+
+
+def parse_json(model: type[B], raw: bytes, headers: Headers) -> B:
+    """The JSON body as its model. Raises ApiError INVALID_JSON, UNSUPPORTED_MEDIA_TYPE or INVALID_REQUEST."""
+    media_type = headers.get("content-type", "application/json").partition(";")[0].strip().lower()
+    if media_type != "application/json" and not media_type.endswith("+json"):
+        raise ApiError("UNSUPPORTED_MEDIA_TYPE", details={"content_type": media_type[:100]})
+    try:
+        return model.model_validate_json(raw)
+    except ValidationError as error:
+        raise _invalid(error) from None
+
+
+def _validated(model: type[B], values: Mapping[str, str]) -> B:
+    try:
+        return model.model_validate(values)
+    except ValidationError as error:
+        raise _invalid(error) from None
+
+
+def _invalid(error: ValidationError) -> ApiError:
+    problems = error.errors(include_url=False, include_context=False, include_input=False)[:MAX_DETAIL_FIELDS]
+    if problems[0]["type"] == "json_invalid":
+        return ApiError("INVALID_JSON", problems[0]["msg"])
+    fields = [
+        {"field": ".".join(str(part) for part in problem["loc"])[:200] or "(body)", "message": _said(problem)}
+        for problem in problems
+    ]
+    return ApiError("INVALID_REQUEST", f"{fields[0]['field']}: {fields[0]['message']}", {"fields": fields})
+
+
+def _said(problem: Any) -> str:
+    if problem["type"] == "extra_forbidden":
+        return "there is no such field"
+    return str(problem["msg"])
+
+
+async def _starlette_error(request: Request, error: Exception) -> Response:
+    """404 and 405 of Starlette's own router, in our shape."""
+    assert isinstance(error, HTTPException)
+    code = {404: "NOT_FOUND", 405: "METHOD_NOT_ALLOWED"}.get(error.status_code, "INVALID_REQUEST")
+    raise ApiError(code, headers=dict(error.headers or {}))
+
+
+class Boundary:
+    """Everything that is the same for every request: id, CORS, headers, size of the body, and errors."""
+
+    def __init__(self, app: ASGIApp, provide: Callable[[], Services]) -> None:
+        self._app = app
+        self._provide = provide
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        provided = self._provide()
+        headers = Headers(scope=scope)
+        request_id = f"req_{provided.ids()}"
+        token = log.context.set(_log_context(headers, request_id, provided.settings.google_cloud_project))
+        exchange = _Exchange(headers, request_id, headers.get("origin", "") in provided.settings.origins, receive, send)
+        try:
+            if scope["method"] == "OPTIONS":
+                await Response(status_code=204)(scope, receive, exchange.send)
+                return
+            await self._guarded(scope, exchange)
+        finally:
+            log.context.reset(token)
+
+    async def _guarded(self, scope: Scope, exchange: _Exchange) -> None:
+        try:
+            exchange.check_length()
+            await self._app(scope, exchange.receive, exchange.send)
+        except ApiError as error:
+            await exchange.fail(scope, error)
+        except Unavailable as error:
+            log.error("dependency_unavailable", error=str(error), path=scope["path"])
+            await exchange.fail(scope, ApiError("UNAVAILABLE", retry_after_s=5))
+        except ClientDisconnect:
+            log.info("client_left", path=scope["path"])
+        except Exception:  # noqa: BLE001 - the boundary: logged in full, and answered without a stack trace
+            log.exception("unexpected", path=scope["path"])
+            await exchange.fail(scope, ApiError("INTERNAL"))
+
+
+class _Exchange:
+    """One request's way in and its answer's way out."""
+
+    def __init__(self, headers: Headers, request_id: str, allowed: bool, receive: Receive, send: Send) -> None:
+        self._headers = headers
+        self._request_id = request_id
+        self._origin = headers.get("origin") if allowed else None
+        self._receive = receive
+        self._send = send
+        self._received_bytes = 0
+        self._started = False
+
+    def check_length(self) -> None:
+        length = self._headers.get("content-length", "0")
+        if length.isascii() and length.isdigit() and int(length) > MAX_BODY_BYTES:
+            raise _too_large()
+
+    async def receive(self) -> Message:
+        message = await self._receive()
+        self._received_bytes += len(message.get("body", b""))
+        if self._received_bytes > MAX_BODY_BYTES:
+            raise _too_large()
+        return message
+
+    async def send(self, message: Message) -> None:
+        if message["type"] == "http.response.start":
+            self._started = True
+            headers = MutableHeaders(scope=message)
+            headers["X-Request-Id"] = self._request_id
+            for name, value in SECURITY_HEADERS.items():
+                headers[name] = value
+            headers.setdefault("Cache-Control", "no-store")
+            headers.add_vary_header("Origin")
+            if self._origin:
+                headers["Access-Control-Allow-Origin"] = self._origin
+                for name, value in CORS_HEADERS.items():
+                    headers[name] = value
+        await self._send(message)
+
+    async def fail(self, scope: Scope, error: ApiError) -> None:
+        if self._started:
+            # The answer has begun: closing the connection is the only honest end.
+            raise error
+        headers = dict(error.headers)
+        if error.retry_after_s is not None:
+            headers["Retry-After"] = str(error.retry_after_s)
+        # The OpenAI SDKs repeat 409, 429 and 5xx by themselves unless told not to.
+        headers["x-should-retry"] = "true" if error.entry.retryable and error.entry.status in (429, 503) else "false"
+        response = JSONResponse(error.body(self._request_id), error.entry.status, headers)
+        await response(scope, self._receive, self.send)
+
+
+def _too_large() -> ApiError:
+    return ApiError("BODY_TOO_LARGE", details={"max_bytes": MAX_BODY_BYTES}, headers={"Connection": "close"})
+
+
+def _log_context(headers: Headers, request_id: str, project: str) -> dict[str, Any]:
+    context: dict[str, Any] = {"request_id": request_id}
+    trace, _, rest = headers.get("x-cloud-trace-context", "").partition("/")
+    if trace:
+        context["logging.googleapis.com/trace"] = f"projects/{project}/traces/{trace[:64]}"
+        context["logging.googleapis.com/spanId"] = rest.partition(";")[0][:32]
+    return context

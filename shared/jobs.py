@@ -1,0 +1,158 @@
+"""Read, decide, commit, enqueue: the loop in which every change of a job is made.
+
+The core decides on what was read; the store commits it only if it is still so; otherwise both are done again. A commit
+whose answer was lost is recognised as our own by its change_id. Nobody locks.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, replace
+from datetime import timedelta
+from typing import TYPE_CHECKING
+from weakref import WeakValueDictionary
+
+from shared import log
+from shared.errors import Conflict, Unavailable
+from shared.events import Event
+from shared.lifecycle import Change, decide, needs_account
+from shared.models import Job
+
+if TYPE_CHECKING:
+    from shared.services import Services
+
+TRY_FOR = timedelta(seconds=10)
+FIRST_WAIT_S = 0.005
+LONGEST_WAIT_S = 0.5
+
+_account_locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of an event. `change` is None when the job did not hear it; `job` is the job as it then stands."""
+
+    job: Job
+    change: Change | None
+
+
+class JobMissing(Exception):  # noqa: N818
+    """There is no job of that id."""
+
+
+async def advance(services: Services, job_id: str, event: Event, known: Job | None = None) -> Outcome:
+    """Let the event happen to the job, and create the task that the change asks for.
+
+    `known` is the job as just read, which saves reading it again. Raises JobMissing; Unavailable when the outcome of
+    the commit is unknown, when others kept writing for 10 s, or when the commit is known and only its task could not
+    be created (a redelivery or the sweeper then creates it).
+    """
+    outcome = await _commit_event(services, job_id, event, known)
+    if outcome.change is not None:
+        for signal in outcome.change.signals:
+            log.warning(signal, job=job_id, account=outcome.job.account, attempt=outcome.job.attempt)
+        _log_end(outcome)
+        if outcome.change.task is not None:
+            await services.queue.create(outcome.change.task)
+    return outcome
+
+
+async def _commit_event(services: Services, job_id: str, event: Event, known: Job | None) -> Outcome:
+    config = await services.config.get()
+    tried: dict[str, Change] = {}
+    async for _ in tries(services):
+        job, now = known or await _read(services, job_id), services.clock()
+        known = None
+        if job.change_id in tried:
+            return Outcome(job, tried[job.change_id])
+        async with _alone(job.account if needs_account(job, event, now, config) else None) as settling:
+            account = None
+            if settling:
+                found, account = await services.store.get_job_and_account(job_id, job.account)
+                job = found or job
+            if job.change_id in tried:
+                return Outcome(job, tried[job.change_id])
+            change = decide(job, account, event, now, config)
+            if change is None:
+                return Outcome(job, None)
+            change = stamp(change, services.ids())
+            tried[change.job.change_id] = change
+            try:
+                return Outcome(await commit(services, change), change)
+            except (Conflict, Unavailable):
+                # Either way what counts is what is there now: ours, or what to decide on afresh.
+                continue
+    raise Unavailable(f"others kept writing to {job_id}")
+
+
+async def _read(services: Services, job_id: str) -> Job:
+    job = await services.store.get(Job, job_id)
+    if job is None:
+        raise JobMissing(job_id)
+    return job
+
+
+async def commit(services: Services, change: Change) -> Job:
+    """One batch; answers the job with its new revision. Raises Conflict or Unavailable."""
+    committed = await services.store.commit(change.documents)
+    job = committed[0]
+    assert isinstance(job, Job)
+    return job
+
+
+def stamp(change: Change, change_id: str) -> Change:
+    """A fresh change_id in what is changed: no write is then a no-op, and each can be recognised as ours."""
+    account = change.account.changed(change_id=change_id) if change.account else None
+    return replace(change, job=change.job.changed(change_id=change_id), account=account)
+
+
+async def tries(services: Services) -> AsyncIterator[int]:
+    """Counts tries of a commit until 10 s are over, waiting between them: jittered, so that rivals fall out of step."""
+    until = services.clock() + TRY_FOR
+    attempt = 0
+    while attempt == 0 or services.clock() < until:
+        yield attempt
+        wait_s = min(FIRST_WAIT_S * 2.0 ** min(attempt, 16), LONGEST_WAIT_S)
+        await services.sleep(random.uniform(0, wait_s))  # noqa: S311 - jitter, not a secret
+        attempt += 1
+
+
+@asynccontextmanager
+async def account_lock(account_id: str) -> AsyncIterator[None]:
+    """Writers of one account in one process go one after another: fewer conflicts, never needed for being right."""
+    lock = _account_locks.get(account_id)
+    if lock is None:
+        lock = _account_locks[account_id] = asyncio.Lock()
+    async with lock:
+        yield
+
+
+@asynccontextmanager
+async def _alone(account_id: str | None) -> AsyncIterator[bool]:
+    if account_id is None:
+        yield False
+        return
+    async with account_lock(account_id):
+        yield True
+
+
+def _log_end(outcome: Outcome) -> None:
+    job, change = outcome.job, outcome.change
+    if change is None or change.account is None or not job.final:
+        return
+    log.info(
+        "job_ended",
+        job=job.id,
+        account=job.account,
+        tenant=job.tenant,
+        model=job.request.model,
+        status=job.status,
+        code=job.error.code if job.error else None,
+        reason=job.error.reason if job.error else None,
+        cost=job.cost,
+        refunded=job.refunded,
+        seconds_to_end=(job.updated_at - job.created_at).total_seconds(),
+    )

@@ -1,0 +1,54 @@
+"""The credit ledger: a balance changes only together with the entry that says why. Pure.
+
+balance == the sum of the account's entries, never below zero; `sequence` numbers them from 1 without a gap.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from shared.models import Account, Document, LiveConfig, Transaction, TransactionType
+
+
+def post(
+    account: Account,
+    id_: str,
+    type_: TransactionType,
+    amount: int,
+    description: str,
+    now: datetime,
+    job: str | None = None,
+) -> tuple[Account, Transaction]:
+    """The only place where a balance changes: the account and its entry, to be committed together."""
+    balance = account.balance + amount
+    assert balance >= 0, f"{id_} would leave {account.id} with {balance} credits"
+    sequence = account.sequence + 1
+    entry = Transaction(
+        id=id_,
+        account=account.id,
+        tenant=account.tenant,
+        type=type_,
+        amount=amount,
+        balance_after=balance,
+        sequence=sequence,
+        job=job,
+        description=description,
+        created_at=now,
+    )
+    return account.changed(balance=balance, sequence=sequence), entry
+
+
+def open_account(account: Account, email_verified: bool, config: LiveConfig, now: datetime) -> tuple[Document, ...]:
+    """A new account with its signup grant, which only a verified e-mail address earns. All of it is new."""
+    if not email_verified or config.signup_credits == 0:
+        return (account,)
+    account, grant = post(
+        account, f"{account.id}-signup", "signup", config.signup_credits, "Credits for signing up", now
+    )
+    return (account, grant)
+
+
+def grant(account: Account, key_hash: str, amount: int, description: str, now: datetime) -> tuple[Document, ...]:
+    """Credits given by an administrator; the same key gives the same transaction id, so it is given once."""
+    account, entry = post(account, f"grant-{key_hash}", "grant", amount, description, now)
+    return (account, entry)

@@ -1,0 +1,564 @@
+"""The life of a job and the ledger: (job, account, event, now) -> Change. Pure: no I/O, no clock, no randomness.
+
+Read TRANSITIONS first: it says which event is heard in which stage, and where it may lead. An event that is not heard
+changes nothing, and so does one that was decided on an older step: duplicates, late and reordered deliveries are
+harmless by construction. What a Change holds is committed in one batch; its task is created afterwards.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any
+
+from shared import ledger, pricing, schedule
+from shared.errors import CATALOGUE, ApiError
+from shared.events import (
+    Accepted,
+    Broke,
+    Cancel,
+    Claim,
+    Deferred,
+    Delete,
+    Enter,
+    Event,
+    Expire,
+    Fallen,
+    Finished,
+    Hint,
+    Lost,
+    NotStored,
+    Refused,
+    Renew,
+    Running,
+    StepEvent,
+    Stored,
+    Tidied,
+    Unseen,
+)
+from shared.generators.catalog import MODELS
+from shared.models import (
+    FINAL,
+    STATUS_OF,
+    Account,
+    Document,
+    Job,
+    JobError,
+    Lease,
+    LiveConfig,
+    Output,
+    Stage,
+    TaskRef,
+    Transaction,
+    VideoRequest,
+)
+
+POLL_QUEUE = "poll"
+STEP_PATH = "/tasks/step"
+
+# A create is given up after 45 s; its lease lives longer, the function (900 s) longer still, so that a holder that
+# still runs after its lease has ended can tell, and must not create.
+CREATE_TIMEOUT_S = 45
+LEASE_S = 120
+SWEEP_AFTER_S = 60
+DEFAULT_LONGEST_S = 360.0
+# A generation that was given up is watched this long, so that what it still delivers is removed.
+TIDY_FOR_S = 24 * 3_600
+
+UNFINISHED = frozenset(Stage) - FINAL
+
+
+_ANY_UNFINISHED = {stage: frozenset({stage}) for stage in UNFINISHED}
+_ANY_FINAL = {stage: frozenset({stage}) for stage in FINAL}
+
+
+def _to(*stages: Stage) -> frozenset[Stage]:
+    return frozenset(stages)
+
+
+TRANSITIONS: Mapping[type[Event], Mapping[Stage, frozenset[Stage]]] = {
+    Enter: {Stage.WAITING: _to(Stage.WAITING, Stage.QUEUED, Stage.FAILED)},
+    Claim: {
+        Stage.QUEUED: _to(Stage.STARTING, Stage.FAILED),
+        Stage.STORING: _to(Stage.STORING, Stage.FAILED),
+    },
+    Renew: {Stage.STORING: _to(Stage.STORING)},
+    Accepted: {
+        Stage.STARTING: _to(Stage.GENERATING),
+        Stage.UNCERTAIN: _to(Stage.GENERATING),
+        # Given up and about to be started once more: the first start is the one to keep.
+        Stage.QUEUED: _to(Stage.GENERATING),
+        # The job ended meanwhile: the name is kept, so that what it still delivers can be removed.
+        **_ANY_FINAL,
+    },
+    Deferred: {Stage.STARTING: _to(Stage.QUEUED)},
+    Refused: {Stage.STARTING: _to(Stage.FAILED)},
+    Lost: {Stage.STARTING: _to(Stage.UNCERTAIN)},
+    Unseen: {Stage.UNCERTAIN: _to(Stage.UNCERTAIN, Stage.QUEUED, Stage.FAILED)},
+    Running: {Stage.GENERATING: _to(Stage.GENERATING, Stage.FAILED)},
+    Finished: {
+        Stage.GENERATING: _to(Stage.STORING, Stage.FAILED),
+        Stage.UNCERTAIN: _to(Stage.STORING),
+    },
+    Broke: {Stage.GENERATING: _to(Stage.FAILED), Stage.UNCERTAIN: _to(Stage.FAILED)},
+    Stored: {Stage.STORING: _to(Stage.COMPLETED)},
+    NotStored: {Stage.STORING: _to(Stage.STORING, Stage.FAILED)},
+    Cancel: dict.fromkeys(UNFINISHED, _to(Stage.CANCELED)),
+    Hint: {Stage.STARTING: _to(Stage.STARTING), Stage.UNCERTAIN: _to(Stage.UNCERTAIN)},
+    Fallen: {**_ANY_UNFINISHED, **_ANY_FINAL},
+    Delete: _ANY_FINAL,
+    Expire: {Stage.COMPLETED: _to(Stage.COMPLETED)},
+    Tidied: _ANY_FINAL,
+}
+
+
+# --- what a decision comes to ---
+
+
+@dataclass(frozen=True)
+class Task:
+    """A task to create once the change is committed; `at` None means now."""
+
+    ref: TaskRef
+    at: datetime | None
+    body: Mapping[str, Any]
+    path: str = STEP_PATH
+
+
+@dataclass(frozen=True)
+class Change:
+    """What to commit in one batch, the task to create afterwards, and what to count and log."""
+
+    job: Job
+    account: Account | None = None
+    transactions: tuple[Transaction, ...] = ()
+    task: Task | None = None
+    signals: tuple[str, ...] = field(default=())
+
+    @property
+    def documents(self) -> tuple[Document, ...]:
+        account = (self.account,) if self.account else ()
+        return (self.job, *account, *self.transactions)
+
+
+def decide(job: Job, account: Account | None, event: Event, now: datetime, config: LiveConfig) -> Change | None:
+    """What the event changes; None when it is not heard in this stage or step.
+
+    `account` may be None unless needs_account() says otherwise.
+    """
+    heard = TRANSITIONS[type(event)].get(job.stage)
+    if heard is None or (isinstance(event, StepEvent) and event.step != job.step):
+        return None
+    change = _DECISIONS[type(event)](_Case(job, account, now, config), event)
+    assert change is None or change.job.stage in heard, f"{event} led {job.stage} to {change.job.stage}"
+    return change
+
+
+def needs_account(job: Job, event: Event, now: datetime, config: LiveConfig) -> bool:
+    """Whether the event may end the job or change what the account holds."""
+    if job.final or job.stage not in TRANSITIONS[type(event)]:
+        return False
+    may_end = isinstance(event, (Enter, Refused, Broke, Stored, NotStored, Cancel))
+    nothing_came = isinstance(event, Finished) and not event.uris
+    return may_end or nothing_came or now >= deadline(job, config)
+
+
+def deadline(job: Job, config: LiveConfig) -> datetime:
+    """When the job's present stage must have ended; the job is given up then."""
+    match job.stage:
+        case Stage.GENERATING:
+            return _began(job) + timedelta(seconds=config.generation_timeout_s)
+        case Stage.UNCERTAIN:
+            return _began(job) + timedelta(seconds=_longest_s(job))
+        case Stage.STORING:
+            return (job.storing_started_at or job.created_at) + timedelta(seconds=config.storing_timeout_s)
+        case Stage.STARTING if job.lease is not None:
+            return job.lease.until
+        case _:
+            return job.created_at + timedelta(seconds=config.queue_timeout_s)
+
+
+def watched_until(job: Job) -> datetime:
+    """Until when an ended attempt without an operation's name may still show files."""
+    return _began(job) + timedelta(seconds=2 * _longest_s(job))
+
+
+# --- the beginning ---
+
+
+@dataclass(frozen=True)
+class Submission:
+    """A request that was understood and priced, and the ids that its job will have."""
+
+    job_id: str
+    request: VideoRequest
+    cost: int
+    expected_s: float
+    fingerprint: str
+    project: str | None = None
+    labels: Mapping[str, str] = field(default_factory=dict)
+    idempotency_key: str | None = None
+
+
+def submit(submission: Submission, account: Account, now: datetime, config: LiveConfig) -> Change:
+    """Charge the account and create the job.
+
+    Raises ApiError INSUFFICIENT_CREDITS or TOO_MANY_ACTIVE_JOBS; nothing is charged then.
+    """
+    refusal = refuse(submission.cost, account, config)
+    if refusal is not None:
+        raise refusal
+    job = Job(
+        id=submission.job_id,
+        tenant=account.tenant,
+        account=account.id,
+        request=submission.request,
+        fingerprint=submission.fingerprint,
+        status=STATUS_OF[Stage.QUEUED],
+        stage=Stage.QUEUED,
+        task=_task_ref(submission.job_id, 0, Stage.QUEUED, submission.request.model),
+        due_at=now,
+        expected_s=submission.expected_s,
+        cost=submission.cost,
+        project=submission.project,
+        labels=dict(submission.labels),
+        idempotency_key=submission.idempotency_key,
+        created_at=now,
+        updated_at=now,
+    )
+    account, charge = ledger.post(
+        account.changed(active_jobs=(*account.active_jobs, job.id)),
+        f"{job.id}-charge",
+        "charge",
+        -submission.cost,
+        f"{submission.request.count} x {submission.request.seconds} s with {submission.request.model}",
+        now,
+        job.id,
+    )
+    return Change(job, account, (charge,), _task(job, None))
+
+
+def refuse(cost: int, account: Account, config: LiveConfig) -> ApiError | None:
+    """Why the account may not start a job of that cost now; None when it may."""
+    if len(account.active_jobs) >= config.active_jobs_limit:
+        return ApiError(
+            "TOO_MANY_ACTIVE_JOBS",
+            f"{len(account.active_jobs)} jobs are active, and {config.active_jobs_limit} may be at once.",
+            {"active_jobs": list(account.active_jobs), "limit": config.active_jobs_limit},
+            retry_after_s=15,
+        )
+    if account.balance < cost:
+        return ApiError(
+            "INSUFFICIENT_CREDITS",
+            f"This costs {cost} credits, and the balance is {account.balance}.",
+            {"required": cost, "available": account.balance, "deficit": cost - account.balance},
+        )
+    return None
+
+
+# --- the decisions, one per event ---
+
+
+@dataclass(frozen=True)
+class _Case:
+    """What a decision is made from, and the few ways in which it can go on."""
+
+    job: Job
+    account: Account | None
+    now: datetime
+    config: LiveConfig
+
+    @property
+    def overdue(self) -> bool:
+        return self.now >= deadline(self.job, self.config)
+
+    def holds(self, holder: str) -> bool:
+        return self.job.lease is not None and self.job.lease.holder == holder
+
+    def write(self, **changes: Any) -> Job:
+        return self.job.changed(version=self.job.version + 1, updated_at=self.now, **changes)
+
+    def go(self, stage: Stage, at: datetime | None, **changes: Any) -> Change:
+        """On to the next step, whose task comes at that moment (None: now), but never after the stage's deadline."""
+        step = self.job.step + 1
+        job = self.write(
+            stage=stage,
+            status=STATUS_OF[stage],
+            step=step,
+            task=_task_ref(self.job.id, step, stage, self.job.request.model),
+            **{"lease": None, **changes},
+        )
+        if at is not None and stage not in FINAL:
+            at = max(self.now, min(at, deadline(job, self.config)))
+        job = job.changed(due_at=at or self.now)
+        return Change(job, task=_task(job, at))
+
+    def hold(self, stage: Stage, holder: str, **changes: Any) -> Change:
+        """Give the lease to the holder; nobody else acts until it ends."""
+        until = self.now + timedelta(seconds=LEASE_S)
+        lease = Lease(holder=holder, until=until)
+        return Change(self.write(stage=stage, status=STATUS_OF[stage], lease=lease, due_at=until, **changes))
+
+    def fail(self, code: str, reason: str | None, signals: tuple[str, ...] = ()) -> Change:
+        refund = self.job.cost if CATALOGUE[code].refund else 0
+        error = JobError(code=code, message=CATALOGUE[code].message, reason=reason)
+        return self.end(Stage.FAILED, refund, f"{code}: {CATALOGUE[code].message}", signals, error=error)
+
+    def end(self, stage: Stage, refund: int, description: str, signals: tuple[str, ...] = (), **changes: Any) -> Change:
+        """The one way into a final stage: the job, its slot and its refund in one change."""
+        assert self.account is not None, f"{stage} without the account"
+        account = self.account.changed(active_jobs=tuple(id_ for id_ in self.account.active_jobs if id_ != self.job.id))
+        entries: tuple[Transaction, ...] = ()
+        if refund:
+            account, entry = ledger.post(
+                account, f"{self.job.id}-refund", "refund", refund, description, self.now, self.job.id
+            )
+            entries = (entry,)
+        ended = {"refunded": refund, "completed_at": self.now, **changes}
+        if stage is Stage.COMPLETED or self.job.attempt == 0:
+            job = self.write(stage=stage, status=STATUS_OF[stage], lease=None, due_at=None, **ended)
+            return Change(job, account, entries, signals=signals)
+        tidy = self.go(stage, None, **ended)
+        return Change(tidy.job, account, entries, tidy.task, signals)
+
+
+def _enter(case: _Case, _: Enter) -> Change | None:
+    assert case.account is not None, "entering without the account"
+    if case.overdue:
+        return case.fail("QUEUE_TIMEOUT", None)
+    if len(case.account.active_jobs) >= case.config.active_jobs_limit:
+        return case.go(Stage.WAITING, case.now + timedelta(seconds=schedule.WAITING_STEP_S))
+    change = case.go(Stage.QUEUED, None)
+    account = case.account.changed(active_jobs=(*case.account.active_jobs, case.job.id))
+    return Change(change.job, account, task=change.task)
+
+
+def _claim(case: _Case, event: Claim) -> Change | None:
+    job = case.job
+    if job.lease is not None and job.lease.until > case.now:
+        return None
+    if job.stage is Stage.STORING:
+        if case.overdue:
+            return case.fail("STORING_FAILED", "the time for storing is over")
+        return case.hold(Stage.STORING, event.holder)
+    if case.overdue:
+        return case.fail("QUEUE_TIMEOUT", None)
+    return case.hold(Stage.STARTING, event.holder, attempt=job.attempt + 1, attempt_started_at=case.now)
+
+
+def _renew(case: _Case, event: Renew) -> Change | None:
+    return case.hold(Stage.STORING, event.holder) if case.holds(event.holder) else None
+
+
+def _accepted(case: _Case, event: Accepted) -> Change | None:
+    job = case.job
+    if job.attempt != event.attempt or job.operation is not None:
+        return None
+    if job.final:
+        return case.go(job.stage, None, operation=event.operation)
+    first_look = schedule.next_look(case.now, job.expected_s, case.now)
+    return case.go(Stage.GENERATING, first_look, operation=event.operation, started_at=case.now)
+
+
+def _deferred(case: _Case, event: Deferred) -> Change | None:
+    if not case.holds(event.holder):
+        return None
+    queued = case.write(
+        stage=Stage.QUEUED,
+        status=STATUS_OF[Stage.QUEUED],
+        lease=None,
+        attempt=case.job.attempt - 1,
+        attempt_started_at=None,
+    )
+    again = case.now + timedelta(seconds=event.retry_after_s)
+    return Change(queued.changed(due_at=min(again, max(case.now, deadline(queued, case.config)))))
+
+
+def _refused(case: _Case, event: Refused) -> Change | None:
+    return case.fail(event.code, event.reason) if case.holds(event.holder) else None
+
+
+def _lost(case: _Case, event: Lost) -> Change | None:
+    lease = case.job.lease
+    if lease is not None and lease.holder != event.holder and lease.until > case.now:
+        return None
+    at = case.now + timedelta(seconds=schedule.UNCERTAIN_STEP_S)
+    return _with_signals(case.go(Stage.UNCERTAIN, at), "uncertain_start")
+
+
+def _unseen(case: _Case, _: Unseen) -> Change | None:
+    if not case.overdue:
+        return case.go(Stage.UNCERTAIN, case.now + timedelta(seconds=schedule.UNCERTAIN_STEP_S))
+    if case.config.uncertain_policy == "restart_once" and case.job.attempt == 1:
+        return _with_signals(case.go(Stage.QUEUED, None), "abandoned_generation")
+    return case.fail("START_UNCERTAIN", None, ("abandoned_generation",))
+
+
+def _running(case: _Case, _: Running) -> Change | None:
+    if case.overdue:
+        return case.fail("GENERATION_TIMEOUT", None)
+    started_at = case.job.started_at or _began(case.job)
+    return case.go(Stage.GENERATING, schedule.next_look(started_at, case.job.expected_s, case.now))
+
+
+def _finished(case: _Case, event: Finished) -> Change | None:
+    count = case.job.request.count
+    if not event.uris and event.filtered:
+        return case.fail("SAFETY_BLOCKED", event.reason)
+    if not event.uris:
+        return case.fail("PROVIDER_ERROR", event.reason or "the generation ended without a video")
+    adopted = ("adopted",) if case.job.stage is Stage.UNCERTAIN else ()
+    until = case.now + timedelta(seconds=LEASE_S)
+    # No task yet: the delivery that brought the news goes on to store. If it dies, its redelivery creates the task.
+    change = case.go(
+        Stage.STORING,
+        until,
+        lease=Lease(holder=event.holder, until=until),
+        outputs=tuple(Output(uri=uri) for uri in event.uris[:count]),
+        filtered=count - len(event.uris[:count]),
+        filter_reason=event.reason,
+        storing_started_at=case.now,
+        started_at=case.job.started_at or case.now,
+    )
+    return Change(change.job, signals=adopted)
+
+
+def _broke(case: _Case, event: Broke) -> Change | None:
+    return case.fail(event.code, event.reason)
+
+
+def _stored(case: _Case, event: Stored) -> Change | None:
+    if not case.holds(event.holder):
+        return None
+    job = case.job
+    return case.end(
+        Stage.COMPLETED,
+        pricing.refund_for_filtered(job.cost, job.request.count, job.filtered),
+        f"{job.filtered} of {job.request.count} videos were kept back by the safety filter",
+        outputs=event.outputs,
+        expires_at=case.now + timedelta(days=case.config.retention_days),
+    )
+
+
+def _not_stored(case: _Case, event: NotStored) -> Change | None:
+    if not case.holds(event.holder):
+        return None
+    if event.permanent or case.overdue:
+        return case.fail(event.code, event.reason)
+    tries = case.job.storing_tries + 1
+    wait = schedule.backoff(schedule.STORING_FIRST_STEP_S, schedule.STORING_LONGEST_STEP_S, tries)
+    return case.go(Stage.STORING, case.now + wait, storing_tries=tries)
+
+
+def _cancel(case: _Case, _: Cancel) -> Change | None:
+    untouched = case.job.stage in (Stage.WAITING, Stage.QUEUED)
+    full = untouched or case.config.cancel_refund == "full"
+    return case.end(Stage.CANCELED, case.job.cost if full else 0, "Canceled")
+
+
+def _hint(case: _Case, event: Hint) -> Change | None:
+    if case.job.operation is not None or case.job.hinted_operation is not None:
+        return None
+    return Change(case.write(hinted_operation=event.operation))
+
+
+def _fallen(case: _Case, event: Fallen) -> Change | None:
+    job = case.job
+    late_at = case.now - timedelta(seconds=SWEEP_AFTER_S)
+    held = job.lease is not None and job.lease.until > case.now
+    if job.step != event.step or job.due_at is None or job.due_at > late_at or held:
+        return None
+    # A dead lease stays: the next delivery must see that an attempt was under way.
+    return _with_signals(case.go(job.stage, None, lease=job.lease), "swept")
+
+
+def _delete(case: _Case, _: Delete) -> Change | None:
+    job = case.job
+    if job.deleted_at is not None:
+        return None
+    erased = job.request.model_copy(update={"prompt": "", "negative_prompt": None})
+    return case.go(
+        job.stage,
+        None,
+        request=erased,
+        outputs=(),
+        labels={},
+        error=None,
+        filter_reason=None,
+        expires_at=None,
+        deleted_at=case.now,
+    )
+
+
+def _expire(case: _Case, _: Expire) -> Change | None:
+    job = case.job
+    if job.expires_at is None or job.expires_at > case.now:
+        return None
+    return case.go(job.stage, None, outputs=(), expires_at=None)
+
+
+def _tidied(case: _Case, event: Tidied) -> Change | None:
+    job = case.job
+    signals = ("late_success",) if event.late_success else ()
+    if event.again and case.now < _began(job) + timedelta(seconds=TIDY_FOR_S):
+        since_end_s = (case.now - (job.completed_at or case.now)).total_seconds()
+        wait_s = min(max(since_end_s, schedule.TIDY_FIRST_STEP_S), schedule.TIDY_LONGEST_STEP_S)
+        return _with_signals(case.go(job.stage, case.now + timedelta(seconds=wait_s)), *signals)
+    return Change(case.write(due_at=None, files_removed_at=case.now), signals=signals)
+
+
+_DECISIONS: Mapping[type[Event], Callable[[_Case, Any], Change | None]] = {
+    Enter: _enter,
+    Claim: _claim,
+    Renew: _renew,
+    Accepted: _accepted,
+    Deferred: _deferred,
+    Refused: _refused,
+    Lost: _lost,
+    Unseen: _unseen,
+    Running: _running,
+    Finished: _finished,
+    Broke: _broke,
+    Stored: _stored,
+    NotStored: _not_stored,
+    Cancel: _cancel,
+    Hint: _hint,
+    Fallen: _fallen,
+    Delete: _delete,
+    Expire: _expire,
+    Tidied: _tidied,
+}
+
+
+# --- small facts ---
+
+
+def current_task(job: Job) -> Task:
+    """The task of the job's present step, due when the job is."""
+    return _task(job, job.due_at)
+
+
+def _task(job: Job, at: datetime | None) -> Task:
+    return Task(job.task, at, {"job": job.id, "step": job.step})
+
+
+def _task_ref(job_id: str, step: int, stage: Stage, model: str) -> TaskRef:
+    # The random part comes first: names that begin alike make a queue slow.
+    random_part = job_id.removeprefix("video_")
+    if stage is Stage.QUEUED and model in MODELS:
+        return TaskRef(name=f"{random_part}-{step}", queue=MODELS[model].queue)
+    return TaskRef(name=f"{random_part}-{step}", queue=POLL_QUEUE)
+
+
+def _began(job: Job) -> datetime:
+    return job.attempt_started_at or job.created_at
+
+
+def _longest_s(job: Job) -> float:
+    model = MODELS.get(job.request.model)
+    return model.longest_s if model else DEFAULT_LONGEST_S
+
+
+def _with_signals(change: Change, *signals: str) -> Change:
+    return Change(change.job, change.account, change.transactions, change.task, (*change.signals, *signals))

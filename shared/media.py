@@ -1,0 +1,238 @@
+"""Cloud Storage: the videos, their poster frames, and the signed URLs that they are played through.
+
+The client library is synchronous; every call runs in a thread.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import datetime as dt
+import threading
+from collections.abc import AsyncIterator, Callable
+from functools import cached_property, partial
+from pathlib import Path
+from typing import Any, BinaryIO, TypeVar, cast
+
+import google.auth
+import google.auth.transport.requests
+import google_crc32c
+import requests
+from google.api_core import exceptions
+from google.api_core.retry import Retry
+from google.auth import credentials as auth_credentials
+from google.auth import crypt
+from google.cloud.storage import Blob, Bucket, Client
+
+from shared.errors import Unavailable
+from shared.services import ObjectExists, SignedUrl, StoredObject
+from shared.settings import Settings
+
+T = TypeVar("T")
+
+CHUNK_BYTES = 8 * 1024 * 1024  # a multiple of 256 KiB, as resumable uploads demand
+STREAM_BYTES = 1024 * 1024
+READ_AHEAD_BYTES = 256 * 1024
+CALL_TIMEOUT_S = 30.0
+SIGNED_FOR = dt.timedelta(minutes=15)
+REUSED_WHILE = dt.timedelta(minutes=5)
+CACHED_URLS = 4_096
+_RETRY = Retry(initial=0.2, maximum=5.0, multiplier=2.0, timeout=30.0)
+_SCOPE = "https://www.googleapis.com/auth/cloud-platform"
+
+
+class CloudStorage:
+    """One bucket of Cloud Storage."""
+
+    def __init__(self, settings: Settings, clock: Callable[[], dt.datetime]) -> None:
+        self._settings = settings
+        self._clock = clock
+        self._urls: dict[tuple[str, str], SignedUrl] = {}
+
+    @property
+    def bucket(self) -> str:
+        return self._settings.bucket
+
+    @cached_property
+    def _bucket(self) -> Bucket:
+        client = Client(project=self._settings.google_cloud_project)
+        return client.bucket(self._settings.bucket)
+
+    @cached_property
+    def _signer(self) -> Signer:
+        return Signer(self._settings)
+
+    async def stat(self, name: str) -> StoredObject | None:
+        blob = await _in_thread(lambda: self._bucket.get_blob(name, timeout=CALL_TIMEOUT_S, retry=_RETRY))
+        return _described(blob) if blob is not None else None
+
+    async def list(self, prefix: str) -> list[StoredObject]:
+        return await _in_thread(
+            lambda: [
+                _described(blob)
+                for blob in self._bucket.list_blobs(prefix=prefix, timeout=CALL_TIMEOUT_S, retry=_RETRY)
+            ]
+        )
+
+    async def write(self, name: str, produce: Callable[[BinaryIO], None], content_type: str) -> StoredObject:
+        return await _in_thread(lambda: self._write(name, produce, content_type))
+
+    def _write(self, name: str, produce: Callable[[BinaryIO], None], content_type: str) -> StoredObject:
+        blob = self._bucket.blob(name)
+        blob.cache_control = "private, max-age=3600"
+        blob.content_type = content_type
+        measured = _Measured()
+        try:
+            # An exception inside cancels the upload: no half object appears.
+            with blob.open(
+                "wb",
+                chunk_size=CHUNK_BYTES,
+                content_type=content_type,
+                if_generation_match=0,
+                timeout=CALL_TIMEOUT_S,
+                retry=_RETRY,
+            ) as upload:
+                measured.destination = upload
+                produce(cast(BinaryIO, measured))
+        except exceptions.PreconditionFailed:
+            # The library repeats lost answers, so the object may well be our own.
+            blob = self._bucket.get_blob(name, timeout=CALL_TIMEOUT_S, retry=_RETRY)
+            if blob is None or blob.crc32c != measured.crc32c or blob.size != measured.size_bytes:
+                raise ObjectExists(name) from None
+            return _described(blob)
+        blob.reload(timeout=CALL_TIMEOUT_S, retry=_RETRY)
+        return _described(blob)
+
+    async def use(self, name: str, use: Callable[[BinaryIO], T]) -> T:
+        def run() -> T:
+            blob = self._bucket.get_blob(name, timeout=CALL_TIMEOUT_S, retry=_RETRY)
+            if blob is None:
+                raise FileNotFoundError(name)
+            with blob.open("rb", chunk_size=READ_AHEAD_BYTES, timeout=CALL_TIMEOUT_S, retry=_RETRY) as reader:
+                return use(cast(BinaryIO, reader))
+
+        return await _in_thread(run)
+
+    async def stream(self, name: str, start: int, end: int) -> AsyncIterator[bytes]:
+        blob = self._bucket.blob(name)
+        for first in range(start, end + 1, STREAM_BYTES):
+            last = min(first + STREAM_BYTES - 1, end)
+            yield await _in_thread(partial(_piece, blob, first, last))
+
+    async def sign(self, name: str, filename: str) -> SignedUrl:
+        """A V4 URL of 15 min, re-used for everybody while at least 5 min of it remain."""
+        now = self._clock()
+        cached = self._urls.get((name, filename))
+        if cached is not None and cached.expires_at - now >= REUSED_WHILE:
+            return cached
+        expires_at = now + SIGNED_FOR
+        url = await _in_thread(lambda: self._signer.sign(self._bucket.blob(name), filename))
+        if len(self._urls) >= CACHED_URLS:
+            self._urls.clear()
+        self._urls[(name, filename)] = SignedUrl(url, expires_at)
+        return self._urls[(name, filename)]
+
+    async def delete(self, prefix: str) -> int:
+        def run() -> int:
+            blobs = list(self._bucket.list_blobs(prefix=prefix, timeout=CALL_TIMEOUT_S, retry=_RETRY))
+            self._bucket.delete_blobs(blobs, on_error=lambda blob: None, timeout=CALL_TIMEOUT_S, retry=_RETRY)
+            return len(blobs)
+
+        return await _in_thread(run)
+
+
+class Signer:
+    """Signs URLs with the laptop's key, or through IAM with the function's own identity."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._email = settings.signer_email
+        self._lock = threading.Lock()
+        self._local = _LocalKey(settings) if settings.signer_key_file else None
+        self._own: Any = None
+
+    def sign(self, blob: Blob, filename: str) -> str:
+        url: str = blob.generate_signed_url(
+            version="v4",
+            expiration=SIGNED_FOR,
+            method="GET",
+            response_disposition=f'inline; filename="{filename}"',
+            **(self._with_key(blob) if self._local else self._with_iam()),
+        )
+        return url
+
+    def _with_key(self, blob: Blob) -> dict[str, Any]:
+        # The library's endpoint for signing is Google's unless told; the emulator's address is the client's own.
+        endpoint = blob.client._connection.API_BASE_URL
+        return {"credentials": self._local, "api_access_endpoint": endpoint}
+
+    def _with_iam(self) -> dict[str, Any]:
+        with self._lock:
+            if self._own is None:
+                self._own, _ = google.auth.default(scopes=[_SCOPE])
+            if not self._own.valid:
+                self._own.refresh(google.auth.transport.requests.Request())
+            email = self._email or self._own.service_account_email
+            return {"service_account_email": email, "access_token": self._own.token}
+
+
+class _LocalKey(auth_credentials.Signing):
+    """A private key in a file, in the form that the storage library signs with."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._email = settings.signer_email
+        self._rsa: crypt.RSASigner = crypt.RSASigner.from_string(Path(settings.signer_key_file).read_text())
+
+    @property
+    def signer(self) -> crypt.Signer:
+        return self._rsa
+
+    @property
+    def signer_email(self) -> str:
+        return self._email
+
+    def sign_bytes(self, message: bytes) -> bytes:
+        signature: bytes = self._rsa.sign(message)
+        return signature
+
+
+class _Measured:
+    """Passes writes on, and knows their length and checksum."""
+
+    destination: Any = None
+
+    def __init__(self) -> None:
+        self._checksum = google_crc32c.Checksum()
+        self.size_bytes = 0
+
+    @property
+    def crc32c(self) -> str:
+        return base64.b64encode(self._checksum.digest()).decode()
+
+    def write(self, data: bytes) -> int:
+        self._checksum.update(bytes(data))
+        self.size_bytes += len(data)
+        written: int = self.destination.write(data)
+        return written
+
+
+def _piece(blob: Blob, first: int, last: int) -> bytes:
+    data: bytes = blob.download_as_bytes(
+        start=first, end=last, raw_download=True, checksum=None, timeout=CALL_TIMEOUT_S, retry=_RETRY
+    )
+    return data
+
+
+def _described(blob: Blob) -> StoredObject:
+    return StoredObject(blob.name, blob.size, blob.crc32c, blob.content_type or "", blob.updated)
+
+
+async def _in_thread(call: Callable[[], T]) -> T:
+    try:
+        return await asyncio.to_thread(call)
+    except (
+        exceptions.ServerError,
+        exceptions.TooManyRequests,
+        exceptions.RetryError,
+        requests.exceptions.RequestException,
+    ) as error:
+        raise Unavailable(f"Cloud Storage: {error}") from error

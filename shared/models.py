@@ -1,0 +1,544 @@
+"""What is stored (Job, Account, Transaction) and what travels (bodies of requests and responses).
+
+Stored documents are frozen values: a change makes a new one. `revision` is the store's token for the version that was
+read; it is never written, and a document without one is new.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+from enum import StrEnum
+from typing import Annotated, Any, ClassVar, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator
+
+MAX_PROMPT_BYTES = 4 * 1024  # 1,024 tokens, counted as ceil(bytes / 4)
+MAX_IDEMPOTENCY_KEY_CHARS = 255
+MAX_PAGE = 100
+
+AspectRatio = Literal["16:9", "9:16"]
+Resolution = Literal["360p", "720p", "1080p", "4k"]
+PersonGeneration = Literal["allow_adult", "dont_allow", "allow_all"]
+TransactionType = Literal["signup", "grant", "charge", "refund"]
+
+LANDSCAPE_PX: Mapping[Resolution, tuple[int, int]] = {
+    "360p": (640, 360),
+    "720p": (1280, 720),
+    "1080p": (1920, 1080),
+    "4k": (3840, 2160),
+}
+
+
+def dimensions_px(aspect_ratio: AspectRatio, resolution: Resolution) -> tuple[int, int]:
+    """Width and height in pixels."""
+    width, height = LANDSCAPE_PX[resolution]
+    return (width, height) if aspect_ratio == "16:9" else (height, width)
+
+
+class Stage(StrEnum):
+    """Where a job is in its life; the last three are final."""
+
+    WAITING = "waiting"
+    QUEUED = "queued"
+    STARTING = "starting"
+    UNCERTAIN = "uncertain"
+    GENERATING = "generating"
+    STORING = "storing"
+    COMPLETED = "completed"
+    FAILED = "failed"
+    CANCELED = "canceled"
+
+
+class Status(StrEnum):
+    """What a client is told of the stage."""
+
+    QUEUED = "queued"
+    IN_PROGRESS = "in_progress"
+    COMPLETED = "completed"
+    FAILED = "failed"
+    CANCELED = "canceled"
+
+
+STATUS_OF: Mapping[Stage, Status] = {
+    Stage.WAITING: Status.QUEUED,
+    Stage.QUEUED: Status.QUEUED,
+    Stage.STARTING: Status.QUEUED,
+    Stage.UNCERTAIN: Status.QUEUED,
+    Stage.GENERATING: Status.IN_PROGRESS,
+    Stage.STORING: Status.IN_PROGRESS,
+    Stage.COMPLETED: Status.COMPLETED,
+    Stage.FAILED: Status.FAILED,
+    Stage.CANCELED: Status.CANCELED,
+}
+FINAL = frozenset({Stage.COMPLETED, Stage.FAILED, Stage.CANCELED})
+
+
+class Value(BaseModel):
+    """A frozen part of a document."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+
+class Document(Value):
+    """A document of one collection, under its own id."""
+
+    collection: ClassVar[str]
+    # Fields that are left out of the stored document when they are None, so that their index lists only what has them.
+    absent_when_none: ClassVar[frozenset[str]] = frozenset()
+
+    id: str
+    revision: Any = Field(default=None, exclude=True, repr=False)
+
+    def changed(self, **changes: Any) -> Self:
+        return self.model_copy(update=changes)
+
+
+class VideoRequest(Value):
+    """What was asked for with every default resolved: it is priced, charged, requested and verified from this value."""
+
+    prompt: str
+    model: str
+    seconds: int
+    aspect_ratio: AspectRatio
+    resolution: Resolution
+    generate_audio: bool
+    person_generation: PersonGeneration = "allow_adult"
+    negative_prompt: str | None = None
+    seed: int | None = None
+    count: int = 1
+
+    @property
+    def dimensions_px(self) -> tuple[int, int]:
+        return dimensions_px(self.aspect_ratio, self.resolution)
+
+    @property
+    def size(self) -> str:
+        width, height = self.dimensions_px
+        return f"{width}x{height}"
+
+
+class TaskRef(Value):
+    """The name and queue under which the job's current task was, or will be, created."""
+
+    name: str
+    queue: str
+
+
+class Lease(Value):
+    """The right of one delivery to act alone on the job until a moment."""
+
+    holder: str
+    until: datetime
+
+
+class Output(Value):
+    """One video of a job: where the provider put it and, once stored, what is known of our object."""
+
+    uri: str
+    object: str | None = None
+    size_bytes: int | None = None
+    crc32c: str | None = None
+    seconds: float | None = None
+    width_px: int | None = None
+    height_px: int | None = None
+    poster: str | None = None
+
+
+class JobError(Value):
+    """Why a job failed: a code of the catalogue, a sentence for people, and the provider's own words."""
+
+    code: str
+    message: str
+    reason: str | None = None
+
+
+class Job(Document):
+    """One accepted request and everything that became of it."""
+
+    collection: ClassVar[str] = "jobs"
+    absent_when_none: ClassVar[frozenset[str]] = frozenset({"due_at", "expires_at"})
+
+    tenant: str
+    account: str
+    kind: Literal["video"] = "video"
+    request: VideoRequest
+    fingerprint: str
+    status: Status
+    stage: Stage
+    step: int = 0
+    task: TaskRef
+    due_at: datetime | None
+    lease: Lease | None = None
+    attempt: int = 0
+    attempt_started_at: datetime | None = None
+    operation: str | None = None
+    hinted_operation: str | None = None
+    expected_s: float
+    outputs: tuple[Output, ...] = ()
+    filtered: int = 0
+    filter_reason: str | None = None
+    storing_started_at: datetime | None = None
+    storing_tries: int = 0
+    cost: int
+    refunded: int = 0
+    error: JobError | None = None
+    project: str | None = None
+    labels: dict[str, str] = Field(default_factory=dict)
+    idempotency_key: str | None = None
+    created_at: datetime
+    updated_at: datetime
+    started_at: datetime | None = None
+    completed_at: datetime | None = None
+    last_viewed_at: datetime | None = None
+    expires_at: datetime | None = None
+    deleted_at: datetime | None = None
+    files_removed_at: datetime | None = None
+    version: int = 1
+    change_id: str = ""
+
+    @property
+    def final(self) -> bool:
+        return self.stage in FINAL
+
+    @property
+    def holds_slot(self) -> bool:
+        """Counts against the account's limit of active jobs."""
+        return not self.final and self.stage is not Stage.WAITING
+
+    @property
+    def prefix(self) -> str:
+        """Where in the bucket the present attempt's videos are, ending in a slash."""
+        return f"{self.files_prefix}{self.attempt}/"
+
+    @property
+    def files_prefix(self) -> str:
+        """Where in the bucket the videos of all attempts are, ending in a slash."""
+        return f"{self.tenant}/{self.account}/{self.id}/"
+
+    @property
+    def posters_prefix(self) -> str:
+        """Where in the bucket the poster frames are, ending in a slash."""
+        return f"posters/{self.files_prefix}"
+
+
+class Account(Document):
+    """One user of one tenant: the balance, and the jobs that are active."""
+
+    collection: ClassVar[str] = "accounts"
+
+    issuer: str
+    sub: str
+    email: str | None = None
+    tenant: str
+    role: Literal["user", "admin"] = "user"
+    plan: str = "default"
+    disabled: bool = False
+    balance: int = 0
+    active_jobs: tuple[str, ...] = ()
+    sequence: int = 0
+    created_at: datetime
+    change_id: str = ""
+
+
+class Transaction(Document):
+    """One entry of the ledger; written once and never changed. `amount` is signed."""
+
+    collection: ClassVar[str] = "credit_transactions"
+
+    account: str
+    tenant: str
+    type: TransactionType
+    amount: int
+    balance_after: int
+    sequence: int
+    job: str | None = None
+    description: str
+    created_at: datetime
+
+
+class LiveConfig(Value):
+    """What an administrator may change while it runs: config/video in Firestore. Durations are in seconds."""
+
+    credits_per_second: Annotated[int, Field(ge=0, le=100_000)] = 10
+    credits_per_second_by_model: dict[str, Annotated[int, Field(ge=0, le=100_000)]] = Field(default_factory=dict)
+    signup_credits: Annotated[int, Field(ge=0, le=1_000_000_000)] = 0
+    active_jobs_limit: Annotated[int, Field(ge=0, le=500)] = 3
+    generation_timeout_s: Annotated[int, Field(ge=60, le=86_400)] = 900
+    storing_timeout_s: Annotated[int, Field(ge=60, le=86_400)] = 3_600
+    queue_timeout_s: Annotated[int, Field(ge=60, le=604_800)] = 21_600
+    uncertain_policy: Literal["at_most_once", "restart_once"] = "at_most_once"
+    cancel_refund: Literal["full", "none"] = "full"
+    retention_days: Annotated[int, Field(ge=1, le=36_500)] = 365
+    enabled: bool = True
+    message: Annotated[str, Field(max_length=1_000)] = ""
+    rollout_percent: Annotated[int, Field(ge=0, le=100)] = 100
+    usual_times: dict[str, Annotated[float, Field(gt=0, le=3_600)]] = Field(
+        default_factory=dict, description="Learned usual times by model, from config/usual_times."
+    )
+
+
+# --- bodies of requests ---
+
+
+class Body(BaseModel):
+    """A request's body. An unknown field is an error; numbers may come as strings, as multipart forms send them."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class CreateVideo(Body):
+    """POST /v1/videos, and what an estimate is asked for."""
+
+    prompt: Annotated[str, Field(min_length=1, description="What the video shows; at most 1,024 tokens (4,096 bytes).")]
+    model: Annotated[str | None, Field(description="An id or alias from GET /v1/models.")] = None
+    seconds: Annotated[int | None, Field(ge=1, le=60, description="Length; what is allowed depends on the model.")] = (
+        None
+    )
+    size: Annotated[
+        str | None,
+        Field(pattern=r"^\d{3,4}x\d{3,4}$", description="Width x height in pixels, instead of the next two."),
+    ] = None
+    aspect_ratio: AspectRatio | None = None
+    resolution: Resolution | None = None
+    negative_prompt: Annotated[str | None, Field(max_length=MAX_PROMPT_BYTES)] = None
+    seed: Annotated[int | None, Field(ge=0, le=4_294_967_295)] = None
+    generate_audio: bool | None = None
+    person_generation: PersonGeneration | None = None
+    count: Annotated[int, Field(ge=1, le=4, description="How many videos of the prompt.")] = 1
+    project: Annotated[str | None, Field(max_length=64, pattern=r"^[A-Za-z0-9_-]+$")] = None
+    labels: Annotated[dict[str, str], Field(max_length=16)] = Field(default_factory=dict)
+
+    @field_validator("prompt")
+    @classmethod
+    def _says_something(cls, prompt: str) -> str:
+        if not prompt.strip():
+            raise ValueError("the prompt is empty")
+        return prompt
+
+    @field_validator("labels")
+    @classmethod
+    def _short_labels(cls, labels: dict[str, str]) -> dict[str, str]:
+        if any(len(key) > 63 or len(value) > 255 for key, value in labels.items()):
+            raise ValueError("a label's name has at most 63 characters, its value at most 255")
+        return labels
+
+
+class StepBody(Body):
+    """POST /tasks/step: the body of every task of a job."""
+
+    job: Annotated[str, Field(max_length=64)]
+    step: Annotated[int, Field(ge=0)]
+
+
+class PushedMessage(BaseModel):
+    attributes: dict[str, str] = Field(default_factory=dict)
+
+
+class PushEnvelope(BaseModel):
+    """A Pub/Sub push; of the message only the attributes are read, which name the object."""
+
+    message: PushedMessage
+
+
+class PageQuery(Body):
+    """The cursor parameters that every list takes."""
+
+    limit: Annotated[int, Field(ge=1, le=MAX_PAGE)] = 20
+    after: Annotated[str | None, Field(max_length=512, description="The `last_id` of the page before.")] = None
+
+
+class ListVideosQuery(PageQuery):
+    """GET /v1/videos: at most one of status, model and project, and a range of dates (Unix seconds)."""
+
+    status: Status | None = None
+    model: Annotated[str | None, Field(max_length=64)] = None
+    project: Annotated[str | None, Field(max_length=64)] = None
+    created_after: Annotated[int | None, Field(ge=0, le=253_402_300_799)] = None
+    created_before: Annotated[int | None, Field(ge=0, le=253_402_300_799)] = None
+    order: Literal["asc", "desc"] = "desc"
+
+
+class ContentQuery(Body):
+    """GET /v1/videos/{id}/content."""
+
+    variant: Literal["video", "thumbnail"] = "video"
+    index: Annotated[int, Field(ge=0, le=3, description="Which of the job's videos.")] = 0
+    redirect: Literal["true", "false", "json"] = "true"
+
+
+# --- bodies of responses ---
+
+
+class Response(BaseModel):
+    """A response's body. Times are Unix seconds."""
+
+    model_config = ConfigDict(extra="forbid")
+
+
+class VideoError(Response):
+    code: str
+    message: str
+    reason: str | None
+    retryable: bool
+    suggested_action: str
+
+
+class VideoFile(Response):
+    """One finished video: fetch it from /v1/videos/{id}/content?index=N."""
+
+    index: int
+    size_bytes: int
+    crc32c: str
+    seconds: float
+    width: int
+    height: int
+
+
+class Video(Response):
+    """A job as clients see it: the OpenAI videos object and more."""
+
+    id: str
+    object: Literal["video"] = "video"
+    status: Status
+    stage: Stage
+    progress: Annotated[int, Field(ge=0, le=100)]
+    model: str
+    prompt: str
+    seconds: str
+    size: str
+    aspect_ratio: AspectRatio
+    resolution: Resolution
+    negative_prompt: str | None
+    seed: int | None
+    generate_audio: bool
+    count: int
+    cost: int
+    refunded: int
+    expected_seconds: float
+    error: VideoError | None
+    files: list[VideoFile]
+    project: str | None
+    labels: dict[str, str]
+    created_at: int
+    started_at: int | None
+    completed_at: int | None
+    expires_at: int | None
+    remixed_from_video_id: None = None
+    version: int
+
+
+class VideoPage(Response):
+    object: Literal["list"] = "list"
+    data: list[Video]
+    first_id: str | None
+    last_id: str | None
+    has_more: bool
+
+
+class DeletedVideo(Response):
+    id: str
+    object: Literal["video.deleted"] = "video.deleted"
+    deleted: Literal[True] = True
+
+
+class Estimate(Response):
+    """What a request would cost and take, and whether it would be accepted now."""
+
+    object: Literal["estimate"] = "estimate"
+    model: str
+    seconds: str
+    size: str
+    count: int
+    cost: int
+    expected_seconds: float
+    balance: int
+    balance_after: int
+    active_jobs: int
+    active_jobs_limit: int
+    accepted: bool
+    refusal: str | None
+
+
+class AccountView(Response):
+    id: str
+    object: Literal["account"] = "account"
+    email: str | None
+    tenant: str
+    role: Literal["user", "admin"]
+    plan: str
+    balance: int
+    active_jobs: list[str]
+    active_jobs_limit: int
+    created_at: int
+
+
+class TransactionView(Response):
+    id: str
+    object: Literal["transaction"] = "transaction"
+    type: TransactionType
+    amount: int
+    balance_after: int
+    sequence: int
+    video: str | None
+    description: str
+    created_at: int
+
+
+class TransactionPage(Response):
+    object: Literal["list"] = "list"
+    data: list[TransactionView]
+    first_id: str | None
+    last_id: str | None
+    has_more: bool
+
+
+class ModelView(Response):
+    """What a model can do, costs and usually takes."""
+
+    id: str
+    object: Literal["model"] = "model"
+    default: bool
+    seconds: list[int]
+    default_seconds: int
+    sizes: list[str]
+    default_size: str
+    seconds_at_high_resolution: list[int]
+    max_count: int
+    negative_prompt: bool
+    seed: bool
+    silent: bool
+    credits_per_second: int
+    usual_seconds: float
+
+
+class ModelList(Response):
+    object: Literal["list"] = "list"
+    data: list[ModelView]
+
+
+class SignedUrl(Response):
+    url: str
+    expires_at: int
+
+
+class Canceled(Response):
+    """The canceled video, and what became of the money."""
+
+    video: Video
+    refunded: int
+    kept: int
+    message: str
+
+
+class ErrorBody(Response):
+    code: str
+    message: str
+    retryable: bool
+    suggested_action: str
+    details: dict[str, Any]
+    request_id: str
+
+
+class ErrorResponse(Response):
+    error: ErrorBody

@@ -1,0 +1,96 @@
+"""Cloud Tasks: create a task, and ask whether one is still there."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+import grpc
+from google.api_core import exceptions
+from google.api_core.retry import AsyncRetry, if_exception_type
+from google.cloud import tasks_v2
+from google.cloud.tasks_v2.services.cloud_tasks.transports import CloudTasksGrpcAsyncIOTransport
+from google.protobuf import duration_pb2, timestamp_pb2
+
+from shared.errors import Unavailable
+from shared.models import TaskRef
+
+if TYPE_CHECKING:
+    from shared.lifecycle import Task
+    from shared.settings import Settings
+
+CALL_TIMEOUT_S = 5.0
+CREATE_BUDGET_S = 10.0
+# Longer than the function's own limit of 900 s: a shorter one would start a second delivery beside the first.
+DISPATCH_DEADLINE_S = 960
+
+_TRANSIENT = (exceptions.ServiceUnavailable, exceptions.DeadlineExceeded, exceptions.InternalServerError)
+# create_task has no retry of its own. Repeating it is safe because every task has a name.
+_RETRY = AsyncRetry(
+    predicate=if_exception_type(*_TRANSIENT), initial=0.1, maximum=2.0, multiplier=2.0, timeout=CREATE_BUDGET_S
+)
+
+
+class CloudTasks:
+    """The queues of one project and region."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._client = _client(settings)
+
+    async def create(self, task: Task) -> None:
+        """Create the task under its name; one that exists already is success. Raises Unavailable."""
+        try:
+            await self._client.create_task(
+                parent=self._queue(task.ref.queue), task=self._message(task), timeout=CALL_TIMEOUT_S, retry=_RETRY
+            )
+        except exceptions.AlreadyExists:
+            return
+        except (exceptions.GoogleAPICallError, exceptions.RetryError) as error:
+            raise Unavailable(f"Cloud Tasks did not take {task.ref.name}: {error}") from error
+
+    async def exists(self, ref: TaskRef) -> bool:
+        """Whether the task is still to be delivered (or is being delivered). Raises Unavailable."""
+        try:
+            await self._client.get_task(name=self._name(ref), timeout=CALL_TIMEOUT_S, retry=_RETRY)
+        except exceptions.NotFound:
+            return False
+        except (exceptions.GoogleAPICallError, exceptions.RetryError) as error:
+            raise Unavailable(f"Cloud Tasks did not say whether {ref.name} exists: {error}") from error
+        return True
+
+    def _queue(self, queue: str) -> str:
+        return f"projects/{self._settings.google_cloud_project}/locations/{self._settings.region}/queues/{queue}"
+
+    def _name(self, ref: TaskRef) -> str:
+        return f"{self._queue(ref.queue)}/tasks/{ref.name}"
+
+    def _message(self, task: Task) -> tasks_v2.Task:
+        root = self._settings.poll_url.rstrip("/")
+        message = tasks_v2.Task(
+            name=self._name(task.ref),
+            http_request=tasks_v2.HttpRequest(
+                http_method=tasks_v2.HttpMethod.POST,
+                url=f"{root}{task.path}",
+                headers={"Content-Type": "application/json"},
+                body=json.dumps(task.body).encode(),
+                oidc_token=tasks_v2.OidcToken(
+                    service_account_email=self._settings.tasks_service_account,
+                    # The service's root: Cloud Run compares it with the service's address, without a path.
+                    audience=root,
+                ),
+            ),
+            dispatch_deadline=duration_pb2.Duration(seconds=DISPATCH_DEADLINE_S),
+        )
+        if task.at is not None:
+            moment = timestamp_pb2.Timestamp()
+            moment.FromDatetime(task.at)
+            message.schedule_time = moment
+        return message
+
+
+def _client(settings: Settings) -> tasks_v2.CloudTasksAsyncClient:
+    if not settings.cloud_tasks_emulator_host:
+        return tasks_v2.CloudTasksAsyncClient()
+    channel = grpc.aio.insecure_channel(settings.cloud_tasks_emulator_host)
+    return tasks_v2.CloudTasksAsyncClient(transport=CloudTasksGrpcAsyncIOTransport(channel=channel))

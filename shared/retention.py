@@ -1,0 +1,36 @@
+"""Daily: videos that nobody has looked at for the time that they are kept lose their files, and are marked expired."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from shared import events, log
+from shared.errors import Unavailable
+from shared.jobs import JobMissing, advance
+
+if TYPE_CHECKING:
+    from shared.services import Services
+
+PAGE = 200
+
+
+async def retain(services: Services) -> dict[str, int]:
+    """One pass over all jobs whose time is over: how many expired, and how many could not be changed."""
+    expired = failed = 0
+    while True:
+        page = await services.store.expired_jobs(services.clock(), PAGE)
+        changed = 0
+        for job in page:
+            try:
+                outcome = await advance(services, job.id, events.Expire(), job)
+            except (Unavailable, JobMissing) as error:
+                log.warning("job_not_expired", job=job.id, error=repr(error))
+                failed += 1
+                continue
+            changed += outcome.change is not None
+        expired += changed
+        # What was expired is not listed again; a page without a change would come back for ever.
+        if len(page) < PAGE or changed == 0:
+            break
+    log.info("retained", expired=expired, failed=failed)
+    return {"expired": expired, "failed": failed}

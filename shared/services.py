@@ -1,0 +1,224 @@
+"""The one place where the gateways are put together.
+
+Handlers get one frozen `Services` and reach for no client of their own. In the cloud and on the laptop it is built
+lazily from the settings; tests, the simulation and the embedded form build it from memory.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import cache, cached_property
+from typing import TYPE_CHECKING, Any, BinaryIO, Protocol, TypeVar, cast
+
+from shared import log
+from shared.generators import Generator, Generators
+from shared.models import Account, Document, Job, ListVideosQuery, LiveConfig, TaskRef, Transaction
+from shared.settings import Settings
+
+if TYPE_CHECKING:
+    from shared.auth import Verifier
+    from shared.lifecycle import Task
+
+D = TypeVar("D", bound=Document)
+T = TypeVar("T")
+
+
+def utc_now() -> datetime:
+    return datetime.now(UTC)
+
+
+def new_id() -> str:
+    """22 random url-safe characters: 128 bits, never ordered by time (ordered ids make a hot range in Firestore)."""
+    return secrets.token_urlsafe(16)
+
+
+@dataclass(frozen=True)
+class StoredObject:
+    """An object as the bucket knows it. `crc32c` is base64, as Cloud Storage writes it."""
+
+    name: str
+    size_bytes: int
+    crc32c: str
+    content_type: str
+    updated_at: datetime
+
+
+@dataclass(frozen=True)
+class SignedUrl:
+    """A URL that gives whoever has it the right to read one object until a moment."""
+
+    url: str
+    expires_at: datetime
+
+
+class ObjectExists(Exception):  # noqa: N818
+    """There is an object of that name already, with other bytes."""
+
+
+class Store(Protocol):
+    """Firestore, as much of it as Rushes uses. Every method raises Unavailable when it does not answer."""
+
+    async def get(self, kind: type[D], id: str) -> D | None:  # noqa: A002 - Firestore's own word
+        """One document, with its revision."""
+
+    async def get_job_and_account(self, job_id: str, account_id: str) -> tuple[Job | None, Account | None]:
+        """Both documents in one round trip."""
+
+    async def commit(self, documents: Sequence[D]) -> list[D]:
+        """Write all or nothing: one without a revision must not exist, one with a revision must not have changed.
+
+        Answers the documents with their new revisions; raises Conflict when a precondition fails.
+        """
+
+    async def due_jobs(self, before: datetime, after: Job | None, limit: int) -> list[Job]:
+        """Jobs whose due_at is before the moment, the longest due first; `after` is the last of the page before."""
+
+    async def expired_jobs(self, before: datetime, limit: int) -> list[Job]:
+        """Jobs whose expires_at is before the moment."""
+
+    async def list_jobs(self, tenant: str, account: str, query: ListVideosQuery) -> list[Job]:
+        """At most limit + 1 jobs of the account, by (created_at, id), deleted ones left out."""
+
+    async def list_transactions(self, tenant: str, account: str, after: str | None, limit: int) -> list[Transaction]:
+        """At most limit + 1 entries of the ledger, newest first."""
+
+    async def job_of_operation(self, operation: str) -> Job | None:
+        """The job whose present attempt is that operation of its provider."""
+
+    async def read_config(self, name: str) -> dict[str, Any]:
+        """The document config/NAME as it stands; empty when there is none."""
+
+
+class Queue(Protocol):
+    """Cloud Tasks."""
+
+    async def create(self, task: Task) -> None:
+        """Create the task under its name; one that exists already is success. Raises Unavailable."""
+
+    async def exists(self, ref: TaskRef) -> bool:
+        """Whether the task is still to be delivered. Raises Unavailable."""
+
+
+class Media(Protocol):
+    """The bucket of the videos. Object names have no leading slash; every method raises Unavailable."""
+
+    @property
+    def bucket(self) -> str: ...
+
+    async def stat(self, name: str) -> StoredObject | None:
+        """What is known of one object."""
+
+    async def list(self, prefix: str) -> list[StoredObject]:
+        """All objects under the prefix, by name."""
+
+    async def write(self, name: str, produce: Callable[[BinaryIO], None], content_type: str) -> StoredObject:
+        """Create the object from what `produce` writes (in a thread, bounded memory); never replaces one.
+
+        An exception in `produce` leaves no object behind. An object that exists already with the same bytes is
+        success; with other bytes ObjectExists is raised.
+        """
+
+    async def use(self, name: str, use: Callable[[BinaryIO], T]) -> T:
+        """Call `use` in a thread with a seekable reader that fetches ranges; raises FileNotFoundError."""
+
+    def stream(self, name: str, start: int, end: int) -> AsyncIterator[bytes]:
+        """The bytes from start to end inclusive, in bounded pieces."""
+
+    async def sign(self, name: str, filename: str) -> SignedUrl:
+        """A URL that gives whoever has it GET on the object, for some minutes."""
+
+    async def delete(self, prefix: str) -> int:
+        """Delete all objects under the prefix; answers how many there were."""
+
+
+class Config(Protocol):
+    """Live settings."""
+
+    async def get(self) -> LiveConfig:
+        """The settings in force; never fails once any were read, and else answers the defaults."""
+
+
+@dataclass(frozen=True)
+class Services:
+    """Everything that a handler may touch."""
+
+    settings: Settings
+    store: Store
+    queue: Queue
+    media: Media
+    generators: Generators
+    config: Config
+    verifier: Verifier
+    clock: Callable[[], datetime] = utc_now
+    ids: Callable[[], str] = new_id
+    sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
+
+
+class _Lazy:
+    """Stands for a gateway whose module is imported, and whose client is made, when it is first used."""
+
+    def __init__(self, make: Callable[[], object]) -> None:
+        self._make = make
+
+    @cached_property
+    def _gateway(self) -> object:
+        return self._make()
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._gateway, name)
+
+
+@cache
+def services() -> Services:
+    """The process's services, made on first use: the module is imported before the server forks."""
+    from shared.auth import JwksVerifier
+    from shared.config import StoredConfig
+    from shared.store import FirestoreStore
+
+    settings = Settings.from_environ()
+    log.set_level(settings.log_level)
+    store = FirestoreStore(settings)
+    return Services(
+        settings=settings,
+        store=store,
+        queue=cast(Queue, _Lazy(lambda: _queue(settings))),
+        media=cast(Media, _Lazy(lambda: _media(settings))),
+        generators=_generators(settings),
+        config=StoredConfig(settings, store, utc_now),
+        verifier=JwksVerifier(settings, utc_now),
+    )
+
+
+def _queue(settings: Settings) -> Queue:
+    from shared.queue import CloudTasks
+
+    return CloudTasks(settings)
+
+
+def _media(settings: Settings) -> Media:
+    from shared.media import CloudStorage
+
+    return CloudStorage(settings, utc_now)
+
+
+def _generators(settings: Settings) -> Generators:
+    def veo() -> Generator:
+        from shared.generators.veo import Veo
+
+        return Veo(settings)
+
+    def omni() -> Generator:
+        from shared.generators.omni import Omni
+
+        return Omni(settings)
+
+    configured = {}
+    if settings.vertex_project:
+        configured["vertex"] = cast(Generator, _Lazy(veo))
+    if settings.gemini_api_key:
+        configured["gemini"] = cast(Generator, _Lazy(omni))
+    return Generators(configured)

@@ -1,0 +1,216 @@
+"""One delivery of a job's task: look at the stage, do what is next, tell the core what happened.
+
+Every effect is here or in the gateways; every decision is in lifecycle.py. A delivery may come twice, late, out of
+order, or die at any line: what it meets then is what the lines below find in the store.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from datetime import timedelta
+from enum import Enum
+from typing import TYPE_CHECKING
+
+from shared import events, generators, lifecycle, log, storing
+from shared.errors import Unavailable
+from shared.generators.catalog import provider_of
+from shared.jobs import JobMissing, advance
+from shared.models import Job, Stage
+
+if TYPE_CHECKING:
+    from shared.services import Services
+
+BUSY_WAIT_S = 30.0
+# The name of an accepted generation is worth money: it is tried for as long as the function may run.
+KEEP_NAME_FOR_S = 600.0
+KEEP_NAME_EVERY_S = 5.0
+
+
+class Verdict(Enum):
+    """What the queue is told."""
+
+    DONE = 204
+    COME_BACK = 500
+    SLOW_DOWN = 503
+
+
+async def deliver(services: Services, job_id: str, step: int) -> Verdict:
+    """Act on one delivery of the task {job, step}. Raises Unavailable: the queue is then asked to come back."""
+    job = await services.store.get(Job, job_id)
+    if job is None or job.step < step:
+        log.error("unknown_step", job=job_id, step=step)
+        return Verdict.DONE
+    if job.due_at is None:
+        return Verdict.DONE
+    if job.step > step:
+        if job.step == step + 1:
+            # Perhaps we died between the commit of that step and the creation of its task.
+            await services.queue.create(lifecycle.current_task(job))
+        return Verdict.DONE
+    try:
+        return await _ACTIONS[job.stage](services, job)
+    except JobMissing:
+        return Verdict.DONE
+
+
+async def _enter(services: Services, job: Job) -> Verdict:
+    await advance(services, job.id, events.Enter(job.step), job)
+    return Verdict.DONE
+
+
+async def _start(services: Services, job: Job) -> Verdict:
+    holder = services.ids()
+    job = (await advance(services, job.id, events.Claim(job.step, holder), job)).job
+    if job.final:
+        return Verdict.DONE
+    if job.stage is not Stage.STARTING or job.lease is None or job.lease.holder != holder:
+        return Verdict.COME_BACK
+    if job.lease.until - services.clock() < timedelta(seconds=lifecycle.CREATE_TIMEOUT_S):
+        # Too slow since the claim: whoever comes next must not find us creating.
+        await advance(services, job.id, events.Deferred(job.step, holder, 0.0))
+        return Verdict.COME_BACK
+    try:
+        generator = services.generators.of(provider_of(job.request.model))
+        async with asyncio.timeout(lifecycle.CREATE_TIMEOUT_S):
+            operation = await generator.start(job, job.prefix)
+    except generators.Refused as refusal:
+        await advance(services, job.id, events.Refused(job.step, holder, refusal.code, refusal.reason))
+        return Verdict.DONE
+    except generators.Busy as busy:
+        log.info("provider_busy", job=job.id, model=job.request.model, reason=busy.reason)
+        wait_s = busy.retry_after_s if busy.retry_after_s is not None else BUSY_WAIT_S
+        await advance(services, job.id, events.Deferred(job.step, holder, wait_s))
+        return Verdict.SLOW_DOWN
+    except Exception as error:  # noqa: BLE001 - whatever it was, the provider may have accepted
+        log.exception("start_outcome_unknown", job=job.id, attempt=job.attempt, error=repr(error))
+        await advance(services, job.id, events.Lost(job.step, holder))
+        return Verdict.DONE
+    await _keep_name(services, job, operation)
+    return Verdict.DONE
+
+
+async def _keep_name(services: Services, job: Job, operation: str) -> None:
+    """Commit the operation's name, however long Firestore does not answer."""
+    until = services.clock() + timedelta(seconds=KEEP_NAME_FOR_S)
+    while True:
+        try:
+            outcome = await advance(services, job.id, events.Accepted(job.attempt, operation), job)
+        except Unavailable as error:
+            log.error("operation_not_kept", job=job.id, attempt=job.attempt, operation=operation, error=str(error))
+            if services.clock() >= until:
+                raise
+            await services.sleep(KEEP_NAME_EVERY_S)
+            continue
+        if outcome.job.operation != operation:
+            log.error("generation_orphaned", job=job.id, attempt=job.attempt, operation=operation)
+        return
+
+
+async def _await_start(services: Services, job: Job) -> Verdict:
+    """Somebody is creating, or died while creating."""
+    if _leased(services, job):
+        return Verdict.COME_BACK
+    await advance(services, job.id, events.Lost(job.step, services.ids()), job)
+    return Verdict.DONE
+
+
+async def _find(services: Services, job: Job) -> Verdict:
+    """Look for an uncertain attempt where its outcome shows: a provider's event, or files under its own prefix."""
+    if job.hinted_operation is not None:
+        await advance(services, job.id, events.Accepted(job.attempt, job.hinted_operation), job)
+        return Verdict.DONE
+    found = [item for item in await services.media.list(job.prefix) if item.name.endswith(".mp4")]
+    over = services.clock() >= lifecycle.deadline(job, await services.config.get())
+    if len(found) >= job.request.count or (found and over):
+        uris = tuple(f"gs://{services.media.bucket}/{item.name}" for item in found)
+        await _finish(services, job, events.Finished(job.step, services.ids(), uris))
+        return Verdict.DONE
+    await advance(services, job.id, events.Unseen(job.step), job)
+    return Verdict.DONE
+
+
+async def _look(services: Services, job: Job) -> Verdict:
+    assert job.operation is not None, f"{job.id} generates without an operation"
+    try:
+        look = await services.generators.of(provider_of(job.request.model)).look(job.operation)
+    except Exception as error:  # noqa: BLE001 - a failed look says nothing about the generation
+        log.warning("look_failed", job=job.id, operation=job.operation, error=repr(error))
+        if services.clock() < lifecycle.deadline(job, await services.config.get()):
+            return Verdict.COME_BACK
+        look = generators.Running()
+    match look:
+        case generators.Running():
+            await advance(services, job.id, events.Running(job.step), job)
+        case generators.Broken(code, reason):
+            await advance(services, job.id, events.Broke(job.step, code, reason), job)
+        case generators.Finished(uris, filtered, reason):
+            await _finish(services, job, events.Finished(job.step, services.ids(), uris, filtered, reason))
+    return Verdict.DONE
+
+
+async def _finish(services: Services, job: Job, event: events.Finished) -> None:
+    """The provider is done; whoever learns it first goes on to store."""
+    outcome = await advance(services, job.id, event, job)
+    if outcome.change is not None and outcome.job.stage is Stage.STORING:
+        await storing.store(services, outcome.job, event.holder)
+
+
+async def _resume_storing(services: Services, job: Job) -> Verdict:
+    if _leased(services, job):
+        return Verdict.COME_BACK
+    holder = services.ids()
+    outcome = await advance(services, job.id, events.Claim(job.step, holder), job)
+    if outcome.change is None:
+        return Verdict.COME_BACK
+    if outcome.job.stage is Stage.STORING:
+        await storing.store(services, outcome.job, holder)
+    return Verdict.DONE
+
+
+async def _tidy(services: Services, job: Job) -> Verdict:
+    """Stop and remove what an ended job left: a generation that still goes on, files that nobody will watch."""
+    again = late_success = False
+    if job.stage is not Stage.COMPLETED and job.attempt > 0:
+        again, late_success = await _straggler(services, job)
+    await services.media.delete(job.files_prefix)
+    await services.media.delete(job.posters_prefix)
+    await advance(services, job.id, events.Tidied(job.step, again, late_success), job)
+    return Verdict.DONE
+
+
+async def _straggler(services: Services, job: Job) -> tuple[bool, bool]:
+    """Whether the given-up generation still goes on, and whether it succeeded after the job had failed."""
+    given_up = job.error is not None and job.error.code in ("GENERATION_TIMEOUT", "START_UNCERTAIN")
+    operation = job.operation or job.hinted_operation
+    if operation is None:
+        # Only files can show it: under the attempt's prefix, and not later than the longest generation.
+        found = await services.media.list(job.files_prefix)
+        return services.clock() < lifecycle.watched_until(job), given_up and bool(found)
+    try:
+        generator = services.generators.of(provider_of(job.request.model))
+        await generator.cancel(operation)
+        look = await generator.look(operation)
+    except Exception as error:  # noqa: BLE001 - best effort; it is tried again for a day
+        log.warning("straggler_not_seen", job=job.id, operation=operation, error=repr(error))
+        return True, False
+    if isinstance(look, generators.Running):
+        return True, False
+    return False, given_up and isinstance(look, generators.Finished) and bool(look.uris)
+
+
+def _leased(services: Services, job: Job) -> bool:
+    return job.lease is not None and job.lease.until > services.clock()
+
+
+_ACTIONS: dict[Stage, Callable[[Services, Job], Awaitable[Verdict]]] = {
+    Stage.WAITING: _enter,
+    Stage.QUEUED: _start,
+    Stage.STARTING: _await_start,
+    Stage.UNCERTAIN: _find,
+    Stage.GENERATING: _look,
+    Stage.STORING: _resume_storing,
+    Stage.COMPLETED: _tidy,
+    Stage.FAILED: _tidy,
+    Stage.CANCELED: _tidy,
+}

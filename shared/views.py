@@ -1,0 +1,155 @@
+"""Stored documents as clients see them. Pure."""
+
+from __future__ import annotations
+
+import math
+from datetime import datetime
+
+from shared.errors import CATALOGUE
+from shared.models import (
+    Account,
+    AccountView,
+    Job,
+    LiveConfig,
+    Stage,
+    Transaction,
+    TransactionPage,
+    TransactionView,
+    Video,
+    VideoError,
+    VideoFile,
+    VideoPage,
+)
+
+LAST_BEFORE_STORING = 95
+STORING_PROGRESS = 98
+
+
+def progress(job: Job, now: datetime) -> int:
+    """0 to 100. Never goes back, nears 95 however long it takes, and is 100 only when the video can be played."""
+    if job.stage is Stage.COMPLETED:
+        return 100
+    if job.stage is Stage.STORING:
+        return STORING_PROGRESS
+    if job.started_at is None:
+        return 0
+    if job.storing_started_at is not None:
+        return STORING_PROGRESS
+    elapsed_s = ((job.completed_at or now) - job.started_at).total_seconds()
+    return int(LAST_BEFORE_STORING * (1.0 - math.exp(-2.0 * max(elapsed_s, 0.0) / job.expected_s)))
+
+
+def video(job: Job, now: datetime) -> Video:
+    request = job.request
+    return Video(
+        id=job.id,
+        status=job.status,
+        stage=job.stage,
+        progress=progress(job, now),
+        model=request.model,
+        prompt=request.prompt,
+        seconds=str(request.seconds),
+        size=request.size,
+        aspect_ratio=request.aspect_ratio,
+        resolution=request.resolution,
+        negative_prompt=request.negative_prompt,
+        seed=request.seed,
+        generate_audio=request.generate_audio,
+        count=request.count,
+        cost=job.cost,
+        refunded=job.refunded,
+        expected_seconds=job.expected_s,
+        error=_error(job),
+        files=_files(job),
+        project=job.project,
+        labels=job.labels,
+        created_at=_unix(job.created_at),
+        started_at=_unix_or_none(job.started_at),
+        completed_at=_unix_or_none(job.completed_at),
+        expires_at=_unix_or_none(job.expires_at),
+        version=job.version,
+    )
+
+
+def video_page(jobs: list[Job], limit: int, now: datetime) -> VideoPage:
+    """`jobs` holds one more than the page when there is a next page."""
+    data = [video(job, now) for job in jobs[:limit]]
+    return VideoPage(
+        data=data,
+        first_id=data[0].id if data else None,
+        last_id=data[-1].id if data else None,
+        has_more=len(jobs) > limit,
+    )
+
+
+def transaction_page(entries: list[Transaction], limit: int) -> TransactionPage:
+    data = [
+        TransactionView(
+            id=entry.id,
+            type=entry.type,
+            amount=entry.amount,
+            balance_after=entry.balance_after,
+            sequence=entry.sequence,
+            video=entry.job,
+            description=entry.description,
+            created_at=_unix(entry.created_at),
+        )
+        for entry in entries[:limit]
+    ]
+    return TransactionPage(
+        data=data,
+        first_id=data[0].id if data else None,
+        last_id=data[-1].id if data else None,
+        has_more=len(entries) > limit,
+    )
+
+
+def account(account: Account, config: LiveConfig) -> AccountView:
+    return AccountView(
+        id=account.id,
+        email=account.email,
+        tenant=account.tenant,
+        role=account.role,
+        plan=account.plan,
+        balance=account.balance,
+        active_jobs=list(account.active_jobs),
+        active_jobs_limit=config.active_jobs_limit,
+        created_at=_unix(account.created_at),
+    )
+
+
+def _error(job: Job) -> VideoError | None:
+    if job.error is None:
+        return None
+    entry = CATALOGUE[job.error.code]
+    return VideoError(
+        code=job.error.code,
+        message=job.error.message,
+        reason=job.error.reason,
+        retryable=entry.retryable,
+        suggested_action=entry.suggested_action,
+    )
+
+
+def _files(job: Job) -> list[VideoFile]:
+    if job.stage is not Stage.COMPLETED:
+        return []
+    return [
+        VideoFile(
+            index=index,
+            size_bytes=output.size_bytes or 0,
+            crc32c=output.crc32c or "",
+            seconds=output.seconds or 0.0,
+            width=output.width_px or 0,
+            height=output.height_px or 0,
+        )
+        for index, output in enumerate(job.outputs)
+    ]
+
+
+def _unix(moment: datetime) -> int:
+    return int(moment.timestamp())
+
+
+def _unix_or_none(moment: datetime | None) -> int | None:
+    return None if moment is None else _unix(moment)

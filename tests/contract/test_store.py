@@ -1,0 +1,409 @@
+"""What the code relies on of Firestore, and finds in memory too."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta, timezone
+from typing import Any, cast
+
+import pytest
+
+from shared.errors import Conflict
+from shared.models import (
+    STATUS_OF,
+    Account,
+    Document,
+    Job,
+    Lease,
+    ListVideosQuery,
+    Output,
+    Stage,
+    Status,
+    TaskRef,
+    Transaction,
+    VideoRequest,
+)
+from shared.services import Store
+from tests.contract.conftest import Database
+
+NOON = datetime(2026, 11, 20, 12, 0, 0, 123456, tzinfo=UTC)
+OTHERS = "somebody-else"
+
+
+def a_job(id_: str = "video_a", **changes: Any) -> Job:
+    model = changes.pop("model", "veo-3.1-fast")
+    request = VideoRequest(
+        prompt="a red fox", model=model, seconds=8, aspect_ratio="16:9", resolution="720p", generate_audio=True
+    )
+    stage = changes.get("stage", Stage.QUEUED)
+    job = Job(
+        id=id_,
+        tenant="default",
+        account="ann",
+        request=request,
+        fingerprint="f",
+        status=STATUS_OF[stage],
+        stage=stage,
+        task=TaskRef(name=f"{id_}-0", queue="poll"),
+        due_at=NOON,
+        expected_s=60.0,
+        cost=80,
+        created_at=NOON,
+        updated_at=NOON,
+        change_id="1",
+    )
+    return job.changed(**{key: value for key, value in changes.items() if key != "stage"}, stage=stage)
+
+
+def an_account(**changes: Any) -> Account:
+    return Account(id="ann", issuer="i", sub="s", tenant="default", created_at=NOON).changed(**changes)
+
+
+def an_entry(sequence: int, **changes: Any) -> Transaction:
+    return Transaction(
+        id=f"t{sequence}",
+        account="ann",
+        tenant="default",
+        type="grant",
+        amount=1,
+        balance_after=sequence,
+        sequence=sequence,
+        description="d",
+        created_at=NOON,
+    ).changed(**changes)
+
+
+async def saved(store: Store, *documents: Document) -> list[Any]:
+    return await store.commit(cast(Sequence[Any], documents))
+
+
+def ids(documents: Sequence[Document]) -> list[str]:
+    return [document.id for document in documents]
+
+
+# --- documents ---
+
+
+async def test_a_missing_document_is_none(database: Database) -> None:
+    assert await database.store.get(Job, "video_none") is None
+
+
+async def test_a_document_comes_back_as_it_was_written(database: Database) -> None:
+    job = a_job(
+        stage=Stage.STORING,
+        lease=Lease(holder="h", until=NOON + timedelta(seconds=1)),
+        outputs=(Output(uri="gs://b/o", size_bytes=7, seconds=8.0),),
+        labels={"a.b": "with a dot", "$time": "dollar", "`": "quoted"},
+        attempt_started_at=NOON.astimezone(timezone(timedelta(hours=5))),
+    )
+    [written] = await saved(database.store, job)
+    read = await database.store.get(Job, job.id)
+    assert read == written
+    assert read is not None
+    assert read.changed(revision=None) == job
+    assert isinstance(read.outputs, tuple)
+    assert read.created_at.microsecond == 123456
+
+
+async def test_the_revision_is_never_a_field_of_the_document(database: Database) -> None:
+    await saved(database.store, an_account())
+    first = await database.store.get(Account, "ann")
+    assert first is not None
+    [second] = await saved(database.store, first.changed(balance=1))
+    read = await database.store.get(Account, "ann")
+    assert read is not None
+    assert read.revision == second.revision != first.revision
+
+
+async def test_job_and_account_are_read_together_and_each_may_be_missing(database: Database) -> None:
+    assert await database.store.get_job_and_account("video_a", "ann") == (None, None)
+    [job] = await saved(database.store, a_job())
+    assert await database.store.get_job_and_account("video_a", "ann") == (job, None)
+    [account] = await saved(database.store, an_account())
+    assert await database.store.get_job_and_account("video_a", "ann") == (job, account)
+    assert await database.store.get_job_and_account("video_b", "ann") == (None, account)
+
+
+async def test_what_an_administrator_added_survives_a_write(database: Database) -> None:
+    [account] = await saved(database.store, an_account())
+    await database.console.edit("accounts", "ann", {"note": "a friend"})
+    with pytest.raises(Conflict):
+        await saved(database.store, account.changed(balance=1))
+    read = await database.store.get(Account, "ann")
+    assert read is not None
+    [after] = await saved(database.store, read.changed(balance=1))
+    await database.console.edit("accounts", "ann", {"note": "a friend"})
+    assert (await database.store.get(Account, "ann")) == after, "the note was still there, so nothing changed"
+
+
+async def test_labels_are_replaced_and_not_merged(database: Database) -> None:
+    [job] = await saved(database.store, a_job(labels={"a": "1", "b": "2"}))
+    await saved(database.store, job.changed(labels={"b": "3"}))
+    read = await database.store.get(Job, job.id)
+    assert read is not None
+    assert read.labels == {"b": "3"}
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [{"prompt_text": "\ud800"}, {"cost": 2**63}, {"labels": {"": "x"}}],
+    ids=["a lone surrogate", "more than 64 bits", "a label without a name"],
+)
+async def test_what_cannot_be_stored_is_refused_and_leaves_nothing(database: Database, changes: dict[str, Any]) -> None:
+    job = a_job()
+    if text := changes.pop("prompt_text", None):
+        changes["request"] = job.request.model_copy(update={"prompt": text})
+    with pytest.raises((ValueError, OverflowError)):
+        await saved(database.store, an_account(), job.changed(**changes))
+    assert await database.store.get_job_and_account(job.id, "ann") == (None, None)
+
+
+# --- preconditions ---
+
+
+async def test_a_new_document_must_not_exist(database: Database) -> None:
+    await saved(database.store, an_account(balance=5))
+    with pytest.raises(Conflict):
+        await saved(database.store, an_account(balance=6))
+    read = await database.store.get(Account, "ann")
+    assert read is not None
+    assert read.balance == 5
+
+
+async def test_a_document_that_was_read_must_not_have_changed(database: Database) -> None:
+    [first] = await saved(database.store, an_account())
+    await saved(database.store, first.changed(balance=1))
+    with pytest.raises(Conflict):
+        await saved(database.store, first.changed(balance=2))
+    read = await database.store.get(Account, "ann")
+    assert read is not None
+    assert read.balance == 1
+
+
+async def test_a_document_that_was_read_must_still_exist(database: Database) -> None:
+    [account] = await saved(database.store, an_account())
+    with pytest.raises(Conflict):
+        await saved(database.store, account.changed(id="bob", balance=1))
+    assert await database.store.get(Account, "bob") is None
+
+
+@pytest.mark.parametrize("stale_first", [True, False])
+async def test_a_batch_is_written_whole_or_not_at_all(database: Database, stale_first: bool) -> None:
+    [account] = await saved(database.store, an_account())
+    await saved(database.store, account.changed(balance=1))
+    batch: list[Document] = [account.changed(balance=2), a_job(), an_entry(1)]
+    with pytest.raises(Conflict):
+        await saved(database.store, *(batch if stale_first else reversed(batch)))
+    assert await database.store.get(Job, "video_a") is None
+    assert await database.store.get(Transaction, "t1") is None
+
+
+async def test_the_new_revisions_are_the_next_preconditions(database: Database) -> None:
+    written = await saved(database.store, a_job(), an_account(), an_entry(1))
+    assert ids(written) == ["video_a", "ann", "t1"]
+    for _ in range(3):
+        written = await saved(database.store, written[0].changed(step=written[0].step + 1), written[1])
+    job, account = await database.store.get_job_and_account("video_a", "ann")
+    assert [job, account] == written
+    assert job is not None
+    assert job.step == 3
+
+
+async def test_a_write_that_changes_nothing_keeps_the_revision_and_lets_a_second_writer_pass(
+    database: Database,
+) -> None:
+    [first] = await saved(database.store, an_account())
+    [again] = await saved(database.store, first)
+    assert again.revision == first.revision
+    await saved(database.store, first.changed(balance=1))
+
+
+async def test_in_one_batch_only_what_changes_gets_a_new_revision(database: Database) -> None:
+    job, account = await saved(database.store, a_job(), an_account())
+    new_job, same_account = await saved(database.store, job.changed(step=1), account)
+    assert new_job.revision != job.revision
+    assert same_account.revision == account.revision
+
+
+async def test_an_integer_and_a_float_are_not_the_same_write(database: Database) -> None:
+    await database.console.edit("accounts", "ann", an_account(balance=1).model_dump(exclude={"id"}))
+    first = await database.store.get(Account, "ann")
+    await database.console.edit("accounts", "ann", {"balance": 1.0})
+    second = await database.store.get(Account, "ann")
+    assert first is not None
+    assert second is not None
+    assert first.revision != second.revision
+
+
+async def test_an_empty_batch_is_success(database: Database) -> None:
+    assert await database.store.commit([]) == []
+
+
+async def test_of_many_writers_of_one_revision_exactly_one_wins(database: Database) -> None:
+    [account] = await saved(database.store, an_account())
+    tries = [saved(database.store, account.changed(balance=n + 1)) for n in range(8)]
+    results = await asyncio.gather(*tries, return_exceptions=True)
+    won = [result[0] for result in results if not isinstance(result, BaseException)]
+    assert len(won) == 1
+    assert sum(isinstance(result, Conflict) for result in results) == 7
+    assert await database.store.get(Account, "ann") == won[0]
+
+
+# --- jobs that are due ---
+
+
+async def test_due_jobs_come_longest_due_first_and_by_id_within_a_moment(database: Database) -> None:
+    jobs = [
+        a_job(f"video_{name}", due_at=NOON + timedelta(seconds=at))
+        for name, at in zip("dbac", [2, 1, 1, 9], strict=True)
+    ]
+    await saved(database.store, *jobs)
+    due = await database.store.due_jobs(NOON + timedelta(seconds=9), None, 10)
+    assert ids(due) == ["video_a", "video_b", "video_d"], "a job due at the very moment is not before it"
+
+
+async def test_due_jobs_are_read_page_by_page(database: Database) -> None:
+    await saved(database.store, *(a_job(f"video_{n}", due_at=NOON + timedelta(seconds=n // 3)) for n in range(7)))
+    before, last, seen = NOON + timedelta(days=1), None, []
+    while page := await database.store.due_jobs(before, last, 2):
+        assert len(page) <= 2
+        seen += ids(page)
+        last = page[-1]
+    assert seen == [f"video_{n}" for n in range(7)]
+
+
+async def test_a_job_without_due_at_is_never_due(database: Database) -> None:
+    [job] = await saved(database.store, a_job())
+    await saved(database.store, a_job("video_b", due_at=None), job.changed(due_at=None))
+    assert await database.store.due_jobs(NOON + timedelta(days=1), None, 10) == []
+    read = await database.store.get(Job, job.id)
+    assert read is not None
+    assert read.due_at is None
+
+
+async def test_due_at_can_come_back(database: Database) -> None:
+    [job] = await saved(database.store, a_job(due_at=None))
+    await saved(database.store, job.changed(due_at=NOON))
+    assert ids(await database.store.due_jobs(NOON + timedelta(days=1), None, 10)) == [job.id]
+
+
+@pytest.mark.parametrize("value", [None, "2020-01-01", 0, True], ids=repr)
+async def test_due_at_of_another_type_is_not_compared(database: Database, value: object) -> None:
+    await saved(database.store, a_job())
+    await database.console.edit("jobs", "video_a", {"due_at": value})
+    assert await database.store.due_jobs(NOON + timedelta(days=1), None, 10) == []
+
+
+# --- history ---
+
+
+async def history(database: Database, **query: Any) -> list[str]:
+    return ids(await database.store.list_jobs("default", "ann", ListVideosQuery(**query)))
+
+
+async def test_history_is_newest_first_and_by_id_within_a_moment(database: Database) -> None:
+    ages = {"c": 0, "a": 1, "d": 0, "b": 1}
+    await saved(
+        database.store, *(a_job(f"video_{name}", created_at=NOON - timedelta(days=age)) for name, age in ages.items())
+    )
+    assert await history(database) == ["video_d", "video_c", "video_b", "video_a"]
+    assert await history(database, order="asc") == ["video_a", "video_b", "video_c", "video_d"]
+
+
+@pytest.mark.parametrize("order", ["asc", "desc"])
+async def test_history_pages_neither_repeat_nor_miss_one(database: Database, order: str) -> None:
+    await saved(database.store, *(a_job(f"video_{n}", created_at=NOON + timedelta(seconds=n // 3)) for n in range(7)))
+    seen: list[str] = []
+    while page := await history(database, order=order, limit=2, **({"after": seen[-1]} if seen else {})):
+        assert len(page) <= 3, "one more than the limit tells that there is more"
+        seen += page[:2]
+    expected = [f"video_{n}" for n in range(7)]
+    assert seen == (expected if order == "asc" else expected[::-1])
+
+
+async def test_history_holds_the_accounts_own_jobs_of_its_tenant_only(database: Database) -> None:
+    await saved(
+        database.store,
+        a_job(),
+        a_job("video_b", account=OTHERS),
+        a_job("video_c", tenant="another"),
+        a_job("video_d", deleted_at=NOON),
+    )
+    assert await history(database) == ["video_a"]
+
+
+async def test_history_after_another_accounts_job_is_empty(database: Database) -> None:
+    await saved(database.store, a_job(), a_job("video_b", account=OTHERS, created_at=NOON + timedelta(days=1)))
+    assert await history(database, after="video_b") == []
+    assert await history(database, after="video_none") == []
+
+
+async def test_history_goes_on_after_a_job_that_was_deleted_meanwhile(database: Database) -> None:
+    first, second = await saved(database.store, a_job(), a_job("video_b", created_at=NOON - timedelta(days=1)))
+    await saved(database.store, first.changed(deleted_at=NOON))
+    assert await history(database, after=first.id) == [second.id]
+
+
+async def test_history_can_be_narrowed(database: Database) -> None:
+    await saved(
+        database.store,
+        a_job("video_a", stage=Stage.COMPLETED, project="p"),
+        a_job("video_b", model="omni-flash"),
+        a_job("video_c", project="q"),
+    )
+    assert await history(database, status=Status.COMPLETED) == ["video_a"]
+    assert await history(database, model="omni-flash") == ["video_b"]
+    assert await history(database, project="q") == ["video_c"]
+
+
+async def test_history_can_be_narrowed_by_date_from_inclusive_to_exclusive(database: Database) -> None:
+    start = int(NOON.timestamp()) + 10
+    moments = [datetime.fromtimestamp(start + n, UTC) for n in range(4)]
+    await saved(database.store, *(a_job(f"video_{n}", created_at=moment) for n, moment in enumerate(moments)))
+    narrowed = await history(database, created_after=start + 1, created_before=start + 3, order="asc")
+    assert narrowed == ["video_1", "video_2"]
+    assert await history(database, created_after=start + 1, after="video_3") == ["video_2", "video_1"]
+
+
+async def test_a_job_without_the_field_that_is_asked_for_is_left_out(database: Database) -> None:
+    await saved(database.store, a_job(), a_job("video_b"))
+    await database.console.drop_field("jobs", "video_b", "deleted_at")
+    assert await history(database) == ["video_a"]
+
+
+# --- ledger, operations, settings ---
+
+
+async def test_the_ledger_is_newest_first_in_pages(database: Database) -> None:
+    await saved(database.store, *(an_entry(n) for n in range(1, 6)), an_entry(9, account=OTHERS))
+    first = await database.store.list_transactions("default", "ann", None, 2)
+    assert ids(first) == ["t5", "t4", "t3"]
+    assert ids(await database.store.list_transactions("default", "ann", "t4", 2)) == ["t3", "t2", "t1"]
+    assert ids(await database.store.list_transactions("default", "ann", "t1", 2)) == []
+    assert ids(await database.store.list_transactions("default", "ann", "t9", 2)) == []
+    assert ids(await database.store.list_transactions("another", "ann", None, 2)) == []
+
+
+async def test_an_entry_without_a_sequence_is_not_in_the_ledger(database: Database) -> None:
+    await saved(database.store, an_entry(1), an_entry(2))
+    await database.console.drop_field("credit_transactions", "t2", "sequence")
+    assert ids(await database.store.list_transactions("default", "ann", None, 2)) == ["t1"]
+
+
+async def test_a_job_is_found_by_its_operation(database: Database) -> None:
+    await saved(database.store, a_job(operation="op/1"), a_job("video_b", operation="op/2"), a_job("video_c"))
+    found = await database.store.job_of_operation("op/2")
+    assert found is not None
+    assert found.id == "video_b"
+    assert await database.store.job_of_operation("op/3") is None
+
+
+async def test_settings_are_read_as_they_stand(database: Database) -> None:
+    assert await database.store.read_config("video") == {}
+    values = {"signup_credits": 7, "enabled": False, "message": "back soon", "models": {"omni-flash": 2.5}, "l": [1]}
+    await database.console.edit("config", "video", values)
+    read = await database.store.read_config("video")
+    assert read == values
+    read["models"]["omni-flash"] = 0
+    assert await database.store.read_config("video") == values, "what a caller does with them changes nothing"

@@ -1,0 +1,120 @@
+/**
+ * The bodies of the API that the page reads, as the service describes them. Times are Unix seconds, money is credits.
+ *
+ * @typedef {'waiting'|'queued'|'starting'|'uncertain'|'generating'|'storing'|'completed'|'failed'|'canceled'} Stage
+ * @typedef {'queued'|'in_progress'|'completed'|'failed'|'canceled'} Status
+ * @typedef {'16:9'|'9:16'} AspectRatio
+ * @typedef {'360p'|'720p'|'1080p'|'4k'} Resolution
+ *
+ * @typedef {object} VideoError
+ * @property {string} code
+ * @property {string} message
+ * @property {string|null} reason the provider's own words
+ * @property {boolean} retryable
+ * @property {string} suggested_action
+ *
+ * @typedef {object} VideoFile
+ * @property {number} index
+ * @property {number} size_bytes
+ * @property {number} seconds
+ * @property {number} width
+ * @property {number} height
+ *
+ * @typedef {object} Video
+ * @property {string} id
+ * @property {Status} status
+ * @property {Stage} stage
+ * @property {number} progress 0 to 100
+ * @property {string} model
+ * @property {string} prompt
+ * @property {string} seconds
+ * @property {string} size width x height
+ * @property {AspectRatio} aspect_ratio
+ * @property {Resolution} resolution
+ * @property {string|null} negative_prompt
+ * @property {number|null} seed
+ * @property {boolean} generate_audio
+ * @property {number} count
+ * @property {number} cost
+ * @property {number} refunded
+ * @property {number} expected_seconds
+ * @property {VideoError|null} error
+ * @property {VideoFile[]} files
+ * @property {number} created_at
+ * @property {number|null} started_at
+ * @property {number|null} completed_at
+ * @property {number|null} expires_at
+ * @property {number} version
+ *
+ * @typedef {object} Model
+ * @property {string} id
+ * @property {boolean} default
+ * @property {number[]} seconds
+ * @property {number} default_seconds
+ * @property {string[]} sizes
+ * @property {string} default_size
+ * @property {number[]} seconds_at_high_resolution
+ * @property {number} max_count
+ * @property {boolean} negative_prompt
+ * @property {boolean} seed
+ * @property {boolean} silent can make a video without sound
+ * @property {number} credits_per_second
+ * @property {number} usual_seconds
+ *
+ * @typedef {object} Estimate
+ * @property {number} cost
+ * @property {number} expected_seconds
+ * @property {number} balance
+ * @property {number} balance_after
+ * @property {boolean} accepted
+ * @property {string|null} refusal
+ *
+ * @typedef {object} AccountView
+ * @property {string} id
+ * @property {string|null} email
+ * @property {string} plan
+ * @property {number} balance
+ * @property {string[]} active_jobs
+ * @property {number} active_jobs_limit
+ * @property {number} created_at
+ *
+ * @typedef {object} Transaction
+ * @property {string} id
+ * @property {'signup'|'grant'|'charge'|'refund'} type
+ * @property {number} amount signed
+ * @property {number} balance_after
+ * @property {string|null} video
+ * @property {string} description
+ * @property {number} created_at
+ *
+ * @typedef {object} SignedUrl
+ * @property {string} url
+ * @property {number} expires_at
+ *
+ * @typedef {object} Canceled
+ * @property {Video} video
+ * @property {number} refunded
+ * @property {number} kept
+ * @property {string} message
+ *
+ * @typedef {object} CreateVideo what the form asks for
+ * @property {string} prompt
+ * @property {string} [model]
+ * @property {number} [seconds]
+ * @property {AspectRatio} [aspect_ratio]
+ * @property {Resolution} [resolution]
+ * @property {string} [negative_prompt]
+ * @property {number} [seed]
+ * @property {boolean} [generate_audio]
+ * @property {number} [count]
+ */
+
+/**
+ * @template T
+ * @typedef {object} Page
+ * @property {T[]} data
+ * @property {string|null} last_id
+ * @property {boolean} has_more
+ */
+
+export {};
