@@ -96,6 +96,7 @@ class Cloud:
         self._directory = options.directory
         self._session = SessionFile(options.directory)
         self._children: dict[str, Child] = {}
+        self._answered: set[str] = set()
         self._ports: dict[str, int] = {}
         self._restarts: dict[str, int] = {}
         self._watchers: list[asyncio.Task[None]] = []
@@ -214,6 +215,7 @@ class Cloud:
         except TimeoutError:
             log = tail(member.spec.log, LOG_LINES)
             raise Failed(f"{member.name} did not answer within {START_TIMEOUT_S:.0f} s:", log) from None
+        self._answered.add(member.name)
         self._console.ready(member.name, time.monotonic() - began)
 
     async def _open_session(self, plan: Plan, has_emulator: bool) -> None:
@@ -244,9 +246,11 @@ class Cloud:
             code = await child.wait()
             if self._stopping:
                 return
-            delay_s = crashes.another() if member.function else None
+            # One that never answered would not do so the next time.
+            restartable = member.function and member.name in self._answered
+            delay_s = crashes.another() if restartable else None
             if delay_s is None:
-                often = f" for the {CRASHES_ALLOWED}th time in a minute" if member.function else ""
+                often = f" for the {CRASHES_ALLOWED}th time in a minute" if restartable else ""
                 self._fail(Failed(f"{member.name} ended ({_ending(code)}){often}:", tail(member.spec.log, LOG_LINES)))
                 return
             self._console.notice(f"{member.name} ended ({_ending(code)}); it is started again in {delay_s:.1f} s")

@@ -13,7 +13,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
@@ -25,6 +25,7 @@ from rich.progress import BarColumn, DownloadColumn, Progress, TaskProgressColum
 from rich.table import Table
 from rich.text import Text
 
+from local.lock import DirectoryLock, Held
 from local.plan import ROOT
 from local.process import ended_with_parent, tail
 from local.session import SessionFile
@@ -65,8 +66,7 @@ def run(wish: Wish, out: Path) -> int:
     """Play the demo; the exit code: 0, 1 when something failed, 130 after Ctrl-C."""
     console = Console(highlight=False)
     signal.signal(signal.SIGTERM, _interrupt)
-    (ROOT / ".local").mkdir(exist_ok=True)
-    directory = Path(tempfile.mkdtemp(prefix="demo-", dir=ROOT / ".local"))
+    directory = _own_directory()
     try:
         with _cloud(directory, console) as url:
             _play(Client(url), wish, out, console)
@@ -240,10 +240,20 @@ def _stop(process: subprocess.Popen[bytes]) -> None:
 
 
 def _explain(directory: Path, console: Console) -> None:
-    """The ends of the logs that say something, and where the rest is."""
-    for log in (directory / "up.log", *sorted((directory / "logs").glob("*.log"))):
+    """The ends of the logs that may tell why, and where the rest is."""
+    for log in (directory / "up.log", *(directory / "logs" / f"{name}.log" for name in ("submit", "poll"))):
         if lines := tail(log, LOG_LINES):
             console.print(Text(f"{log.name}:", "bold"))
             for line in lines:
-                console.print(Text(f"    {line}", "dim"))
-    console.print(f"All logs are in {directory}")
+                console.print(Text(f"    {line}", "dim"), soft_wrap=True)
+    console.print(f"All logs are in {directory}", soft_wrap=True)
+
+
+def _own_directory() -> Path:
+    """A new directory for this demo's data; those that failed demos left behind are removed."""
+    parent = ROOT / ".local"
+    parent.mkdir(exist_ok=True)
+    for old in parent.glob("demo-*"):
+        with suppress(Held), DirectoryLock(old):
+            shutil.rmtree(old)
+    return Path(tempfile.mkdtemp(prefix="demo-", dir=parent))

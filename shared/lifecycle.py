@@ -300,13 +300,24 @@ class _Case:
         lease = Lease(holder=holder, until=until)
         return Change(self.write(stage=stage, status=STATUS_OF[stage], lease=lease, due_at=until, **changes))
 
-    def fail(self, code: str, reason: str | None, signals: tuple[str, ...] = ()) -> Change:
+    def fail(self, code: str, reason: str | None, signals: tuple[str, ...] = (), leftovers: bool = True) -> Change:
         refund = self.job.cost if CATALOGUE[code].refund else 0
         error = JobError(code=code, message=CATALOGUE[code].message, reason=reason)
-        return self.end(Stage.FAILED, refund, f"{code}: {CATALOGUE[code].message}", signals, error=error)
+        return self.end(Stage.FAILED, refund, f"{code}: {CATALOGUE[code].message}", signals, leftovers, error=error)
 
-    def end(self, stage: Stage, refund: int, description: str, signals: tuple[str, ...] = (), **changes: Any) -> Change:
-        """The one way into a final stage: the job, its slot and its refund in one change."""
+    def end(
+        self,
+        stage: Stage,
+        refund: int,
+        description: str,
+        signals: tuple[str, ...] = (),
+        leftovers: bool = True,
+        **changes: Any,
+    ) -> Change:
+        """The one way into a final stage: the job, its slot and its refund in one change.
+
+        `leftovers`: a generation may go on, or files may lie about; a last step then tidies up.
+        """
         assert self.account is not None, f"{stage} without the account"
         account = self.account.changed(active_jobs=tuple(id_ for id_ in self.account.active_jobs if id_ != self.job.id))
         entries: tuple[Transaction, ...] = ()
@@ -316,7 +327,7 @@ class _Case:
             )
             entries = (entry,)
         ended = {"refunded": refund, "completed_at": self.now, **changes}
-        if stage is Stage.COMPLETED or self.job.attempt == 0:
+        if not leftovers or self.job.attempt == 0:
             job = self.write(stage=stage, status=STATUS_OF[stage], lease=None, due_at=None, **ended)
             return Change(job, account, entries, signals=signals)
         tidy = self.go(stage, None, **ended)
@@ -376,7 +387,7 @@ def _deferred(case: _Case, event: Deferred) -> Change | None:
 
 
 def _refused(case: _Case, event: Refused) -> Change | None:
-    return case.fail(event.code, event.reason) if case.holds(event.holder) else None
+    return case.fail(event.code, event.reason, leftovers=False) if case.holds(event.holder) else None
 
 
 def _lost(case: _Case, event: Lost) -> Change | None:
@@ -405,9 +416,9 @@ def _running(case: _Case, _: Running) -> Change | None:
 def _finished(case: _Case, event: Finished) -> Change | None:
     count = case.job.request.count
     if not event.uris and event.filtered:
-        return case.fail("SAFETY_BLOCKED", event.reason)
+        return case.fail("SAFETY_BLOCKED", event.reason, leftovers=False)
     if not event.uris:
-        return case.fail("PROVIDER_ERROR", event.reason or "the generation ended without a video")
+        return case.fail("PROVIDER_ERROR", event.reason or "the generation ended without a video", leftovers=False)
     adopted = ("adopted",) if case.job.stage is Stage.UNCERTAIN else ()
     until = case.now + timedelta(seconds=LEASE_S)
     # No task yet: the delivery that brought the news goes on to store. If it dies, its redelivery creates the task.
@@ -425,7 +436,7 @@ def _finished(case: _Case, event: Finished) -> Change | None:
 
 
 def _broke(case: _Case, event: Broke) -> Change | None:
-    return case.fail(event.code, event.reason)
+    return case.fail(event.code, event.reason, leftovers=False)
 
 
 def _stored(case: _Case, event: Stored) -> Change | None:
@@ -436,6 +447,7 @@ def _stored(case: _Case, event: Stored) -> Change | None:
         Stage.COMPLETED,
         pricing.refund_for_filtered(job.cost, job.request.count, job.filtered),
         f"{job.filtered} of {job.request.count} videos were kept back by the safety filter",
+        leftovers=False,
         outputs=event.outputs,
         expires_at=case.now + timedelta(days=case.config.retention_days),
     )

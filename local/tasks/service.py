@@ -7,7 +7,7 @@ from typing import Any, Final
 
 import grpc
 from google.cloud.tasks_v2 import types
-from google.protobuf.empty_pb2 import Empty  # type: ignore[import-untyped]
+from google.protobuf.empty_pb2 import Empty
 
 from local.tasks import checks, messages
 from local.tasks.checks import RefusedError

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Iterator, Mapping
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, Protocol
 
+import httpx2
 import pytest
+from starlette.applications import Starlette
 
+from local.memory.media import DiskFiles, MemoryMedia
 from local.memory.store import MemoryStore
-from shared.services import Store, new_id
+from shared.services import Media, Store, new_id, utc_now
 from shared.settings import Settings
-from tests.contract.servers import firestore_emulator
+from tests.contract.servers import BUCKET, SIGNER, firestore_emulator, storage_server
 
 
 class Console(Protocol):
@@ -79,6 +84,53 @@ async def database(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPat
     yield Database(FirestoreStore(Settings(google_cloud_project=project, bucket="contract")), FirestoreConsole(project))
 
 
-@pytest.fixture
-def here(tmp_path: Path) -> Path:
-    return tmp_path
+@dataclass(frozen=True)
+class Bucket:
+    """A bucket with nothing in it, and a browser that can follow its signed URLs."""
+
+    media: Media
+    browser: httpx2.AsyncClient
+    clock: Clock
+
+
+class Clock:
+    """Now, and whatever a test adds to it."""
+
+    def __init__(self) -> None:
+        self.ahead = timedelta()
+
+    def __call__(self) -> datetime:
+        return utc_now() + self.ahead
+
+
+@pytest.fixture(scope="session")
+def storage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, Path]]:
+    with storage_server(tmp_path_factory.mktemp("storage")) as address:
+        yield address
+
+
+@pytest.fixture(params=["memory", "directory", "storage"])
+async def bucket(
+    request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> AsyncIterator[Bucket]:
+    clock = Clock()
+    if request.param == "storage":
+        from shared.media import CloudStorage
+
+        url, key = request.getfixturevalue("storage")
+        monkeypatch.setenv("STORAGE_EMULATOR_HOST", url)
+        settings = Settings(
+            google_cloud_project="contract", bucket=BUCKET, signer_email=SIGNER, signer_key_file=str(key)
+        )
+        async with httpx2.AsyncClient(trust_env=False) as browser:
+            media = CloudStorage(settings, clock)
+            await media.delete("")
+            yield Bucket(media, browser, clock)
+            # Its pool of connections is the process's in production; here each test has its own.
+            media._bucket.client.close()
+        return
+    files = DiskFiles(tmp_path, BUCKET) if request.param == "directory" else None
+    memory = MemoryMedia(BUCKET, files, clock=clock, public_url="http://studio", run=asyncio.to_thread)
+    app = Starlette(routes=list(memory.routes()))
+    async with httpx2.AsyncClient(transport=httpx2.ASGITransport(app=app)) as browser:
+        yield Bucket(memory, browser, clock)

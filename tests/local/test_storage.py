@@ -42,7 +42,7 @@ EMAIL = "signer@rushes-local.iam.gserviceaccount.com"
 DEADLINE_S = 30.0
 
 
-class Signer(google.auth.credentials.Signing):  # type: ignore[misc]
+class Signer(google.auth.credentials.Signing):
     """Signs URLs with a key in memory, as the product does on a laptop."""
 
     def __init__(self, key: rsa.RSAPrivateKey, email: str = EMAIL) -> None:

@@ -10,7 +10,6 @@ import sys
 import time
 import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from pathlib import Path
 from typing import Any
 
 import grpc
@@ -52,6 +51,7 @@ class Worker:
         self.calls: asyncio.Queue[Call] = asyncio.Queue()
         self.answer: Callable[[Call], Awaitable[str]] = self._ok
         self._connections: set[asyncio.StreamWriter] = set()
+        self._closing = asyncio.Event()
 
     async def __aenter__(self) -> "Worker":
         self._server = await asyncio.start_server(self._serve, "127.0.0.1", 0)
@@ -60,6 +60,7 @@ class Worker:
 
     async def __aexit__(self, *_: object) -> None:
         self._server.close()
+        self._closing.set()
         for writer in list(self._connections):
             writer.close()
         while self._connections:
@@ -71,6 +72,15 @@ class Worker:
 
         async def answer(_: Call) -> str:
             return next(waiting, "200 OK")
+
+        self.answer = answer
+
+    def hangs(self) -> None:
+        """Never answers while it lives."""
+
+        async def answer(_: Call) -> str:
+            await self._closing.wait()
+            return "200 OK"
 
         self.answer = answer
 
@@ -88,7 +98,8 @@ class Worker:
                 first, *lines = head.strip().split("\r\n")
                 headers = {name.lower(): value for name, _, value in (line.partition(": ") for line in lines)}
                 body = await reader.readexactly(int(headers.get("content-length", "0")))
-                call = Call(*first.split()[:2], headers, body, time.time())
+                method, path, _ = first.split()
+                call = Call(method, path, headers, body, time.time())
                 self.calls.put_nowait(call)
                 answer = await self.answer(call)
                 writer.write(f"HTTP/1.1 {answer}\r\nContent-Length: 0\r\n\r\n".encode())
@@ -158,7 +169,7 @@ async def make_queue(client: tasks_v2.CloudTasksAsyncClient, **settings: Any) ->
     """A queue of its own with quick retries."""
     name = f"{LOCATION}/queues/q-{uuid.uuid4().hex}"
     retry = {"max_attempts": -1, "min_backoff": {"nanos": 20_000_000}, "max_backoff": {"nanos": 100_000_000}}
-    queue = {"name": name, "retry_config": retry | settings.pop("retry", {}), **settings}
+    queue: Any = {"name": name, "retry_config": retry | settings.pop("retry", {}), **settings}
     await client.create_queue(parent=LOCATION, queue=queue)
     return name
 
@@ -168,8 +179,8 @@ async def queue(client: tasks_v2.CloudTasksAsyncClient) -> str:
     return await make_queue(client)
 
 
-def task(url: str, name: str = "", **settings: Any) -> dict[str, Any]:
-    """A task for `url`; keywords go into its HTTP request."""
+def task(url: str, name: str = "", **settings: Any) -> Any:
+    """A task, as the client takes it, for `url`; keywords go into its HTTP request."""
     return {"name": name, "http_request": {"url": url, **settings}}
 
 
@@ -491,12 +502,7 @@ def test_a_task_is_given_up_only_when_both_limits_are_reached() -> None:
 
 async def test_an_attempt_ends_at_its_dispatch_deadline(worker: Worker) -> None:
     """A target that does not answer in time is a failure without a status."""
-
-    async def never(_: Call) -> str:
-        await asyncio.Event().wait()
-        return "200 OK"
-
-    worker.answer = never
+    worker.hangs()
     message = Task(name=f"{LOCATION}/queues/q/tasks/t")
     message.http_request.url = worker.url
     message.http_request.http_method = tasks_v2.HttpMethod.POST
@@ -622,23 +628,19 @@ async def test_a_paused_queue_holds_its_tasks_until_it_is_resumed(
 
 async def test_a_deleted_queue_is_gone_and_its_name_blocked(client: tasks_v2.CloudTasksAsyncClient, queue: str) -> None:
     """A queue that was deleted cannot be made again at once; one that is there cannot be made twice."""
+    again: Any = {"name": queue}
     with pytest.raises(exceptions.AlreadyExists):
-        await client.create_queue(parent=LOCATION, queue={"name": queue})
+        await client.create_queue(parent=LOCATION, queue=again)
     await client.delete_queue(name=queue)
     with pytest.raises(exceptions.NotFound):
         await client.get_queue(name=queue)
     with pytest.raises(exceptions.FailedPrecondition):
-        await client.create_queue(parent=LOCATION, queue={"name": queue})
+        await client.create_queue(parent=LOCATION, queue=again)
 
 
 async def test_the_process_stops_when_told_though_a_target_hangs(worker: Worker) -> None:
     """SIGTERM ends the server with exit code 0, attempts under way or not."""
-
-    async def never(_: Call) -> str:
-        await asyncio.Event().wait()
-        return "200 OK"
-
-    worker.answer = never
+    worker.hangs()
     process = await asyncio.to_thread(Process)
     channel, client = connected(process.address)
     queue = await make_queue(client)

@@ -4,6 +4,7 @@ const LOCALE = 'en';
 const integer = new Intl.NumberFormat(LOCALE, { maximumFractionDigits: 0 });
 const signed = new Intl.NumberFormat(LOCALE, { maximumFractionDigits: 0, signDisplay: 'exceptZero' });
 const decimal = new Intl.NumberFormat(LOCALE, { maximumFractionDigits: 1 });
+const alternatives = new Intl.ListFormat(LOCALE, { type: 'disjunction' });
 const relative = new Intl.RelativeTimeFormat(LOCALE, { numeric: 'auto' });
 const day = new Intl.DateTimeFormat(LOCALE, { dateStyle: 'medium' });
 const moment = new Intl.DateTimeFormat(LOCALE, { dateStyle: 'medium', timeStyle: 'short' });
@@ -15,8 +16,8 @@ const encoder = new TextEncoder();
 /** Tokens as the service counts them: a quarter of the UTF-8 bytes, rounded up. @param {string} text */
 export const tokens = (text) => Math.ceil(encoder.encode(text).length / BYTES_PER_TOKEN);
 
-/** @param {number} n */
-export const number = (n) => integer.format(n);
+/** With a true minus. @param {number} n */
+export const number = (n) => integer.format(n).replace('-', '−');
 
 /** With its sign, and a true minus. @param {number} n */
 export const change = (n) => signed.format(n).replace('-', '−');
@@ -53,6 +54,9 @@ export const dateTime = (at) => moment.format(at * 1000);
 
 /** @param {number} at Unix seconds */
 export const iso = (at) => new Date(at * 1000).toISOString();
+
+/** "a, b or c". @param {string[]} options */
+export const either = (options) => alternatives.format(options);
 
 /** @param {number} bytes */
 export const fileSize = (bytes) =>

@@ -1,6 +1,6 @@
 /** What each model can do, and hence what may be chosen: pure functions of the list of models and the settings. */
 
-import { modelName } from './format.js';
+import { either, modelName } from './format.js';
 import { strings } from './strings.js';
 
 /**
@@ -84,16 +84,19 @@ export function orientationChoices(models, model) {
 export function resolutionChoices(models, model, ratio) {
   const shapes = model.sizes.map(shapeOf);
   const any = new Set(models.flatMap(({ sizes }) => sizes.map((size) => shapeOf(size).resolution)));
-  return RESOLUTIONS.filter((resolution) => any.has(resolution)).map((resolution) => {
-    const offered = shapes.some((shape) => shape.aspect_ratio === ratio && shape.resolution === resolution);
-    return { value: resolution, label: resolution, reason: offered ? undefined : notOffered(model, resolution) };
-  });
+  const own = new Set(shapes.filter((shape) => shape.aspect_ratio === ratio).map((shape) => shape.resolution));
+  const reason = notOffered(model, either([...any].filter((resolution) => !own.has(resolution))));
+  return RESOLUTIONS.filter((resolution) => any.has(resolution)).map((resolution) => ({
+    value: resolution,
+    label: resolution,
+    reason: own.has(resolution) ? undefined : reason,
+  }));
 }
 
 /** @param {Model} model @param {Resolution} resolution @returns {Choice[]} */
 export function lengthChoices(model, resolution) {
   const allowed = lengthsAt(model, resolution);
-  const list = allowed.map(words.secondsOption).join(', ');
+  const list = either(allowed.map(words.secondsOption));
   return model.seconds.map((seconds) => ({
     value: String(seconds),
     label: words.secondsOption(seconds),

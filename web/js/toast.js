@@ -9,8 +9,15 @@ const SHOWN_MS = 6000;
 export function toast(text, kind = 'info') {
   const drawing = { info: 'info', done: 'check', problem: 'alert' }[kind];
   const box = el('div', { class: `toast toast-${kind}` }, icon(drawing), el('p', {}, text));
-  byId('toasts').append(box);
-  setTimeout(() => box.remove(), SHOWN_MS);
+  const toasts = byId('toasts');
+  // Shown anew each time: the newest popover lies above a dialog that was opened since.
+  if (toasts.matches(':popover-open')) toasts.hidePopover();
+  toasts.showPopover();
+  toasts.append(box);
+  setTimeout(() => {
+    box.remove();
+    if (!toasts.hasChildNodes()) toasts.hidePopover();
+  }, SHOWN_MS);
 }
 
 /** @param {unknown} error */

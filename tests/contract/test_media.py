@@ -1,0 +1,295 @@
+"""What the code relies on of Cloud Storage, and finds in memory and in a directory too."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import io
+import random
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from typing import BinaryIO
+
+import google_crc32c
+import pytest
+
+from shared.services import Media, ObjectExists
+from tests.contract.conftest import Bucket
+
+# More than one chunk of an upload, and not a whole number of them.
+LONG = random.Random(1).randbytes(9 * 1024 * 1024 + 7)
+NAME = "default/ann/video_a/1/0.mp4"
+
+
+class CutError(Exception):
+    pass
+
+
+def writing(data: bytes, piece_bytes: int = 1 << 20) -> Callable[[BinaryIO], None]:
+    def produce(destination: BinaryIO) -> None:
+        for start in range(0, len(data), piece_bytes):
+            assert destination.write(data[start : start + piece_bytes]) == len(data[start : start + piece_bytes])
+
+    return produce
+
+
+def cut_after(data: bytes) -> Callable[[BinaryIO], None]:
+    def produce(destination: BinaryIO) -> None:
+        writing(data)(destination)
+        raise CutError
+
+    return produce
+
+
+def crc32c(data: bytes) -> str:
+    return base64.b64encode(google_crc32c.value(data).to_bytes(4, "big")).decode()
+
+
+async def put(media: Media, data: bytes, name: str = NAME) -> None:
+    await media.write(name, writing(data), "video/mp4")
+
+
+async def read(media: Media, name: str = NAME) -> bytes:
+    return await media.use(name, lambda reader: reader.read())
+
+
+# --- writing ---
+
+
+@pytest.mark.parametrize("data", [b"", b"x", b"some bytes" * 1_000, LONG], ids=len)
+async def test_an_object_is_what_was_written_with_its_length_and_checksum(bucket: Bucket, data: bytes) -> None:
+    before = datetime.now(UTC) - timedelta(minutes=1)
+    written = await bucket.media.write(NAME, writing(data), "video/mp4")
+    assert (written.name, written.size_bytes, written.crc32c) == (NAME, len(data), crc32c(data))
+    assert written.content_type == "video/mp4"
+    assert before < written.updated_at < datetime.now(UTC) + timedelta(minutes=1)
+    assert await bucket.media.stat(NAME) == written
+    assert await read(bucket.media) == data
+
+
+async def test_a_missing_object_has_no_stat(bucket: Bucket) -> None:
+    assert await bucket.media.stat(NAME) is None
+
+
+@pytest.mark.parametrize("data", [b"x" * 5_000, LONG], ids=len)
+async def test_writing_the_same_bytes_again_is_success(bucket: Bucket, data: bytes) -> None:
+    first = await bucket.media.write(NAME, writing(data), "video/mp4")
+    assert await bucket.media.write(NAME, writing(data), "video/mp4") == first
+
+
+@pytest.mark.parametrize("data", [b"other", b"", LONG], ids=len)
+async def test_an_object_is_never_replaced(bucket: Bucket, data: bytes) -> None:
+    await put(bucket.media, b"first")
+    with pytest.raises(ObjectExists):
+        await put(bucket.media, data)
+    assert await read(bucket.media) == b"first"
+
+
+@pytest.mark.parametrize("data", [b"", b"x" * 5_000, LONG], ids=len)
+async def test_a_cut_upload_leaves_nothing_and_can_be_begun_again(bucket: Bucket, data: bytes) -> None:
+    with pytest.raises(CutError):
+        await bucket.media.write(NAME, cut_after(data), "video/mp4")
+    assert await bucket.media.stat(NAME) is None
+    assert await bucket.media.list("") == []
+    await put(bucket.media, b"whole")
+    assert await read(bucket.media) == b"whole"
+
+
+async def test_a_cut_upload_over_an_object_leaves_the_object(bucket: Bucket) -> None:
+    await put(bucket.media, b"first")
+    with pytest.raises(CutError):
+        await bucket.media.write(NAME, cut_after(b"second"), "video/mp4")
+    assert await read(bucket.media) == b"first"
+
+
+async def test_of_two_writers_of_different_bytes_one_wins(bucket: Bucket) -> None:
+    tries = [bucket.media.write(NAME, writing(data), "video/mp4") for data in (b"one", b"two")]
+    results = await asyncio.gather(*tries, return_exceptions=True)
+    assert sum(isinstance(result, ObjectExists) for result in results) == 1
+    assert await read(bucket.media) in (b"one", b"two")
+
+
+# --- listing and deleting ---
+
+
+async def test_a_listing_is_by_name_and_by_prefix(bucket: Bucket) -> None:
+    names = ["a/1/z", "a/1/b", "a/10/c", "a/1", "b/1/x", "a/1/é", "a/1/Z"]
+    for name in names:
+        await put(bucket.media, name.encode(), name)
+    assert [item.name for item in await bucket.media.list("a/1/")] == ["a/1/Z", "a/1/b", "a/1/z", "a/1/é"]
+    assert [item.name for item in await bucket.media.list("")] == sorted(names, key=str.encode)
+    assert await bucket.media.list("c/") == []
+    assert (await bucket.media.list("b/"))[0] == await bucket.media.stat("b/1/x")
+
+
+async def test_deleting_takes_everything_under_the_prefix_and_nothing_else(bucket: Bucket) -> None:
+    for name in ("a/1/x", "a/1/y", "a/10/z"):
+        await put(bucket.media, b"x", name)
+    assert await bucket.media.delete("a/1/") == 2
+    assert [item.name for item in await bucket.media.list("")] == ["a/10/z"]
+    assert await bucket.media.delete("a/1/") == 0
+
+
+async def test_a_deleted_name_can_be_written_again(bucket: Bucket) -> None:
+    await put(bucket.media, b"first")
+    await bucket.media.delete(NAME)
+    await put(bucket.media, b"second")
+    assert await read(bucket.media) == b"second"
+
+
+# --- reading ---
+
+
+async def test_the_reader_can_be_moved_as_a_player_does(bucket: Bucket) -> None:
+    await put(bucket.media, LONG)
+
+    def play(reader: BinaryIO) -> list[bytes]:
+        assert reader.seekable()
+        end = reader.seek(-10, io.SEEK_END)
+        assert end == reader.tell() == len(LONG) - 10
+        last = reader.read()
+        reader.seek(1_000_000)
+        middle = reader.read(300_000)
+        assert reader.tell() == 1_300_000
+        reader.seek(0)
+        return [last, middle, reader.read(4)]
+
+    assert await bucket.media.use(NAME, play) == [LONG[-10:], LONG[1_000_000:1_300_000], LONG[:4]]
+
+
+async def test_what_the_reader_is_used_for_may_fail(bucket: Bucket) -> None:
+    await put(bucket.media, b"x")
+
+    def fail(reader: BinaryIO) -> None:
+        raise CutError
+
+    with pytest.raises(CutError):
+        await bucket.media.use(NAME, fail)
+
+
+async def test_a_missing_object_cannot_be_read(bucket: Bucket) -> None:
+    with pytest.raises(FileNotFoundError):
+        await read(bucket.media)
+
+
+@pytest.mark.parametrize(("start", "end"), [(0, 0), (0, len(LONG) - 1), (5, 3 << 20), (len(LONG) - 1, len(LONG) - 1)])
+async def test_a_stream_has_the_bytes_from_start_to_end_inclusive_in_bounded_pieces(
+    bucket: Bucket, start: int, end: int
+) -> None:
+    await put(bucket.media, LONG)
+    pieces = [piece async for piece in bucket.media.stream(NAME, start, end)]
+    assert b"".join(pieces) == LONG[start : end + 1]
+    assert all(0 < len(piece) <= 1 << 20 for piece in pieces)
+
+
+async def test_a_missing_object_cannot_be_streamed(bucket: Bucket) -> None:
+    with pytest.raises(FileNotFoundError):
+        async for _ in bucket.media.stream(NAME, 0, 0):
+            pass
+
+
+# --- signed URLs ---
+
+
+async def test_a_signed_url_gives_the_object_to_whoever_has_it(bucket: Bucket) -> None:
+    await put(bucket.media, b"0123456789")
+    signed = await bucket.media.sign(NAME, "my film.mp4")
+    answer = await bucket.browser.get(signed.url)
+    assert answer.status_code == 200
+    assert answer.content == b"0123456789"
+    assert answer.headers["content-type"] == "video/mp4"
+    assert answer.headers["content-disposition"] == 'inline; filename="my film.mp4"'
+    assert answer.headers["accept-ranges"] == "bytes"
+    assert answer.headers["cache-control"] == "private, max-age=3600"
+    assert answer.headers["etag"].startswith('"')
+
+
+async def test_a_signed_url_serves_ranges(bucket: Bucket) -> None:
+    await put(bucket.media, b"0123456789")
+    url = (await bucket.media.sign(NAME, "film.mp4")).url
+    for asked, part, told in (
+        ("2-4", b"234", "2-4"),
+        ("7-", b"789", "7-9"),
+        ("-2", b"89", "8-9"),
+        ("5-99", b"56789", "5-9"),
+    ):
+        answer = await bucket.browser.get(url, headers={"Range": f"bytes={asked}"})
+        assert (answer.status_code, answer.content) == (206, part)
+        assert answer.headers["content-range"] == f"bytes {told}/10"
+    beyond = await bucket.browser.get(url, headers={"Range": "bytes=10-"})
+    assert beyond.status_code == 416
+    assert beyond.headers["content-range"] == "bytes */10"
+
+
+async def test_a_signed_url_answers_304_to_its_own_etag(bucket: Bucket) -> None:
+    await put(bucket.media, b"0123456789")
+    url = (await bucket.media.sign(NAME, "film.mp4")).url
+    etag = (await bucket.browser.get(url)).headers["etag"]
+    assert (await bucket.browser.get(url, headers={"If-None-Match": etag})).status_code == 304
+    mine = await bucket.browser.get(url, headers={"Range": "bytes=1-2", "If-Range": etag})
+    another = await bucket.browser.get(url, headers={"Range": "bytes=1-2", "If-Range": '"another"'})
+    assert (mine.status_code, another.status_code) == (206, 200)
+
+
+async def test_pages_of_any_origin_may_read_a_signed_url(bucket: Bucket) -> None:
+    await put(bucket.media, b"0123456789")
+    url = (await bucket.media.sign(NAME, "film.mp4")).url
+    origin = {"Origin": "https://page.example"}
+    answer = await bucket.browser.get(url, headers=origin)
+    assert answer.headers["access-control-allow-origin"] == "*"
+    assert {"Content-Range", "Accept-Ranges", "ETag"} <= set(
+        answer.headers["access-control-expose-headers"].replace(" ", "").split(",")
+    )
+    preflight = await bucket.browser.options(
+        url, headers={**origin, "Access-Control-Request-Method": "GET", "Access-Control-Request-Headers": "range"}
+    )
+    assert preflight.status_code == 200
+    assert "GET" in preflight.headers["access-control-allow-methods"]
+
+
+async def test_a_signed_url_for_what_is_gone_is_404(bucket: Bucket) -> None:
+    await put(bucket.media, b"x")
+    signed = await bucket.media.sign(NAME, "film.mp4")
+    await bucket.media.delete(NAME)
+    assert (await bucket.browser.get(signed.url)).status_code == 404
+
+
+async def test_a_url_that_was_changed_or_not_signed_gives_nothing(bucket: Bucket) -> None:
+    await put(bucket.media, b"mine")
+    await put(bucket.media, b"yours", NAME.replace("ann", "bob"))
+    url = (await bucket.media.sign(NAME, "film.mp4")).url
+    for forged in (url.replace("/ann/", "/bob/"), url[:-1] + ("0" if url[-1] != "0" else "1"), url.partition("?")[0]):
+        answer = await bucket.browser.get(forged)
+        assert answer.status_code == 403
+        assert b"yours" not in answer.content
+
+
+async def test_a_signed_url_can_only_be_read(bucket: Bucket) -> None:
+    await put(bucket.media, b"x")
+    url = (await bucket.media.sign(NAME, "film.mp4")).url
+    for method in ("PUT", "DELETE", "POST"):
+        assert (await bucket.browser.request(method, url)).status_code in (403, 405)
+    assert await read(bucket.media) == b"x"
+
+
+async def test_a_url_is_used_again_while_at_least_5_of_its_15_minutes_remain(bucket: Bucket) -> None:
+    await put(bucket.media, b"x")
+    first = await bucket.media.sign(NAME, "film.mp4")
+    assert first.expires_at - bucket.clock() <= timedelta(minutes=15)
+    bucket.clock.ahead = timedelta(minutes=9)
+    assert await bucket.media.sign(NAME, "film.mp4") == first
+    assert await bucket.media.sign(NAME, "another.mp4") != first
+    bucket.clock.ahead = timedelta(minutes=11)
+    second = await bucket.media.sign(NAME, "film.mp4")
+    assert second.expires_at > first.expires_at
+
+
+async def test_every_name_can_be_signed(bucket: Bucket) -> None:
+    name = "default/ünïcode & space+plus/%41/video_a?x=1#y.mp4"
+    await put(bucket.media, b"odd", name)
+    signed = await bucket.media.sign(name, "film.mp4")
+    assert (await bucket.browser.get(signed.url)).content == b"odd"
+
+
+async def test_the_bucket_has_a_name(bucket: Bucket) -> None:
+    assert bucket.media.bucket == "contract"

@@ -1,0 +1,433 @@
+"""The supervisor brings the local cloud up as one and takes it down as one, and what users made survives it."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx2
+import jwt
+import pytest
+
+from local import firestore
+from local.cloud import CRASH_WINDOW_S, CRASHES_ALLOWED, Cloud, Crashes, Options
+from local.console import Console
+from local.plan import INHERITED, PROJECT, ROOT, Plan
+from local.ports import free_ports, holder
+from shared.generators.catalog import MODELS
+from shared.routes import FUNCTIONS
+
+DEADLINE_S = 90.0
+OWNER = {"Authorization": "Bearer owner"}
+
+# Small functions with the least that a start needs: the first request of a user makes its account.
+FUNCTION = """
+import base64
+import json
+import os
+
+import functions_framework.aio
+import httpx2
+from starlette.applications import Starlette
+from starlette.responses import JSONResponse
+from starlette.routing import Route
+
+ACCOUNTS = f"http://{os.environ['FIRESTORE_EMULATOR_HOST']}/v1/projects/rushes-local/databases/(default)/documents/accounts"
+
+
+async def estimate(request):
+    claims = request.headers["authorization"].split(".")[1]
+    subject = json.loads(base64.urlsafe_b64decode(claims + "=="))["sub"]
+    document = {"fields": {"sub": {"stringValue": subject}, "role": {"stringValue": "user"}}}
+    async with httpx2.AsyncClient(headers={"Authorization": "Bearer owner"}) as client:
+        (await client.post(ACCOUNTS, params={"documentId": subject}, json=document)).raise_for_status()
+    return JSONResponse({})
+
+
+async def who(request):
+    return JSONResponse({"function": "NAME", "pid": os.getpid()})
+
+
+app = Starlette(routes=[Route("/v1/videos/estimate", estimate, methods=["POST"]), Route("/{path:path}", who)])
+
+
+@functions_framework.aio.http
+async def NAME(request):
+    return app
+"""
+
+
+def eventually(condition: Callable[[], Any], what: str) -> Any:
+    """The first true value of the condition; fails when there is none in good time."""
+    deadline = time.monotonic() + DEADLINE_S
+    while time.monotonic() < deadline:
+        if value := condition():
+            return value
+        time.sleep(0.05)
+    pytest.fail(f"waited {DEADLINE_S:.0f} s in vain: {what}")
+
+
+class Up:
+    """`python -m local up` in a directory, as a user starts it."""
+
+    def __init__(self, directory: Path, functions: Path, *arguments: str) -> None:
+        self.directory = directory
+        self.output = directory.with_suffix(".out")
+        command = [sys.executable, "-m", "local", "up", "--headless", "--directory", str(directory)]
+        env = {name: os.environ[name] for name in INHERITED if name in os.environ}
+        with self.output.open("wb") as output:
+            self.process = subprocess.Popen(
+                [*command, "--functions", str(functions), *arguments],
+                stdout=output,
+                stderr=output,
+                cwd=ROOT,
+                env=env,
+                start_new_session=True,
+            )
+
+    def ready(self) -> dict[str, Any]:
+        """The session, once it is written."""
+
+        def read() -> Any:
+            assert self.process.poll() is None, self.text
+            path = self.directory / "session.json"
+            return json.loads(path.read_text()) if path.exists() else None
+
+        session: dict[str, Any] = eventually(read, f"a session in {self.text}")
+        return session
+
+    @property
+    def text(self) -> str:
+        return self.output.read_text()
+
+    def processes(self) -> dict[str, dict[str, Any]]:
+        """What runs, by name, without the supervisor."""
+        listed: dict[str, dict[str, Any]] = json.loads((self.directory / "processes.json").read_text())
+        del listed["supervisor"]
+        return listed
+
+    def stop(self) -> int:
+        if self.process.poll() is None:
+            self.process.terminate()
+        return self.process.wait(DEADLINE_S)
+
+
+def group_is_gone(group: int) -> bool:
+    try:
+        os.killpg(group, 0)
+    except ProcessLookupError:
+        return True
+    return False
+
+
+def all_gone(processes: dict[str, dict[str, Any]]) -> bool:
+    return all(group_is_gone(process["pgid"]) for process in processes.values())
+
+
+@pytest.fixture(scope="module")
+def functions(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    root = tmp_path_factory.mktemp("functions")
+    for name in FUNCTIONS:
+        (root / name).mkdir()
+        (root / name / "main.py").write_text(FUNCTION.replace("NAME", name))
+    return root
+
+
+@pytest.fixture(scope="module")
+def emulator() -> None:
+    try:
+        firestore.find()
+    except firestore.Missing as missing:
+        if os.environ.get("CI") == "true":
+            raise
+        pytest.skip(f"needs {missing}")
+
+
+@pytest.fixture(scope="module")
+def shared_up(tmp_path_factory: pytest.TempPathFactory, functions: Path, emulator: None) -> Iterator[Up]:
+    """One cloud that several tests use without ending it, beside which the others start theirs."""
+    up = Up(tmp_path_factory.mktemp("shared") / "data", functions)
+    up.ready()
+    yield up
+    up.stop()
+
+
+@pytest.fixture
+def start(tmp_path: Path, functions: Path, emulator: None) -> Iterator[Callable[..., Up]]:
+    started: list[Up] = []
+
+    def starting(*arguments: str) -> Up:
+        started.append(Up(tmp_path / "data", functions, *arguments))
+        return started[-1]
+
+    yield starting
+    for up in started:
+        up.stop()
+
+
+def test_the_session_lets_a_script_in(shared_up: Up) -> None:
+    """Its two tokens are good for hours, its addresses answer, and nobody else can read it."""
+    session = shared_up.ready()
+    assert (shared_up.directory / "session.json").stat().st_mode & 0o777 == 0o600
+    keys = jwt.PyJWKClient(session["identity"] + "/.well-known/jwks.json")
+    for name in ("token", "admin_token"):
+        key = keys.get_signing_key_from_jwt(session[name])
+        claims = jwt.decode(session[name], key, algorithms=["RS256"], audience=session["project"])
+        assert claims["email_verified"]
+        assert claims["exp"] - claims["iat"] >= 6 * 3600
+    assert httpx2.get(session["url"] + "/healthz").json() == {"status": "ok"}
+    assert set(session["functions"]) == set(FUNCTIONS)
+    for name, url in session["functions"].items():
+        assert httpx2.get(url).json()["function"] == name
+    for host in (session["firestore"], session["tasks"]):
+        socket.create_connection(host.split(":"), timeout=10).close()
+
+
+def test_the_ready_made_admin_is_an_admin_and_the_developer_is_not(shared_up: Up) -> None:
+    """A role is the account document's, set as in the Firestore console."""
+    session = shared_up.ready()
+    documents = f"http://{session['firestore']}/v1/projects/{PROJECT}/databases/(default)/documents/accounts"
+    listed = httpx2.get(documents, headers=OWNER).json()["documents"]
+    roles = {doc["fields"]["sub"]["stringValue"]: doc["fields"]["role"]["stringValue"] for doc in listed}
+    admin = jwt.decode(session["admin_token"], options={"verify_signature": False})["sub"]
+    developer = jwt.decode(session["token"], options={"verify_signature": False})["sub"]
+    assert roles[admin] == "admin"
+    assert roles.get(developer, "user") == "user"
+
+
+def test_a_function_that_dies_is_started_again(shared_up: Up) -> None:
+    """With its worker or without; meanwhile the gateway says that it may be tried again."""
+    url = shared_up.ready()["url"] + "/v1/videos"
+    for kill in (os.killpg, os.kill):
+        before = shared_up.processes()["history"]
+        served_by = httpx2.get(url).json()["pid"]
+        kill(before["pgid"], signal.SIGKILL)
+        eventually(lambda before=before: shared_up.processes()["history"]["pid"] != before["pid"], "a restart")
+
+        def answered(served_by: int = served_by) -> bool:
+            answer = httpx2.get(url)
+            if answer.status_code == 200:
+                return bool(answer.json()["pid"] != served_by)
+            assert (answer.status_code, answer.headers["retry-after"]) == (503, "1")
+            return False
+
+        eventually(answered, "an answer of the new worker")
+        assert shared_up.processes()["history"]["restarts"] == before["restarts"] + 1
+        assert group_is_gone(before["pgid"])
+    assert "history ended (signal SIGKILL); it is started again" in shared_up.text
+
+
+def test_one_directory_has_one_cloud(shared_up: Up, functions: Path) -> None:
+    """A second start says where the first one is, and leaves it alone."""
+    session = shared_up.ready()
+    command = [sys.executable, "-m", "local", "up", "--headless", "--directory", str(shared_up.directory)]
+    second = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, timeout=DEADLINE_S)
+    assert second.returncode == 1
+    assert session["url"] in second.stdout
+    assert httpx2.get(session["url"] + "/healthz").status_code == 200
+    assert shared_up.ready() == session
+
+
+def test_a_taken_port_is_named_with_its_holder(start: Callable[..., Up]) -> None:
+    """When the port was asked for, no other is chosen."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = listener.getsockname()[1]
+        up = start("--port", str(port))
+        assert up.process.wait(DEADLINE_S) == 1
+        assert f"Port {port} is taken" in up.text
+        if sys.platform == "linux":
+            assert f"process {os.getpid()}" in up.text
+            assert f"process {os.getpid()}" in holder(port)
+
+
+def test_what_users_made_survives_a_restart(start: Callable[..., Up]) -> None:
+    """Documents, users and keys are there again, and it says from when the documents are."""
+    first = start()
+    session = first.ready()
+    documents = f"/v1/projects/{PROJECT}/databases/(default)/documents/notes"
+    note = {"fields": {"text": {"stringValue": "kept"}}}
+    created = httpx2.post(
+        f"http://{session['firestore']}{documents}", params={"documentId": "n"}, headers=OWNER, json=note
+    )
+    assert created.status_code == 200
+    processes = first.processes()
+    assert first.stop() == 0
+    assert all_gone(processes)
+    assert not (first.directory / "session.json").exists()
+    assert not (first.directory / "processes.json").exists()
+    assert not (first.directory / "run").exists()
+
+    second = start()
+    again = second.ready()
+    found = httpx2.get(f"http://{again['firestore']}{documents}/n", headers=OWNER).json()
+    assert found["fields"] == note["fields"]
+    assert "Firestore data as of" in second.text
+    assert "lost" not in second.text
+    subjects = {
+        jwt.decode(each["admin_token"], options={"verify_signature": False})["sub"] for each in (session, again)
+    }
+    assert len(subjects) == 1
+    keys = jwt.PyJWKClient(again["identity"] + "/.well-known/jwks.json")
+    jwt.decode(
+        session["token"], keys.get_signing_key_from_jwt(session["token"]), algorithms=["RS256"], audience=PROJECT
+    )
+
+
+def test_nothing_outlives_a_supervisor_that_is_killed(start: Callable[..., Up]) -> None:
+    """Not even gunicorn's workers; the next start says that up to 30 s of documents are lost."""
+    first = start()
+    first.ready()
+    processes = first.processes()
+    assert set(processes) >= {
+        "firestore",
+        "storage",
+        "tasks",
+        "providers",
+        "identity",
+        "scheduler",
+        "gateway",
+        *FUNCTIONS,
+    }
+    saved = firestore.Exports(first.directory / "firestore", PROJECT, f"http://{first.ready()['firestore']}")
+    asyncio.run(saved.save())
+    os.kill(first.process.pid, signal.SIGKILL)
+    first.process.wait(DEADLINE_S)
+    eventually(lambda: all_gone(processes), "the end of all processes")
+
+    second = start()
+    second.ready()
+    assert "(at most 30 s lost)" in second.text
+
+
+def test_the_crash_of_any_other_process_ends_everything(start: Callable[..., Up]) -> None:
+    """With exit code 1, the name of what crashed, and nothing left."""
+    up = start()
+    up.ready()
+    processes = up.processes()
+    os.kill(processes["storage"]["pid"], signal.SIGKILL)
+    assert up.process.wait(DEADLINE_S) == 1
+    assert "storage ended (signal SIGKILL)" in up.text
+    assert all_gone(processes)
+
+
+def test_a_function_that_cannot_start_is_told_with_its_log(tmp_path: Path, functions: Path, emulator: None) -> None:
+    """At once, and with the reason, instead of trying again and again."""
+    broken = tmp_path / "functions"
+    for name in FUNCTIONS:
+        (broken / name).mkdir(parents=True)
+        (broken / name / "main.py").write_text((functions / name / "main.py").read_text())
+    (broken / "poll" / "main.py").write_text("raise RuntimeError('nobody can import this')")
+    up = Up(tmp_path / "data", broken)
+    assert up.process.wait(DEADLINE_S) == 1
+    assert "poll ended (exit code 1)" in up.text
+    assert "nobody can import this" in up.text
+
+
+def test_a_stop_while_it_starts_is_obeyed(start: Callable[..., Up]) -> None:
+    """Ctrl-C does not wait for the start to end."""
+    up = start()
+    processes = eventually(lambda: (up.directory / "processes.json").exists() and up.processes(), "the first process")
+    up.process.send_signal(signal.SIGINT)
+    assert up.process.wait(DEADLINE_S) == 0
+    assert all_gone(processes)
+    assert not (up.directory / "session.json").exists()
+
+
+def test_five_crashes_in_a_minute_are_too_many() -> None:
+    """Each restart waits twice as long; crashes of long ago are forgotten."""
+    now = [0.0]
+    crashes = Crashes(lambda: now[0])
+    delays = [crashes.another() for _ in range(CRASHES_ALLOWED)]
+    assert delays[-1] is None
+    assert [later / earlier for earlier, later in zip(delays[:-2], delays[1:-1], strict=True)] == [2.0] * 3
+    now[0] += CRASH_WINDOW_S + 1
+    assert crashes.another() == delays[0]
+
+
+def test_an_export_of_unchanged_data_replaces_nothing(shared_up: Up, tmp_path: Path) -> None:
+    """A changed one takes the other directory, so that a whole export exists at every moment."""
+    host = shared_up.ready()["firestore"]
+    exports = firestore.Exports(tmp_path, "another-project", f"http://{host}")
+    documents = f"http://{host}/v1/projects/another-project/databases/(default)/documents/notes"
+    httpx2.post(documents, headers=OWNER, json={"fields": {"n": {"integerValue": "1"}}}).raise_for_status()
+
+    async def three_exports() -> list[str]:
+        names = [(await exports.save()).name, (await exports.save()).name]
+        httpx2.post(documents, headers=OWNER, json={"fields": {"n": {"integerValue": "2"}}}).raise_for_status()
+        return [*names, (await exports.save(clean=True)).name]
+
+    first, second, third = asyncio.run(three_exports())
+    assert first == second != third
+    saved = exports.newest()
+    assert saved is not None
+    assert saved.clean
+    assert exports.importable() == tmp_path / third / f"{third}.overall_export_metadata"
+    assert (tmp_path / first).exists()
+
+
+def test_without_java_or_emulator_a_strict_run_names_what_is_missing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """With CI=true nothing takes its place."""
+    monkeypatch.setattr(firestore, "SDK_PLACES", ())
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.setenv("HOME", str(tmp_path))
+    with pytest.raises(firestore.Missing, match="the Firestore emulator"):
+        firestore.find()
+    options = Options(tmp_path / "data", headless=True, strict=True)
+    assert asyncio.run(Cloud(options, Console()).run()) == 1
+    assert "Missing: the Firestore emulator" in capsys.readouterr().out
+
+
+def plan(tmp_path: Path, **environ: str) -> Plan:
+    names = (*Plan.SERVERS, "gateway")
+    return Plan(tmp_path, dict(zip(names, free_ports(len(names)), strict=True)), environ=environ)
+
+
+def test_without_keys_the_functions_use_the_stand_in(tmp_path: Path) -> None:
+    """Both providers are the local one, and the webhook's secret is shared with it."""
+    here = plan(tmp_path)
+    settings = here.function_environment()
+    assert settings["VERTEX_URL"] == settings["GEMINI_URL"] == here.url("providers")
+    assert base64.b64decode(settings["GEMINI_WEBHOOK_SECRET"].removeprefix("whsec_"))
+    assert settings["POLL_URL"] == here.gateway
+
+
+def test_with_keys_the_functions_use_google(tmp_path: Path) -> None:
+    """No address of the stand-in is left for the provider whose key is set."""
+    gemini = plan(tmp_path, GEMINI_API_KEY="real").function_environment()
+    assert gemini["GEMINI_API_KEY"] == "real"
+    assert "GEMINI_URL" not in gemini
+    assert "VERTEX_URL" in gemini
+    vertex = plan(tmp_path, VERTEX_PROJECT="mine", VERTEX_LOCATION="europe-west4").function_environment()
+    assert (vertex["VERTEX_PROJECT"], vertex["VERTEX_LOCATION"]) == ("mine", "europe-west4")
+    assert {"VERTEX_URL", "VERTEX_TOKEN"} & set(vertex) == set()
+
+
+def test_no_proxy_and_no_stranger_reach_the_children(tmp_path: Path) -> None:
+    """A child gets what it needs of our environment and nothing else."""
+    environ = {"PATH": "/bin", "HTTP_PROXY": "http://proxy", "https_proxy": "http://proxy", "SECRET": "1"}
+    here = plan(tmp_path, **environ)
+    emulator = firestore.Emulator(Path("java"), Path("emulator.jar"))
+    for member in here.members(emulator, None):
+        assert member.spec.env["PATH"] == "/bin"
+        assert {"HTTP_PROXY", "https_proxy", "SECRET"} & set(member.spec.env) == set()
+
+
+def test_every_model_has_a_queue_paced_to_its_quota(tmp_path: Path) -> None:
+    """And no queue ever gives up a task: deadlines are the job's."""
+    queues = {queue["name"]: queue for queue in json.loads(plan(tmp_path).write_queues().read_text())}
+    assert set(queues) == {model.queue for model in MODELS.values()} | {"poll", "webhooks"}
+    for model in MODELS.values():
+        assert queues[model.queue]["max_dispatches_per_second"] == pytest.approx(model.quota_per_minute / 60)
+    assert {queue["max_attempts"] for queue in queues.values()} == {-1}
