@@ -45,11 +45,17 @@ def holder(port: int) -> str:
     inodes = _listening_inodes(port)
     for process in Path("/proc").glob("[0-9]*"):
         with contextlib.suppress(OSError):
-            targets = {str(link.readlink()) for link in (process / "fd").iterdir()}
-            if targets & inodes:
+            if any(_points_to(link, inodes) for link in (process / "fd").iterdir()):
                 command = (process / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace").strip()
                 return f"process {process.name} ({command[:80]})"
     return ""
+
+
+def _points_to(link: Path, targets: set[str]) -> bool:
+    # Files come and go while one looks.
+    with contextlib.suppress(OSError):
+        return str(link.readlink()) in targets
+    return False
 
 
 def _listening_inodes(port: int) -> set[str]:

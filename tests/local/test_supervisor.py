@@ -12,6 +12,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -130,6 +131,19 @@ def group_is_gone(group: int) -> bool:
     return False
 
 
+def nothing_lives(processes: dict[str, dict[str, Any]]) -> bool:
+    """Whether none runs; one that has ended may still wait to be reaped by the system's first process."""
+    groups = {process["pgid"] for process in processes.values()}
+    if sys.platform != "linux":
+        return all_gone(processes)
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        with suppress(OSError):
+            state, _parent, group = stat.read_text().rpartition(")")[2].split()[:3]
+            if int(group) in groups and state != "Z":
+                return False
+    return True
+
+
 def all_gone(processes: dict[str, dict[str, Any]]) -> bool:
     return all(group_is_gone(process["pgid"]) for process in processes.values())
 
@@ -212,7 +226,11 @@ def test_a_function_that_dies_is_started_again(shared_up: Up) -> None:
         before = shared_up.processes()["history"]
         served_by = httpx2.get(url).json()["pid"]
         kill(before["pgid"], signal.SIGKILL)
-        eventually(lambda before=before: shared_up.processes()["history"]["pid"] != before["pid"], "a restart")
+
+        def restarted(pid: int = before["pid"]) -> bool:
+            return bool(shared_up.processes()["history"]["pid"] != pid)
+
+        eventually(restarted, "a restart")
 
         def answered(served_by: int = served_by) -> bool:
             answer = httpx2.get(url)
@@ -302,7 +320,7 @@ def test_nothing_outlives_a_supervisor_that_is_killed(start: Callable[..., Up]) 
     asyncio.run(saved.save())
     os.kill(first.process.pid, signal.SIGKILL)
     first.process.wait(DEADLINE_S)
-    eventually(lambda: all_gone(processes), "the end of all processes")
+    eventually(lambda: nothing_lives(processes), "the end of all processes")
 
     second = start()
     second.ready()
@@ -348,10 +366,11 @@ def test_five_crashes_in_a_minute_are_too_many() -> None:
     now = [0.0]
     crashes = Crashes(lambda: now[0])
     delays = [crashes.another() for _ in range(CRASHES_ALLOWED)]
-    assert delays[-1] is None
-    assert [later / earlier for earlier, later in zip(delays[:-2], delays[1:-1], strict=True)] == [2.0] * 3
+    first = delays[0]
+    assert first is not None
+    assert delays == [first, 2 * first, 4 * first, 8 * first, None]
     now[0] += CRASH_WINDOW_S + 1
-    assert crashes.another() == delays[0]
+    assert crashes.another() == first
 
 
 def test_an_export_of_unchanged_data_replaces_nothing(shared_up: Up, tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ import { strings } from './strings.js';
  * @typedef {import('./types.js').Transaction} Transaction
  * @typedef {import('./types.js').SignedUrl} SignedUrl
  * @typedef {import('./types.js').Canceled} Canceled
- * @typedef {{body?: unknown, headers?: Record<string, string>, signal?: AbortSignal, timeout_ms?: number}} Options
+ * @typedef {{body?: unknown, headers?: Record<string, string>, signal?: AbortSignal}} Options
  */
 
 /**
@@ -96,11 +96,17 @@ export class Api {
     return this.#json('GET', `/v1/videos/${encodeURIComponent(id)}/content?${search({ variant, index, redirect: 'json' })}`);
   }
 
-  /** The whole file through the service, since a page may only name a file of its own origin. @param {string} id */
+  /** The whole file, straight from where it is stored. @param {string} id */
   async download(id, index = 0) {
-    const path = `/v1/videos/${encodeURIComponent(id)}/content?${search({ index, redirect: 'false' })}`;
-    const response = await this.#send('GET', path, { timeout_ms: DOWNLOAD_TIMEOUT_MS });
-    return response.blob();
+    const { url } = await this.contentUrl(id, 'video', index);
+    let response;
+    try {
+      response = await fetch(url, { signal: AbortSignal.timeout(DOWNLOAD_TIMEOUT_MS), credentials: 'omit' });
+      if (response.ok) return await response.blob();
+    } catch (error) {
+      throw noAnswer(error);
+    }
+    throw await errorOf(response);
   }
 
   /** @returns {Promise<AccountView>} */
@@ -150,9 +156,9 @@ export class Api {
    * @param {string} path
    * @param {Options} options
    */
-  async #once(method, path, { body, headers, signal, timeout_ms = TIMEOUT_MS }) {
+  async #once(method, path, { body, headers, signal }) {
     const token = await this.#token();
-    const limit = AbortSignal.timeout(timeout_ms);
+    const limit = AbortSignal.timeout(TIMEOUT_MS);
     try {
       const response = await fetch(path, {
         method,

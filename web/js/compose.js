@@ -244,6 +244,7 @@ export class Compose {
     setText(byId('quote-time'), duration(known?.expected_seconds ?? model.usual_seconds));
     const after = known?.balance_after ?? (balance === null ? null : balance - cost);
     setText(byId('quote-after'), after === null ? '–' : number(after));
+    setText(byId('quote-refusal'), known?.refusal ? (words.refusals[known.refusal] ?? known.refusal) : '');
     byId('quote').classList.toggle('short', after !== null && after < 0);
   }
 

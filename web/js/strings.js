@@ -98,6 +98,13 @@ export const strings = {
       /** @param {string} orientation */
       orientation: (orientation) => `${orientation.toLowerCase()} video`,
     },
+    /** Why the service would not take the request now, by its code. */
+    refusals: /** @type {Record<string, string>} */ ({
+      INSUFFICIENT_CREDITS: 'Your balance does not cover this. Choose a shorter video, or ask for credits.',
+      TOO_MANY_ACTIVE_JOBS: 'As many videos are in the making as you may have at once. Wait for one, or cancel one.',
+      GENERATION_DISABLED: 'Generation is switched off at the moment. Your draft is kept.',
+      ACCOUNT_DISABLED: 'This account is disabled. Ask an administrator why.',
+    }),
     problems: {
       empty: 'Write a prompt first.',
       /** @param {string} over */

@@ -1,0 +1,162 @@
+"""Veo on Vertex AI: a long-running operation that writes its videos into our bucket itself.
+
+Sources: Vertex AI's reference of predictLongRunning and fetchPredictOperation, and the google-genai SDK 3.4.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+from functools import cached_property
+from typing import BinaryIO
+
+import google.auth
+from google import genai
+from google.auth.credentials import Credentials
+from google.auth.exceptions import GoogleAuthError, TransportError
+from google.auth.transport.requests import Request
+from google.genai import types
+from google.oauth2.credentials import Credentials as FixedToken
+
+from shared.generators import Broken, Busy, Finished, Look, Refused, Running, faults
+from shared.generators.catalog import MODELS
+from shared.models import Job
+from shared.settings import Settings
+
+TOKEN_TIMEOUT_S = 8.0
+_SCOPE = "https://www.googleapis.com/auth/cloud-platform"
+
+
+class Veo:
+    """The Generator of Vertex AI. Operations are resource names: projects/P/locations/L/.../operations/ID."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+
+    async def start(self, job: Job, prefix: str) -> str:
+        await self._authorize()
+        with faults.of_create():
+            async with asyncio.timeout(faults.CREATE_TIMEOUT_S + 1):
+                operation = await self._client.aio.models.generate_videos(
+                    model=MODELS[job.request.model].remote,
+                    source=types.GenerateVideosSource(prompt=job.request.prompt),
+                    config=self._config(job, prefix),
+                )
+        if not operation.name:
+            raise RuntimeError("Vertex AI accepted a create and named no operation")
+        return operation.name
+
+    async def look(self, operation: str) -> Look:
+        async with asyncio.timeout(faults.LOOK_LIMIT_S):
+            await asyncio.to_thread(self._refresh)
+            state = await self._client.aio.operations.get(
+                types.GenerateVideosOperation.model_validate({"name": operation}),
+                config=types.GetOperationConfig(http_options=_look_options()),
+            )
+        if not state.done:
+            return Running()
+        if state.error:
+            code, message = state.error.get("code"), state.error.get("message")
+            return faults.broken(code if isinstance(code, int) else None, str(message or "the operation failed"))
+        return _finished(state.response)
+
+    def fetch(self, uri: str, destination: BinaryIO) -> None:
+        """Raises ValueError: Vertex AI has nothing to fetch, its videos are in the bucket or nowhere."""
+        raise ValueError(f"{uri} is not in the bucket that Vertex AI was told to write to")
+
+    async def cancel(self, operation: str) -> None:
+        """Does nothing: Veo's operations cannot be stopped."""
+
+    async def close(self) -> None:
+        """Close the connections of the running event loop; the next call opens new ones."""
+        if client := self.__dict__.pop("_client", None):
+            await client.aio.aclose()
+            client.close()
+
+    @cached_property
+    def _client(self) -> genai.Client:
+        # One client for the process: a temporary one may be collected, and closed, under its own call.
+        return genai.Client(
+            enterprise=True,
+            project=self._settings.vertex_project,
+            location=self._settings.vertex_location,
+            credentials=self._credentials,
+            http_options=types.HttpOptions(base_url=self._settings.vertex_url or None),
+        )
+
+    @cached_property
+    def _credentials(self) -> Credentials:
+        if self._settings.vertex_url and self._settings.vertex_token:
+            return FixedToken(token=self._settings.vertex_token)  # type: ignore[no-untyped-call]
+        credentials: Credentials = google.auth.default(scopes=[_SCOPE])[0]
+        return credentials
+
+    async def _authorize(self) -> None:
+        """Have a valid token before the create: nothing was sent yet, which nobody could tell from inside of it."""
+        try:
+            async with asyncio.timeout(TOKEN_TIMEOUT_S):
+                await asyncio.to_thread(self._refresh)
+        except (TransportError, TimeoutError) as error:
+            raise Busy(f"no access token: {error or 'timeout'}") from error
+        except GoogleAuthError as error:
+            if error.retryable:
+                raise Busy(f"no access token: {error}") from error
+            raise Refused("PROVIDER_DENIED", f"no access token: {error}") from error
+
+    def _refresh(self) -> None:
+        if not self._credentials.valid:
+            self._credentials.refresh(Request())  # type: ignore[no-untyped-call]
+
+    def _config(self, job: Job, prefix: str) -> types.GenerateVideosConfig:
+        request = job.request
+        return types.GenerateVideosConfig(
+            http_options=_create_options(),
+            number_of_videos=request.count,
+            output_gcs_uri=f"gs://{self._settings.bucket}/{prefix}",
+            duration_seconds=request.seconds,
+            seed=request.seed,
+            aspect_ratio=request.aspect_ratio,
+            resolution=request.resolution,
+            person_generation=request.person_generation,
+            negative_prompt=request.negative_prompt,
+            generate_audio=request.generate_audio,
+            labels={"job": label(job.id)},
+        )
+
+
+def label(job_id: str) -> str:
+    """The job's id as the value of a label: base32 of its UTF-8 bytes in lower case, without padding.
+
+    Values of labels have at most 63 lower-case letters, digits, - and _, and two ids may differ in case alone. Unlike
+    a hash, this can be turned back: whoever finds an orphaned operation can tell its job. Ids have 28 characters.
+    """
+    return base64.b32encode(job_id.encode()).decode().rstrip("=").lower()
+
+
+def _create_options() -> types.HttpOptions:
+    # Vertex AI has no idempotency key: a second request is a second video, and a second bill.
+    return types.HttpOptions(
+        timeout=round(faults.CREATE_TIMEOUT_S * 1000), retry_options=types.HttpRetryOptions(attempts=1)
+    )
+
+
+def _look_options() -> types.HttpOptions:
+    return types.HttpOptions(
+        timeout=round(faults.LOOK_TIMEOUT_S * 1000),
+        retry_options=types.HttpRetryOptions(
+            attempts=faults.LOOK_ATTEMPTS,
+            initial_delay=faults.LOOK_FIRST_WAIT_S,
+            jitter=faults.LOOK_FIRST_WAIT_S,
+        ),
+    )
+
+
+def _finished(response: types.GenerateVideosResponse | None) -> Look:
+    videos = (response.generated_videos if response else None) or []
+    # A video without a URI came inline: it was not written where it was asked to be, and cannot be read again.
+    uris = tuple(video.video.uri for video in videos if video.video and video.video.uri)
+    filtered = (response.rai_media_filtered_count if response else None) or 0
+    reason = faults.readable_all((response.rai_media_filtered_reasons if response else None) or [])
+    if uris or filtered:
+        return Finished(uris, filtered, reason)
+    return Broken("PROVIDER_ERROR", reason or "the operation ended without a video in the bucket")

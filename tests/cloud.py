@@ -1,0 +1,186 @@
+"""A running local cloud as tests see it: its users, and what is in its store."""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import httpx2
+
+from tests.invariants import Records
+
+ROOT = Path(__file__).parents[1]
+START_TIMEOUT_S = 180.0
+STOP_TIMEOUT_S = 60.0
+JOB_TIMEOUT_S = 120.0
+Json = dict[str, Any]
+
+# Generations take about a second, so that a hundred jobs are no patience test.
+QUICK = {"PROVIDERS_MIN_SECONDS": "0.5", "PROVIDERS_MAX_SECONDS": "1.0"}
+
+
+@dataclass
+class Cloud:
+    """`python -m local up` in a directory of its own, on free ports."""
+
+    directory: Path
+    embedded: bool
+    process: subprocess.Popen[bytes]
+    session: Json
+    http: httpx2.Client = field(default_factory=lambda: httpx2.Client(timeout=30.0, trust_env=False))
+
+    @property
+    def url(self) -> str:
+        return str(self.session["url"])
+
+    @classmethod
+    @contextmanager
+    def started(cls, directory: Path, embedded: bool = False, **environ: str) -> Iterator[Cloud]:
+        command = [sys.executable, "-m", "local", "up", "--headless", "--with-parent", "--directory", str(directory)]
+        log = (directory / "up.log").open("wb")
+        process = subprocess.Popen(
+            command + (["--embedded"] if embedded else []),
+            cwd=ROOT,
+            env={**os.environ, **QUICK, **environ},
+            stdout=log,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+        try:
+            yield cls(directory, embedded, process, _session(directory, process))
+        finally:
+            log.close()
+            _stop(process)
+
+    def user(self) -> User:
+        """A new user with a verified address and the credits of a sign-up."""
+        body = {
+            "email": f"user-{secrets.token_hex(6)}@example.com",
+            "password": secrets.token_urlsafe(12),
+            "returnSecureToken": True,
+        }
+        answer = self.http.post(f"{self.url}/identitytoolkit.googleapis.com/v1/accounts:signUp?key=local", json=body)
+        assert answer.status_code == 200, answer.text
+        return User(self, answer.json()["idToken"])
+
+    def log(self) -> str:
+        return (self.directory / "up.log").read_text(errors="replace")
+
+    @cached_property
+    def inside(self) -> Inside:
+        return Inside(self)
+
+
+@dataclass
+class User:
+    """One signed-in user of the public API."""
+
+    cloud: Cloud
+    token: str
+
+    def call(self, method: str, path: str, **options: Any) -> httpx2.Response:
+        headers = {"Authorization": f"Bearer {self.token}", **options.pop("headers", {})}
+        return self.cloud.http.request(method, f"{self.cloud.url}{path}", headers=headers, **options)
+
+    def create(self, prompt: str, **body: Any) -> Json:
+        answer = self.call("POST", "/v1/videos", json={"prompt": prompt, **body})
+        assert answer.status_code == 202, answer.text
+        job: Json = answer.json()
+        return job
+
+    def get(self, job_id: str) -> Json:
+        answer = self.call("GET", f"/v1/videos/{job_id}")
+        assert answer.status_code == 200, answer.text
+        job: Json = answer.json()
+        return job
+
+    def wait(self, job_id: str, until: Callable[[Json], bool] | None = None) -> Json:
+        """The job once it has ended, or once `until` says so; progress must not go back meanwhile."""
+        deadline = time.monotonic() + JOB_TIMEOUT_S
+        progress = 0
+        while True:
+            job = self.get(job_id)
+            assert job["progress"] >= progress, f"progress went back from {progress} to {job['progress']}"
+            progress = job["progress"]
+            if until(job) if until else job["status"] in ("completed", "failed", "canceled"):
+                return job
+            assert time.monotonic() < deadline, f"{job_id} is {job['status']}/{job['stage']}"
+            time.sleep(0.1)
+
+    def finish(self, prompt: str, **body: Any) -> Json:
+        return self.wait(self.create(prompt, **body)["id"])
+
+    @property
+    def account(self) -> Json:
+        answer = self.call("GET", "/v1/account")
+        assert answer.status_code == 200, answer.text
+        account: Json = answer.json()
+        return account
+
+    @property
+    def ledger(self) -> list[int]:
+        """The amounts, oldest first."""
+        page = self.call("GET", "/v1/account/transactions?limit=100").json()
+        return [entry["amount"] for entry in reversed(page["data"])]
+
+
+class Inside:
+    """The store and the bucket of a running cloud, read straight from its Firestore and Cloud Storage servers."""
+
+    def __init__(self, cloud: Cloud) -> None:
+        self._cloud = cloud
+
+    def records(self) -> Records:
+        from google.auth.credentials import AnonymousCredentials
+        from google.cloud import firestore
+
+        os.environ["FIRESTORE_EMULATOR_HOST"] = self._host("firestore")
+        client = firestore.Client(project=self._cloud.session["project"], credentials=AnonymousCredentials())
+        try:
+            return Records(*(_documents(client, kind) for kind in _kinds()))
+        finally:
+            client.close()
+            del os.environ["FIRESTORE_EMULATOR_HOST"]
+
+    def read(self, name: str) -> bytes | None:
+        address = f"http://{self._host('storage')}/download/storage/v1/b/{self._cloud.session['bucket']}/o/"
+        answer = self._cloud.http.get(address + httpx2.URL("/").join(_quoted(name)).path.lstrip("/"))
+        return answer.content if answer.status_code == 200 else None
+
+    def _host(self, name: str) -> str:
+        return str(self._cloud.session[name]).removeprefix("http://")
+
+
+def _session(directory: Path, process: subprocess.Popen[bytes]) -> Json:
+    path = directory / "session.json"
+    deadline = time.monotonic() + START_TIMEOUT_S
+    while not path.exists():
+        assert process.poll() is None, f"the cloud ended with {process.returncode}:\n{_log(directory)}"
+        assert time.monotonic() < deadline, f"the cloud did not start:\n{_log(directory)}"
+        time.sleep(0.1)
+    session: Json = json.loads(path.read_text())
+    return session
+
+
+def _log(directory: Path) -> str:
+    return (directory / "up.log").read_text(errors="replace")[-4_000:]
+
+
+def _stop(process: subprocess.Popen[bytes]) -> None:
+    process.send_signal(signal.SIGTERM)
+    try:
+        process.wait(STOP_TIMEOUT_S)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        raise

@@ -1,0 +1,108 @@
+"""What must always hold, read straight from the store: the product's promise as one function.
+
+The tests call it after every scenario, whatever form of the cloud they ran on.
+"""
+
+from __future__ import annotations
+
+import io
+from collections import defaultdict
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+
+from shared import video
+from shared.lifecycle import deadline
+from shared.models import Account, Job, LiveConfig, Stage, Transaction
+
+Read = Callable[[str], bytes | None]
+
+
+@dataclass(frozen=True)
+class Records:
+    """Every job, account and ledger entry of one database at one moment."""
+
+    jobs: list[Job]
+    accounts: list[Account]
+    transactions: list[Transaction]
+
+
+def check(records: Records, config: LiveConfig, read: Read | None = None) -> None:
+    """Raises AssertionError naming the broken promise. `read` gives an object's bytes, None when it is not there."""
+    entries: dict[str, list[Transaction]] = defaultdict(list)
+    of_job: dict[str, list[Transaction]] = defaultdict(list)
+    for entry in records.transactions:
+        entries[entry.account].append(entry)
+        if entry.job:
+            of_job[entry.job].append(entry)
+    accounts = {account.id: account for account in records.accounts}
+    for account in records.accounts:
+        check_ledger(account, entries.pop(account.id, []))
+        unfinished = {job.id for job in records.jobs if job.account == account.id and job.holds_slot}
+        assert sorted(account.active_jobs) == sorted(unfinished), f"{account.id}: active jobs are not the unfinished"
+    assert not entries, f"entries of accounts that are not there: {sorted(entries)}"
+    for job in records.jobs:
+        assert job.account in accounts, f"{job.id} has no account"
+        check_money(job, of_job[job.id])
+        check_due(job, config)
+        if read is not None and job.stage is Stage.COMPLETED and job.files_removed_at is None and not job.deleted_at:
+            check_files(job, read)
+
+
+def check_ledger(account: Account, entries: Iterable[Transaction]) -> None:
+    """The balance is the sum of the entries, never below zero; their numbers have no gap."""
+    ordered = sorted(entries, key=lambda entry: entry.sequence)
+    assert [entry.sequence for entry in ordered] == list(range(1, len(ordered) + 1)), f"{account.id}: a gap"
+    assert account.sequence == len(ordered), f"{account.id}: the sequence is not the last entry's"
+    balance = 0
+    for entry in ordered:
+        balance += entry.amount
+        assert balance >= 0, f"{entry.id} left {account.id} below zero"
+        assert entry.balance_after == balance, f"{entry.id} says {entry.balance_after}, the sum is {balance}"
+    assert account.balance == balance, f"{account.id} has {account.balance}, its ledger sums to {balance}"
+
+
+def check_money(job: Job, entries: list[Transaction]) -> None:
+    """One charge; at most one refund, not above the charge, and as the final stage demands."""
+    charges = [entry.amount for entry in entries if entry.type == "charge"]
+    refunds = [entry.amount for entry in entries if entry.type == "refund"]
+    assert charges == [-job.cost], f"{job.id}: charges {charges} for a cost of {job.cost}"
+    assert len(refunds) <= 1, f"{job.id}: refunds {refunds}"
+    refunded = sum(refunds)
+    assert refunded == job.refunded, f"{job.id} says {job.refunded} refunded, the ledger {refunded}"
+    assert refunded <= job.cost, f"{job.id}: refunded more than charged"
+    if not job.final:
+        assert refunded == 0, f"{job.id}: refunded before its end"
+    if job.stage is Stage.FAILED:
+        assert refunded == job.cost, f"{job.id}: failed without a full refund"
+    if job.stage is Stage.COMPLETED:
+        assert bool(refunded) == bool(job.filtered), f"{job.id}: completed with a refund of {refunded}"
+
+
+def check_due(job: Job, config: LiveConfig) -> None:
+    """Every unfinished job is due, no later than its deadline, so that the sweeper can find it."""
+    if job.final:
+        return
+    assert job.due_at is not None, f"{job.id}: unfinished and never due"
+    assert job.due_at <= deadline(job, config), f"{job.id}: due after its deadline"
+
+
+def check_files(job: Job, read: Read) -> None:
+    """A completed job's videos are there, are what was recorded, and are what was asked for."""
+    assert len(job.outputs) == job.request.count - job.filtered, f"{job.id}: {len(job.outputs)} videos"
+    for output in job.outputs:
+        assert output.object, f"{job.id}: an output without an object"
+        data = read(output.object)
+        assert data is not None, f"{job.id}: {output.object} is not there"
+        assert len(data) == output.size_bytes, f"{job.id}: {output.object} has {len(data)} bytes"
+        assert _crc32c(data) == output.crc32c, f"{job.id}: {output.object} has other bytes"
+        video.check(video.inspect(io.BytesIO(data)), job.request.seconds, *job.request.dimensions_px)
+        assert output.poster, f"{job.id}: no poster"
+        assert read(output.poster), f"{job.id}: the poster is not there"
+
+
+def _crc32c(data: bytes) -> str:
+    import base64
+
+    import google_crc32c
+
+    return base64.b64encode(google_crc32c.Checksum(data).digest()).decode()
