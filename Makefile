@@ -6,7 +6,6 @@ VENV := .venv
 BIN := $(VENV)/bin
 PYTHON ?= python3
 INSTALLED := $(VENV)/.installed
-CODE := shared functions local tests bench
 # The tests need them, `make run` and `make demo` do not.
 BROWSERS := chromium chromium-browser google-chrome google-chrome-stable
 
@@ -35,14 +34,13 @@ lint: $(INSTALLED) ## style and common mistakes
 	$(BIN)/ruff format --check .
 
 types: $(INSTALLED) ## strict types of what runs in the cloud
-	$(BIN)/mypy shared
-	@for function in functions/*/main.py; do echo "mypy $$function"; $(BIN)/mypy "$$function" || exit 1; done
+	$(BIN)/mypy shared functions
 
 unit: $(INSTALLED) ## the fast floors of the tests
-	$(BIN)/pytest --ignore=tests/acceptance
+	$(BIN)/pytest --ignore=tests/acceptance --ignore=tests/browser
 
 acceptance: $(INSTALLED) browser ## the API and the studio against the real local cloud and the embedded form
-	$(BIN)/pytest tests/acceptance
+	$(BIN)/pytest tests/acceptance tests/browser
 
 browser: ## see that a Chromium is there for the browser test; install it where that is possible
 	@for name in $(BROWSERS); do command -v $$name >/dev/null 2>&1 && exit 0; done; \

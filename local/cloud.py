@@ -154,12 +154,15 @@ class Cloud:
         for member in members:
             rotate(member.spec.log)
         self._guard = Guard(ROOT)
-        self._console.say(f"Starting {len(members)} processes; their logs are in {self._directory / 'logs'}")
+        processes = "1 process" if len(members) == 1 else f"{len(members)} processes"
+        self._console.say(f"Starting {processes}; logs are in {self._directory / 'logs'}")
         self._watchers = [asyncio.create_task(self._supervise(member)) for member in members]
         await asyncio.gather(*(self._answers(member, began) for member in members))
         if emulator:
             self._watchers.append(asyncio.create_task(self._keep_exporting()))
-        await self._open_session(plan, emulator is not None)
+            await self._open_session(plan)
+        else:
+            await self._session.written()
         self._console.address(plan.gateway)
 
     def _gateway_port(self) -> int:
@@ -218,19 +221,17 @@ class Cloud:
         self._answered.add(member.name)
         self._console.ready(member.name, time.monotonic() - began)
 
-    async def _open_session(self, plan: Plan, has_emulator: bool) -> None:
+    async def _open_session(self, plan: Plan) -> None:
         signer = Signer.of(self._directory / "identity", PROJECT)
         passwords = self._directory / "keys"
         try:
             async with httpx2.AsyncClient(trust_env=False, timeout=CALL_TIMEOUT_S) as client:
                 developer = await sign_in(client, plan.gateway, signer, passwords, DEVELOPER)
                 admin = await sign_in(client, plan.gateway, signer, passwords, ADMIN)
-                if has_emulator:
-                    await make_admin(client, plan.gateway, plan.url("firestore"), PROJECT, admin)
+                await make_admin(client, plan.gateway, plan.url("firestore"), PROJECT, admin)
         except (NotSignedIn, httpx2.HTTPError) as error:
             raise Failed(f"The first sign-in failed: {error or type(error).__name__}") from None
-        where = _addresses(plan) if has_emulator else {"embedded": True}
-        self._session.write(plan.gateway, PROJECT, developer, admin, **where)
+        self._session.write(plan.gateway, PROJECT, developer, admin, **_addresses(plan))
 
     # --- watching ---
 
@@ -303,6 +304,8 @@ class Cloud:
         """End every child, callers first; nothing of it may fail half-way."""
         self._stopping = True
         self._session.remove()
+        if self._children:
+            self._console.say("Stopping")
         for names in STOP_ORDER:
             await self._stop(names)
         if self._running("firestore"):

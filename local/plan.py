@@ -40,6 +40,7 @@ OUTWARD: Final = (
     "GOOGLE_APPLICATION_CREDENTIALS",
     "CLOUDSDK_CONFIG",
 )
+EMBEDDED_SETTINGS: Final = ("GEMINI_API_KEY", "GEMINI_WEBHOOK_SECRET", "DEFAULT_MODELS", "SIGNUP_CREDITS")
 PROVIDERS_PREFIX: Final = "PROVIDERS_"
 # A Unix socket's path has at most 107 bytes; gunicorn adds the name of its own.
 LONGEST_RUN_DIRECTORY: Final = 90
@@ -120,8 +121,12 @@ class Plan:
         ]
 
     def embedded(self) -> list[Member]:
-        """The one process of the embedded form."""
-        return [self._server("embedded", ["--directory", self.directory], port=self.ports["gateway"], path="/healthz")]
+        """The one process of the embedded form. It signs its own people in and writes the session itself."""
+        port = self.ports["gateway"]
+        given = {name: self._environ[name] for name in EMBEDDED_SETTINGS if name in self._environ}
+        outward = self._outward() if "GEMINI_API_KEY" in given else {}
+        options = ["--port", port, "--directory", self.directory, *self._sweep_options()]
+        return [Member(self._module("embedded", *options, **given, **outward), "http", port, "/healthz")]
 
     def write_queues(self) -> Path:
         """The queues of Cloud Tasks as a file: one per model, paced to its quota, and those of our own functions."""
@@ -206,10 +211,8 @@ class Plan:
         tuning = {key: value for key, value in self._environ.items() if key.startswith(PROVIDERS_PREFIX)}
         return self._spec(name, sys.executable, "-m", f"local.{name}", *options, **tuning)
 
-    def _server(
-        self, name: str, options: list[Any], *, health: Health = "http", port: int = 0, path: str = "/"
-    ) -> Member:
-        port = port or self.ports[name]
+    def _server(self, name: str, options: list[Any], *, health: Health = "http", path: str = "/") -> Member:
+        port = self.ports[name]
         return Member(self._module(name, "--port", port, *options), health, port, path)
 
     def _function(self, name: str) -> Member:
@@ -245,9 +248,11 @@ class Plan:
         return ["--storage-url", self.url("storage"), "--webhook-url", hook, "--webhook-secret", self.webhook_secret]
 
     def _scheduler_options(self) -> list[Any]:
-        every = ["--sweep-every", self._sweep_every_s] if self._sweep_every_s else []
         target = ["--url", self.gateway, "--audience", self.gateway, "--email", email("scheduler")]
-        return [*target, "--oidc-key", self.oidc_key, *every]
+        return [*target, "--oidc-key", self.oidc_key, *self._sweep_options()]
+
+    def _sweep_options(self) -> list[Any]:
+        return ["--sweep-every", self._sweep_every_s] if self._sweep_every_s else []
 
     def _gateway_options(self) -> list[Any]:
         functions = [part for name in FUNCTIONS for part in (f"--{name}-url", self.url(name))]

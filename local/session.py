@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +18,7 @@ TOKEN_LIFETIME_S: Final = 12 * 3600
 DEVELOPER: Final = "developer@example.com"
 ADMIN: Final = "admin@example.com"
 CALL_TIMEOUT_S: Final = 30.0
+LOOK_EVERY_S: Final = 0.05
 # The emulator's word for somebody whom its security rules do not bind.
 CONSOLE: Final = {"Authorization": "Bearer owner"}
 ADMIN_ROLE: Final = {"stringValue": "admin"}
@@ -98,6 +100,11 @@ class SessionFile:
     def read(self) -> Mapping[str, Any] | None:
         session: Mapping[str, Any] | None = read_json(self._path)
         return session
+
+    async def written(self) -> None:
+        """Returns once the file is there."""
+        while self.read() is None:  # noqa: ASYNC110 - another process writes it
+            await asyncio.sleep(LOOK_EVERY_S)
 
     def remove(self) -> None:
         self._path.unlink(missing_ok=True)

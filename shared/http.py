@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     B = TypeVar("B", bound=BaseModel)
 
 MAX_BODY_BYTES = 30 * 1024 * 1024
+MAX_DRAINED_BYTES = 2 * MAX_BODY_BYTES
 MAX_DETAIL_FIELDS = 10
 
 SECURITY_HEADERS = {
@@ -245,6 +246,14 @@ class _Exchange:
         if length.isascii() and length.isdigit() and int(length) > MAX_BODY_BYTES:
             raise _too_large()
 
+    async def drain(self) -> None:
+        """Read and drop the rest of a body that is too large: a client that still sends would not hear the answer."""
+        while self._received_bytes <= MAX_DRAINED_BYTES:
+            message = await self._receive()
+            self._received_bytes += len(message.get("body", b""))
+            if not message.get("more_body", False):
+                return
+
     async def receive(self) -> Message:
         message = await self._receive()
         self._received_bytes += len(message.get("body", b""))
@@ -271,6 +280,8 @@ class _Exchange:
         if self._started:
             # The answer has begun: closing the connection is the only honest end.
             raise error
+        if error.code == "BODY_TOO_LARGE":
+            await self.drain()
         headers = dict(error.headers)
         if error.retry_after_s is not None:
             headers["Retry-After"] = str(error.retry_after_s)
@@ -281,7 +292,7 @@ class _Exchange:
 
 
 def _too_large() -> ApiError:
-    return ApiError("BODY_TOO_LARGE", details={"max_bytes": MAX_BODY_BYTES}, headers={"Connection": "close"})
+    return ApiError("BODY_TOO_LARGE", details={"max_bytes": MAX_BODY_BYTES})
 
 
 def _log_context(headers: Headers, request_id: str, project: str) -> dict[str, Any]:

@@ -11,13 +11,17 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
+from unittest import mock
+from urllib.parse import quote
 
 import httpx2
+from google.cloud import firestore
 
+from shared.models import Account, Document, Job, Transaction
 from tests.invariants import Records
 
 ROOT = Path(__file__).parents[1]
@@ -25,6 +29,7 @@ START_TIMEOUT_S = 180.0
 STOP_TIMEOUT_S = 60.0
 JOB_TIMEOUT_S = 120.0
 Json = dict[str, Any]
+D = TypeVar("D", bound=Document)
 
 # Generations take about a second, so that a hundred jobs are no patience test.
 QUICK = {"PROVIDERS_MIN_SECONDS": "0.5", "PROVIDERS_MAX_SECONDS": "1.0"}
@@ -38,7 +43,7 @@ class Cloud:
     embedded: bool
     process: subprocess.Popen[bytes]
     session: Json
-    http: httpx2.Client = field(default_factory=lambda: httpx2.Client(timeout=30.0, trust_env=False))
+    http: httpx2.Client
 
     @property
     def url(self) -> str:
@@ -58,7 +63,8 @@ class Cloud:
             start_new_session=True,
         )
         try:
-            yield cls(directory, embedded, process, _session(directory, process))
+            with httpx2.Client(timeout=30.0, trust_env=False) as http:
+                yield cls(directory, embedded, process, _session(directory, process), http)
         finally:
             log.close()
             _stop(process)
@@ -142,24 +148,32 @@ class Inside:
         self._cloud = cloud
 
     def records(self) -> Records:
-        from google.auth.credentials import AnonymousCredentials
-        from google.cloud import firestore
-
-        os.environ["FIRESTORE_EMULATOR_HOST"] = self._host("firestore")
-        client = firestore.Client(project=self._cloud.session["project"], credentials=AnonymousCredentials())
+        with mock.patch.dict(os.environ, {"FIRESTORE_EMULATOR_HOST": self._host("firestore")}):
+            client = firestore.Client(project=self._cloud.session["project"])
         try:
-            return Records(*(_documents(client, kind) for kind in _kinds()))
+            return Records(
+                jobs=_documents(client, Job),
+                accounts=_documents(client, Account),
+                transactions=_documents(client, Transaction),
+            )
         finally:
             client.close()
-            del os.environ["FIRESTORE_EMULATOR_HOST"]
 
     def read(self, name: str) -> bytes | None:
-        address = f"http://{self._host('storage')}/download/storage/v1/b/{self._cloud.session['bucket']}/o/"
-        answer = self._cloud.http.get(address + httpx2.URL("/").join(_quoted(name)).path.lstrip("/"))
+        objects = f"http://{self._host('storage')}/download/storage/v1/b/{self._cloud.session['bucket']}/o"
+        answer = self._cloud.http.get(f"{objects}/{quote(name, safe='')}", params={"alt": "media"})
         return answer.content if answer.status_code == 200 else None
 
     def _host(self, name: str) -> str:
         return str(self._cloud.session[name]).removeprefix("http://")
+
+
+def _documents(client: firestore.Client, kind: type[D]) -> list[D]:
+    absent = dict.fromkeys(kind.absent_when_none)
+    return [
+        kind.model_validate({**absent, **(snapshot.to_dict() or {}), "id": snapshot.id})
+        for snapshot in client.collection(kind.collection).stream()
+    ]
 
 
 def _session(directory: Path, process: subprocess.Popen[bytes]) -> Json:

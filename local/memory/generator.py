@@ -21,8 +21,9 @@ from local.providers.engine import (
     Request,
     UnknownGenerationError,
 )
-from shared.generators import Broken, Busy, Finished, Look, Refused, Running
+from shared.generators import Broken, Busy, Finished, Look, Refused, Running, faults
 from shared.generators.catalog import MODELS
+from shared.generators.veo import label
 from shared.models import Job
 from shared.services import ObjectExists
 
@@ -31,10 +32,9 @@ Provider = Literal["vertex", "gemini"]
 CHUNK_BYTES: Final = 1 << 20
 FILES_URL: Final = "https://generativelanguage.googleapis.com/v1beta/files/"
 _FILE_ID: Final = re.compile(r"files/([A-Za-z0-9]+)")
-# What the providers' HTTP statuses mean for a create, and google.rpc codes for an operation that failed.
-_REFUSALS: Final = {400: "PROMPT_REJECTED", 401: "PROVIDER_DENIED", 403: "PROVIDER_DENIED", 404: "MODEL_RETIRED"}
+# What the providers' HTTP statuses mean for a create; of a 400 the words tell more.
+_REFUSALS: Final = {401: "PROVIDER_DENIED", 403: "PROVIDER_DENIED", 404: "MODEL_RETIRED"}
 _BUSY: Final = frozenset({429, 503})
-_FAILURES: Final = {3: "PROMPT_REJECTED", 7: "PROVIDER_DENIED", 16: "PROVIDER_DENIED"}
 
 
 class MediaBuckets:
@@ -94,13 +94,16 @@ class MemoryGenerator:
         if generation.state == "running":
             return Running()
         if generation.error is not None:
-            code, message = generation.error
-            return Broken(_FAILURES.get(code, "PROVIDER_ERROR"), message)
+            return faults.broken(*generation.error)
         if generation.state == "cancelled":
             return Broken("PROVIDER_ERROR", "the generation was cancelled")
         uris = tuple(output.uri or f"{FILES_URL}{output.id}:download?alt=media" for output in generation.outputs)
-        reason = " ".join(generation.filtered) or None
-        return Finished(uris, len(generation.filtered), reason)
+        reason = faults.readable_all(generation.filtered)
+        if self._provider == "gemini" and not uris and generation.filtered:
+            return Broken("SAFETY_BLOCKED", reason or "the prompt was refused")
+        if uris or generation.filtered:
+            return Finished(uris, len(generation.filtered), reason)
+        return Broken("PROVIDER_ERROR", "the generation ended without a video")
 
     def fetch(self, uri: str, destination: BinaryIO) -> None:
         data, cut = self._engine.download(_file_id(uri))
@@ -128,8 +131,9 @@ class MemoryGenerator:
             count=wanted.count,
             seed=wanted.seed,
             audio=wanted.generate_audio,
+            # As on the wire: only Vertex AI is told of a bucket and of the job.
             storage_uri=f"gs://{self._bucket}/{prefix}" if self._provider == "vertex" else None,
-            labels={"job": job.id},
+            labels={"job": label(job.id)} if self._provider == "vertex" else {},
         )
 
     def _name(self, generation: Generation) -> str:
@@ -248,13 +252,14 @@ class ScriptedGenerator:
 
 
 def _translated(refusal: RefusedError) -> Exception:
-    if refusal.reason == "content_blocked":
-        return Refused("SAFETY_BLOCKED", str(refusal))
+    said = str(refusal)
     if refusal.status in _BUSY:
-        return Busy(str(refusal))
+        return Busy(said)
+    if refusal.status == 400:
+        return Refused(faults.rejection(f"{refusal.reason} {said}"), said)
     if refusal.status in _REFUSALS:
-        return Refused(_REFUSALS[refusal.status], str(refusal))
-    return ConnectionError(f"{refusal.status}: {refusal}")
+        return Refused(_REFUSALS[refusal.status], said)
+    return ConnectionError(f"{refusal.status}: {said}")
 
 
 def _generation_id(operation: str) -> str:

@@ -197,33 +197,33 @@ class Dispatcher:
         self._deliver = deliver
         self._changed = asyncio.Event()
         self._deliveries: set[asyncio.Task[None]] = set()
-        self._loop_task: asyncio.Task[None] | None = None
 
-    def start(self) -> None:
-        """Deliver from now on, on the running event loop."""
+    async def run(self) -> None:
+        """Deliver until cancelled; then deliveries under way are ended, and their tasks stay in the queue."""
         self._queue.on_change = self._changed.set
-        self._loop_task = asyncio.create_task(self._run())
+        try:
+            while True:
+                self._changed.clear()
+                self._deliver_due()
+                await self._wait(self._queue.wait_s())
+        finally:
+            deliveries = list(self._deliveries)
+            for delivery in deliveries:
+                delivery.cancel()
+            await asyncio.gather(*deliveries, return_exceptions=True)
 
-    async def stop(self) -> None:
-        """Stop delivering; deliveries under way are ended, and their tasks stay in the queue."""
-        tasks = [*self._deliveries, *([self._loop_task] if self._loop_task else [])]
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+    def _deliver_due(self) -> None:
+        for entry in self._queue.take():
+            delivery = asyncio.create_task(self._attempt(entry))
+            self._deliveries.add(delivery)
+            delivery.add_done_callback(self._deliveries.discard)
 
-    async def _run(self) -> None:
-        while True:
-            self._changed.clear()
-            for entry in self._queue.take():
-                delivery = asyncio.create_task(self._attempt(entry))
-                self._deliveries.add(delivery)
-                delivery.add_done_callback(self._deliveries.discard)
-            wait_s = self._queue.wait_s()
-            try:
-                async with asyncio.timeout(LONGEST_WAIT_S if wait_s is None else min(wait_s, LONGEST_WAIT_S)):
-                    await self._changed.wait()
-            except TimeoutError:
-                continue
+    async def _wait(self, wait_s: float | None) -> None:
+        try:
+            async with asyncio.timeout(LONGEST_WAIT_S if wait_s is None else min(wait_s, LONGEST_WAIT_S)):
+                await self._changed.wait()
+        except TimeoutError:
+            return
 
     async def _attempt(self, entry: Entry) -> None:
         status = NO_ANSWER

@@ -47,7 +47,8 @@ class MemoryStore:
         self._clock = clock
         self._collections: dict[str, dict[str, Snapshot]] = {}
         self._last_update = datetime.min.replace(tzinfo=UTC)
-        self.commits = 0
+        # Grows with every change: whoever saves the database can tell whether it must.
+        self.changes = 0
 
     # What handlers may do
 
@@ -64,7 +65,7 @@ class MemoryStore:
         changes = [(document.collection, self._changed(document, now)) for document in documents]
         for collection, snapshot in changes:
             self._collections.setdefault(collection, {})[snapshot.id] = snapshot
-        self.commits += 1
+        self.changes += 1
         return [
             document.changed(revision=snapshot.update_time)
             for document, (_, snapshot) in zip(documents, changes, strict=True)
@@ -77,6 +78,11 @@ class MemoryStore:
             last = sort_key(after.due_at), after.id.encode()
             due = [snapshot for snapshot in due if _order(snapshot, "due_at") > last]
         return _decoded(Job, due[:limit])
+
+    async def expired_jobs(self, before: datetime, limit: int) -> list[Job]:
+        expired = [snapshot for snapshot in self._all(Job) if _is_less(snapshot.value("expires_at"), before)]
+        expired.sort(key=lambda snapshot: _order(snapshot, "expires_at"))
+        return _decoded(Job, expired[:limit])
 
     async def list_jobs(self, tenant: str, account: str, query: ListVideosQuery) -> list[Job]:
         wanted = {
@@ -135,6 +141,7 @@ class MemoryStore:
     def remove(self, collection: str, id: str) -> None:  # noqa: A002
         """Delete a document, if it is there."""
         self._collections.get(collection, {}).pop(id, None)
+        self.changes += 1
 
     # What tests and the embedded form look at
 
@@ -215,6 +222,7 @@ class MemoryStore:
         if current is None or not _same(fields, current.fields):
             documents = self._collections.setdefault(collection, {})
             documents[id_] = Snapshot(id_, fields, self._next_update_time())
+            self.changes += 1
 
     def _next_update_time(self) -> datetime:
         self._last_update = max(stored(self._clock()), self._last_update + TICK)

@@ -44,8 +44,8 @@ _RPC_INVALID_ARGUMENT = 3
 _RPC_DENIED = frozenset({7, 16})  # PERMISSION_DENIED, UNAUTHENTICATED
 
 _SAFETY = re.compile(
-    r"content_blocked|blocked by|safety(?![ _]?settings?)|responsible ai|usage guidelines|(?:content|usage|use) polic"
-    r"|sensitive (?:words|content)|prohibited.(?:content|use)|support codes?",
+    r"content_blocked|blocked (?:by|because|due)|safety(?![ _]?settings?)|responsible ai|usage guidelines"
+    r"|(?:content|usage|use) polic|sensitive (?:words|content)|prohibited.(?:content|use)|support codes?",
     re.IGNORECASE,
 )
 _TOO_LONG = re.compile(

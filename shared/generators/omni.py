@@ -31,10 +31,15 @@ _INLINE_PIECE_CHARS = 1024 * 1024  # of base64: a multiple of 4, so that each pi
 # The whole name: the SDK's own parser stops at the first character that is no lower-case letter or digit.
 _FILE = re.compile(r"(?:^|/)(files/[A-Za-z0-9_-]+)(?=$|[:/?])")
 
-# The states that an interaction does not leave by itself. `requires_continuation` is not among them: in the background
-# the service continues by itself. Neither is a state that we do not know: the job's deadline ends the wait for it.
-_ENDED = frozenset({"completed", "incomplete", "requires_action", "budget_exceeded"})
+# The states that an interaction does not leave by itself, and what they mean when nothing more is told.
+# `requires_continuation` is not among them: in the background the service continues by itself. Neither is a state that
+# we do not know: the job's deadline ends the wait for it.
+_GIVEN_UP = {
+    "failed": Broken("PROVIDER_ERROR", "the interaction failed"),
+    "cancelled": Broken("PROVIDER_ERROR", "the interaction was cancelled"),
+}
 _WITHOUT_VIDEO = {
+    "completed": Broken("PROVIDER_ERROR", "the interaction completed without a video"),
     "incomplete": Broken("PROVIDER_ERROR", "the model stopped before the video was done"),
     # It asks for the result of a tool. It was given none, so nobody will ever answer.
     "requires_action": Broken("PROVIDER_ERROR", "the model asked for a tool instead of making a video"),
@@ -122,9 +127,9 @@ class Omni:
         )
 
     async def _judged(self, operation: str, interaction: Interaction) -> Look:
-        if interaction.status in ("failed", "cancelled"):
-            return _fault(interaction) or Broken("PROVIDER_ERROR", f"the interaction {interaction.status}")
-        if interaction.status not in _ENDED:
+        if interaction.status in _GIVEN_UP:
+            return _fault(interaction) or _GIVEN_UP[interaction.status]
+        if interaction.status not in _WITHOUT_VIDEO:
             return Running()
         # Success is a video, whatever the state is called; whether it is the one that was asked for shows in its bytes.
         video = interaction.output_video
@@ -200,7 +205,7 @@ def _without_video(interaction: Interaction) -> Broken:
     if interaction.status == "completed" and text:
         # A model that refuses does not fail: it is done, and says why.
         return Broken("SAFETY_BLOCKED", faults.readable(text))
-    return _WITHOUT_VIDEO.get(interaction.status, Broken("PROVIDER_ERROR", "the interaction completed without a video"))
+    return _WITHOUT_VIDEO[interaction.status]
 
 
 def _fault(interaction: Interaction) -> Broken | None:

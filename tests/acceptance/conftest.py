@@ -2,24 +2,11 @@
 
 from __future__ import annotations
 
-import json
-import os
-import secrets
-import signal
-import subprocess
-import sys
-import time
 from collections.abc import Iterator
-from pathlib import Path
-from typing import Any
 
-import httpx2
 import pytest
 
 from tests.cloud import Cloud
-
-START_TIMEOUT_S = 180.0
-ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture(scope="session", params=["cloud", "embedded"])

@@ -3,21 +3,30 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator, Mapping
-from dataclasses import dataclass
+import contextlib
+import socket
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, Protocol
 
 import httpx2
 import pytest
+import uvicorn
 from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
 
 from local.memory.media import DiskFiles, MemoryMedia
+from local.memory.queue import Dispatcher, Limits, MemoryQueue
 from local.memory.store import MemoryStore
-from shared.services import Media, Store, new_id, utc_now
+from local.ports import HOST
+from local.tasks.retry import RetryPolicy
+from shared.services import Media, Queue, Store, new_id, utc_now
 from shared.settings import Settings
-from tests.contract.servers import BUCKET, SIGNER, firestore_emulator, storage_server
+from tests.contract.servers import BUCKET, QUEUES, SIGNER, firestore_emulator, storage_server, tasks_server
 
 
 class Console(Protocol):
@@ -134,3 +143,82 @@ async def bucket(
     app = Starlette(routes=list(memory.routes()))
     async with httpx2.AsyncClient(transport=httpx2.ASGITransport(app=app)) as browser:
         yield Bucket(memory, browser, clock)
+
+
+@dataclass
+class Tasks:
+    """A queue, and the function that it delivers to.
+
+    It answers with `answers` in turn and then with 204, but no delivery is answered while `hold` is not set.
+    """
+
+    queue: Queue
+    delivered: list[tuple[str, Mapping[str, Any]]] = field(default_factory=list)
+    answers: list[int] = field(default_factory=list)
+    changed: asyncio.Event = field(default_factory=asyncio.Event)
+    hold: asyncio.Event = field(default_factory=asyncio.Event)
+
+    async def take(self, path: str, body: Mapping[str, Any]) -> int:
+        self.delivered.append((path, body))
+        self.changed.set()
+        status = self.answers.pop(0) if self.answers else 204
+        await self.hold.wait()
+        return status
+
+
+@pytest.fixture(scope="session")
+def cloud_tasks(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    with tasks_server(tmp_path_factory.mktemp("tasks")) as address:
+        yield address
+
+
+@pytest.fixture(params=["memory", "cloud_tasks"])
+async def tasks(request: pytest.FixtureRequest) -> AsyncIterator[Tasks]:
+    if request.param == "memory":
+        retry = RetryPolicy(-1, 0, min_backoff_s=0.05, max_backoff_s=0.2, max_doublings=16)
+        memory = MemoryQueue(limits=lambda queue: Limits(retry=retry))
+        taking = Tasks(memory)
+        taking.hold.set()
+        running = asyncio.create_task(Dispatcher(memory, taking.take).run())
+        yield taking
+        running.cancel()
+        await asyncio.gather(running, return_exceptions=True)
+        return
+    address = request.getfixturevalue("cloud_tasks")
+    async with _receiver() as (url, attach):
+        from shared.queue import CloudTasks
+
+        settings = Settings(
+            google_cloud_project="contract",
+            bucket=BUCKET,
+            poll_url=url,
+            tasks_service_account="tasks@example.iam.gserviceaccount.com",
+            cloud_tasks_emulator_host=address,
+        )
+        queue = CloudTasks(settings)
+        taking = Tasks(queue)
+        taking.hold.set()
+        attach(taking)
+        yield taking
+        taking.hold.set()
+        for name in QUEUES:
+            # What one test leaves must not be delivered to the next one's receiver.
+            await queue._client.purge_queue(name=queue._queue(name))
+        await queue._client.transport.close()
+
+
+@contextlib.asynccontextmanager
+async def _receiver() -> AsyncIterator[tuple[str, Callable[[Tasks], None]]]:
+    """A function on a port of its own: its URL, and a way to say whose deliveries it takes."""
+    receivers: list[Tasks] = []
+
+    async def take(request: Request) -> Response:
+        return Response(status_code=await receivers[0].take(request.url.path, await request.json()))
+
+    app = Starlette(routes=[Route("/{path:path}", take, methods=["POST"])])
+    server = uvicorn.Server(uvicorn.Config(app, port=0, log_level="error", lifespan="off"))
+    with socket.create_server((HOST, 0)) as listener:
+        serving = asyncio.create_task(server.serve(sockets=[listener]))
+        yield f"http://{HOST}:{listener.getsockname()[1]}", receivers.append
+        server.should_exit = True
+        await serving

@@ -209,7 +209,8 @@ async def test_a_task_arrives_as_it_was_made_and_is_gone_after_2xx(
     client: tasks_v2.CloudTasksAsyncClient, queue: str, worker: Worker
 ) -> None:
     """Method, path, headers and body are the task's; Cloud Tasks adds its own headers and takes no forged ones."""
-    headers = {"Content-Type": "application/json", "X-Mine": "1", "User-Agent": "me", "X-CloudTasks-TaskName": "forged"}
+    forged = {"X-CloudTasks-TaskName": "x", "X-CloudTasks-TaskPreviousResponse": "200", "X-AppEngine-User": "x"}
+    headers = {"Content-Type": "application/json", "X-Mine": "1", "User-Agent": "me"} | forged
     request = task(
         f"{worker.url}/tasks/step?a=1", f"{queue}/tasks/t", body=b'{"job":1}', headers=headers, http_method="PUT"
     )
@@ -228,7 +229,7 @@ async def test_a_task_arrives_as_it_was_made_and_is_gone_after_2xx(
     }
     assert {name: call.headers[name] for name in expected} == expected
     assert float(call.headers["x-cloudtasks-tasketa"]) <= call.at
-    assert "x-cloudtasks-taskpreviousresponse" not in call.headers
+    assert not {"x-cloudtasks-taskpreviousresponse", "x-appengine-user"} & set(call.headers)
     await gone(client, created.name)
 
 
@@ -241,13 +242,14 @@ async def test_every_method_is_sent(
     assert (await worker.next()).method == method
 
 
-async def test_a_scheduled_task_waits_for_its_time(
-    client: tasks_v2.CloudTasksAsyncClient, queue: str, worker: Worker
-) -> None:
+async def test_a_scheduled_task_waits_for_its_time(client: tasks_v2.CloudTasksAsyncClient, worker: Worker) -> None:
     """No task is sent before its schedule time, and the earlier one goes first whatever was made first."""
+    queue = await make_queue(client, rate_limits={"max_concurrent_dispatches": 1})
+    await client.pause_queue(name=queue)
     second, first = later(0.6), later(0.3)
     await client.create_task(parent=queue, task=task(f"{worker.url}/second") | {"schedule_time": second})
     await client.create_task(parent=queue, task=task(f"{worker.url}/first") | {"schedule_time": first})
+    await client.resume_queue(name=queue)
     for path, due in (("/first", first), ("/second", second)):
         call = await worker.next()
         assert call.path == path
@@ -255,11 +257,12 @@ async def test_a_scheduled_task_waits_for_its_time(
 
 
 async def test_a_deleted_task_is_never_sent(client: tasks_v2.CloudTasksAsyncClient, queue: str, worker: Worker) -> None:
-    """Deleting a waiting task takes it out; one that is due later still arrives."""
-    due = later(0.3)
-    first = await client.create_task(parent=queue, task=task(f"{worker.url}/deleted") | {"schedule_time": due})
-    await client.create_task(parent=queue, task=task(f"{worker.url}/kept") | {"schedule_time": later(0.4)})
+    """Deleting a waiting task takes it out, though it was the next to go; the one behind it arrives."""
+    await client.pause_queue(name=queue)
+    first = await client.create_task(parent=queue, task=task(f"{worker.url}/deleted"))
+    await client.create_task(parent=queue, task=task(f"{worker.url}/kept"))
     await client.delete_task(name=first.name)
+    await client.resume_queue(name=queue)
     assert (await worker.next()).path == "/kept"
     with pytest.raises(exceptions.NotFound):
         await client.delete_task(name=first.name)
@@ -601,13 +604,15 @@ async def test_a_purged_queue_is_empty_and_its_names_stay_blocked(
 ) -> None:
     """Purging takes out every task; what comes after it is delivered."""
     name = f"{queue}/tasks/t"
-    await client.create_task(parent=queue, task=task(f"{worker.url}/old", name) | {"schedule_time": later(0.2)})
+    await client.pause_queue(name=queue)
+    await client.create_task(parent=queue, task=task(f"{worker.url}/old", name))
     purged = await client.purge_queue(name=queue)
     assert purged.purge_time is not None
     assert [each async for each in await client.list_tasks(parent=queue)] == []
     with pytest.raises(exceptions.AlreadyExists):
         await client.create_task(parent=queue, task=task(worker.url, name))
-    await client.create_task(parent=queue, task=task(f"{worker.url}/new") | {"schedule_time": later(0.3)})
+    await client.create_task(parent=queue, task=task(f"{worker.url}/new"))
+    await client.resume_queue(name=queue)
     assert (await worker.next()).path == "/new"
 
 

@@ -49,10 +49,12 @@ export class Player {
     this.#index = 0;
     this.#shown = '';
     this.stage.replaceChildren();
-    if (!this.dialog.open) this.dialog.showModal();
     const known = this.videos.get(id);
+    // Filled before it opens, so that it opens at its size.
     if (known) this.#show(known);
-    else await this.#fetch(id);
+    else this.#describe(null);
+    if (!this.dialog.open) this.dialog.showModal();
+    if (!known) await this.#fetch(id);
   }
 
   close() {
@@ -96,7 +98,6 @@ export class Player {
 
   /** A link from elsewhere may name a video that the library has not loaded. @param {string} id */
   async #fetch(id) {
-    this.#describe(null);
     try {
       this.videos.put(await this.api.getVideo(id));
     } catch (error) {

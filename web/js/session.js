@@ -11,8 +11,8 @@ const TIMEOUT_MS = 20_000;
 
 /**
  * @typedef {object} Config where identity is: /config.json
- * @property {string} identity_url
- * @property {string} token_url
+ * @property {string} identity_url base of the Identity Toolkit calls
+ * @property {string} token_url base of the token service
  * @property {string} api_key
  * @property {string|null} tenant
  */
@@ -106,7 +106,7 @@ export class Session extends EventTarget {
     const { token_url, api_key } = this.config;
     try {
       const answer = await post(
-        `${token_url}?key=${encodeURIComponent(api_key)}`,
+        `${token_url}/token?key=${encodeURIComponent(api_key)}`,
         'application/x-www-form-urlencoded',
         new URLSearchParams({ grant_type: 'refresh_token', refresh_token: before.refreshToken }).toString(),
       );

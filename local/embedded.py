@@ -1,0 +1,319 @@
+"""The embedded form: all of Rushes in one process, for machines without Java or Google's emulator.
+
+The same handlers, page and API as everywhere, on gateways in memory: documents are saved to one file every other
+second, videos are files from the start. What was under way goes on after a restart; a provider's generations do not,
+as with the real stand-in.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import contextlib
+import importlib
+import json
+import logging
+import os
+import signal
+import socket
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Final
+
+import httpx2
+import jwt
+import uvicorn
+from starlette.applications import Starlette
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from local import identity
+from local.admission import Admission
+from local.console import Console
+from local.files import read_json, write_atomically
+from local.gateway import Gateway, under
+from local.keys import Signer, ensure_key, secret
+from local.memory.generator import MediaBuckets, MemoryGenerator
+from local.memory.media import PATH as MEDIA_PATH
+from local.memory.media import DiskFiles, MemoryMedia
+from local.memory.queue import Dispatcher, MemoryQueue
+from local.memory.store import MemoryStore
+from local.oidc import Minter
+from local.plan import BUCKET, PROJECT, ROOT, SIGNUP_CREDITS, email
+from local.ports import HOST
+from local.providers.durations import Durations
+from local.providers.engine import Engine
+from local.providers.pool import RenderPool
+from local.providers.webhooks import Webhooks
+from local.scheduler import RETAIN_EVERY_S, SWEEP_EVERY_S, Job, Scheduler
+from local.session import ADMIN, DEVELOPER, Person, SessionFile, sign_in
+from local.storage.notify import Notifier
+from shared import lifecycle, log
+from shared.auth import Accounts, JwksVerifier
+from shared.config import StoredConfig
+from shared.generators import Generator, Generators
+from shared.http import application
+from shared.models import Account
+from shared.routes import FUNCTIONS, Function
+from shared.services import Services, utc_now
+from shared.settings import Settings
+
+SAVE_EVERY_S: Final = 2.0
+GRACE_S: Final = 2
+# An hour of jobs at any rate that one process can take.
+RESUMED_JOBS: Final = 100_000
+EVER: Final = datetime.max.replace(tzinfo=UTC)
+SHORTEST_S, LONGEST_S = 11.0, 360.0
+
+
+class SavedStore:
+    """The database and its file, which is whole at any moment and at most SAVE_EVERY_S behind."""
+
+    def __init__(self, path: Path) -> None:
+        self.store = MemoryStore()
+        self._path = path
+        if (saved := read_json(path)) is not None:
+            self.store.load(saved)
+        self._saved = self.store.changes
+
+    async def keep_saving(self) -> None:
+        """Never returns; ends by cancellation."""
+        while True:
+            await asyncio.sleep(SAVE_EVERY_S)
+            await self.save()
+
+    async def save(self) -> None:
+        """Bring the file up to date."""
+        if self._saved != self.store.changes:
+            changes, frozen = self.store.changes, self.store.copy()
+            await asyncio.to_thread(lambda: write_atomically(self._path, json.dumps(frozen.snapshot()).encode()))
+            self._saved = changes
+
+
+class LocalVerifier(JwksVerifier):
+    """Knows the identity service's keys without asking for them."""
+
+    def __init__(self, settings: Settings, signer: Signer) -> None:
+        super().__init__(settings, utc_now)
+        self._signer = signer
+
+    def _fetch(self) -> dict[str, jwt.PyJWK]:
+        return {key.key_id: key for key in jwt.PyJWKSet.from_dict(self._signer.jwks()).keys if key.key_id}
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where it runs: its directory, its address, and the environment that it was given."""
+
+    directory: Path
+    url: str
+    environ: Mapping[str, str]
+
+    @cached_property
+    def oidc_key(self) -> Path:
+        path = self.directory / "keys" / "oidc.pem"
+        ensure_key(path)
+        return path
+
+    @property
+    def webhook_secret(self) -> str:
+        return secret(self.directory / "keys" / "webhook-secret", "whsec_")
+
+    def settings(self) -> Settings:
+        """Those of the local cloud, as far as they mean anything without its servers."""
+        own = {"GEMINI_API_KEY": "local", "SIGNUP_CREDITS": str(SIGNUP_CREDITS)}
+        given = {name: self.environ[name] for name in (*own, "DEFAULT_MODELS", "LOG_LEVEL") if self.environ.get(name)}
+        port = self.url.rpartition(":")[2]
+        return Settings.from_environ(
+            {
+                "GOOGLE_CLOUD_PROJECT": PROJECT,
+                "BUCKET": BUCKET,
+                "VERTEX_PROJECT": PROJECT,
+                "GEMINI_WEBHOOK_SECRET": self.environ.get("GEMINI_WEBHOOK_SECRET") or self.webhook_secret,
+                "ALLOWED_ORIGINS": f"{self.url},http://localhost:{port}",
+                **own,
+                **given,
+            }
+        )
+
+    def durations(self) -> Durations:
+        """How long the stand-in takes, from PROVIDERS_DISTRIBUTION, PROVIDERS_MIN_SECONDS and _MAX_SECONDS."""
+        default = Durations()
+        drawn = self.environ.get("PROVIDERS_DISTRIBUTION", default.distribution) == "lognormal"
+        shortest_s = float(self.environ.get("PROVIDERS_MIN_SECONDS") or (SHORTEST_S if drawn else default.min_seconds))
+        longest_s = float(self.environ.get("PROVIDERS_MAX_SECONDS") or (LONGEST_S if drawn else shortest_s))
+        return Durations(shortest_s, max(shortest_s, longest_s), "lognormal" if drawn else "fixed")
+
+
+class Embedded:
+    """Every part, put together. Made on a running event loop."""
+
+    def __init__(self, place: Place) -> None:
+        self._place = place
+        self._minter = Minter.from_file(place.oidc_key)
+        self._signer = Signer.of(place.directory / "identity", PROJECT)
+        self.saved = SavedStore(place.directory / "embedded" / "store.json")
+        self._queue = MemoryQueue()
+        self._notifier = Notifier(
+            f"{place.url}/tasks/object-finalised", lambda: self._minter.token(email("pubsub"), place.url)
+        )
+        self._media = MemoryMedia(
+            BUCKET,
+            DiskFiles(place.directory / "storage", BUCKET),
+            public_url=place.url,
+            secret=secret(place.directory / "keys" / "media-secret"),
+            run=asyncio.to_thread,
+            finalised=lambda record: self._notifier.finalised(record, None),
+        )
+        self._pool = RenderPool()
+        self._engine = Engine(self._pool.render, MediaBuckets(self._media), durations=place.durations())
+        self._webhooks = Webhooks(self._engine, f"{place.url}/hooks/gemini", place.webhook_secret)
+        self.services = self._services(place.settings())
+        self._apps = {name: self._function(name) for name in FUNCTIONS}
+        self._poll = httpx2.AsyncClient(transport=httpx2.ASGITransport(app=self._apps["poll"]), base_url=place.url)
+        self._dispatcher = Dispatcher(self._queue, self._deliver)
+
+    @cached_property
+    def app(self) -> ASGIApp:
+        """The gateway of the local cloud, and the signed URLs of our own bucket."""
+        accounts = [email("tasks"), email("scheduler"), email("pubsub")]
+        gateway = Gateway(
+            self._apps,
+            identity.create_app(self._place.directory / "identity", PROJECT),
+            ROOT / "web",
+            admission=Admission(self._place.oidc_key, self._place.url, accounts),
+        )
+        media = Starlette(routes=list(self._media.routes()))
+
+        async def door(scope: Scope, receive: Receive, send: Send) -> None:
+            is_media = scope["type"] == "http" and under(scope["path"], MEDIA_PATH)
+            await (media if is_media else gateway)(scope, receive, send)
+
+        return door
+
+    async def people(self) -> tuple[Person, Person]:
+        """The developer and the administrator, both signed in; made on the first start."""
+        keys, url = self._place.directory / "keys", self._place.url
+        async with httpx2.AsyncClient(transport=httpx2.ASGITransport(app=self.app)) as client:
+            developer = await sign_in(client, url, self._signer, keys, DEVELOPER)
+            admin = await sign_in(client, url, self._signer, keys, ADMIN)
+        caller = await Accounts().caller(self.services, f"Bearer {admin.token}")
+        self.saved.store.edit(Account.collection, caller.account, {"role": "admin"})
+        return developer, admin
+
+    async def resume(self) -> None:
+        """The queue is not saved: the tasks of all jobs that are due some day are in the jobs."""
+        for job in await self.saved.store.due_jobs(EVER, None, RESUMED_JOBS):
+            await self._queue.create(lifecycle.current_task(job))
+
+    async def run(self, sweep_every_s: float) -> None:
+        """What goes on beside the requests. Never returns; ends by cancellation."""
+        scheduler = Scheduler(self._minter, email("scheduler"), self._place.url)
+        url = self._place.url
+        jobs = [
+            Job("sweep", f"{url}/tasks/sweep", sweep_every_s),
+            Job("retain", f"{url}/tasks/retain", RETAIN_EVERY_S),
+        ]
+        async with self._notifier:
+            await asyncio.gather(self._dispatcher.run(), scheduler.run(jobs), self.saved.keep_saving())
+
+    async def stop_generating(self) -> None:
+        """End the generations under way: first of all, because what they write is announced."""
+        await self._engine.close()
+
+    async def close(self) -> None:
+        """Stop the rest, and save."""
+        await self._webhooks.close()
+        await self._poll.aclose()
+        self._pool.close()
+        await self.saved.save()
+
+    def _services(self, settings: Settings) -> Services:
+        store = self.saved.store
+        return Services(
+            settings=settings,
+            store=store,
+            queue=self._queue,
+            media=self._media,
+            generators=Generators(self._generators(settings)),
+            config=StoredConfig(settings, store, utc_now),
+            verifier=LocalVerifier(settings, self._signer),
+        )
+
+    def _generators(self, settings: Settings) -> dict[str, Generator]:
+        gemini: Generator = MemoryGenerator(
+            "gemini", self._engine, BUCKET, lambda generation, name: self._webhooks.watch(generation, name, (), {})
+        )
+        if self._place.environ.get("GEMINI_API_KEY"):
+            from shared.generators.omni import Omni
+
+            gemini = Omni(settings)
+        # Vertex AI writes to a bucket of Google's, which the embedded form does not have: Veo is always the stand-in.
+        return {"vertex": MemoryGenerator("vertex", self._engine, BUCKET), "gemini": gemini}
+
+    def _function(self, name: Function) -> ASGIApp:
+        main = importlib.import_module(f"functions.{name}.main")
+        return application(name, main.HANDLERS, lambda: self.services)
+
+    async def _deliver(self, path: str, body: Mapping[str, Any]) -> int:
+        return (await self._poll.post(path, json=dict(body))).status_code
+
+
+async def serve(directory: Path, listener: socket.socket, sweep_every_s: float, environ: Mapping[str, str]) -> None:
+    """Everything, until SIGTERM or SIGINT."""
+    url = f"http://{HOST}:{listener.getsockname()[1]}"
+    embedded = Embedded(Place(directory, url, environ))
+    session = SessionFile(directory)
+    config = uvicorn.Config(
+        embedded.app, lifespan="off", log_level="warning", access_log=False, timeout_graceful_shutdown=GRACE_S
+    )
+    server = uvicorn.Server(config)
+    working: asyncio.Future[None] | None = None
+    try:
+        developer, admin = await embedded.people()
+        await embedded.resume()
+        serving = asyncio.ensure_future(server.serve(sockets=[listener]))
+        working = asyncio.ensure_future(embedded.run(sweep_every_s))
+        session.write(url, PROJECT, developer, admin, embedded=True)
+        _welcome(url, directory)
+        await asyncio.wait({serving, working}, return_when=asyncio.FIRST_COMPLETED)
+        server.should_exit = True
+        await serving
+        if working.done():
+            working.result()
+    finally:
+        session.remove()
+        await embedded.stop_generating()
+        if working is not None:
+            working.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await working
+        await embedded.close()
+
+
+def _welcome(url: str, directory: Path) -> None:
+    console = Console()
+    lost = f"if it is killed, at most the last {SAVE_EVERY_S:.0f} s are lost"
+    console.notice(f"Embedded: one process, its data in {directory}; {lost}.")
+    console.address(url)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m local.embedded", description="All of Rushes in one process.")
+    parser.add_argument("--port", type=int, default=0, help="port on 127.0.0.1; 0 takes a free one")
+    parser.add_argument("--directory", type=Path, required=True, help="where all data is kept")
+    parser.add_argument("--sweep-every", type=float, default=SWEEP_EVERY_S, metavar="SECONDS")
+    options = parser.parse_args()
+    logging.basicConfig(level=logging.WARNING, format="embedded %(levelname)s %(name)s: %(message)s")
+    log.set_level(os.environ.get("LOG_LEVEL", "INFO"))
+    # uvicorn raises a signal again once it has stopped, which without a handler would skip what is to be saved.
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda number, frame: None)
+    listener = socket.create_server((HOST, options.port), backlog=1024)
+    asyncio.run(serve(options.directory.resolve(), listener, options.sweep_every, os.environ))
+
+
+if __name__ == "__main__":
+    main()

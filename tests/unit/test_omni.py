@@ -1,0 +1,528 @@
+"""Gemini Omni, spoken to by the official SDK over a real socket: what is sent, and what the answers mean."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import io
+from collections.abc import AsyncIterator, Iterator
+from typing import Any
+
+import httpx2
+import pytest
+from google.genai import errors
+
+from shared.generators import Broken, Busy, Finished, Generator, Look, Refused, Running, faults, omni
+from shared.generators.omni import Omni
+from shared.models import VideoRequest
+from shared.settings import Settings
+from tests.unit.wire import Answer, Cut, Recorder, Silence, a_job, refused_url
+
+ID = "v1_Ab-9"
+INLINE = f"interaction:{ID}"
+URI = "https://generativelanguage.googleapis.com/v1beta/files/abc-123:download?alt=media"
+PREFIX = "t/a/video_x/1/"
+VIDEO = bytes(range(256)) * 12_288  # 3 MiB: more than one piece
+MINIMAL = VideoRequest(
+    prompt="a cat", model="omni-flash", seconds=3, aspect_ratio="9:16", resolution="360p", generate_audio=True
+)
+FULL = MINIMAL.model_copy(
+    update={"prompt": "a dög", "seconds": 15, "aspect_ratio": "16:9", "resolution": "4k", "seed": 0}
+)
+
+
+@pytest.fixture
+def recorder() -> Iterator[Recorder]:
+    with Recorder() as recorder:
+        recorder.answers(interaction("in_progress"))
+        yield recorder
+
+
+@pytest.fixture
+async def generator(recorder: Recorder) -> AsyncIterator[Omni]:
+    generator = Omni(settings(recorder.url))
+    yield generator
+    await generator.close()
+
+
+@pytest.fixture(autouse=True)
+def quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(faults, "LOOK_FIRST_WAIT_S", 0.01)
+
+
+def settings(url: str) -> Settings:
+    return Settings(google_cloud_project="p0", bucket="videos", gemini_api_key="KEY", gemini_url=url)
+
+
+def interaction(status: str, *content: dict[str, Any], **more: Any) -> Answer:
+    steps = [
+        {"type": "user_input", "content": [{"type": "text", "text": "go"}]},
+        {"type": "thought", "signature": "c2ln"},
+        {"type": "model_output", "content": list(content)},
+    ]
+    return Answer(body={"id": ID, "object": "interaction", "status": status, "steps": steps, **more})
+
+
+def video(**where: str) -> dict[str, Any]:
+    return {"type": "video", "mime_type": "video/mp4", **where}
+
+
+def text(text: str) -> dict[str, Any]:
+    return {"type": "text", "text": text}
+
+
+def file(state: str | None, **more: Any) -> Answer:
+    told = {"state": state} if state else {}
+    return Answer(body={"name": "files/abc-123", "mimeType": "video/mp4", "source": "GENERATED", **told, **more})
+
+
+def refusal(status: int, code: str, message: str) -> Answer:
+    return Answer(status, {"error": {"code": code, "message": message}})
+
+
+def test_omni_is_a_generator() -> None:
+    """Omni has every call of the protocol, as the type checker proves from this line."""
+    generator: Generator = Omni(settings("http://127.0.0.1:1"))
+    assert generator
+
+
+# --- create ---
+
+
+async def test_a_create_sends_exactly_what_was_asked_for(generator: Omni, recorder: Recorder) -> None:
+    """Every setting of a full request is sent, and nothing besides, not even a seed of 0 is left out."""
+    await generator.start(a_job(FULL), PREFIX)
+    (request,) = recorder.requests
+    assert (request.method, request.path) == ("POST", "/v1/interactions")
+    assert request.body == {
+        "model": "gemini-omni-1.2-flash",
+        "background": True,
+        "input": "a dög",
+        "generation_config": {"seed": 0},
+        "response_format": {
+            "type": "video",
+            "aspect_ratio": "16:9",
+            "duration": "15s",
+            "resolution": "4k",
+            "delivery": "uri",
+        },
+    }
+
+
+async def test_a_create_leaves_out_what_was_not_asked_for(generator: Omni, recorder: Recorder) -> None:
+    """A minimal request has no generation_config."""
+    await generator.start(a_job(MINIMAL), PREFIX)
+    assert recorder.requests[0].body == {
+        "model": "gemini-omni-1.2-flash",
+        "background": True,
+        "input": "a cat",
+        "response_format": {
+            "type": "video",
+            "aspect_ratio": "9:16",
+            "duration": "3s",
+            "resolution": "360p",
+            "delivery": "uri",
+        },
+    }
+
+
+async def test_a_create_answers_the_id_of_the_interaction(generator: Omni) -> None:
+    """What start returns is the id that a look needs."""
+    assert await generator.start(a_job(FULL), PREFIX) == ID
+
+
+async def test_the_key_is_sent_and_the_environment_changes_nothing(
+    generator: Omni, recorder: Recorder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Variables that turn the SDK to Vertex AI do not turn us: the Gemini API is asked, with the settings' key."""
+    monkeypatch.setenv("GOOGLE_GENAI_USE_ENTERPRISE", "true")
+    monkeypatch.setenv("GOOGLE_API_KEY", "ANOTHER")
+    await generator.start(a_job(FULL), PREFIX)
+    assert recorder.requests[0].path == "/v1/interactions"
+    assert recorder.requests[0].headers["x-goog-api-key"] == "KEY"
+
+
+REFUSALS = {
+    "a bad request": (refusal(400, "invalid_request", "Unsupported duration."), "PROMPT_REJECTED"),
+    "an unprocessable request": (refusal(422, "invalid_request", "Unsupported duration."), "PROMPT_REJECTED"),
+    "a prompt too long": (refusal(400, "invalid_request", "The prompt is too long."), "PROMPT_TOO_LONG"),
+    "a blocked prompt, by its code": (refusal(400, "content_blocked", "Try another prompt."), "SAFETY_BLOCKED"),
+    "a blocked prompt, by its words": (
+        refusal(400, "invalid_request", "The prompt violates our content policy."),
+        "SAFETY_BLOCKED",
+    ),
+    "a wrong key": (refusal(400, "invalid_request", "API key not valid. Please pass a valid one."), "PROVIDER_DENIED"),
+    "a list of one error": (Answer(400, [{"error": {"code": 400, "message": "bad"}}]), "PROMPT_REJECTED"),
+    "a page": (Answer(400, b"<html><p>an error", {"content-type": "text/html"}), "PROMPT_REJECTED"),
+    "no body": (Answer(400, b""), "PROMPT_REJECTED"),
+    "no key": (refusal(401, "unauthenticated", "Who are you?"), "PROVIDER_DENIED"),
+    "no permission": (refusal(403, "permission_denied", "Not yours."), "PROVIDER_DENIED"),
+    "a retired model": (refusal(404, "not_found", "The model is no longer available."), "MODEL_RETIRED"),
+}
+
+
+@pytest.mark.parametrize("case", REFUSALS)
+async def test_a_create_is_refused_for_good(generator: Omni, recorder: Recorder, case: str) -> None:
+    """An answer that will not change is Refused with the catalogue's code, after exactly one request."""
+    answer, code = REFUSALS[case]
+    recorder.answers(answer)
+    with pytest.raises(Refused) as refused:
+        await generator.start(a_job(FULL), PREFIX)
+    assert refused.value.code == code
+    assert len(recorder.requests) == 1
+
+
+async def test_a_refusal_tells_the_providers_words(generator: Omni, recorder: Recorder) -> None:
+    """The reason is the message of the error, without its wrapping."""
+    recorder.answers(refusal(400, "invalid_request", "Unsupported duration."))
+    with pytest.raises(Refused) as refused:
+        await generator.start(a_job(FULL), PREFIX)
+    assert refused.value.reason == "Unsupported duration."
+
+
+BUSY = {
+    "a quota": (refusal(429, "resource_exhausted", "slow down"), None),
+    "an overloaded model": (refusal(503, "unavailable", "overloaded"), None),
+    "seconds": (Answer(429, {"error": {"message": "slow"}}, {"Retry-After": "37"}), 37.0),
+    "a page": (Answer(503, b"<html>Unavailable</html>", {"content-type": "text/html"}), None),
+    "a list of errors": (Answer(429, [{"error": {"code": 429, "message": "slow"}}]), None),
+}
+
+
+@pytest.mark.parametrize("case", BUSY)
+async def test_a_create_is_to_come_back_later(generator: Omni, recorder: Recorder, case: str) -> None:
+    """429 and 503 are Busy, with the server's wish when to come back; the SDK's five tries are one request here."""
+    answer, retry_after_s = BUSY[case]
+    recorder.answers(answer)
+    with pytest.raises(Busy) as busy:
+        await generator.start(a_job(FULL), PREFIX)
+    assert busy.value.retry_after_s == retry_after_s
+    assert len(recorder.requests) == 1
+
+
+async def test_a_refused_connection_is_busy() -> None:
+    """Where nobody listens nothing was sent, so the create may be repeated."""
+    with refused_url() as url:
+        generator = Omni(settings(url))
+        with pytest.raises(Busy):
+            await generator.start(a_job(FULL), PREFIX)
+        await generator.close()
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        refusal(408, "timeout", "x"),
+        refusal(409, "aborted", "x"),
+        refusal(500, "internal_error", "x"),
+        refusal(502, "unavailable", "x"),
+        refusal(504, "deadline_exceeded", "x"),
+        Answer(502, b"<html><p>Bad gateway", {"content-type": "text/html"}),
+        Cut(),
+        Answer(body={"id": ID}, missing_bytes=10),
+        Answer(body={}),
+        Answer(body={"id": "", "status": "in_progress"}),
+        Answer(body=b"all is well"),
+    ],
+    ids=["408", "409", "500", "502", "504", "page", "cut", "cut answer", "nothing", "no id", "no JSON"],
+)
+async def test_what_may_hide_a_success_is_unknown(generator: Omni, recorder: Recorder, answer: Answer | Cut) -> None:
+    """After anything else a generation may have started: neither Refused nor Busy, and exactly one request."""
+    recorder.answers(answer)
+    with pytest.raises(Exception) as error:
+        await generator.start(a_job(FULL), PREFIX)
+    assert not isinstance(error.value, Refused | Busy)
+    assert len(recorder.requests) == 1
+
+
+async def test_silence_is_unknown(generator: Omni, recorder: Recorder, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A timeout of reading is told from one of connecting, though the SDK wraps both in the same exception."""
+    monkeypatch.setattr(faults, "CREATE_TIMEOUT_S", 1.0)
+    recorder.answers(Silence())
+    with pytest.raises(Exception) as error:
+        await generator.start(a_job(FULL), PREFIX)
+    assert not isinstance(error.value, Refused | Busy)
+    assert len(recorder.requests) == 1
+
+
+# --- look ---
+
+
+async def test_a_look_asks_for_the_interaction_by_its_id(generator: Omni, recorder: Recorder) -> None:
+    """A look needs nothing but the stored id, so that any process can do it."""
+    await generator.look(ID)
+    (request,) = recorder.requests
+    assert (request.method, request.path) == ("GET", f"/v1/interactions/{ID}?stream=false")
+
+
+LOOKS: dict[str, tuple[Answer, Look]] = {
+    "queued": (interaction("queued"), Running()),
+    "in progress": (interaction("in_progress"), Running()),
+    "in progress, with a draft": (interaction("in_progress", video(uri=URI)), Running()),
+    "to be continued by the service": (interaction("requires_continuation"), Running()),
+    "a state of tomorrow": (interaction("sparkling"), Running()),
+    "inline": (interaction("completed", video(data="AAAA")), Finished((INLINE,))),
+    "inline, after a few words": (interaction("completed", text("Here:"), video(data="AAAA")), Finished((INLINE,))),
+    "incomplete, with a video": (interaction("incomplete", video(data="AAAA")), Finished((INLINE,))),
+    "elsewhere": (
+        interaction("completed", video(uri="gs://videos/o/sample_0.mp4")),
+        Finished(("gs://videos/o/sample_0.mp4",)),
+    ),
+    "words instead of a video": (
+        interaction("completed", text("I can't make a video of a real person.")),
+        Broken("SAFETY_BLOCKED", "I can't make a video of a real person."),
+    ),
+    "nothing": (interaction("completed"), Broken("PROVIDER_ERROR", "the interaction completed without a video")),
+    "a video of nothing": (
+        interaction("completed", video()),
+        Broken("PROVIDER_ERROR", "the interaction completed without a video"),
+    ),
+    "a step of tomorrow": (
+        interaction("completed", steps=[{"type": "hologram", "content": [video(data="AAAA")]}]),
+        Broken("PROVIDER_ERROR", "the interaction completed without a video"),
+    ),
+    "no steps": (
+        Answer(body={"id": ID, "status": "completed"}),
+        Broken("PROVIDER_ERROR", "the interaction completed without a video"),
+    ),
+    "failed": (interaction("failed"), Broken("PROVIDER_ERROR", "the interaction failed")),
+    "failed, with a video": (
+        interaction("failed", video(data="AAAA")),
+        Broken("PROVIDER_ERROR", "the interaction failed"),
+    ),
+    "failed, inside": (
+        interaction("failed", errors=[{"code": "internal_error", "message": "Internal error."}]),
+        Broken("PROVIDER_ERROR", "Internal error."),
+    ),
+    "failed for safety": (
+        interaction("failed", errors=[{"code": "content_blocked", "message": "Support codes: 61493863"}]),
+        Broken("SAFETY_BLOCKED", "violence (support code 61493863)"),
+    ),
+    "failed, invalid": (
+        interaction("failed", errors=[{"code": "https://errors/invalid_request", "message": "Bad image."}]),
+        Broken("PROMPT_REJECTED", "Bad image."),
+    ),
+    "failed, denied": (
+        interaction("failed", errors=[{"code": "permission_denied", "message": "Not yours."}]),
+        Broken("PROVIDER_DENIED", "Not yours."),
+    ),
+    "failed in a step": (
+        interaction("failed", steps=[{"type": "model_output", "error": {"code": 3, "message": "Bad image."}}]),
+        Broken("PROMPT_REJECTED", "Bad image."),
+    ),
+    "completed with an error": (
+        interaction("completed", text("Sorry."), errors=[{"code": "internal_error", "message": "Out of order."}]),
+        Broken("PROVIDER_ERROR", "Out of order."),
+    ),
+    "cancelled": (interaction("cancelled"), Broken("PROVIDER_ERROR", "the interaction was cancelled")),
+    "incomplete": (
+        interaction("incomplete", text("And then")),
+        Broken("PROVIDER_ERROR", "the model stopped before the video was done"),
+    ),
+    "in want of a tool": (
+        interaction("requires_action"),
+        Broken("PROVIDER_ERROR", "the model asked for a tool instead of making a video"),
+    ),
+    "over budget": (interaction("budget_exceeded"), Broken("PROVIDER_DENIED", "the budget for the model is used up")),
+}
+
+
+@pytest.mark.parametrize("case", LOOKS)
+async def test_what_an_interaction_has_come_to(generator: Omni, recorder: Recorder, case: str) -> None:
+    """Every shape of an interaction means one thing to a job; success is a video, never a state alone."""
+    answer, expected = LOOKS[case]
+    recorder.answers(answer)
+    assert await generator.look(ID) == expected
+
+
+FILES: dict[str, tuple[Answer, Look]] = {
+    "active": (file("ACTIVE"), Finished((URI,))),
+    "processing": (file("PROCESSING"), Running()),
+    "failed": (
+        file("FAILED", error={"code": 13, "message": "Could not be encoded."}),
+        Broken("PROVIDER_ERROR", "Could not be encoded."),
+    ),
+    "failed without a reason": (file("FAILED"), Broken("PROVIDER_ERROR", "the video could not be processed")),
+    "of no state": (file(None), Finished((URI,))),
+}
+
+
+@pytest.mark.parametrize("case", FILES)
+async def test_a_video_is_finished_when_its_file_is(generator: Omni, recorder: Recorder, case: str) -> None:
+    """A completed interaction whose file is still being processed is running."""
+    answer, expected = FILES[case]
+    recorder.answers(interaction("completed", video(uri=URI)), answer)
+    assert await generator.look(ID) == expected
+
+
+@pytest.mark.parametrize("uri", [URI, "http://127.0.0.1:1/v1/files/abc-123:download?alt=media", "files/abc-123"])
+async def test_the_whole_name_of_a_file_is_asked_for(generator: Omni, recorder: Recorder, uri: str) -> None:
+    """A name is not cut at its hyphen, whatever form the URI has; the host in it is never asked."""
+    recorder.answers(interaction("completed", video(uri=uri)), file("ACTIVE"))
+    await generator.look(ID)
+    assert recorder.requests[1].path == "/v1/files/abc-123"
+
+
+@pytest.mark.parametrize("status", [408, 429, 500, 502, 503, 504])
+async def test_a_look_is_repeated_when_the_service_stumbles(generator: Omni, recorder: Recorder, status: int) -> None:
+    """Looking twice costs nothing, so errors that pass are tried again at once, for the interaction and its file."""
+    stumble = refusal(status, "later", "for a moment")
+    recorder.answers(stumble, stumble, interaction("completed", video(uri=URI)), stumble, stumble, file("ACTIVE"))
+    assert await generator.look(ID) == Finished((URI,))
+    assert len(recorder.requests) == 6
+
+
+async def test_a_look_gives_up_after_a_few_tries(generator: Omni, recorder: Recorder) -> None:
+    """A service that stays away ends the look with its error, so that the queue brings the next."""
+    recorder.answers(refusal(503, "unavailable", "gone"))
+    with pytest.raises(Exception) as error:
+        await generator.look(ID)
+    assert faults.status_of(error.value) == 503
+    assert len(recorder.requests) == faults.LOOK_ATTEMPTS
+
+
+async def test_a_long_retry_after_does_not_hold_a_look(
+    generator: Omni, recorder: Recorder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The SDK sleeps for as long as the server says; the look does not."""
+    monkeypatch.setattr(faults, "LOOK_LIMIT_S", 0.3)
+    recorder.answers(Answer(503, b"", {"Retry-After": "3600"}))
+    with pytest.raises(TimeoutError):
+        await generator.look(ID)
+
+
+@pytest.mark.parametrize("status", [400, 403, 404])
+async def test_a_refused_look_says_nothing_of_the_generation(generator: Omni, recorder: Recorder, status: int) -> None:
+    """A look that is refused raises at once: whether it is looked again is the caller's to say."""
+    recorder.answers(refusal(status, "invalid_request", "Invalid interaction name."))
+    with pytest.raises(Exception) as error:
+        await generator.look(ID)
+    assert faults.status_of(error.value) == status
+    assert len(recorder.requests) == 1
+
+
+# --- fetch ---
+
+
+class Pieces(io.BytesIO):
+    """A destination that knows how it was written to."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.sizes: list[int] = []
+
+    def write(self, data: Any) -> int:
+        self.sizes.append(len(data))
+        return super().write(data)
+
+
+async def fetched(generator: Omni, uri: str) -> Pieces:
+    pieces = Pieces()
+    await asyncio.to_thread(generator.fetch, uri, pieces)
+    return pieces
+
+
+async def test_a_file_is_fetched_in_pieces(generator: Omni, recorder: Recorder) -> None:
+    """Every byte arrives, in pieces of at most 1 MiB."""
+    recorder.answers(Answer(body=VIDEO, headers={"content-type": "video/mp4"}))
+    pieces = await fetched(generator, URI)
+    assert pieces.getvalue() == VIDEO
+    assert max(pieces.sizes) <= 1024 * 1024
+
+
+async def test_a_file_is_fetched_by_its_whole_name(generator: Omni, recorder: Recorder) -> None:
+    """The download is asked for with the key, under the name with its hyphen."""
+    recorder.answers(Answer(body=VIDEO))
+    await fetched(generator, URI)
+    (request,) = recorder.requests
+    assert (request.method, request.path) == ("GET", "/v1/files/abc-123:download?alt=media")
+    assert request.headers["x-goog-api-key"] == "KEY"
+
+
+async def test_the_server_is_not_told_to_hurry(generator: Omni, recorder: Recorder) -> None:
+    """The longest silence is not sent as the time that the whole download may take."""
+    recorder.answers(Answer(body=VIDEO))
+    await fetched(generator, URI)
+    assert recorder.requests[0].headers["x-server-timeout"] == "600"
+
+
+async def test_a_cut_body_raises(generator: Omni, recorder: Recorder) -> None:
+    """A file of which only a part arrives is an error, so that no half video is stored."""
+    recorder.answers(Answer(body=VIDEO, missing_bytes=1))
+    with pytest.raises(httpx2.RemoteProtocolError):
+        await fetched(generator, URI)
+
+
+async def test_a_missing_file_writes_nothing(generator: Omni, recorder: Recorder) -> None:
+    """The page of an error is never taken for the video."""
+    recorder.answers(refusal(404, "not_found", "File not found."))
+    pieces = Pieces()
+    with pytest.raises(errors.ClientError):
+        await asyncio.to_thread(generator.fetch, URI, pieces)
+    assert pieces.sizes == []
+
+
+async def test_a_silent_file_raises(generator: Omni, recorder: Recorder, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A server that sends nothing for too long ends the fetch."""
+    monkeypatch.setattr(omni, "FETCH_SILENCE_S", 0.3)
+    recorder.answers(Silence())
+    with pytest.raises(httpx2.TimeoutException):
+        await fetched(generator, URI)
+
+
+async def test_a_fetch_has_an_end(generator: Omni, recorder: Recorder, monkeypatch: pytest.MonkeyPatch) -> None:
+    """However steadily the bytes drip, a fetch ends before the function does."""
+    monkeypatch.setattr(omni, "FETCH_LIMIT_S", -1.0)
+    recorder.answers(Answer(body=VIDEO))
+    with pytest.raises(TimeoutError):
+        await fetched(generator, URI)
+
+
+async def test_an_inline_video_is_fetched_from_its_interaction(generator: Omni, recorder: Recorder) -> None:
+    """A video inside the interaction needs no state of ours: the interaction is read again, and decoded in pieces."""
+    recorder.answers(interaction("completed", video(data=base64.b64encode(VIDEO).decode())))
+    pieces = await fetched(generator, INLINE)
+    assert recorder.requests[0].path == f"/v1/interactions/{ID}?stream=false"
+    assert pieces.getvalue() == VIDEO
+    assert max(pieces.sizes) <= 1024 * 1024
+
+
+async def test_an_inline_video_that_is_gone_raises(generator: Omni, recorder: Recorder) -> None:
+    """An interaction without its video any more is an error, not an empty file."""
+    recorder.answers(interaction("completed"))
+    with pytest.raises(FileNotFoundError):
+        await fetched(generator, INLINE)
+
+
+async def test_an_address_elsewhere_is_not_fetched(generator: Omni, recorder: Recorder) -> None:
+    """The key is never sent to an address that is no file of the Gemini API."""
+    with pytest.raises(ValueError, match="no file"):
+        await fetched(generator, "https://elsewhere.example/video.mp4")
+    assert recorder.requests == []
+
+
+# --- cancel ---
+
+
+async def test_a_cancel_is_asked_for(generator: Omni, recorder: Recorder) -> None:
+    """Omni can stop an interaction."""
+    recorder.answers(interaction("cancelled"))
+    await generator.cancel(ID)
+    (request,) = recorder.requests
+    assert (request.method, request.path) == ("POST", f"/v1/interactions/{ID}/cancel")
+
+
+@pytest.mark.parametrize("status", [400, 404])
+async def test_a_refused_cancel_does_not_matter(generator: Omni, recorder: Recorder, status: int) -> None:
+    """What has ended, or was never there, need not be stopped."""
+    recorder.answers(refusal(status, "invalid_request", "Only an interaction in progress can be cancelled."))
+    await generator.cancel(ID)
+    assert len(recorder.requests) == 1
+
+
+async def test_a_cancel_that_did_not_arrive_is_told(generator: Omni, recorder: Recorder) -> None:
+    """A service that does not answer leaves a generation that still runs: the caller tries again later."""
+    recorder.answers(refusal(503, "unavailable", "gone"))
+    with pytest.raises(Exception) as error:
+        await generator.cancel(ID)
+    assert faults.status_of(error.value) == 503
