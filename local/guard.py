@@ -23,7 +23,7 @@ def main() -> None:
             groups.discard(group)
     for group in groups:
         with contextlib.suppress(ProcessLookupError, PermissionError):
-            pass
+            os.killpg(group, signal.SIGKILL)
 
 
 if __name__ == "__main__":

@@ -132,6 +132,11 @@ class Expire(Event):
 
 
 @dataclass(frozen=True)
+class Viewed(Event):
+    """Somebody watched the video: it is kept for the whole time again."""
+
+
+@dataclass(frozen=True)
 class Hint(Event):
     """A provider's event named an operation for a job whose attempt has none."""
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from shared import events, jobs, pricing
+from shared import events, jobs, log, pricing
 from shared.auth import Caller
 from shared.errors import ApiError, Unavailable
 from shared.generators import catalog
@@ -56,6 +56,14 @@ async def delete(services: Services, caller: Caller, job_id: str) -> None:
         found = await services.store.get(Job, job.id)
         if found is None or found.deleted_at is None:
             raise
+
+
+async def note_view(services: Services, job: Job) -> None:
+    """Remember that the video is still watched. A view is never refused because it could not be noted."""
+    try:
+        await jobs.advance(services, job.id, events.Viewed(), job)
+    except Unavailable as error:
+        log.warning("view_not_noted", job=job.id, error=str(error))
 
 
 async def models(services: Services) -> ModelList:

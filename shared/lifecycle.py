@@ -36,6 +36,7 @@ from shared.events import (
     Stored,
     Tidied,
     Unseen,
+    Viewed,
 )
 from shared.generators.catalog import MODELS
 from shared.models import (
@@ -65,6 +66,8 @@ SWEEP_AFTER_S = 60
 DEFAULT_LONGEST_S = 360.0
 # A generation that was given up is watched this long, so that what it still delivers is removed.
 TIDY_FOR_S = 24 * 3_600
+# A view is a write; one a day is enough to tell what is still watched.
+VIEWS_NOTED_EVERY = timedelta(days=1)
 
 UNFINISHED = frozenset(Stage) - FINAL
 
@@ -108,6 +111,7 @@ TRANSITIONS: Mapping[type[Event], Mapping[Stage, frozenset[Stage]]] = {
     Hint: {Stage.STARTING: _to(Stage.STARTING), Stage.UNCERTAIN: _to(Stage.UNCERTAIN)},
     Fallen: {**_ANY_UNFINISHED, **_ANY_FINAL},
     Delete: _ANY_FINAL,
+    Viewed: {Stage.COMPLETED: _to(Stage.COMPLETED)},
     Expire: {Stage.COMPLETED: _to(Stage.COMPLETED)},
     Tidied: _ANY_FINAL,
 }
@@ -447,7 +451,7 @@ def _stored(case: _Case, event: Stored) -> Change | None:
         Stage.COMPLETED,
         pricing.refund_for_filtered(job.cost, job.request.count, job.filtered),
         f"{job.filtered} of {job.request.count} videos were kept back by the safety filter",
-        leftovers=False,
+        leftovers=job.attempt > 1,
         outputs=event.outputs,
         expires_at=case.now + timedelta(days=case.config.retention_days),
     )
@@ -503,6 +507,14 @@ def _delete(case: _Case, _: Delete) -> Change | None:
     )
 
 
+def _viewed(case: _Case, _: Viewed) -> Change | None:
+    job = case.job
+    if job.expires_at is None or (job.last_viewed_at or job.created_at) + VIEWS_NOTED_EVERY > case.now:
+        return None
+    kept_until = max(job.expires_at, case.now + timedelta(days=case.config.retention_days))
+    return Change(case.write(last_viewed_at=case.now, expires_at=kept_until))
+
+
 def _expire(case: _Case, _: Expire) -> Change | None:
     job = case.job
     if job.expires_at is None or job.expires_at > case.now:
@@ -517,7 +529,8 @@ def _tidied(case: _Case, event: Tidied) -> Change | None:
         since_end_s = (case.now - (job.completed_at or case.now)).total_seconds()
         wait_s = min(max(since_end_s, schedule.TIDY_FIRST_STEP_S), schedule.TIDY_LONGEST_STEP_S)
         return _with_signals(case.go(job.stage, case.now + timedelta(seconds=wait_s)), *signals)
-    return Change(case.write(due_at=None, files_removed_at=case.now), signals=signals)
+    kept = job.stage is Stage.COMPLETED and bool(job.outputs)
+    return Change(case.write(due_at=None, files_removed_at=None if kept else case.now), signals=signals)
 
 
 _DECISIONS: Mapping[type[Event], Callable[[_Case, Any], Change | None]] = {
@@ -538,6 +551,7 @@ _DECISIONS: Mapping[type[Event], Callable[[_Case, Any], Change | None]] = {
     Hint: _hint,
     Fallen: _fallen,
     Delete: _delete,
+    Viewed: _viewed,
     Expire: _expire,
     Tidied: _tidied,
 }

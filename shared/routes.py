@@ -143,6 +143,14 @@ ROUTES: tuple[Route, ...] = (
         status=204,
     ),
     Route("sweep", "POST", "/tasks/sweep", "cleanup", "Put back the jobs that fell", caller="scheduler"),
+    Route(
+        "reconcile",
+        "POST",
+        "/tasks/reconcile",
+        "cleanup",
+        "Compare every balance with its ledger",
+        caller="scheduler",
+    ),
     Route("retain", "POST", "/tasks/retain", "cleanup", "Remove files that are no longer kept", caller="scheduler"),
 )
 

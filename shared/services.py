@@ -86,6 +86,12 @@ class Store(Protocol):
     async def list_transactions(self, tenant: str, account: str, after: str | None, limit: int) -> list[Transaction]:
         """At most limit + 1 entries of the ledger, newest first."""
 
+    async def accounts(self, after: Account | None, limit: int) -> list[Account]:
+        """Accounts by id, after the last of the page before."""
+
+    async def ledger_totals(self, account: str) -> tuple[int, int]:
+        """How many entries the account's ledger has, and the sum of their amounts."""
+
     async def job_of_operation(self, operation: str) -> Job | None:
         """The job whose present attempt is that operation of its provider."""
 

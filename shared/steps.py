@@ -170,12 +170,23 @@ async def _resume_storing(services: Services, job: Job) -> Verdict:
 
 async def _tidy(services: Services, job: Job) -> Verdict:
     """Stop and remove what an ended job left: a generation that still goes on, files that nobody will watch."""
+    if job.stage is Stage.COMPLETED and job.outputs:
+        return await _tidy_earlier_attempts(services, job)
     again = late_success = False
     if job.stage is not Stage.COMPLETED and job.attempt > 0:
         again, late_success = await _straggler(services, job)
     await services.media.delete(job.files_prefix)
     await services.media.delete(job.posters_prefix)
     await advance(services, job.id, events.Tidied(job.step, again, late_success), job)
+    return Verdict.DONE
+
+
+async def _tidy_earlier_attempts(services: Services, job: Job) -> Verdict:
+    """The video is of the last attempt; what an abandoned one wrote, or still writes, goes."""
+    for attempt in range(1, job.attempt):
+        await services.media.delete(f"{job.files_prefix}{attempt}/")
+    again = services.clock() < lifecycle.watched_until(job)
+    await advance(services, job.id, events.Tidied(job.step, again), job)
     return Verdict.DONE
 
 

@@ -14,6 +14,7 @@ from typing import Any, TypeVar
 from google.api_core import exceptions
 from google.api_core.retry import AsyncRetry, if_exception_type
 from google.cloud.firestore import DELETE_FIELD, AsyncClient
+from google.cloud.firestore_v1.async_aggregation import AsyncAggregationQuery
 from google.cloud.firestore_v1.async_query import AsyncQuery
 from google.cloud.firestore_v1.base_document import DocumentSnapshot
 from google.cloud.firestore_v1.base_query import FieldFilter
@@ -135,6 +136,21 @@ class FirestoreStore:
                 return []
             entries = entries.start_after({"sequence": last.sequence})
         return await self._read(Transaction, entries, limit + 1)
+
+    async def accounts(self, after: Account | None, limit: int) -> list[Account]:
+        accounts = self._client.collection(Account.collection).order_by("__name__")
+        if after is not None:
+            accounts = accounts.start_after(
+                {"__name__": self._client.collection(Account.collection).document(after.id)}
+            )
+        return await self._read(Account, accounts, limit)
+
+    async def ledger_totals(self, account: str) -> tuple[int, int]:
+        entries = self._client.collection(Transaction.collection).where(filter=FieldFilter("account", "==", account))
+        totals = AsyncAggregationQuery(entries).count(alias="entries").sum("amount", alias="total")
+        rows = await _answer(totals.get(timeout=CALL_TIMEOUT_S, retry=_RETRY))
+        values = {result.alias: int(result.value or 0) for result in rows[0]}
+        return values["entries"], values["total"]
 
     async def job_of_operation(self, operation: str) -> Job | None:
         jobs = self._client.collection(Job.collection).where(filter=FieldFilter("operation", "==", operation))

@@ -1,11 +1,14 @@
-"""Called by Cloud Scheduler: the sweep each minute, retention daily. Cloud Run admits the scheduler's account only."""
+"""Called by Cloud Scheduler: the sweep each minute, retention and reconciliation daily.
+
+Cloud Run admits the scheduler's account only.
+"""
 
 from typing import Any
 
 import functions_framework.aio
 from starlette.requests import Request
 
-from shared import retention, sweeper
+from shared import reconciliation, retention, sweeper
 from shared.http import Call, Reply, application
 
 
@@ -17,7 +20,11 @@ async def retain(call: Call) -> Reply:
     return Reply(await retention.retain(call.services))
 
 
-HANDLERS = {"sweep": sweep, "retain": retain}
+async def reconcile(call: Call) -> Reply:
+    return Reply(await reconciliation.reconcile(call.services))
+
+
+HANDLERS = {"sweep": sweep, "retain": retain, "reconcile": reconcile}
 app = application("cleanup", HANDLERS)
 
 

@@ -13,6 +13,7 @@ from shared.http import Call, Reply, application
 async def video_content(call: Call) -> Reply | Response:
     job = await library.own_job(call.services, call.caller, call.id)
     item = serving.content(job, call.query)
+    await library.note_view(call.services, job)
     head = call.request.method == "HEAD"
     if head or call.query.redirect == "false":
         return await serving.proxied(call.services, item, call.request.headers, head)

@@ -118,9 +118,7 @@ class MemoryStore:
         return _decode(Job, found[0] if found else None)
 
     async def read_config(self, name: str) -> dict[str, Any]:
-        snapshot = self._find("config", name)
-        # A copy: what a caller does with it must not change the database.
-        return dict(stored(snapshot.fields)) if snapshot is not None else {}
+        return self.fields("config", name)
 
     # What an administrator may do in the console
 
@@ -144,6 +142,12 @@ class MemoryStore:
         self.changes += 1
 
     # What tests and the embedded form look at
+
+    def fields(self, collection: str, id: str) -> dict[str, Any]:  # noqa: A002
+        """A document as it is stored; empty when there is none."""
+        snapshot = self._find(collection, id)
+        # A copy: what a caller does with it must not change the database.
+        return dict(stored(snapshot.fields)) if snapshot is not None else {}
 
     def documents(self, kind: type[D]) -> list[D]:
         """All documents of a kind, by id."""

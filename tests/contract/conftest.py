@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, cast
 
 import httpx2
 import pytest
@@ -38,6 +38,9 @@ class Console(Protocol):
     async def drop_field(self, collection: str, id_: str, name: str) -> None:
         """Remove one field of a document."""
 
+    async def fields(self, collection: str, id_: str) -> Mapping[str, Any]:
+        """A document as it stands there."""
+
 
 @dataclass(frozen=True)
 class Database:
@@ -57,6 +60,9 @@ class MemoryConsole:
     async def drop_field(self, collection: str, id_: str, name: str) -> None:
         self._store.drop_field(collection, id_, name)
 
+    async def fields(self, collection: str, id_: str) -> Mapping[str, Any]:
+        return self._store.fields(collection, id_)
+
 
 class FirestoreConsole:
     def __init__(self, project: str) -> None:
@@ -65,12 +71,15 @@ class FirestoreConsole:
         self._client = AsyncClient(project=project)
 
     async def edit(self, collection: str, id_: str, fields: Mapping[str, Any]) -> None:
-        await self._client.collection(collection).document(id_).set(dict(fields), merge=list(fields))
+        await self._client.collection(collection).document(id_).set(dict(fields), merge=cast(bool, list(fields)))
 
     async def drop_field(self, collection: str, id_: str, name: str) -> None:
         from google.cloud.firestore import DELETE_FIELD
 
         await self._client.collection(collection).document(id_).update({name: DELETE_FIELD})
+
+    async def fields(self, collection: str, id_: str) -> Mapping[str, Any]:
+        return (await self._client.collection(collection).document(id_).get()).to_dict() or {}
 
 
 @pytest.fixture(scope="session")
@@ -136,7 +145,7 @@ async def bucket(
             await media.delete("")
             yield Bucket(media, browser, clock)
             # Its pool of connections is the process's in production; here each test has its own.
-            media._bucket.client.close()
+            cast(Any, media._bucket.client).close()
         return
     files = DiskFiles(tmp_path, BUCKET) if request.param == "directory" else None
     memory = MemoryMedia(BUCKET, files, clock=clock, public_url="http://studio", run=asyncio.to_thread)

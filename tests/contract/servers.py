@@ -110,6 +110,6 @@ def _moments(process: subprocess.Popen[bytes]) -> Iterator[None]:
     deadline = time.monotonic() + START_WITHIN_S
     while time.monotonic() < deadline:
         if process.poll() is not None:
-            raise RuntimeError(f"{process.args} ended with {process.returncode}")
+            raise RuntimeError(f"{process.args!r} ended with {process.returncode}")
         yield
         time.sleep(0.05)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import gc
 import io
 import random
 from collections.abc import Callable
@@ -100,6 +101,18 @@ async def test_a_cut_upload_over_an_object_leaves_the_object(bucket: Bucket) -> 
     with pytest.raises(CutError):
         await bucket.media.write(NAME, cut_after(b"second"), "video/mp4")
     assert await read(bucket.media) == b"first"
+
+
+@pytest.mark.parametrize("data", [b"second", LONG], ids=len)
+async def test_what_was_refused_is_not_written_later(bucket: Bucket, data: bytes) -> None:
+    await put(bucket.media, b"first")
+    with pytest.raises(ObjectExists) as refusal:
+        await put(bucket.media, data)
+    await bucket.media.delete(NAME)
+    # With the exception's frames goes the writer: one that was left open would finish its upload now.
+    del refusal
+    gc.collect()
+    assert await bucket.media.stat(NAME) is None
 
 
 async def test_of_two_writers_of_different_bytes_one_wins(bucket: Bucket) -> None:

@@ -1,4 +1,4 @@
-"""What the code relies on of Cloud Tasks, and finds in memory too: at least once, under its name, not before its time."""
+"""What the code relies on of Cloud Tasks, and finds in memory too: by name, at least once, and not before its time."""
 
 from __future__ import annotations
 

@@ -106,6 +106,15 @@ async def test_a_document_comes_back_as_it_was_written(database: Database) -> No
     assert read.created_at.microsecond == 123456
 
 
+async def test_a_document_reads_the_same_in_the_console(database: Database) -> None:
+    job = a_job(stage=Stage.STORING, outputs=(Output(uri="gs://b/o", seconds=8.0),), labels={"a.b": "c"})
+    await saved(database.store, job)
+    fields = await database.console.fields("jobs", job.id)
+    assert fields == {**job.model_dump(mode="python", exclude={"id"}), "outputs": [job.outputs[0].model_dump()]}
+    assert type(fields["stage"]) is str
+    assert fields["created_at"].tzinfo is not None
+
+
 async def test_the_revision_is_never_a_field_of_the_document(database: Database) -> None:
     await saved(database.store, an_account())
     first = await database.store.get(Account, "ann")
@@ -282,6 +291,15 @@ async def test_a_job_without_due_at_is_never_due(database: Database) -> None:
     assert read.due_at is None
 
 
+async def test_due_at_is_absent_and_not_null_so_that_its_index_lists_only_what_has_one(database: Database) -> None:
+    new, changed = await saved(database.store, a_job(due_at=None), a_job("video_b"))
+    await saved(database.store, changed.changed(due_at=None))
+    for job in (new, changed):
+        fields = await database.console.fields("jobs", job.id)
+        assert "due_at" not in fields
+        assert fields["deleted_at"] is None, "what is asked for by equality with null must be there"
+
+
 async def test_due_at_can_come_back(database: Database) -> None:
     [job] = await saved(database.store, a_job(due_at=None))
     await saved(database.store, job.changed(due_at=NOON))
@@ -293,6 +311,17 @@ async def test_due_at_of_another_type_is_not_compared(database: Database, value:
     await saved(database.store, a_job())
     await database.console.edit("jobs", "video_a", {"due_at": value})
     assert await database.store.due_jobs(NOON + timedelta(days=1), None, 10) == []
+
+
+async def test_expired_jobs_come_longest_expired_first(database: Database) -> None:
+    hours = {"a": 2, "b": 1, "c": 9, "d": None}
+    jobs = [
+        a_job(f"video_{name}", expires_at=None if hour is None else NOON + timedelta(hours=hour))
+        for name, hour in hours.items()
+    ]
+    await saved(database.store, *jobs)
+    assert ids(await database.store.expired_jobs(NOON + timedelta(hours=9), 10)) == ["video_b", "video_a"]
+    assert ids(await database.store.expired_jobs(NOON + timedelta(days=1), 2)) == ["video_b", "video_a"]
 
 
 # --- history ---

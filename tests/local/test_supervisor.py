@@ -28,7 +28,7 @@ from local.ports import free_ports, holder
 from shared.generators.catalog import MODELS
 from shared.routes import FUNCTIONS
 
-DEADLINE_S = 20.0
+DEADLINE_S = 90.0
 OWNER = {"Authorization": "Bearer owner"}
 
 # Small functions with the least that a start needs: the first request of a user makes its account.

@@ -1,0 +1,401 @@
+"""What the gateways in memory can do beyond the real ones: be driven by hand, be saved, and play scripts back."""
+
+from __future__ import annotations
+
+import asyncio
+import io
+import json
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Any, cast
+
+import httpx2
+import pytest
+from starlette.applications import Starlette
+
+from local.memory.generator import LostAnswer, MediaBuckets, MemoryGenerator, Script, ScriptedGenerator, Videos
+from local.memory.media import MemoryMedia
+from local.memory.queue import Limits, MemoryQueue, limits_of
+from local.memory.store import MemoryStore
+from local.providers.durations import Durations
+from local.providers.engine import Engine, Generation
+from local.providers.render import Film
+from local.tasks.retry import RetryPolicy
+from shared.errors import Conflict
+from shared.generators import Broken, Busy, Finished, Look, Refused, Running
+from shared.lifecycle import Task
+from shared.models import STATUS_OF, Account, Job, Stage, TaskRef, Transaction, VideoRequest
+
+NOON = datetime(2026, 11, 20, 12, tzinfo=UTC)
+FILM = b"film" * 500
+
+
+class Clock:
+    def __init__(self) -> None:
+        self.now = NOON
+
+    def __call__(self) -> datetime:
+        return self.now
+
+    def advance(self, seconds: float) -> None:
+        self.now += timedelta(seconds=seconds)
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+def a_job(prompt: str = "a red fox", model: str = "veo-3.1-fast", count: int = 1, id_: str = "video_a") -> Job:
+    request = VideoRequest(
+        prompt=prompt,
+        model=model,
+        seconds=4,
+        aspect_ratio="16:9",
+        resolution="720p",
+        generate_audio=True,
+        count=count,
+    )
+    return Job(
+        id=id_,
+        tenant="default",
+        account="ann",
+        request=request,
+        fingerprint="f",
+        status=STATUS_OF[Stage.STARTING],
+        stage=Stage.STARTING,
+        task=TaskRef(name="a-0", queue="poll"),
+        due_at=NOON,
+        expected_s=60.0,
+        attempt=1,
+        cost=40,
+        labels={"timestampValue": "no time", "$": "x"},
+        created_at=NOON,
+        updated_at=NOON,
+    )
+
+
+# --- the store ---
+
+
+async def commit(store: MemoryStore, *documents: Any) -> list[Any]:
+    return await store.commit(cast(Sequence[Job], documents))
+
+
+async def test_a_saved_database_comes_back_whole_through_json(clock: Clock) -> None:
+    store = MemoryStore(clock)
+    job, account = await commit(
+        store, a_job(), Account(id="ann", issuer="i", sub="s", tenant="default", created_at=NOON)
+    )
+    store.edit_config("video", {"a": [1, 2.0, None, True, "x", b"\x00", NOON, {"b": {}}]})
+    another = MemoryStore(clock)
+    another.load(json.loads(json.dumps(store.snapshot())))
+    assert await another.get_job_and_account("video_a", "ann") == (job, account)
+    assert await another.read_config("video") == await store.read_config("video")
+    [after] = await commit(another, job.changed(step=1))
+    assert after.revision > job.revision, "a loaded database never gives an old revision again"
+
+
+async def test_revisions_grow_even_when_the_clock_stands_still(clock: Clock) -> None:
+    store = MemoryStore(clock)
+    [first] = await commit(store, a_job())
+    clock.advance(-60)
+    [second] = await commit(store, first.changed(step=1))
+    assert second.revision > first.revision
+    with pytest.raises(Conflict):
+        await commit(store, first.changed(step=2))
+
+
+async def test_a_copy_does_not_follow_its_original(clock: Clock) -> None:
+    store = MemoryStore(clock)
+    [job] = await commit(store, a_job())
+    copied = store.copy()
+    await commit(store, job.changed(step=1), a_job(id_="video_b"))
+    assert [each.step for each in copied.documents(Job)] == [0]
+    assert [each.id for each in store.documents(Job)] == ["video_a", "video_b"]
+    assert store.documents(Transaction) == []
+
+
+async def test_whoever_saves_can_tell_whether_something_changed(clock: Clock) -> None:
+    store = MemoryStore(clock)
+    before = store.changes
+    await store.get(Job, "video_a")
+    assert store.changes == before
+    await commit(store, a_job())
+    assert store.changes > before
+
+
+# --- the queue ---
+
+RETRY = RetryPolicy(-1, 0, min_backoff_s=1, max_backoff_s=8, max_doublings=16)
+
+
+def a_queue(clock: Clock, **limits: Any) -> MemoryQueue:
+    return MemoryQueue(clock, lambda queue: Limits(retry=RETRY, **limits))
+
+
+def a_task(name: str, at: datetime | None = None, queue: str = "poll") -> Task:
+    return Task(TaskRef(name=name, queue=queue), at, {"job": name})
+
+
+def names(entries: Sequence[Any]) -> list[str]:
+    return [entry.ref.name for entry in entries]
+
+
+async def test_a_scheduler_sees_what_is_due_in_order_and_when_the_next_will_be(clock: Clock) -> None:
+    queue = a_queue(clock)
+    await queue.create(a_task("late", NOON + timedelta(seconds=5)))
+    await queue.create(a_task("now"))
+    await queue.create(a_task("early", NOON - timedelta(seconds=5)))
+    assert names(queue.due()) == ["early", "now"]
+    for entry in queue.due():
+        queue.begin(entry)
+        queue.finish(entry, 204)
+    assert queue.due() == []
+    assert queue.next_at() == NOON + timedelta(seconds=5)
+    clock.advance(5)
+    assert names(queue.due()) == ["late"]
+
+
+async def test_a_task_can_be_delivered_twice_at_once(clock: Clock) -> None:
+    queue = a_queue(clock)
+    await queue.create(a_task("a"))
+    [entry] = queue.due()
+    queue.begin(entry)
+    queue.begin(entry)
+    queue.finish(entry, 204)
+    queue.finish(entry, 500)
+    assert not await queue.exists(entry.ref), "the first success removed it for good"
+
+
+async def test_a_failed_delivery_comes_back_after_a_back_off_that_doubles(clock: Clock) -> None:
+    queue = a_queue(clock)
+    await queue.create(a_task("a"))
+    waits = []
+    for _ in range(5):
+        [entry] = queue.due()
+        queue.begin(entry)
+        assert queue.due() == [], "it is under way"
+        queue.finish(entry, 500)
+        waits.append((entry.due_at - clock.now).total_seconds())
+        clock.now = entry.due_at
+    assert waits == [1, 2, 4, 8, 8]
+
+
+async def test_a_lost_task_is_gone_and_its_name_is_blocked_for_a_day(clock: Clock) -> None:
+    queue = a_queue(clock)
+    await queue.create(a_task("a"))
+    queue.drop(TaskRef(name="a", queue="poll"))
+    await queue.create(a_task("a"))
+    assert queue.entries() == []
+    clock.advance(24 * 3600)
+    await queue.create(a_task("a"))
+    assert names(queue.entries()) == ["a"]
+
+
+async def test_a_queue_can_be_purged_alone(clock: Clock) -> None:
+    queue = a_queue(clock)
+    await queue.create(a_task("a"))
+    await queue.create(a_task("b", queue="generate"))
+    assert queue.purge("poll") == 1
+    assert names(queue.entries()) == ["b"]
+    assert queue.purge() == 1
+
+
+async def test_take_keeps_to_the_rate_and_to_the_concurrency(clock: Clock) -> None:
+    queue = a_queue(clock, max_per_s=2.0, max_concurrent=3)
+    for number in range(6):
+        await queue.create(a_task(str(number)))
+    assert names(queue.take()) == ["0", "1"]
+    assert queue.wait_s() == pytest.approx(0.5)
+    clock.advance(1)
+    taken = queue.take()
+    assert names(taken) == ["2"], "a third is under way, and no more are allowed"
+    assert queue.wait_s() is None
+    queue.finish(taken[0], 204)
+    assert names(queue.take()) == ["3"]
+
+
+async def test_an_overloaded_target_slows_its_queue_and_no_other(clock: Clock) -> None:
+    queue = a_queue(clock, max_per_s=1.0)
+    for name in ("generate", "poll"):
+        await queue.create(a_task(f"{name}-1", queue=name))
+        await queue.create(a_task(f"{name}-2", queue=name))
+    for entry in queue.take():
+        queue.finish(entry, 503 if entry.ref.queue == "generate" else 500)
+    clock.advance(1)
+    assert names(queue.take()) == ["poll-2"]
+
+
+def test_a_models_queue_is_paced_to_its_quota() -> None:
+    assert limits_of("generate-veo-3-1-fast").max_per_s == pytest.approx(50 / 60)
+    assert limits_of("poll").max_per_s > limits_of("generate-veo-3-1-fast").max_per_s
+
+
+# --- the bucket ---
+
+
+async def test_a_signed_url_ends(clock: Clock) -> None:
+    media = MemoryMedia("b", clock=clock, public_url="http://studio")
+    await media.write("a/film.mp4", lambda destination: cast(None, destination.write(FILM)), "video/mp4")
+    signed = await media.sign("a/film.mp4", "film.mp4")
+    transport = httpx2.ASGITransport(app=Starlette(routes=list(media.routes())))
+    async with httpx2.AsyncClient(transport=transport) as browser:
+        clock.advance(15 * 60 - 1)
+        assert (await browser.get(signed.url)).content == FILM
+        assert (await browser.head(signed.url)).headers["content-length"] == str(len(FILM))
+        clock.advance(1)
+        assert (await browser.get(signed.url)).status_code == 403
+
+
+async def test_new_objects_are_announced_once(clock: Clock) -> None:
+    announced: list[str] = []
+    media = MemoryMedia("b", clock=clock, finalised=lambda record: announced.append(record.name))
+    for _ in range(2):
+        await media.write("a", lambda destination: cast(None, destination.write(FILM)), "video/mp4")
+    assert announced == ["a"]
+
+
+# --- the providers ---
+
+
+async def render(film: Film) -> bytes:
+    return FILM
+
+
+async def settled(engine: Engine, generator: MemoryGenerator, operation: str) -> Any:
+    await engine.wait(operation.rpartition("/")[2].removeprefix("v1_"))
+    return await generator.look(operation)
+
+
+def a_provider(provider: Any, accepted: Callable[[Generation, str], None] = lambda generation, name: None) -> Any:
+    media = MemoryMedia("bucket")
+    engine = Engine(render, MediaBuckets(media), durations=Durations(0, 0))
+    return media, engine, MemoryGenerator(provider, engine, "bucket", accepted)
+
+
+async def test_vertex_writes_every_video_under_the_prefix() -> None:
+    media, engine, vertex = a_provider("vertex")
+    job = a_job(count=2)
+    operation = await vertex.start(job, job.prefix)
+    assert await vertex.look(operation) == Running()
+    found = await settled(engine, vertex, operation)
+    objects = [f"gs://bucket/{item.name}" for item in await media.list(job.prefix)]
+    assert found == Finished(tuple(objects))
+    assert len(objects) == 2
+
+
+async def test_the_gemini_api_keeps_the_video_until_it_is_fetched_and_may_cut_the_download() -> None:
+    media, engine, gemini = a_provider("gemini")
+    job = a_job("an owl [truncated download]", "omni-flash")
+    found = await settled(engine, gemini, await gemini.start(job, job.prefix))
+    assert await media.list("") == []
+    with pytest.raises(ConnectionError):
+        gemini.fetch(found.uris[0], io.BytesIO())
+    whole = io.BytesIO()
+    gemini.fetch(found.uris[0], whole)
+    assert whole.getvalue() == FILM
+
+
+@pytest.mark.parametrize(
+    ("word", "raised", "code"),
+    [
+        ("content blocked", Refused, "SAFETY_BLOCKED"),
+        ("create 400", Refused, "PROMPT_REJECTED"),
+        ("create 403", Refused, "PROVIDER_DENIED"),
+        ("retired", Refused, "MODEL_RETIRED"),
+        ("429", Busy, None),
+        ("503", Busy, None),
+        ("create 500", ConnectionError, None),
+        ("lost answer", ConnectionError, None),
+    ],
+)
+async def test_words_in_the_prompt_refuse_a_create_as_on_the_wire(
+    word: str, raised: type[Exception], code: str | None
+) -> None:
+    _, engine, vertex = a_provider("vertex")
+    with pytest.raises(raised) as refusal:
+        await vertex.start(a_job(f"an owl [{word}]"), "p/")
+    assert getattr(refusal.value, "code", None) == code
+    await engine.close()
+
+
+@pytest.mark.parametrize(
+    ("provider", "word", "found"),
+    [
+        ("vertex", "blocked", Finished((), 1)),
+        ("gemini", "blocked", Broken("SAFETY_BLOCKED", "")),
+        ("vertex", "operation error", Broken("PROVIDER_ERROR", "")),
+        ("vertex", "operation error 7", Broken("PROVIDER_DENIED", "")),
+        ("vertex", "empty", Broken("PROVIDER_ERROR", "")),
+        ("gemini", "empty", Broken("PROVIDER_ERROR", "")),
+    ],
+)
+async def test_words_in_the_prompt_decide_what_becomes_of_it(provider: str, word: str, found: Look) -> None:
+    _, engine, generator = a_provider(provider)
+    seen = await settled(engine, generator, await generator.start(a_job(f"an owl [{word}]"), "p/"))
+    match found:
+        case Broken(code):
+            assert isinstance(seen, Broken)
+            assert seen.code == code
+        case Finished():
+            assert (seen.uris, seen.filtered) == (found.uris, found.filtered)
+            assert "42237218" in seen.reason
+
+
+async def test_only_the_gemini_api_can_stop_a_generation() -> None:
+    for provider, stopped in (("vertex", False), ("gemini", True)):
+        _, engine, generator = a_provider(provider)
+        operation = await generator.start(a_job("an owl [never finishes]"), "p/")
+        await asyncio.sleep(0)
+        await generator.cancel(operation)
+        assert isinstance(await generator.look(operation), Broken) == stopped
+        await engine.close()
+
+
+async def test_a_lost_answer_is_told_to_those_who_send_webhooks() -> None:
+    told: list[str] = []
+    _, engine, gemini = a_provider("gemini", lambda generation, name: told.append(name))
+    with pytest.raises(ConnectionError):
+        await gemini.start(a_job("an owl [lost answer]", "omni-flash"), "p/")
+    assert isinstance(await settled(engine, gemini, told[0]), Finished)
+
+
+async def test_a_script_plays_creates_looks_and_fetches_in_their_order() -> None:
+    script = Script(
+        creates=[Busy("full"), None],
+        looks=[Running(), OSError("no answer"), Videos(2, filtered=1, reason="why")],
+        fetches=[OSError("cut"), None],
+    )
+    generator = ScriptedGenerator(script, FILM)
+    job = a_job()
+    with pytest.raises(Busy):
+        await generator.start(job, job.prefix)
+    operation = await generator.start(job, job.prefix)
+    assert await generator.look(operation) == Running()
+    with pytest.raises(OSError, match="no answer"):
+        await generator.look(operation)
+    found = await generator.look(operation)
+    assert isinstance(found, Finished)
+    assert (len(found.uris), found.filtered, found.reason) == (2, 1, "why")
+    assert await generator.look(operation) == found, "the last outcome stands"
+    half, whole = io.BytesIO(), io.BytesIO()
+    with pytest.raises(OSError, match="cut"):
+        generator.fetch(found.uris[0], half)
+    generator.fetch(found.uris[0], whole)
+    assert (half.getvalue(), whole.getvalue()) == (FILM[: len(FILM) // 2], FILM)
+    assert len(generator.creates) == 2
+    assert len(generator.started) == 1
+
+
+async def test_a_scripted_lost_answer_leaves_its_video_where_it_can_be_found() -> None:
+    media = MemoryMedia("bucket")
+    scripts = {"video_a": Script(creates=[LostAnswer()]), "video_b": Script()}
+    generator = ScriptedGenerator(lambda job: scripts[job.id], FILM, media)
+    job = a_job()
+    with pytest.raises(LostAnswer):
+        await generator.start(job, job.prefix)
+    assert [item.size_bytes for item in await media.list(job.prefix)] == [len(FILM)]
+    other = a_job(id_="video_b")
+    await generator.start(other, other.prefix)
+    assert await media.list(other.prefix) == [], "its video is there once it is looked at"
