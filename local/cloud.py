@@ -20,7 +20,7 @@ from typing import Any, Final
 
 import httpx2
 
-from local import firestore, health
+from local import firestore, health, usual_times
 from local.console import Console
 from local.files import write_json
 from local.keys import Signer
@@ -226,6 +226,8 @@ class Cloud:
         passwords = self._directory / "keys"
         try:
             async with httpx2.AsyncClient(trust_env=False, timeout=CALL_TIMEOUT_S) as client:
+                # Before the first request, since the functions keep what they read for a minute.
+                await usual_times.tell(client, plan.url("firestore"), PROJECT, plan.usual_times)
                 developer = await sign_in(client, plan.gateway, signer, passwords, DEVELOPER)
                 admin = await sign_in(client, plan.gateway, signer, passwords, ADMIN)
                 await make_admin(client, plan.gateway, plan.url("firestore"), PROJECT, admin)

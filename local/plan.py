@@ -15,6 +15,7 @@ from local.firestore import Emulator
 from local.keys import ensure_key, secret
 from local.ports import HOST
 from local.process import Spec
+from local.usual_times import stand_in_times
 from shared.generators.catalog import MODELS
 from shared.routes import FUNCTIONS
 
@@ -159,6 +160,14 @@ class Plan:
     @cached_property
     def webhook_secret(self) -> str:
         return secret(self.directory / "keys" / "webhook-secret", "whsec_")
+
+    @property
+    def usual_times(self) -> dict[str, float]:
+        """Usual seconds of the stand-in's models; a real provider's are the catalogue's."""
+        real = {"vertex": "VERTEX_PROJECT", "gemini": "GEMINI_API_KEY"}
+        return stand_in_times(
+            self._environ, frozenset(name for name, variable in real.items() if self._environ.get(variable))
+        )
 
     def function_environment(self) -> dict[str, str]:
         """The settings of the five functions: where everything is, and whose models they use."""

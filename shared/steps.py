@@ -36,7 +36,16 @@ class Verdict(Enum):
 
 
 async def deliver(services: Services, job_id: str, step: int) -> Verdict:
-    """Act on one delivery of the task {job, step}. Raises Unavailable: the queue is then asked to come back."""
+    """Act on one delivery of the task {job, step}, and say what the queue is told."""
+    try:
+        return await _deliver(services, job_id, step)
+    except Unavailable as error:
+        # Not 503, which would slow every other job of the queue.
+        log.warning("delivery_unavailable", job=job_id, step=step, error=str(error))
+        return Verdict.COME_BACK
+
+
+async def _deliver(services: Services, job_id: str, step: int) -> Verdict:
     job = await services.store.get(Job, job_id)
     if job is None or job.step < step:
         log.error("unknown_step", job=job_id, step=step)

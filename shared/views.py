@@ -35,7 +35,10 @@ def progress(job: Job, now: datetime) -> int:
         return 0
     if job.storing_started_at is not None:
         return STORING_PROGRESS
-    elapsed_s = ((job.completed_at or now) - job.started_at).total_seconds()
+    if job.final:
+        # Not the share at its end: whoever looked a moment later would have seen more already.
+        return LAST_BEFORE_STORING
+    elapsed_s = (now - job.started_at).total_seconds()
     return int(LAST_BEFORE_STORING * (1.0 - math.exp(-2.0 * max(elapsed_s, 0.0) / job.expected_s)))
 
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, TypeVar
 
-from local.memory.values import Fields, Json, from_json, same_type, sort_key, stored, to_json
+from local.memory.values import NUMBER, Fields, Json, from_json, same_type, sort_key, stored, to_json
 from shared.errors import Conflict
 from shared.models import Account, Document, Job, ListVideosQuery, Transaction
 from shared.services import utc_now
@@ -112,6 +112,18 @@ class MemoryStore:
             last = sort_key(cursor.value("sequence"))
             entries = [entry for entry in entries if sort_key(entry.value("sequence")) < last]
         return _decoded(Transaction, entries[: limit + 1])
+
+    async def accounts(self, after: Account | None, limit: int) -> list[Account]:
+        found = sorted(self._all(Account), key=lambda snapshot: snapshot.id.encode())
+        if after is not None:
+            found = [snapshot for snapshot in found if snapshot.id.encode() > after.id.encode()]
+        return _decoded(Account, found[:limit])
+
+    async def ledger_totals(self, account: str) -> tuple[int, int]:
+        amounts = [entry.value("amount") for entry in self._matching(Transaction, {"account": account})]
+        # An aggregation is over the documents that have its field; of those it counts all and adds up the numbers.
+        there = [amount for amount in amounts if amount is not _MISSING]
+        return len(there), int(sum(amount for amount in there if sort_key(amount)[0] == NUMBER))
 
     async def job_of_operation(self, operation: str) -> Job | None:
         found = sorted(self._matching(Job, {"operation": operation}), key=lambda snapshot: snapshot.id.encode())

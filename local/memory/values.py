@@ -10,6 +10,8 @@ Fields: TypeAlias = Mapping[str, Any]
 Json: TypeAlias = dict[str, Any]
 
 MAX_INTEGER = 2**63 - 1
+# The rank of numbers among the types.
+NUMBER = 2
 
 
 def stored(value: Any) -> Any:
@@ -52,7 +54,7 @@ def sort_key(value: Any) -> tuple[int, Any]:
         case bool():
             return 1, value
         case int() | float():
-            return 2, value
+            return NUMBER, value
         case datetime():
             return 3, value
         case str():

@@ -213,7 +213,7 @@ async def tasks(request: pytest.FixtureRequest) -> AsyncIterator[Tasks]:
         for name in QUEUES:
             # What one test leaves must not be delivered to the next one's receiver.
             await queue._client.purge_queue(name=queue._queue(name))
-        await queue._client.transport.close()
+        await cast(Any, queue._client.transport).close()
 
 
 @contextlib.asynccontextmanager

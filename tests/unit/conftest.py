@@ -1,17 +1,273 @@
-"""What unit tests get: Rushes in memory, and small real videos."""
+"""What unit tests get: Rushes in memory, with a clock that is moved by hand, gateways that fail when told to, and
+small real videos."""
 
 from __future__ import annotations
 
+import asyncio
+import heapq
 import io
-from collections.abc import Callable
+from collections import defaultdict, deque
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
+from itertools import count
+from typing import Any
 
 import av
 import pytest
 from av.video.frame import VideoFrame
 
-from tests.unit.house import House
+from local.memory.generator import Script, ScriptedGenerator
+from local.memory.media import MemoryMedia
+from local.memory.queue import Entry, MemoryQueue
+from local.memory.store import MemoryStore
+from shared import auth, ledger, steps, submission
+from shared.config import StoredConfig
+from shared.errors import ApiError, Unavailable
+from shared.generators import Generators
+from shared.models import Account, CreateVideo, Job, LiveConfig, Transaction
+from shared.services import Services
+from shared.settings import Settings
+from shared.steps import Verdict
+from tests import invariants
 
-MakeVideo = Callable[..., bytes]
+NOW = datetime(2026, 11, 20, 12, tzinfo=UTC)
+BUCKET = "videos"
+SETTINGS = Settings(
+    google_cloud_project="rushes-test",
+    bucket=BUCKET,
+    signup_credits=500,
+    allowed_origins="https://studio.example, https://other.example",
+)
+DOWN = Unavailable("down")
+
+
+class Clock:
+    """Time that moves only when somebody sleeps: then to the moment at which the first sleeper wakes."""
+
+    def __init__(self, now: datetime = NOW) -> None:
+        self.now = now
+        self._sleepers: list[tuple[datetime, int]] = []
+        self._numbers = count()
+
+    def __call__(self) -> datetime:
+        return self.now
+
+    def advance(self, seconds: float) -> None:
+        self.now += timedelta(seconds=seconds)
+
+    async def sleep(self, seconds: float) -> None:
+        me = (self.now + timedelta(seconds=seconds), next(self._numbers))
+        heapq.heappush(self._sleepers, me)
+        try:
+            # Whoever was just started gets the chance to sleep for a shorter time.
+            for _ in range(3):
+                await asyncio.sleep(0)
+            while self.now < me[0]:
+                if self._sleepers[0] == me:
+                    self.now = me[0]
+                else:
+                    await asyncio.sleep(0)
+        finally:
+            self._sleepers.remove(me)
+            heapq.heapify(self._sleepers)
+
+
+class Shaky:
+    """A gateway some of whose calls go wrong, each plan for one call: failed, lost after they took effect, or raced."""
+
+    def __init__(self, inner: Any) -> None:
+        self._inner = inner
+        self._plans: dict[str, deque[Callable[[Callable[[], Awaitable[Any]]], Awaitable[Any]]]] = defaultdict(deque)
+        self.calls: dict[str, int] = defaultdict(int)
+
+    def fail(self, method: str, times: int = 1, error: Exception = DOWN) -> None:
+        """The next calls do nothing and raise."""
+
+        async def failed(_: Callable[[], Awaitable[Any]]) -> Any:
+            raise error
+
+        self._plans[method].extend([failed] * times)
+
+    def lose(self, method: str, times: int = 1) -> None:
+        """The next calls take effect, and their answers are lost."""
+
+        async def lost(call: Callable[[], Awaitable[Any]]) -> Any:
+            await call()
+            raise DOWN
+
+        self._plans[method].extend([lost] * times)
+
+    def before(self, method: str, first: Callable[[], Awaitable[Any]], times: int = 1) -> None:
+        """Something else happens just before the next calls."""
+
+        async def raced(call: Callable[[], Awaitable[Any]]) -> Any:
+            await first()
+            return await call()
+
+        self._plans[method].extend([raced] * times)
+
+    def let_pass(self, method: str, times: int = 1) -> None:
+        """The next calls go well; for plans that are to begin later."""
+
+        async def passed(call: Callable[[], Awaitable[Any]]) -> Any:
+            return await call()
+
+        self._plans[method].extend([passed] * times)
+
+    def __getattr__(self, name: str) -> Any:
+        attribute = getattr(self._inner, name)
+        if not asyncio.iscoroutinefunction(attribute):
+            return attribute
+
+        async def called(*args: Any, **kwargs: Any) -> Any:
+            self.calls[name] += 1
+            plans = self._plans[name]
+            if plans:
+                return await plans.popleft()(lambda: attribute(*args, **kwargs))
+            return await attribute(*args, **kwargs)
+
+        return called
+
+
+class FixedConfig:
+    """Live settings that a test sets."""
+
+    def __init__(self, config: LiveConfig) -> None:
+        self.config = config
+
+    async def get(self) -> LiveConfig:
+        return self.config
+
+
+class NameVerifier:
+    """Tokens are names: "alice" proves alice, "alice?" has an address that is not verified."""
+
+    async def verify(self, token: str) -> auth.Identity:
+        if token == "wrong":
+            raise ApiError("UNAUTHENTICATED", headers={"WWW-Authenticate": "Bearer"})
+        name = token.removesuffix("?")
+        return auth.Identity("https://issuer.example", name, "default", f"{name}@example.com", name == token)
+
+
+@dataclass
+class House:
+    """Everything in memory, and what tests do with it."""
+
+    clock: Clock = field(default_factory=Clock)
+    config: FixedConfig = field(default_factory=lambda: FixedConfig(LiveConfig(signup_credits=500)))
+
+    def __post_init__(self) -> None:
+        self.media: Any = Shaky(MemoryMedia(BUCKET, clock=self.clock))
+        self.store: Any = Shaky(MemoryStore(self.clock))
+        self.queue: Any = Shaky(MemoryQueue(self.clock))
+        self.omni = ScriptedGenerator()
+        self.veo = ScriptedGenerator(media=self.media)
+        numbers = count()
+        self.services = Services(
+            settings=SETTINGS,
+            store=self.store,
+            queue=self.queue,
+            media=self.media,
+            generators=Generators({"vertex": self.veo, "gemini": self.omni}),
+            config=self.config,
+            verifier=NameVerifier(),
+            clock=self.clock,
+            ids=lambda: f"id{next(numbers):020d}",
+            sleep=self.clock.sleep,
+        )
+
+    def configure(self, **changes: Any) -> None:
+        self.config.config = self.config.config.model_copy(update=changes)
+
+    def with_stored_config(self) -> None:
+        """Live settings come from the store's config documents from now on."""
+        self.services = replace(self.services, config=StoredConfig(SETTINGS, self.store, self.clock))
+
+    def script(self, **script: Any) -> None:
+        """What the creates, looks and fetches of all jobs come to."""
+        self.omni.script = self.veo.script = Script(**script)
+
+    @property
+    def creates(self) -> int:
+        return len(self.omni.creates) + len(self.veo.creates)
+
+    async def sign_up(self, name: str = "alice", **changes: Any) -> auth.Caller:
+        """An account with 500 credits, unless `changes` say otherwise of the account."""
+        fresh = Account(
+            id=name, issuer="i", sub=name, tenant="default", created_at=self.clock(), change_id=self.services.ids()
+        )
+        opened, *rest = ledger.open_account(fresh, True, LiveConfig(signup_credits=500), self.clock())
+        await self.store.commit([opened.changed(**changes), *rest])
+        return auth.Caller(name, "default", "user", "default", None)
+
+    async def submit(self, caller: auth.Caller, key: str | None = None, **body: Any) -> Job:
+        """A small Omni video unless the body says otherwise."""
+        wanted = {"prompt": "a paper boat", "model": "omni-flash", "seconds": 3, "resolution": "360p"} | body
+        return (await submission.submit(self.services, caller, CreateVideo.model_validate(wanted), key)).job
+
+    async def submit_veo(self, caller: auth.Caller, **body: Any) -> Job:
+        """The smallest video of a provider that writes files into our bucket itself."""
+        return await self.submit(caller, **{"model": "veo-3.1-fast", "seconds": 4, "resolution": "720p"} | body)
+
+    async def job(self, id: str) -> Job:  # noqa: A002
+        job = await self.store.get(Job, id)
+        assert job is not None
+        return job  # type: ignore[no-any-return]
+
+    async def account(self, name: str = "alice") -> Account:
+        found = await self.store.get(Account, name)
+        assert found is not None
+        return found  # type: ignore[no-any-return]
+
+    def amounts(self, job: Job) -> list[int]:
+        """What the ledger holds of the job, the charge first."""
+        entries = [entry for entry in self.store.documents(Transaction) if entry.job == job.id]
+        return [entry.amount for entry in sorted(entries, key=lambda entry: entry.sequence)]
+
+    async def deliver(self, job: Job, step: int | None = None) -> Verdict:
+        """One delivery of the job's current task, or of another step's."""
+        current = await self.job(job.id)
+        return await steps.deliver(self.services, job.id, current.step if step is None else step)
+
+    async def deliver_next(self) -> Entry | None:
+        """Deliver the queue's next task at its time, and tell the queue how it went."""
+        entries = self.queue.entries()
+        if not entries:
+            return None
+        entry: Entry = entries[0]
+        self.clock.now = max(self.clock.now, entry.due_at)
+        self.queue.begin(entry)
+        verdict = await steps.deliver(self.services, entry.task.body["job"], entry.task.body["step"])
+        self.queue.finish(entry, verdict.value)
+        return entry
+
+    async def run(self, job: Job, stop: Callable[[Job], bool] = lambda job: job.final and job.due_at is None) -> Job:
+        """Deliver all that the queue holds, in its order, until the job is as wanted."""
+        for _ in range(2_000):
+            found = await self.job(job.id)
+            if stop(found):
+                return found
+            assert await self.deliver_next() is not None, f"the queue is empty, the job {found.stage}"
+        raise AssertionError("the job does not get there")
+
+    async def until(self, job: Job, stage: str) -> Job:
+        return await self.run(job, lambda found: found.stage == stage)
+
+    async def files(self) -> list[str]:
+        return [item.name for item in await self.media.list("")]
+
+    def check(self) -> None:
+        """All promises that hold at every moment."""
+        records = invariants.Records(
+            self.store.documents(Job), self.store.documents(Account), self.store.documents(Transaction)
+        )
+        invariants.check(records, self.config.config, self.read)
+
+    def read(self, name: str) -> bytes | None:
+        files = self.media._files
+        record = files.find(name)
+        return None if record is None else files.open(record).read()
 
 
 def film(seconds: float, width: int, height: int, container: str = "mp4") -> bytes:
@@ -23,7 +279,7 @@ def film(seconds: float, width: int, height: int, container: str = "mp4") -> byt
         for number in range(round(seconds * 2)):
             frame = VideoFrame(width, height, "yuv420p")
             for plane in frame.planes:
-                plane.update(bytes([40 + 20 * number]) * plane.buffer_size)
+                plane.update(bytes([40 + number % 200]) * plane.buffer_size)
             output.mux(stream.encode(frame))
         output.mux(stream.encode(None))
     return file.getvalue()

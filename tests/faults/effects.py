@@ -1,0 +1,212 @@
+"""Every effect on the outside world has a name and a number, and at each of them something can go wrong.
+
+The cuts are made here, between the handlers and their gateways; the code that is tested knows nothing of them.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from collections.abc import Awaitable, Callable, Mapping
+from contextvars import ContextVar
+from dataclasses import dataclass, field
+from enum import Enum
+from typing import TypeVar
+
+T = TypeVar("T")
+
+# Longer than a lease, so that somebody else may act meanwhile.
+LATE_S = 150.0
+FROZEN_S = 200.0
+# Longer than a caller waits for an answer, shorter than a lease.
+DELAYED_S = 60.0
+
+
+class Death(BaseException):
+    """The process is gone: nothing can catch it, and nothing that still runs of it has any effect."""
+
+
+class Fault(Enum):
+    """What may happen at one effect."""
+
+    DIES_BEFORE = "dies before"
+    DIES_AFTER = "dies after"
+    FAILS = "fails"
+    ANSWER_LOST = "answer lost"
+    LATE = "late"
+    FROZEN = "frozen"
+    DELAYED = "delayed"
+
+
+# A read changes nothing: to die after it is to die before the next effect, and a lost answer is a failure.
+READ_FAULTS = (Fault.DIES_BEFORE, Fault.FAILS, Fault.FROZEN)
+WRITE_FAULTS = tuple(Fault)
+# A blocking call inside of another one; it can be cut, and not made to wait.
+BLOCKING_FAULTS = (Fault.DIES_BEFORE, Fault.DIES_AFTER, Fault.FAILS, Fault.ANSWER_LOST)
+
+
+@dataclass(frozen=True, order=True)
+class Point:
+    """The effect of that name which came as number `number`, from 1."""
+
+    name: str
+    number: int
+
+    def __str__(self) -> str:
+        return f"{self.name}#{self.number}"
+
+
+@dataclass(frozen=True)
+class Effect:
+    """One effect that took place, or was meant to; `faults` can happen at it."""
+
+    point: Point
+    faults: tuple[Fault, ...]
+
+
+Plan = Mapping[Point, Fault]
+
+
+@dataclass(eq=False)
+class Process:
+    """One instance of a function: it dies as a whole, freezes as a whole, and has its own locks."""
+
+    dead: bool = False
+    frozen_until_s: float = 0.0
+    locks: dict[str, asyncio.Lock] = field(default_factory=dict)
+    dropped: list[asyncio.Event] = field(default_factory=list)
+
+    def die(self) -> Death:
+        self.dead = True
+        return Death()
+
+    def freeze(self, seconds: float) -> None:
+        """Stand still; whoever waits for an answer gives up at once, as when the connection breaks."""
+        self.frozen_until_s = asyncio.get_running_loop().time() + seconds
+        for connection in self.dropped:
+            connection.set()
+
+    async def turn(self) -> None:
+        """Let others run; then go on, unless the process is dead or frozen."""
+        await asyncio.sleep(0)
+        while not self.dead and self.frozen_until_s > (now_s := asyncio.get_running_loop().time()):
+            await asyncio.sleep(self.frozen_until_s - now_s)
+        self.check()
+
+    def check(self) -> None:
+        if self.dead:
+            raise Death
+
+
+@dataclass(eq=False)
+class Run:
+    """One call of a handler in a process. `kind` is the first part of its effects' names, unless it is a step."""
+
+    kind: str
+    process: Process
+
+    def named(self, name: str) -> str:
+        return name if self.kind == "step" else f"{self.kind}/{name}"
+
+
+CURRENT: ContextVar[Run] = ContextVar("run")
+
+
+class Conductor:
+    """Numbers the effects, keeps their trace, and lets the planned faults happen."""
+
+    def __init__(self, plan: Plan | None = None) -> None:
+        self._plan = plan or {}
+        self._numbers: Counter[str] = Counter()
+        self.trace: list[Effect] = []
+        self.hit_at_s: dict[Point, float] = {}
+
+    async def effect(
+        self, name: str, act: Callable[[], Awaitable[T]], failure: type[Exception], faults: tuple[Fault, ...]
+    ) -> T:
+        """Do it, with what is planned for it. `failure` is what the caller sees of a failed call."""
+        process = CURRENT.get().process
+        await process.turn()
+        fault = self._next(name, faults)
+        if fault is None:
+            result = await act()
+            await process.turn()
+            return result
+        return await with_fault(process, fault, act, failure(f"{name}: {fault.value}"))
+
+    def blocking(self, name: str, act: Callable[[], T], half: Callable[[], None]) -> T:
+        """The same for a call that cannot wait; `half` is what a broken one leaves behind."""
+        process = CURRENT.get().process
+        process.check()
+        fault = self._next(name, BLOCKING_FAULTS)
+        if fault is Fault.FAILS:
+            raise OSError(f"{name}: {fault.value}")
+        if fault is Fault.ANSWER_LOST:
+            half()
+            raise OSError(f"{name}: {fault.value}")
+        if fault is Fault.DIES_BEFORE:
+            raise process.die()
+        result = act()
+        if fault is Fault.DIES_AFTER:
+            raise process.die()
+        return result
+
+    async def sleep(self, seconds: float) -> None:
+        await asyncio.sleep(seconds)
+        await CURRENT.get().process.turn()
+
+    def _next(self, name: str, faults: tuple[Fault, ...]) -> Fault | None:
+        name = CURRENT.get().named(name)
+        self._numbers[name] += 1
+        point = Point(name, self._numbers[name])
+        self.trace.append(Effect(point, faults))
+        fault = self._plan.get(point)
+        if fault is not None:
+            self.hit_at_s[point] = asyncio.get_running_loop().time()
+        return fault
+
+
+async def with_fault(process: Process, fault: Fault, act: Callable[[], Awaitable[T]], failure: Exception) -> T:
+    """What the caller gets of a call at which that goes wrong."""
+    if fault is Fault.DIES_BEFORE:
+        raise process.die()
+    if fault is Fault.FAILS:
+        raise failure
+    if fault is Fault.DELAYED:
+        asyncio.get_running_loop().call_later(DELAYED_S, _in_background, act)
+        raise failure
+    try:
+        result = await act()
+    except Exception:
+        if fault is Fault.DIES_AFTER:
+            raise process.die() from None
+        if fault is Fault.ANSWER_LOST:
+            raise failure from None
+        raise
+    if fault is Fault.DIES_AFTER:
+        raise process.die()
+    if fault is Fault.ANSWER_LOST:
+        raise failure
+    if fault is Fault.LATE:
+        await asyncio.sleep(LATE_S)
+    if fault is Fault.FROZEN:
+        process.freeze(FROZEN_S)
+    await process.turn()
+    return result
+
+
+_background: set[asyncio.Future[object]] = set()
+
+
+def _in_background(act: Callable[[], Awaitable[object]]) -> None:
+    """Let a call that was given up take effect after all; nobody hears how it went."""
+
+    async def belated() -> None:
+        try:
+            await act()
+        except Exception:  # noqa: BLE001 - there is nobody to tell
+            return
+
+    task = asyncio.ensure_future(belated())
+    _background.add(task)
+    task.add_done_callback(_background.discard)

@@ -1,0 +1,69 @@
+"""What a commit is called: by the documents that it changes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from shared.models import Document, Job, Stage
+
+_MOVES = {
+    (Stage.WAITING, Stage.QUEUED): "entered",
+    (Stage.QUEUED, Stage.STARTING): "claim",
+    (Stage.QUEUED, Stage.GENERATING): "accepted",
+    (Stage.STARTING, Stage.GENERATING): "accepted",
+    (Stage.STARTING, Stage.QUEUED): "deferred",
+    (Stage.STARTING, Stage.UNCERTAIN): "lost",
+    (Stage.UNCERTAIN, Stage.GENERATING): "accepted",
+    (Stage.UNCERTAIN, Stage.STORING): "adopted",
+    (Stage.UNCERTAIN, Stage.QUEUED): "restarted",
+    (Stage.GENERATING, Stage.STORING): "finished",
+}
+_STAYS = {
+    Stage.WAITING: "waits",
+    Stage.UNCERTAIN: "unseen",
+    Stage.GENERATING: "running",
+    Stage.STORING: "not-stored",
+}
+
+
+def commit_name(documents: Sequence[Document], before: Job | None) -> str:
+    """The name of the effect that writes these documents, given the job as it stands in the store."""
+    job = next((document for document in documents if isinstance(document, Job)), None)
+    if job is None:
+        return "account.commit"
+    if before is None:
+        return "submitted.commit"
+    return f"{_change(before, job)}.commit"
+
+
+def is_final_commit(name: str) -> bool:
+    """Whether the commit of that name ends a job."""
+    return name.removesuffix(".commit") in ("completed", "failed", "canceled")
+
+
+def _change(before: Job, after: Job) -> str:
+    if before.stage is not after.stage:
+        return after.stage.value if after.final else _MOVES.get((before.stage, after.stage), "illegal")
+    if after.final:
+        return _of_ended(before, after)
+    if after.step == before.step:
+        return _of_lease(before, after)
+    return _STAYS.get(after.stage, "swept")
+
+
+def _of_ended(before: Job, after: Job) -> str:
+    if before.deleted_at != after.deleted_at:
+        return "deleted"
+    if before.expires_at != after.expires_at:
+        return "expired"
+    if before.operation != after.operation:
+        return "name-kept"
+    return "tidied" if after.due_at is None else "tidy-again"
+
+
+def _of_lease(before: Job, after: Job) -> str:
+    if before.hinted_operation != after.hinted_operation:
+        return "hinted"
+    if before.lease is None or after.lease is None or before.lease.holder != after.lease.holder:
+        return "claim-storing"
+    return "renew"

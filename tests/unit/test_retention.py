@@ -1,0 +1,110 @@
+"""What nobody has looked at for the time that it is kept is removed."""
+
+from __future__ import annotations
+
+import pytest
+
+from shared import library, retention
+from shared.errors import Unavailable
+from shared.models import Job, Stage
+from tests.unit.conftest import House
+
+DAY_S = 86_400
+
+
+async def old(house: House, count: int = 1) -> list[Job]:
+    """Completed jobs whose time is over."""
+    caller = await house.sign_up(balance=1_000_000)
+    jobs = [await house.run(await house.submit(caller)) for _ in range(count)]
+    house.clock.advance(366 * DAY_S)
+    return jobs
+
+
+async def test_an_expired_video_loses_its_files_and_keeps_its_ledger(house: House) -> None:
+    (job,) = await old(house)
+    assert await retention.retain(house.services) == {"expired": 1, "failed": 0}
+    after = await house.run(job)
+    assert after.stage is Stage.COMPLETED
+    assert after.files_removed_at is not None
+    assert await house.files() == []
+    assert house.amounts(job) == [-30]
+
+
+async def test_a_video_whose_time_is_not_over_is_kept(house: House) -> None:
+    job = await house.run(await house.submit(await house.sign_up()))
+    house.clock.advance(364 * DAY_S)
+    assert (await retention.retain(house.services))["expired"] == 0
+    assert await house.job(job.id) == job
+
+
+async def test_a_video_that_is_watched_is_kept_for_the_whole_time_again(house: House) -> None:
+    job = await house.run(await house.submit(await house.sign_up()))
+    house.clock.advance(300 * DAY_S)
+    await library.note_view(house.services, job)
+    house.clock.advance(300 * DAY_S)
+    assert (await retention.retain(house.services))["expired"] == 0
+    house.clock.advance(70 * DAY_S)
+    assert (await retention.retain(house.services))["expired"] == 1
+
+
+async def test_a_hundred_views_of_one_day_are_one_write(house: House) -> None:
+    job = await house.run(await house.submit(await house.sign_up()))
+    house.clock.advance(2 * DAY_S)
+    before = house.store.calls["commit"]
+    for _ in range(100):
+        await library.note_view(house.services, await house.job(job.id))
+    assert house.store.calls["commit"] == before + 1
+
+
+async def test_a_view_is_not_refused_because_it_cannot_be_noted(house: House) -> None:
+    job = await house.run(await house.submit(await house.sign_up()))
+    house.clock.advance(2 * DAY_S)
+    house.store.fail("commit", times=10_000)
+    await library.note_view(house.services, job)
+
+
+async def test_expiring_twice_changes_nothing_more(house: House) -> None:
+    (job,) = await old(house)
+    await retention.retain(house.services)
+    after = await house.run(job)
+    assert await retention.retain(house.services) == {"expired": 0, "failed": 0}
+    assert await house.job(job.id) == after
+
+
+async def test_more_than_a_page_expires_in_one_pass(house: House) -> None:
+    (job,) = await old(house)
+    count = retention.PAGE + 5
+    await house.store.commit(
+        [job.changed(id=f"video_{number:022d}", revision=None) for number in range(count - 1)]
+    )
+    assert await retention.retain(house.services) == {"expired": count, "failed": 0}
+
+
+async def test_a_job_that_cannot_be_changed_does_not_stop_the_others(house: House) -> None:
+    await old(house, 3)
+    house.queue.fail("create")
+    assert await retention.retain(house.services) == {"expired": 2, "failed": 1}
+
+
+async def test_a_pass_ends_though_nothing_can_be_changed(house: House) -> None:
+    (job,) = await old(house)
+    await house.store.commit(
+        [job.changed(id=f"video_{number:022d}", revision=None) for number in range(retention.PAGE)]
+    )
+    house.queue.fail("create", times=1_000_000)
+    assert await retention.retain(house.services) == {"expired": 0, "failed": retention.PAGE + 1}
+
+
+async def test_a_store_that_is_down_fails_the_pass(house: House) -> None:
+    house.store.fail("expired_jobs")
+    with pytest.raises(Unavailable):
+        await retention.retain(house.services)
+
+
+async def test_the_time_is_the_one_of_the_day_of_completion(house: House) -> None:
+    house.configure(retention_days=1)
+    job = await house.run(await house.submit(await house.sign_up()))
+    house.configure(retention_days=100)
+    house.clock.advance(DAY_S + 1)
+    assert (await retention.retain(house.services))["expired"] == 1
+    assert (await house.job(job.id)).expires_at is None

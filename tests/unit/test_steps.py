@@ -1,0 +1,599 @@
+"""What one delivery of a job's task does, also when it is the second, comes too late, or the one before it died."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import pytest
+
+from local.memory.generator import LostAnswer, Videos
+from shared import events, library, lifecycle, steps, storing, submission
+from shared.generators import Broken, Busy, Finished, Refused, Running
+from shared.jobs import advance
+from shared.models import Job, Stage
+from shared.steps import Verdict
+from tests.unit.conftest import House
+
+LONGER_THAN_THE_LEASE_S = lifecycle.LEASE_S + 1
+
+
+async def with_dead_holder(house: House, job: Job) -> Job:
+    """The job as a holder leaves it that died in its create."""
+    claimed = (await advance(house.services, job.id, events.Claim(job.step, "dead"))).job
+    house.clock.advance(LONGER_THAN_THE_LEASE_S)
+    return claimed
+
+
+# --- from beginning to end ---
+
+
+async def test_an_omni_job_is_fetched_and_completed(house: House) -> None:
+    job = await house.run(await house.submit(await house.sign_up()))
+    assert job.stage is Stage.COMPLETED
+    assert job.due_at is None
+    assert not house.queue.entries()
+    house.check()
+
+
+async def test_a_veo_job_is_completed_where_the_provider_wrote_it(house: House) -> None:
+    job = await house.run(await house.submit_veo(await house.sign_up(), count=2), lambda job: job.final)
+    assert job.stage is Stage.COMPLETED
+    assert [output.object for output in job.outputs] == [f"{job.prefix}1/sample_{index}.mp4" for index in range(1)]
+    assert job.filtered == 1
+
+
+async def test_all_videos_of_a_job_are_stored(house: House) -> None:
+    house.script(looks=[Videos(2)])
+    job = await house.run(await house.submit_veo(await house.sign_up(), count=2))
+    assert len(job.outputs) == 2
+    house.check()
+
+
+async def test_a_generation_is_looked_at_until_it_is_done(house: House) -> None:
+    house.script(looks=[Running(), Running(), Running(), Videos()])
+    job = await house.run(await house.submit(await house.sign_up()))
+    assert job.stage is Stage.COMPLETED
+    assert house.omni.started[job.operation or ""].looks == 4
+
+
+@pytest.mark.parametrize(
+    ("script", "code"),
+    [
+        ({"creates": [Refused("PROMPT_REJECTED", "no")]}, "PROMPT_REJECTED"),
+        ({"looks": [Broken("PROVIDER_ERROR", "broken")]}, "PROVIDER_ERROR"),
+        ({"looks": [Videos(0, 1, "violence")]}, "SAFETY_BLOCKED"),
+        ({"looks": [Finished(())]}, "PROVIDER_ERROR"),
+        ({"looks": [Running()]}, "GENERATION_TIMEOUT"),
+        ({"creates": [ConnectionError("cut")]}, "START_UNCERTAIN"),
+        ({"creates": [Busy("full")] * 5_000}, "QUEUE_TIMEOUT"),
+    ],
+)
+async def test_whatever_goes_wrong_the_job_ends_with_its_refund(house: House, script: Any, code: str) -> None:
+    house.script(**script)
+    house.configure(queue_timeout_s=600)
+    job = await house.run(await house.submit(await house.sign_up()), lambda job: job.final)
+    assert job.error is not None
+    assert job.error.code == code
+    assert house.amounts(job) == [-30, 30]
+    house.check()
+
+
+# --- duplicates, late and early deliveries ---
+
+
+async def test_a_second_delivery_of_the_same_task_changes_nothing(house: House) -> None:
+    job = await house.submit(await house.sign_up())
+    assert await house.deliver(job, 0) is Verdict.DONE
+    before = await house.job(job.id)
+    assert await house.deliver(job, 0) is Verdict.DONE
+    assert await house.job(job.id) == before
+    assert house.creates == 1
+
+
+async def test_ten_deliveries_at_once_create_once(house: House) -> None:
+    job = await house.submit(await house.sign_up())
+    verdicts = await asyncio.gather(*(house.deliver(job, 0) for _ in range(10)))
+    assert house.creates == 1
+    assert Verdict.DONE in verdicts
+    house.check()
+
+
+async def test_a_delivery_of_a_step_long_past_changes_nothing_and_makes_no_task(house: House) -> None:
+    house.script(looks=[Running()])
+    job = await house.submit(await house.sign_up())
+    for _ in range(3):
+        await house.deliver_next()
+    house.queue.purge()
+    assert await house.deliver(job, 0) is Verdict.DONE
+    assert not house.queue.entries()
+
+
+async def test_a_delivery_from_the_future_or_of_no_job_is_done_with(house: House) -> None:
+    job = await house.submit(await house.sign_up())
+    assert await house.deliver(job, 7) is Verdict.DONE
+    assert await steps.deliver(house.services, "video_none", 0) is Verdict.DONE
+    assert house.creates == 0
+
+
+async def test_a_delivery_one_step_behind_makes_the_task_that_was_never_created(house: House) -> None:
+    house.script(looks=[Running()])
+    job = await house.until(await house.submit(await house.sign_up()), "generating")
+    house.queue.fail("create")
+    assert await house.deliver(job) is Verdict.COME_BACK
+    ahead = await house.job(job.id)
+    assert ahead.step == job.step + 1
+    assert not await house.queue.exists(ahead.task)
+    assert await house.deliver(job, job.step) is Verdict.DONE
+    assert await house.queue.exists(ahead.task)
+
+
+# shared/steps.py, _keep_name: the second try finds the name kept, hears nothing, and forgets the task.
+@pytest.mark.xfail(strict=True, reason="the first look's task is left to the sweeper")
+async def test_a_queue_that_fails_once_after_the_create_does_not_lose_the_first_look(house: House) -> None:
+    job = await house.submit(await house.sign_up())
+    house.queue.fail("create")
+    await house.deliver(job, 0)
+    generating = await house.job(job.id)
+    assert generating.stage is Stage.GENERATING
+    assert await house.queue.exists(generating.task)
+
+
+async def test_the_task_that_is_made_again_comes_when_the_job_is_due(house: House) -> None:
+    job = await house.submit(await house.sign_up())
+    await house.deliver(job, 0)
+    generating = await house.job(job.id)
+    # As if the task had never been created; a name that was used stays blocked.
+    del house.queue._entries[generating.task]
+    await house.deliver(job, 0)
+    (entry,) = [entry for entry in house.queue.entries() if entry.ref == generating.task]
+    assert entry.due_at == generating.due_at
+
+
+async def test_a_delivery_after_the_end_changes_nothing(house: House) -> None:
+    job = await house.run(await house.submit(await house.sign_up()))
+    for step in range(job.step + 1):
+        assert await house.deliver(job, step) is Verdict.DONE
+    assert await house.job(job.id) == job
+    assert not house.queue.entries()
+
+
+async def test_a_store_that_does_not_answer_makes_the_queue_come_back(house: House) -> None:
+    job = await house.submit(await house.sign_up())
+    house.store.fail("get")
+    assert await house.deliver(job, 0) is Verdict.COME_BACK
+    assert house.creates == 0
+
+
+# --- the lease ---
+
+
+@pytest.mark.parametrize("stage", [Stage.STARTING, Stage.STORING])
+async def test_a_delivery_that_meets_a_live_lease_is_told_to_come_back(house: House, stage: Stage) -> None:
+    job = await house.submit(await house.sign_up())
+    await advance(house.services, job.id, events.Claim(0, "me"))
+    if stage is Stage.STORING:
+        await advance(house.services, job.id, events.Accepted(1, "op"))
+        await advance(house.services, job.id, events.Finished(1, "me", ("https://x",)))
+    before = await house.job(job.id)
+    assert before.stage is stage
+    assert await house.deliver(job) is Verdict.COME_BACK
+    assert await house.job(job.id) == before
+
+
+async def test_a_delivery_that_loses_the_race_for_the_lease_comes_back(house: House) -> None:
+    job = await house.submit(await house.sign_up())
+
+    async def rival() -> None:
+        await advance(house.services, job.id, events.Claim(0, "rival"))
+
+    house.store.before("commit", rival)
+    assert await house.deliver(job, 0) is Verdict.COME_BACK
+    assert house.creates == 0
+
+
+async def test_a_holder_that_was_too_slow_does_not_create(house: House) -> None:
+    job = await house.submit(await house.sign_up())
+
+    async def slow() -> None:
+        house.clock.advance(lifecycle.LEASE_S - lifecycle.CREATE_TIMEOUT_S + 1)
+
+    # The claim is decided, and its commit takes that long.
+    house.store.before("commit", slow)
+    assert await house.deliver(job, 0) is Verdict.COME_BACK
+    assert house.creates == 0
+    after = await house.job(job.id)
+    assert (after.stage, after.attempt) == (Stage.QUEUED, 0)
+    assert await house.deliver(job, 0) is Verdict.DONE
+    assert house.creates == 1
+
+
+async def test_a_holder_that_died_in_its_create_leaves_an_uncertain_job(house: House) -> None:
+    job = await house.submit(await house.sign_up())
+    await with_dead_holder(house, job)
+    assert await house.deliver(job, 0) is Verdict.DONE
+    assert (await house.job(job.id)).stage is Stage.UNCERTAIN
+    assert house.creates == 0
+
+
+async def test_a_holder_that_died_while_storing_is_replaced(house: House) -> None:
+    job = await house.until(await house.submit(await house.sign_up()), "generating")
+    (await house.omni.look(job.operation or ""))
+    uris = house.omni.started[job.operation or ""].uris
+    await advance(house.services, job.id, events.Finished(job.step, "dead", uris))
+    assert await house.deliver(job) is Verdict.COME_BACK
+    house.clock.advance(LONGER_THAN_THE_LEASE_S)
+    assert await house.deliver(job) is Verdict.DONE
+    assert (await house.job(job.id)).stage is Stage.COMPLETED
+    house.check()
+
+
+# --- the create ---
+
+
+async def test_a_busy_provider_slows_the_queue_and_the_same_task_starts_it_later(house: House) -> None:
+    house.script(creates=[Busy("full", 7.0)])
+    job = await house.submit(await house.sign_up())
+    assert await house.deliver(job, 0) is Verdict.SLOW_DOWN
+    deferred = await house.job(job.id)
+    assert (deferred.stage, deferred.step, deferred.attempt) == (Stage.QUEUED, 0, 0)
+    assert deferred.due_at is not None
+    assert (deferred.due_at - house.clock()).total_seconds() == 7.0
+    assert await house.deliver(job, 0) is Verdict.DONE
+    assert (await house.job(job.id)).attempt == 1
+
+
+async def test_a_busy_provider_without_a_wish_is_left_alone_for_half_a_minute(house: House) -> None:
+    house.script(creates=[Busy("full")])
+    job = await house.submit(await house.sign_up())
+    await house.deliver(job, 0)
+    due_at = (await house.job(job.id)).due_at
+    assert due_at is not None
+    assert (due_at - house.clock()).total_seconds() == steps.BUSY_WAIT_S
+
+
+async def test_a_refused_create_ends_the_job_and_makes_no_second(house: House) -> None:
+    house.script(creates=[Refused("SAFETY_BLOCKED", "violence")])
+    job = await house.run(await house.submit(await house.sign_up()))
+    assert job.error is not None
+    assert (job.error.code, job.error.reason) == ("SAFETY_BLOCKED", "violence")
+    assert house.creates == 1
+
+
+async def test_a_create_without_an_answer_is_never_repeated(house: House) -> None:
+    house.script(creates=[ConnectionError("cut")])
+    job = await house.run(await house.submit(await house.sign_up()), lambda job: job.final)
+    assert job.error is not None
+    assert job.error.code == "START_UNCERTAIN"
+    assert house.creates == 1
+
+
+async def test_a_create_that_takes_too_long_is_uncertain(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def never(job: Job, prefix: str) -> str:
+        await asyncio.Event().wait()
+        return "op"
+
+    monkeypatch.setattr(house.omni, "start", never)
+    monkeypatch.setattr(lifecycle, "CREATE_TIMEOUT_S", 0.01)
+    job = await house.submit(await house.sign_up())
+    assert await house.deliver(job, 0) is Verdict.DONE
+    assert (await house.job(job.id)).stage is Stage.UNCERTAIN
+
+
+async def test_a_delivery_that_is_killed_in_its_create_leaves_its_lease(house: House) -> None:
+    begun = asyncio.Event()
+
+    async def never(job: Job, prefix: str) -> str:
+        begun.set()
+        await asyncio.Event().wait()
+        return "op"
+
+    house.omni.start = never  # type: ignore[method-assign]
+    job = await house.submit(await house.sign_up())
+    delivery = asyncio.create_task(house.deliver(job, 0))
+    await begun.wait()
+    delivery.cancel()
+    await asyncio.gather(delivery, return_exceptions=True)
+    assert (await house.job(job.id)).stage is Stage.STARTING
+    assert await house.deliver(job, 0) is Verdict.COME_BACK
+
+
+async def test_a_model_that_is_not_set_up_any_more_ends_the_job_with_its_refund(house: House) -> None:
+    job = await house.submit(await house.sign_up())
+    house.services.generators.by_provider.pop("gemini")
+    await house.deliver(job, 0)
+    failed = await house.job(job.id)
+    assert failed.error is not None
+    assert failed.error.code == "MODEL_RETIRED"
+    assert house.amounts(job) == [-30, 30]
+
+
+async def test_restart_once_creates_twice_and_never_three_times(house: House) -> None:
+    house.configure(uncertain_policy="restart_once")
+    house.script(creates=[ConnectionError("cut"), ConnectionError("cut"), None])
+    job = await house.run(await house.submit(await house.sign_up()), lambda job: job.final)
+    assert job.stage is Stage.FAILED
+    assert house.creates == 2
+
+
+async def test_a_second_attempt_writes_under_its_own_prefix(house: House) -> None:
+    house.configure(uncertain_policy="restart_once")
+    house.script(creates=[ConnectionError("cut"), None])
+    job = await house.run(await house.submit_veo(await house.sign_up()), lambda job: job.final)
+    assert job.stage is Stage.COMPLETED
+    assert [started.prefix for started in house.veo.started.values()] == [f"{job.files_prefix}2/"]
+
+
+# --- the name is worth money ---
+
+
+@pytest.mark.parametrize("failures", [1, 50, 300])
+async def test_the_operations_name_is_kept_though_the_store_is_down_for_a_while(house: House, failures: int) -> None:
+    job = await house.submit(await house.sign_up())
+    house.store.let_pass("commit")
+    house.store.fail("commit", times=failures)
+    assert await house.deliver(job, 0) is Verdict.DONE
+    kept = await house.job(job.id)
+    assert (kept.stage, kept.operation) == (Stage.GENERATING, f"operations/{job.id}-0")
+
+
+async def test_a_name_that_cannot_be_kept_for_ten_minutes_is_given_up_loudly(house: House, capsys: Any) -> None:
+    job = await house.submit(await house.sign_up())
+    house.store.let_pass("commit")
+    house.store.fail("commit", times=100_000)
+    began = house.clock()
+    assert await house.deliver(job, 0) is Verdict.COME_BACK
+    assert (house.clock() - began).total_seconds() >= steps.KEEP_NAME_FOR_S
+    assert f"operations/{job.id}-0" in capsys.readouterr().out
+
+
+async def test_a_name_that_comes_after_a_cancel_is_kept_for_the_tidying(house: House) -> None:
+    caller = await house.sign_up()
+    job = await house.submit(caller)
+
+    async def canceled() -> None:
+        await submission.cancel(house.services, caller, job.id)
+
+    house.store.let_pass("commit")
+    house.store.before("commit", canceled)
+    await house.deliver(job, 0)
+    after = await house.job(job.id)
+    assert (after.stage, after.operation) == (Stage.CANCELED, f"operations/{job.id}-0")
+    await house.run(job)
+    assert house.omni.started[after.operation or ""].cancelled
+
+
+# --- uncertain ---
+
+
+async def test_files_of_an_uncertain_attempt_are_found_and_adopted(house: House) -> None:
+    house.script(creates=[LostAnswer()])
+    job = await house.run(await house.submit_veo(await house.sign_up()))
+    assert job.stage is Stage.COMPLETED
+    assert job.operation is None
+    assert house.amounts(job) == [-40]
+    assert house.creates == 1
+    house.check()
+
+
+async def test_too_few_files_are_adopted_only_when_the_wait_is_over(house: House) -> None:
+    house.script(creates=[LostAnswer()], looks=[Videos(1)])
+    job = await house.until(await house.submit_veo(await house.sign_up(), count=2), "uncertain")
+    waited = await house.run(job, lambda found: found.stage is not Stage.UNCERTAIN)
+    assert waited.storing_started_at is not None
+    assert waited.attempt_started_at is not None
+    assert (waited.storing_started_at - waited.attempt_started_at).total_seconds() == 360
+    assert (waited.stage, waited.refunded) == (Stage.COMPLETED, 40)
+    house.check()
+
+
+async def test_other_files_under_the_prefix_are_not_taken_for_videos(house: House) -> None:
+    house.script(creates=[ConnectionError("cut")])
+    job = await house.until(await house.submit_veo(await house.sign_up()), "uncertain")
+    await house.media.write(f"{job.prefix}note.txt", lambda file: file.write(b"x") and None, "text/plain")
+    assert (await house.run(job, lambda job: job.final)).stage is Stage.FAILED
+
+
+async def test_an_operation_that_an_event_named_is_adopted(house: House) -> None:
+    house.script(creates=[LostAnswer()])
+    job = await house.until(await house.submit(await house.sign_up()), "uncertain")
+    await advance(house.services, job.id, events.Hint(f"operations/{job.id}-0"))
+    done = await house.run(job)
+    assert (done.stage, done.operation) == (Stage.COMPLETED, f"operations/{job.id}-0")
+    assert house.creates == 1
+    house.check()
+
+
+async def test_a_bucket_that_does_not_answer_does_not_end_an_uncertain_job(house: House) -> None:
+    house.script(creates=[ConnectionError("cut")])
+    job = await house.until(await house.submit_veo(await house.sign_up()), "uncertain")
+    house.clock.advance(1_000)
+    house.media.fail("list")
+    assert await house.deliver(job) is Verdict.COME_BACK
+    assert (await house.job(job.id)).stage is Stage.UNCERTAIN
+
+
+# --- looking ---
+
+
+async def test_a_look_that_fails_before_the_deadline_is_made_again(house: House) -> None:
+    house.script(looks=[OSError("no route"), Videos()])
+    job = await house.until(await house.submit(await house.sign_up()), "generating")
+    assert await house.deliver(job) is Verdict.COME_BACK
+    assert (await house.job(job.id)) == job
+    assert await house.deliver(job) is Verdict.DONE
+    assert (await house.job(job.id)).stage is Stage.COMPLETED
+
+
+async def test_a_look_that_fails_after_the_deadline_ends_the_job_with_its_refund(house: House) -> None:
+    house.script(looks=[OSError("no route")])
+    job = await house.until(await house.submit(await house.sign_up()), "generating")
+    house.clock.advance(house.config.config.generation_timeout_s)
+    assert await house.deliver(job) is Verdict.DONE
+    failed = await house.job(job.id)
+    assert failed.error is not None
+    assert failed.error.code == "GENERATION_TIMEOUT"
+    house.check()
+
+
+async def test_a_video_that_is_there_at_the_deadline_counts(house: House) -> None:
+    job = await house.until(await house.submit(await house.sign_up()), "generating")
+    house.clock.advance(house.config.config.generation_timeout_s)
+    await house.deliver(job)
+    assert (await house.job(job.id)).stage is Stage.COMPLETED
+
+
+async def test_two_looks_at_once_store_once(house: House) -> None:
+    job = await house.until(await house.submit(await house.sign_up()), "generating")
+    await asyncio.gather(house.deliver(job, job.step), house.deliver(job, job.step))
+    assert (await house.job(job.id)).stage is Stage.COMPLETED
+    assert len(house.omni.fetches) == 1
+    house.check()
+
+
+# --- waiting ---
+
+
+async def test_a_waiting_job_enters_when_another_has_ended(house: House) -> None:
+    caller = await house.sign_up()
+    others = [await house.submit(caller) for _ in range(2)]
+    house.configure(active_jobs_limit=2)
+    job = await house.submit(await house.sign_up("bob"))
+    account = await house.account("bob")
+    # Nothing makes a job wait yet; the stage is the core's.
+    await house.store.commit(
+        [job.changed(stage=Stage.WAITING, account="alice"), account.changed(active_jobs=(), change_id="x")]
+    )
+    assert await house.deliver(job) is Verdict.DONE
+    assert (await house.job(job.id)).stage is Stage.WAITING
+    await submission.cancel(house.services, caller, others[0].id)
+    await house.deliver(job)
+    assert (await house.job(job.id)).stage is Stage.QUEUED
+    assert (await house.account()).active_jobs == (others[1].id, job.id)
+
+
+# --- tidying ---
+
+
+async def test_canceling_a_generation_stops_it_and_leaves_nothing_due(house: House) -> None:
+    caller = await house.sign_up()
+    job = await house.until(await house.submit(caller), "generating")
+    await submission.cancel(house.services, caller, job.id)
+    done = await house.run(job)
+    assert house.omni.started[job.operation or ""].cancelled
+    assert done.files_removed_at is not None
+    assert await house.files() == []
+
+
+async def test_what_a_canceled_generation_still_delivers_is_removed(house: House) -> None:
+    caller = await house.sign_up()
+    house.script(looks=[Running(), Running(), Running(), Videos()])
+    job = await house.until(await house.submit_veo(caller), "generating")
+    await submission.cancel(house.services, caller, job.id)
+    await house.run(job)
+    assert house.veo.started[job.operation or ""].uris
+    assert await house.files() == []
+
+
+async def test_a_video_that_comes_after_the_timeout_is_removed_counted_and_not_charged(
+    house: House, capsys: Any
+) -> None:
+    house.script(looks=[Running()] * 100)
+    job = await house.run(await house.submit_veo(await house.sign_up()), lambda job: job.final)
+    house.veo.started[job.operation or ""].script.looks = [Videos()]
+    await house.run(job)
+    assert await house.files() == []
+    assert capsys.readouterr().out.count('"late_success"') == 1
+    assert house.amounts(job) == [-40, 40]
+
+
+async def test_files_that_come_after_an_uncertain_job_has_failed_are_removed_and_counted(
+    house: House, veo_video: bytes, capsys: Any
+) -> None:
+    house.script(creates=[ConnectionError("cut")])
+    job = await house.run(await house.submit_veo(await house.sign_up()), lambda job: job.final)
+    await house.media.write(f"{job.prefix}late.mp4", lambda file: file.write(veo_video) and None, "video/mp4")
+    await house.run(job)
+    assert await house.files() == []
+    assert '"late_success"' in capsys.readouterr().out
+
+
+async def test_a_straggler_that_cannot_be_asked_is_asked_again_for_a_day(house: House) -> None:
+    caller = await house.sign_up()
+    house.script(looks=[OSError("no route")])
+    job = await house.until(await house.submit(caller), "generating")
+    await submission.cancel(house.services, caller, job.id)
+    began = house.clock()
+    await house.run(job)
+    assert 23 * 3_600 < (house.clock() - began).total_seconds() < 26 * 3_600
+
+
+async def test_a_job_canceled_before_its_create_leaves_nothing_to_tidy(house: House) -> None:
+    caller = await house.sign_up()
+    job = await submission.cancel(house.services, caller, (await house.submit(caller)).id)
+    assert job.due_at is None
+
+
+async def test_deleting_a_video_removes_its_files_and_its_poster(house: House) -> None:
+    caller = await house.sign_up()
+    job = await house.run(await house.submit(caller))
+    assert len(await house.files()) == 2
+    await library.delete(house.services, caller, job.id)
+    await house.run(job)
+    assert await house.files() == []
+    house.check()
+
+
+async def test_a_bucket_that_is_down_does_not_let_files_be_forgotten(house: House) -> None:
+    caller = await house.sign_up()
+    job = await house.run(await house.submit(caller))
+    await library.delete(house.services, caller, job.id)
+    house.media.fail("delete")
+    assert await house.deliver(job) is Verdict.COME_BACK
+    assert (await house.job(job.id)).due_at is not None
+    await house.run(job)
+    assert await house.files() == []
+
+
+# shared/storing.py, store: that Stored is not heard any more is ignored, and nobody removes what was just written.
+@pytest.mark.xfail(strict=True, reason="the tidying was over before the files appeared")
+async def test_canceling_in_the_middle_of_storing_leaves_no_files_behind(house: House) -> None:
+    caller = await house.sign_up()
+    job = await house.until(await house.submit(caller), "generating")
+
+    async def canceled_and_tidied() -> None:
+        await submission.cancel(house.services, caller, job.id)
+        await house.run(job)
+
+    # The task's delivery is under way, so that only the cancel's own task is in the queue.
+    house.queue.purge()
+    house.media.before("write", canceled_and_tidied)
+    await house.deliver(job)
+    assert (await house.job(job.id)).stage is Stage.CANCELED
+    if house.queue.entries():
+        await house.run(job)
+    assert await house.files() == []
+
+
+async def test_a_name_that_comes_after_completion_does_not_cost_the_video(house: House) -> None:
+    house.script(creates=[LostAnswer()])
+    job = await house.run(await house.submit_veo(await house.sign_up()))
+    assert job.stage is Stage.COMPLETED
+    # The create's answer came after all, to a holder that could not write it down for minutes.
+    await steps._keep_name(house.services, job, f"operations/{job.id}-0")
+    if house.queue.entries():
+        await house.run(job)
+    assert len(await house.files()) == 2
+    house.check()
+
+
+def test_every_stage_has_an_action() -> None:
+    assert set(steps._ACTIONS) == set(Stage)
+
+
+def test_the_times_are_in_their_order() -> None:
+    from local.memory.queue import DISPATCH_DEADLINE_S
+
+    assert lifecycle.CREATE_TIMEOUT_S < lifecycle.LEASE_S < 900 < DISPATCH_DEADLINE_S
+    assert steps.KEEP_NAME_FOR_S < 900
+    assert storing.RENEW_EVERY_S < lifecycle.LEASE_S / 2

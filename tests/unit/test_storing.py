@@ -1,0 +1,267 @@
+"""From the provider to our bucket: quick tries, verification, the poster frame, the lease meanwhile."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import pytest
+
+from local.memory.generator import Videos
+from local.memory.media import MemoryMedia
+from shared import lifecycle, storing, video
+from shared.models import Job, Stage
+from tests.unit.conftest import BUCKET, House, film
+
+CUT = ConnectionError("cut")
+
+
+async def generating(house: House, veo: bool = False) -> Job:
+    caller = await house.sign_up()
+    return await house.until(await (house.submit_veo(caller) if veo else house.submit(caller)), "generating")
+
+
+async def stored(house: House, veo: bool = False) -> Job:
+    """The job after the delivery that learned of its video."""
+    job = await generating(house, veo)
+    await house.deliver(job)
+    return await house.job(job.id)
+
+
+async def test_what_is_stored_is_what_is_recorded(house: House, small_video: bytes) -> None:
+    job = await stored(house)
+    (output,) = job.outputs
+    assert output.object == f"{job.prefix}0.mp4"
+    assert house.read(output.object) == small_video
+    assert (output.size_bytes, output.seconds, output.width_px, output.height_px) == (len(small_video), 3.0, 640, 360)
+    house.check()
+
+
+async def test_the_poster_is_a_picture_under_another_prefix(house: House) -> None:
+    job = await stored(house)
+    poster = job.outputs[0].poster
+    assert poster == f"posters/{job.tenant}/{job.account}/{job.id}/1/0.jpg"
+    assert (house.read(poster) or b"").startswith(b"\xff\xd8")
+
+
+async def test_a_video_that_the_provider_wrote_into_our_bucket_is_not_copied(house: House) -> None:
+    job = await stored(house, veo=True)
+    assert job.stage is Stage.COMPLETED
+    assert house.veo.fetches == []
+    assert job.outputs[0].uri == f"gs://{BUCKET}/{job.outputs[0].object}"
+
+
+@pytest.mark.parametrize("cuts", [1, 2, 3])
+async def test_a_cut_is_made_good_within_seconds(house: House, cuts: int) -> None:
+    house.script(fetches=[CUT] * cuts)
+    job = await generating(house)
+    began = house.clock()
+    await house.deliver(job)
+    assert (await house.job(job.id)).stage is Stage.COMPLETED
+    assert (house.clock() - began).total_seconds() == sum(storing.QUICK_TRIES_AFTER_S[:cuts])
+    assert len(house.omni.fetches) == cuts + 1
+    house.check()
+
+
+async def test_a_cut_leaves_no_half_object(house: House) -> None:
+    house.script(fetches=[CUT] * 100)
+    await stored(house)
+    assert await house.files() == []
+
+
+async def test_after_four_tries_the_queue_brings_the_job_back(house: House) -> None:
+    house.script(fetches=[CUT] * 4)
+    job = await stored(house)
+    assert (job.stage, job.storing_tries, job.lease) == (Stage.STORING, 1, None)
+    assert len(house.omni.fetches) == 4
+    assert await house.queue.exists(job.task)
+    assert (await house.run(job)).stage is Stage.COMPLETED
+    house.check()
+
+
+async def test_storing_is_given_up_with_a_refund_after_its_time(house: House) -> None:
+    house.script(fetches=[CUT] * 100_000)
+    began = house.clock()
+    job = await house.run(await stored(house), lambda job: job.final)
+    assert job.error is not None
+    assert job.error.code == "STORING_FAILED"
+    assert (house.clock() - began).total_seconds() >= house.config.config.storing_timeout_s
+    assert house.amounts(job) == [-30, 30]
+
+
+@pytest.mark.parametrize(
+    ("seconds", "width", "height", "container", "reason"),
+    [
+        (4, 640, 360, "mp4", "4.00 s long instead of 3 s"),
+        (3, 640, 352, "mp4", "640x352 instead of 640x360"),
+        (3, 640, 360, "matroska", "not mp4"),
+    ],
+)
+async def test_another_video_than_was_asked_for_ends_the_job_with_its_refund(
+    house: House, seconds: int, width: int, height: int, container: str, reason: str
+) -> None:
+    house.omni.video = film(seconds, width, height, container)
+    job = await stored(house)
+    assert job.error is not None
+    assert job.error.code == "INVALID_VIDEO"
+    assert reason in (job.error.reason or "")
+    assert house.amounts(job) == [-30, 30]
+    await house.run(job)
+    assert await house.files() == []
+
+
+@pytest.mark.parametrize("junk", [b"", b"x" * 1_000, b"\0" * 50_000])
+async def test_a_file_that_is_no_video_ends_the_job_with_its_refund(house: House, junk: bytes) -> None:
+    house.omni.video = junk
+    job = await stored(house)
+    assert job.error is not None
+    assert job.error.code == "INVALID_VIDEO"
+    assert house.amounts(job) == [-30, 30]
+
+
+async def test_a_wrong_file_is_fetched_anew_before_it_is_believed(
+    house: House, small_video: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    files = [small_video[: len(small_video) // 2], small_video]
+    monkeypatch.setattr(house.omni, "fetch", lambda uri, destination: destination.write(files.pop(0)))
+    assert (await stored(house)).stage is Stage.COMPLETED
+    house.check()
+
+
+async def test_files_that_differ_each_time_are_no_proof_against_the_provider(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    numbers = iter(range(1_000))
+    monkeypatch.setattr(house.omni, "fetch", lambda uri, destination: destination.write(b"%d" % next(numbers) * 2_000))
+    job = await stored(house)
+    assert (job.stage, job.storing_tries) == (Stage.STORING, 1)
+
+
+async def test_a_wrong_file_of_the_providers_own_is_not_removed_before_the_end(house: House) -> None:
+    house.veo.video = film(6, 1280, 720)
+    job = await stored(house, veo=True)
+    assert job.error is not None
+    assert job.error.code == "INVALID_VIDEO"
+    assert len(await house.files()) == 1
+    await house.run(job)
+    assert await house.files() == []
+
+
+async def test_one_bad_video_of_several_fails_the_whole_job(house: House, veo_video: bytes) -> None:
+    house.script(looks=[Videos(2)])
+    job = await house.until(await house.submit_veo(await house.sign_up(), count=2), "generating")
+
+    async def spoiled() -> None:
+        name = f"{job.prefix}1/sample_1.mp4"
+        await house.media._inner.delete(name)
+        await house.media._inner.write(name, lambda file: file.write(b"x" * 5_000) and None, "video/mp4")
+
+    house.media.before("stat", spoiled)
+    await house.deliver(job)
+    failed = await house.job(job.id)
+    assert failed.stage is Stage.FAILED
+    assert house.amounts(job) == [-80, 80]
+
+
+async def test_a_file_that_the_provider_promised_and_did_not_write_is_waited_for(house: House) -> None:
+    job = await generating(house, veo=True)
+
+    async def lost() -> None:
+        await house.media._inner.delete(job.prefix)
+
+    house.media.before("stat", lost)
+    await house.deliver(job)
+    assert (await house.job(job.id)).stage is Stage.STORING
+
+
+async def test_bytes_that_are_there_from_an_earlier_try_are_not_fetched_again(house: House) -> None:
+    job = await generating(house)
+    house.media.let_pass("write")
+    house.media.fail("write", times=4)
+    await house.deliver(job)
+    assert (await house.run(job)).stage is Stage.COMPLETED
+    assert len(house.omni.fetches) == 1
+    house.check()
+
+
+async def test_a_poster_of_an_earlier_try_is_kept(house: House) -> None:
+    job = await generating(house)
+    poster = f"{job.posters_prefix}{job.attempt}/0.jpg"
+    await house.media.write(poster, lambda file: file.write(b"other") and None, "image/jpeg")
+    await house.deliver(job)
+    assert (await house.job(job.id)).stage is Stage.COMPLETED
+    assert house.read(poster) == b"other"
+
+
+async def test_the_lease_is_renewed_while_bytes_flow(house: House) -> None:
+    job = await generating(house)
+    left_s = []
+
+    async def slow(call: Callable[[], Any]) -> Any:
+        for _ in range(100):
+            await house.clock.sleep(lifecycle.LEASE_S / 10)
+            lease = (await house.job(job.id)).lease
+            assert lease is not None
+            left_s.append((lease.until - house.clock()).total_seconds())
+        return call()
+
+    house.media._inner = MemoryMedia(BUCKET, clock=house.clock, run=slow)
+    await house.deliver(job)
+    assert (await house.job(job.id)).stage is Stage.COMPLETED
+    assert min(left_s) > lifecycle.LEASE_S / 2
+    house.check()
+
+
+async def test_a_delivery_during_a_long_storing_is_told_to_come_back(house: House) -> None:
+    job = await generating(house)
+    verdicts = []
+
+    async def slow(call: Callable[[], Any]) -> Any:
+        await house.clock.sleep(5 * lifecycle.LEASE_S)
+        verdicts.append(await house.deliver(job))
+        return call()
+
+    house.media._inner = MemoryMedia(BUCKET, clock=house.clock, run=slow)
+    await house.deliver(job)
+    assert {verdict.value for verdict in verdicts} == {500}
+    assert len(house.omni.fetches) == 1
+
+
+async def test_a_renewal_that_fails_is_made_again(house: House) -> None:
+    job = await generating(house)
+
+    async def slow(call: Callable[[], Any]) -> Any:
+        house.store.fail("get")
+        await house.clock.sleep(lifecycle.LEASE_S)
+        return call()
+
+    house.media._inner = MemoryMedia(BUCKET, clock=house.clock, run=slow)
+    await house.deliver(job)
+    assert (await house.job(job.id)).stage is Stage.COMPLETED
+
+
+async def test_nobody_renews_a_lease_once_storing_has_ended(house: House) -> None:
+    job = await stored(house)
+    before = await house.job(job.id)
+    await house.clock.sleep(10 * lifecycle.LEASE_S)
+    assert await house.job(job.id) == before
+
+
+async def test_a_bucket_that_is_down_costs_time_and_nothing_else(house: House) -> None:
+    job = await generating(house)
+    house.media.fail("stat", times=9)
+    await house.deliver(job)
+    assert (await house.run(job)).stage is Stage.COMPLETED
+    house.check()
+
+
+# --- what a file is ---
+
+
+def test_a_film_is_measured_as_it_is(small_video: bytes) -> None:
+    facts = video.inspect(io.BytesIO(small_video))
+    assert (facts.seconds, facts.width_px, facts.height_px) == (3.0, 640, 360)
+    assert facts.poster.startswith(b"\xff\xd8")
+
+

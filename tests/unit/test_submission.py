@@ -1,0 +1,295 @@
+"""What starts and stops work at a user's wish."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import pytest
+
+from shared import library, submission
+from shared.errors import ApiError, Unavailable
+from shared.models import CreateVideo, Job, Stage, Transaction
+from tests.unit.conftest import House
+
+BODY = CreateVideo(prompt="a paper boat", model="omni-flash", seconds=3, resolution="360p")
+OTHER = BODY.model_copy(update={"prompt": "a paper plane"})
+
+
+async def refused(call: Any) -> ApiError:
+    with pytest.raises(ApiError) as caught:
+        await call
+    return caught.value
+
+
+# --- submit ---
+
+
+async def test_a_submission_charges_and_enqueues_the_first_step(house: House) -> None:
+    job = await house.submit(await house.sign_up())
+    assert house.amounts(job) == [-30]
+    assert await house.queue.exists(job.task)
+    house.check()
+
+
+async def test_the_same_key_and_body_give_the_same_job_and_one_charge(house: House) -> None:
+    caller = await house.sign_up()
+    first = await submission.submit(house.services, caller, BODY, "k")
+    second = await submission.submit(house.services, caller, BODY, "k")
+    assert (first.replayed, second.replayed) == (False, True)
+    assert second.job.id == first.job.id
+    assert house.amounts(first.job) == [-30]
+
+
+async def test_the_same_key_sent_ten_times_at_once_makes_one_job(house: House) -> None:
+    caller = await house.sign_up()
+    all_ = await asyncio.gather(*(submission.submit(house.services, caller, BODY, "k") for _ in range(10)))
+    assert len({each.job.id for each in all_}) == 1
+    assert sum(not each.replayed for each in all_) == 1
+    house.check()
+
+
+async def test_the_same_key_with_another_body_is_refused(house: House) -> None:
+    caller = await house.sign_up()
+    first = await submission.submit(house.services, caller, BODY, "k")
+    error = await refused(submission.submit(house.services, caller, OTHER, "k"))
+    assert (error.code, error.entry.status) == ("IDEMPOTENCY_KEY_REUSED", 422)
+    assert error.details == {"video": first.job.id}
+
+
+async def test_the_same_key_of_another_account_is_another_job(house: House) -> None:
+    one = await submission.submit(house.services, await house.sign_up("alice"), BODY, "k")
+    other = await submission.submit(house.services, await house.sign_up("bob"), BODY, "k")
+    assert one.job.id != other.job.id
+
+
+async def test_without_a_key_every_submission_is_a_new_job(house: House) -> None:
+    caller = await house.sign_up()
+    assert (await house.submit(caller)).id != (await house.submit(caller)).id
+
+
+async def test_the_key_of_a_deleted_video_is_gone(house: House) -> None:
+    caller = await house.sign_up()
+    job = (await submission.submit(house.services, caller, BODY, "k")).job
+    await submission.cancel(house.services, caller, job.id)
+    await library.delete(house.services, caller, job.id)
+    error = await refused(submission.submit(house.services, caller, BODY, "k"))
+    assert (error.code, error.entry.status) == ("GONE", 410)
+
+
+async def test_a_replay_works_though_nothing_could_be_submitted_now(house: House) -> None:
+    caller = await house.sign_up()
+    await submission.submit(house.services, caller, BODY, "k")
+    house.configure(enabled=False, active_jobs_limit=0)
+    assert (await submission.submit(house.services, caller, BODY, "k")).replayed
+
+
+async def test_the_order_of_a_bodys_fields_does_not_make_it_another_request(house: House) -> None:
+    caller = await house.sign_up()
+    one = CreateVideo.model_validate_json('{"prompt": "boat", "model": "omni-flash", "seconds": 3}')
+    same = CreateVideo.model_validate_json('{"seconds": "3", "model": "omni-flash", "prompt": "boat"}')
+    await submission.submit(house.services, caller, one, "k")
+    assert (await submission.submit(house.services, caller, same, "k")).replayed
+
+
+async def test_a_queue_that_is_down_does_not_lose_the_answer(house: House) -> None:
+    caller = await house.sign_up()
+    house.queue.fail("create")
+    job = await house.submit(caller)
+    assert (await house.job(job.id)).due_at is not None
+    assert not house.queue.entries()
+
+
+async def test_a_submission_whose_answer_was_lost_is_recognised_and_is_no_replay(house: House) -> None:
+    caller = await house.sign_up()
+    house.store.lose("commit")
+    submitted = await submission.submit(house.services, caller, BODY, "k")
+    assert not submitted.replayed
+    assert house.amounts(submitted.job) == [-30]
+    assert await house.queue.exists(submitted.job.task)
+
+
+async def test_an_outcome_that_cannot_be_learned_is_unavailable_with_the_jobs_id(house: House) -> None:
+    caller = await house.sign_up()
+    house.store.lose("commit")
+    house.store.let_pass("get_job_and_account")
+    house.store.fail("get_job_and_account")
+    error = await refused(submission.submit(house.services, caller, BODY, "k"))
+    assert (error.code, error.entry.status, error.retry_after_s) == ("UNAVAILABLE", 503, 5)
+    assert (await house.job(error.details["video"])).stage is Stage.QUEUED
+    assert (await submission.submit(house.services, caller, BODY, "k")).job.id == error.details["video"]
+
+
+async def test_a_store_that_takes_no_commit_for_ten_seconds_charges_nothing(house: House) -> None:
+    caller = await house.sign_up()
+    house.store.fail("commit", times=10_000)
+    error = await refused(house.submit(caller))
+    assert error.code == "UNAVAILABLE"
+    assert (await house.account()).balance == 500
+
+
+@pytest.mark.parametrize(
+    ("config", "account", "code"),
+    [
+        ({}, {"balance": 29}, "INSUFFICIENT_CREDITS"),
+        ({"active_jobs_limit": 0}, {}, "TOO_MANY_ACTIVE_JOBS"),
+        ({"enabled": False}, {}, "GENERATION_DISABLED"),
+        ({"rollout_percent": 0}, {}, "GENERATION_DISABLED"),
+        ({}, {"disabled": True}, "ACCOUNT_DISABLED"),
+    ],
+)
+async def test_what_is_refused_charges_nothing_and_creates_nothing(
+    house: House, config: dict[str, Any], account: dict[str, Any], code: str
+) -> None:
+    caller = await house.sign_up(**account)
+    house.configure(**config)
+    balance = (await house.account()).balance
+    assert (await refused(house.submit(caller))).code == code
+    assert (await house.account()).balance == balance
+    assert house.store.documents(Job) == []
+    assert not house.queue.entries()
+
+
+async def test_an_account_that_was_erased_cannot_submit(house: House) -> None:
+    caller = await house.sign_up()
+    house.store.remove("accounts", "alice")
+    assert (await refused(house.submit(caller))).code == "UNAUTHENTICATED"
+
+
+async def test_the_administrators_message_is_told_while_generation_is_off(house: House) -> None:
+    caller = await house.sign_up()
+    house.configure(enabled=False, message="Back at noon.")
+    assert (await refused(house.submit(caller))).message == "Back at noon."
+
+
+async def test_a_rollout_admits_about_its_share_of_accounts_and_always_the_same(house: House) -> None:
+    def admitted(percent: int) -> set[int]:
+        house.configure(rollout_percent=percent)
+        inside = set()
+        for number in range(1_000):
+            try:
+                submission._open_for(f"account-{number}", house.config.config)
+            except ApiError:
+                continue
+            inside.add(number)
+        return inside
+
+    few, many = admitted(10), admitted(60)
+    assert few < many
+    assert 70 < len(few) < 130
+    assert 540 < len(many) < 660
+    assert len(admitted(100)) == 1_000
+    assert admitted(10) == few
+
+
+async def test_three_jobs_at_once_and_not_a_fourth(house: House) -> None:
+    caller = await house.sign_up()
+    results = await asyncio.gather(*(house.submit(caller) for _ in range(6)), return_exceptions=True)
+    assert sum(isinstance(result, Job) for result in results) == 3
+    assert {result.code for result in results if isinstance(result, ApiError)} == {"TOO_MANY_ACTIVE_JOBS"}
+    house.check()
+
+
+async def test_two_submissions_never_spend_the_same_credit(house: House) -> None:
+    caller = await house.sign_up(balance=500)
+    house.configure(credits_per_second=100)
+    await asyncio.gather(*(house.submit(caller) for _ in range(3)), return_exceptions=True)
+    assert (await house.account()).balance == 200
+    house.check()
+
+
+async def test_the_price_is_what_it_was_at_submission(house: House) -> None:
+    caller = await house.sign_up()
+    job = await house.submit(caller)
+    house.configure(credits_per_second=99)
+    await submission.cancel(house.services, caller, job.id)
+    assert house.amounts(job) == [-30, 30]
+
+
+async def test_a_prompt_is_not_logged(house: House, capsys: Any) -> None:
+    await house.submit(await house.sign_up(), prompt="a secret boat")
+    logged = capsys.readouterr().out
+    assert "video_submitted" in logged
+    assert "secret" not in logged
+
+
+# --- estimate ---
+
+
+async def test_an_estimate_writes_nothing_and_is_what_a_submission_costs(house: House) -> None:
+    caller = await house.sign_up()
+    commits = house.store.calls["commit"]
+    estimate = await submission.estimate(house.services, caller, BODY)
+    assert house.store.calls["commit"] == commits
+    assert (estimate.cost, estimate.balance, estimate.balance_after) == (30, 500, 470)
+    assert (estimate.accepted, estimate.refusal) == (True, None)
+    job = await house.submit(caller)
+    assert (job.cost, job.request.size, str(job.request.seconds)) == (estimate.cost, estimate.size, estimate.seconds)
+    assert job.expected_s == estimate.expected_seconds
+
+
+@pytest.mark.parametrize(
+    ("config", "balance", "refusal"),
+    [
+        ({}, 0, "INSUFFICIENT_CREDITS"),
+        ({"active_jobs_limit": 0}, 500, "TOO_MANY_ACTIVE_JOBS"),
+        ({"enabled": False}, 500, "GENERATION_DISABLED"),
+    ],
+)
+async def test_an_estimate_says_why_it_would_be_refused(
+    house: House, config: dict[str, Any], balance: int, refusal: str
+) -> None:
+    caller = await house.sign_up(balance=balance)
+    house.configure(**config)
+    estimate = await submission.estimate(house.services, caller, BODY)
+    assert (estimate.accepted, estimate.refusal) == (False, refusal)
+
+
+# --- cancel ---
+
+
+async def test_canceling_gives_the_charge_back_and_frees_the_slot(house: House) -> None:
+    caller = await house.sign_up()
+    job = await submission.cancel(house.services, caller, (await house.submit(caller)).id)
+    assert (job.stage, job.refunded) == (Stage.CANCELED, 30)
+    assert (await house.account()).active_jobs == ()
+    house.check()
+
+
+async def test_canceling_twice_pays_once(house: House) -> None:
+    caller = await house.sign_up()
+    job = await submission.cancel(house.services, caller, (await house.submit(caller)).id)
+    error = await refused(submission.cancel(house.services, caller, job.id))
+    assert (error.code, error.details) == ("NOT_CANCELABLE", {"status": "canceled"})
+    assert house.amounts(job) == [-30, 30]
+
+
+async def test_another_users_job_does_not_exist(house: House) -> None:
+    job = await house.submit(await house.sign_up("alice"))
+    error = await refused(submission.cancel(house.services, await house.sign_up("bob"), job.id))
+    assert error.code == "NOT_FOUND"
+
+
+async def test_a_cancel_stands_though_its_tidying_task_could_not_be_created(house: House) -> None:
+    caller = await house.sign_up()
+    job = await house.until(await house.submit(caller), "generating")
+    house.queue.fail("create")
+    assert (await submission.cancel(house.services, caller, job.id)).stage is Stage.CANCELED
+    assert (await house.job(job.id)).due_at is not None
+
+
+async def test_a_cancel_that_could_not_be_written_is_unavailable(house: House) -> None:
+    caller = await house.sign_up()
+    job = await house.submit(caller)
+    house.store.fail("commit", times=10_000)
+    with pytest.raises(Unavailable):
+        await submission.cancel(house.services, caller, job.id)
+    assert (await house.job(job.id)).stage is Stage.QUEUED
+
+
+async def test_the_ledger_holds_nothing_but_what_happened(house: House) -> None:
+    caller = await house.sign_up()
+    job = await house.submit(caller)
+    await submission.cancel(house.services, caller, job.id)
+    types = [entry.type for entry in sorted(house.store.documents(Transaction), key=lambda each: each.sequence)]
+    assert types == ["signup", "charge", "refund"]
