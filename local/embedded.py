@@ -11,7 +11,6 @@ import argparse
 import asyncio
 import contextlib
 import importlib
-import json
 import logging
 import os
 import signal
@@ -32,14 +31,12 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from local import identity
 from local.admission import Admission
 from local.console import Console
-from local.files import read_json, write_atomically
 from local.gateway import Gateway, under
 from local.keys import Signer, ensure_key, secret
 from local.memory.generator import MediaBuckets, MemoryGenerator
 from local.memory.media import PATH as MEDIA_PATH
 from local.memory.media import DiskFiles, MemoryMedia
 from local.memory.queue import Dispatcher, MemoryQueue
-from local.memory.store import MemoryStore
 from local.oidc import Minter
 from local.plan import BUCKET, PROJECT, ROOT, SIGNUP_CREDITS, email
 from local.ports import HOST
@@ -47,9 +44,11 @@ from local.providers.durations import Durations
 from local.providers.engine import Engine
 from local.providers.pool import RenderPool
 from local.providers.webhooks import Webhooks
-from local.scheduler import RETAIN_EVERY_S, SWEEP_EVERY_S, Job, Scheduler
+from local.saved import SAVE_EVERY_S, STORAGE, SavedStore
+from local.scheduler import SWEEP_EVERY_S, Scheduler, timetable
 from local.session import ADMIN, DEVELOPER, Person, SessionFile, sign_in
 from local.storage.notify import Notifier
+from local.usual_times import stand_in_times
 from shared import lifecycle, log
 from shared.auth import Accounts, JwksVerifier
 from shared.config import StoredConfig
@@ -60,36 +59,11 @@ from shared.routes import FUNCTIONS, Function
 from shared.services import Services, utc_now
 from shared.settings import Settings
 
-SAVE_EVERY_S: Final = 2.0
 GRACE_S: Final = 2
 # An hour of jobs at any rate that one process can take.
 RESUMED_JOBS: Final = 100_000
 EVER: Final = datetime.max.replace(tzinfo=UTC)
 SHORTEST_S, LONGEST_S = 11.0, 360.0
-
-
-class SavedStore:
-    """The database and its file, which is whole at any moment and at most SAVE_EVERY_S behind."""
-
-    def __init__(self, path: Path) -> None:
-        self.store = MemoryStore()
-        self._path = path
-        if (saved := read_json(path)) is not None:
-            self.store.load(saved)
-        self._saved = self.store.changes
-
-    async def keep_saving(self) -> None:
-        """Never returns; ends by cancellation."""
-        while True:
-            await asyncio.sleep(SAVE_EVERY_S)
-            await self.save()
-
-    async def save(self) -> None:
-        """Bring the file up to date."""
-        if self._saved != self.store.changes:
-            changes, frozen = self.store.changes, self.store.copy()
-            await asyncio.to_thread(lambda: write_atomically(self._path, json.dumps(frozen.snapshot()).encode()))
-            self._saved = changes
 
 
 class LocalVerifier(JwksVerifier):
@@ -154,14 +128,16 @@ class Embedded:
         self._place = place
         self._minter = Minter.from_file(place.oidc_key)
         self._signer = Signer.of(place.directory / "identity", PROJECT)
-        self.saved = SavedStore(place.directory / "embedded" / "store.json")
+        self.saved = SavedStore(place.directory)
+        real = frozenset({"gemini"}) if place.environ.get("GEMINI_API_KEY") else frozenset[str]()
+        self.saved.store.edit_config("usual_times", stand_in_times(place.environ, real))
         self._queue = MemoryQueue()
         self._notifier = Notifier(
             f"{place.url}/tasks/object-finalised", lambda: self._minter.token(email("pubsub"), place.url)
         )
         self._media = MemoryMedia(
             BUCKET,
-            DiskFiles(place.directory / "storage", BUCKET),
+            DiskFiles(place.directory / STORAGE, BUCKET),
             public_url=place.url,
             secret=secret(place.directory / "keys" / "media-secret"),
             run=asyncio.to_thread,
@@ -211,11 +187,7 @@ class Embedded:
     async def run(self, sweep_every_s: float) -> None:
         """What goes on beside the requests. Never returns; ends by cancellation."""
         scheduler = Scheduler(self._minter, email("scheduler"), self._place.url)
-        url = self._place.url
-        jobs = [
-            Job("sweep", f"{url}/tasks/sweep", sweep_every_s),
-            Job("retain", f"{url}/tasks/retain", RETAIN_EVERY_S),
-        ]
+        jobs = timetable(self._place.url, sweep_every_s)
         async with self._notifier:
             await asyncio.gather(self._dispatcher.run(), scheduler.run(jobs), self.saved.keep_saving())
 

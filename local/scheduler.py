@@ -15,7 +15,7 @@ from local.oidc import Minter
 
 ATTEMPT_DEADLINE_S: Final = 180.0
 SWEEP_EVERY_S: Final = 60.0
-RETAIN_EVERY_S: Final = 86_400.0
+DAILY_S: Final = 86_400.0
 
 
 @dataclass(frozen=True)
@@ -25,6 +25,12 @@ class Job:
     name: str
     url: str
     every_s: float
+
+
+def timetable(root: str, sweep_every_s: float) -> list[Job]:
+    """The jobs that the cloud's own scheduler has: the sweep each minute, the others daily."""
+    daily = [Job(name, f"{root}/tasks/{name}", DAILY_S) for name in ("retain", "reconcile")]
+    return [Job("sweep", f"{root}/tasks/sweep", sweep_every_s), *daily]
 
 
 class Scheduler:
@@ -77,18 +83,13 @@ async def serve(scheduler: Scheduler, jobs: list[Job]) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m local.scheduler", description="Cloud Scheduler on a laptop.")
-    parser.add_argument("--url", required=True, help="root URL under which /tasks/sweep and /tasks/retain are")
+    parser.add_argument("--url", required=True, help="root URL of the private functions")
     parser.add_argument("--audience", required=True, help="audience of the tokens")
     parser.add_argument("--email", required=True, help="service account in the tokens")
     parser.add_argument("--oidc-key", type=Path, required=True, help="PEM key that signs the tokens")
     parser.add_argument("--sweep-every", type=float, default=SWEEP_EVERY_S, metavar="SECONDS")
-    parser.add_argument("--retain-every", type=float, default=RETAIN_EVERY_S, metavar="SECONDS")
     options = parser.parse_args()
-    root = options.url.rstrip("/")
-    jobs = [
-        Job("sweep", f"{root}/tasks/sweep", options.sweep_every),
-        Job("retain", f"{root}/tasks/retain", options.retain_every),
-    ]
+    jobs = timetable(options.url.rstrip("/"), options.sweep_every)
     asyncio.run(serve(Scheduler(Minter.from_file(options.oidc_key), options.email, options.audience), jobs))
 
 

@@ -524,6 +524,8 @@ def _expire(case: _Case, _: Expire) -> Change | None:
 
 def _tidied(case: _Case, event: Tidied) -> Change | None:
     job = case.job
+    if job.due_at is None:
+        return None
     signals = ("late_success",) if event.late_success else ()
     if event.again and case.now < _began(job) + timedelta(seconds=TIDY_FOR_S):
         since_end_s = (case.now - (job.completed_at or case.now)).total_seconds()

@@ -21,6 +21,8 @@ from urllib.parse import quote
 import httpx2
 from google.cloud import firestore
 
+from local.plan import BUCKET
+from local.saved import SavedStore, saved_object
 from shared.models import Account, Document, Job, Transaction
 from tests.invariants import Records
 
@@ -28,11 +30,13 @@ ROOT = Path(__file__).parents[1]
 START_TIMEOUT_S = 180.0
 STOP_TIMEOUT_S = 60.0
 JOB_TIMEOUT_S = 120.0
+SAVED_TIMEOUT_S = 60.0
 Json = dict[str, Any]
 D = TypeVar("D", bound=Document)
 
-# Generations take about a second, so that a hundred jobs are no patience test.
-QUICK = {"PROVIDERS_MIN_SECONDS": "0.5", "PROVIDERS_MAX_SECONDS": "1.0"}
+# Generations take about a second and are rendered once per size and length, so that a hundred jobs are no patience
+# test.
+QUICK = {"PROVIDERS_MIN_SECONDS": "0.5", "PROVIDERS_MAX_SECONDS": "1.0", "PROVIDERS_CACHE": "1"}
 
 
 @dataclass
@@ -142,12 +146,35 @@ class User:
 
 
 class Inside:
-    """The store and the bucket of a running cloud, read straight from its Firestore and Cloud Storage servers."""
+    """The store and the bucket of a running cloud: from its servers, or from the embedded form's files."""
 
     def __init__(self, cloud: Cloud) -> None:
         self._cloud = cloud
 
     def records(self) -> Records:
+        return self._embedded_records() if self._cloud.embedded else self._firestore_records()
+
+    def read(self, name: str) -> bytes | None:
+        """The object's bytes; None when it is not there."""
+        bucket = self._cloud.session.get("bucket", BUCKET)
+        if self._cloud.embedded:
+            return saved_object(self._cloud.directory, bucket, name)
+        objects = f"http://{self._host('storage')}/download/storage/v1/b/{bucket}/o"
+        answer = self._cloud.http.get(f"{objects}/{quote(name, safe='')}", params={"alt": "media"})
+        return answer.content if answer.status_code == 200 else None
+
+    def _embedded_records(self) -> Records:
+        # The file is a moment behind; once it has an account that is made now, it has all that was before.
+        newest = self._cloud.user().account["id"]
+        deadline = time.monotonic() + SAVED_TIMEOUT_S
+        while True:
+            store = SavedStore(self._cloud.directory).store
+            if any(account.id == newest for account in store.documents(Account)):
+                return Records(store.documents(Job), store.documents(Account), store.documents(Transaction))
+            assert time.monotonic() < deadline, "the embedded form does not save"
+            time.sleep(0.2)
+
+    def _firestore_records(self) -> Records:
         with mock.patch.dict(os.environ, {"FIRESTORE_EMULATOR_HOST": self._host("firestore")}):
             client = firestore.Client(project=self._cloud.session["project"])
         try:
@@ -158,11 +185,6 @@ class Inside:
             )
         finally:
             client.close()
-
-    def read(self, name: str) -> bytes | None:
-        objects = f"http://{self._host('storage')}/download/storage/v1/b/{self._cloud.session['bucket']}/o"
-        answer = self._cloud.http.get(f"{objects}/{quote(name, safe='')}", params={"alt": "media"})
-        return answer.content if answer.status_code == 200 else None
 
     def _host(self, name: str) -> str:
         return str(self._cloud.session[name]).removeprefix("http://")

@@ -113,9 +113,7 @@ def test_a_chunked_body_over_thirty_mebibytes(user: User) -> None:
     refused(user.call("POST", "/v1/videos", content=pieces), 413, "BODY_TOO_LARGE")
 
 
-@pytest.mark.parametrize(
-    "authorization", [None, "", "Bearer", "Basic abc", "Bearer not.a.token", "Bearer x"]
-)
+@pytest.mark.parametrize("authorization", [None, "", "Bearer", "Basic abc", "Bearer not.a.token", "Bearer x"])
 def test_no_token_or_a_bad_one(cloud: Cloud, user: User, authorization: str | None) -> None:
     headers = {} if authorization is None else {"Authorization": authorization}
     answer = cloud.http.get(f"{cloud.url}/v1/videos", headers=headers)

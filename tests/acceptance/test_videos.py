@@ -129,7 +129,7 @@ def test_a_download_that_breaks_off_is_begun_again(user: User) -> None:
 
 
 def test_too_few_credits_are_refused_with_the_figures_and_charge_nothing(user: User) -> None:
-    answer = user.call("POST", "/v1/videos", json={"prompt": "x", "seconds": 8, "size": "1920x1080", "count": 4})
+    answer = user.call("POST", "/v1/videos", json={"prompt": "x", "seconds": 8, "count": 4})
     assert answer.status_code == 202
     user.wait(answer.json()["id"])
     answer = user.call("POST", "/v1/videos", json={"prompt": "x", "seconds": 8, "count": 3})

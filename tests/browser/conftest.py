@@ -12,6 +12,8 @@ from typing import Any
 import pytest
 from playwright.sync_api import Browser, ConsoleMessage, Page, sync_playwright
 
+from tests.cloud import Cloud
+
 NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 ARGUMENTS = [
     "--headless=new",
@@ -83,8 +85,13 @@ def browser() -> Iterator[Browser]:
         running.close()
 
 
+@pytest.fixture(scope="session")
+def cloud(local_cloud: Cloud) -> Cloud:
+    return local_cloud
+
+
 @pytest.fixture
-def open_studio(browser: Browser, cloud: Any) -> Iterator[Callable[[int, int], Screen]]:
+def open_studio(browser: Browser, cloud: Cloud) -> Iterator[Callable[[int, int], Screen]]:
     """Opens the studio in a window of a width and a height, as somebody who was never here."""
     contexts = []
 

@@ -20,6 +20,7 @@ LATE_S = 150.0
 FROZEN_S = 200.0
 # Longer than a caller waits for an answer, shorter than a lease.
 DELAYED_S = 60.0
+OUTAGE_S = 600.0
 
 
 class Death(BaseException):
@@ -36,12 +37,18 @@ class Fault(Enum):
     LATE = "late"
     FROZEN = "frozen"
     DELAYED = "delayed"
+    # Beside the call, which itself goes well: the user cancels, the queue loses all its tasks.
+    CANCELED = "canceled at"
+    PURGED = "queue purged at"
+    # The service does not answer, from this call on, for ten minutes.
+    OUTAGE = "outage from"
 
 
 # A read changes nothing: to die after it is to die before the next effect, and a lost answer is a failure.
-READ_FAULTS = (Fault.DIES_BEFORE, Fault.FAILS, Fault.FROZEN)
+READ_FAULTS = (Fault.DIES_BEFORE, Fault.FAILS, Fault.FROZEN, Fault.CANCELED, Fault.PURGED, Fault.OUTAGE)
 WRITE_FAULTS = tuple(Fault)
 # A blocking call inside of another one; it can be cut, and not made to wait.
+BESIDE = frozenset({Fault.CANCELED, Fault.PURGED})
 BLOCKING_FAULTS = (Fault.DIES_BEFORE, Fault.DIES_AFTER, Fault.FAILS, Fault.ANSWER_LOST)
 
 
@@ -113,33 +120,51 @@ CURRENT: ContextVar[Run] = ContextVar("run")
 
 
 class Conductor:
-    """Numbers the effects, keeps their trace, and lets the planned faults happen."""
+    """Numbers the effects, keeps their trace, and lets the planned faults happen.
 
-    def __init__(self, plan: Plan | None = None) -> None:
-        self._plan = plan or {}
+    `beside` does what is to happen beside a call; `service_of` says which service an effect needs.
+    """
+
+    def __init__(self, plan: Plan, service_of: Callable[[str], str]) -> None:
+        self._plan = plan
+        self._service_of = service_of
+        self._down_until_s: dict[str, float] = {}
         self._numbers: Counter[str] = Counter()
+        self.beside: Callable[[Fault], Awaitable[None]] = _nothing
         self.trace: list[Effect] = []
         self.hit_at_s: dict[Point, float] = {}
 
     async def effect(
-        self, name: str, act: Callable[[], Awaitable[T]], failure: type[Exception], faults: tuple[Fault, ...]
+        self,
+        name: str,
+        act: Callable[[], Awaitable[T]],
+        failure: type[Exception],
+        faults: tuple[Fault, ...],
+        refusal: type[Exception] | None = None,
     ) -> T:
-        """Do it, with what is planned for it. `failure` is what the caller sees of a failed call."""
+        """Do it, with what is planned for it.
+
+        `failure` is what the caller sees of a failed call, `refusal` of one that found nobody there.
+        """
         process = CURRENT.get().process
         await process.turn()
         fault = self._next(name, faults)
+        if fault in BESIDE:
+            await self.beside(fault)
+            fault = None
         if fault is None:
             result = await act()
             await process.turn()
             return result
-        return await with_fault(process, fault, act, failure(f"{name}: {fault.value}"))
+        raised = refusal if fault is Fault.OUTAGE and refusal is not None else failure
+        return await with_fault(process, fault, act, raised(f"{name}: {fault.value}"))
 
     def blocking(self, name: str, act: Callable[[], T], half: Callable[[], None]) -> T:
         """The same for a call that cannot wait; `half` is what a broken one leaves behind."""
         process = CURRENT.get().process
         process.check()
         fault = self._next(name, BLOCKING_FAULTS)
-        if fault is Fault.FAILS:
+        if fault in (Fault.FAILS, Fault.OUTAGE):
             raise OSError(f"{name}: {fault.value}")
         if fault is Fault.ANSWER_LOST:
             half()
@@ -161,8 +186,14 @@ class Conductor:
         point = Point(name, self._numbers[name])
         self.trace.append(Effect(point, faults))
         fault = self._plan.get(point)
+        now_s = asyncio.get_running_loop().time()
         if fault is not None:
-            self.hit_at_s[point] = asyncio.get_running_loop().time()
+            self.hit_at_s[point] = now_s
+        service = self._service_of(point.name)
+        if fault is Fault.OUTAGE:
+            self._down_until_s[service] = now_s + OUTAGE_S
+        if fault is None and now_s < self._down_until_s.get(service, 0.0):
+            return Fault.OUTAGE
         return fault
 
 
@@ -170,7 +201,7 @@ async def with_fault(process: Process, fault: Fault, act: Callable[[], Awaitable
     """What the caller gets of a call at which that goes wrong."""
     if fault is Fault.DIES_BEFORE:
         raise process.die()
-    if fault is Fault.FAILS:
+    if fault in (Fault.FAILS, Fault.OUTAGE):
         raise failure
     if fault is Fault.DELAYED:
         asyncio.get_running_loop().call_later(DELAYED_S, _in_background, act)
@@ -193,6 +224,10 @@ async def with_fault(process: Process, fault: Fault, act: Callable[[], Awaitable
         process.freeze(FROZEN_S)
     await process.turn()
     return result
+
+
+async def _nothing(fault: Fault) -> None:
+    """Nobody does anything beside the call."""
 
 
 _background: set[asyncio.Future[object]] = set()

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import cache
 from typing import BinaryIO
+from unittest import mock
 
 import av
 import numpy as np
@@ -46,8 +49,15 @@ def _seen(data: bytes) -> video.VideoFacts | str:
         return str(error)
 
 
+@contextmanager
+def seen_once() -> Iterator[None]:
+    """The product looks into the same bytes only once: some thousand films are stored here, all of them alike."""
+    with mock.patch.object(video, "inspect", inspect):
+        yield
+
+
 def inspect(file: BinaryIO) -> video.VideoFacts:
-    """shared.video.inspect, which looks at the same bytes only once: the simulation stores some thousand films."""
+    """shared.video.inspect, remembering."""
     seen = _seen(file.read())
     if isinstance(seen, str):
         raise video.NotThatVideo(seen)

@@ -67,3 +67,12 @@ def _of_lease(before: Job, after: Job) -> str:
     if before.lease is None or after.lease is None or before.lease.holder != after.lease.holder:
         return "claim-storing"
     return "renew"
+
+
+def service_of(name: str) -> str:
+    """Which service an effect of that name needs."""
+    what = name.rpartition("/")[2]
+    first, _, last = what.partition(".")
+    if first in ("provider", "task"):
+        return first
+    return "media" if first in ("object", "objects", "video", "poster") and last != "read" else "store"

@@ -39,7 +39,6 @@ SETTINGS = Settings(
     signup_credits=500,
     allowed_origins="https://studio.example, https://other.example",
 )
-DOWN = Unavailable("down")
 
 
 class Clock:
@@ -81,11 +80,11 @@ class Shaky:
         self._plans: dict[str, deque[Callable[[Callable[[], Awaitable[Any]]], Awaitable[Any]]]] = defaultdict(deque)
         self.calls: dict[str, int] = defaultdict(int)
 
-    def fail(self, method: str, times: int = 1, error: Exception = DOWN) -> None:
+    def fail(self, method: str, times: int = 1, error: type[Exception] = Unavailable) -> None:
         """The next calls do nothing and raise."""
 
         async def failed(_: Callable[[], Awaitable[Any]]) -> Any:
-            raise error
+            raise error(method)
 
         self._plans[method].extend([failed] * times)
 
@@ -94,7 +93,7 @@ class Shaky:
 
         async def lost(call: Callable[[], Awaitable[Any]]) -> Any:
             await call()
-            raise DOWN
+            raise Unavailable(method)
 
         self._plans[method].extend([lost] * times)
 
@@ -227,8 +226,8 @@ class House:
 
     async def deliver(self, job: Job, step: int | None = None) -> Verdict:
         """One delivery of the job's current task, or of another step's."""
-        current = await self.job(job.id)
-        return await steps.deliver(self.services, job.id, current.step if step is None else step)
+        step = (await self.job(job.id)).step if step is None else step
+        return await steps.deliver(self.services, job.id, step)
 
     async def deliver_next(self) -> Entry | None:
         """Deliver the queue's next task at its time, and tell the queue how it went."""

@@ -11,7 +11,7 @@ import pytest
 from shared import events, jobs
 from shared.errors import Unavailable
 from shared.models import Job, Stage
-from tests.unit.conftest import DOWN, House
+from tests.unit.conftest import House
 
 
 async def test_a_change_is_committed_and_its_task_created(house: House) -> None:
@@ -127,9 +127,7 @@ async def test_every_change_carries_a_fresh_change_id(house: House) -> None:
 
 async def test_of_many_cancels_at_once_one_pays_back(house: House) -> None:
     job = await house.submit(await house.sign_up())
-    outcomes = await asyncio.gather(
-        *(jobs.advance(house.services, job.id, events.Cancel(), job) for _ in range(20))
-    )
+    outcomes = await asyncio.gather(*(jobs.advance(house.services, job.id, events.Cancel(), job) for _ in range(20)))
     assert sum(outcome.change is not None for outcome in outcomes) == 1
     house.check()
 
@@ -169,7 +167,7 @@ async def test_a_known_job_that_is_stale_is_read_after_all(house: House) -> None
 
 async def test_the_store_may_be_down_for_a_while(house: House) -> None:
     job = await house.submit(await house.sign_up())
-    house.store.fail("commit", error=DOWN)
+    house.store.fail("commit")
     house.store.lose("commit")
     house.store.fail("commit")
     outcome = await jobs.advance(house.services, job.id, events.Cancel())

@@ -7,6 +7,7 @@ import io
 import json
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any, cast
 
 import httpx2
@@ -14,12 +15,13 @@ import pytest
 from starlette.applications import Starlette
 
 from local.memory.generator import LostAnswer, MediaBuckets, MemoryGenerator, Script, ScriptedGenerator, Videos
-from local.memory.media import MemoryMedia
+from local.memory.media import DiskFiles, MemoryMedia
 from local.memory.queue import Limits, MemoryQueue, limits_of
 from local.memory.store import MemoryStore
 from local.providers.durations import Durations
 from local.providers.engine import Engine, Generation
 from local.providers.render import Film
+from local.saved import STORAGE, STORE, SavedStore, saved_object
 from local.tasks.retry import RetryPolicy
 from shared.errors import Conflict
 from shared.generators import Broken, Busy, Finished, Look, Refused, Running
@@ -399,3 +401,17 @@ async def test_a_scripted_lost_answer_leaves_its_video_where_it_can_be_found() -
     other = a_job(id_="video_b")
     await generator.start(other, other.prefix)
     assert await media.list(other.prefix) == [], "its video is there once it is looked at"
+
+
+async def test_an_embedded_process_finds_again_what_it_saved_and_others_can_read_it(tmp_path: Path) -> None:
+    saved = SavedStore(tmp_path)
+    [job] = await commit(saved.store, a_job())
+    media = MemoryMedia("bucket", DiskFiles(tmp_path / STORAGE, "bucket"))
+    await media.write("a/b", lambda destination: cast(None, destination.write(FILM)), "video/mp4")
+    await saved.save()
+    assert await SavedStore(tmp_path).store.get(Job, job.id) == job
+    assert saved_object(tmp_path, "bucket", "a/b") == FILM
+    assert saved_object(tmp_path, "bucket", "a/c") is None
+    written = (tmp_path / STORE).stat().st_mtime_ns
+    await saved.save()
+    assert (tmp_path / STORE).stat().st_mtime_ns == written, "nothing had changed, so nothing was written"

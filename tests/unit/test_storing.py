@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -263,5 +263,3 @@ def test_a_film_is_measured_as_it_is(small_video: bytes) -> None:
     facts = video.inspect(io.BytesIO(small_video))
     assert (facts.seconds, facts.width_px, facts.height_px) == (3.0, 640, 360)
     assert facts.poster.startswith(b"\xff\xd8")
-
-

@@ -30,9 +30,7 @@ def test_a_film_whose_index_comes_last_is_read_as_well(small_video: bytes) -> No
     assert inspect(io.BytesIO(small_video)).seconds == 3.0
 
 
-@pytest.mark.parametrize(
-    "junk", [b"", b"<html>no</html>" * 100, b"\0" * 10_000], ids=["nothing", "a page", "zeros"]
-)
+@pytest.mark.parametrize("junk", [b"", b"<html>no</html>" * 100, b"\0" * 10_000], ids=["nothing", "a page", "zeros"])
 def test_what_is_no_film_is_not_that_video(junk: bytes) -> None:
     with pytest.raises(NotThatVideo):
         inspect(io.BytesIO(junk))

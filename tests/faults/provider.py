@@ -1,0 +1,174 @@
+"""A provider on virtual time: what it accepted goes on by itself, whether or not anybody looks.
+
+Vertex AI writes its files into the bucket when they are done; the Gemini API keeps them to be fetched, sends an event,
+and can be stopped.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from functools import partial
+from typing import BinaryIO, Literal
+
+from local.memory.media import MemoryMedia
+from shared.generators import Broken, Busy, Finished, Look, Refused, Running
+from shared.generators.catalog import provider_of
+from shared.models import Job
+from tests.faults import films
+from tests.faults.virtual_time import VirtualLoop
+
+Ending = Literal["video", "error", "filtered", "nothing"]
+
+
+@dataclass(frozen=True)
+class Fate:
+    """What becomes of a request. `refusals` are raised by the first creates, in their order; `takes_s` None: for ever.
+
+    `filtered` of `count` videos are kept back. `corrupt` of the files, counted by fetch or by generation, are no films;
+    -1: all of them.
+    """
+
+    name: str = "ok"
+    takes_s: float | None = 50.0
+    ending: Ending = "video"
+    count: int = 1
+    filtered: int = 0
+    refusals: tuple[Callable[[], Exception], ...] = ()
+    corrupt: int = 0
+
+    def __str__(self) -> str:
+        return self.name
+
+
+@dataclass
+class Generation:
+    """One that was accepted: somebody pays for it."""
+
+    job: Job
+    operation: str
+    prefix: str
+    fate: Fate
+    began_s: float
+    ends_s: float | None
+    stopped: bool = False
+    uris: tuple[str, ...] = ()
+
+    def succeeded(self, now_s: float) -> bool:
+        return not self.stopped and self.fate.ending == "video" and self.ends_s is not None and now_s >= self.ends_s
+
+
+@dataclass
+class Provider:
+    """Both providers in one; the job's model says which it is."""
+
+    loop: VirtualLoop
+    media: MemoryMedia
+    fate_of: Callable[[Job], Fate]
+    finished: Callable[[Generation], None] = lambda generation: None
+    generations: dict[str, Generation] = field(default_factory=dict)
+    calls: dict[str, int] = field(default_factory=dict)
+    fetched: int = 0
+
+    async def start(self, job: Job, prefix: str) -> str:
+        fate = self.fate_of(job)
+        call = self.calls.get(job.id, 0)
+        self.calls[job.id] = call + 1
+        if call < len(fate.refusals):
+            raise fate.refusals[call]()
+        now_s = self.loop.time()
+        ends_s = None if fate.takes_s is None else now_s + fate.takes_s
+        generation = Generation(job, f"operations/{job.id}-{call}", prefix, fate, now_s, ends_s)
+        self.generations[generation.operation] = generation
+        if fate.takes_s is not None:
+            self.loop.call_later(fate.takes_s, self._end, generation)
+        return generation.operation
+
+    async def look(self, operation: str) -> Look:
+        generation = self.generations[operation]
+        if generation.stopped:
+            return Broken("PROVIDER_ERROR", "the generation was cancelled")
+        if generation.ends_s is None or self.loop.time() < generation.ends_s:
+            return Running()
+        fate = generation.fate
+        if fate.ending == "error":
+            return Broken("PROVIDER_ERROR", "13: internal error")
+        if fate.ending == "nothing":
+            return Broken("PROVIDER_ERROR", "the generation ended without a video")
+        if fate.ending == "filtered":
+            return Finished((), fate.count, "support code 42237218")
+        return Finished(generation.uris, fate.filtered, "support code 42237218" if fate.filtered else None)
+
+    def fetch(self, uri: str, destination: BinaryIO) -> None:
+        generation = next(each for each in self.generations.values() if uri in each.uris)
+        self.fetched += 1
+        destination.write(self._bytes(generation.fate, generation.job, self.fetched))
+
+    async def cancel(self, operation: str) -> None:
+        generation = self.generations.get(operation)
+        if generation is not None and self._is_fetched(generation.job):
+            if generation.ends_s is None or self.loop.time() < generation.ends_s:
+                generation.stopped = True
+
+    def _end(self, generation: Generation) -> None:
+        if generation.stopped:
+            return
+        if generation.fate.ending == "video":
+            shown = range(generation.fate.count - generation.fate.filtered)
+            generation.uris = tuple(self._deliver(generation, index) for index in shown)
+        self.finished(generation)
+
+    def _deliver(self, generation: Generation, index: int) -> str:
+        job = generation.job
+        if self._is_fetched(job):
+            return f"https://files/{generation.operation.rpartition('/')[2]}-{index}"
+        name = f"{generation.prefix}1/sample_{index}.mp4"
+        data = self._bytes(generation.fate, job, int(generation.operation.rpartition("-")[2]) + 1)
+        _at_once(self.media, name, data)
+        return f"gs://{self.media.bucket}/{name}"
+
+    def _bytes(self, fate: Fate, job: Job, number: int) -> bytes:
+        if fate.corrupt == -1 or number <= fate.corrupt:
+            return films.CORRUPT
+        return films.film(job.request.seconds, *job.request.dimensions_px)
+
+    def _is_fetched(self, job: Job) -> bool:
+        return provider_of(job.request.model) == "gemini"
+
+
+def _at_once(media: MemoryMedia, name: str, data: bytes) -> None:
+    """Write without waiting: the bucket in memory never does."""
+
+    def produce(destination: BinaryIO) -> None:
+        destination.write(data)
+
+    writing = media.write(name, produce, "video/mp4")
+    try:
+        writing.send(None)
+    except StopIteration:
+        return
+    raise AssertionError("the bucket in memory waited")
+
+
+OK = Fate()
+FATES: tuple[Fate, ...] = (
+    OK,
+    Fate("error", ending="error"),
+    Fate("empty", ending="nothing"),
+    Fate("all filtered", ending="filtered"),
+    Fate("partly filtered", count=2, filtered=1),
+    Fate("never ends", takes_s=None),
+    Fate("late success", takes_s=1_500.0),
+    Fate("429 then ok", refusals=(partial(Busy, "429"),)),
+    Fate("503 then ok", refusals=(partial(Busy, "503", 7.0), partial(Busy, "503"))),
+    Fate("retired", refusals=(partial(Refused, "MODEL_RETIRED", "404"),) * 9),
+    Fate("corrupt", corrupt=-1),
+)
+CORRUPT_ONCE = replace(OK, name="corrupt once", corrupt=1)
+
+
+def fates_of(model: str) -> tuple[Fate, ...]:
+    """The fates that a model's requests can have."""
+    if provider_of(model) == "gemini":
+        return (*(fate for fate in FATES if fate.count == 1), CORRUPT_ONCE)
+    return FATES

@@ -1,0 +1,327 @@
+"""One job through one schedule: what goes wrong where, and how often and in which order its tasks are delivered."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from enum import Enum
+from typing import Any
+
+from local.memory.queue import Entry
+from shared import ledger
+from shared.auth import Caller
+from shared.generators.catalog import MODELS
+from shared.lifecycle import Task
+from shared.models import Account, CreateVideo, Job, LiveConfig, Stage
+from shared.schedule import UNCERTAIN_STEP_S
+from tests.faults.effects import Conductor, Effect, Fault, Plan, Point, Process
+from tests.faults.names import is_final_commit, service_of
+from tests.faults.provider import OK, Fate
+from tests.faults.virtual_time import seconds_since_epoch
+from tests.faults.world import SWEEP_EVERY_S, World
+
+# Nothing takes longer than to watch a given-up generation for a day.
+LONGEST_S = 40 * 3_600.0
+LATE_DELIVERY_S = 200.0
+REPEATED = 6
+CREDITS = 1_000
+ANN = Caller("ann", "default", "user", "default", None)
+
+
+class Deliveries(Enum):
+    """How often and when tasks are delivered."""
+
+    ONCE = "once"
+    TWICE = "twice in a row"
+    TOGETHER = "twice interleaved"
+    DISORDERLY = "late and out of order"
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """One way in which one job may go."""
+
+    plan: Plan = field(default_factory=dict)
+    fate: Fate = OK
+    model: str = "veo-3.1-fast"
+    deliveries: Deliveries = Deliveries.ONCE
+    config: Mapping[str, Any] = field(default_factory=dict)
+
+    def __str__(self) -> str:
+        faults = ", ".join(f"{fault.value} {point}" for point, fault in sorted(self.plan.items()))
+        live = "".join(f", {name}={value}" for name, value in self.config.items())
+        return f"{self.fate} of {self.model}, delivered {self.deliveries.value}{live}: {faults or 'no fault'}"
+
+    def with_fault(self, point: Point, fault: Fault) -> Schedule:
+        return Schedule({**self.plan, point: fault}, self.fate, self.model, self.deliveries, self.config)
+
+
+@dataclass(frozen=True)
+class Played:
+    """What came of a schedule that kept every promise."""
+
+    trace: list[Effect]
+    job: Job
+    accepted: int
+    deliveries: int
+    disorderly: int
+    commits: int
+    restarts: int
+    recovery_s: float | None
+
+
+class Broken(AssertionError):  # noqa: N818
+    """A promise was broken; the message begins with the schedule that shows it."""
+
+
+def play(schedule: Schedule) -> Played:
+    """Run the schedule to its end. Raises Broken."""
+    driver = Driver(schedule)
+    try:
+        driver.world.run(driver.live())
+        return driver.judged()
+    except AssertionError as error:
+        raise Broken(f"{schedule}\n    {error}") from error
+
+
+class Driver:
+    """The client, the queue, the scheduler's timer and the clock of one schedule."""
+
+    def __init__(self, schedule: Schedule) -> None:
+        self.schedule = schedule
+        self.conductor = Conductor(schedule.plan, service_of)
+        self.conductor.beside = self._beside
+        hinted = schedule.deliveries in (Deliveries.TWICE, Deliveries.TOGETHER)
+        self.world = World(self.conductor, lambda job: schedule.fate, hinted=hinted)
+        self.deliveries = 0
+        self.disorderly = 0
+        # Whether the user's cancel was answered well; None when its answer was lost.
+        self.canceled: bool | None = False
+        self._delivered: list[Task] = []
+        self._changed = asyncio.Event()
+
+    async def live(self) -> None:
+        world = self.world
+        if self.schedule.config:
+            world.store.edit_config("video", self.schedule.config)
+        fresh = Account(id=ANN.account, issuer="i", sub="ann", tenant=ANN.tenant, created_at=world.clock())
+        account, entry = ledger.post(fresh, "ann-signup", "signup", CREDITS, "Credits", world.clock())
+        await world.store.commit([account, entry])
+        world.queue.on_change = self._changed.set
+        dispatching = asyncio.ensure_future(self._dispatch())
+        await self._submit()
+        while not world.idle:
+            await asyncio.sleep(SWEEP_EVERY_S)
+            assert world.loop.time() < LONGEST_S, f"it has not ended after {LONGEST_S} s: {world.watch.jobs}"
+            if dispatching.done():
+                dispatching.result()
+            if world.something_is_overdue():
+                await world.sweep(world.new_process())
+        dispatching.cancel()
+
+    async def _submit(self) -> None:
+        """As a client does: again with the same key until there is an answer."""
+        seconds = 3 if self.schedule.model == "omni-flash" else 4
+        size = "640x360" if self.schedule.model == "omni-flash" else None
+        body = CreateVideo(
+            prompt="a paper boat", model=self.schedule.model, seconds=seconds, size=size, count=self.schedule.fate.count
+        )
+        for _ in range(10):
+            answer = await self.world.submit(ANN, body, "key", self.world.new_process())
+            if answer.ok:
+                assert answer.value.job.id in self.world.watch.jobs, "a job was promised and is not there"
+                return
+            if answer.error is not None:
+                assert answer.error.code == "UNAVAILABLE", f"the client got {answer.error!r}"
+            await asyncio.sleep(2.0)
+        raise AssertionError("the client got no answer")
+
+    async def _dispatch(self) -> None:
+        queue = self.world.queue
+        while True:
+            self._changed.clear()
+            for entry in queue.take():
+                self._start(entry)
+            wait_s = queue.wait_s()
+            waking = asyncio.ensure_future(self._changed.wait())
+            await asyncio.wait({waking}, timeout=wait_s)
+            waking.cancel()
+
+    def _start(self, entry: Entry) -> None:
+        running = self.world.loop.create_task(self._deliver(entry))
+        self.world.runs.add(running)
+        running.add_done_callback(self.world.runs.discard)
+
+    async def _deliver(self, entry: Entry) -> None:
+        self.deliveries += 1
+        match self.schedule.deliveries:
+            case Deliveries.ONCE:
+                await self._once(entry)
+            case Deliveries.TWICE:
+                await self._once(entry)
+                await self._again(entry.task)
+            case Deliveries.TOGETHER:
+                self.world.queue.begin(entry)
+                self.disorderly += 1
+                await asyncio.gather(self._once(entry), self._once(entry))
+            case Deliveries.DISORDERLY:
+                await asyncio.sleep(LATE_DELIVERY_S)
+                self._delivered.append(entry.task)
+                await self._once(entry)
+                for task in reversed(self._delivered[-REPEATED:]):
+                    await self._again(task)
+
+    async def _once(self, entry: Entry) -> None:
+        await self.world.deliver_entry(entry, self._process())
+
+    async def _again(self, task: Task) -> None:
+        self.disorderly += 1
+        await self.world.deliver(task, self._process())
+
+    def _process(self) -> Process:
+        return self.world.new_process()
+
+    async def _beside(self, fault: Fault) -> None:
+        if fault is Fault.PURGED:
+            self.world.queue.purge()
+            return
+        for job in list(self.world.watch.jobs.values()):
+            answer = await self.world.cancel(ANN, job.id, self.world.new_process())
+            if answer.ok:
+                assert answer.value.stage is Stage.CANCELED, f"a canceled job is {answer.value.stage}"
+                self.canceled = True
+            elif answer.error is not None and answer.error.code == "NOT_CANCELABLE":
+                assert self.world.watch.jobs[job.id].final, "a job that goes on was not cancelable"
+            else:
+                self.canceled = None
+
+    # --- the judgement ---
+
+    def judged(self) -> Played:
+        """What came of it; raises AssertionError."""
+        world, watch = self.world, self.world.watch
+        config = LiveConfig.model_validate(self.schedule.config)
+        world.check(config)
+        assert len(watch.jobs) == 1, f"one request made {len(watch.jobs)} jobs"
+        [job] = watch.jobs.values()
+        assert job.final, f"it ended in {job.stage}"
+        missed = [str(point) for point in self.schedule.plan if point not in self.conductor.hit_at_s]
+        assert not missed, f"never came to {missed}"
+        restarts = self._check_starts(job, config)
+        self._check_ending(job)
+        self._check_signals(job)
+        self._check_leftovers(job)
+        return Played(
+            self.conductor.trace,
+            job,
+            len(world.provider.generations),
+            self.deliveries,
+            self.disorderly,
+            watch.commits,
+            restarts,
+            self._recovery_s(job),
+        )
+
+    def _check_starts(self, job: Job, config: LiveConfig) -> int:
+        accepted = len(self.world.provider.generations)
+        allowed = 2 if config.uncertain_policy == "restart_once" else 1
+        assert accepted <= allowed, f"{accepted} generations were paid for"
+        return max(0, accepted - 1)
+
+    def _check_ending(self, job: Job) -> None:
+        """What must come of that fate, unless the faults of the schedule explain another end."""
+        code = job.error.code if job.error else None
+        if self.canceled:
+            assert job.stage is Stage.CANCELED, f"it was canceled and ended {job.stage} {code}"
+        if job.stage is Stage.CANCELED:
+            assert self.canceled is not False, "nobody canceled it"
+            return
+        expected = _EXPECTED[self.schedule.fate.name]
+        if (job.stage, code) == expected:
+            return
+        assert (job.stage, code) == (Stage.FAILED, "START_UNCERTAIN"), f"{self.schedule.fate} ended {job.stage} {code}"
+        assert self._start_was_disturbed(), "the start went well, and was held to be uncertain"
+        assert not self._showed_in_time(), "a paid video was there, and was not adopted"
+
+    def _start_was_disturbed(self) -> bool:
+        """Whether something went wrong between a claim and the commit of what the create came to."""
+        names = [effect.point.name.rpartition("/")[2] for effect in self.conductor.trace]
+        during = False
+        for effect, name in zip(self.conductor.trace, names, strict=True):
+            during = during or name == "claim.commit"
+            if during and effect.point in self.schedule.plan:
+                return True
+            if name in ("accepted.commit", "deferred.commit", "failed.commit"):
+                during = False
+        # What goes on for long may have begun before the claim.
+        return Fault.OUTAGE in self.schedule.plan.values()
+
+    def _showed_in_time(self) -> bool:
+        """Whether the videos of an accepted generation were in our bucket while the job still looked for them."""
+        latest_s = MODELS[self.schedule.model].longest_s - UNCERTAIN_STEP_S
+        generations = self.world.provider.generations.values()
+        return any(
+            uri.startswith("gs://") and each.ends_s is not None and each.ends_s - each.began_s < latest_s
+            for each in generations
+            for uri in each.uris
+        )
+
+    def _check_signals(self, job: Job) -> None:
+        """What was abandoned and what came too late is told, once for each, unless the process died in telling it."""
+        signals, world = self.world.signals, self.world
+        code = job.error.code if job.error else None
+        untold = any(fault in (Fault.DIES_AFTER, Fault.FROZEN) for fault in self.schedule.plan.values())
+        if code == "START_UNCERTAIN" and not untold:
+            assert signals["abandoned_generation"] >= 1, "an abandoned generation was not told"
+        succeeded = [each for each in world.provider.generations.values() if each.succeeded(world.loop.time())]
+        late = code in ("GENERATION_TIMEOUT", "START_UNCERTAIN") and succeeded and job.operation is not None
+        if late and not untold:
+            assert signals["late_success"] == 1, f"a late success was told {signals['late_success']} times"
+
+    def _check_leftovers(self, job: Job) -> None:
+        """What is in the bucket is what the job says, and nothing else."""
+        there = set(self.world.objects())
+        meant = {name for output in job.outputs for name in (output.object, output.poster) if name}
+        assert there <= meant, f"{job.stage}, and left in the bucket: {sorted(there - meant)}"
+
+    def _recovery_s(self, job: Job) -> float | None:
+        """Virtual seconds from the first death to the final state."""
+        deaths = [
+            at_s
+            for point, at_s in self.conductor.hit_at_s.items()
+            if self.schedule.plan[point] in (Fault.DIES_BEFORE, Fault.DIES_AFTER, Fault.FROZEN)
+        ]
+        if not deaths or job.completed_at is None:
+            return None
+        ended_s = seconds_since_epoch(job.completed_at)
+        return ended_s - min(deaths) if ended_s >= min(deaths) else None
+
+
+_EXPECTED: dict[str, tuple[Stage, str | None]] = {
+    "ok": (Stage.COMPLETED, None),
+    "error": (Stage.FAILED, "PROVIDER_ERROR"),
+    "empty": (Stage.FAILED, "PROVIDER_ERROR"),
+    "all filtered": (Stage.FAILED, "SAFETY_BLOCKED"),
+    "partly filtered": (Stage.COMPLETED, None),
+    "never ends": (Stage.FAILED, "GENERATION_TIMEOUT"),
+    "late success": (Stage.FAILED, "GENERATION_TIMEOUT"),
+    "429 then ok": (Stage.COMPLETED, None),
+    "503 then ok": (Stage.COMPLETED, None),
+    "retired": (Stage.FAILED, "MODEL_RETIRED"),
+    "corrupt": (Stage.FAILED, "INVALID_VIDEO"),
+    "corrupt once": (Stage.COMPLETED, None),
+}
+
+
+def cycles(trace: list[Effect], most: int = 2) -> Iterator[Effect]:
+    """The effects of a trace; of one that comes again and again the first `most` and the last."""
+    last = {effect.point.name: effect.point.number for effect in trace}
+    for effect in trace:
+        if effect.point.number <= most or effect.point.number == last[effect.point.name]:
+            yield effect
+
+
+def ended(trace: list[Effect]) -> int:
+    """The index of the first commit that ended the job."""
+    return next(index for index, effect in enumerate(trace) if is_final_commit(effect.point.name.rpartition("/")[2]))

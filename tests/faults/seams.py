@@ -1,0 +1,189 @@
+"""The gateways as handlers see them in a test: those in memory, with every call made an effect of the conductor's."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, BinaryIO, Protocol, TypeVar
+
+from local.memory.media import MemoryMedia
+from local.memory.queue import MemoryQueue
+from local.memory.store import MemoryStore
+from shared.errors import Unavailable
+from shared.generators import Busy, Look
+from shared.lifecycle import Task
+from shared.models import Account, Document, Job, ListVideosQuery, TaskRef, Transaction
+from shared.services import SignedUrl, StoredObject
+from tests.faults.effects import CURRENT, READ_FAULTS, WRITE_FAULTS, Fault
+from tests.faults.names import commit_name
+from tests.faults.provider import Provider
+from tests.faults.watch import Watch
+
+D = TypeVar("D", bound=Document)
+T = TypeVar("T")
+
+
+class Effects(Protocol):
+    """Who decides what happens at each effect: the plan of one schedule, or the dice of the simulation."""
+
+    async def effect(
+        self,
+        name: str,
+        act: Callable[[], Awaitable[T]],
+        failure: type[Exception],
+        faults: tuple[Fault, ...],
+        refusal: type[Exception] | None = None,
+    ) -> T: ...
+
+    def blocking(self, name: str, act: Callable[[], T], half: Callable[[], None]) -> T: ...
+
+    async def sleep(self, seconds: float) -> None: ...
+
+
+class WatchedStore(MemoryStore):
+    """The database itself: each commit is looked at as soon as it is there."""
+
+    def __init__(self, clock: Callable[[], datetime], watch: Watch) -> None:
+        super().__init__(clock)
+        self._watch = watch
+
+    async def commit(self, documents: Sequence[D]) -> list[D]:
+        committed = await super().commit(documents)
+        self._watch.committed(committed)
+        return committed
+
+
+@dataclass(frozen=True)
+class SeamStore:
+    """Firestore, as far away as it is."""
+
+    effects: Effects
+    store: WatchedStore
+    watch: Watch
+
+    async def get(self, kind: type[D], id: str) -> D | None:  # noqa: A002
+        name = f"{kind.__name__.lower()}.read"
+        return await self._read(name, lambda: self.store.get(kind, id))
+
+    async def get_job_and_account(self, job_id: str, account_id: str) -> tuple[Job | None, Account | None]:
+        return await self._read("both.read", lambda: self.store.get_job_and_account(job_id, account_id))
+
+    async def commit(self, documents: Sequence[D]) -> list[D]:
+        job = next((document for document in documents if isinstance(document, Job)), None)
+        before = self.watch.jobs.get(job.id) if job is not None else None
+        swept = before is not None and CURRENT.get().kind == "sweep"
+        name = "swept.commit" if swept else commit_name(documents, before)
+        return await self.effects.effect(name, lambda: self.store.commit(documents), Unavailable, WRITE_FAULTS)
+
+    async def due_jobs(self, before: datetime, after: Job | None, limit: int) -> list[Job]:
+        return await self._read("due.read", lambda: self.store.due_jobs(before, after, limit))
+
+    async def expired_jobs(self, before: datetime, limit: int) -> list[Job]:
+        return await self._read("expired.read", lambda: self.store.expired_jobs(before, limit))
+
+    async def list_jobs(self, tenant: str, account: str, query: ListVideosQuery) -> list[Job]:
+        return await self._read("jobs.read", lambda: self.store.list_jobs(tenant, account, query))
+
+    async def list_transactions(self, tenant: str, account: str, after: str | None, limit: int) -> list[Transaction]:
+        return await self._read("ledger.read", lambda: self.store.list_transactions(tenant, account, after, limit))
+
+    async def job_of_operation(self, operation: str) -> Job | None:
+        return await self._read("operation.read", lambda: self.store.job_of_operation(operation))
+
+    async def read_config(self, name: str) -> dict[str, Any]:
+        return await self._read("config.read", lambda: self.store.read_config(name))
+
+    async def _read(self, name: str, act: Callable[[], Awaitable[T]]) -> T:
+        return await self.effects.effect(name, act, Unavailable, READ_FAULTS)
+
+
+@dataclass(frozen=True)
+class SeamQueue:
+    """Cloud Tasks, as far away as it is."""
+
+    effects: Effects
+    queue: MemoryQueue
+    watch: Watch
+
+    async def create(self, task: Task) -> None:
+        async def act() -> None:
+            self.watch.task(task)
+            await self.queue.create(task)
+
+        await self.effects.effect("task.create", act, Unavailable, WRITE_FAULTS)
+
+    async def exists(self, ref: TaskRef) -> bool:
+        return await self.effects.effect("task.exists", lambda: self.queue.exists(ref), Unavailable, READ_FAULTS)
+
+
+@dataclass(frozen=True)
+class SeamMedia:
+    """The bucket, as far away as it is."""
+
+    effects: Effects
+    media: MemoryMedia
+
+    @property
+    def bucket(self) -> str:
+        return self.media.bucket
+
+    async def stat(self, name: str) -> StoredObject | None:
+        return await self.effects.effect("object.stat", lambda: self.media.stat(name), Unavailable, READ_FAULTS)
+
+    async def list(self, prefix: str) -> list[StoredObject]:
+        return await self.effects.effect("objects.list", lambda: self.media.list(prefix), Unavailable, READ_FAULTS)
+
+    async def write(self, name: str, produce: Callable[[BinaryIO], None], content_type: str) -> StoredObject:
+        what = "poster" if content_type == "image/jpeg" else "video"
+        return await self.effects.effect(
+            f"{what}.write", lambda: self.media.write(name, produce, content_type), Unavailable, WRITE_FAULTS
+        )
+
+    async def use(self, name: str, use: Callable[[BinaryIO], T]) -> T:
+        return await self.effects.effect("video.use", lambda: self.media.use(name, use), Unavailable, READ_FAULTS)
+
+    def stream(self, name: str, start: int, end: int) -> AsyncIterator[bytes]:
+        return self.media.stream(name, start, end)
+
+    async def sign(self, name: str, filename: str) -> SignedUrl:
+        return await self.media.sign(name, filename)
+
+    async def delete(self, prefix: str) -> int:
+        return await self.effects.effect("objects.delete", lambda: self.media.delete(prefix), Unavailable, WRITE_FAULTS)
+
+
+@dataclass(frozen=True)
+class SeamGenerator:
+    """A provider, as far away as it is."""
+
+    effects: Effects
+    provider: Provider
+    watch: Watch
+
+    async def start(self, job: Job, prefix: str) -> str:
+        self.watch.create(job, self.provider.loop.clock())
+        return await self.effects.effect(
+            "provider.create", lambda: self.provider.start(job, prefix), ConnectionError, WRITE_FAULTS, Busy
+        )
+
+    async def look(self, operation: str) -> Look:
+        return await self.effects.effect(
+            "provider.look", lambda: self.provider.look(operation), ConnectionError, READ_FAULTS
+        )
+
+    def fetch(self, uri: str, destination: BinaryIO) -> None:
+        self.effects.blocking(
+            "provider.fetch",
+            lambda: self.provider.fetch(uri, destination),
+            lambda: _write(destination, b"half of"),
+        )
+
+    async def cancel(self, operation: str) -> None:
+        await self.effects.effect(
+            "provider.cancel", lambda: self.provider.cancel(operation), ConnectionError, WRITE_FAULTS
+        )
+
+
+def _write(destination: BinaryIO, data: bytes) -> None:
+    destination.write(data)

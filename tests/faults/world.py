@@ -1,0 +1,328 @@
+"""One virtual cloud: the product over the gateways in memory, with virtual time and every effect a seam."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import hashlib
+import hmac
+import json
+import random
+from collections import Counter
+from collections.abc import Awaitable, Callable, Iterator, MutableMapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any, TypeVar, cast
+from unittest import mock
+
+from starlette.datastructures import Headers
+
+from local.memory.media import MemoryMedia
+from local.memory.queue import Entry, MemoryQueue
+from local.storage.objects import StoredObject as Record
+from shared import hints, jobs, lifecycle, log, steps, submission, sweeper
+from shared.auth import Caller, Identity
+from shared.config import StoredConfig
+from shared.errors import ApiError, Unavailable
+from shared.generators import Generators
+from shared.generators.catalog import provider_of
+from shared.lifecycle import Task
+from shared.models import Account, CreateVideo, Job, LiveConfig, Transaction
+from shared.services import Services
+from shared.settings import Settings
+from tests import invariants
+from tests.faults import films
+from tests.faults.effects import CURRENT, Death, Process, Run
+from tests.faults.provider import Fate, Generation, Provider
+from tests.faults.seams import Effects, SeamGenerator, SeamMedia, SeamQueue, SeamStore, WatchedStore
+from tests.faults.virtual_time import VirtualLoop
+from tests.faults.watch import Watch
+
+T = TypeVar("T")
+
+BUCKET = "videos"
+WEBHOOK_SECRET = "whsec_" + base64.b64encode(b"a secret of these tests").decode()
+SETTINGS = Settings(
+    google_cloud_project="rushes",
+    bucket=BUCKET,
+    vertex_project="rushes",
+    gemini_api_key="key",
+    gemini_webhook_secret=WEBHOOK_SECRET,
+    signup_credits=0,
+)
+NO_ANSWER = 504
+SWEEP_EVERY_S = 60.0
+# What a push is worth: Pub/Sub and the Gemini API repeat it for longer, but a job must not need it.
+PUSHES = 4
+PUSH_AGAIN_S = 10.0
+
+
+class Locks(MutableMapping[str, asyncio.Lock]):
+    """Stands for the locks of one process's memory: each process of the world sees its own."""
+
+    def __getitem__(self, id_: str) -> asyncio.Lock:
+        return CURRENT.get().process.locks[id_]
+
+    def __setitem__(self, id_: str, lock: asyncio.Lock) -> None:
+        CURRENT.get().process.locks[id_] = lock
+
+    def __delitem__(self, id_: str) -> None:
+        del CURRENT.get().process.locks[id_]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(CURRENT.get().process.locks)
+
+    def __len__(self) -> int:
+        return len(CURRENT.get().process.locks)
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What a caller of a handler got: a value, an error of the catalogue, or nothing (died, frozen, timed out)."""
+
+    value: Any = None
+    error: ApiError | None = None
+    unknown: bool = False
+
+    @property
+    def ok(self) -> bool:
+        return self.error is None and not self.unknown
+
+
+class World:
+    """The cloud. `effects` decides what happens at each effect; `fate_of` what becomes of each accepted request."""
+
+    def __init__(self, effects: Effects, fate_of: Callable[[Job], Fate], seed: int = 0, hinted: bool = True) -> None:
+        self.loop = VirtualLoop()
+        self.effects = effects
+        self.watch = Watch()
+        self.store = WatchedStore(self.clock, self.watch)
+        self.queue = MemoryQueue(self.clock)
+        self.media = MemoryMedia(BUCKET, clock=self.clock, finalised=self._object_finalised)
+        self.provider = Provider(self.loop, self.media, fate_of, self._generation_finished)
+        self.hinted = hinted
+        self.signals: Counter[str] = Counter()
+        self.unexpected: list[str] = []
+        self.runs: set[asyncio.Task[Any]] = set()
+        self._processes: set[Process] = set()
+        self._ids = 0
+        self._random = random.Random(seed)
+        seam_store = SeamStore(effects, self.store, self.watch)
+        generator = SeamGenerator(effects, self.provider, self.watch)
+        self.services = Services(
+            settings=SETTINGS,
+            store=seam_store,
+            queue=SeamQueue(effects, self.queue, self.watch),
+            media=SeamMedia(effects, self.media),
+            generators=Generators({"vertex": generator, "gemini": generator}),
+            config=StoredConfig(SETTINGS, seam_store, self.clock),
+            verifier=_Nobody(),
+            clock=self.clock,
+            ids=self.new_id,
+            sleep=effects.sleep,
+        )
+
+    # --- what the product is given ---
+
+    def clock(self) -> datetime:
+        return self.loop.clock()
+
+    def new_id(self) -> str:
+        self._ids += 1
+        return f"{self._ids:022d}"
+
+    # --- running it ---
+
+    def run(self, main: Awaitable[T]) -> T:
+        """Run to the end of `main`; whatever still runs then dies."""
+        with self._inside():
+            try:
+                return self.loop.run_until_complete(main)
+            finally:
+                self._end()
+
+    @contextmanager
+    def _inside(self) -> Iterator[None]:
+        """What is global in a process becomes this world's own, for as long as it runs."""
+        saved = random.getstate()
+        random.setstate(self._random.getstate())
+        self.loop.set_exception_handler(self._lost)
+        try:
+            with (
+                mock.patch.object(log, "_write", self._noted),
+                mock.patch.object(jobs, "_account_locks", Locks()),
+                films.seen_once(),
+            ):
+                yield
+        finally:
+            random.setstate(saved)
+
+    def _end(self) -> None:
+        for task in asyncio.all_tasks(self.loop):
+            task.cancel()
+        for process in self._processes:
+            process.dead = True
+        left = asyncio.all_tasks(self.loop)
+        if left:
+            self.loop.run_until_complete(asyncio.gather(*left, return_exceptions=True))
+        self.loop.close()
+
+    def _lost(self, loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+        if not isinstance(context.get("exception"), Death):
+            self.unexpected.append(f"{context['message']}: {context.get('exception')!r}")
+
+    def _noted(self, severity: str, event: str, fields: dict[str, Any]) -> None:
+        self.signals[event] += 1
+
+    async def call(self, kind: str, process: Process, handler: Callable[[], Awaitable[T]], patience_s: float) -> Answer:
+        """Call a handler as its caller sees it: the answer, or none when it dies, freezes or takes too long."""
+        dropped = asyncio.Event()
+        process.dropped.append(dropped)
+        running = self.loop.create_task(self._handle(kind, process, handler))
+        self.runs.add(running)
+        running.add_done_callback(self.runs.discard)
+        waiting = self.loop.create_task(dropped.wait())
+        try:
+            await asyncio.wait({running, waiting}, timeout=patience_s, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            waiting.cancel()
+            process.dropped.remove(dropped)
+        return running.result() if running.done() else Answer(unknown=True)
+
+    async def _handle(self, kind: str, process: Process, handler: Callable[[], Awaitable[T]]) -> Answer:
+        CURRENT.set(Run(kind, process))
+        try:
+            return Answer(await handler())
+        except Death:
+            return Answer(unknown=True)
+        except ApiError as error:
+            return Answer(error=error)
+        except Unavailable:
+            return Answer(error=ApiError("UNAVAILABLE", retry_after_s=5))
+        except Exception as error:  # noqa: BLE001 - a 500 that somebody would see
+            self.unexpected.append(f"{kind}: {error!r}")
+            return Answer(error=ApiError("INTERNAL"))
+
+    # --- handlers ---
+
+    async def deliver(self, task: Task, process: Process, patience_s: float = 960.0) -> int:
+        """One delivery of a task; answers the status that the queue sees."""
+        job, step = task.body["job"], task.body["step"]
+        answer = await self.call("step", process, lambda: steps.deliver(self.services, job, step), patience_s)
+        if answer.unknown:
+            return NO_ANSWER
+        return int(answer.value.value) if answer.error is None else answer.error.entry.status
+
+    async def deliver_entry(self, entry: Entry, process: Process) -> int:
+        """One delivery of a task that the queue has begun, with its end told to the queue."""
+        status = NO_ANSWER
+        try:
+            status = await self.deliver(entry.task, process)
+        finally:
+            self.queue.finish(entry, status)
+        return status
+
+    async def submit(
+        self, caller: Caller, body: CreateVideo, key: str | None, process: Process, patience_s: float = 60.0
+    ) -> Answer:
+        return await self.call(
+            "submit", process, lambda: submission.submit(self.services, caller, body, key), patience_s
+        )
+
+    async def cancel(self, caller: Caller, job_id: str, process: Process) -> Answer:
+        return await self.call("cancel", process, lambda: submission.cancel(self.services, caller, job_id), 60.0)
+
+    async def sweep(self, process: Process) -> Answer:
+        return await self.call("sweep", process, lambda: sweeper.sweep(self.services), 540.0)
+
+    def something_is_overdue(self) -> bool:
+        """Whether a sweep would find anything: one that does not changes nothing, and need not be run."""
+        before = self.clock() - timedelta(seconds=lifecycle.SWEEP_AFTER_S)
+        return any(job.due_at is not None and job.due_at < before for job in self.watch.jobs.values())
+
+    # --- events of others ---
+
+    def process_for_event(self) -> Process:
+        """Where an event is handled; the simulation has a few processes, a schedule one for each call."""
+        return self.new_process()
+
+    def new_process(self) -> Process:
+        process = Process()
+        self._processes.add(process)
+        return process
+
+    def _object_finalised(self, record: Record) -> None:
+        if self.hinted:
+            attributes = {"objectId": record.name, "objectGeneration": str(record.generation)}
+            self._push(lambda: hints.object_finalised(self.services, attributes))
+
+    def _generation_finished(self, generation: Generation) -> None:
+        if self.hinted and provider_of(generation.job.request.model) == "gemini":
+            raw = json.dumps({"type": "done", "data": {"id": generation.operation}}).encode()
+            self._push(lambda: self._gemini_event(generation.operation, raw))
+
+    async def _gemini_event(self, id_: str, raw: bytes) -> None:
+        timestamp = str(int(self.clock().timestamp()))
+        key = base64.b64decode(WEBHOOK_SECRET.removeprefix("whsec_"))
+        digest = hmac.new(key, f"{id_}.{timestamp}.".encode() + raw, hashlib.sha256).digest()
+        signature = "v1," + base64.b64encode(digest).decode()
+        headers = Headers({"webhook-id": id_, "webhook-timestamp": timestamp, "webhook-signature": signature})
+        await hints.gemini_event(self.services, headers, raw)
+
+    def _push(self, handler: Callable[[], Awaitable[None]]) -> None:
+        async def push() -> None:
+            for _ in range(PUSHES):
+                if (await self.call("hint", self.process_for_event(), handler, 60.0)).ok:
+                    return
+                await asyncio.sleep(PUSH_AGAIN_S)
+
+        pushing = self.loop.create_task(push())
+        self.runs.add(pushing)
+        pushing.add_done_callback(self.runs.discard)
+
+    # --- how it stands ---
+
+    @property
+    def idle(self) -> bool:
+        """Every job has ended and has nothing left to do, and nothing is under way."""
+        jobs_idle = all(job.final and job.due_at is None for job in self.watch.jobs.values())
+        return jobs_idle and not self.queue.entries() and not self.runs
+
+    async def config(self) -> LiveConfig:
+        return await StoredConfig(SETTINGS, self.store, self.clock).get()
+
+    def check(self, config: LiveConfig | None = None) -> None:
+        """Everything that must hold when nothing is under way any more; raises AssertionError."""
+        assert not self.watch.broken, "; ".join(self.watch.broken)
+        assert not self.unexpected, "; ".join(self.unexpected)
+        records = invariants.Records(
+            self.store.documents(Job), self.store.documents(Account), self.store.documents(Transaction)
+        )
+        with films.seen_once():
+            invariants.check(records, config or LiveConfig(), self.read)
+
+    def read(self, name: str) -> bytes | None:
+        reading = self.media.use(name, lambda reader: reader.read())
+        try:
+            reading.send(None)
+        except StopIteration as done:
+            return cast(bytes, done.value)
+        except FileNotFoundError:
+            return None
+        raise AssertionError("the bucket in memory waited")
+
+    def objects(self) -> list[str]:
+        listing = self.media.list("")
+        try:
+            listing.send(None)
+        except StopIteration as done:
+            return [item.name for item in done.value]
+        raise AssertionError("the bucket in memory waited")
+
+
+class _Nobody:
+    """No request of these tests carries a token: the callers are known."""
+
+    async def verify(self, token: str) -> Identity:
+        raise AssertionError("nobody signs in here")

@@ -1,0 +1,131 @@
+"""Live settings, which an administrator edits while it runs."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import pytest
+
+from shared.config import StoredConfig, usual_s
+from shared.generators.catalog import MODELS
+from shared.models import LiveConfig
+from tests.unit.conftest import SETTINGS, House
+from tests.unit.test_pricing import request
+
+
+def config_of(house: House) -> StoredConfig:
+    return StoredConfig(SETTINGS, house.store, house.clock)
+
+
+async def test_without_a_document_the_defaults_are_in_force(house: House) -> None:
+    assert await config_of(house).get() == LiveConfig(signup_credits=SETTINGS.signup_credits)
+
+
+async def test_what_is_edited_is_in_force_within_a_minute(house: House) -> None:
+    config = config_of(house)
+    await config.get()
+    house.store.edit_config("video", {"credits_per_second": 7})
+    house.clock.advance(59)
+    assert (await config.get()).credits_per_second == 10
+    house.clock.advance(1)
+    assert (await config.get()).credits_per_second == 7
+
+
+async def test_what_is_not_set_keeps_its_default(house: House) -> None:
+    house.store.edit_config("video", {"retention_days": 30})
+    assert await config_of(house).get() == LiveConfig(signup_credits=500, retention_days=30)
+
+
+async def test_a_document_that_is_removed_gives_the_defaults_back(house: House) -> None:
+    config = config_of(house)
+    house.store.edit_config("video", {"enabled": False})
+    assert not (await config.get()).enabled
+    house.store.remove("config", "video")
+    house.clock.advance(60)
+    assert (await config.get()).enabled
+
+
+async def test_a_hundred_requests_in_a_minute_read_it_once(house: House) -> None:
+    config = config_of(house)
+    await asyncio.gather(*(config.get() for _ in range(100)))
+    # config/video and config/usual_times.
+    assert house.store.calls["read_config"] == 2
+
+
+@pytest.mark.parametrize("bad", [{"credits_per_second": -1}, {"credits_per_second": "much"}, {"enabled": "perhaps"}])
+async def test_a_bad_edit_keeps_the_last_good_value_and_is_logged_once(
+    house: House, capsys: Any, bad: dict[str, Any]
+) -> None:
+    config = config_of(house)
+    house.store.edit_config("video", {"credits_per_second": 7})
+    await config.get()
+    house.store.edit_config("video", bad)
+    for _ in range(5):
+        house.clock.advance(60)
+        kept = await config.get()
+        assert (kept.credits_per_second, kept.enabled) == (7, True)
+    assert capsys.readouterr().out.count('"config_not_valid"') == 1
+
+
+async def test_a_good_edit_after_a_bad_one_is_in_force(house: House) -> None:
+    config = config_of(house)
+    house.store.edit_config("video", {"credits_per_second": -1})
+    await config.get()
+    house.store.edit_config("video", {"credits_per_second": 3})
+    house.clock.advance(60)
+    assert (await config.get()).credits_per_second == 3
+
+
+# shared/config.py, StoredConfig._read: one bad value throws away the whole document.
+@pytest.mark.xfail(strict=True, reason="a process that starts while one value is bad ignores all others")
+async def test_one_bad_value_does_not_take_the_good_ones_with_it(house: House) -> None:
+    house.store.edit_config("video", {"credits_per_second": -1, "enabled": False})
+    assert not (await config_of(house).get()).enabled
+
+
+# shared/config.py, StoredConfig.get: the second request of a cold process finds `_read_at` set and the defaults.
+@pytest.mark.xfail(strict=True, reason="requests beside the first read go on with defaults that are not in force")
+async def test_requests_beside_the_first_read_wait_for_it(house: House) -> None:
+    house.store.edit_config("video", {"enabled": False})
+    config = config_of(house)
+    house.store.before("read_config", lambda: asyncio.sleep(0))
+    first, second = await asyncio.gather(config.get(), config.get())
+    assert (first.enabled, second.enabled) == (False, False)
+
+
+async def test_requests_beside_a_later_read_go_on_with_what_was_in_force(house: House) -> None:
+    config = config_of(house)
+    house.store.edit_config("video", {"credits_per_second": 7})
+    await config.get()
+    house.clock.advance(60)
+    never = asyncio.Event()
+    house.store.before("read_config", never.wait)
+    slow = asyncio.create_task(config.get())
+    await asyncio.sleep(0)
+    assert (await config.get()).credits_per_second == 7
+    never.set()
+    await slow
+
+
+async def test_a_store_that_is_down_keeps_what_was_read(house: House) -> None:
+    config = config_of(house)
+    house.store.edit_config("video", {"credits_per_second": 7})
+    await config.get()
+    house.clock.advance(60)
+    house.store.fail("read_config")
+    assert (await config.get()).credits_per_second == 7
+
+
+async def test_an_unknown_field_is_ignored(house: House) -> None:
+    house.store.edit_config("video", {"note": "do not touch", "retention_days": 30})
+    assert (await config_of(house).get()).retention_days == 30
+
+
+async def test_a_model_takes_its_learned_time_or_the_catalogues(house: House) -> None:
+    house.store.edit_config("usual_times", {"veo-3.1-fast": 50.0, "veo-3.1-fast-4s": 30.0})
+    config = await config_of(house).get()
+    fast, omni = MODELS["veo-3.1-fast"], MODELS["omni-flash"]
+    assert usual_s(request(4), fast, config) == 30.0
+    assert usual_s(request(8), fast, config) == 50.0
+    assert usual_s(request(8, model="omni-flash"), omni, config) == omni.usual_s

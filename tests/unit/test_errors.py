@@ -1,0 +1,82 @@
+"""The one catalogue of error codes."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from shared.errors import CATALOGUE, ApiError
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.mark.parametrize("code", CATALOGUE)
+def test_an_entry_says_what_happened_and_what_to_do(code: str) -> None:
+    entry = CATALOGUE[code]
+    assert re.fullmatch(r"[A-Z]+(_[A-Z]+)*", code)
+    assert 400 <= entry.status <= 599
+    assert entry.message.endswith(".")
+    assert entry.suggested_action.endswith(".")
+
+
+# shared/errors.py: no rate is limited and no role is checked yet, so two entries stand for nothing.
+UNUSED = {"FORBIDDEN", "RATE_LIMITED"}
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        pytest.param(code, marks=pytest.mark.xfail(strict=True, reason="nothing raises it")) if code in UNUSED else code
+        for code in CATALOGUE
+    ],
+)
+def test_every_code_is_used_somewhere(code: str) -> None:
+    sources = [*ROOT.glob("shared/**/*.py"), *ROOT.glob("functions/*/*.py")]
+    texts = [path.read_text() for path in sources if path.name not in ("errors.py", "routes.py")]
+    assert any(f'"{code}"' in text for text in texts)
+
+
+def test_no_other_code_is_used_anywhere() -> None:
+    used = set()
+    for path in [*ROOT.glob("shared/**/*.py"), *ROOT.glob("functions/*/*.py")]:
+        used |= set(re.findall(r'(?:ApiError|fail|Refused|Broken|NotStored)\(\s*"([A-Z_]+)"', path.read_text()))
+    assert used <= set(CATALOGUE)
+
+
+def test_every_reason_for_a_failed_job_gives_the_charge_back() -> None:
+    assert all(entry.refund for entry in CATALOGUE.values())
+
+
+@pytest.mark.parametrize("code", ["TOO_MANY_ACTIVE_JOBS", "UNAVAILABLE", "GENERATION_DISABLED", "INTERNAL"])
+def test_what_may_succeed_later_is_retryable(code: str) -> None:
+    assert CATALOGUE[code].retryable
+
+
+@pytest.mark.parametrize("code", ["INSUFFICIENT_CREDITS", "NOT_FOUND", "IDEMPOTENCY_KEY_REUSED", "SAFETY_BLOCKED"])
+def test_what_cannot_succeed_later_is_not_retryable(code: str) -> None:
+    assert not CATALOGUE[code].retryable
+
+
+def test_an_error_is_rendered_from_its_entry() -> None:
+    assert ApiError("NOT_FOUND").body("req_1") == {
+        "error": {
+            "code": "NOT_FOUND",
+            "message": "There is no such thing here.",
+            "retryable": False,
+            "suggested_action": "Check the address and the id.",
+            "details": {},
+            "request_id": "req_1",
+        }
+    }
+
+
+def test_a_message_of_its_own_replaces_the_catalogues() -> None:
+    error = ApiError("NOT_FOUND", "There is no such video.", {"video": "v"}).body("r")["error"]
+    assert (error["message"], error["details"]) == ("There is no such video.", {"video": "v"})
+
+
+def test_an_unknown_code_is_a_programming_error() -> None:
+    with pytest.raises(KeyError):
+        _ = ApiError("NO_SUCH_CODE").entry

@@ -1,0 +1,415 @@
+"""The glue between HTTP and the handlers: every answer has our shape."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncIterator, Callable
+from typing import Any
+
+import httpx2
+import pytest
+from starlette.responses import Response, StreamingResponse
+
+from shared import http
+from shared.errors import ApiError, Unavailable
+from shared.http import Call, Reply, application
+from shared.models import Account
+from tests.unit.conftest import House
+from tests.unit.test_routes import load
+
+ALICE = {"Authorization": "Bearer alice"}
+ORIGIN = {"Origin": "https://studio.example"}
+Ask = Callable[..., Any]
+
+
+def client_of(app: Any) -> httpx2.AsyncClient:
+    transport = httpx2.ASGITransport(app=app, raise_app_exceptions=False)
+    return httpx2.AsyncClient(transport=transport, base_url="http://test")
+
+
+@pytest.fixture
+async def history(house: House) -> AsyncIterator[httpx2.AsyncClient]:
+    """The real history function on the house's services."""
+    async with client_of(application("history", load("history").HANDLERS, lambda: house.services)) as client:
+        yield client
+
+
+@pytest.fixture
+async def submit(house: House) -> AsyncIterator[httpx2.AsyncClient]:
+    """The real submit function on the house's services."""
+    async with client_of(application("submit", load("submit").HANDLERS, lambda: house.services)) as client:
+        yield client
+
+
+@pytest.fixture
+async def poll(house: House) -> AsyncIterator[httpx2.AsyncClient]:
+    """The real poll function on the house's services."""
+    async with client_of(application("poll", load("poll").HANDLERS, lambda: house.services)) as client:
+        yield client
+
+
+def raising(error: BaseException) -> Any:
+    async def handler(call: Call) -> Reply:
+        raise error
+
+    return handler
+
+
+def client_raising(house: House, error: BaseException) -> httpx2.AsyncClient:
+    """The cleanup function, all of whose handlers fail."""
+    names = ("sweep", "retain", "reconcile")
+    return client_of(application("cleanup", dict.fromkeys(names, raising(error)), lambda: house.services))
+
+
+def shape(response: httpx2.Response) -> dict[str, Any]:
+    """The error of an answer, in the one shape that errors have."""
+    (error,) = response.json().values()
+    assert list(error) == ["code", "message", "retryable", "suggested_action", "details", "request_id"]
+    assert error["request_id"] == response.headers["x-request-id"]
+    return dict(error)
+
+
+# --- what every answer has ---
+
+
+async def test_every_answer_bears_the_security_headers_and_a_request_id(history: httpx2.AsyncClient) -> None:
+    for path in ("/v1/models", "/v1/nothing"):
+        headers = (await history.get(path, headers=ALICE)).headers
+        assert headers["x-content-type-options"] == "nosniff"
+        assert headers["x-frame-options"] == "DENY"
+        assert headers["referrer-policy"] == "no-referrer"
+        assert "default-src 'none'" in headers["content-security-policy"]
+        assert headers["strict-transport-security"].startswith("max-age=")
+        assert headers["x-request-id"].startswith("req_")
+        assert headers["cache-control"] == "no-store"
+
+
+async def test_no_two_requests_have_the_same_id(history: httpx2.AsyncClient) -> None:
+    ids = {(await history.get("/v1/models", headers=ALICE)).headers["x-request-id"] for _ in range(5)}
+    assert len(ids) == 5
+
+
+async def test_logs_carry_the_requests_id_and_trace(house: House, capsys: Any) -> None:
+    async with client_raising(house, RuntimeError("boom")) as client:
+        response = await client.post("/tasks/sweep", headers={"X-Cloud-Trace-Context": "abc123/456;o=1"})
+    entry = json.loads(capsys.readouterr().out.splitlines()[-1])
+    assert entry["request_id"] == response.headers["x-request-id"]
+    assert entry["logging.googleapis.com/trace"] == "projects/rushes-test/traces/abc123"
+    assert entry["logging.googleapis.com/spanId"] == "456"
+
+
+# --- errors ---
+
+
+async def test_an_unknown_path_is_not_found_in_our_shape(history: httpx2.AsyncClient) -> None:
+    response = await history.get("/v1/nothing")
+    assert response.status_code == 404
+    assert shape(response)["code"] == "NOT_FOUND"
+
+
+async def test_a_wrong_method_is_told_which_are_right(history: httpx2.AsyncClient) -> None:
+    response = await history.put("/v1/videos", headers=ALICE)
+    assert response.status_code == 405
+    assert shape(response)["code"] == "METHOD_NOT_ALLOWED"
+    assert {method.strip() for method in response.headers["allow"].split(",")} == {"GET", "HEAD"}
+
+
+async def test_an_unexpected_error_is_internal_without_a_stack_trace(house: House, capsys: Any) -> None:
+    async with client_raising(house, RuntimeError("the secret cause")) as client:
+        response = await client.post("/tasks/sweep")
+    assert response.status_code == 500
+    assert shape(response)["code"] == "INTERNAL"
+    assert "secret" not in response.text
+    assert "Traceback" not in response.text
+    assert "the secret cause" in capsys.readouterr().out
+
+
+async def test_a_dependency_that_does_not_answer_is_unavailable_with_retry_after(house: House) -> None:
+    async with client_raising(house, Unavailable("Firestore: details")) as client:
+        response = await client.post("/tasks/sweep")
+    assert (response.status_code, response.headers["retry-after"]) == (503, "5")
+    assert shape(response)["code"] == "UNAVAILABLE"
+    assert "Firestore" not in response.text
+
+
+@pytest.mark.parametrize(
+    ("code", "should"),
+    [
+        ("TOO_MANY_ACTIVE_JOBS", "true"),
+        ("UNAVAILABLE", "true"),
+        ("GENERATION_DISABLED", "true"),
+        ("JOB_NOT_FINISHED", "false"),
+        ("INTERNAL", "false"),
+        ("INSUFFICIENT_CREDITS", "false"),
+        ("IDEMPOTENCY_KEY_REUSED", "false"),
+        ("NOT_FOUND", "false"),
+    ],
+)
+async def test_clients_that_repeat_by_themselves_are_told_whether_to(house: House, code: str, should: str) -> None:
+    async with client_raising(house, ApiError(code)) as client:
+        assert (await client.post("/tasks/sweep")).headers["x-should-retry"] == should
+
+
+async def test_an_error_of_its_own_headers_and_details_keeps_them(house: House) -> None:
+    error = ApiError("RATE_LIMITED", "Slower.", {"limit": 5}, retry_after_s=9, headers={"X-Own": "1"})
+    async with client_raising(house, error) as client:
+        response = await client.post("/tasks/sweep")
+    assert (response.headers["retry-after"], response.headers["x-own"]) == ("9", "1")
+    assert (shape(response)["message"], shape(response)["details"]) == ("Slower.", {"limit": 5})
+
+
+async def test_an_answer_that_breaks_off_is_not_followed_by_another(house: House) -> None:
+    async def broken(call: Call) -> Response:
+        async def pieces() -> AsyncIterator[bytes]:
+            yield b"half"
+            raise RuntimeError("boom")
+
+        return StreamingResponse(pieces())
+
+    started: list[int] = []
+    app = application("cleanup", dict.fromkeys(("sweep", "retain", "reconcile"), broken), lambda: house.services)
+
+    async def counted(scope: Any, receive: Any, send: Any) -> None:
+        async def sent(message: Any) -> None:
+            started.extend([1] if message["type"] == "http.response.start" else [])
+            await send(message)
+
+        await app(scope, receive, sent)
+
+    async with client_of(counted) as client:
+        await client.post("/tasks/sweep")
+    assert len(started) == 1
+
+
+async def test_a_client_that_leaves_in_the_middle_of_its_body_is_no_error(house: House, capsys: Any) -> None:
+    app = application("poll", load("poll").HANDLERS, lambda: house.services)
+    received = iter(({"type": "http.request", "body": b"{", "more_body": True}, {"type": "http.disconnect"}))
+    sent: list[Any] = []
+
+    async def receive() -> Any:
+        return next(received)
+
+    async def send(message: Any) -> None:
+        sent.append(message)
+
+    scope = {"type": "http", "method": "POST", "path": "/tasks/step", "query_string": b"", "headers": []}
+    await app(scope, receive, send)
+    logged = capsys.readouterr().out
+    assert sent == []
+    assert '"client_left"' in logged
+    assert '"ERROR"' not in logged
+
+
+# --- who calls ---
+
+
+async def test_without_credentials_nothing_is_told(history: httpx2.AsyncClient) -> None:
+    response = await history.get("/v1/videos")
+    assert response.status_code == 401
+    assert response.headers["www-authenticate"] == "Bearer"
+    assert shape(response)["code"] == "UNAUTHENTICATED"
+
+
+async def test_a_disabled_account_is_forbidden(house: House, history: httpx2.AsyncClient) -> None:
+    first = await history.get("/v1/account", headers=ALICE)
+    house.store.edit("accounts", first.json()["id"], {"disabled": True})
+    house.clock.advance(60)
+    response = await history.get("/v1/account", headers=ALICE)
+    assert (response.status_code, shape(response)["code"]) == (403, "ACCOUNT_DISABLED")
+
+
+async def test_machines_need_no_account(house: House, poll: httpx2.AsyncClient) -> None:
+    response = await poll.post("/tasks/step", json={"job": "video_none", "step": 0})
+    assert (response.status_code, response.content) == (204, b"")
+    assert house.store.documents(Account) == []
+
+
+# --- CORS ---
+
+
+async def test_an_allowed_page_may_read_the_answer(history: httpx2.AsyncClient) -> None:
+    headers = (await history.get("/v1/models", headers={**ALICE, **ORIGIN})).headers
+    assert headers["access-control-allow-origin"] == "https://studio.example"
+    assert "Retry-After" in headers["access-control-expose-headers"]
+    assert "Origin" in headers["vary"]
+
+
+@pytest.mark.parametrize(
+    "origin", ["https://evil.example", "https://studio.example.evil.example", "http://studio.example", "null", ""]
+)
+async def test_another_page_may_not(history: httpx2.AsyncClient, origin: str) -> None:
+    headers = (await history.get("/v1/models", headers={**ALICE, "Origin": origin})).headers
+    assert "access-control-allow-origin" not in headers
+    assert "Origin" in headers["vary"]
+
+
+async def test_an_error_can_be_read_by_an_allowed_page_too(history: httpx2.AsyncClient) -> None:
+    response = await history.get("/v1/nothing", headers=ORIGIN)
+    assert response.headers["access-control-allow-origin"] == "https://studio.example"
+
+
+async def test_a_preflight_is_answered_before_anything_else(history: httpx2.AsyncClient) -> None:
+    asked = {**ORIGIN, "Access-Control-Request-Method": "DELETE", "Access-Control-Request-Headers": "authorization"}
+    response = await history.options("/v1/videos/video_x", headers=asked)
+    assert (response.status_code, response.content) == (204, b"")
+    assert "DELETE" in response.headers["access-control-allow-methods"]
+    assert {"Authorization", "Idempotency-Key"} <= {
+        name.strip() for name in response.headers["access-control-allow-headers"].split(",")
+    }
+
+
+async def test_a_preflight_of_another_page_is_not_allowed(history: httpx2.AsyncClient) -> None:
+    response = await history.options("/v1/videos", headers={"Origin": "https://evil.example"})
+    assert "access-control-allow-origin" not in response.headers
+
+
+# --- bodies ---
+
+
+async def test_a_body_that_says_it_is_too_large_is_refused(submit: httpx2.AsyncClient, house: House) -> None:
+    response = await submit.post("/v1/videos", headers=ALICE, content=b"x" * (http.MAX_BODY_BYTES + 1))
+    assert response.status_code == 413
+    assert shape(response)["details"] == {"max_bytes": http.MAX_BODY_BYTES}
+    assert house.store.documents(Account) == []
+
+
+async def test_a_body_that_does_not_say_so_is_refused_as_well(submit: httpx2.AsyncClient) -> None:
+    async def pieces() -> AsyncIterator[bytes]:
+        for _ in range(31):
+            yield b" " * 1024 * 1024
+
+    response = await submit.post("/v1/videos", headers=ALICE, content=pieces())
+    assert (response.status_code, shape(response)["code"]) == (413, "BODY_TOO_LARGE")
+
+
+@pytest.mark.parametrize(
+    ("content", "status", "code"),
+    [
+        (b"", 400, "INVALID_JSON"),
+        (b"{", 400, "INVALID_JSON"),
+        (b"\xff\xfe", 400, "INVALID_JSON"),
+        (b'{"prompt": "\\ud800"}', 400, "INVALID_JSON"),
+        (b"[]", 400, "INVALID_REQUEST"),
+        (b"null", 400, "INVALID_REQUEST"),
+        (b"{}", 400, "INVALID_REQUEST"),
+        (b'{"prompt": "p", "seconds": 7.5}', 400, "INVALID_REQUEST"),
+        (b"[" * 100_000, 400, "INVALID_JSON"),
+    ],
+)
+async def test_a_body_that_cannot_be_read_is_refused(
+    submit: httpx2.AsyncClient, content: bytes, status: int, code: str
+) -> None:
+    response = await submit.post("/v1/videos", headers={**ALICE, "Content-Type": "application/json"}, content=content)
+    assert (response.status_code, shape(response)["code"]) == (status, code)
+
+
+async def test_an_unknown_field_is_named(submit: httpx2.AsyncClient) -> None:
+    response = await submit.post("/v1/videos", headers=ALICE, json={"prompt": "p", "lenght": 8})
+    assert shape(response)["details"] == {"fields": [{"field": "lenght", "message": "there is no such field"}]}
+
+
+async def test_what_was_sent_is_not_sent_back(submit: httpx2.AsyncClient) -> None:
+    response = await submit.post("/v1/videos", headers=ALICE, json={"prompt": 7, "seed": "<script>"})
+    assert response.status_code == 400
+    assert "<script>" not in response.text
+
+
+async def test_a_body_of_many_errors_names_the_first_ten(submit: httpx2.AsyncClient) -> None:
+    response = await submit.post("/v1/videos", headers=ALICE, json={f"field{number}": 1 for number in range(500)})
+    assert len(shape(response)["details"]["fields"]) == http.MAX_DETAIL_FIELDS
+
+
+@pytest.mark.parametrize("media_type", ["text/plain", "application/x-www-form-urlencoded", "application/xml"])
+async def test_another_type_of_body_is_not_understood(submit: httpx2.AsyncClient, media_type: str) -> None:
+    response = await submit.post(
+        "/v1/videos", headers={**ALICE, "Content-Type": media_type}, content=b'{"prompt": "p"}'
+    )
+    assert (response.status_code, shape(response)["code"]) == (415, "UNSUPPORTED_MEDIA_TYPE")
+
+
+async def test_an_unknown_query_parameter_is_named(history: httpx2.AsyncClient) -> None:
+    response = await history.get("/v1/videos?limti=5", headers=ALICE)
+    assert shape(response)["details"]["fields"][0]["field"] == "limti"
+
+
+# --- the handlers are skins ---
+
+
+async def test_a_video_is_created_read_listed_and_deleted(
+    house: House, submit: httpx2.AsyncClient, history: httpx2.AsyncClient
+) -> None:
+    body = {"prompt": "p", "model": "omni-flash", "seconds": 3, "resolution": "360p"}
+    created = await submit.post("/v1/videos", headers={**ALICE, "Idempotency-Key": "k"}, json=body)
+    assert created.status_code == 202
+    video_id = created.json()["id"]
+    assert created.headers["location"] == f"/v1/videos/{video_id}"
+    again = await submit.post("/v1/videos", headers={**ALICE, "Idempotency-Key": "k"}, json=body)
+    assert (again.status_code, again.headers["idempotent-replayed"]) == (200, "true")
+    assert (await history.get(f"/v1/videos/{video_id}", headers=ALICE)).json()["id"] == video_id
+    assert [video["id"] for video in (await history.get("/v1/videos", headers=ALICE)).json()["data"]] == [video_id]
+    unfinished = await history.delete(f"/v1/videos/{video_id}", headers=ALICE)
+    assert (unfinished.status_code, shape(unfinished)["code"]) == (409, "JOB_NOT_FINISHED")
+    canceled = await submit.post(f"/v1/videos/{video_id}/cancel", headers=ALICE)
+    assert (canceled.json()["refunded"], canceled.json()["kept"]) == (30, 0)
+    assert (await history.delete(f"/v1/videos/{video_id}", headers=ALICE)).json()["deleted"] is True
+    assert (await history.get(f"/v1/videos/{video_id}", headers=ALICE)).status_code == 404
+    types = [entry["type"] for entry in (await history.get("/v1/account/transactions", headers=ALICE)).json()["data"]]
+    assert types == ["refund", "charge", "signup"]
+
+
+@pytest.mark.parametrize("key", ["", "x" * 256])
+async def test_an_idempotency_key_has_1_to_255_characters(submit: httpx2.AsyncClient, key: str) -> None:
+    response = await submit.post("/v1/videos", headers={**ALICE, "Idempotency-Key": key}, json={"prompt": "p"})
+    assert (response.status_code, shape(response)["code"]) == (400, "INVALID_REQUEST")
+
+
+async def test_an_unfinished_submission_is_unavailable_with_the_jobs_id(
+    house: House, submit: httpx2.AsyncClient
+) -> None:
+    await submit.post("/v1/videos/estimate", headers=ALICE, json={"prompt": "p"})
+    house.store.fail("get_job_and_account", times=10_000)
+    response = await submit.post("/v1/videos", headers=ALICE, json={"prompt": "p"})
+    assert response.status_code == 503
+    assert shape(response)["details"]["video"].startswith("video_")
+
+
+async def test_a_step_tells_the_queue_what_became_of_it(house: House, poll: httpx2.AsyncClient) -> None:
+    job = await house.submit(await house.sign_up())
+    first = await poll.post("/tasks/step", json={"job": job.id, "step": 0})
+    assert (first.status_code, first.content) == (204, b"")
+    assert house.creates == 1
+
+
+async def test_a_step_that_meets_a_lease_is_told_to_come_back_and_nothing_is_logged_as_broken(
+    house: House, poll: httpx2.AsyncClient
+) -> None:
+    from shared import events
+    from shared.jobs import advance
+
+    job = await house.submit(await house.sign_up())
+    await advance(house.services, job.id, events.Claim(0, "other"))
+    assert (await poll.post("/tasks/step", json={"job": job.id, "step": 0})).status_code == 500
+
+
+async def test_another_users_video_is_not_found(
+    house: House, submit: httpx2.AsyncClient, history: httpx2.AsyncClient
+) -> None:
+    created = await submit.post("/v1/videos", headers=ALICE, json={"prompt": "p"})
+    video_id = created.json()["id"]
+    bob = {"Authorization": "Bearer bob"}
+    assert (await history.get(f"/v1/videos/{video_id}", headers=bob)).status_code == 404
+    assert (await history.delete(f"/v1/videos/{video_id}", headers=bob)).status_code == 404
+    assert (await submit.post(f"/v1/videos/{video_id}/cancel", headers=bob)).status_code == 404
+    assert (await history.get("/v1/videos", headers=bob)).json()["data"] == []
+
+
+async def test_a_head_is_answered_as_a_get_without_its_body(history: httpx2.AsyncClient) -> None:
+    response = await history.head("/v1/models", headers=ALICE)
+    assert (response.status_code, response.content) == (200, b"")
+
+
+async def test_the_price_of_an_estimate_is_the_price_of_the_video(submit: httpx2.AsyncClient) -> None:
+    body = {"prompt": "p", "model": "veo-3.1-fast", "seconds": 6}
+    estimate = await submit.post("/v1/videos/estimate", headers=ALICE, json=body)
+    created = await submit.post("/v1/videos", headers=ALICE, json=body)
+    assert estimate.json()["cost"] == created.json()["cost"] == 60

@@ -1,0 +1,132 @@
+"""Cloud Tasks: the message of a task, and what its answers mean."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+from google.api_core import exceptions
+
+from shared.errors import Unavailable
+from shared.lifecycle import Task
+from shared.models import TaskRef
+from shared.queue import DISPATCH_DEADLINE_S, CloudTasks
+from shared.settings import Settings
+
+SETTINGS = Settings(
+    google_cloud_project="p",
+    region="r",
+    bucket="b",
+    poll_url="https://poll.example/",
+    tasks_service_account="tasks@p.iam.example",
+    cloud_tasks_emulator_host="127.0.0.1:1",
+)
+REF = TaskRef(name="abc-0", queue="poll")
+TASK = Task(REF, None, {"job": "video_abc", "step": 0})
+NAME = "projects/p/locations/r/queues/poll/tasks/abc-0"
+
+
+class Client:
+    """Answers each call with one outcome, and remembers what it was asked."""
+
+    def __init__(self, outcome: Exception | None) -> None:
+        self.outcome = outcome
+        self.asked: list[dict[str, Any]] = []
+
+    async def _called(self, **arguments: Any) -> None:
+        self.asked.append(arguments)
+        if self.outcome is not None:
+            raise self.outcome
+
+    create_task = get_task = _called
+
+
+Tasks = Callable[[Exception | None], tuple[CloudTasks, Client]]
+
+
+@pytest.fixture
+def tasks(monkeypatch: pytest.MonkeyPatch) -> Tasks:
+    def made(outcome: Exception | None = None) -> tuple[CloudTasks, Client]:
+        client = Client(outcome)
+        monkeypatch.setattr("shared.queue._client", lambda settings: client)
+        return CloudTasks(SETTINGS), client
+
+    return made
+
+
+async def test_a_task_goes_to_the_poll_function_under_its_own_name(tasks: Tasks) -> None:
+    queue, client = tasks(None)
+    await queue.create(TASK)
+    (asked,) = client.asked
+    message = asked["task"]
+    assert (asked["parent"], message.name) == ("projects/p/locations/r/queues/poll", NAME)
+    assert message.http_request.url == "https://poll.example/tasks/step"
+    assert json.loads(message.http_request.body) == {"job": "video_abc", "step": 0}
+
+
+async def test_a_task_carries_a_token_for_the_poll_functions_root(tasks: Tasks) -> None:
+    queue, client = tasks(None)
+    await queue.create(TASK)
+    token = client.asked[0]["task"].http_request.oidc_token
+    assert (token.service_account_email, token.audience) == ("tasks@p.iam.example", "https://poll.example")
+
+
+async def test_a_task_may_take_as_long_as_the_function_may(tasks: Tasks) -> None:
+    queue, client = tasks(None)
+    await queue.create(TASK)
+    assert client.asked[0]["task"].dispatch_deadline.total_seconds() == DISPATCH_DEADLINE_S
+
+
+async def test_a_task_for_later_has_its_time_and_one_for_now_has_none(tasks: Tasks) -> None:
+    queue, client = tasks(None)
+    at = datetime(2026, 11, 20, 12, tzinfo=UTC)
+    await queue.create(TASK)
+    await queue.create(Task(REF, at, {}))
+    assert not client.asked[0]["task"].schedule_time
+    assert client.asked[1]["task"].schedule_time == at
+
+
+async def test_every_call_has_a_timeout(tasks: Tasks) -> None:
+    queue, client = tasks(None)
+    await queue.create(TASK)
+    await queue.exists(REF)
+    assert all(asked["timeout"] > 0 for asked in client.asked)
+
+
+async def test_a_task_that_exists_already_is_success(tasks: Tasks) -> None:
+    queue, _ = tasks(exceptions.AlreadyExists("there"))
+    await queue.create(TASK)
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        exceptions.ServiceUnavailable("x"),
+        exceptions.DeadlineExceeded("x"),
+        exceptions.PermissionDenied("x"),
+        exceptions.NotFound("the queue"),
+        exceptions.RetryError("x", cause=None),
+    ],
+    ids=lambda error: type(error).__name__,
+)
+async def test_a_task_that_could_not_be_created_is_unavailable(tasks: Tasks, error: Exception) -> None:
+    queue, _ = tasks(error)
+    with pytest.raises(Unavailable, match="abc-0"):
+        await queue.create(TASK)
+
+
+async def test_a_task_is_there_until_it_is_not_found(tasks: Tasks) -> None:
+    queue, client = tasks(None)
+    assert await queue.exists(REF)
+    assert client.asked[0]["name"] == NAME
+    queue, _ = tasks(exceptions.NotFound("gone"))
+    assert not await queue.exists(REF)
+
+
+async def test_an_answer_that_does_not_come_is_not_taken_for_a_no(tasks: Tasks) -> None:
+    queue, _ = tasks(exceptions.ServiceUnavailable("x"))
+    with pytest.raises(Unavailable):
+        await queue.exists(REF)

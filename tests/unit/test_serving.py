@@ -1,0 +1,204 @@
+"""A finished video's bytes, by a signed URL or through us."""
+
+from __future__ import annotations
+
+import base64
+from typing import Any
+
+import pytest
+from starlette.datastructures import Headers
+from starlette.responses import Response, StreamingResponse
+
+from shared import library, serving
+from shared.errors import ApiError
+from shared.models import ContentQuery, Job, Stage
+from tests.unit.conftest import House
+
+VIDEO = ContentQuery()
+THUMBNAIL = ContentQuery(variant="thumbnail")
+
+
+async def completed(house: House) -> Job:
+    return await house.run(await house.submit(await house.sign_up()))
+
+
+async def answer(house: House, job: Job, query: ContentQuery = VIDEO, head: bool = False, **headers: str) -> Response:
+    sent = Headers({name.replace("_", "-"): value for name, value in headers.items()})
+    return await serving.proxied(house.services, serving.content(job, query), sent, head)
+
+
+async def body(response: Response) -> bytes:
+    if not isinstance(response, StreamingResponse):
+        return bytes(response.body)
+    return b"".join([bytes(piece) async for piece in response.body_iterator])  # type: ignore[arg-type]
+
+
+def refused(job: Job, query: ContentQuery = VIDEO) -> ApiError:
+    with pytest.raises(ApiError) as error:
+        serving.content(job, query)
+    return error.value
+
+
+async def test_the_whole_video_is_what_was_stored(house: House, small_video: bytes) -> None:
+    response = await answer(house, await completed(house))
+    assert response.status_code == 200
+    assert await body(response) == small_video
+    assert response.headers["content-type"] == "video/mp4"
+    assert response.headers["accept-ranges"] == "bytes"
+
+
+@pytest.mark.parametrize(
+    ("range_", "first", "last"),
+    [
+        ("bytes=0-0", 0, 0),
+        ("bytes=0-99", 0, 99),
+        ("bytes=100-199", 100, 199),
+        ("bytes=100-", 100, -1),
+        ("bytes=-100", -100, -1),
+        ("bytes=-999999999", 0, -1),
+        ("bytes=0-999999999", 0, -1),
+        ("bytes=-1", -1, -1),
+        ("bytes= 0 - 99", 0, 99),
+    ],
+)
+async def test_a_range_is_answered_with_just_that_part(
+    house: House, small_video: bytes, range_: str, first: int, last: int
+) -> None:
+    size = len(small_video)
+    first, last = first % size, last % size
+    response = await answer(house, await completed(house), range=range_)
+    assert response.status_code == 206
+    assert response.headers["content-range"] == f"bytes {first}-{last}/{size}"
+    assert response.headers["content-length"] == str(last - first + 1)
+    assert await body(response) == small_video[first : last + 1]
+
+
+@pytest.mark.parametrize(
+    "range_",
+    ["", "bytes=", "bytes=-", "bytes=5-2", "bytes=0-1,5-6", "bytes=a-b", "items=0-5", "bytes=0-99x", "bytes=1" * 20],
+)
+async def test_a_range_that_is_malformed_or_multiple_is_ignored(house: House, small_video: bytes, range_: str) -> None:
+    response = await answer(house, await completed(house), range=range_)
+    assert response.status_code == 200
+    assert await body(response) == small_video
+
+
+@pytest.mark.parametrize("range_", ["bytes=999999999-", "bytes=999999999-9999999999", "bytes=-0"])
+async def test_a_range_outside_the_file_cannot_be_satisfied(house: House, small_video: bytes, range_: str) -> None:
+    with pytest.raises(ApiError) as error:
+        await answer(house, await completed(house), range=range_)
+    assert error.value.code == "RANGE_NOT_SATISFIABLE"
+    assert error.value.headers["Content-Range"] == f"bytes */{len(small_video)}"
+
+
+async def test_the_first_byte_after_the_end_is_outside(house: House, small_video: bytes) -> None:
+    job = await completed(house)
+    assert (await answer(house, job, range=f"bytes={len(small_video) - 1}-")).status_code == 206
+    with pytest.raises(ApiError):
+        await answer(house, job, range=f"bytes={len(small_video)}-")
+
+
+async def test_one_answer_holds_at_most_16_mib(house: House) -> None:
+    job = await completed(house)
+    (output,) = job.outputs
+    large = job.changed(outputs=(output.model_copy(update={"size_bytes": 100 * 1024 * 1024}),))
+    response = await answer(house, large, head=True, range="bytes=10-")
+    assert response.headers["content-range"] == f"bytes 10-{10 + 16 * 1024 * 1024 - 1}/{100 * 1024 * 1024}"
+
+
+async def test_what_the_client_has_already_is_not_sent_again(house: House) -> None:
+    job = await completed(house)
+    etag = (await answer(house, job)).headers["etag"]
+    for condition in (etag, f"W/{etag}", f'"other", {etag}', "*"):
+        response = await answer(house, job, if_none_match=condition)
+        assert (response.status_code, await body(response)) == (304, b"")
+    assert (await answer(house, job, if_none_match='"other"')).status_code == 200
+
+
+async def test_the_etag_is_made_of_the_bytes(house: House) -> None:
+    job = await completed(house)
+    (output,) = job.outputs
+    checksum = base64.b64decode(output.crc32c or "").hex()
+    assert (await answer(house, job)).headers["etag"] == f'"{checksum}-{output.size_bytes}"'
+
+
+async def test_a_range_of_another_version_is_answered_with_the_whole(house: House) -> None:
+    job = await completed(house)
+    etag = (await answer(house, job)).headers["etag"]
+    assert (await answer(house, job, range="bytes=0-9", if_range=etag)).status_code == 206
+    assert (await answer(house, job, range="bytes=0-9", if_range='"other"')).status_code == 200
+
+
+async def test_a_head_says_everything_and_reads_nothing(house: House, small_video: bytes) -> None:
+    job = await completed(house)
+    calls = dict(house.media.calls)
+    response = await answer(house, job, head=True)
+    assert (response.status_code, response.headers["content-length"]) == (200, str(len(small_video)))
+    assert await body(response) == b""
+    assert dict(house.media.calls) == calls
+
+
+async def test_a_thumbnail_is_the_poster(house: House) -> None:
+    job = await completed(house)
+    response = await answer(house, job, THUMBNAIL)
+    assert response.headers["content-type"] == "image/jpeg"
+    assert (await body(response)).startswith(b"\xff\xd8")
+
+
+async def test_a_poster_that_is_gone_is_gone(house: House) -> None:
+    job = await completed(house)
+    await house.media.delete(job.posters_prefix)
+    with pytest.raises(ApiError) as error:
+        await answer(house, job, THUMBNAIL)
+    assert error.value.code == "GONE"
+
+
+async def test_a_redirect_leads_to_a_signed_url_and_is_not_stored(house: House) -> None:
+    job = await completed(house)
+    response = await serving.redirect(house.services, serving.content(job, VIDEO))
+    assert (response.status_code, response.headers["cache-control"]) == (302, "no-store")
+    assert "signature=" in response.headers["location"]
+
+
+async def test_a_page_gets_the_url_and_when_it_ends(house: House) -> None:
+    job = await completed(house)
+    signed = await serving.signed_url(house.services, serving.content(job, VIDEO))
+    assert signed.expires_at == int(house.clock().timestamp()) + 15 * 60
+
+
+@pytest.mark.parametrize(
+    ("stage", "code"),
+    [
+        *((stage, "JOB_NOT_FINISHED") for stage in Stage if stage not in ("completed", "failed", "canceled")),
+        (Stage.FAILED, "VIDEO_NOT_AVAILABLE"),
+        (Stage.CANCELED, "VIDEO_NOT_AVAILABLE"),
+    ],
+)
+async def test_there_is_no_content_but_a_completed_jobs(house: House, stage: Stage, code: str) -> None:
+    assert refused((await completed(house)).changed(stage=stage)).code == code
+
+
+async def test_an_expired_video_is_gone(house: House) -> None:
+    job = await completed(house)
+    assert refused(job.changed(files_removed_at=house.clock())).code == "GONE"
+    assert refused(job.changed(outputs=())).code == "GONE"
+
+
+async def test_there_is_no_second_video_of_one(house: House) -> None:
+    error = refused(await completed(house), ContentQuery(index=1))
+    assert (error.code, error.details) == ("NOT_FOUND", {"field": "index"})
+
+
+async def test_a_deleted_video_does_not_exist(house: House) -> None:
+    caller = await house.sign_up()
+    job = await house.run(await house.submit(caller))
+    await library.delete(house.services, caller, job.id)
+    with pytest.raises(ApiError) as error:
+        await library.own_job(house.services, caller, job.id)
+    assert error.value.code == "NOT_FOUND"
+
+
+async def test_a_file_name_is_the_jobs(house: House) -> None:
+    job = await completed(house)
+    disposition: Any = (await answer(house, job)).headers["content-disposition"]
+    assert disposition == f'inline; filename="{job.id}-0.mp4"'

@@ -1,0 +1,53 @@
+"""Process settings, from the environment."""
+
+from __future__ import annotations
+
+import pytest
+from pydantic import ValidationError
+
+from shared.settings import SECURETOKEN_ISSUER, SECURETOKEN_JWKS, Settings
+
+LEAST = {"GOOGLE_CLOUD_PROJECT": "p", "BUCKET": "b"}
+
+
+def test_project_and_bucket_are_all_that_must_be_set() -> None:
+    settings = Settings.from_environ(LEAST)
+    assert (settings.google_cloud_project, settings.bucket, settings.signup_credits) == ("p", "b", 0)
+
+
+@pytest.mark.parametrize("missing", LEAST)
+def test_what_is_missing_is_named(missing: str) -> None:
+    with pytest.raises(ValidationError, match=missing.lower()):
+        Settings.from_environ({name: value for name, value in LEAST.items() if name != missing})
+
+
+def test_users_are_identity_platforms_unless_told_otherwise() -> None:
+    settings = Settings.from_environ(LEAST)
+    assert (settings.issuer, settings.audience, settings.jwks_url) == (f"{SECURETOKEN_ISSUER}p", "p", SECURETOKEN_JWKS)
+    told = {"OIDC_ISSUER": "https://i", "OIDC_AUDIENCE": "a", "OIDC_JWKS_URL": "https://k"}
+    settings = Settings.from_environ(LEAST | told)
+    assert (settings.issuer, settings.audience, settings.jwks_url) == ("https://i", "a", "https://k")
+
+
+def test_lists_may_have_spaces_and_empty_parts() -> None:
+    settings = Settings.from_environ(LEAST | {"ALLOWED_ORIGINS": " https://a, ,https://b,", "DEFAULT_MODELS": "x , y"})
+    assert settings.origins == {"https://a", "https://b"}
+    assert settings.model_preference == ("x", "y")
+
+
+def test_no_origin_is_allowed_by_default() -> None:
+    assert Settings.from_environ(LEAST).origins == frozenset()
+
+
+def test_a_number_that_is_none_is_named() -> None:
+    with pytest.raises(ValidationError, match="signup_credits"):
+        Settings.from_environ(LEAST | {"SIGNUP_CREDITS": "many"})
+
+
+def test_other_variables_are_not_read() -> None:
+    assert Settings.from_environ(LEAST | {"google_cloud_project": "x", "PATH": "/bin"}).google_cloud_project == "p"
+
+
+@pytest.mark.parametrize("name", Settings.model_fields)
+def test_every_setting_says_what_it_is(name: str) -> None:
+    assert (Settings.model_fields[name].description or "").endswith(".")

@@ -1,0 +1,165 @@
+"""Stored documents as clients see them."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from shared import events as e
+from shared import lifecycle, views
+from shared.lifecycle import decide
+from shared.models import Account, Job, JobError, LiveConfig, Output, Stage, Transaction
+from tests.unit.conftest import NOW, House
+
+CONFIG = LiveConfig(uncertain_policy="restart_once", signup_credits=500)
+OUTPUT = Output(uri="u", object="o.mp4", size_bytes=2_000, crc32c="AAAAAA==", seconds=8.0, poster="p.jpg")
+
+
+def queued() -> tuple[Job, Account]:
+    from shared.models import VideoRequest
+
+    request = VideoRequest(
+        prompt="p", model="omni-flash", seconds=8, aspect_ratio="16:9", resolution="720p", generate_audio=True
+    )
+    account = Account(id="a", issuer="i", sub="s", tenant="t", balance=500, sequence=1, created_at=NOW)
+    change = lifecycle.submit(lifecycle.Submission("video_a", request, 80, 60.0, "f"), account, NOW, CONFIG)
+    assert change.account is not None
+    return change.job, change.account
+
+
+def possible(job: Job) -> list[e.Event]:
+    """What may happen to the job next."""
+    step, holder = job.step, job.lease.holder if job.lease else "h"
+    return [
+        e.Claim(step, "h"),
+        e.Accepted(job.attempt, f"op-{job.attempt}"),
+        e.Deferred(step, holder, 30),
+        e.Lost(step, holder),
+        e.Unseen(step),
+        e.Running(step),
+        e.Finished(step, "h", ("u",)),
+        e.Finished(step, "h", (), 1),
+        e.Broke(step, "PROVIDER_ERROR", "r"),
+        e.Renew(step, holder),
+        e.NotStored(step, holder, "STORING_FAILED", "r"),
+        e.Stored(step, holder, (OUTPUT,)),
+        e.Cancel(),
+        e.Fallen(step),
+        e.Tidied(step, again=True),
+        e.Delete(),
+        e.Expire(),
+        e.Viewed(),
+    ]
+
+
+@given(st.data())
+def test_progress_never_goes_back_and_is_100_only_for_a_video_that_can_be_played(data: st.DataObject) -> None:
+    (job, account), now = queued(), NOW
+    shown = views.progress(job, now)
+    for _ in range(data.draw(st.integers(1, 25))):
+        now += timedelta(seconds=data.draw(st.floats(0, 400)))
+        before = views.progress(job, now)
+        change = decide(job, account, data.draw(st.sampled_from(possible(job))), now, CONFIG)
+        if change is not None:
+            job, account = change.job, change.account or account
+        after = views.progress(job, now)
+        assert shown <= before <= after <= 100
+        assert (after == 100) == (job.stage is Stage.COMPLETED)
+        shown = after
+
+
+@pytest.mark.parametrize(("elapsed_s", "percent"), [(0, 0), (30, 60), (60, 82), (120, 93), (86_400, 95)])
+def test_progress_nears_95_however_long_it_takes(elapsed_s: float, percent: int) -> None:
+    job, _ = queued()
+    job = job.changed(stage=Stage.GENERATING, started_at=NOW)
+    assert views.progress(job, NOW + timedelta(seconds=elapsed_s)) == percent
+
+
+def test_a_clock_that_is_a_little_behind_makes_no_negative_progress() -> None:
+    job, _ = queued()
+    job = job.changed(stage=Stage.GENERATING, started_at=NOW)
+    assert views.progress(job, NOW - timedelta(seconds=5)) == 0
+
+
+def test_a_job_that_ended_stands_still() -> None:
+    job, _ = queued()
+    job = job.changed(stage=Stage.FAILED, started_at=NOW, completed_at=NOW + timedelta(seconds=60))
+    assert views.progress(job, NOW + timedelta(days=1)) == views.progress(job, NOW + timedelta(days=2)) == 95
+
+
+async def test_a_video_says_what_was_asked_for_and_what_it_cost(house: House) -> None:
+    job = await house.submit(await house.sign_up(), labels={"a": "b"}, project="p", seed=7)
+    video = views.video(job, house.clock())
+    assert (video.id, video.object, video.status, video.stage) == (job.id, "video", "queued", "queued")
+    assert (video.model, video.seconds, video.size) == ("omni-flash", "3", "640x360")
+    assert (video.seed, video.cost, video.labels, video.project) == (7, 30, {"a": "b"}, "p")
+    assert (video.created_at, video.completed_at, video.files) == (int(NOW.timestamp()), None, [])
+
+
+async def test_the_files_of_a_completed_job_are_listed_with_their_facts(house: House, small_video: bytes) -> None:
+    job = await house.run(await house.submit(await house.sign_up()))
+    (file,) = views.video(job, house.clock()).files
+    assert (file.index, file.size_bytes, file.seconds) == (0, len(small_video), 3.0)
+    assert (file.width, file.height, file.crc32c) == (640, 360, job.outputs[0].crc32c)
+
+
+@pytest.mark.parametrize("stage", [stage for stage in Stage if stage is not Stage.COMPLETED])
+def test_files_are_shown_only_when_they_can_be_played(stage: Stage) -> None:
+    job, _ = queued()
+    assert views.video(job.changed(stage=stage, outputs=(OUTPUT,)), NOW).files == []
+
+
+def test_nothing_of_how_it_is_made_is_shown() -> None:
+    job, _ = queued()
+    job = job.changed(operation="operations/secret", hinted_operation="operations/secret", outputs=(OUTPUT,))
+    shown = views.video(job, NOW).model_dump_json()
+    assert "secret" not in shown
+    assert "fingerprint" not in shown
+    assert "lease" not in shown
+
+
+def test_a_failed_job_says_why_and_what_to_do() -> None:
+    job, _ = queued()
+    error = JobError(code="SAFETY_BLOCKED", message="blocked", reason="violence")
+    shown = views.video(job.changed(stage=Stage.FAILED, error=error), NOW).error
+    assert shown is not None
+    assert (shown.code, shown.message, shown.reason, shown.retryable) == (
+        "SAFETY_BLOCKED",
+        "blocked",
+        "violence",
+        False,
+    )
+    assert "prompt" in shown.suggested_action
+
+
+@pytest.mark.parametrize(("found", "shown", "more"), [(0, 0, False), (2, 2, False), (3, 2, True)])
+def test_a_page_knows_whether_there_is_another(found: int, shown: int, more: bool) -> None:
+    job, _ = queued()
+    jobs = [job.changed(id=f"video_{number}") for number in range(found)]
+    page = views.video_page(jobs, 2, NOW)
+    assert (len(page.data), page.has_more) == (shown, more)
+    assert page.first_id == (page.data[0].id if shown else None)
+    assert page.last_id == (page.data[-1].id if shown else None)
+
+
+@pytest.mark.parametrize(("found", "more"), [(0, False), (2, False), (3, True)])
+def test_a_page_of_the_ledger_knows_whether_there_is_another(found: int, more: bool) -> None:
+    entry: dict[str, Any] = {"account": "a", "tenant": "t", "type": "charge", "amount": -80, "balance_after": 1}
+    entries = [
+        Transaction(id=f"e{number}", sequence=number, description="d", job="video_a", created_at=NOW, **entry)
+        for number in range(found)
+    ]
+    page = views.transaction_page(entries, 2)
+    assert (len(page.data), page.has_more) == (min(found, 2), more)
+    assert all((view.video, view.amount) == ("video_a", -80) for view in page.data)
+
+
+def test_an_account_shows_its_balance_and_its_limit() -> None:
+    _, account = queued()
+    view = views.account(account, LiveConfig(active_jobs_limit=7))
+    assert (view.balance, view.active_jobs, view.active_jobs_limit) == (420, ["video_a"], 7)
+    assert "sub" not in view.model_dump()
