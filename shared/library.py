@@ -2,26 +2,33 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
 from shared import events, jobs, log, pricing
 from shared.auth import Caller
 from shared.errors import ApiError, Unavailable
 from shared.generators import catalog
-from shared.models import Account, Job, ListVideosQuery, ModelList, ModelView, PageQuery, Transaction
+from shared.models import (
+    VIDEO_ID,
+    Account,
+    Job,
+    ListTransactionsQuery,
+    ListVideosQuery,
+    ModelList,
+    ModelView,
+    Transaction,
+)
 
 if TYPE_CHECKING:
     from shared.services import Services
 
-LONGEST_JOB_ID = 64
-
 
 async def own_job(services: Services, caller: Caller, job_id: str) -> Job:
     """The caller's job; another's, a deleted or an unknown one is NOT_FOUND."""
-    plausible = job_id.startswith("video_") and len(job_id) <= LONGEST_JOB_ID
-    job = await services.store.get(Job, job_id) if plausible else None
+    job = await services.store.get(Job, job_id) if re.match(VIDEO_ID, job_id) else None
     if job is None or job.account != caller.account or job.tenant != caller.tenant or job.deleted_at is not None:
-        raise ApiError("NOT_FOUND", "There is no such video.", {"video": job_id[:LONGEST_JOB_ID]})
+        raise ApiError("NOT_FOUND", "There is no such video.", {"video": job_id[:64]})
     return job
 
 
@@ -40,7 +47,7 @@ async def own_jobs(services: Services, caller: Caller, query: ListVideosQuery) -
     return await services.store.list_jobs(caller.tenant, caller.account, query)
 
 
-async def own_transactions(services: Services, caller: Caller, query: PageQuery) -> list[Transaction]:
+async def own_transactions(services: Services, caller: Caller, query: ListTransactionsQuery) -> list[Transaction]:
     return await services.store.list_transactions(caller.tenant, caller.account, query.after, query.limit)
 
 

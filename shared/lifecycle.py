@@ -62,6 +62,7 @@ STEP_PATH = "/tasks/step"
 # still runs after its lease has ended can tell, and must not create.
 CREATE_TIMEOUT_S = 45
 LEASE_S = 120
+FUNCTION_TIMEOUT_S = 900
 SWEEP_AFTER_S = 60
 DEFAULT_LONGEST_S = 360.0
 # A generation that was given up is watched this long, so that what it still delivers is removed.
@@ -527,12 +528,20 @@ def _tidied(case: _Case, event: Tidied) -> Change | None:
     if job.due_at is None:
         return None
     signals = ("late_success",) if event.late_success else ()
-    if event.again and case.now < _began(job) + timedelta(seconds=TIDY_FOR_S):
+    if (event.again or _may_still_write(case)) and case.now < _began(job) + timedelta(seconds=TIDY_FOR_S):
         since_end_s = (case.now - (job.completed_at or case.now)).total_seconds()
         wait_s = min(max(since_end_s, schedule.TIDY_FIRST_STEP_S), schedule.TIDY_LONGEST_STEP_S)
         return _with_signals(case.go(job.stage, case.now + timedelta(seconds=wait_s)), *signals)
     kept = job.stage is Stage.COMPLETED and bool(job.outputs)
     return Change(case.write(due_at=None, files_removed_at=None if kept else case.now), signals=signals)
+
+
+def _may_still_write(case: _Case) -> bool:
+    """A delivery that was storing when the job ended may be at it until its function's own limit."""
+    job = case.job
+    if job.stage is Stage.COMPLETED or job.storing_started_at is None or job.completed_at is None:
+        return False
+    return case.now < job.completed_at + timedelta(seconds=FUNCTION_TIMEOUT_S)
 
 
 _DECISIONS: Mapping[type[Event], Callable[[_Case, Any], Change | None]] = {

@@ -11,6 +11,7 @@ import datetime as dt
 import threading
 from collections.abc import AsyncIterator, Callable
 from functools import cached_property, partial
+from http import HTTPStatus
 from pathlib import Path
 from typing import Any, BinaryIO, TypeVar, cast
 
@@ -23,6 +24,7 @@ from google.api_core.retry import Retry
 from google.auth import credentials as auth_credentials
 from google.auth import crypt
 from google.cloud.storage import Blob, Bucket, Client
+from google.cloud.storage.exceptions import InvalidResponse
 
 from shared.errors import Unavailable
 from shared.services import ObjectExists, SignedUrl, StoredObject
@@ -81,25 +83,29 @@ class CloudStorage:
         blob = self._bucket.blob(name)
         blob.cache_control = "private, max-age=3600"
         blob.content_type = content_type
-        measured = _Measured()
+        upload = blob.open(
+            "wb",
+            chunk_size=CHUNK_BYTES,
+            content_type=content_type,
+            if_generation_match=0,
+            timeout=CALL_TIMEOUT_S,
+            retry=_RETRY,
+        )
+        measured = _Measured(upload)
+        whole = False
         try:
-            # An exception inside cancels the upload: no half object appears.
-            with blob.open(
-                "wb",
-                chunk_size=CHUNK_BYTES,
-                content_type=content_type,
-                if_generation_match=0,
-                timeout=CALL_TIMEOUT_S,
-                retry=_RETRY,
-            ) as upload:
-                measured.destination = upload
-                produce(cast(BinaryIO, measured))
-        except exceptions.PreconditionFailed:
+            produce(cast(BinaryIO, measured))
+            whole = measured.close()
+        finally:
+            if not whole:
+                # No half object appears. And a writer that is left open uploads what it holds when it is collected.
+                upload.terminate()
+        if not whole:
             # The library repeats lost answers, so the object may well be our own.
-            blob = self._bucket.get_blob(name, timeout=CALL_TIMEOUT_S, retry=_RETRY)
-            if blob is None or blob.crc32c != measured.crc32c or blob.size != measured.size_bytes:
-                raise ObjectExists(name) from None
-            return _described(blob)
+            found = self._bucket.get_blob(name, timeout=CALL_TIMEOUT_S, retry=_RETRY)
+            if found is None or found.crc32c != measured.crc32c or found.size != measured.size_bytes:
+                raise ObjectExists(name)
+            return _described(found)
         blob.reload(timeout=CALL_TIMEOUT_S, retry=_RETRY)
         return _described(blob)
 
@@ -196,23 +202,42 @@ class _LocalKey(auth_credentials.Signing):
 
 
 class _Measured:
-    """Passes writes on, and knows their length and checksum."""
+    """Passes writes on, and knows their length and checksum.
 
-    destination: Any = None
+    Once the bucket has refused the upload because an object is there, the rest is only measured, so that it can be
+    told whether that object is the same.
+    """
 
-    def __init__(self) -> None:
-        self._checksum = google_crc32c.Checksum()
+    def __init__(self, upload: Any) -> None:
+        self._upload = upload
+        self._checksum = 0
         self.size_bytes = 0
+        self._refused = False
 
     @property
     def crc32c(self) -> str:
-        return base64.b64encode(self._checksum.digest()).decode()
+        return base64.b64encode(self._checksum.to_bytes(4, "big")).decode()
 
     def write(self, data: bytes) -> int:
-        self._checksum.update(bytes(data))
+        self._checksum = google_crc32c.extend(self._checksum, bytes(data))
         self.size_bytes += len(data)
-        written: int = self.destination.write(data)
-        return written
+        self._pass_on(lambda: self._upload.write(data))
+        return len(data)
+
+    def close(self) -> bool:
+        """Finish the upload; False when it was refused because an object is there."""
+        self._pass_on(self._upload.close)
+        return not self._refused
+
+    def _pass_on(self, call: Callable[[], object]) -> None:
+        if self._refused:
+            return
+        try:
+            call()
+        except InvalidResponse as error:
+            if error.response.status_code != HTTPStatus.PRECONDITION_FAILED:
+                raise
+            self._refused = True
 
 
 def _piece(blob: Blob, first: int, last: int) -> bytes:
@@ -229,10 +254,13 @@ def _described(blob: Blob) -> StoredObject:
 async def _in_thread(call: Callable[[], T]) -> T:
     try:
         return await asyncio.to_thread(call)
+    except exceptions.NotFound as error:
+        raise FileNotFoundError(str(error)) from error
     except (
         exceptions.ServerError,
         exceptions.TooManyRequests,
         exceptions.RetryError,
         requests.exceptions.RequestException,
+        InvalidResponse,
     ) as error:
         raise Unavailable(f"Cloud Storage: {error}") from error

@@ -16,6 +16,8 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator
 MAX_PROMPT_BYTES = 4 * 1024  # 1,024 tokens, counted as ceil(bytes / 4)
 MAX_IDEMPOTENCY_KEY_CHARS = 255
 MAX_PAGE = 100
+VIDEO_ID = r"^video_[A-Za-z0-9_-]{22}$"
+TRANSACTION_ID = r"^(grant-[A-Za-z0-9_-]+|[A-Za-z0-9_-]+-(charge|refund|signup))$"
 
 AspectRatio = Literal["16:9", "9:16"]
 Resolution = Literal["360p", "720p", "1080p", "4k"]
@@ -319,8 +321,8 @@ class CreateVideo(Body):
     @field_validator("labels")
     @classmethod
     def _short_labels(cls, labels: dict[str, str]) -> dict[str, str]:
-        if any(len(key) > 63 or len(value) > 255 for key, value in labels.items()):
-            raise ValueError("a label's name has at most 63 characters, its value at most 255")
+        if any(not 1 <= len(key) <= 63 or len(value) > 255 for key, value in labels.items()):
+            raise ValueError("a label's name has 1 to 63 characters, its value at most 255")
         return labels
 
 
@@ -342,14 +344,23 @@ class PushEnvelope(BaseModel):
 
 
 class PageQuery(Body):
-    """The cursor parameters that every list takes."""
+    """What every list takes."""
 
     limit: Annotated[int, Field(ge=1, le=MAX_PAGE)] = 20
-    after: Annotated[str | None, Field(max_length=512, description="The `last_id` of the page before.")] = None
+
+
+class ListTransactionsQuery(PageQuery):
+    """GET /v1/account/transactions."""
+
+    after: Annotated[
+        str | None, Field(max_length=128, pattern=TRANSACTION_ID, description="The `last_id` of the page before.")
+    ] = None
 
 
 class ListVideosQuery(PageQuery):
     """GET /v1/videos: at most one of status, model and project, and a range of dates (Unix seconds)."""
+
+    after: Annotated[str | None, Field(pattern=VIDEO_ID, description="The `last_id` of the page before.")] = None
 
     status: Status | None = None
     model: Annotated[str | None, Field(max_length=64)] = None

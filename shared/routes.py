@@ -125,7 +125,7 @@ ROUTES: tuple[Route, ...] = (
         "/v1/account/transactions",
         "history",
         "One's credit ledger, newest first",
-        query=m.PageQuery,
+        query=m.ListTransactionsQuery,
         response=m.TransactionPage,
     ),
     Route("list_models", "GET", "/v1/models", "history", "What each model can do and costs", response=m.ModelList),

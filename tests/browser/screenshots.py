@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import sys
 import tempfile
 from pathlib import Path
 
-from playwright.sync_api import Page, sync_playwright
+from playwright.sync_api import Page, expect, sync_playwright
 
-from tests.browser.conftest import ARGUMENTS, NAMES
+from tests.browser.conftest import ARGUMENTS, NAMES, Screen
+from tests.browser.test_studio import card, sign_up, write
 from tests.cloud import Cloud
 
 IMAGES = Path(__file__).parents[2] / "docs" / "images"
@@ -21,7 +23,10 @@ PROMPTS = (
     "Night market in the rain, neon reflections, handheld",
     "An old tram climbs a steep street in the morning fog",
 )
-PASSWORD = "a long enough password"  # noqa: S105 - of a user that lives as long as this program
+BLOCKED = "A crowd fights on a square [blocked]"
+RUNNING = "A heron lifts off a frozen lake [slow 60s]"
+NEXT = "A kite over the dunes at noon, wide shot, strong wind"
+SETTLE_MS = 700
 
 
 def main() -> int:
@@ -33,50 +38,47 @@ def main() -> int:
     with tempfile.TemporaryDirectory() as directory, sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=path, args=ARGUMENTS)
         with Cloud.started(Path(directory), PROVIDERS_CACHE="", SIGNUP_CREDITS="2000") as cloud:
-            page = browser.new_page(viewport={"width": 1280, "height": 860}, color_scheme="dark")
-            sign_up(page, cloud.url)
-            shoot(page, "empty")
-            fill_library(page, cloud)
-            shoot(page, "studio")
-            page.emulate_media(color_scheme="light")
-            shoot(page, "studio-light")
-            page.set_viewport_size({"width": 390, "height": 844})
-            page.emulate_media(color_scheme="dark")
-            shoot(page, "phone")
+            screen = Screen(browser.new_page(viewport={"width": 1280, "height": 860}, color_scheme="dark"))
+            take_all(screen, cloud.url)
         browser.close()
     return 0
 
 
-def sign_up(page: Page, url: str) -> None:
+def take_all(screen: Screen, url: str) -> None:
+    page = screen.page
     page.goto(url)
-    page.wait_for_load_state("networkidle")
-    shoot(page, "sign-in")
-    page.get_by_role("button", name="Create an account").or_(page.get_by_text("Create an account")).first.click()
-    page.get_by_label("Email").fill("somebody@example.com")
-    page.get_by_label("Password").fill(PASSWORD)
-    page.locator("form button[type=submit]").first.click()
-    page.locator("textarea").first.wait_for()
+    expect(page.get_by_label("E-mail")).to_be_visible()
+    take(page, "sign-in")
+    sign_up(screen)
+    take(page, "empty")
+    for prompt in (*PROMPTS, BLOCKED):
+        write(screen, prompt)
+        page.get_by_role("button", name="Generate").click()
+        expect(card(screen, prompt).get_by_role("link", name=re.compile("Play|Details"))).to_be_visible()
+    screen.until("[...document.querySelectorAll('.card img.poster')].every(poster => poster.naturalWidth > 0)")
+    write(screen, RUNNING)
+    page.get_by_role("button", name="Generate").click()
+    expect(card(screen, RUNNING).get_by_role("progressbar")).to_be_visible()
+    write(screen, NEXT)
+    page.wait_for_timeout(SETTLE_MS)
+    take(page, "studio")
+    page.emulate_media(color_scheme="light")
+    take(page, "studio-light")
+    page.emulate_media(color_scheme="dark")
+    page.set_viewport_size({"width": 390, "height": 844})
+    take(page, "phone")
+    page.set_viewport_size({"width": 1280, "height": 860})
+    card(screen, PROMPTS[0]).get_by_role("link", name="Play").click()
+    screen.until("document.querySelector('#player video')?.currentTime > 1")
+    take(page, "player")
+    page.keyboard.press("Escape")
+    page.get_by_role("link", name="Account", exact=True).click()
+    expect(page.locator("#ledger-rows tr").first).to_be_visible()
+    take(page, "account")
 
 
-def fill_library(page: Page, cloud: Cloud) -> None:
-    """Several finished videos, one under way, one that was blocked."""
-    token = page.evaluate("localStorage.length")
-    assert token, "nobody is signed in"
-    for prompt in (*PROMPTS, "A street fight [blocked]"):
-        generate(page, prompt)
-        page.wait_for_timeout(200)
-        page.locator("text=/%|Queued|Starting|Storing/").first.wait_for(state="detached", timeout=60_000)
-    page.wait_for_timeout(1_500)
-
-
-def generate(page: Page, prompt: str) -> None:
-    page.locator("textarea").first.fill(prompt)
-    page.wait_for_timeout(600)
-    page.locator("textarea").first.press("Control+Enter")
-
-
-def shoot(page: Page, name: str) -> None:
-    page.wait_for_timeout(500)
+def take(page: Page, name: str) -> None:
+    page.wait_for_timeout(SETTLE_MS)
     page.screenshot(path=IMAGES / f"{name}.png")
     print(f"docs/images/{name}.png")
 

@@ -19,7 +19,7 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 
 from shared import auth
 from shared.auth import Accounts, Identity, JwksVerifier
-from shared.errors import ApiError, Unavailable
+from shared.errors import ApiError, Conflict, Unavailable
 from shared.models import Account, Transaction
 from tests.unit.conftest import SETTINGS, Clock, House
 from tests.unit.wire import Answer, Recorder
@@ -273,6 +273,22 @@ async def test_first_requests_at_once_make_one_account_and_one_grant(house: Hous
     assert len({caller.account for caller in callers}) == 1
     assert len(house.store.documents(Account)) == len(house.store.documents(Transaction)) == 1
     house.check()
+
+
+async def test_who_loses_the_race_to_make_the_account_gets_the_winners(house: House) -> None:
+    async def rival() -> None:
+        await Accounts().caller(house.services, "Bearer alice")
+
+    house.store.before("commit", rival)
+    caller = await Accounts().caller(house.services, "Bearer alice")
+    assert (await house.account(caller.account)).balance == 500
+    house.check()
+
+
+async def test_an_account_that_is_refused_and_not_there_is_nobodys_fault(house: House) -> None:
+    house.store.fail("commit", error=Conflict)
+    with pytest.raises(Unavailable):
+        await Accounts().caller(house.services, "Bearer alice")
 
 
 async def test_a_lost_answer_to_the_making_of_an_account_makes_no_second(house: House) -> None:

@@ -173,3 +173,31 @@ async def test_the_store_may_be_down_for_a_while(house: House) -> None:
     outcome = await jobs.advance(house.services, job.id, events.Cancel())
     assert isinstance(outcome.job, Job)
     house.check()
+
+
+async def test_a_commit_that_takes_effect_after_it_was_given_up_is_recognised_too(house: House) -> None:
+    job = await house.submit(await house.sign_up())
+    given_up: list[Any] = []
+
+    async def late(documents: Any) -> Any:
+        given_up.append(documents)
+        raise Unavailable("no answer")
+
+    async def arrive() -> None:
+        await house.store._inner.commit(given_up[0])
+
+    house.store.let_pass("get_job_and_account")
+    house.store.before("get_job_and_account", arrive)
+    commit, house.store._inner.commit = house.store._inner.commit, late
+    house.store.before("get", restored(house, commit))
+    outcome = await jobs.advance(house.services, job.id, events.Cancel(), job)
+    assert outcome.change is not None
+    assert house.amounts(job) == [-30, 30]
+    house.check()
+
+
+def restored(house: House, commit: Any) -> Any:
+    async def restore() -> None:
+        house.store._inner.commit = commit
+
+    return restore

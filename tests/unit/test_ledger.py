@@ -1,15 +1,18 @@
-"""The credit ledger."""
+"""The credit ledger, and the daily comparison with the balances."""
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared import ledger
+from shared import ledger, reconciliation
 from shared.models import Account, LiveConfig, Transaction
+from tests.unit.conftest import House
 
 NOW = datetime(2026, 11, 20, 12, tzinfo=UTC)
 EMPTY = Account(id="alice", issuer="i", sub="s", tenant="t", created_at=NOW)
@@ -57,3 +60,74 @@ def test_the_same_key_gives_the_same_entry_so_that_a_grant_is_given_once() -> No
     _, same = ledger.grant(EMPTY, "key", 5, "d", NOW)
     _, other = ledger.grant(EMPTY, "other", 5, "d", NOW)
     assert one.id == same.id != other.id
+
+
+# --- balances against ledgers, daily ---
+
+
+async def test_a_ledger_that_adds_up_is_no_news(house: House) -> None:
+    caller = await house.sign_up()
+    await house.run(await house.submit(caller))
+    assert await reconciliation.reconcile(house.services) == {"seen": 1, "differing": 0, "failed": 0}
+
+
+@pytest.mark.parametrize("edit", [{"balance": 10_000}, {"sequence": 7}, {"balance": 499}])
+async def test_a_balance_that_somebody_edited_is_reported_and_not_repaired(
+    house: House, edit: dict[str, int], capsys: Any
+) -> None:
+    await house.sign_up("alice")
+    await house.sign_up("bob")
+    house.store.edit("accounts", "alice", edit)
+    assert await reconciliation.reconcile(house.services) == {"seen": 2, "differing": 1, "failed": 0}
+    assert capsys.readouterr().out.count('"ledger_differs"') == 1
+    account = await house.account("alice")
+    assert {name: getattr(account, name) for name in edit} == edit
+
+
+async def test_an_entry_that_somebody_removed_is_reported(house: House) -> None:
+    await house.sign_up()
+    house.store.remove("credit_transactions", "alice-signup")
+    assert (await reconciliation.reconcile(house.services))["differing"] == 1
+
+
+async def test_a_submission_while_its_account_is_compared_is_no_difference(house: House) -> None:
+    caller = await house.sign_up()
+
+    async def submission() -> None:
+        await house.submit(caller)
+
+    house.store.before("ledger_totals", submission)
+    assert await reconciliation.reconcile(house.services) == {"seen": 1, "differing": 0, "failed": 0}
+
+
+async def test_an_account_that_is_never_quiet_is_counted_and_left(house: House) -> None:
+    caller = await house.sign_up(balance=100_000)
+    house.configure(active_jobs_limit=500)
+
+    async def submission() -> None:
+        await house.submit(caller)
+
+    house.store.before("ledger_totals", submission, times=100)
+    assert await reconciliation.reconcile(house.services) == {"seen": 1, "differing": 0, "failed": 1}
+
+
+async def test_an_account_that_cannot_be_compared_does_not_stop_the_others(house: House) -> None:
+    for name in ("alice", "bob", "carol"):
+        await house.sign_up(name)
+    house.store.fail("ledger_totals")
+    house.store.before("ledger_totals", vanishing(house, "bob"))
+    assert await reconciliation.reconcile(house.services) == {"seen": 3, "differing": 0, "failed": 2}
+
+
+def vanishing(house: House, name: str) -> Callable[[], Awaitable[None]]:
+    async def vanish() -> None:
+        house.store.remove("accounts", name)
+
+    return vanish
+
+
+async def test_more_accounts_than_a_page_are_all_compared(house: House) -> None:
+    count = reconciliation.PAGE + 7
+    for number in range(count):
+        await house.sign_up(f"user{number}")
+    assert await reconciliation.reconcile(house.services) == {"seen": count, "differing": 0, "failed": 0}

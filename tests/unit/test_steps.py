@@ -363,6 +363,23 @@ async def test_a_name_that_comes_after_a_cancel_is_kept_for_the_tidying(house: H
     assert house.omni.started[after.operation or ""].cancelled
 
 
+async def test_a_second_name_for_an_attempt_is_logged_as_an_orphan(house: House, capsys: Any) -> None:
+    job = await house.until(await house.submit(await house.sign_up()), "generating")
+    await steps._keep_name(house.services, job, "operations/other")
+    assert '"generation_orphaned"' in capsys.readouterr().out
+    assert (await house.job(job.id)).operation == job.operation
+
+
+async def test_a_job_that_vanishes_under_a_delivery_is_done_with(house: House) -> None:
+    job = await house.submit(await house.sign_up())
+
+    async def vanish() -> None:
+        house.store.remove("jobs", job.id)
+
+    house.store.before("commit", vanish)
+    assert await house.deliver(job, 0) is Verdict.DONE
+
+
 # --- uncertain ---
 
 
@@ -451,6 +468,45 @@ async def test_two_looks_at_once_store_once(house: House) -> None:
     house.check()
 
 
+async def test_a_cancel_that_comes_before_the_news_of_a_video_stands(house: House) -> None:
+    caller = await house.sign_up()
+    job = await house.until(await house.submit(caller), "generating")
+
+    async def canceled() -> None:
+        await submission.cancel(house.services, caller, job.id)
+
+    house.store.before("commit", canceled)
+    await house.deliver(job)
+    assert (await house.job(job.id)).stage is Stage.CANCELED
+    assert house.omni.fetches == []
+    house.check()
+
+
+async def test_a_delivery_that_loses_the_race_to_store_comes_back(house: House) -> None:
+    job = await house.until(await house.submit(await house.sign_up()), "generating")
+    await house.omni.look(job.operation or "")
+    uris = house.omni.started[job.operation or ""].uris
+    await advance(house.services, job.id, events.Finished(job.step, "dead", uris))
+    house.clock.advance(LONGER_THAN_THE_LEASE_S)
+    storing_job = await house.job(job.id)
+
+    async def rival() -> None:
+        await advance(house.services, job.id, events.Claim(storing_job.step, "rival"))
+
+    house.store.before("commit", rival)
+    assert await house.deliver(job) is Verdict.COME_BACK
+    assert house.omni.fetches == []
+
+
+async def test_storing_that_is_resumed_after_its_time_ends_with_the_refund(house: House) -> None:
+    job = await house.until(await house.submit(await house.sign_up()), "generating")
+    await advance(house.services, job.id, events.Finished(job.step, "dead", ("https://x",)))
+    house.clock.advance(house.config.config.storing_timeout_s)
+    assert await house.deliver(job) is Verdict.DONE
+    assert (await house.job(job.id)).stage is Stage.FAILED
+    house.check()
+
+
 # --- waiting ---
 
 
@@ -532,6 +588,20 @@ async def test_a_job_canceled_before_its_create_leaves_nothing_to_tidy(house: Ho
     caller = await house.sign_up()
     job = await submission.cancel(house.services, caller, (await house.submit(caller)).id)
     assert job.due_at is None
+
+
+async def test_what_an_abandoned_attempt_writes_later_is_removed_and_the_video_stays(
+    house: House, veo_video: bytes
+) -> None:
+    house.configure(uncertain_policy="restart_once")
+    house.script(creates=[ConnectionError("cut"), None])
+    job = await house.run(await house.submit_veo(await house.sign_up()), lambda job: job.final)
+    late = f"{job.files_prefix}1/late.mp4"
+    await house.media.write(late, lambda file: file.write(veo_video) and None, "video/mp4")
+    done = await house.run(job)
+    assert done.files_removed_at is None
+    assert late not in await house.files()
+    house.check()
 
 
 async def test_deleting_a_video_removes_its_files_and_its_poster(house: House) -> None:

@@ -1,4 +1,4 @@
-"""What starts and stops work at a user's wish."""
+"""What users start, stop, read and delete."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import pytest
 
 from shared import library, submission
 from shared.errors import ApiError, Unavailable
-from shared.models import CreateVideo, Job, Stage, Transaction
+from shared.models import CreateVideo, Job, ListVideosQuery, Stage, Transaction
 from tests.unit.conftest import House
 
 BODY = CreateVideo(prompt="a paper boat", model="omni-flash", seconds=3, resolution="360p")
@@ -293,3 +293,89 @@ async def test_the_ledger_holds_nothing_but_what_happened(house: House) -> None:
     await submission.cancel(house.services, caller, job.id)
     types = [entry.type for entry in sorted(house.store.documents(Transaction), key=lambda each: each.sequence)]
     assert types == ["signup", "charge", "refund"]
+
+
+# --- read and delete ---
+
+
+async def test_one_sees_ones_own_videos_newest_first_and_page_by_page(house: House) -> None:
+    caller, other = await house.sign_up(), await house.sign_up("bob")
+    await house.submit(other)
+    mine = []
+    for _ in range(3):
+        mine.append((await house.submit(caller)).id)
+        house.clock.advance(1)
+    first = await library.own_jobs(house.services, caller, ListVideosQuery(limit=2))
+    assert [job.id for job in first] == [mine[2], mine[1], mine[0]]
+    rest = await library.own_jobs(house.services, caller, ListVideosQuery(limit=2, after=mine[1]))
+    assert [job.id for job in rest] == [mine[0]]
+
+
+async def test_videos_are_filtered_by_one_thing_at_a_time(house: House) -> None:
+    caller = await house.sign_up()
+    query = ListVideosQuery(model="omni-flash", project="p")
+    error = await refused(library.own_jobs(house.services, caller, query))
+    assert (error.code, error.details) == ("INVALID_REQUEST", {"fields": ["model", "project"]})
+    await house.submit(caller, project="p")
+    await house.submit(caller)
+    assert len(await library.own_jobs(house.services, caller, ListVideosQuery(project="p"))) == 1
+
+
+@pytest.mark.parametrize("id_", ["", "video_", "nothing", "video_" + "x" * 100, "x" * 10_000])
+async def test_what_cannot_be_an_id_is_not_found(house: House, id_: str) -> None:
+    error = await refused(library.own_job(house.services, await house.sign_up(), id_))
+    assert error.code == "NOT_FOUND"
+    assert len(error.details["video"]) <= library.LONGEST_JOB_ID
+
+
+async def test_another_tenants_job_does_not_exist(house: House) -> None:
+    caller = await house.sign_up()
+    job = await house.submit(caller)
+    await house.store.commit([job.changed(tenant="other")])
+    assert (await refused(library.own_job(house.services, caller, job.id))).code == "NOT_FOUND"
+
+
+async def test_an_account_that_was_erased_has_nothing_to_show(house: House) -> None:
+    caller = await house.sign_up()
+    house.store.remove("accounts", "alice")
+    assert (await refused(library.own_account(house.services, caller))).code == "UNAUTHENTICATED"
+
+
+async def test_an_unfinished_job_cannot_be_deleted(house: House) -> None:
+    caller = await house.sign_up()
+    job = await house.submit(caller)
+    error = await refused(library.delete(house.services, caller, job.id))
+    assert (error.code, error.details) == ("JOB_NOT_FINISHED", {"status": "queued"})
+
+
+async def test_a_deletion_stands_though_its_task_could_not_be_created(house: House) -> None:
+    caller = await house.sign_up()
+    job = await house.run(await house.submit(caller))
+    house.queue.fail("create")
+    await library.delete(house.services, caller, job.id)
+    assert (await house.job(job.id)).deleted_at is not None
+
+
+async def test_a_deletion_that_could_not_be_written_is_unavailable(house: House) -> None:
+    caller = await house.sign_up()
+    job = await house.run(await house.submit(caller))
+    house.store.fail("commit", times=10_000)
+    with pytest.raises(Unavailable):
+        await library.delete(house.services, caller, job.id)
+
+
+async def test_the_models_are_those_whose_provider_is_set_up(house: House) -> None:
+    everything = (await library.models(house.services)).data
+    assert [model.id for model in everything if model.default] == ["veo-3.1-fast"]
+    house.services.generators.by_provider.pop("vertex")
+    (omni,) = (await library.models(house.services)).data
+    assert (omni.id, omni.default, omni.credits_per_second) == ("omni-flash", True, 10)
+    house.services.generators.by_provider.pop("gemini")
+    assert (await library.models(house.services)).data == []
+    assert (await refused(house.submit(await house.sign_up()))).code == "MODEL_NOT_FOUND"
+
+
+async def test_a_models_price_and_time_are_those_in_force(house: House) -> None:
+    house.configure(credits_per_second_by_model={"omni-flash": 3}, usual_times={"omni-flash": 42.0})
+    omni = next(model for model in (await library.models(house.services)).data if model.id == "omni-flash")
+    assert (omni.credits_per_second, omni.usual_seconds) == (3, 42.0)

@@ -91,6 +91,12 @@ def test_a_job_that_ended_stands_still() -> None:
     assert views.progress(job, NOW + timedelta(days=1)) == views.progress(job, NOW + timedelta(days=2)) == 95
 
 
+def test_a_job_that_failed_while_storing_does_not_fall_back() -> None:
+    job, _ = queued()
+    job = job.changed(stage=Stage.FAILED, started_at=NOW, storing_started_at=NOW)
+    assert views.progress(job, NOW) == views.STORING_PROGRESS
+
+
 async def test_a_video_says_what_was_asked_for_and_what_it_cost(house: House) -> None:
     job = await house.submit(await house.sign_up(), labels={"a": "b"}, project="p", seed=7)
     video = views.video(job, house.clock())
