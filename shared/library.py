@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 async def own_job(services: Services, caller: Caller, job_id: str) -> Job:
     """The caller's job; another's, a deleted or an unknown one is NOT_FOUND."""
-    job = await services.store.get(Job, job_id) if re.match(VIDEO_ID, job_id) else None
+    job = await services.store.get(Job, job_id) if re.fullmatch(VIDEO_ID, job_id) else None
     if job is None or job.account != caller.account or job.tenant != caller.tenant or job.deleted_at is not None:
         raise ApiError("NOT_FOUND", "There is no such video.", {"video": job_id[:64]})
     return job

@@ -46,9 +46,9 @@ def test_posting_changes_neither_the_account_nor_anything_else_of_it() -> None:
     assert after.changed(balance=0, sequence=0) == EMPTY
 
 
-@pytest.mark.parametrize(("verified", "credits", "entries"), [(True, 500, 1), (False, 500, 0), (True, 0, 0)])
-def test_an_account_is_opened_with_its_grant_or_with_nothing(verified: bool, credits: int, entries: int) -> None:
-    account, *rest = ledger.open_account(EMPTY, verified, LiveConfig(signup_credits=credits), NOW)
+@pytest.mark.parametrize(("verified", "given", "entries"), [(True, 500, 1), (False, 500, 0), (True, 0, 0)])
+def test_an_account_is_opened_with_its_grant_or_with_nothing(verified: bool, given: int, entries: int) -> None:
+    account, *rest = ledger.open_account(EMPTY, verified, LiveConfig(signup_credits=given), NOW)
     assert isinstance(account, Account)
     assert len(rest) == entries
     assert account.balance == sum(entry.amount for entry in rest if isinstance(entry, Transaction))

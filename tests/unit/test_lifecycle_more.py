@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from shared import events as e
 from shared import lifecycle
-from shared.models import Account, Job, LiveConfig, Stage, Transaction
+from shared.models import Job, LiveConfig, Stage, Transaction
 from tests import invariants
 from tests.unit.test_lifecycle import CONFIG, NOW, STORED, Life, later
 
@@ -138,7 +138,7 @@ def test_the_task_of_a_step_is_due_when_the_job_is() -> None:
 MAY_HAPPEN = (
     lambda job, holder: e.Claim(job.step, holder),
     lambda job, holder: e.Renew(job.step, holder),
-    lambda job, holder: e.Accepted(job.attempt, f"op-{job.attempt}"),
+    lambda job, holder: e.Accepted(max(job.attempt, 1), f"op-{job.attempt}"),
     lambda job, holder: e.Accepted(1, "op-late"),
     lambda job, holder: e.Deferred(job.step, holder, 30),
     lambda job, holder: e.Refused(job.step, holder, "PROMPT_REJECTED", "r"),
@@ -193,8 +193,14 @@ def test_all_promises_hold_after_every_event_in_any_order(data: st.DataObject) -
         assert life.job.step >= before.step
         assert life.job.attempt <= 2
         assert not before.final or life.job.stage is before.stage
-        check(life.job, life.account, [signup, *life.entries], config)
+        invariants.check_ledger(life.account, [signup, *life.entries])
+        invariants.check_money(life.job, life.entries)
+        assert life.account.active_jobs == ((life.job.id,) if life.job.holds_slot else ())
+        check_due(life.job, config)
 
 
-def check(job: Job, account: Account, entries: list[Transaction], config: LiveConfig) -> None:
-    invariants.check(invariants.Records([job], [account], entries), config)
+def check_due(job: Job, config: LiveConfig) -> None:
+    """An unfinished job is due; what came after its deadline makes it due at that moment."""
+    if not job.final:
+        assert job.due_at is not None
+        assert job.due_at <= max(lifecycle.deadline(job, config), job.updated_at)

@@ -22,9 +22,9 @@ def request(seconds: int, count: int = 1, model: str = "veo-3.1-fast") -> VideoR
     )
 
 
-@pytest.mark.parametrize(("seconds", "credits"), [(4, 40), (6, 60), (8, 80)])
-def test_a_video_of_4_6_or_8_seconds_costs_40_60_or_80_credits(seconds: int, credits: int) -> None:
-    assert cost(request(seconds), LiveConfig()) == credits
+@pytest.mark.parametrize(("seconds", "price"), [(4, 40), (6, 60), (8, 80)])
+def test_a_video_of_4_6_or_8_seconds_costs_40_60_or_80_credits(seconds: int, price: int) -> None:
+    assert cost(request(seconds), LiveConfig()) == price
 
 
 def test_each_of_several_videos_costs_the_same() -> None:
