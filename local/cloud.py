@@ -24,7 +24,7 @@ from local import firestore, health, usual_times
 from local.console import Console
 from local.files import write_json
 from local.keys import Signer
-from local.plan import BUCKET, PROJECT, ROOT, Member, Plan
+from local.plan import PROJECT, ROOT, Member, Plan
 from local.ports import HOST, free_ports, holder, is_free
 from local.process import Child, Guard, adopt_orphans, rotate, tail
 from local.session import ADMIN, CALL_TIMEOUT_S, DEVELOPER, NotSignedIn, SessionFile, make_admin, sign_in
@@ -193,6 +193,8 @@ class Cloud:
         if self._options.embedded:
             self._console.notice("Embedded: everything in one process, as EMBEDDED=1 asks.")
             return None
+        if os.environ.get("VERTEX_PROJECT") and not os.environ.get("BUCKET"):
+            raise Failed("VERTEX_PROJECT needs BUCKET: Veo writes its videos to a bucket of that project.")
         try:
             return firestore.find()
         except firestore.Missing as missing:
@@ -331,7 +333,7 @@ class Cloud:
 def _addresses(plan: Plan) -> dict[str, Any]:
     servers = {name: plan.url(name) for name in ("storage", "providers", "identity")}
     hosts = {name: f"{HOST}:{plan.ports[name]}" for name in ("firestore", "tasks")}
-    return {"bucket": BUCKET, **servers, **hosts, "functions": {name: plan.url(name) for name in FUNCTIONS}}
+    return {"bucket": plan.bucket, **servers, **hosts, "functions": {name: plan.url(name) for name in FUNCTIONS}}
 
 
 def _by(port: int) -> str:

@@ -174,22 +174,37 @@ class Plan:
         settings = {
             "GOOGLE_CLOUD_PROJECT": PROJECT,
             "REGION": REGION,
-            "BUCKET": BUCKET,
             "FIRESTORE_EMULATOR_HOST": f"{HOST}:{self.ports['firestore']}",
-            "STORAGE_EMULATOR_HOST": self.url("storage"),
             "CLOUD_TASKS_EMULATOR_HOST": f"{HOST}:{self.ports['tasks']}",
             "OIDC_ISSUER": f"https://securetoken.google.com/{PROJECT}",
             "OIDC_AUDIENCE": PROJECT,
             "OIDC_JWKS_URL": f"{self.url('identity')}/.well-known/jwks.json",
             "POLL_URL": self.gateway,
             "TASKS_SERVICE_ACCOUNT": email("tasks"),
-            "SIGNER_EMAIL": email("signer"),
-            "SIGNER_KEY_FILE": str(self.signer_key),
             "SIGNUP_CREDITS": self._environ.get("SIGNUP_CREDITS", str(SIGNUP_CREDITS)),
             "ALLOWED_ORIGINS": f"{self.gateway},http://localhost:{self.ports['gateway']}",
         }
         settings |= {name: self._environ[name] for name in ("DEFAULT_MODELS",) if self._environ.get(name)}
-        return settings | self._vertex() | self._gemini()
+        return settings | self._storage() | self._vertex() | self._gemini()
+
+    @property
+    def bucket(self) -> str:
+        """The bucket of the videos. Real Veo writes to a real one, which must be named then."""
+        return self._environ.get("BUCKET", "") if self._environ.get("VERTEX_PROJECT") else BUCKET
+
+    @property
+    def _media_origin(self) -> str:
+        return "https://storage.googleapis.com" if self._environ.get("VERTEX_PROJECT") else self.url("storage")
+
+    def _storage(self) -> dict[str, str]:
+        if self._environ.get("VERTEX_PROJECT"):
+            return {"BUCKET": self.bucket, "SIGNER_EMAIL": self._environ.get("SIGNER_EMAIL", "")}
+        return {
+            "BUCKET": self.bucket,
+            "STORAGE_EMULATOR_HOST": self.url("storage"),
+            "SIGNER_EMAIL": email("signer"),
+            "SIGNER_KEY_FILE": str(self.signer_key),
+        }
 
     def _vertex(self) -> dict[str, str]:
         if not self._environ.get("VERTEX_PROJECT"):
@@ -268,6 +283,6 @@ class Plan:
         admitted = [part for account in ("tasks", "scheduler", "pubsub") for part in ("--admit", email(account))]
         return [
             *("--web", ROOT / "web", *functions, "--identity-url", self.url("identity")),
-            *("--media-origins", self.url("storage"), "--oidc-key", self.oidc_key, "--audience", self.gateway),
+            *("--media-origins", self._media_origin, "--oidc-key", self.oidc_key, "--audience", self.gateway),
             *admitted,
         ]

@@ -148,7 +148,8 @@ MAY_HAPPEN = (
     lambda job, holder: e.Running(job.step - 1),
     lambda job, holder: e.Finished(job.step, holder, ("gs://b/0.mp4", "gs://b/1.mp4")),
     lambda job, holder: e.Finished(job.step, holder, ("gs://b/0.mp4",), 1, "why"),
-    lambda job, holder: e.Finished(job.step, holder, (), 2, "why"),
+    # Files are all that is found of an uncertain attempt, so there it is never finished without any.
+    lambda job, holder: e.Unseen(job.step) if job.stage == "uncertain" else e.Finished(job.step, holder, (), 2, "why"),
     lambda job, holder: e.Broke(job.step, "PROVIDER_ERROR", "r"),
     lambda job, holder: e.Stored(job.step, holder, (STORED,) * len(job.outputs)),
     lambda job, holder: e.NotStored(job.step, holder, "STORING_FAILED", "r"),
@@ -200,7 +201,8 @@ def test_all_promises_hold_after_every_event_in_any_order(data: st.DataObject) -
 
 
 def check_due(job: Job, config: LiveConfig) -> None:
-    """An unfinished job is due; what came after its deadline makes it due at that moment."""
+    """An unfinished job is due by its deadline, or when its lease ends; what came after that makes it due at once."""
     if not job.final:
         assert job.due_at is not None
-        assert job.due_at <= max(lifecycle.deadline(job, config), job.updated_at)
+        latest = [lifecycle.deadline(job, config), job.updated_at, *([job.lease.until] if job.lease else [])]
+        assert job.due_at <= max(latest)

@@ -36,13 +36,14 @@ def possible(job: Job) -> list[e.Event]:
     step, holder = job.step, job.lease.holder if job.lease else "h"
     return [
         e.Claim(step, "h"),
-        e.Accepted(job.attempt, f"op-{job.attempt}"),
+        e.Accepted(max(job.attempt, 1), f"op-{job.attempt}"),
         e.Deferred(step, holder, 30),
         e.Lost(step, holder),
         e.Unseen(step),
         e.Running(step),
         e.Finished(step, "h", ("u",)),
-        e.Finished(step, "h", (), 1),
+        # Files are all that is found of an uncertain attempt, so there it is never finished without any.
+        *([] if job.stage is Stage.UNCERTAIN else [e.Finished(step, "h", (), 1)]),
         e.Broke(step, "PROVIDER_ERROR", "r"),
         e.Renew(step, holder),
         e.NotStored(step, holder, "STORING_FAILED", "r"),
