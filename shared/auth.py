@@ -129,7 +129,7 @@ class JwksVerifier:
 
     def _fresh(self, key_id: str) -> bool:
         """Whether what is known of that key may still be relied on."""
-        if self._asked_at is None:
+        if self._asked_at is None or not self._keys:
             return False
         age = self._clock() - self._asked_at
         return age < (KEYS_KEPT_FOR if key_id in self._keys else KEYS_ASKED_EVERY)
@@ -141,7 +141,8 @@ class JwksVerifier:
             # Old keys go on serving through the issuer's outage.
             if key_id not in self._keys:
                 raise Unavailable(f"the issuer's keys: {error}") from error
-        self._asked_at = self._clock()
+        finally:
+            self._asked_at = self._clock()
 
     def _fetch(self) -> dict[str, jwt.PyJWK]:
         # The address is an operator's setting, never a caller's.

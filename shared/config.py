@@ -6,9 +6,10 @@ and ignored: the last good one stays in force.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from pydantic import ValidationError
 
@@ -34,10 +35,16 @@ class StoredConfig:
         self._config = self._defaults
         self._read_at: datetime | None = None
         self._complaint = ""
+        self._first = asyncio.Lock()
 
     async def get(self) -> LiveConfig:
         now = self._clock()
-        if self._read_at is None or now - self._read_at >= KEPT_FOR:
+        if self._read_at is None:
+            async with self._first:
+                if self._read_at is None:
+                    await self._read()
+                    self._read_at = now
+        elif now - self._read_at >= KEPT_FOR:
             # Set first: while one request reads, the others go on with what was in force.
             self._read_at = now
             await self._read()
@@ -50,16 +57,21 @@ class StoredConfig:
         except Unavailable as error:
             log.warning("config_not_read", error=str(error))
             return
-        try:
-            self._config = LiveConfig.model_validate(
-                {**self._defaults.model_dump(), **video, "usual_times": usual_times}
-            )
-            self._complaint = ""
-        except ValidationError as error:
-            complaint = str(error)
-            if complaint != self._complaint:
-                log.error("config_not_valid", error=complaint)
-            self._complaint = complaint
+        stored = {**self._defaults.model_dump(), **video, "usual_times": usual_times}
+        self._config, complaint = _merged(stored, self._config)
+        if complaint and complaint != self._complaint:
+            log.error("config_not_valid", error=complaint)
+        self._complaint = complaint
+
+
+def _merged(stored: dict[str, Any], last: LiveConfig) -> tuple[LiveConfig, str]:
+    """What was stored, with the last good value for every field that is not valid; and what is wrong with those."""
+    try:
+        return LiveConfig.model_validate(stored), ""
+    except ValidationError as error:
+        bad = {str(problem["loc"][0]) for problem in error.errors()}
+        kept = {name: value for name, value in last.model_dump().items() if name in bad}
+        return LiveConfig.model_validate({**stored, **kept}), str(error)
 
 
 def usual_s(request: VideoRequest, model: Model, config: LiveConfig) -> float:

@@ -113,6 +113,9 @@ async def _keep_name(services: Services, job: Job, operation: str) -> None:
             continue
         if outcome.job.operation != operation:
             log.error("generation_orphaned", job=job.id, attempt=job.attempt, operation=operation)
+        elif outcome.change is None and outcome.job.due_at is not None:
+            # An earlier round kept the name, and could not create the task.
+            await services.queue.create(lifecycle.current_task(outcome.job))
         return
 
 

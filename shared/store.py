@@ -19,6 +19,7 @@ from google.cloud.firestore_v1.async_query import AsyncQuery
 from google.cloud.firestore_v1.base_document import DocumentSnapshot
 from google.cloud.firestore_v1.base_query import FieldFilter
 
+from shared.documents import decode, readable
 from shared.errors import Conflict, Unavailable
 from shared.models import Account, Document, Job, ListVideosQuery, Transaction
 from shared.settings import Settings
@@ -164,7 +165,8 @@ class FirestoreStore:
 
     async def _read(self, kind: type[D], query: AsyncQuery, limit: int) -> list[D]:
         snapshots = await _answer(query.limit(limit).get(timeout=CALL_TIMEOUT_S, retry=_RETRY))
-        return [document for snapshot in snapshots if (document := _decode(kind, snapshot)) is not None]
+        found = (readable(kind, one.id, one.to_dict() or {}, one.update_time) for one in snapshots)
+        return [document for document in found if document is not None]
 
 
 def _encode(document: Document, absent: Any) -> dict[str, Any]:
@@ -181,10 +183,7 @@ def _encode(document: Document, absent: Any) -> dict[str, Any]:
 def _decode(kind: type[D], snapshot: DocumentSnapshot[Any]) -> D | None:
     if not snapshot.exists:
         return None
-    absent = dict.fromkeys(kind.absent_when_none)
-    return kind.model_validate(
-        {**absent, **(snapshot.to_dict() or {}), "id": snapshot.id, "revision": snapshot.update_time}
-    )
+    return decode(kind, snapshot.id, snapshot.to_dict() or {}, snapshot.update_time)
 
 
 async def _answer(call: Awaitable[T]) -> T:

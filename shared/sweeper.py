@@ -34,12 +34,13 @@ async def sweep(services: Services) -> dict[str, int]:
 
     while True:
         page = await services.store.due_jobs(before, last, PAGE)
+        if not page:
+            break
         results = await asyncio.gather(*(one(job) for job in page))
         seen += len(page)
         restored += sum(result is True for result in results)
         failed += sum(result is None for result in results)
-        if len(page) < PAGE:
-            break
+        # Not "shorter than a page": documents that cannot be read are left out.
         last = page[-1]
     log.info("swept_all", seen=seen, restored=restored, failed=failed)
     return {"seen": seen, "restored": restored, "failed": failed}

@@ -55,11 +55,15 @@ class Cloud:
 
     @classmethod
     @contextmanager
-    def started(cls, directory: Path, embedded: bool = False, **environ: str) -> Iterator[Cloud]:
+    def started(
+        cls, directory: Path, embedded: bool = False, sweep_every_s: float | None = None, **environ: str
+    ) -> Iterator[Cloud]:
         command = [sys.executable, "-m", "local", "up", "--headless", "--with-parent", "--directory", str(directory)]
+        command += ["--embedded"] if embedded else []
+        command += ["--sweep-every", str(sweep_every_s)] if sweep_every_s else []
         log = (directory / "up.log").open("wb")
         process = subprocess.Popen(
-            command + (["--embedded"] if embedded else []),
+            command,
             cwd=ROOT,
             env={**os.environ, **QUICK, **environ},
             stdout=log,

@@ -12,6 +12,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, TypeVar
 
 from local.memory.values import NUMBER, Fields, Json, from_json, same_type, sort_key, stored, to_json
+from shared.documents import decode, readable
 from shared.errors import Conflict
 from shared.models import Account, Document, Job, ListVideosQuery, Transaction
 from shared.services import utc_now
@@ -253,12 +254,12 @@ def _encode(document: Document) -> Json:
 def _decode(kind: type[D], snapshot: Snapshot | None) -> D | None:
     if snapshot is None:
         return None
-    absent = dict.fromkeys(kind.absent_when_none)
-    return kind.model_validate({**absent, **snapshot.fields, "id": snapshot.id, "revision": snapshot.update_time})
+    return decode(kind, snapshot.id, snapshot.fields, snapshot.update_time)
 
 
 def _decoded(kind: type[D], snapshots: Sequence[Snapshot]) -> list[D]:
-    return [document for snapshot in snapshots if (document := _decode(kind, snapshot)) is not None]
+    found = (readable(kind, one.id, one.fields, one.update_time) for one in snapshots)
+    return [document for document in found if document is not None]
 
 
 def _same(one: Fields, other: Fields) -> bool:

@@ -38,7 +38,7 @@ def test_every_setting_is_documented(name: str) -> None:
 
 
 # README.md, Configuration: config/usual_times is read as well and not mentioned.
-@pytest.mark.parametrize("name", xfailing(LiveConfig.model_fields, {"usual_times"}, "not in the README's table"))
+@pytest.mark.parametrize("name", LiveConfig.model_fields)
 def test_every_live_setting_is_in_the_readme(name: str) -> None:
     assert f"`{name}`" in README
 

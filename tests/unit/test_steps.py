@@ -128,8 +128,6 @@ async def test_a_delivery_one_step_behind_makes_the_task_that_was_never_created(
     assert await house.queue.exists(ahead.task)
 
 
-# shared/steps.py, _keep_name: the second try finds the name kept, hears nothing, and forgets the task.
-@pytest.mark.xfail(strict=True, reason="the first look's task is left to the sweeper")
 async def test_a_queue_that_fails_once_after_the_create_does_not_lose_the_first_look(house: House) -> None:
     job = await house.submit(await house.sign_up())
     house.queue.fail("create")
@@ -625,15 +623,13 @@ async def test_a_bucket_that_is_down_does_not_let_files_be_forgotten(house: Hous
     assert await house.files() == []
 
 
-# shared/storing.py, store: that Stored is not heard any more is ignored, and nobody removes what was just written.
-@pytest.mark.xfail(strict=True, reason="the tidying was over before the files appeared")
 async def test_canceling_in_the_middle_of_storing_leaves_no_files_behind(house: House) -> None:
     caller = await house.sign_up()
     job = await house.until(await house.submit(caller), "generating")
 
     async def canceled_and_tidied() -> None:
         await submission.cancel(house.services, caller, job.id)
-        await house.run(job)
+        await house.deliver(await house.job(job.id))
 
     # The task's delivery is under way, so that only the cancel's own task is in the queue.
     house.queue.purge()

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
+
+import pytest
+
 from shared import events, lifecycle, submission, sweeper
 from shared.errors import Unavailable
 from shared.jobs import advance
@@ -113,8 +117,6 @@ async def test_the_next_sweep_mends_what_this_one_could_not(house: House) -> Non
 
 
 async def test_two_sweeps_at_once_put_a_job_back_once(house: House) -> None:
-    import asyncio
-
     (job,) = await fallen(house)
     results = await asyncio.gather(sweeper.sweep(house.services), sweeper.sweep(house.services))
     assert sum(result["restored"] for result in results) == 1
@@ -140,8 +142,12 @@ async def test_ended_jobs_are_not_seen(house: House) -> None:
 
 
 async def test_a_store_that_is_down_fails_the_sweep_so_that_the_scheduler_repeats_it(house: House) -> None:
-    import pytest
-
     house.store.fail("due_jobs")
     with pytest.raises(Unavailable):
         await sweeper.sweep(house.services)
+
+
+async def test_a_job_document_that_cannot_be_read_does_not_stop_the_others(house: House) -> None:
+    broken, _ = await fallen(house, 2)
+    house.store.edit("jobs", broken.id, {"step": "seven"})
+    assert (await sweeper.sweep(house.services))["restored"] == 1

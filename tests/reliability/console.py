@@ -1,0 +1,124 @@
+"""What an operator does and sees besides the API: Firestore's documents, Cloud Tasks' queues, the stand-in's counts."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Iterable, Mapping
+from functools import cached_property
+from typing import Any
+from unittest import mock
+
+import grpc
+from google.cloud import firestore, tasks_v2
+from google.cloud.tasks_v2.services.cloud_tasks.transports import CloudTasksGrpcTransport
+
+from local.plan import REGION
+from shared import ledger
+from shared.errors import Conflict
+from shared.generators.catalog import MODELS
+from shared.models import Account, Job
+from shared.services import new_id, utc_now
+from shared.settings import Settings
+from shared.store import FirestoreStore
+from tests.cloud import Cloud
+
+GENERATE_QUEUES = tuple(model.queue for model in MODELS.values())
+GRANT_TRIES = 20
+
+
+class Console:
+    """The consoles of one running cloud. Close it before the cloud ends."""
+
+    def __init__(self, cloud: Cloud) -> None:
+        self._cloud = cloud
+        self._channel = grpc.insecure_channel(cloud.session["tasks"])
+
+    def close(self) -> None:
+        self._channel.close()
+        if "_database" in self.__dict__:
+            self._database.close()
+
+    # Firestore
+
+    @cached_property
+    def _database(self) -> firestore.Client:
+        with mock.patch.dict(os.environ, {"FIRESTORE_EMULATOR_HOST": self._cloud.session["firestore"]}):
+            return firestore.Client(project=self._cloud.session["project"])
+
+    def edit_config(self, fields: Mapping[str, Any], name: str = "video") -> None:
+        """Replace config/NAME."""
+        self._database.collection("config").document(name).set(dict(fields))
+
+    def remove_config(self, name: str = "video") -> None:
+        self._database.collection("config").document(name).delete()
+
+    def job(self, id_: str) -> Job:
+        return _job(self._database.collection("jobs").document(id_).get())
+
+    def jobs(self, ids: Iterable[str]) -> list[Job]:
+        references = [self._database.collection("jobs").document(id_) for id_ in ids]
+        return [_job(snapshot) for snapshot in self._database.get_all(references)]
+
+    def grant(self, account: str, amount: int) -> None:
+        """Credits with their entry in the ledger, as an administrator gives them."""
+        with mock.patch.dict(os.environ, {"FIRESTORE_EMULATOR_HOST": self._cloud.session["firestore"]}):
+            asyncio.run(_grant(self._cloud.session["project"], account, amount))
+
+    # Cloud Tasks
+
+    @cached_property
+    def _tasks(self) -> tasks_v2.CloudTasksClient:
+        return tasks_v2.CloudTasksClient(transport=CloudTasksGrpcTransport(channel=self._channel))
+
+    def pause(self, queues: Iterable[str]) -> None:
+        for queue in queues:
+            self._tasks.pause_queue(name=self._queue(queue))
+
+    def resume(self, queues: Iterable[str]) -> None:
+        for queue in queues:
+            self._tasks.resume_queue(name=self._queue(queue))
+
+    def purge(self, queues: Iterable[str]) -> None:
+        for queue in queues:
+            self._tasks.purge_queue(name=self._queue(queue))
+
+    def tasks(self, queue: str) -> list[str]:
+        """The ids of the queue's tasks."""
+        return [task.name.rpartition("/")[2] for task in self._tasks.list_tasks(parent=self._queue(queue))]
+
+    def hurry(self, queues: Iterable[str]) -> None:
+        """Attempt every task of the queues at once, whatever their pace and state."""
+        for queue in queues:
+            for task in self._tasks.list_tasks(parent=self._queue(queue)):
+                self._tasks.run_task(name=task.name)
+
+    def _queue(self, queue: str) -> str:
+        return f"projects/{self._cloud.session['project']}/locations/{REGION}/queues/{queue}"
+
+    # The stand-in for the providers
+
+    def starts(self, prompt: str) -> int:
+        """How often a provider accepted this prompt, and would have sent a bill."""
+        stats = self._cloud.http.get(f"{self._cloud.session['providers']}/_stats").json()
+        return int(stats["prompts"].get(prompt, {}).get("accepted", 0))
+
+
+def _job(snapshot: Any) -> Job:
+    absent = dict.fromkeys(Job.absent_when_none)
+    return Job.model_validate({**absent, **(snapshot.to_dict() or {}), "id": snapshot.id})
+
+
+async def _grant(project: str, account_id: str, amount: int) -> None:
+    store = FirestoreStore(Settings(google_cloud_project=project, bucket="unused"))
+    key = new_id()
+    for _ in range(GRANT_TRIES):
+        account = await store.get(Account, account_id)
+        assert account is not None, f"there is no account {account_id}"
+        account, entry = ledger.grant(account, key, amount, "For a test", utc_now())
+        try:
+            await store.commit([account.changed(change_id=new_id()), entry])
+        except Conflict:
+            continue
+        return
+    raise AssertionError(f"{account_id} is written to all the time")

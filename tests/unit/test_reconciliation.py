@@ -1,0 +1,64 @@
+"""Once a day every balance is held against its ledger; a difference is told, and nothing is repaired."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from shared import submission
+from shared.models import Account, CreateVideo, Transaction
+from shared.reconciliation import reconcile
+from tests.unit.conftest import House
+
+
+async def test_accounts_that_agree_with_their_ledgers_are_silent(
+    house: House, capsys: pytest.CaptureFixture[str]
+) -> None:
+    alice = await house.sign_up("alice")
+    await house.sign_up("bob")
+    await submission.submit(house.services, alice, CreateVideo(prompt="a boat", seconds=4), None)
+    assert await reconcile(house.services) == {"seen": 2, "differing": 0, "failed": 0}
+    assert "ledger_differs" not in capsys.readouterr().out
+
+
+async def test_a_balance_edited_in_the_console_is_told_with_both_figures_and_left(
+    house: House, capsys: pytest.CaptureFixture[str]
+) -> None:
+    await house.sign_up("alice")
+    house.store.edit(Account.collection, "alice", {"balance": 900})
+    assert (await reconcile(house.services))["differing"] == 1
+    lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    told = next(line for line in lines if line["message"] == "ledger_differs")
+    assert (told["severity"], told["balance"], told["sum_of_entries"]) == ("ERROR", 900, 500)
+    account = await house.store.get(Account, "alice")
+    assert account.balance == 900
+
+
+async def test_a_removed_entry_is_told(house: House) -> None:
+    await house.sign_up("alice")
+    house.store.remove(Transaction.collection, "alice-signup")
+    assert (await reconcile(house.services))["differing"] == 1
+
+
+async def test_an_account_that_changes_while_it_is_compared_is_read_again(house: House) -> None:
+    alice = await house.sign_up("alice")
+
+    async def spend() -> None:
+        await submission.submit(house.services, alice, CreateVideo(prompt="a boat", seconds=4), None)
+
+    house.store.before("ledger_totals", spend)
+    assert await reconcile(house.services) == {"seen": 1, "differing": 0, "failed": 0}
+
+
+async def test_one_account_that_cannot_be_read_does_not_stop_the_others(house: House) -> None:
+    for name in ("alice", "bob", "carol"):
+        await house.sign_up(name)
+    house.store.fail("ledger_totals")
+    assert await reconcile(house.services) == {"seen": 3, "differing": 0, "failed": 1}
+
+
+async def test_more_accounts_than_a_page_are_all_seen(house: House) -> None:
+    for number in range(201):
+        await house.sign_up(f"user{number:03}")
+    assert (await reconcile(house.services))["seen"] == 201
