@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import secrets
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cache, cached_property
@@ -85,6 +85,9 @@ class Store(Protocol):
 
     async def list_transactions(self, tenant: str, account: str, after: str | None, limit: int) -> list[Transaction]:
         """At most limit + 1 entries of the ledger, newest first."""
+
+    async def newest(self, kind: type[D], where: Mapping[str, Any], after: D | None, limit: int) -> list[D]:
+        """Documents whose fields (dotted paths) equal `where`, by (created_at, id), newest first, after the last seen."""
 
     async def accounts(self, after: Account | None, limit: int) -> list[Account]:
         """Accounts by id, after the last of the page before."""

@@ -6,7 +6,7 @@ is not there. Measured on one hot account, this is some hundred times the rate o
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Sequence
+from collections.abc import Awaitable, Mapping, Sequence
 from datetime import UTC, datetime
 from functools import cached_property
 from typing import Any, TypeVar
@@ -137,6 +137,17 @@ class FirestoreStore:
                 return []
             entries = entries.start_after({"sequence": last.sequence})
         return await self._read(Transaction, entries, limit + 1)
+
+    async def newest(self, kind: type[D], where: Mapping[str, Any], after: D | None, limit: int) -> list[D]:
+        collection = self._client.collection(kind.collection)
+        query = collection.order_by("created_at", direction=AsyncQuery.DESCENDING)
+        query = query.order_by("__name__", direction=AsyncQuery.DESCENDING)
+        for path, value in where.items():
+            query = query.where(filter=FieldFilter(path, "==", value))
+        if after is not None:
+            created_at = after.model_dump(include={"created_at"})["created_at"]
+            query = query.start_after({"created_at": created_at, "__name__": collection.document(after.id)})
+        return await self._read(kind, query, limit)
 
     async def accounts(self, after: Account | None, limit: int) -> list[Account]:
         accounts = self._client.collection(Account.collection).order_by("__name__")

@@ -114,6 +114,12 @@ class MemoryStore:
             entries = [entry for entry in entries if sort_key(entry.value("sequence")) < last]
         return _decoded(Transaction, entries[: limit + 1])
 
+    async def newest(self, kind: type[D], where: Mapping[str, Any], after: D | None, limit: int) -> list[D]:
+        found = [one for one in self._matching(kind, where) if one.value("created_at") is not _MISSING]
+        found.sort(key=lambda snapshot: _order(snapshot, "created_at"), reverse=True)
+        cursor = self._find(kind.collection, after.id) if after is not None else None
+        return _decoded(kind, _after(found, cursor, "desc")[:limit])
+
     async def accounts(self, after: Account | None, limit: int) -> list[Account]:
         found = sorted(self._all(Account), key=lambda snapshot: snapshot.id.encode())
         if after is not None:

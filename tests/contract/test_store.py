@@ -463,3 +463,15 @@ async def test_settings_are_read_as_they_stand(database: Database) -> None:
     assert read == values
     read["models"]["omni-flash"] = 0
     assert await database.store.read_config("video") == values, "what a caller does with them changes nothing"
+
+
+async def test_the_newest_of_a_kind_come_by_equality_in_pages(database: Database) -> None:
+    minutes = {"a": 0, "b": 2, "c": 2, "d": 1}
+    await saved(
+        database.store,
+        *(an_account(id=name, created_at=NOON + timedelta(minutes=minute)) for name, minute in minutes.items()),
+        an_account(id="e", tenant="other"),
+    )
+    first = await database.store.newest(Account, {"tenant": "default"}, None, 2)
+    assert ids(first) == ["c", "b"]
+    assert ids(await database.store.newest(Account, {"tenant": "default"}, first[-1], 9)) == ["d", "a"]

@@ -206,3 +206,10 @@ def check_due(job: Job, config: LiveConfig) -> None:
         assert job.due_at is not None
         latest = [lifecycle.deadline(job, config), job.updated_at, *([job.lease.until] if job.lease else [])]
         assert job.due_at <= max(latest)
+
+
+def test_an_ended_job_keeps_the_first_name() -> None:
+    life = Life().generating()
+    life.hear(e.Cancel())
+    assert life.hear(e.Accepted(1, "op-2")) is None
+    assert life.job.operation == "op-1"

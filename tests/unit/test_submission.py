@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from shared import library, submission
+from shared import library, submission, views
 from shared.errors import ApiError, Unavailable
 from shared.models import CreateVideo, Job, ListVideosQuery, Stage, Transaction
 from tests.unit.conftest import House
@@ -178,7 +178,7 @@ async def test_a_rollout_admits_about_its_share_of_accounts_and_always_the_same(
     assert few < many
     assert 70 < len(few) < 130
     assert 540 < len(many) < 660
-    assert len(admitted(100)) == 1_000
+    assert (len(admitted(100)), len(admitted(0))) == (1_000, 0)
     assert admitted(10) == few
 
 
@@ -379,3 +379,17 @@ async def test_a_models_price_and_time_are_those_in_force(house: House) -> None:
     house.configure(credits_per_second_by_model={"omni-flash": 3}, usual_times={"omni-flash": 42.0})
     omni = next(model for model in (await library.models(house.services)).data if model.id == "omni-flash")
     assert (omni.credits_per_second, omni.usual_seconds) == (3, 42.0)
+
+
+# shared/store.py, _read, and shared/views.py, video_page: has_more is told from how many could be read.
+@pytest.mark.xfail(strict=True, reason="a spoiled document on a page makes it look like the last")
+async def test_a_job_that_cannot_be_read_does_not_hide_older_ones(house: House) -> None:
+    caller = await house.sign_up()
+    for number in range(3):
+        job = await house.submit(caller)
+        house.clock.advance(1)
+        if number == 2:
+            house.store.edit("jobs", job.id, {"step": "seven"})
+    query = ListVideosQuery(limit=1)
+    page = views.video_page(await library.own_jobs(house.services, caller, query), query.limit, house.clock())
+    assert page.has_more

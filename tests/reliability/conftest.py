@@ -1,0 +1,72 @@
+"""One cloud for all of these tests, and another on which, meanwhile, everything falls."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from shared.models import LiveConfig
+from tests import invariants
+from tests.cloud import Cloud
+from tests.reliability import fall
+from tests.reliability.console import Console
+from tests.reliability.processes import Processes
+
+HERE = Path(__file__).parent
+# Starting a cloud, and on a busy machine waiting for what another test began, are part of a test's time.
+TIMEOUT_S = 400
+# Deadlines may be changed while jobs run: none of these is later than the latest that may be configured.
+WIDEST = LiveConfig(generation_timeout_s=86_400, storing_timeout_s=86_400, queue_timeout_s=604_800)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Whoever waits for the fall comes last, so that the others are run meanwhile."""
+    for item in items:
+        if HERE in item.path.parents:
+            item.add_marker(pytest.mark.timeout(TIMEOUT_S))
+    items.sort(key=lambda item: "fallen" in getattr(item, "fixturenames", ()))
+
+
+@pytest.fixture(scope="session", autouse=True)
+def falling(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Future[fall.Fall] | None]:
+    """The fall, begun with the first of these tests if one of them will ask for it."""
+    if not any("fallen" in getattr(item, "fixturenames", ()) for item in request.session.items):
+        yield None
+        return
+    with ThreadPoolExecutor(1) as pool:
+        yield pool.submit(fall.play, tmp_path_factory.mktemp("fall"))
+
+
+@pytest.fixture(scope="session")
+def fallen(falling: Future[fall.Fall]) -> fall.Fall:
+    return falling.result()
+
+
+@pytest.fixture(scope="session")
+def cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cloud]:
+    with Cloud.started(tmp_path_factory.mktemp("reliability"), sweep_every_s=fall.SWEEP_EVERY_S) as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def console(cloud: Cloud) -> Iterator[Console]:
+    made = Console(cloud)
+    yield made
+    made.close()
+
+
+@pytest.fixture(scope="session")
+def processes(cloud: Cloud) -> Processes:
+    return Processes(cloud)
+
+
+@pytest.fixture
+def every_promise_holds(cloud: Cloud) -> Iterator[None]:
+    """After the test: the invariants, read straight from the store and the bucket."""
+    yield
+    invariants.check(cloud.inside.records(), WIDEST, cloud.inside.read)

@@ -1,0 +1,75 @@
+"""What fell is put back, and what is only late is left alone, on the real servers and on a thousand jobs in memory."""
+
+from __future__ import annotations
+
+import json
+from datetime import timedelta
+
+from shared import lifecycle, steps, sweeper
+from shared.generators import Broken
+from shared.models import Job, LiveConfig, Stage
+from tests import invariants
+from tests.reliability import fall
+from tests.unit.conftest import House
+
+# docs/operations.md: a step whose task is lost is back two minutes after it was due at the latest, with a sweep each
+# minute; here the sweep comes every two seconds. Fifty jobs then go through paced queues to their ends.
+STEP_DUE_WITHIN_S = 30.0
+PUT_BACK_WITHIN_S = lifecycle.SWEEP_AFTER_S + fall.SWEEP_EVERY_S
+# Restarting five functions, and starting, making and storing fifty films on a machine that does other things too.
+REST_OF_LIFE_S = 120.0
+
+
+def test_fifty_jobs_whose_queues_are_purged_and_whose_functions_are_killed_all_end(fallen: fall.Fall) -> None:
+    jobs = fallen.jobs(fallen.generating + fallen.queued)
+    assert len(jobs) == fall.GENERATING + fall.QUEUED == 50
+    assert {job.stage for job in jobs} == {Stage.COMPLETED}, [(job.id, job.error) for job in jobs if job.error]
+    invariants.check(fallen.records, LiveConfig(), fallen.read.get)
+
+
+def test_they_end_within_the_promised_bound(fallen: fall.Fall) -> None:
+    bound = timedelta(seconds=STEP_DUE_WITHIN_S + PUT_BACK_WITHIN_S + REST_OF_LIFE_S)
+    ends = [job.completed_at for job in fallen.jobs(fallen.generating + fallen.queued)]
+    assert max(end for end in ends if end) - fallen.at <= bound
+
+
+def test_no_job_that_fell_is_started_twice(fallen: fall.Fall) -> None:
+    assert {job.attempt for job in fallen.jobs(fallen.generating + fallen.queued)} == {1}
+
+
+def test_tasks_that_are_only_late_are_left_alone_by_every_sweep(fallen: fall.Fall) -> None:
+    late = fallen.jobs(fallen.late)
+    assert sorted(fallen.late_tasks) == sorted(job.task.name for job in late)
+    assert {(job.stage, job.step, job.version) for job in late} == {(Stage.QUEUED, 0, 1)}
+    # And they were looked at: late enough, again and again.
+    seen = [json.loads(line.partition("200 ")[2])["seen"] for line in fallen.sweeps.splitlines() if "200 " in line]
+    assert sum(count >= len(late) for count in seen) >= 2
+
+
+async def test_a_thousand_jobs_on_paced_queues_are_not_given_a_single_extra_task(house: House) -> None:
+    """Ten minutes of fifty starts a minute, a sweep each minute: each step's task is created once, by its own step."""
+    house.configure(active_jobs_limit=100)
+    house.script(looks=(Broken("PROVIDER_ERROR", "for a short life"),))
+    callers = [await house.sign_up(f"user{number}", balance=1_000_000) for number in range(10)]
+    for number in range(1_000):
+        await house.submit(callers[number % 10])
+    end = house.clock() + timedelta(minutes=10)
+    sweep_at = house.clock() + timedelta(minutes=1)
+    seen = 0
+    while house.clock() < end:
+        wait_s = house.queue.wait_s()
+        assert wait_s is not None
+        house.clock.advance(min(wait_s, (sweep_at - house.clock()).total_seconds()))
+        for entry in house.queue.take():
+            body = entry.task.body
+            verdict = await steps.deliver(house.services, body["job"], body["step"])
+            house.queue.finish(entry, verdict.value)
+        if house.clock() >= sweep_at:
+            sweep_at += timedelta(minutes=1)
+            swept = await sweeper.sweep(house.services)
+            seen = max(seen, swept["seen"])
+            assert (swept["restored"], swept["failed"]) == (0, 0)
+    jobs = house.store.documents(Job)
+    assert seen > 800
+    assert {job.stage for job in jobs} >= {Stage.QUEUED, Stage.GENERATING, Stage.FAILED}
+    assert house.queue.calls["create"] == sum(job.step + 1 for job in jobs)
