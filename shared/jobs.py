@@ -43,12 +43,19 @@ class JobMissing(Exception):  # noqa: N818
     """There is no job of that id."""
 
 
+class TaskNotCreated(Unavailable):
+    """The change is committed, and only its task could not be created: a redelivery or the sweeper will do that."""
+
+    def __init__(self, outcome: Outcome) -> None:
+        super().__init__(f"the task {outcome.job.task.name} could not be created")
+        self.outcome = outcome
+
+
 async def advance(services: Services, job_id: str, event: Event, known: Job | None = None) -> Outcome:
     """Let the event happen to the job, and create the task that the change asks for.
 
-    `known` is the job as just read, which saves reading it again. Raises JobMissing; Unavailable when the outcome of
-    the commit is unknown, when others kept writing for 10 s, or when the commit is known and only its task could not
-    be created (a redelivery or the sweeper then creates it).
+    `known` is the job as just read, which saves reading it again. Raises JobMissing; TaskNotCreated; Unavailable when
+    the outcome of the commit is unknown, or when others kept writing for 10 s.
     """
     outcome = await _commit_event(services, job_id, event, known)
     if outcome.change is not None:
@@ -56,7 +63,10 @@ async def advance(services: Services, job_id: str, event: Event, known: Job | No
             log.warning(signal, job=job_id, account=outcome.job.account, attempt=outcome.job.attempt)
         _log_end(outcome)
         if outcome.change.task is not None:
-            await services.queue.create(outcome.change.task)
+            try:
+                await services.queue.create(outcome.change.task)
+            except Unavailable as error:
+                raise TaskNotCreated(outcome) from error
     return outcome
 
 
@@ -66,8 +76,6 @@ async def _commit_event(services: Services, job_id: str, event: Event, known: Jo
     async for _ in tries(services):
         job, now = known or await _read(services, job_id), services.clock()
         known = None
-        if job.change_id in tried:
-            return Outcome(job, tried[job.change_id])
         async with _alone(job.account if needs_account(job, event, now, config) else None) as settling:
             account = None
             if settling:

@@ -303,7 +303,8 @@ class _Case:
         """Give the lease to the holder; nobody else acts until it ends."""
         until = self.now + timedelta(seconds=LEASE_S)
         lease = Lease(holder=holder, until=until)
-        return Change(self.write(stage=stage, status=STATUS_OF[stage], lease=lease, due_at=until, **changes))
+        job = self.write(stage=stage, status=STATUS_OF[stage], lease=lease, **changes)
+        return Change(job.changed(due_at=max(self.now, min(until, deadline(job, self.config)))))
 
     def fail(self, code: str, reason: str | None, signals: tuple[str, ...] = (), leftovers: bool = True) -> Change:
         refund = self.job.cost if CATALOGUE[code].refund else 0

@@ -33,12 +33,12 @@ async def reconcile(services: Services) -> dict[str, int]:
 
     while True:
         page = await services.store.accounts(last, PAGE)
+        if not page:
+            break
         results = await asyncio.gather(*(one(account) for account in page))
         seen += len(page)
         differing += sum(result is False for result in results)
         failed += sum(result is None for result in results)
-        if len(page) < PAGE:
-            break
         last = page[-1]
     log.info("reconciled", seen=seen, differing=differing, failed=failed)
     return {"seen": seen, "differing": differing, "failed": failed}

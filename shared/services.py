@@ -87,7 +87,7 @@ class Store(Protocol):
         """At most limit + 1 entries of the ledger, newest first."""
 
     async def newest(self, kind: type[D], where: Mapping[str, Any], after: D | None, limit: int) -> list[D]:
-        """Documents whose fields (dotted paths) equal `where`, by (created_at, id), newest first, after the last seen."""
+        """Documents whose fields (by dotted path) equal `where`: newest first by (created_at, id), after `after`."""
 
     async def accounts(self, after: Account | None, limit: int) -> list[Account]:
         """Accounts by id, after the last of the page before."""

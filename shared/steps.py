@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from shared import events, generators, lifecycle, log, storing
 from shared.errors import Unavailable
 from shared.generators.catalog import provider_of
-from shared.jobs import JobMissing, advance
+from shared.jobs import JobMissing, TaskNotCreated, advance
 from shared.models import Job, Stage
 
 if TYPE_CHECKING:
@@ -105,6 +105,8 @@ async def _keep_name(services: Services, job: Job, operation: str) -> None:
     while True:
         try:
             outcome = await advance(services, job.id, events.Accepted(job.attempt, operation), job)
+        except TaskNotCreated:
+            raise
         except Unavailable as error:
             log.error("operation_not_kept", job=job.id, attempt=job.attempt, operation=operation, error=str(error))
             if services.clock() >= until:
@@ -113,9 +115,6 @@ async def _keep_name(services: Services, job: Job, operation: str) -> None:
             continue
         if outcome.job.operation != operation:
             log.error("generation_orphaned", job=job.id, attempt=job.attempt, operation=operation)
-        elif outcome.change is None and outcome.job.due_at is not None:
-            # An earlier round kept the name, and could not create the task.
-            await services.queue.create(lifecycle.current_task(outcome.job))
         return
 
 

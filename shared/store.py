@@ -175,9 +175,16 @@ class FirestoreStore:
         return snapshot.to_dict() or {}
 
     async def _read(self, kind: type[D], query: AsyncQuery, limit: int) -> list[D]:
-        snapshots = await _answer(query.limit(limit).get(timeout=CALL_TIMEOUT_S, retry=_RETRY))
-        found = (readable(kind, one.id, one.to_dict() or {}, one.update_time) for one in snapshots)
-        return [document for document in found if document is not None]
+        """As many documents as there are, up to the limit; spoiled ones are passed over, not counted."""
+        found: list[D] = []
+        while True:
+            wanted = limit - len(found)
+            snapshots = await _answer(query.limit(wanted).get(timeout=CALL_TIMEOUT_S, retry=_RETRY))
+            read = (readable(kind, one.id, one.to_dict() or {}, one.update_time) for one in snapshots)
+            found += [document for document in read if document is not None]
+            if len(snapshots) < wanted or len(found) == limit:
+                return found
+            query = query.start_after(snapshots[-1])
 
 
 def _encode(document: Document, absent: Any) -> dict[str, Any]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -13,7 +14,7 @@ from shared.auth import Caller
 from shared.errors import ApiError, Conflict, Unavailable
 from shared.generators import catalog
 from shared.library import own_account, own_job
-from shared.models import Account, CreateVideo, Estimate, Job, LiveConfig, Stage
+from shared.models import Account, CreateVideo, Estimate, Job, LiveConfig
 
 if TYPE_CHECKING:
     from shared.services import Services
@@ -34,7 +35,14 @@ async def submit(services: Services, caller: Caller, body: CreateVideo, key: str
     unknown commit is resolved by reading the job, and is UNAVAILABLE with the job's id in details if that fails.
     """
     config = await services.config.get()
-    plan = _plan(services, caller, body, key, config)
+    try:
+        plan = _plan(services, caller, body, key, config)
+    except ApiError:
+        # What is not offered any more may have been when the key was used first.
+        earlier = await _earlier(services, caller, body, key)
+        if earlier is None:
+            raise
+        return earlier
     try:
         submitted = await _commit_submission(services, caller, plan, config)
     except Unavailable as error:
@@ -67,7 +75,7 @@ async def _commit_submission(
             job, account = await services.store.get_job_and_account(plan.job_id, caller.account)
             if job is not None:
                 # A random id can only be ours; a key's may be an earlier request's.
-                return _existing(job, plan, ours=plan.idempotency_key is None or job.change_id in tried)
+                return _existing(job, plan.fingerprint, ours=plan.idempotency_key is None or job.change_id in tried)
             if account is None:
                 raise ApiError("UNAUTHENTICATED", "There is no account of this user any more.")
             if account.disabled:
@@ -82,8 +90,13 @@ async def _commit_submission(
     raise Unavailable(f"others kept writing to account {caller.account}")
 
 
-def _existing(job: Job, plan: lifecycle.Submission, ours: bool) -> Submitted:
-    if job.fingerprint != plan.fingerprint:
+async def _earlier(services: Services, caller: Caller, body: CreateVideo, key: str | None) -> Submitted | None:
+    job = await services.store.get(Job, _job_id(caller.account, key)) if key else None
+    return _existing(job, _fingerprint(body), ours=False) if job is not None else None
+
+
+def _existing(job: Job, fingerprint: str, ours: bool) -> Submitted:
+    if job.fingerprint != fingerprint:
         raise ApiError("IDEMPOTENCY_KEY_REUSED", details={"video": job.id})
     if job.deleted_at is not None:
         raise ApiError("GONE", "The video that this Idempotency-Key made was deleted.", {"video": job.id})
@@ -97,20 +110,27 @@ def _plan(
     model = catalog.choose(body.model, services.settings.model_preference, providers)
     request = catalog.resolve(body, model)
     return lifecycle.Submission(
-        job_id=f"video_{_derived(caller.account, key) if key else services.ids()}",
+        job_id=_job_id(caller.account, key) if key else f"video_{services.ids()}",
         request=request,
         cost=pricing.cost(request, config),
         expected_s=live.usual_s(request, model, config),
-        fingerprint=hashlib.sha256(body.model_dump_json(exclude_unset=True).encode()).hexdigest(),
+        fingerprint=_fingerprint(body),
         project=body.project,
         labels=body.labels,
         idempotency_key=key,
     )
 
 
-def _derived(account: str, key: str) -> str:
-    """The random part of a job's id for an Idempotency-Key: the same for the same account and key."""
-    return base64.urlsafe_b64encode(hashlib.sha256(f"{account}\n{key}".encode()).digest()).decode()[:22]
+def _fingerprint(body: CreateVideo) -> str:
+    """The same for the same request, whatever the order of its fields and labels."""
+    asked = body.model_dump(mode="json", exclude_unset=True)
+    return hashlib.sha256(json.dumps(asked, sort_keys=True).encode()).hexdigest()
+
+
+def _job_id(account: str, key: str) -> str:
+    """The job's id for an Idempotency-Key: the same for the same account and key."""
+    digest = hashlib.sha256(f"{account}\n{key}".encode()).digest()
+    return f"video_{base64.urlsafe_b64encode(digest).decode()[:22]}"
 
 
 def _open_for(account: str, config: LiveConfig) -> None:
@@ -155,12 +175,8 @@ async def cancel(services: Services, caller: Caller, job_id: str) -> Job:
     job = await own_job(services, caller, job_id)
     try:
         outcome = await jobs.advance(services, job.id, events.Cancel(), job)
-    except Unavailable:
-        # Perhaps only the tidying task could not be created; the sweeper will.
-        job = await own_job(services, caller, job_id)
-        if job.stage is Stage.CANCELED:
-            return job
-        raise
+    except jobs.TaskNotCreated as late:
+        return late.outcome.job
     if outcome.change is None:
         raise ApiError("NOT_CANCELABLE", details={"status": outcome.job.status})
     return outcome.job

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from itertools import islice
 from typing import Any, TypeVar
 
 from local.memory.values import NUMBER, Fields, Json, from_json, same_type, sort_key, stored, to_json
@@ -78,12 +79,12 @@ class MemoryStore:
         if after is not None:
             last = sort_key(after.due_at), after.id.encode()
             due = [snapshot for snapshot in due if _order(snapshot, "due_at") > last]
-        return _decoded(Job, due[:limit])
+        return _decoded(Job, due, limit)
 
     async def expired_jobs(self, before: datetime, limit: int) -> list[Job]:
         expired = [snapshot for snapshot in self._all(Job) if _is_less(snapshot.value("expires_at"), before)]
         expired.sort(key=lambda snapshot: _order(snapshot, "expires_at"))
-        return _decoded(Job, expired[:limit])
+        return _decoded(Job, expired, limit)
 
     async def list_jobs(self, tenant: str, account: str, query: ListVideosQuery) -> list[Job]:
         wanted = {
@@ -99,7 +100,7 @@ class MemoryStore:
             return []
         if query.order == "desc":
             jobs.reverse()
-        return _decoded(Job, _after(jobs, cursor, query.order)[: query.limit + 1])
+        return _decoded(Job, _after(jobs, cursor, query.order), query.limit + 1)
 
     async def list_transactions(self, tenant: str, account: str, after: str | None, limit: int) -> list[Transaction]:
         wanted = {"tenant": tenant, "account": account}
@@ -112,19 +113,19 @@ class MemoryStore:
                 return []
             last = sort_key(cursor.value("sequence"))
             entries = [entry for entry in entries if sort_key(entry.value("sequence")) < last]
-        return _decoded(Transaction, entries[: limit + 1])
+        return _decoded(Transaction, entries, limit + 1)
 
     async def newest(self, kind: type[D], where: Mapping[str, Any], after: D | None, limit: int) -> list[D]:
         found = [one for one in self._matching(kind, where) if one.value("created_at") is not _MISSING]
         found.sort(key=lambda snapshot: _order(snapshot, "created_at"), reverse=True)
         cursor = self._find(kind.collection, after.id) if after is not None else None
-        return _decoded(kind, _after(found, cursor, "desc")[:limit])
+        return _decoded(kind, _after(found, cursor, "desc"), limit)
 
     async def accounts(self, after: Account | None, limit: int) -> list[Account]:
         found = sorted(self._all(Account), key=lambda snapshot: snapshot.id.encode())
         if after is not None:
             found = [snapshot for snapshot in found if snapshot.id.encode() > after.id.encode()]
-        return _decoded(Account, found[:limit])
+        return _decoded(Account, found, limit)
 
     async def ledger_totals(self, account: str) -> tuple[int, int]:
         amounts = [entry.value("amount") for entry in self._matching(Transaction, {"account": account})]
@@ -263,9 +264,10 @@ def _decode(kind: type[D], snapshot: Snapshot | None) -> D | None:
     return decode(kind, snapshot.id, snapshot.fields, snapshot.update_time)
 
 
-def _decoded(kind: type[D], snapshots: Sequence[Snapshot]) -> list[D]:
+def _decoded(kind: type[D], snapshots: Sequence[Snapshot], limit: int | None = None) -> list[D]:
+    """As many documents as there are, up to the limit; spoiled ones are passed over, not counted."""
     found = (readable(kind, one.id, one.fields, one.update_time) for one in snapshots)
-    return [document for document in found if document is not None]
+    return list(islice((document for document in found if document is not None), limit))
 
 
 def _same(one: Fields, other: Fields) -> bool:

@@ -93,10 +93,17 @@ class Answer:
 class World:
     """The cloud. `effects` decides what happens at each effect; `fate_of` what becomes of each accepted request."""
 
-    def __init__(self, effects: Effects, fate_of: Callable[[Job], Fate], seed: int = 0, hinted: bool = True) -> None:
+    def __init__(
+        self,
+        effects: Effects,
+        fate_of: Callable[[Job], Fate],
+        seed: int = 0,
+        hinted: bool = True,
+        watch: Watch | None = None,
+    ) -> None:
         self.loop = VirtualLoop()
         self.effects = effects
-        self.watch = Watch()
+        self.watch = watch or Watch()
         self.store = WatchedStore(self.clock, self.watch)
         self.queue = MemoryQueue(self.clock)
         self.media = MemoryMedia(BUCKET, clock=self.clock, finalised=self._object_finalised)

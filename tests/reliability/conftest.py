@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -14,6 +15,7 @@ from tests.cloud import Cloud
 from tests.reliability import fall
 from tests.reliability.console import Console
 from tests.reliability.processes import Processes
+from tests.unit.conftest import House
 
 HERE = Path(__file__).parent
 # Starting a cloud, and on a busy machine waiting for what another test began, are part of a test's time.
@@ -65,8 +67,36 @@ def processes(cloud: Cloud) -> Processes:
     return Processes(cloud)
 
 
+class LiveSettings:
+    """What an administrator has set, and the submit function knows."""
+
+    def __init__(self, console: Console, processes: Processes) -> None:
+        self._console = console
+        self._processes = processes
+        self._applied: dict[str, Any] = {}
+
+    def apply(self, **fields: Any) -> None:
+        """In force when this returns: a new process has read nothing older. Without fields: the defaults."""
+        if fields == self._applied:
+            return
+        self._console.edit_config(fields)
+        self._processes.replace(["submit"])
+        self._applied = fields
+
+
+@pytest.fixture(scope="session")
+def live(console: Console, processes: Processes) -> LiveSettings:
+    return LiveSettings(console, processes)
+
+
 @pytest.fixture
 def every_promise_holds(cloud: Cloud) -> Iterator[None]:
     """After the test: the invariants, read straight from the store and the bucket."""
     yield
     invariants.check(cloud.inside.records(), WIDEST, cloud.inside.read)
+
+
+@pytest.fixture
+def house() -> House:
+    """Rushes in memory, with a clock that is moved by hand."""
+    return House()

@@ -17,7 +17,7 @@ from local.plan import REGION
 from shared import ledger
 from shared.errors import Conflict
 from shared.generators.catalog import MODELS
-from shared.models import Account, Job
+from shared.models import Account, Job, Status
 from shared.services import new_id, utc_now
 from shared.settings import Settings
 from shared.store import FirestoreStore
@@ -60,6 +60,12 @@ class Console:
         references = [self._database.collection("jobs").document(id_) for id_ in ids]
         return [_job(snapshot) for snapshot in self._database.get_all(references)]
 
+    def unfinished(self) -> int:
+        """How many jobs have not ended."""
+        going_on = firestore.FieldFilter("status", "in", [Status.QUEUED.value, Status.IN_PROGRESS.value])
+        counted = self._database.collection("jobs").where(filter=going_on).count().get()
+        return int(counted[0][0].value)
+
     def grant(self, account: str, amount: int) -> None:
         """Credits with their entry in the ledger, as an administrator gives them."""
         with mock.patch.dict(os.environ, {"FIRESTORE_EMULATOR_HOST": self._cloud.session["firestore"]}):
@@ -98,10 +104,10 @@ class Console:
 
     # The stand-in for the providers
 
-    def starts(self, prompt: str) -> int:
-        """How often a provider accepted this prompt, and would have sent a bill."""
+    def starts(self) -> dict[str, int]:
+        """How often the providers accepted each prompt, and would have sent a bill."""
         stats = self._cloud.http.get(f"{self._cloud.session['providers']}/_stats").json()
-        return int(stats["prompts"].get(prompt, {}).get("accepted", 0))
+        return {prompt: counts.get("accepted", 0) for prompt, counts in stats["prompts"].items()}
 
 
 def _job(snapshot: Any) -> Job:

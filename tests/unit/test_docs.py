@@ -27,11 +27,6 @@ LAPTOP_ONLY = {
 }
 
 
-def xfailing(names: object, failing: set[str], reason: str) -> list[object]:
-    marks = pytest.mark.xfail(strict=True, reason=reason)
-    return [pytest.param(name, marks=marks) if name in failing else name for name in names]  # type: ignore[attr-defined]
-
-
 @pytest.mark.parametrize("name", [name for name in Settings.model_fields if name not in LAPTOP_ONLY])
 def test_every_setting_is_documented(name: str) -> None:
     assert re.search(rf"`[^`]*\b{name.upper()}\b[^`]*`", DOCS)

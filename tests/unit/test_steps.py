@@ -132,7 +132,8 @@ async def test_a_delivery_one_step_behind_makes_the_task_that_was_never_created(
 async def test_a_queue_that_fails_once_after_the_create_does_not_lose_the_first_look(house: House) -> None:
     job = await house.submit(await house.sign_up())
     house.queue.fail("create")
-    await house.deliver(job, 0)
+    assert await house.deliver(job, 0) is Verdict.COME_BACK
+    assert await house.deliver(job, 0) is Verdict.DONE
     generating = await house.job(job.id)
     assert generating.stage is Stage.GENERATING
     assert await house.queue.exists(generating.task)

@@ -1,0 +1,343 @@
+"""One random schedule: five users and some twenty jobs on one virtual cloud, and one seed that decides everything."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+from unittest import mock
+
+from local.memory.queue import Entry
+from shared import events, jobs, ledger, library, lifecycle, retention
+from shared.auth import Caller
+from shared.events import Event, NotStored, StepEvent, Stored
+from shared.lifecycle import Change
+from shared.models import Account, CreateVideo, Document, Job, LiveConfig, Stage
+from shared.services import Services
+from tests.faults.effects import CURRENT, Process
+from tests.faults.provider import CORRUPT_ONCE, FATES, OK, Fate, fates_of
+from tests.faults.virtual_time import seconds_since_epoch
+from tests.faults.watch import Watch
+from tests.faults.world import SWEEP_EVERY_S, Answer, World
+from tests.simulation.dice import Dice
+from tests.simulation.history import History
+
+USERS = 5
+JOBS_OF_A_USER = 4
+CREDITS = 300
+PROCESSES = 3
+MODELS = ("veo-3.1-fast", "veo-3.1-lite", "omni-flash")
+CLIENT_TRIES = 60
+# Nothing takes longer than a day of watching what was given up, after the jobs themselves.
+LONGEST_S = 60 * 3_600.0
+MISHAPS_UNTIL_S = 3_600.0
+RARE_FATES_SHARE = 0.35
+
+VALID_EDITS: Sequence[dict[str, Any]] = (
+    {"credits_per_second": 5},
+    {"credits_per_second": 20, "credits_per_second_by_model": {"omni-flash": 7}},
+    {"active_jobs_limit": 1},
+    {"active_jobs_limit": 5},
+    {"generation_timeout_s": 120},
+    {"storing_timeout_s": 60},
+    {"queue_timeout_s": 120},
+    {"uncertain_policy": "restart_once"},
+    {"cancel_refund": "none"},
+    {"enabled": False, "message": "back at noon"},
+    {"rollout_percent": 50},
+    {"retention_days": 1},
+    {},
+)
+INVALID_EDITS: Sequence[dict[str, Any]] = (
+    {"credits_per_second": -1},
+    {"active_jobs_limit": "many"},
+    {"uncertain_policy": "never"},
+    {"generation_timeout_s": None},
+    {"enabled": 3.7},
+    {"retention_days": {"days": 3}},
+)
+POLICY = {"uncertain_policy": "restart_once"}
+
+
+class Failed(AssertionError):  # noqa: N818
+    """A promise was broken in a random schedule; the message begins with the line that replays it."""
+
+
+@dataclass(frozen=True)
+class Seen:
+    """What one schedule did, and which rare branches it reached."""
+
+    seed: int
+    jobs: int
+    commits: int
+    reached: Counter[str]
+    crashes: Counter[str]
+    recoveries_s: list[float]
+    extra_starts: dict[str, int]
+
+
+def simulate(seed: int) -> Seen:
+    """Play the schedule of that seed to its end. Raises Failed."""
+    simulation = Simulation(seed)
+    try:
+        with mock.patch.object(jobs, "decide", simulation.decide):
+            simulation.world.run(simulation.live())
+        return simulation.judged()
+    except AssertionError as error:
+        raise Failed(f"python -m tests.simulation --seed {seed}\n    {error}") from error
+
+
+class RecordingWatch(Watch):
+    """A watch that writes the history too."""
+
+    history: History
+
+    def committed(self, documents: Sequence[Document]) -> None:
+        self.history.committed(documents)
+        super().committed(documents)
+
+
+class Simulation:
+    """Users, an administrator, a queue that misbehaves and a scheduler, on one world."""
+
+    def __init__(self, seed: int) -> None:
+        self.seed = seed
+        self.dice = Dice(seed)
+        self.random = self.dice.random
+        self.history = History()
+        watch = RecordingWatch()
+        watch.history = self.history
+        self.world = World(self.dice, self._fate, seed, watch=watch)
+        self.world.process_for_event = self._process  # type: ignore[method-assign]
+        self.reached = self.dice.reached
+        self._fates: dict[str, Fate] = {}
+        self._processes = [self.world.new_process() for _ in range(PROCESSES)]
+        self._changed = asyncio.Event()
+        self._configs: list[LiveConfig] = [LiveConfig()]
+        self._died_at_s: dict[str, float] = {}
+
+    # --- what is drawn ---
+
+    def _fate(self, job: Job) -> Fate:
+        fate = self._fates.get(job.id)
+        if fate is None:
+            possible = [each for each in (*fates_of(job.request.model), CORRUPT_ONCE) if each.count == 1]
+            fate = self.random.choice(possible) if self.dice.chance(RARE_FATES_SHARE) else OK
+            filtered = self.random.randrange(2) if job.request.count == 2 else 0
+            takes_s = self.random.uniform(10.0, 90.0) if fate.takes_s == OK.takes_s else fate.takes_s
+            fate = self._fates[job.id] = replace(fate, count=job.request.count, filtered=filtered, takes_s=takes_s)
+        return fate
+
+    def _process(self) -> Process:
+        """One of the instances that live; a dead one has been replaced."""
+        index = self.random.randrange(PROCESSES)
+        if self._processes[index].dead:
+            self._processes[index] = self.world.new_process()
+        return self._processes[index]
+
+    # --- everything that goes on ---
+
+    async def live(self) -> None:
+        world = self.world
+        world.queue.on_change = self._changed.set
+        callers = [await self._open(f"user{number}") for number in range(USERS)]
+        clients = [world.loop.create_task(self._client(caller)) for caller in callers]
+        beside = [
+            world.loop.create_task(each) for each in (self._dispatch(), self._sweep(), self._administer(), self._purge())
+        ]
+        await asyncio.gather(*clients)
+        while not world.idle:
+            await asyncio.sleep(SWEEP_EVERY_S)
+            self.dice.calm = world.loop.time() > MISHAPS_UNTIL_S
+            assert world.loop.time() < LONGEST_S, f"not ended: {[job for job in world.watch.jobs.values() if job.due_at]}"
+            for task in beside:
+                if task.done():
+                    task.result()
+        for task in beside:
+            task.cancel()
+
+    async def _open(self, name: str) -> Caller:
+        now = self.world.clock()
+        fresh = Account(id=name, issuer="i", sub=name, tenant="default", created_at=now)
+        account, entry = ledger.post(fresh, f"{name}-signup", "signup", CREDITS, "Credits", now)
+        await self.world.store.commit([account, entry])
+        return Caller(name, "default", "user", "default", None)
+
+    async def _dispatch(self) -> None:
+        queue = self.world.queue
+        while True:
+            self._changed.clear()
+            for entry in queue.take():
+                self._go(self._deliver(entry))
+            waking = asyncio.ensure_future(self._changed.wait())
+            await asyncio.wait({waking}, timeout=queue.wait_s())
+            waking.cancel()
+
+    def _go(self, work: Awaitable[Any]) -> None:
+        running = self.world.loop.create_task(work)  # type: ignore[arg-type]
+        self.world.runs.add(running)
+        running.add_done_callback(self.world.runs.discard)
+
+    async def _deliver(self, entry: Entry) -> None:
+        calm = self.dice.calm
+        if not calm and self.dice.chance(0.05):
+            self.reached["delivered late"] += 1
+            await asyncio.sleep(self.random.uniform(1.0, 200.0))
+        if not calm and self.dice.chance(0.08):
+            self.reached["delivered twice at once"] += 1
+            self._go(self.world.deliver(entry.task, self._process()))
+        await self.world.deliver_entry(entry, self._process())
+        if not calm and self.dice.chance(0.08):
+            self.reached["delivered again later"] += 1
+            await asyncio.sleep(self.random.uniform(0.0, 300.0))
+            await self.world.deliver(entry.task, self._process())
+
+    async def _sweep(self) -> None:
+        while True:
+            await asyncio.sleep(SWEEP_EVERY_S)
+            if self.world.something_is_overdue():
+                for _ in range(2 if self.dice.chance(0.2) else 1):
+                    self._go(self.world.sweep(self._process()))
+
+    async def _purge(self) -> None:
+        if self.dice.chance(0.4):
+            await asyncio.sleep(self.random.uniform(1.0, 300.0))
+            self.reached["queue purged"] += bool(self.world.queue.purge(self.random.choice((None, "poll"))))
+
+    async def _administer(self) -> None:
+        """Edit the live settings at random, some of the edits not valid; the last one is none at all."""
+        for _ in range(self.random.choice((0, 0, 1, 2, 4))):
+            await asyncio.sleep(self.random.uniform(0.0, 120.0))
+            valid = self.dice.chance(0.7)
+            fields = self.random.choice(VALID_EDITS if valid else INVALID_EDITS)
+            self._edit(fields)
+            if not valid:
+                self.reached["settings that are not valid"] += 1
+        await asyncio.sleep(self.random.uniform(0.0, 120.0))
+        if self.dice.chance(0.5):
+            self._edit(POLICY)
+        await asyncio.sleep(MISHAPS_UNTIL_S)
+        self._edit({})
+
+    def _edit(self, fields: dict[str, Any]) -> None:
+        self.world.store.edit_config("video", fields)
+        if fields in VALID_EDITS or fields is POLICY:
+            self._configs.append(LiveConfig.model_validate(fields))
+
+    # --- a user ---
+
+    async def _client(self, caller: Caller) -> None:
+        for number in range(JOBS_OF_A_USER):
+            await asyncio.sleep(self.random.expovariate(1 / 30.0))
+            body = self._body(f"film {number}")
+            key = f"key{number}" if self.dice.chance(0.9) else None
+            job_id = await self._submit(caller, body, key)
+            if job_id is None:
+                continue
+            if key is not None and self.dice.chance(0.1):
+                await self._submit_once(caller, self._body("another film"), key)
+            self._go(self._follow(caller, job_id))
+
+    def _body(self, prompt: str) -> CreateVideo:
+        model = self.random.choice(MODELS)
+        if model == "omni-flash":
+            return CreateVideo(prompt=prompt, model=model, seconds=3, size="640x360")
+        return CreateVideo(prompt=prompt, model=model, seconds=4, count=self.random.choice((1, 1, 1, 2)))
+
+    async def _submit(self, caller: Caller, body: CreateVideo, key: str | None) -> str | None:
+        """The id of the job, or None when there is none, or nobody can know."""
+        for tries in range(CLIENT_TRIES):
+            answer = await self._submit_once(caller, body, key)
+            if answer.ok:
+                job: Job = answer.value.job
+                return job.id
+            code = answer.error.code if answer.error else None
+            if code in ("INSUFFICIENT_CREDITS", "IDEMPOTENCY_KEY_REUSED", "GONE"):
+                return None
+            if key is None and (answer.unknown or code == "UNAVAILABLE"):
+                return None
+            if tries > 4 and code in ("TOO_MANY_ACTIVE_JOBS", "GENERATION_DISABLED"):
+                return None
+            await asyncio.sleep(self.random.uniform(1.0, 30.0))
+        return None
+
+    async def _submit_once(self, caller: Caller, body: CreateVideo, key: str | None) -> Answer:
+        call = self.history.begin("submit", caller.account, key)
+        answer = self.history.end(call, await self.world.submit(caller, body, key, self._process()))
+        if answer.ok:
+            call.job = answer.value.job.id
+        return answer
+
+    async def _follow(self, caller: Caller, job_id: str) -> None:
+        """Look at it now and then; perhaps cancel it, perhaps delete it."""
+        world = self.world
+        for _ in range(self.random.randrange(4)):
+            await asyncio.sleep(self.random.uniform(0.0, 60.0))
+            await self._ask("get", caller, job_id, lambda: library.own_job(world.services, caller, job_id))
+        await self._ask("account", caller, None, lambda: library.own_account(world.services, caller))
+        if self.dice.chance(0.15):
+            await asyncio.sleep(self.random.uniform(0.0, 60.0))
+            call = self.history.begin("cancel", caller.account, job=job_id)
+            self.history.end(call, await world.cancel(caller, job_id, self._process()))
+        if self.dice.chance(0.2):
+            await asyncio.sleep(self.random.uniform(0.0, 300.0))
+            await self._ask("delete", caller, job_id, lambda: library.delete(world.services, caller, job_id))
+
+    async def _ask(self, op: str, caller: Caller, job: str | None, handler: Callable[[], Awaitable[Any]]) -> None:
+        call = self.history.begin(op, caller.account, job=job)
+        self.history.end(call, await self.world.call("client", self._process(), handler, 60.0))
+
+    # --- what is noticed ---
+
+    def decide(
+        self, job: Job, account: Account | None, event: Event, now: Any, config: LiveConfig
+    ) -> Change | None:
+        """The core's own decision; what it did not hear is counted."""
+        change = lifecycle.decide(job, account, event, now, config)
+        if change is None:
+            if isinstance(event, StepEvent) and event.step != job.step:
+                self.reached["stale step"] += 1
+            if isinstance(event, (Stored, NotStored)) and (job.lease is None or job.lease.holder != event.holder):
+                self.reached["lease lost while storing"] += 1
+        return change
+
+    def judged(self) -> Seen:
+        """Everything that must hold in the end; raises AssertionError."""
+        world, watch = self.world, self.world.watch
+        world.check()
+        self.history.check(self._configs)
+        for job in watch.jobs.values():
+            assert job.final, f"{job.id} is {job.stage}"
+        extra = self._check_starts()
+        self._check_leftovers()
+        reached = self.reached + Counter({name: world.signals[name] for name in SIGNALS if world.signals[name]})
+        return Seen(self.seed, len(watch.jobs), watch.commits, reached, self.dice.crashes, self._recoveries(), extra)
+
+    def _check_starts(self) -> dict[str, int]:
+        """Nobody pays twice, unless the settings allowed it once."""
+        allowed = 2 if any(config.uncertain_policy == "restart_once" for config in self._configs) else 1
+        extra = 0
+        for job in self.world.watch.jobs.values():
+            paid = sum(each.job.id == job.id for each in self.world.provider.generations.values())
+            assert paid <= allowed, f"{job.id}: {paid} generations were paid for"
+            extra += max(0, paid - 1)
+        return {"restart_once" if allowed == 2 else "at_most_once": extra}
+
+    def _check_leftovers(self) -> None:
+        meant: set[str] = set()
+        kept: list[str] = []
+        for job in self.world.watch.jobs.values():
+            meant |= {name for output in job.outputs for name in (output.object, output.poster) if name}
+            if job.stage is Stage.COMPLETED and job.attempt > 1:
+                # The first attempt's files go with the video.
+                kept.append(job.files_prefix)
+        left = [name for name in self.world.objects() if name not in meant and not name.startswith(tuple(kept))]
+        assert not left, f"left in the bucket: {left}"
+
+    def _recoveries(self) -> list[float]:
+        return []
+
+
+SIGNALS = ("uncertain_start", "adopted", "swept", "late_success", "abandoned_generation", "config_not_valid")
