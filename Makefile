@@ -12,7 +12,8 @@ BROWSERS := chromium chromium-browser google-chrome google-chrome-stable
 # The prompt reaches the demo through the environment, so that any quotes in it survive.
 export PROMPT EMBEDDED
 
-.PHONY: help run demo test lint types unit acceptance browser lock clean clean-data
+.PHONY: help run demo test lint types unit acceptance faults reliability soak scoreboard fuzz openapi screenshots browser \
+	lock clean clean-data
 
 help: ## list the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -37,10 +38,31 @@ types: $(INSTALLED) ## strict types of what runs in the cloud
 	$(BIN)/mypy shared functions
 
 unit: $(INSTALLED) ## the fast floors of the tests
-	$(BIN)/pytest --ignore=tests/acceptance --ignore=tests/browser
+	$(BIN)/pytest tests/unit tests/contract tests/local tests/infra
 
 acceptance: $(INSTALLED) browser ## the API and the studio against the real local cloud and the embedded form
 	$(BIN)/pytest tests/acceptance tests/browser
+
+faults: $(INSTALLED) ## every crash point and the simulation, in their short form
+	$(BIN)/pytest tests/faults tests/simulation
+
+reliability: $(INSTALLED) ## contention, killed processes and dependencies that are down, on the real local cloud
+	$(BIN)/pytest tests/reliability
+
+soak: $(INSTALLED) ## a thousand jobs while functions are killed
+	$(BIN)/python -m bench.soak
+
+scoreboard: $(INSTALLED) ## the long form of the faults and the simulation, and docs/reliability.md
+	$(BIN)/python -m bench.scoreboard
+
+fuzz: $(INSTALLED) ## twenty thousand requests made from openapi.json
+	$(BIN)/python -m tests.fuzz --requests 20000
+
+openapi: $(INSTALLED) ## write openapi.json anew
+	$(BIN)/python -m shared.openapi > openapi.json
+
+screenshots: $(INSTALLED) browser ## the studio's main states, in docs/images
+	$(BIN)/python -m tests.browser.screenshots
 
 browser: ## see that a Chromium is there for the browser test; install it where that is possible
 	@for name in $(BROWSERS); do command -v $$name >/dev/null 2>&1 && exit 0; done; \

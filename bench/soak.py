@@ -78,14 +78,15 @@ class Submissions:
 
 @dataclass
 class Memory:
-    """Resident MiB of each process group over time, and how often it was replaced."""
+    """Resident MiB of each process group over time; nothing for one that is being replaced."""
 
     samples: dict[str, list[float]] = field(default_factory=dict)
 
     def take(self, processes: Processes) -> None:
         resident = _resident_mib()
         for name, process in processes.all().items():
-            self.samples.setdefault(name, []).append(resident.get(process.pgid, 0.0))
+            if process.pgid in resident:
+                self.samples.setdefault(name, []).append(resident[process.pgid])
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -240,9 +241,11 @@ class Soak:
         if self._submissions.statuses["500"]:
             broken.append(f"{self._submissions.statuses['500']} answers 500")
         starts = self._console.starts()
-        for job in records.jobs:
-            if starts.get(job.request.prompt, 0) > job.attempt:
-                broken.append(f"{job.id}: {starts[job.request.prompt]} starts in {job.attempt} attempts")
+        broken += [
+            f"{job.id}: {starts[job.request.prompt]} starts in {job.attempt} attempts"
+            for job in records.jobs
+            if starts.get(job.request.prompt, 0) > job.attempt
+        ]
         try:
             invariants.check(records, LiveConfig(), self._cloud.inside.read)
         except AssertionError as error:

@@ -31,9 +31,10 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from local import identity
 from local.admission import Admission
 from local.console import Console
-from local.gateway import Gateway, under
+from local.gateway import REQUESTS_PER_MINUTE, Gateway, under
 from local.keys import Signer, ensure_key, secret
 from local.memory.generator import MediaBuckets, MemoryGenerator
+from local.memory.live import MemoryLive
 from local.memory.media import PATH as MEDIA_PATH
 from local.memory.media import DiskFiles, MemoryMedia
 from local.memory.queue import Dispatcher, MemoryQueue
@@ -49,12 +50,15 @@ from local.scheduler import SWEEP_EVERY_S, Scheduler, timetable
 from local.session import ADMIN, DEVELOPER, Person, SessionFile, sign_in
 from local.storage.notify import Notifier
 from local.usual_times import stand_in_times
-from shared import lifecycle, log
+from shared import errands, lifecycle, log
 from shared.auth import Accounts, JwksVerifier
+from shared.chores import Chore
 from shared.config import StoredConfig
+from shared.deliveries import Delivery
 from shared.generators import Generator, Generators
 from shared.http import application
 from shared.models import Account
+from shared.outbound import Internet
 from shared.routes import FUNCTIONS, Function
 from shared.services import Services, utc_now
 from shared.settings import Settings
@@ -98,13 +102,15 @@ class Place:
     def settings(self) -> Settings:
         """Those of the local cloud, as far as they mean anything without its servers."""
         own = {"GEMINI_API_KEY": "local", "SIGNUP_CREDITS": str(SIGNUP_CREDITS)}
-        given = {name: self.environ[name] for name in (*own, "DEFAULT_MODELS", "LOG_LEVEL") if self.environ.get(name)}
+        passed = (*own, "DEFAULT_MODELS", "REQUESTS_PER_MINUTE", "LOG_LEVEL")
+        given = {name: self.environ[name] for name in passed if self.environ.get(name)}
         port = self.url.rpartition(":")[2]
         return Settings.from_environ(
             {
                 "GOOGLE_CLOUD_PROJECT": PROJECT,
                 "BUCKET": BUCKET,
                 "VERTEX_PROJECT": PROJECT,
+                "LOCAL_OUTBOUND": "1",
                 "GEMINI_WEBHOOK_SECRET": self.environ.get("GEMINI_WEBHOOK_SECRET") or self.webhook_secret,
                 "ALLOWED_ORIGINS": f"{self.url},http://localhost:{port}",
                 **own,
@@ -131,6 +137,7 @@ class Embedded:
         self.saved = SavedStore(place.directory)
         real = frozenset({"gemini"}) if place.environ.get("GEMINI_API_KEY") else frozenset[str]()
         self.saved.store.edit_config("usual_times", stand_in_times(place.environ, real))
+        self._live = MemoryLive(self.saved.store)
         self._queue = MemoryQueue()
         self._notifier = Notifier(
             f"{place.url}/tasks/object-finalised", lambda: self._minter.token(email("pubsub"), place.url)
@@ -160,6 +167,7 @@ class Embedded:
             identity.create_app(self._place.directory / "identity", PROJECT),
             ROOT / "web",
             admission=Admission(self._place.oidc_key, self._place.url, accounts),
+            requests_per_minute=int(self._place.environ.get("REQUESTS_PER_MINUTE_PER_IP") or REQUESTS_PER_MINUTE),
         )
         media = Starlette(routes=list(self._media.routes()))
 
@@ -180,9 +188,12 @@ class Embedded:
         return developer, admin
 
     async def resume(self) -> None:
-        """The queue is not saved: the tasks of all jobs that are due some day are in the jobs."""
+        """The queue is not saved: the tasks of all jobs and errands that are due some day are in their documents."""
         for job in await self.saved.store.due_jobs(EVER, None, RESUMED_JOBS):
             await self._queue.create(lifecycle.current_task(job))
+        for kind in (Chore, Delivery):
+            for errand in await self.saved.store.due(kind, EVER, None, RESUMED_JOBS):
+                await self._queue.create(errands.task(errand))
 
     async def run(self, sweep_every_s: float) -> None:
         """What goes on beside the requests. Never returns; ends by cancellation."""
@@ -207,23 +218,25 @@ class Embedded:
         return Services(
             settings=settings,
             store=store,
+            live=self._live,
             queue=self._queue,
             media=self._media,
             generators=Generators(self._generators(settings)),
             config=StoredConfig(settings, store, utc_now),
             verifier=LocalVerifier(settings, self._signer),
+            outbound=Internet(settings.local_outbound),
         )
 
     def _generators(self, settings: Settings) -> dict[str, Generator]:
         gemini: Generator = MemoryGenerator(
-            "gemini", self._engine, BUCKET, lambda generation, name: self._webhooks.watch(generation, name, (), {})
+            "gemini", self._engine, self._media, lambda generation, name: self._webhooks.watch(generation, name, (), {})
         )
         if self._place.environ.get("GEMINI_API_KEY"):
             from shared.generators.omni import Omni
 
-            gemini = Omni(settings)
+            gemini = Omni(settings, self._media)
         # Vertex AI writes to a bucket of Google's, which the embedded form does not have: Veo is always the stand-in.
-        return {"vertex": MemoryGenerator("vertex", self._engine, BUCKET), "gemini": gemini}
+        return {"vertex": MemoryGenerator("vertex", self._engine, self._media), "gemini": gemini}
 
     def _function(self, name: Function) -> ASGIApp:
         main = importlib.import_module(f"functions.{name}.main")
@@ -284,6 +297,8 @@ def main() -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda number, frame: None)
     listener = socket.create_server((HOST, options.port), backlog=1024)
+    # asyncio sets this only on sockets that it made itself; without it every answer waits 40 ms for the client's ACK.
+    listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     asyncio.run(serve(options.directory.resolve(), listener, options.sweep_every, os.environ))
 
 

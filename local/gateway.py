@@ -9,7 +9,7 @@ from __future__ import annotations
 import argparse
 import mimetypes
 import re
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
 from typing import Final
 
@@ -17,7 +17,7 @@ import uvicorn
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
-from starlette.responses import JSONResponse, Response
+from starlette.responses import FileResponse, JSONResponse, Response
 from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp, Receive, Scope, Send
@@ -26,12 +26,17 @@ from local.admission import Admission, Refused
 from local.identity import STS, TOOLKIT
 from local.proxy import Proxy, respond
 from shared.errors import ApiError
+from shared.rate_limits import TokenBuckets
 from shared.routes import FUNCTIONS, ROUTES, Function
+from shared.services import utc_now
 
 IDENTITY_PREFIXES: Final = (TOOLKIT.split("/v1")[0], STS.split("/v1")[0])
 API_PREFIXES: Final[Mapping[str, Function]] = {"/v1": "history", "/hooks": "submit", "/tasks": "poll"}
 GRACE_S: Final = 2
 PRIVATE_PREFIX: Final = "/tasks"
+# Machines are exempt: the queue and the providers send as much as there is to do.
+LIMITED_PREFIX: Final = "/v1"
+REQUESTS_PER_MINUTE: Final = 200
 PARAMETER: Final = re.compile(r"\{\w+\}")
 # What the interpreter's own table lacks or has otherwise, whatever the machine's mime.types says.
 TYPES: Final = {
@@ -86,8 +91,11 @@ class Gateway:
         *,
         admission: Admission | None = None,
         media_origins: str = "",
+        requests_per_minute: int = REQUESTS_PER_MINUTE,
     ) -> None:
         """`media_origins`: the origins that videos are fetched from besides our own, separated by spaces.
+
+        `requests_per_minute`: of the API, by one address, as Cloud Armor counts them in the cloud.
 
         Without `admission` the private functions are not reachable through the gateway.
         """
@@ -96,6 +104,8 @@ class Gateway:
         self._admission = admission
         self._table = RoutingTable()
         self._site = _site(web, media_origins)
+        self._requests_per_minute = requests_per_minute
+        self._addresses = TokenBuckets()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -112,8 +122,19 @@ class Gateway:
             await self._site(scope, receive, send)
         elif under(path, PRIVATE_PREFIX):
             await self._private(function, scope, receive, send)
+        elif under(path, LIMITED_PREFIX):
+            await self._public(function, scope, receive, send)
         else:
             await self._functions[function](scope, receive, send)
+
+    async def _public(self, function: Function, scope: Scope, receive: Receive, send: Send) -> None:
+        address = (scope.get("client") or ("unknown", 0))[0]
+        try:
+            self._addresses.take(address, self._requests_per_minute, utc_now()).check()
+        except ApiError as error:
+            await respond(error, send)
+            return
+        await self._functions[function](scope, receive, send)
 
     async def _private(self, function: Function, scope: Scope, receive: Receive, send: Send) -> None:
         if self._admission is None:
@@ -172,6 +193,7 @@ def _site(web: Path, media_origins: str) -> ASGIApp:
     site = Starlette(
         routes=[
             Route("/config.json", _page_config),
+            Route("/openapi.json", _reference_of(web.parent / "openapi.json")),
             Route("/healthz", _healthz),
             Mount("/", StaticFiles(directory=web, html=True, check_dir=False)),
         ],
@@ -191,6 +213,15 @@ def _site(web: Path, media_origins: str) -> ASGIApp:
 
 async def _page_config(_request: Request) -> Response:
     return JSONResponse({"identity_url": TOOLKIT, "token_url": STS, "api_key": "local", "tenant": None})
+
+
+def _reference_of(document: Path) -> Callable[[Request], Awaitable[Response]]:
+    """The API's description, of which /docs is made."""
+
+    async def endpoint(_request: Request) -> Response:
+        return FileResponse(document, media_type="application/json")
+
+    return endpoint
 
 
 async def _healthz(_request: Request) -> Response:
@@ -214,6 +245,12 @@ def main() -> None:
     parser.add_argument("--oidc-key", type=Path, required=True, help="PEM key that signs service accounts' tokens")
     parser.add_argument("--audience", required=True, help="audience of the tokens that open the private functions")
     parser.add_argument("--admit", action="append", default=[], help="e-mail of a service account that is let in")
+    parser.add_argument(
+        "--requests-per-minute",
+        type=int,
+        default=REQUESTS_PER_MINUTE,
+        help="requests of the API that one address may send (default: %(default)s)",
+    )
     options = parser.parse_args()
     gateway = Gateway(
         {name: Proxy(name, getattr(options, f"{name}_url")) for name in FUNCTIONS},
@@ -221,6 +258,7 @@ def main() -> None:
         options.web,
         admission=Admission(options.oidc_key, options.audience, options.admit),
         media_origins=options.media_origins,
+        requests_per_minute=options.requests_per_minute,
     )
     # Nothing stands before it that could tell who the client is.
     config = uvicorn.Config(

@@ -41,7 +41,14 @@ OUTWARD: Final = (
     "GOOGLE_APPLICATION_CREDENTIALS",
     "CLOUDSDK_CONFIG",
 )
-EMBEDDED_SETTINGS: Final = ("GEMINI_API_KEY", "GEMINI_WEBHOOK_SECRET", "DEFAULT_MODELS", "SIGNUP_CREDITS")
+EMBEDDED_SETTINGS: Final = (
+    "GEMINI_API_KEY",
+    "GEMINI_WEBHOOK_SECRET",
+    "DEFAULT_MODELS",
+    "SIGNUP_CREDITS",
+    "REQUESTS_PER_MINUTE",
+    "REQUESTS_PER_MINUTE_PER_IP",
+)
 PROVIDERS_PREFIX: Final = "PROVIDERS_"
 # A Unix socket's path has at most 107 bytes; gunicorn adds the name of its own.
 LONGEST_RUN_DIRECTORY: Final = 90
@@ -50,6 +57,8 @@ LONGEST_RUN_DIRECTORY: Final = 90
 # ever gives up by itself.
 GENERATE_RETRY: Final = {"max_attempts": -1, "min_backoff_s": 2.0, "max_backoff_s": 60.0, "max_doublings": 5}
 POLL_RETRY: Final = {"max_attempts": -1, "min_backoff_s": 1.0, "max_backoff_s": 30.0, "max_doublings": 5}
+# Somebody else's server may be down for long: ever wider, up to an hour.
+WEBHOOKS_RETRY: Final = {"max_attempts": -1, "min_backoff_s": 1.0, "max_backoff_s": 3_600.0, "max_doublings": 12}
 POLL_RATE: Final = {"max_dispatches_per_second": 500.0, "max_concurrent_dispatches": 1000}
 MAX_CONCURRENT_CREATES: Final = 20
 
@@ -140,7 +149,7 @@ class Plan:
             }
             for model in MODELS.values()
         ]
-        queues += [{"name": name, **POLL_RATE, **POLL_RETRY} for name in ("poll", "webhooks")]
+        queues += [{"name": "poll", **POLL_RATE, **POLL_RETRY}, {"name": "webhooks", **POLL_RATE, **WEBHOOKS_RETRY}]
         path = self.directory / "queues.json"
         write_json(path, queues)
         return path
@@ -181,10 +190,12 @@ class Plan:
             "OIDC_JWKS_URL": f"{self.url('identity')}/.well-known/jwks.json",
             "POLL_URL": self.gateway,
             "TASKS_SERVICE_ACCOUNT": email("tasks"),
+            "LOCAL_OUTBOUND": "1",
             "SIGNUP_CREDITS": self._environ.get("SIGNUP_CREDITS", str(SIGNUP_CREDITS)),
             "ALLOWED_ORIGINS": f"{self.gateway},http://localhost:{self.ports['gateway']}",
         }
-        settings |= {name: self._environ[name] for name in ("DEFAULT_MODELS",) if self._environ.get(name)}
+        passed = ("DEFAULT_MODELS", "REQUESTS_PER_MINUTE")
+        settings |= {name: self._environ[name] for name in passed if self._environ.get(name)}
         return settings | self._storage() | self._vertex() | self._gemini()
 
     @property
@@ -231,9 +242,9 @@ class Plan:
         log = self.directory / "logs" / f"{name}.log"
         return Spec(name, tuple(map(str, command)), self._environment(more), ROOT, log)
 
-    def _module(self, name: str, *options: Any) -> Spec:
+    def _module(self, name: str, *options: Any, **more: str) -> Spec:
         tuning = {key: value for key, value in self._environ.items() if key.startswith(PROVIDERS_PREFIX)}
-        return self._spec(name, sys.executable, "-m", f"local.{name}", *options, **tuning)
+        return self._spec(name, sys.executable, "-m", f"local.{name}", *options, **tuning, **more)
 
     def _server(self, name: str, options: list[Any], *, health: Health = "http", path: str = "/") -> Member:
         port = self.ports[name]
@@ -280,9 +291,11 @@ class Plan:
 
     def _gateway_options(self) -> list[Any]:
         functions = [part for name in FUNCTIONS for part in (f"--{name}-url", self.url(name))]
+        per_address = self._environ.get("REQUESTS_PER_MINUTE_PER_IP")
         admitted = [part for account in ("tasks", "scheduler", "pubsub") for part in ("--admit", email(account))]
         return [
             *("--web", ROOT / "web", *functions, "--identity-url", self.url("identity")),
             *("--media-origins", self._media_origin, "--oidc-key", self.oidc_key, "--audience", self.gateway),
             *admitted,
+            *(("--requests-per-minute", per_address) if per_address else ()),
         ]

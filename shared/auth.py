@@ -2,6 +2,9 @@
 
 A token proves only issuer, subject, e-mail and tenant. Role, plan and whether an account is disabled are the account
 document's, and are kept for at most a minute. The first request of a user makes the account.
+
+An API key proves its account too, and never carries the role admin: keys lie about in scripts, and what an
+administrator can do needs somebody who has signed in.
 """
 
 from __future__ import annotations
@@ -18,7 +21,8 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 import jwt
 
-from shared import ledger
+from shared import api_keys, ledger
+from shared.api_keys import ApiKey
 from shared.errors import ApiError, Conflict, Unavailable
 from shared.models import Account
 from shared.settings import Settings
@@ -33,6 +37,7 @@ KEYS_TIMEOUT_S = 5.0
 LEEWAY_S = 5
 ACCOUNT_KEPT_FOR = timedelta(seconds=60)
 ACCOUNTS_KEPT = 10_000
+KEYS_KNOWN = 10_000
 DEFAULT_TENANT = "default"
 
 
@@ -54,13 +59,15 @@ class Identity:
 
 @dataclass(frozen=True)
 class Caller:
-    """The signed-in user: the account's id, and what it may do."""
+    """The signed-in user: the account's id, and what it may do. `key` is the id of the API key in use, if any."""
 
     account: str
     tenant: str
     role: Literal["user", "admin"]
     plan: str
     email: str | None
+    key: str | None = None
+    read_only: bool = False
 
 
 class Verifier(Protocol):
@@ -156,26 +163,68 @@ class Accounts:
 
     def __init__(self) -> None:
         self._known: dict[str, tuple[datetime, Account]] = {}
+        self._keys: dict[str, tuple[datetime, ApiKey]] = {}
+
+    def forget(self, account: str) -> None:
+        """Read that account and its keys afresh at their next request: something of them was changed here."""
+        self._known.pop(account, None)
+        self._keys = {id_: known for id_, known in self._keys.items() if known[1].account != account}
 
     async def caller(self, services: Services, authorization: str | None) -> Caller:
-        """The user that the Authorization header proves. Raises ApiError UNAUTHENTICATED or ACCOUNT_DISABLED."""
+        """The user that the Authorization header proves.
+
+        Raises ApiError UNAUTHENTICATED, ACCOUNT_DISABLED or ACCOUNT_CLOSED.
+        """
         scheme, _, token = (authorization or "").partition(" ")
         if scheme.lower() != "bearer" or not token.strip():
             raise _unauthenticated("There is no Bearer token in the Authorization header.")
+        if token.strip().startswith(api_keys.PREFIX):
+            return await self._caller_of_key(services, token.strip())
         identity = await services.verifier.verify(token.strip())
-        account = await self._account(services, identity)
-        if account.disabled:
-            raise ApiError("ACCOUNT_DISABLED")
+        account = await self._account(services, identity.account_id, identity)
+        if account is None:
+            raise Unavailable(f"account {identity.account_id} could not be opened")
+        _check_open(account)
         return Caller(account.id, account.tenant, account.role, account.plan, account.email)
 
-    async def _account(self, services: Services, identity: Identity) -> Account:
-        now = services.clock()
-        known = self._known.get(identity.account_id)
+    async def _caller_of_key(self, services: Services, secret: str) -> Caller:
+        key = await self._key(services, secret)
+        refusal = key.refusal(services.clock()) if key is not None else "There is no such API key."
+        account = await self._account(services, key.account) if key is not None and refusal is None else None
+        if key is None or account is None:
+            raise _unauthenticated(refusal or "There is no account of this API key any more.")
+        _check_open(account)
+        read_only = key.scope == "read"
+        return Caller(account.id, account.tenant, "user", account.plan, account.email, key.key_id, read_only)
+
+    async def _key(self, services: Services, secret: str) -> ApiKey | None:
+        if not api_keys.KEY.fullmatch(secret):
+            return None
+        now, id_ = services.clock(), api_keys.document_id(secret)
+        known = self._keys.get(id_)
         if known is not None and now - known[0] < ACCOUNT_KEPT_FOR:
             return known[1]
-        account = await services.store.get(Account, identity.account_id)
-        if account is None:
+        key = await services.store.get(ApiKey, id_)
+        if key is None:
+            return None
+        if key.refusal(now) is None:
+            await api_keys.note_use(services, key)
+        if len(self._keys) >= KEYS_KNOWN:
+            self._keys.clear()
+        self._keys[id_] = (now, key)
+        return key
+
+    async def _account(self, services: Services, id_: str, identity: Identity | None = None) -> Account | None:
+        """The account, as it was at most a minute ago; made for an identity that has none."""
+        now = services.clock()
+        known = self._known.get(id_)
+        if known is not None and now - known[0] < ACCOUNT_KEPT_FOR:
+            return known[1]
+        account = await services.store.get(Account, id_)
+        if account is None and identity is not None:
             account = await _open(services, identity, now)
+        if account is None:
+            return None
         if len(self._known) >= ACCOUNTS_KEPT:
             self._known.clear()
         self._known[account.id] = (now, account)
@@ -204,6 +253,13 @@ async def _open(services: Services, identity: Identity, now: datetime) -> Accoun
     opened = documents[0]
     assert isinstance(opened, Account)
     return opened
+
+
+def _check_open(account: Account) -> None:
+    if account.closed_at is not None:
+        raise ApiError("ACCOUNT_CLOSED")
+    if account.disabled:
+        raise ApiError("ACCOUNT_DISABLED")
 
 
 def _unauthenticated(message: str) -> ApiError:

@@ -31,7 +31,7 @@ class StoredConfig:
     def __init__(self, settings: Settings, store: Store, clock: Callable[[], datetime]) -> None:
         self._store = store
         self._clock = clock
-        self._defaults = LiveConfig(signup_credits=settings.signup_credits)
+        self._defaults = defaults(settings)
         self._config = self._defaults
         self._read_at: datetime | None = None
         self._complaint = ""
@@ -58,13 +58,18 @@ class StoredConfig:
             log.warning("config_not_read", error=str(error))
             return
         stored = {**self._defaults.model_dump(), **video, "usual_times": usual_times}
-        self._config, complaint = _merged(stored, self._config)
+        self._config, complaint = merged(stored, self._config)
         if complaint and complaint != self._complaint:
             log.error("config_not_valid", error=complaint)
         self._complaint = complaint
 
 
-def _merged(stored: dict[str, Any], last: LiveConfig) -> tuple[LiveConfig, str]:
+def defaults(settings: Settings) -> LiveConfig:
+    """What is in force where config/video says nothing."""
+    return LiveConfig(signup_credits=settings.signup_credits, requests_per_minute=settings.requests_per_minute)
+
+
+def merged(stored: dict[str, Any], last: LiveConfig) -> tuple[LiveConfig, str]:
     """What was stored, with the last good value for every field that is not valid; and what is wrong with those."""
     try:
         return LiveConfig.model_validate(stored), ""

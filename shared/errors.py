@@ -40,6 +40,18 @@ CATALOGUE: dict[str, ErrorCode] = {
     "UNSUPPORTED_BY_MODEL": ErrorCode(
         400, "client", "The model cannot do what was asked.", "Choose one of the allowed values named in details."
     ),
+    "INVALID_IMAGE": ErrorCode(
+        400,
+        "client",
+        "The image cannot be used.",
+        "Send a PNG, JPEG or WebP of at most 8 MiB, with 64 to 8,192 pixels a side.",
+    ),
+    "IMAGE_NOT_FETCHED": ErrorCode(
+        400,
+        "client",
+        "The image could not be fetched from its URL.",
+        "Give an https URL that anybody can read, or upload the image.",
+    ),
     "UNAUTHENTICATED": ErrorCode(
         401, "client", "The request carries no valid credentials.", "Sign in and send the token as a Bearer header."
     ),
@@ -49,6 +61,9 @@ CATALOGUE: dict[str, ErrorCode] = {
     "FORBIDDEN": ErrorCode(403, "client", "This account may not do that.", "Ask an administrator of your tenant."),
     "ACCOUNT_DISABLED": ErrorCode(
         403, "client", "This account is disabled.", "Ask an administrator of your tenant why."
+    ),
+    "ACCOUNT_CLOSED": ErrorCode(
+        403, "client", "This account was deleted at its user's wish.", "Nothing can be done with it any more."
     ),
     "NOT_FOUND": ErrorCode(404, "client", "There is no such thing here.", "Check the address and the id."),
     "METHOD_NOT_ALLOWED": ErrorCode(
@@ -60,6 +75,12 @@ CATALOGUE: dict[str, ErrorCode] = {
     "NOT_CANCELABLE": ErrorCode(409, "client", "The job has already ended.", "Nothing is left to cancel."),
     "VIDEO_NOT_AVAILABLE": ErrorCode(
         409, "client", "The job has ended without a video.", "See the job's error, and generate again."
+    ),
+    "ALREADY_EXISTS": ErrorCode(
+        409, "client", "There is one of that id already.", "Choose another id, or change the one that is there."
+    ),
+    "LIMIT_REACHED": ErrorCode(
+        409, "client", "There are as many of these as there may be.", "Remove one that is not needed any more."
     ),
     "GONE": ErrorCode(410, "client", "The video was deleted or has expired.", "Generate the video again."),
     "BODY_TOO_LARGE": ErrorCode(413, "client", "The body is too large.", "Send at most the size named in details."),
@@ -80,6 +101,13 @@ CATALOGUE: dict[str, ErrorCode] = {
         "client",
         "As many jobs are active as the account may have at once.",
         "Wait until one of the jobs named in details has ended, or cancel one.",
+        retryable=True,
+    ),
+    "DAILY_LIMIT": ErrorCode(
+        429,
+        "client",
+        "The daily limit of credits is reached.",
+        "Wait until the day (UTC) is over, as Retry-After says, or ask for a shorter video.",
         retryable=True,
     ),
     "RATE_LIMITED": ErrorCode(429, "client", "Too many requests.", "Wait as long as Retry-After says.", retryable=True),
@@ -109,6 +137,12 @@ CATALOGUE: dict[str, ErrorCode] = {
     ),
     "PROMPT_REJECTED": ErrorCode(
         422, "provider", "The model did not accept the request.", "Change the prompt or the settings."
+    ),
+    "INPUT_GONE": ErrorCode(
+        410,
+        "client",
+        "An image or video that this one was to be made from is no longer there.",
+        "Generate the video again, from what is there.",
     ),
     "PROVIDER_ERROR": ErrorCode(
         502, "provider", "The model failed to make the video.", "Generate the video again.", retryable=True

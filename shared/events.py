@@ -151,8 +151,17 @@ class Fallen(Event):
 
 
 @dataclass(frozen=True)
+class Announced(StepEvent):
+    """The end of the job was handed to the queue of webhooks for all who wanted to hear of it."""
+
+
+@dataclass(frozen=True)
+class LateSuccess(Event):
+    """A generation that was given up, and refunded, delivered after all. It is not charged; it is counted."""
+
+
+@dataclass(frozen=True)
 class Tidied(StepEvent):
     """What an ended job left behind was removed; `again` when its generation is still going on."""
 
     again: bool
-    late_success: bool = False

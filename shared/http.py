@@ -21,9 +21,11 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route as StarletteRoute
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from shared import log, routes
+from shared import forms, log, routes
 from shared.auth import Accounts, Caller
+from shared.door import ANSWER_HEADERS, Door
 from shared.errors import ApiError, Unavailable
+from shared.models import MAX_IDEMPOTENCY_KEY_CHARS
 from shared.services import Services, services
 
 if TYPE_CHECKING:
@@ -34,6 +36,8 @@ if TYPE_CHECKING:
 MAX_BODY_BYTES = 30 * 1024 * 1024
 MAX_DRAINED_BYTES = 2 * MAX_BODY_BYTES
 MAX_DETAIL_FIELDS = 10
+# How often the OpenAI SDKs look at a video that they wait for.
+POLL_AFTER_MS = "2000"
 
 SECURITY_HEADERS = {
     "X-Content-Type-Options": "nosniff",
@@ -43,10 +47,10 @@ SECURITY_HEADERS = {
     "Strict-Transport-Security": "max-age=31536000",
 }
 CORS_HEADERS = {
-    "Access-Control-Allow-Methods": "GET, HEAD, POST, PATCH, DELETE, OPTIONS",
+    "Access-Control-Allow-Methods": "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS",
     "Access-Control-Allow-Headers": "Authorization, Content-Type, Idempotency-Key, Range, If-None-Match, Last-Event-ID",
-    "Access-Control-Expose-Headers": "Accept-Ranges, Content-Range, ETag, Idempotent-Replayed, Location, Retry-After, "
-    "X-Request-Id",
+    "Access-Control-Expose-Headers": "Accept-Ranges, Content-Range, ETag, Idempotent-Replayed, Location, RateLimit, "
+    "RateLimit-Limit, RateLimit-Policy, RateLimit-Remaining, RateLimit-Reset, Retry-After, X-Request-Id",
     "Access-Control-Max-Age": "3600",
 }
 
@@ -60,6 +64,7 @@ class Call:
     body: Any = None
     query: Any = None
     user: Caller | None = None
+    accounts: Accounts = field(default_factory=Accounts)
 
     @property
     def caller(self) -> Caller:
@@ -70,6 +75,20 @@ class Call:
     def id(self) -> str:
         """The {id} of the path."""
         return str(self.request.path_params["id"])
+
+    @property
+    def is_retried(self) -> bool:
+        """Whether the client says that it sends this request again, as the OpenAI SDKs do."""
+        count = self.request.headers.get("x-stainless-retry-count", "0")
+        return count.isascii() and count.isdigit() and count.strip("0") != ""
+
+    @property
+    def idempotency_key(self) -> str | None:
+        """The Idempotency-Key header. Raises ApiError INVALID_REQUEST when it is empty or too long."""
+        key = self.request.headers.get("idempotency-key")
+        if key is not None and not 1 <= len(key) <= MAX_IDEMPOTENCY_KEY_CHARS:
+            raise ApiError("INVALID_REQUEST", f"An Idempotency-Key has 1 to {MAX_IDEMPOTENCY_KEY_CHARS} characters.")
+        return key
 
 
 @dataclass(frozen=True)
@@ -94,10 +113,10 @@ def application(
     rows = routes.of(function)
     if {row.name for row in rows} != set(handlers):
         raise ValueError(f"{function} must handle exactly {sorted(row.name for row in rows)}")
-    accounts = Accounts()
+    door = Door()
     return Starlette(
         routes=[
-            StarletteRoute(path, _endpoints(rows, path, handlers, accounts, provide), methods=_methods(rows, path))
+            StarletteRoute(path, _endpoints(rows, path, handlers, door, provide), methods=_methods(rows, path))
             for path in dict.fromkeys(row.path for row in rows)
         ],
         middleware=[Middleware(Boundary, provide=provide)],
@@ -113,7 +132,7 @@ def _endpoints(
     rows: tuple[routes.Route, ...],
     path: str,
     handlers: Mapping[str, Handler],
-    accounts: Accounts,
+    door: Door,
     provide: Callable[[], Services],
 ) -> Callable[[Request], Awaitable[Response]]:
     by_method = {row.method: row for row in rows if row.path == path}
@@ -121,20 +140,31 @@ def _endpoints(
     async def endpoint(request: Request) -> Response:
         row = by_method["GET" if request.method == "HEAD" else request.method]  # type: ignore[index]
         provided = provide()
-        user = None
-        if row.caller == "user":
-            user = await accounts.caller(provided, request.headers.get("authorization"))
-        call = Call(
-            request,
-            provided,
-            body=parse_json(row.body, await request.body(), request.headers) if row.body else None,
-            query=_validated(row.query, dict(request.query_params)) if row.query else None,
-            user=user,
-        )
-        reply = await handlers[row.name](call)
+        user = await door.admit(provided, row, request)
+        try:
+            call = Call(
+                request,
+                provided,
+                body=await _body(row, request),
+                query=_validated(row.query, dict(request.query_params)) if row.query else None,
+                user=user,
+                accounts=door.accounts,
+            )
+            reply = await handlers[row.name](call)
+        finally:
+            # A form's files are removed.
+            await request.close()
         return reply if isinstance(reply, Response) else _rendered(row, reply)
 
     return endpoint
+
+
+async def _body(row: routes.Route, request: Request) -> Any:
+    if row.body is None:
+        return None
+    if row.form and forms.is_form(request.headers):
+        return _validated(row.body, await forms.read(request))
+    return parse_json(row.body, await request.body(), request.headers)
 
 
 def _rendered(row: routes.Route, reply: Reply) -> Response:
@@ -158,7 +188,7 @@ def parse_json(model: type[B], raw: bytes, headers: Headers) -> B:
         raise _invalid(error) from None
 
 
-def _validated(model: type[B], values: Mapping[str, str]) -> B:
+def _validated(model: type[B], values: Mapping[str, Any]) -> B:
     try:
         return model.model_validate(values)
     except ValidationError as error:
@@ -214,6 +244,7 @@ class Boundary:
             log.context.reset(token)
 
     async def _guarded(self, scope: Scope, exchange: _Exchange) -> None:
+        scope[ANSWER_HEADERS] = exchange.answer_headers
         try:
             exchange.check_length()
             await self._app(scope, exchange.receive, exchange.send)
@@ -240,6 +271,7 @@ class _Exchange:
         self._send = send
         self._received_bytes = 0
         self._started = False
+        self.answer_headers: dict[str, str] = {}
 
     def check_length(self) -> None:
         length = self._headers.get("content-length", "0")
@@ -267,6 +299,8 @@ class _Exchange:
             headers = MutableHeaders(scope=message)
             headers["X-Request-Id"] = self._request_id
             for name, value in SECURITY_HEADERS.items():
+                headers[name] = value
+            for name, value in self.answer_headers.items():
                 headers[name] = value
             headers.setdefault("Cache-Control", "no-store")
             headers.add_vary_header("Origin")

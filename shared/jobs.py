@@ -114,7 +114,8 @@ async def commit(services: Services, change: Change) -> Job:
 def stamp(change: Change, change_id: str) -> Change:
     """A fresh change_id in what is changed: no write is then a no-op, and each can be recognised as ours."""
     account = change.account.changed(change_id=change_id) if change.account else None
-    return replace(change, job=change.job.changed(change_id=change_id), account=account)
+    day = change.tenant_day.changed(change_id=change_id) if change.tenant_day else None
+    return replace(change, job=change.job.changed(change_id=change_id), account=account, tenant_day=day)
 
 
 async def tries(services: Services) -> AsyncIterator[int]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from shared import events, jobs, log, pricing
+from shared import audit, events, jobs, log, views
 from shared.auth import Caller
 from shared.errors import ApiError, Unavailable
 from shared.generators import catalog
@@ -15,6 +15,7 @@ from shared.models import (
     Job,
     ListTransactionsQuery,
     ListVideosQuery,
+    LiveConfig,
     ModelList,
     ModelView,
     Transaction,
@@ -24,12 +25,18 @@ if TYPE_CHECKING:
     from shared.services import Services
 
 
-async def own_job(services: Services, caller: Caller, job_id: str) -> Job:
-    """The caller's job; another's, a deleted or an unknown one is NOT_FOUND."""
+async def own_job(services: Services, caller: Caller, job_id: str, *, deleted: bool = False) -> Job:
+    """The caller's job; another's, an unknown or, unless `deleted`, a deleted one is NOT_FOUND."""
     job = await services.store.get(Job, job_id) if re.fullmatch(VIDEO_ID, job_id) else None
-    if job is None or job.account != caller.account or job.tenant != caller.tenant or job.deleted_at is not None:
-        raise ApiError("NOT_FOUND", "There is no such video.", {"video": job_id[:64]})
+    if job is None or job.account != caller.account or job.tenant != caller.tenant:
+        raise _no_such_video(job_id)
+    if job.deleted_at is not None and not deleted:
+        raise _no_such_video(job_id)
     return job
+
+
+def _no_such_video(job_id: str) -> ApiError:
+    return ApiError("NOT_FOUND", "There is no such video.", {"video": job_id[:64]})
 
 
 async def own_account(services: Services, caller: Caller) -> Account:
@@ -60,6 +67,7 @@ async def delete(services: Services, caller: Caller, job_id: str) -> None:
         await jobs.advance(services, job.id, events.Delete(), job)
     except jobs.TaskNotCreated as late:
         log.warning("files_not_removed_yet", job=job.id, error=str(late))
+    audit.record("video_deleted", caller, video=job.id, prompt_sha256=audit.prompt_sha256(job.request.prompt))
 
 
 async def note_view(services: Services, job: Job) -> None:
@@ -70,31 +78,30 @@ async def note_view(services: Services, job: Job) -> None:
         log.warning("view_not_noted", job=job.id, error=str(error))
 
 
-async def models(services: Services) -> ModelList:
+async def models(services: Services, caller: Caller) -> ModelList:
     """The models whose provider is set up here."""
     config = await services.config.get()
     providers = frozenset(services.generators.by_provider)
     offered = [model for model in catalog.MODELS.values() if model.provider in providers]
     if not offered:
         return ModelList(data=[])
-    default = catalog.choose(None, services.settings.model_preference, providers)
-    return ModelList(
-        data=[
-            ModelView(
-                id=model.id,
-                default=model is default,
-                seconds=list(model.seconds),
-                default_seconds=model.default_seconds,
-                sizes=model.sizes,
-                default_size=catalog.DEFAULT_SIZE,
-                seconds_at_high_resolution=list(model.high_resolution_seconds or model.seconds),
-                max_count=model.max_count,
-                negative_prompt=model.negative_prompt,
-                seed=model.seed,
-                silent=model.silent,
-                credits_per_second=pricing.credits_per_second(model.id, config),
-                usual_seconds=config.usual_times.get(model.id, model.usual_s),
-            )
-            for model in offered
-        ]
-    )
+    default = catalog.choose(None, preference(services, caller.tenant, config), providers).model
+    return ModelList(data=[views.model(model, model is default, providers, config) for model in offered])
+
+
+async def model(services: Services, caller: Caller, name: str) -> ModelView:
+    """The model of that name, by its id or an alias, or the one that replaces it. Raises ApiError NOT_FOUND."""
+    config = await services.config.get()
+    providers = frozenset(services.generators.by_provider)
+    try:
+        found = catalog.choose(name, (), providers, config.allow_replacements).model
+    except ApiError as error:
+        raise ApiError("NOT_FOUND", error.message, error.details) from error
+    default = catalog.choose(None, preference(services, caller.tenant, config), providers).model
+    return views.model(found, found is default, providers, config)
+
+
+def preference(services: Services, tenant: str, config: LiveConfig) -> tuple[str, ...]:
+    """The models to take when none is named, the best first: the tenant's own default, then everybody's."""
+    own = config.default_models.get(tenant)
+    return (own, *services.settings.model_preference) if own else services.settings.model_preference

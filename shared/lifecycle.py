@@ -7,15 +7,18 @@ harmless by construction. What a Change holds is committed in one batch; its tas
 
 from __future__ import annotations
 
+import hashlib
+import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from shared import ledger, pricing, schedule
 from shared.errors import CATALOGUE, ApiError
 from shared.events import (
     Accepted,
+    Announced,
     Broke,
     Cancel,
     Claim,
@@ -27,6 +30,7 @@ from shared.events import (
     Fallen,
     Finished,
     Hint,
+    LateSuccess,
     Lost,
     NotStored,
     Refused,
@@ -51,9 +55,12 @@ from shared.models import (
     Output,
     Stage,
     TaskRef,
+    TenantDay,
     Transaction,
     VideoRequest,
+    Warned,
 )
+from shared.plans import plan_of
 
 POLL_QUEUE = "poll"
 STEP_PATH = "/tasks/step"
@@ -114,6 +121,8 @@ TRANSITIONS: Mapping[type[Event], Mapping[Stage, frozenset[Stage]]] = {
     Delete: _ANY_FINAL,
     Viewed: {Stage.COMPLETED: _to(Stage.COMPLETED)},
     Expire: {Stage.COMPLETED: _to(Stage.COMPLETED)},
+    Announced: _ANY_FINAL,
+    LateSuccess: {Stage.FAILED: _to(Stage.FAILED)},
     Tidied: _ANY_FINAL,
 }
 
@@ -140,11 +149,12 @@ class Change:
     transactions: tuple[Transaction, ...] = ()
     task: Task | None = None
     signals: tuple[str, ...] = field(default=())
+    tenant_day: TenantDay | None = None
 
     @property
     def documents(self) -> tuple[Document, ...]:
-        account = (self.account,) if self.account else ()
-        return (self.job, *account, *self.transactions)
+        others = (self.account, self.tenant_day)
+        return (self.job, *(document for document in others if document is not None), *self.transactions)
 
 
 def decide(job: Job, account: Account | None, event: Event, now: datetime, config: LiveConfig) -> Change | None:
@@ -186,7 +196,7 @@ def deadline(job: Job, config: LiveConfig) -> datetime:
 
 def watched_until(job: Job) -> datetime:
     """Until when an ended attempt without an operation's name may still show files."""
-    return _began(job) + timedelta(seconds=2 * _longest_s(job))
+    return _began(job) + timedelta(seconds=TIDY_FOR_S)
 
 
 # --- the beginning ---
@@ -203,37 +213,53 @@ class Submission:
     fingerprint: str
     project: str | None = None
     labels: Mapping[str, str] = field(default_factory=dict)
+    warnings: tuple[Warned, ...] = ()
     idempotency_key: str | None = None
+    may_wait: bool = False
+    webhook_url: str | None = None
 
 
-def submit(submission: Submission, account: Account, now: datetime, config: LiveConfig) -> Change:
-    """Charge the account and create the job.
+def submit(
+    submission: Submission, account: Account, now: datetime, config: LiveConfig, tenant_day: TenantDay | None = None
+) -> Change:
+    """Charge the account and create the job, queued or, over the limit and allowed to, waiting.
 
-    Raises ApiError INSUFFICIENT_CREDITS or TOO_MANY_ACTIVE_JOBS; nothing is charged then.
+    `tenant_day` is needed where the tenant has a daily cap. Raises ApiError INSUFFICIENT_CREDITS, DAILY_LIMIT or
+    TOO_MANY_ACTIVE_JOBS; nothing is charged then.
     """
-    refusal = refuse(submission.cost, account, config)
+    refusal = refuse(submission, account, now, config, tenant_day)
     if refusal is not None:
         raise refusal
+    waits = len(account.active_jobs) >= plan_of(config, account.plan).active_jobs_limit
+    stage = Stage.WAITING if waits else Stage.QUEUED
+    due_at = now + timedelta(seconds=schedule.WAITING_STEP_S) if waits else now
+    day = _day(now)
     job = Job(
         id=submission.job_id,
         tenant=account.tenant,
         account=account.id,
         request=submission.request,
         fingerprint=submission.fingerprint,
-        status=STATUS_OF[Stage.QUEUED],
-        stage=Stage.QUEUED,
-        task=_task_ref(submission.job_id, 0, Stage.QUEUED, submission.request.model),
-        due_at=now,
+        status=STATUS_OF[stage],
+        stage=stage,
+        task=_task_ref(submission.job_id, 0, stage, submission.request.model),
+        due_at=due_at,
         expected_s=submission.expected_s,
         cost=submission.cost,
         project=submission.project,
         labels=dict(submission.labels),
+        warnings=submission.warnings,
         idempotency_key=submission.idempotency_key,
+        webhook_url=submission.webhook_url,
         created_at=now,
         updated_at=now,
     )
     account, charge = ledger.post(
-        account.changed(active_jobs=(*account.active_jobs, job.id)),
+        account.changed(
+            active_jobs=account.active_jobs if waits else (*account.active_jobs, job.id),
+            spending_day=day,
+            spent_on_day=account.spent_on(day) + submission.cost,
+        ),
         f"{job.id}-charge",
         "charge",
         -submission.cost,
@@ -241,18 +267,36 @@ def submit(submission: Submission, account: Account, now: datetime, config: Live
         now,
         job.id,
     )
-    return Change(job, account, (charge,), _task(job, None))
+    if tenant_day is not None:
+        tenant_day = tenant_day.changed(spent=tenant_day.spent + submission.cost)
+    return Change(job, account, (charge,), _task(job, due_at if waits else None), tenant_day=tenant_day)
 
 
-def refuse(cost: int, account: Account, config: LiveConfig) -> ApiError | None:
-    """Why the account may not start a job of that cost now; None when it may."""
-    if len(account.active_jobs) >= config.active_jobs_limit:
+def refuse(
+    submission: Submission, account: Account, now: datetime, config: LiveConfig, tenant_day: TenantDay | None = None
+) -> ApiError | None:
+    """Why the account may not start such a job now; None when it may."""
+    cost, terms = submission.cost, plan_of(config, account.plan)
+    limit = terms.active_jobs_limit
+    if len(account.active_jobs) >= limit and not (submission.may_wait and terms.may_wait):
         return ApiError(
             "TOO_MANY_ACTIVE_JOBS",
-            f"{len(account.active_jobs)} jobs are active, and {config.active_jobs_limit} may be at once.",
-            {"active_jobs": list(account.active_jobs), "limit": config.active_jobs_limit},
+            f"{len(account.active_jobs)} jobs are active, and {limit} may be at once.",
+            {"active_jobs": list(account.active_jobs), "limit": limit},
             retry_after_s=15,
         )
+    caps = (
+        ("account", terms.daily_credits, account.spent_on(_day(now))),
+        ("tenant", config.tenant_daily_credits.get(account.tenant), tenant_day.spent if tenant_day else 0),
+    )
+    for whose, cap, spent in caps:
+        if cap is not None and spent + cost > cap:
+            return ApiError(
+                "DAILY_LIMIT",
+                f"This costs {cost} credits, and {max(cap - spent, 0)} of the {whose}'s {cap} for today are left.",
+                {"limit_of": whose, "daily_credits": cap, "spent": spent, "required": cost},
+                retry_after_s=_seconds_to_midnight(now),
+            )
     if account.balance < cost:
         return ApiError(
             "INSUFFICIENT_CREDITS",
@@ -322,7 +366,8 @@ class _Case:
     ) -> Change:
         """The one way into a final stage: the job, its slot and its refund in one change.
 
-        `leftovers`: a generation may go on, or files may lie about; a last step then tidies up.
+        `leftovers`: a generation may go on, or files may lie about; a last step then tidies up. Whoever is to hear of
+        the end by a webhook is told by a step before that.
         """
         assert self.account is not None, f"{stage} without the account"
         account = self.account.changed(active_jobs=tuple(id_ for id_ in self.account.active_jobs if id_ != self.job.id))
@@ -332,8 +377,12 @@ class _Case:
                 account, f"{self.job.id}-refund", "refund", refund, description, self.now, self.job.id
             )
             entries = (entry,)
-        ended = {"refunded": refund, "completed_at": self.now, **changes}
-        if not leftovers or self.job.attempt == 0:
+        images = bool(self.job.request.inputs) and stage is not Stage.COMPLETED
+        to_tidy = (leftovers and self.job.attempt > 0) or images
+        to_announce = self.job.webhook_url is not None or bool(account.webhook_endpoints)
+        flags = {"to_tidy": to_tidy, "to_announce": to_announce}
+        ended = {"refunded": refund, "completed_at": self.now, **flags, **changes}
+        if not to_tidy and not to_announce:
             job = self.write(stage=stage, status=STATUS_OF[stage], lease=None, due_at=None, **ended)
             return Change(job, account, entries, signals=signals)
         tidy = self.go(stage, None, **ended)
@@ -344,7 +393,7 @@ def _enter(case: _Case, _: Enter) -> Change | None:
     assert case.account is not None, "entering without the account"
     if case.overdue:
         return case.fail("QUEUE_TIMEOUT", None)
-    if len(case.account.active_jobs) >= case.config.active_jobs_limit:
+    if len(case.account.active_jobs) >= plan_of(case.config, case.account.plan).active_jobs_limit:
         return case.go(Stage.WAITING, case.now + timedelta(seconds=schedule.WAITING_STEP_S))
     change = case.go(Stage.QUEUED, None)
     account = case.account.changed(active_jobs=(*case.account.active_jobs, case.job.id))
@@ -373,7 +422,7 @@ def _accepted(case: _Case, event: Accepted) -> Change | None:
     if job.attempt != event.attempt or job.operation is not None:
         return None
     if job.final:
-        return case.go(job.stage, None, operation=event.operation)
+        return case.go(job.stage, None, operation=event.operation, to_tidy=True)
     first_look = schedule.next_look(case.now, job.expected_s, case.now)
     return case.go(Stage.GENERATING, first_look, operation=event.operation, started_at=case.now)
 
@@ -504,8 +553,10 @@ def _delete(case: _Case, _: Delete) -> Change | None:
         labels={},
         error=None,
         filter_reason=None,
+        webhook_url=None,
         expires_at=None,
         deleted_at=case.now,
+        to_tidy=True,
     )
 
 
@@ -521,20 +572,36 @@ def _expire(case: _Case, _: Expire) -> Change | None:
     job = case.job
     if job.expires_at is None or job.expires_at > case.now:
         return None
-    return case.go(job.stage, None, outputs=(), expires_at=None)
+    return case.go(job.stage, None, outputs=(), expires_at=None, to_tidy=True)
+
+
+def _announced(case: _Case, _: Announced) -> Change | None:
+    job = case.job
+    if not job.to_announce:
+        return None
+    if job.to_tidy:
+        return case.go(job.stage, None, to_announce=False)
+    return Change(case.write(to_announce=False, due_at=None))
+
+
+def _late_success(case: _Case, _: LateSuccess) -> Change | None:
+    if case.job.late_success:
+        return None
+    return Change(case.write(late_success=True), signals=("late_success",))
 
 
 def _tidied(case: _Case, event: Tidied) -> Change | None:
     job = case.job
-    if job.due_at is None:
+    if job.due_at is None or job.to_announce:
         return None
-    signals = ("late_success",) if event.late_success else ()
     if (event.again or _may_still_write(case)) and case.now < _began(job) + timedelta(seconds=TIDY_FOR_S):
         since_end_s = (case.now - (job.completed_at or case.now)).total_seconds()
         wait_s = min(max(since_end_s, schedule.TIDY_FIRST_STEP_S), schedule.TIDY_LONGEST_STEP_S)
-        return _with_signals(case.go(job.stage, case.now + timedelta(seconds=wait_s)), *signals)
-    kept = job.stage is Stage.COMPLETED and bool(job.outputs)
-    return Change(case.write(due_at=None, files_removed_at=None if kept else case.now), signals=signals)
+        return case.go(job.stage, case.now + timedelta(seconds=wait_s))
+    if job.stage is Stage.COMPLETED and job.outputs:
+        return Change(case.write(due_at=None, to_tidy=False, files_removed_at=None))
+    request = job.request.model_copy(update={"inputs": ()})
+    return Change(case.write(due_at=None, to_tidy=False, files_removed_at=case.now, request=request))
 
 
 def _may_still_write(case: _Case) -> bool:
@@ -565,6 +632,8 @@ _DECISIONS: Mapping[type[Event], Callable[[_Case, Any], Change | None]] = {
     Delete: _delete,
     Viewed: _viewed,
     Expire: _expire,
+    Announced: _announced,
+    LateSuccess: _late_success,
     Tidied: _tidied,
 }
 
@@ -589,6 +658,24 @@ def _task_ref(job_id: str, step: int, stage: Stage, model: str) -> TaskRef:
     return TaskRef(name=f"{random_part}-{step}", queue=POLL_QUEUE)
 
 
+def _day(now: datetime) -> str:
+    return now.astimezone(UTC).date().isoformat()
+
+
+def _seconds_to_midnight(now: datetime) -> int:
+    since = now.astimezone(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
+    return math.ceil((since + timedelta(days=1) - now).total_seconds())
+
+
+def tenant_day_id(tenant: str, now: datetime) -> str:
+    """The id of the tenant's spending of that day (UTC); tenants' names may hold what ids may not."""
+    return f"{hashlib.sha256(tenant.encode()).hexdigest()[:22]}-{_day(now)}"
+
+
+def new_tenant_day(tenant: str, now: datetime) -> TenantDay:
+    return TenantDay(id=tenant_day_id(tenant, now), tenant=tenant, day=_day(now))
+
+
 def _began(job: Job) -> datetime:
     return job.attempt_started_at or job.created_at
 
@@ -599,4 +686,4 @@ def _longest_s(job: Job) -> float:
 
 
 def _with_signals(change: Change, *signals: str) -> Change:
-    return Change(change.job, change.account, change.transactions, change.task, (*change.signals, *signals))
+    return replace(change, signals=(*change.signals, *signals))

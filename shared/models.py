@@ -11,18 +11,27 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Annotated, Any, ClassVar, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
 
 MAX_PROMPT_BYTES = 4 * 1024  # 1,024 tokens, counted as ceil(bytes / 4)
 MAX_IDEMPOTENCY_KEY_CHARS = 255
+MAX_REFERENCE_IMAGES = 3
+MAX_IMAGE_BYTES = 8 * 1024 * 1024
+# An image as base64, in a data URL or by itself; the bytes in it are counted later.
+MAX_IMAGE_CHARS = MAX_IMAGE_BYTES * 2
 MAX_PAGE = 100
 VIDEO_ID = r"^video_[A-Za-z0-9_-]{22}$"
+# One line for people: no control characters, and something besides white space.
+ONE_LINE = r"^[^\x00-\x1f\x7f]*[^\x00-\x20\x7f][^\x00-\x1f\x7f]*$"
+PLAN_NAME = r"^[A-Za-z0-9_-]{1,64}$"
 TRANSACTION_ID = r"^(grant-[A-Za-z0-9_-]+|[A-Za-z0-9_-]+-(charge|refund|signup))$"
 
 AspectRatio = Literal["16:9", "9:16"]
 Resolution = Literal["360p", "720p", "1080p", "4k"]
 PersonGeneration = Literal["allow_adult", "dont_allow", "allow_all"]
 TransactionType = Literal["signup", "grant", "charge", "refund"]
+InputRole = Literal["first_frame", "last_frame", "reference"]
+ImageType = Literal["image/png", "image/jpeg", "image/webp"]
 
 LANDSCAPE_PX: Mapping[Resolution, tuple[int, int]] = {
     "360p": (640, 360),
@@ -96,8 +105,32 @@ class Document(Value):
         return self.model_copy(update=changes)
 
 
+class Input(Value):
+    """An image that the video is made from, in our bucket. `crc32c` is base64, as Cloud Storage writes it."""
+
+    role: InputRole
+    object: str
+    content_type: ImageType
+    size_bytes: int
+    crc32c: str
+    width_px: int
+    height_px: int
+
+
+class Extends(Value):
+    """The finished video that another one goes on from: its job, its object in our bucket, its measured length."""
+
+    job: str
+    object: str
+    size_bytes: int
+    seconds: float
+
+
 class VideoRequest(Value):
-    """What was asked for with every default resolved: it is priced, charged, requested and verified from this value."""
+    """What was asked for with every default resolved: it is priced, charged, requested and verified from this value.
+
+    `seconds` is what is generated: of an extension only the part that is added.
+    """
 
     prompt: str
     model: str
@@ -109,6 +142,13 @@ class VideoRequest(Value):
     negative_prompt: str | None = None
     seed: int | None = None
     count: int = 1
+    inputs: tuple[Input, ...] = ()
+    extends: Extends | None = None
+
+    @property
+    def file_seconds(self) -> float:
+        """How long the finished file is: an extension holds the video that it goes on from."""
+        return self.seconds + (self.extends.seconds if self.extends else 0.0)
 
     @property
     def dimensions_px(self) -> tuple[int, int]:
@@ -155,6 +195,13 @@ class JobError(Value):
     reason: str | None = None
 
 
+class Warned(Value):
+    """What a client should know of a request that was accepted all the same."""
+
+    code: Literal["MODEL_REPLACED", "SECONDS_CHANGED", "SIZE_CHANGED"]
+    message: str
+
+
 class Job(Document):
     """One accepted request and everything that became of it."""
 
@@ -187,6 +234,7 @@ class Job(Document):
     error: JobError | None = None
     project: str | None = None
     labels: dict[str, str] = Field(default_factory=dict)
+    warnings: tuple[Warned, ...] = ()
     idempotency_key: str | None = None
     created_at: datetime
     updated_at: datetime
@@ -196,6 +244,10 @@ class Job(Document):
     expires_at: datetime | None = None
     deleted_at: datetime | None = None
     files_removed_at: datetime | None = None
+    late_success: bool = False
+    webhook_url: str | None = None
+    to_announce: bool = False
+    to_tidy: bool = False
     version: int = 1
     change_id: str = ""
 
@@ -223,6 +275,13 @@ class Job(Document):
         """Where in the bucket the poster frames are, ending in a slash."""
         return f"posters/{self.files_prefix}"
 
+    @property
+    def inputs_prefix(self) -> str | None:
+        """Where in the bucket the images are that the video is made from, ending in a slash; None without any."""
+        if not self.request.inputs:
+            return None
+        return self.request.inputs[0].object.rpartition("/")[0] + "/"
+
 
 class Account(Document):
     """One user of one tenant: the balance, and the jobs that are active."""
@@ -236,10 +295,35 @@ class Account(Document):
     role: Literal["user", "admin"] = "user"
     plan: str = "default"
     disabled: bool = False
+    display_name: str | None = None
+    locale: str | None = None
     balance: int = 0
     active_jobs: tuple[str, ...] = ()
     sequence: int = 0
+    spending_day: str | None = None
+    spent_on_day: int = 0
+    webhook_endpoints: tuple[str, ...] = ()
+    closed_at: datetime | None = None
     created_at: datetime
+    change_id: str = ""
+
+    def spent_on(self, day: str) -> int:
+        """Credits charged on that day (UTC, YYYY-MM-DD); refunds do not give them back."""
+        return self.spent_on_day if self.spending_day == day else 0
+
+
+class TenantDay(Document):
+    """What all accounts of a tenant spent on one day, where the tenant has a daily cap.
+
+    One document is written by every submission of the tenant: some hundred a second at most, which bounds such a
+    tenant's rate.
+    """
+
+    collection: ClassVar[str] = "tenant_days"
+
+    tenant: str
+    day: str
+    spent: int = 0
     change_id: str = ""
 
 
@@ -259,13 +343,31 @@ class Transaction(Document):
     created_at: datetime
 
 
+class Plan(Value):
+    """What accounts of one plan may do; what is not set is as for everybody."""
+
+    requests_per_minute: Annotated[int | None, Field(ge=1, le=1_000_000)] = None
+    active_jobs_limit: Annotated[int | None, Field(ge=0, le=500)] = None
+    may_wait: bool | None = None
+    daily_credits: Annotated[int | None, Field(ge=0, le=1_000_000_000)] = None
+
+
 class LiveConfig(Value):
     """What an administrator may change while it runs: config/video in Firestore. Durations are in seconds."""
 
     credits_per_second: Annotated[int, Field(ge=0, le=100_000)] = 10
     credits_per_second_by_model: dict[str, Annotated[int, Field(ge=0, le=100_000)]] = Field(default_factory=dict)
+    extension_credits_per_second: Annotated[int, Field(ge=0, le=100_000)] = 10
     signup_credits: Annotated[int, Field(ge=0, le=1_000_000_000)] = 0
     active_jobs_limit: Annotated[int, Field(ge=0, le=500)] = 3
+    requests_per_minute: Annotated[int, Field(ge=1, le=1_000_000)] = 100
+    plans: Annotated[dict[Annotated[str, Field(pattern=PLAN_NAME)], Plan], Field(max_length=100)] = Field(
+        default_factory=dict
+    )
+    daily_credits: Annotated[int | None, Field(ge=0, description="Most an account may spend a day (UTC).")] = None
+    tenant_daily_credits: dict[str, Annotated[int, Field(ge=0)]] = Field(
+        default_factory=dict, description="Most all accounts of a tenant may spend a day (UTC), by tenant."
+    )
     generation_timeout_s: Annotated[int, Field(ge=60, le=86_400)] = 900
     storing_timeout_s: Annotated[int, Field(ge=60, le=86_400)] = 3_600
     queue_timeout_s: Annotated[int, Field(ge=60, le=604_800)] = 21_600
@@ -275,6 +377,10 @@ class LiveConfig(Value):
     enabled: bool = True
     message: Annotated[str, Field(max_length=1_000)] = ""
     rollout_percent: Annotated[int, Field(ge=0, le=100)] = 100
+    default_models: dict[str, Annotated[str, Field(max_length=64)]] = Field(
+        default_factory=dict, description="The default model of a tenant, by the tenant's name."
+    )
+    allow_replacements: bool = True
     usual_times: dict[str, Annotated[float, Field(gt=0, le=3_600)]] = Field(
         default_factory=dict, description="Learned usual times by model, from config/usual_times."
     )
@@ -287,6 +393,32 @@ class Body(BaseModel):
     """A request's body. An unknown field is an error; numbers may come as strings, as multipart forms send them."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class ImageInput(Body):
+    """An image: exactly one of a URL (https, or a data URL) and its bytes in base64. PNG, JPEG or WebP, to 8 MiB."""
+
+    image_url: Annotated[str | None, Field(max_length=MAX_IMAGE_CHARS, description="An https URL or a data URL.")] = (
+        None
+    )
+    data: Annotated[str | None, Field(max_length=MAX_IMAGE_CHARS, description="The bytes in base64.")] = None
+
+    @model_validator(mode="after")
+    def _one_source(self) -> Self:
+        if not isinstance(self, ImageUpload) and (self.image_url is None) == (self.data is None):
+            raise ValueError("give one of image_url and data, or upload a file")
+        return self
+
+
+class ImageUpload(ImageInput):
+    """An image that came as a file of a form; no JSON makes one."""
+
+    file: Annotated[Any, Field(exclude=True)] = None
+
+
+def _as_list(value: Any) -> Any:
+    """A form's field that came once is a list of one."""
+    return [value] if isinstance(value, (dict, ImageInput)) else value
 
 
 class CreateVideo(Body):
@@ -308,8 +440,27 @@ class CreateVideo(Body):
     generate_audio: bool | None = None
     person_generation: PersonGeneration | None = None
     count: Annotated[int, Field(ge=1, le=4, description="How many videos of the prompt.")] = 1
+    input_reference: Annotated[ImageInput | None, Field(description="The first frame.")] = None
+    last_frame: Annotated[ImageInput | None, Field(description="The last frame; needs the first.")] = None
+    reference_images: Annotated[
+        tuple[ImageInput, ...],
+        BeforeValidator(_as_list),
+        Field(max_length=MAX_REFERENCE_IMAGES, description="What people, things or places in the video look like."),
+    ] = ()
+    extends: Annotated[
+        str | None,
+        Field(pattern=VIDEO_ID, description="A finished video of one's own to go on from; `seconds` are added to it."),
+    ] = None
     project: Annotated[str | None, Field(max_length=64, pattern=r"^[A-Za-z0-9_-]+$")] = None
     labels: Annotated[dict[str, str], Field(max_length=16)] = Field(default_factory=dict)
+    on_limit: Annotated[
+        Literal["fail", "wait"],
+        Field(description="Over the limit of active jobs: 429, or wait for a free place (where the plan allows it)."),
+    ] = "fail"
+    webhook_url: Annotated[
+        str | None,
+        Field(min_length=1, max_length=2_048, description="An https URL that is told when the job ends; never shown."),
+    ] = None
 
     @field_validator("prompt")
     @classmethod
@@ -329,7 +480,7 @@ class CreateVideo(Body):
 class StepBody(Body):
     """POST /tasks/step: the body of every task of a job."""
 
-    job: Annotated[str, Field(max_length=64)]
+    job: Annotated[str, Field(pattern=r"^video_[A-Za-z0-9_-]{1,58}$")]
     step: Annotated[int, Field(ge=0)]
 
 
@@ -406,8 +557,25 @@ class VideoFile(Response):
     height: int
 
 
+class WarningView(Response):
+    """What is different from what was asked for."""
+
+    code: str
+    message: str
+
+
+class InputView(Response):
+    """An image that the video is made from."""
+
+    role: InputRole
+    content_type: str
+    size_bytes: int
+    width: int
+    height: int
+
+
 class Video(Response):
-    """A job as clients see it: the OpenAI videos object and more."""
+    """A job as clients see it: the OpenAI videos object and more. `seconds` of an extension is the whole length."""
 
     id: str
     object: Literal["video"] = "video"
@@ -429,6 +597,10 @@ class Video(Response):
     expected_seconds: float
     error: VideoError | None
     files: list[VideoFile]
+    inputs: list[InputView]
+    extends: str | None
+    added_seconds: int | None
+    warnings: list[WarningView]
     project: str | None
     labels: dict[str, str]
     created_at: int
@@ -463,6 +635,7 @@ class Estimate(Response):
     count: int
     cost: int
     expected_seconds: float
+    warnings: list[WarningView]
     balance: int
     balance_after: int
     active_jobs: int
@@ -475,6 +648,8 @@ class AccountView(Response):
     id: str
     object: Literal["account"] = "account"
     email: str | None
+    display_name: str | None
+    locale: str | None
     tenant: str
     role: Literal["user", "admin"]
     plan: str
@@ -504,12 +679,31 @@ class TransactionPage(Response):
     has_more: bool
 
 
+class ExtensionView(Response):
+    """How a model goes on from a video: seconds of one step, of the video before it, and of both together."""
+
+    seconds: list[int]
+    min_source_seconds: int
+    max_source_seconds: int
+    max_total_seconds: int
+    resolutions: list[Resolution]
+    credits_per_second: int
+
+
 class ModelView(Response):
-    """What a model can do, costs and usually takes."""
+    """What a model can do, costs and usually takes.
+
+    `aliases` are other names of this very model; `replaces` are models that are not offered any more, whose requests
+    it serves with a warning.
+    """
 
     id: str
     object: Literal["model"] = "model"
+    created: int
+    owned_by: str
     default: bool
+    aliases: list[str]
+    replaces: list[str]
     seconds: list[int]
     default_seconds: int
     sizes: list[str]
@@ -519,6 +713,12 @@ class ModelView(Response):
     negative_prompt: bool
     seed: bool
     silent: bool
+    person_generation: bool
+    first_frame: bool
+    last_frame: bool
+    max_reference_images: int
+    seconds_with_reference_images: list[int]
+    extension: ExtensionView | None
     credits_per_second: int
     usual_seconds: float
 
@@ -526,6 +726,17 @@ class ModelView(Response):
 class ModelList(Response):
     object: Literal["list"] = "list"
     data: list[ModelView]
+
+
+class Receipt(Response):
+    """What became of an Idempotency-Key: the job that it made."""
+
+    object: Literal["idempotency_key"] = "idempotency_key"
+    key: str
+    video: str
+    status: Status
+    deleted: bool
+    created_at: int
 
 
 class SignedUrl(Response):

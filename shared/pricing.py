@@ -10,8 +10,12 @@ def credits_per_second(model: str, config: LiveConfig) -> int:
 
 
 def cost(request: VideoRequest, config: LiveConfig) -> int:
-    """Credits for all videos of the request: 40, 60 and 80 for one of 4, 6 and 8 s at the default price."""
-    return credits_per_second(request.model, config) * request.seconds * request.count
+    """Credits for all videos of the request: 40, 60 and 80 for one of 4, 6 and 8 s at the default price.
+
+    Of an extension only the part that is added is paid for.
+    """
+    price = config.extension_credits_per_second if request.extends else credits_per_second(request.model, config)
+    return price * request.seconds * request.count
 
 
 def refund_for_filtered(charged: int, count: int, filtered: int) -> int:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from shared import events, log
+from shared import events, inputs, log
 from shared.errors import Unavailable
 from shared.jobs import JobMissing, advance
 
@@ -15,7 +15,10 @@ PAGE = 200
 
 
 async def retain(services: Services) -> dict[str, int]:
-    """One pass over all jobs whose time is over: how many expired, and how many could not be changed."""
+    """One pass over all jobs whose time is over: how many expired, and how many could not be changed.
+
+    And over the images that requests left which made no job: how many were removed.
+    """
     expired = failed = 0
     while True:
         page = await services.store.expired_jobs(services.clock(), PAGE)
@@ -32,5 +35,6 @@ async def retain(services: Services) -> dict[str, int]:
         # What was expired is not listed again; a page without a change would come back for ever.
         if len(page) < PAGE or changed == 0:
             break
-    log.info("retained", expired=expired, failed=failed)
-    return {"expired": expired, "failed": failed}
+    inputs_swept = await inputs.sweep(services)
+    log.info("retained", expired=expired, failed=failed, inputs_swept=inputs_swept)
+    return {"expired": expired, "failed": failed, "inputs_swept": inputs_swept}

@@ -11,10 +11,23 @@ from typing import Literal
 
 from pydantic import BaseModel
 
+from shared import (
+    api_keys,
+    config_edits,
+    deliveries,
+    erasure,
+    errands,
+    exports,
+    profile,
+    projects,
+    tenant_videos,
+    users,
+    webhooks,
+)
 from shared import models as m
 
 Function = Literal["submit", "poll", "stream", "history", "cleanup"]
-Caller = Literal["user", "queue", "scheduler", "provider", "bucket"]
+Caller = Literal["user", "admin", "queue", "scheduler", "provider", "bucket"]
 FUNCTIONS: tuple[Function, ...] = ("submit", "poll", "stream", "history", "cleanup")
 
 
@@ -22,23 +35,39 @@ FUNCTIONS: tuple[Function, ...] = ("submit", "poll", "stream", "history", "clean
 class Route:
     """One operation.
 
-    `caller` is who may call: a signed-in user, or a machine whose identity Cloud Run checks before the request arrives
-    ("queue", "scheduler", "bucket"), or a provider that signs its body ("provider"). `errors` are the codes of the
-    catalogue that this operation may answer besides those that every operation of its kind may.
+    `caller` is who may call: a signed-in user, an administrator of the user's tenant, a machine whose identity
+    Cloud Run checks before the request arrives ("queue", "scheduler", "bucket"), or a provider that signs its body
+    ("provider"). `form`: whether the body may be multipart/form-data instead of JSON. `keys`: whether a user may call
+    with an API key; an administrator never may. `errors` are the codes of the catalogue that this operation may answer
+    besides those that every operation of its kind may.
     """
 
     name: str
-    method: Literal["GET", "POST", "PATCH", "DELETE"]
+    method: Literal["GET", "POST", "PUT", "PATCH", "DELETE"]
     path: str
     function: Function
     summary: str
     caller: Caller = "user"
+    keys: bool = True
     body: type[BaseModel] | None = None
+    form: bool = False
     query: type[BaseModel] | None = None
     response: type[BaseModel] | None = None
     status: int = 200
     errors: tuple[str, ...] = ()
+    media_type: Literal["application/json", "text/event-stream"] = "application/json"
 
+
+# Why a model cannot make what is asked for, or cannot go on from the video that is to be extended.
+_UNMAKEABLE = (
+    "PROMPT_TOO_LONG",
+    "MODEL_NOT_FOUND",
+    "UNSUPPORTED_BY_MODEL",
+    "NOT_FOUND",
+    "JOB_NOT_FINISHED",
+    "VIDEO_NOT_AVAILABLE",
+    "GONE",
+)
 
 ROUTES: tuple[Route, ...] = (
     Route(
@@ -48,17 +77,18 @@ ROUTES: tuple[Route, ...] = (
         "submit",
         "Ask for a video",
         body=m.CreateVideo,
+        form=True,
         response=m.Video,
         status=202,
         errors=(
-            "PROMPT_TOO_LONG",
-            "MODEL_NOT_FOUND",
-            "UNSUPPORTED_BY_MODEL",
+            *_UNMAKEABLE,
+            "INVALID_IMAGE",
+            "IMAGE_NOT_FETCHED",
             "INSUFFICIENT_CREDITS",
             "IDEMPOTENCY_KEY_REUSED",
             "TOO_MANY_ACTIVE_JOBS",
+            "DAILY_LIMIT",
             "GENERATION_DISABLED",
-            "GONE",
         ),
     ),
     Route(
@@ -68,8 +98,9 @@ ROUTES: tuple[Route, ...] = (
         "submit",
         "What a video would cost and take",
         body=m.CreateVideo,
+        form=True,
         response=m.Estimate,
-        errors=("PROMPT_TOO_LONG", "MODEL_NOT_FOUND", "UNSUPPORTED_BY_MODEL"),
+        errors=(*_UNMAKEABLE, "INVALID_IMAGE"),
     ),
     Route(
         "cancel_video",
@@ -100,6 +131,24 @@ ROUTES: tuple[Route, ...] = (
         errors=("NOT_FOUND", "JOB_NOT_FINISHED", "VIDEO_NOT_AVAILABLE", "GONE", "RANGE_NOT_SATISFIABLE"),
     ),
     Route(
+        "video_events",
+        "GET",
+        "/v1/videos/{id}/events",
+        "stream",
+        "One video's changes and progress as they happen",
+        errors=("NOT_FOUND", "RATE_LIMITED"),
+        media_type="text/event-stream",
+    ),
+    Route(
+        "account_events",
+        "GET",
+        "/v1/events",
+        "stream",
+        "The changes and progress of all one's videos as they happen",
+        errors=("RATE_LIMITED",),
+        media_type="text/event-stream",
+    ),
+    Route(
         "list_videos",
         "GET",
         "/v1/videos",
@@ -118,7 +167,171 @@ ROUTES: tuple[Route, ...] = (
         response=m.DeletedVideo,
         errors=("NOT_FOUND", "JOB_NOT_FINISHED"),
     ),
+    Route(
+        "get_receipt",
+        "GET",
+        "/v1/idempotency-keys/{key}",
+        "history",
+        "What became of an Idempotency-Key",
+        response=m.Receipt,
+        errors=("NOT_FOUND",),
+    ),
     Route("get_account", "GET", "/v1/account", "history", "One's account and balance", response=m.AccountView),
+    Route(
+        "update_account",
+        "PATCH",
+        "/v1/account",
+        "history",
+        "Change one's profile",
+        body=profile.UpdateAccount,
+        response=m.AccountView,
+    ),
+    Route(
+        "make_api_key",
+        "POST",
+        "/v1/api-keys",
+        "history",
+        "Make an API key; the answer is the only one that shows it",
+        keys=False,
+        body=api_keys.NewApiKey,
+        response=api_keys.MadeApiKey,
+        status=201,
+        errors=("LIMIT_REACHED",),
+    ),
+    Route("list_api_keys", "GET", "/v1/api-keys", "history", "One's API keys", response=api_keys.ApiKeyList),
+    Route(
+        "revoke_api_key",
+        "DELETE",
+        "/v1/api-keys/{id}",
+        "history",
+        "Revoke an API key",
+        keys=False,
+        response=api_keys.RevokedApiKey,
+        errors=("NOT_FOUND",),
+    ),
+    Route(
+        "list_projects",
+        "GET",
+        "/v1/projects",
+        "history",
+        "The tenant's projects, newest first",
+        query=projects.ListProjectsQuery,
+        response=projects.ProjectPage,
+    ),
+    Route(
+        "get_project",
+        "GET",
+        "/v1/projects/{id}",
+        "history",
+        "One project",
+        response=projects.ProjectView,
+        errors=("NOT_FOUND",),
+    ),
+    Route(
+        "make_project",
+        "POST",
+        "/v1/projects",
+        "history",
+        "Make a project",
+        caller="admin",
+        body=projects.NewProject,
+        response=projects.ProjectView,
+        status=201,
+        errors=("ALREADY_EXISTS", "LIMIT_REACHED"),
+    ),
+    Route(
+        "update_project",
+        "PATCH",
+        "/v1/projects/{id}",
+        "history",
+        "Rename or archive a project",
+        caller="admin",
+        body=projects.UpdateProject,
+        response=projects.ProjectView,
+        errors=("NOT_FOUND",),
+    ),
+    Route(
+        "list_users",
+        "GET",
+        "/v1/admin/users",
+        "history",
+        "The tenant's users, newest first",
+        caller="admin",
+        query=users.ListUsersQuery,
+        response=users.UserPage,
+    ),
+    Route(
+        "get_user",
+        "GET",
+        "/v1/admin/users/{id}",
+        "history",
+        "One user of the tenant",
+        caller="admin",
+        response=users.UserView,
+        errors=("NOT_FOUND",),
+    ),
+    Route(
+        "update_user",
+        "PATCH",
+        "/v1/admin/users/{id}",
+        "history",
+        "Disable a user, or change the role or the plan",
+        caller="admin",
+        body=users.UpdateUser,
+        response=users.UserView,
+        errors=("NOT_FOUND",),
+    ),
+    Route(
+        "grant_credits",
+        "POST",
+        "/v1/admin/users/{id}/grants",
+        "history",
+        "Give a user credits, once for each Idempotency-Key",
+        caller="admin",
+        body=users.GrantCredits,
+        response=m.TransactionView,
+        status=201,
+        errors=("NOT_FOUND", "IDEMPOTENCY_KEY_REUSED"),
+    ),
+    Route(
+        "list_tenant_videos",
+        "GET",
+        "/v1/admin/videos",
+        "history",
+        "All videos of the tenant, newest first",
+        caller="admin",
+        query=tenant_videos.ListTenantVideosQuery,
+        response=tenant_videos.TenantVideoPage,
+    ),
+    Route(
+        "get_tenant_video",
+        "GET",
+        "/v1/admin/videos/{id}",
+        "history",
+        "One video of the tenant, with URLs to watch it",
+        caller="admin",
+        response=tenant_videos.WatchedVideo,
+        errors=("NOT_FOUND",),
+    ),
+    Route(
+        "get_config",
+        "GET",
+        "/v1/admin/config",
+        "history",
+        "The live settings",
+        caller="admin",
+        response=config_edits.ConfigView,
+    ),
+    Route(
+        "put_config",
+        "PUT",
+        "/v1/admin/config",
+        "history",
+        "Replace the live settings of the installation",
+        caller="admin",
+        body=config_edits.PutConfig,
+        response=config_edits.ConfigView,
+    ),
     Route(
         "list_transactions",
         "GET",
@@ -130,7 +343,167 @@ ROUTES: tuple[Route, ...] = (
     ),
     Route("list_models", "GET", "/v1/models", "history", "What each model can do and costs", response=m.ModelList),
     Route(
+        "get_model",
+        "GET",
+        "/v1/models/{id}",
+        "history",
+        "What one model can do and costs",
+        response=m.ModelView,
+        errors=("NOT_FOUND",),
+    ),
+    Route(
         "step", "POST", "/tasks/step", "poll", "Advance a job by one step", caller="queue", body=m.StepBody, status=204
+    ),
+    Route(
+        "export_account",
+        "POST",
+        "/v1/account/export",
+        "submit",
+        "Ask for a copy of all one's data",
+        response=exports.ExportView,
+        status=202,
+    ),
+    Route(
+        "get_export",
+        "GET",
+        "/v1/account/exports/{id}",
+        "history",
+        "One export, with its files once it is completed",
+        response=exports.ExportView,
+        errors=("NOT_FOUND",),
+    ),
+    Route(
+        "delete_account",
+        "DELETE",
+        "/v1/account",
+        "submit",
+        "Delete one's account and all its videos",
+        keys=False,
+        response=erasure.ErasureView,
+        status=202,
+    ),
+    Route(
+        "make_webhook_endpoint",
+        "POST",
+        "/v1/webhook-endpoints",
+        "history",
+        "Make a webhook endpoint; its secret is shown here only",
+        body=webhooks.NewWebhookEndpoint,
+        response=webhooks.WebhookEndpointWithSecret,
+        errors=("LIMIT_REACHED",),
+    ),
+    Route(
+        "list_webhook_endpoints",
+        "GET",
+        "/v1/webhook-endpoints",
+        "history",
+        "List one's webhook endpoints",
+        response=webhooks.WebhookEndpointList,
+    ),
+    Route(
+        "get_webhook_endpoint",
+        "GET",
+        "/v1/webhook-endpoints/{id}",
+        "history",
+        "One webhook endpoint",
+        response=webhooks.WebhookEndpointView,
+        errors=("NOT_FOUND",),
+    ),
+    Route(
+        "update_webhook_endpoint",
+        "PATCH",
+        "/v1/webhook-endpoints/{id}",
+        "history",
+        "Change, disable or enable a webhook endpoint",
+        body=webhooks.UpdateWebhookEndpoint,
+        response=webhooks.WebhookEndpointView,
+        errors=("NOT_FOUND",),
+    ),
+    Route(
+        "delete_webhook_endpoint",
+        "DELETE",
+        "/v1/webhook-endpoints/{id}",
+        "history",
+        "Delete a webhook endpoint",
+        response=webhooks.DeletedWebhookEndpoint,
+        errors=("NOT_FOUND",),
+    ),
+    Route(
+        "rotate_webhook_endpoint",
+        "POST",
+        "/v1/webhook-endpoints/{id}/rotate",
+        "history",
+        "Give a webhook endpoint a new secret",
+        response=webhooks.WebhookEndpointWithSecret,
+        errors=("NOT_FOUND",),
+    ),
+    Route(
+        "ping_webhook_endpoint",
+        "POST",
+        "/v1/webhook-endpoints/{id}/test",
+        "history",
+        "Send a ping to a webhook endpoint",
+        response=deliveries.DeliveryView,
+        status=202,
+        errors=("NOT_FOUND",),
+    ),
+    Route(
+        "list_endpoint_deliveries",
+        "GET",
+        "/v1/webhook-endpoints/{id}/deliveries",
+        "history",
+        "What was sent to a webhook endpoint",
+        query=deliveries.ListDeliveriesQuery,
+        response=deliveries.DeliveryPage,
+        errors=("NOT_FOUND",),
+    ),
+    Route(
+        "list_video_deliveries",
+        "GET",
+        "/v1/videos/{id}/deliveries",
+        "history",
+        "Who was told of a video's end",
+        query=deliveries.ListDeliveriesQuery,
+        response=deliveries.DeliveryPage,
+        errors=("NOT_FOUND",),
+    ),
+    Route(
+        "get_webhook_secret",
+        "GET",
+        "/v1/account/webhook-secret",
+        "history",
+        "What signs the messages to a video's own webhook_url",
+        keys=False,
+        response=webhooks.WebhookSecretView,
+    ),
+    Route(
+        "rotate_webhook_secret",
+        "POST",
+        "/v1/account/webhook-secret/rotate",
+        "history",
+        "A new secret for the messages to a video's own webhook_url",
+        keys=False,
+        response=webhooks.WebhookSecretView,
+    ),
+    Route(
+        "webhook",
+        "POST",
+        "/tasks/webhook",
+        "poll",
+        "Deliver a webhook message",
+        caller="queue",
+        body=errands.ErrandBody,
+        status=204,
+    ),
+    Route(
+        "chore",
+        "POST",
+        "/tasks/chore",
+        "poll",
+        "Advance an export or a deletion by one step",
+        caller="queue",
+        body=errands.ErrandBody,
+        status=204,
     ),
     Route(
         "object_finalised",

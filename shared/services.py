@@ -9,8 +9,9 @@ from __future__ import annotations
 import asyncio
 import secrets
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass
-from datetime import UTC, datetime
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
 from functools import cache, cached_property
 from typing import TYPE_CHECKING, Any, BinaryIO, Protocol, TypeVar, cast
 
@@ -22,9 +23,15 @@ from shared.settings import Settings
 if TYPE_CHECKING:
     from shared.auth import Verifier
     from shared.lifecycle import Task
+    from shared.watch import Watch
 
 D = TypeVar("D", bound=Document)
 T = TypeVar("T")
+
+
+# A commit may be known this long after the `updated_at` that it writes: its own timeout and retries, and clocks that
+# do not quite agree. Who looks for changes since a moment looks this much further back.
+CHANGES_SETTLE_IN = timedelta(seconds=15)
 
 
 def utc_now() -> datetime:
@@ -59,6 +66,19 @@ class ObjectExists(Exception):  # noqa: N818
     """There is an object of that name already, with other bytes."""
 
 
+@dataclass(frozen=True)
+class OutboundAnswer:
+    """What a server outside answered; `data` is empty where only the status was wanted."""
+
+    status: int
+    content_type: str = ""
+    data: bytes = b""
+
+
+class NotReached(Exception):  # noqa: N818
+    """A call to an address of a user's came to nothing, or was not made; the text is for that user."""
+
+
 class Store(Protocol):
     """Firestore, as much of it as Rushes uses. Every method raises Unavailable when it does not answer."""
 
@@ -77,11 +97,19 @@ class Store(Protocol):
     async def due_jobs(self, before: datetime, after: Job | None, limit: int) -> list[Job]:
         """Jobs whose due_at is before the moment, the longest due first; `after` is the last of the page before."""
 
+    async def due(self, kind: type[D], before: datetime, after: D | None, limit: int) -> list[D]:
+        """Documents of a kind whose due_at is before the moment, as due_jobs."""
+
     async def expired_jobs(self, before: datetime, limit: int) -> list[Job]:
         """Jobs whose expires_at is before the moment."""
 
     async def list_jobs(self, tenant: str, account: str, query: ListVideosQuery) -> list[Job]:
         """At most limit + 1 jobs of the account, by (created_at, id), deleted ones left out."""
+
+    async def changed_jobs(
+        self, tenant: str, account: str, since: datetime, after: Job | None, limit: int
+    ) -> list[Job]:
+        """The account's jobs that changed since then, deleted ones too, by (updated_at, id), after the last seen."""
 
     async def list_transactions(self, tenant: str, account: str, after: str | None, limit: int) -> list[Transaction]:
         """At most limit + 1 entries of the ledger, newest first."""
@@ -100,6 +128,20 @@ class Store(Protocol):
 
     async def read_config(self, name: str) -> dict[str, Any]:
         """The document config/NAME as it stands; empty when there is none."""
+
+
+class Live(Protocol):
+    """The jobs' changes as they are committed.
+
+    A watch tells every commit that is made once it is entered, and perhaps some that were made before: who reads after
+    entering misses nothing. A broken connection to the database ends no watch.
+    """
+
+    def watch_job(self, job: str) -> AbstractContextManager[Watch]:
+        """One job."""
+
+    def watch_account(self, tenant: str, account: str) -> AbstractContextManager[Watch]:
+        """All jobs of an account."""
 
 
 class Queue(Protocol):
@@ -144,6 +186,26 @@ class Media(Protocol):
         """Delete all objects under the prefix; answers how many there were."""
 
 
+class Outbound(Protocol):
+    """Calls to addresses that users name; only public ones are called."""
+
+    async def post(self, url: str, headers: Mapping[str, str], body: bytes) -> OutboundAnswer:
+        """POST the body; of the answer only the status is looked at. Raises NotReached."""
+
+    async def fetch(self, url: str, max_bytes: int, accept: str = "*/*") -> OutboundAnswer:
+        """GET at most so many bytes; the answer is a 200. Raises NotReached."""
+
+
+class Nowhere:
+    """An Outbound that calls nobody."""
+
+    async def post(self, url: str, headers: Mapping[str, str], body: bytes) -> OutboundAnswer:
+        raise NotReached("nothing is called from here")
+
+    async def fetch(self, url: str, max_bytes: int, accept: str = "*/*") -> OutboundAnswer:
+        raise NotReached("nothing is called from here")
+
+
 class Config(Protocol):
     """Live settings."""
 
@@ -157,11 +219,13 @@ class Services:
 
     settings: Settings
     store: Store
+    live: Live
     queue: Queue
     media: Media
     generators: Generators
     config: Config
     verifier: Verifier
+    outbound: Outbound = field(default_factory=Nowhere)
     clock: Callable[[], datetime] = utc_now
     ids: Callable[[], str] = new_id
     sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
@@ -191,15 +255,24 @@ def services() -> Services:
     settings = Settings.from_environ()
     log.set_level(settings.log_level)
     store = FirestoreStore(settings)
+    media = cast(Media, _Lazy(lambda: _media(settings)))
     return Services(
         settings=settings,
         store=store,
+        live=cast(Live, _Lazy(lambda: _live(settings))),
         queue=cast(Queue, _Lazy(lambda: _queue(settings))),
-        media=cast(Media, _Lazy(lambda: _media(settings))),
-        generators=_generators(settings),
+        media=media,
+        generators=_generators(settings, media),
         config=StoredConfig(settings, store, utc_now),
         verifier=JwksVerifier(settings, utc_now),
+        outbound=cast(Outbound, _Lazy(lambda: _outbound(settings))),
     )
+
+
+def _live(settings: Settings) -> Live:
+    from shared.live import FirestoreLive
+
+    return FirestoreLive(settings)
 
 
 def _queue(settings: Settings) -> Queue:
@@ -214,7 +287,13 @@ def _media(settings: Settings) -> Media:
     return CloudStorage(settings, utc_now)
 
 
-def _generators(settings: Settings) -> Generators:
+def _outbound(settings: Settings) -> Outbound:
+    from shared.outbound import Internet
+
+    return Internet(settings.local_outbound)
+
+
+def _generators(settings: Settings, media: Media) -> Generators:
     def veo() -> Generator:
         from shared.generators.veo import Veo
 
@@ -223,7 +302,7 @@ def _generators(settings: Settings) -> Generators:
     def omni() -> Generator:
         from shared.generators.omni import Omni
 
-        return Omni(settings)
+        return Omni(settings, media)
 
     configured = {}
     if settings.vertex_project:

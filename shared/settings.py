@@ -47,6 +47,12 @@ class Settings(BaseModel):
         "veo-3.1-fast,omni-flash", description="Comma-separated; the first that can be had is the default model."
     )
     signup_credits: int = Field(0, ge=0, description="Credits of a new account, unless config/video says otherwise.")
+    requests_per_minute: int = Field(
+        100, ge=1, description="Requests of one user per minute and process, unless config/video says otherwise."
+    )
+    local_outbound: bool = Field(
+        False, description="On a laptop: webhooks and images may also be called at http URLs of this machine."
+    )
     allowed_origins: str = Field("", description="Comma-separated origins of pages that may call the API.")
     log_level: str = Field("INFO", description="Least severity that is logged.")
 

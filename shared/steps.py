@@ -9,14 +9,14 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable
 from datetime import timedelta
-from enum import Enum
 from typing import TYPE_CHECKING
 
-from shared import events, generators, lifecycle, log, storing
+from shared import deliveries, events, generators, lifecycle, log, storing
 from shared.errors import Unavailable
 from shared.generators.catalog import provider_of
 from shared.jobs import JobMissing, TaskNotCreated, advance
 from shared.models import Job, Stage
+from shared.verdict import Verdict as Verdict
 
 if TYPE_CHECKING:
     from shared.services import Services
@@ -25,14 +25,6 @@ BUSY_WAIT_S = 30.0
 # The name of an accepted generation is worth money: it is tried for as long as the function may run.
 KEEP_NAME_FOR_S = 600.0
 KEEP_NAME_EVERY_S = 5.0
-
-
-class Verdict(Enum):
-    """What the queue is told."""
-
-    DONE = 204
-    COME_BACK = 500
-    SLOW_DOWN = 503
 
 
 async def deliver(services: Services, job_id: str, step: int) -> Verdict:
@@ -180,15 +172,24 @@ async def _resume_storing(services: Services, job: Job) -> Verdict:
 
 
 async def _tidy(services: Services, job: Job) -> Verdict:
-    """Stop and remove what an ended job left: a generation that still goes on, files that nobody will watch."""
+    """Tell who wants to hear of the end; then stop and remove what the job left: a generation, files for nobody."""
+    if job.to_announce:
+        await deliveries.announce(services, job)
+        await advance(services, job.id, events.Announced(job.step), job)
+        return Verdict.DONE
     if job.stage is Stage.COMPLETED and job.outputs:
         return await _tidy_earlier_attempts(services, job)
     again = late_success = False
     if job.stage is not Stage.COMPLETED and job.attempt > 0:
         again, late_success = await _straggler(services, job)
+    if late_success:
+        # Before the files go: a delivery that comes after us would not see them any more.
+        job = (await advance(services, job.id, events.LateSuccess(), job)).job
     await services.media.delete(job.files_prefix)
     await services.media.delete(job.posters_prefix)
-    await advance(services, job.id, events.Tidied(job.step, again, late_success), job)
+    if job.inputs_prefix is not None:
+        await services.media.delete(job.inputs_prefix)
+    await advance(services, job.id, events.Tidied(job.step, again), job)
     return Verdict.DONE
 
 

@@ -90,11 +90,15 @@ class FirestoreStore:
         ]
 
     async def due_jobs(self, before: datetime, after: Job | None, limit: int) -> list[Job]:
-        jobs = self._client.collection(Job.collection)
-        due = jobs.where(filter=FieldFilter("due_at", "<", before)).order_by("due_at").order_by("__name__")
+        return await self.due(Job, before, after, limit)
+
+    async def due(self, kind: type[D], before: datetime, after: D | None, limit: int) -> list[D]:
+        collection = self._client.collection(kind.collection)
+        due = collection.where(filter=FieldFilter("due_at", "<", before)).order_by("due_at").order_by("__name__")
         if after is not None:
-            due = due.start_after({"due_at": after.due_at, "__name__": jobs.document(after.id)})
-        return await self._read(Job, due, limit)
+            due_at = after.model_dump(include={"due_at"})["due_at"]
+            due = due.start_after({"due_at": due_at, "__name__": collection.document(after.id)})
+        return await self._read(kind, due, limit)
 
     async def expired_jobs(self, before: datetime, limit: int) -> list[Job]:
         jobs = self._client.collection(Job.collection)
@@ -123,6 +127,21 @@ class FirestoreStore:
             reference = self._client.collection(Job.collection).document(last.id)
             jobs = jobs.start_after({"created_at": last.created_at, "__name__": reference})
         return await self._read(Job, jobs, query.limit + 1)
+
+    async def changed_jobs(
+        self, tenant: str, account: str, since: datetime, after: Job | None, limit: int
+    ) -> list[Job]:
+        collection = self._client.collection(Job.collection)
+        jobs = (
+            collection.where(filter=FieldFilter("tenant", "==", tenant))
+            .where(filter=FieldFilter("account", "==", account))
+            .where(filter=FieldFilter("updated_at", ">=", since))
+            .order_by("updated_at")
+            .order_by("__name__")
+        )
+        if after is not None:
+            jobs = jobs.start_after({"updated_at": after.updated_at, "__name__": collection.document(after.id)})
+        return await self._read(Job, jobs, limit)
 
     async def list_transactions(self, tenant: str, account: str, after: str | None, limit: int) -> list[Transaction]:
         entries = (

@@ -91,7 +91,7 @@ async def _verified(services: Services, job: Job, index: int, stored: StoredObje
     if stored.size_bytes < video.SMALLEST_BYTES:
         raise video.NotThatVideo(f"the file has only {stored.size_bytes} bytes")
     facts = await services.media.use(stored.name, video.inspect)
-    video.check(facts, job.request.seconds, *job.request.dimensions_px)
+    video.check(facts, job.request.file_seconds, *job.request.dimensions_px)
     poster = f"{job.posters_prefix}{job.attempt}/{index}.jpg"
     try:
         await services.media.write(poster, _writing(facts.poster), "image/jpeg")

@@ -5,50 +5,84 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
+from shared import audit, events, extension, inputs, jobs, lifecycle, log, pricing, projects, views, webhooks
 from shared import config as live
-from shared import events, jobs, lifecycle, log, pricing
 from shared.auth import Caller
 from shared.errors import ApiError, Conflict, Unavailable
 from shared.generators import catalog
 from shared.library import own_account, own_job
-from shared.models import Account, CreateVideo, Estimate, Job, LiveConfig
+from shared.library import preference as preferred
+from shared.models import (
+    MAX_PAGE,
+    Account,
+    CreateVideo,
+    Estimate,
+    Job,
+    ListVideosQuery,
+    LiveConfig,
+    Receipt,
+    TenantDay,
+)
+from shared.plans import plan_of
 
 if TYPE_CHECKING:
     from shared.services import Services
 
+# How long a client that repeats a request by itself, without an Idempotency-Key, is known to do so.
+TWINS_WITHIN = timedelta(minutes=10)
+
 
 @dataclass(frozen=True)
 class Submitted:
-    """The job, and whether it is the job of an earlier request with the same Idempotency-Key."""
+    """The job, and whether it is the job of an earlier request: of the same Idempotency-Key, or one that is retried."""
 
     job: Job
     replayed: bool = False
 
 
-async def submit(services: Services, caller: Caller, body: CreateVideo, key: str | None) -> Submitted:
+async def submit(
+    services: Services, caller: Caller, body: CreateVideo, key: str | None, retried: bool = False
+) -> Submitted:
     """Charge, create the job, and enqueue its first step.
+
+    `retried`: the client says that it sends this request again. Without a key it gets the job of the last minutes that
+    the same request made, if there is one. Two first attempts are never taken for one.
 
     Once the commit is known the answer is the job, whatever the queue says: the sweeper finds it. Raises ApiError; an
     unknown commit is resolved by reading the job, and is UNAVAILABLE with the job's id in details if that fails.
     """
     config = await services.config.get()
+    images = await inputs.given(body)
+    retried = retried and key is None
     try:
-        plan = _plan(services, caller, body, key, config)
+        plan = await _plan(services, caller, body, key, config, images)
     except ApiError:
         # What is not offered any more may have been when the key was used first.
-        earlier = await _earlier(services, caller, body, key)
+        earlier = await _earlier(services, caller, _fingerprint(body, images), key, retried)
         if earlier is None:
             raise
         return earlier
+    if images:
+        earlier = await _earlier(services, caller, plan.fingerprint, key, retried)
+        if earlier is not None:
+            return earlier
+        await _check_admission(services, caller, plan, config)
+        stored = await inputs.store(services, caller, plan.job_id, images)
+        plan = replace(plan, request=plan.request.model_copy(update={"inputs": stored}))
     try:
-        submitted = await _commit_submission(services, caller, plan, config)
+        submitted = await _commit_submission(services, caller, plan, config, retried)
     except Unavailable as error:
         log.error("submit_unknown", job=plan.job_id, account=caller.account, error=str(error))
         raise ApiError("UNAVAILABLE", details={"video": plan.job_id}, retry_after_s=5) from error
+    except ApiError:
+        await inputs.discard(services, plan.request)
+        raise
     if submitted.replayed:
+        await inputs.discard(services, plan.request)
         return submitted
     log.info(
         "video_submitted",
@@ -57,7 +91,15 @@ async def submit(services: Services, caller: Caller, body: CreateVideo, key: str
         tenant=caller.tenant,
         model=plan.request.model,
         cost=plan.cost,
-        prompt_sha256=hashlib.sha256(plan.request.prompt.encode()).hexdigest(),
+        prompt_sha256=audit.prompt_sha256(plan.request.prompt),
+    )
+    audit.record(
+        "video_generated",
+        caller,
+        video=plan.job_id,
+        model=plan.request.model,
+        cost=plan.cost,
+        prompt_sha256=audit.prompt_sha256(plan.request.prompt),
     )
     try:
         await services.queue.create(lifecycle.current_task(submitted.job))
@@ -67,7 +109,7 @@ async def submit(services: Services, caller: Caller, body: CreateVideo, key: str
 
 
 async def _commit_submission(
-    services: Services, caller: Caller, plan: lifecycle.Submission, config: LiveConfig
+    services: Services, caller: Caller, plan: lifecycle.Submission, config: LiveConfig, retried: bool
 ) -> Submitted:
     tried: set[str] = set()
     async with jobs.account_lock(caller.account):
@@ -76,12 +118,20 @@ async def _commit_submission(
             if job is not None:
                 # A random id can only be ours; a key's may be an earlier request's.
                 return _existing(job, plan.fingerprint, ours=plan.idempotency_key is None or job.change_id in tried)
+            # After the account was read: whatever is committed later makes our own commit fail, and is found then.
+            twin = await _twin(services, caller, plan.fingerprint) if retried else None
+            if twin is not None:
+                return Submitted(twin, replayed=True)
             if account is None:
                 raise ApiError("UNAUTHENTICATED", "There is no account of this user any more.")
             if account.disabled:
                 raise ApiError("ACCOUNT_DISABLED")
+            if account.closed_at is not None:
+                raise ApiError("ACCOUNT_CLOSED")
             _open_for(account.id, config)
-            change = jobs.stamp(lifecycle.submit(plan, account, services.clock(), config), services.ids())
+            now = services.clock()
+            day = await _tenant_day(services, account.tenant, now, config)
+            change = jobs.stamp(lifecycle.submit(plan, account, now, config, day), services.ids())
             tried.add(change.job.change_id)
             try:
                 return Submitted(await jobs.commit(services, change))
@@ -90,9 +140,46 @@ async def _commit_submission(
     raise Unavailable(f"others kept writing to account {caller.account}")
 
 
-async def _earlier(services: Services, caller: Caller, body: CreateVideo, key: str | None) -> Submitted | None:
+async def _tenant_day(services: Services, tenant: str, now: datetime, config: LiveConfig) -> TenantDay | None:
+    """What the tenant spent today, where that is capped; nothing is read elsewhere."""
+    if tenant not in config.tenant_daily_credits:
+        return None
+    found = await services.store.get(TenantDay, lifecycle.tenant_day_id(tenant, now))
+    return found or lifecycle.new_tenant_day(tenant, now)
+
+
+async def _earlier(
+    services: Services, caller: Caller, fingerprint: str, key: str | None, retried: bool
+) -> Submitted | None:
+    if retried:
+        twin = await _twin(services, caller, fingerprint)
+        return Submitted(twin, replayed=True) if twin is not None else None
     job = await services.store.get(Job, _job_id(caller.account, key)) if key else None
-    return _existing(job, _fingerprint(body), ours=False) if job is not None else None
+    return _existing(job, fingerprint, ours=False) if job is not None else None
+
+
+async def _twin(services: Services, caller: Caller, fingerprint: str) -> Job | None:
+    """The newest job of the last minutes that the same request made, without a key."""
+    since = int((services.clock() - TWINS_WITHIN).timestamp())
+    after: str | None = None
+    while True:
+        query = ListVideosQuery(limit=MAX_PAGE, created_after=since, after=after)
+        page = await services.store.list_jobs(caller.tenant, caller.account, query)
+        for job in page[:MAX_PAGE]:
+            if job.fingerprint == fingerprint and job.idempotency_key is None:
+                return job
+        if len(page) <= MAX_PAGE:
+            return None
+        after = page[MAX_PAGE - 1].id
+
+
+async def _check_admission(services: Services, caller: Caller, plan: lifecycle.Submission, config: LiveConfig) -> None:
+    """Refuse what would be refused anyway before its images are fetched and stored. Raises ApiError."""
+    account = await own_account(services, caller)
+    now = services.clock()
+    refusal = _refusal(plan, account, now, config, await _tenant_day(services, account.tenant, now, config))
+    if refusal is not None:
+        raise refusal
 
 
 def _existing(job: Job, fingerprint: str, ours: bool) -> Submitted:
@@ -103,27 +190,52 @@ def _existing(job: Job, fingerprint: str, ours: bool) -> Submitted:
     return Submitted(job, replayed=not ours)
 
 
-def _plan(
-    services: Services, caller: Caller, body: CreateVideo, key: str | None, config: LiveConfig
+async def _plan(
+    services: Services,
+    caller: Caller,
+    body: CreateVideo,
+    key: str | None,
+    config: LiveConfig,
+    images: tuple[inputs.Given, ...] = (),
 ) -> lifecycle.Submission:
-    providers = frozenset(services.generators.by_provider)
-    model = catalog.choose(body.model, services.settings.model_preference, providers)
-    request = catalog.resolve(body, model)
+    source = await extension.source(services, caller, body.extends) if body.extends else None
+    choice = _choice(services, caller, body, config, source)
+    adapted, warnings = catalog.adapt(body, choice)
+    request = catalog.resolve(adapted, choice.model, source)
+    await projects.check(services, caller.tenant, body.project)
+    if body.webhook_url is not None:
+        webhooks.check_url(services, "webhook_url", body.webhook_url)
     return lifecycle.Submission(
         job_id=_job_id(caller.account, key) if key else f"video_{services.ids()}",
         request=request,
         cost=pricing.cost(request, config),
-        expected_s=live.usual_s(request, model, config),
-        fingerprint=_fingerprint(body),
+        expected_s=live.usual_s(request, choice.model, config),
+        fingerprint=_fingerprint(body, images),
+        warnings=warnings,
         project=body.project,
         labels=body.labels,
         idempotency_key=key,
+        may_wait=body.on_limit == "wait",
+        webhook_url=body.webhook_url,
     )
 
 
-def _fingerprint(body: CreateVideo) -> str:
-    """The same for the same request, whatever the order of its fields and labels."""
-    asked = body.model_dump(mode="json", exclude_unset=True)
+def _choice(
+    services: Services, caller: Caller, body: CreateVideo, config: LiveConfig, source: catalog.Source | None
+) -> catalog.Choice:
+    """The model that was named; else that of the video to extend; else the tenant's default, or everybody's."""
+    preference = preferred(services, caller.tenant, config)
+    if source is not None:
+        preference = (source.model, *preference)
+    providers = frozenset(services.generators.by_provider)
+    return catalog.choose(body.model, preference, providers, config.allow_replacements)
+
+
+def _fingerprint(body: CreateVideo, images: tuple[inputs.Given, ...]) -> str:
+    """The same for the same request, whatever the order of its fields and labels, and however its images came."""
+    asked = body.model_dump(mode="json", exclude_unset=True, exclude=inputs.FIELDS)
+    if images:
+        asked["images"] = [[image.field, image.identity] for image in images]
     return hashlib.sha256(json.dumps(asked, sort_keys=True).encode()).hexdigest()
 
 
@@ -143,31 +255,49 @@ def _open_for(account: str, config: LiveConfig) -> None:
 async def estimate(services: Services, caller: Caller, body: CreateVideo) -> Estimate:
     """What the request would cost and take, and whether it would be accepted now. Nothing is written."""
     config = await services.config.get()
-    plan = _plan(services, caller, body, None, config)
+    plan = await _plan(services, caller, body, None, config)
     account = await own_account(services, caller)
-    refusal = _refusal(plan, account, config)
+    now = services.clock()
+    refusal = _refusal(plan, account, now, config, await _tenant_day(services, account.tenant, now, config))
     return Estimate(
         model=plan.request.model,
-        seconds=str(plan.request.seconds),
+        seconds=views.seconds(plan.request),
         size=plan.request.size,
         count=plan.request.count,
         cost=plan.cost,
         expected_seconds=plan.expected_s,
+        warnings=views.warnings(plan.warnings),
         balance=account.balance,
         balance_after=account.balance - plan.cost,
         active_jobs=len(account.active_jobs),
-        active_jobs_limit=config.active_jobs_limit,
+        active_jobs_limit=plan_of(config, account.plan).active_jobs_limit,
         accepted=refusal is None,
         refusal=refusal.code if refusal else None,
     )
 
 
-def _refusal(plan: lifecycle.Submission, account: Account, config: LiveConfig) -> ApiError | None:
+def _refusal(
+    plan: lifecycle.Submission, account: Account, now: datetime, config: LiveConfig, day: TenantDay | None
+) -> ApiError | None:
     try:
         _open_for(account.id, config)
     except ApiError as closed:
         return closed
-    return lifecycle.refuse(plan.cost, account, config)
+    return lifecycle.refuse(plan, account, now, config, day)
+
+
+async def receipt(services: Services, caller: Caller, key: str) -> Receipt:
+    """What became of the caller's Idempotency-Key; NOT_FOUND when no request with it was accepted."""
+    job = await services.store.get(Job, _job_id(caller.account, key)) if key else None
+    if job is None or job.account != caller.account:
+        raise ApiError("NOT_FOUND", "No accepted request has used this Idempotency-Key.")
+    return Receipt(
+        key=key,
+        video=job.id,
+        status=job.status,
+        deleted=job.deleted_at is not None,
+        created_at=int(job.created_at.timestamp()),
+    )
 
 
 async def cancel(services: Services, caller: Caller, job_id: str) -> Job:

@@ -54,10 +54,10 @@ def inspect(file: BinaryIO) -> VideoFacts:
         raise NotThatVideo(f"the file cannot be played: {error}") from error
 
 
-def check(facts: VideoFacts, seconds: int, width_px: int, height_px: int) -> None:
+def check(facts: VideoFacts, seconds: float, width_px: int, height_px: int) -> None:
     """Raises NotThatVideo unless length and size are what was asked for."""
     if abs(facts.seconds - seconds) > TOLERANCE_S:
-        raise NotThatVideo(f"the video is {facts.seconds:.2f} s long instead of {seconds} s")
+        raise NotThatVideo(f"the video is {facts.seconds:.2f} s long instead of {seconds:g} s")
     if (facts.width_px, facts.height_px) != (width_px, height_px):
         raise NotThatVideo(f"the video is {facts.width_px}x{facts.height_px} instead of {width_px}x{height_px}")
 

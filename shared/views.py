@@ -3,14 +3,22 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from datetime import datetime
 
+from shared import pricing
 from shared.errors import CATALOGUE
+from shared.generators import catalog
+from shared.generators.catalog import Model
 from shared.models import (
     Account,
     AccountView,
+    ExtensionView,
+    Input,
+    InputView,
     Job,
     LiveConfig,
+    ModelView,
     Stage,
     Transaction,
     TransactionPage,
@@ -19,7 +27,11 @@ from shared.models import (
     VideoError,
     VideoFile,
     VideoPage,
+    VideoRequest,
+    Warned,
+    WarningView,
 )
+from shared.plans import plan_of
 
 LAST_BEFORE_STORING = 95
 STORING_PROGRESS = 98
@@ -51,7 +63,7 @@ def video(job: Job, now: datetime) -> Video:
         progress=progress(job, now),
         model=request.model,
         prompt=request.prompt,
-        seconds=str(request.seconds),
+        seconds=seconds(request),
         size=request.size,
         aspect_ratio=request.aspect_ratio,
         resolution=request.resolution,
@@ -64,6 +76,10 @@ def video(job: Job, now: datetime) -> Video:
         expected_seconds=job.expected_s,
         error=_error(job),
         files=_files(job),
+        inputs=[_input(each) for each in request.inputs],
+        extends=request.extends.job if request.extends else None,
+        added_seconds=request.seconds if request.extends else None,
+        warnings=warnings(job.warnings),
         project=job.project,
         labels=job.labels,
         created_at=_unix(job.created_at),
@@ -71,6 +87,25 @@ def video(job: Job, now: datetime) -> Video:
         completed_at=_unix_or_none(job.completed_at),
         expires_at=_unix_or_none(job.expires_at),
         version=job.version,
+    )
+
+
+def seconds(request: VideoRequest) -> str:
+    """The length of the finished file, as a text."""
+    return str(round(request.file_seconds))
+
+
+def warnings(warned: Sequence[Warned]) -> list[WarningView]:
+    return [WarningView(code=each.code, message=each.message) for each in warned]
+
+
+def _input(given: Input) -> InputView:
+    return InputView(
+        role=given.role,
+        content_type=given.content_type,
+        size_bytes=given.size_bytes,
+        width=given.width_px,
+        height=given.height_px,
     )
 
 
@@ -85,20 +120,21 @@ def video_page(jobs: list[Job], limit: int, now: datetime) -> VideoPage:
     )
 
 
+def transaction(entry: Transaction) -> TransactionView:
+    return TransactionView(
+        id=entry.id,
+        type=entry.type,
+        amount=entry.amount,
+        balance_after=entry.balance_after,
+        sequence=entry.sequence,
+        video=entry.job,
+        description=entry.description,
+        created_at=_unix(entry.created_at),
+    )
+
+
 def transaction_page(entries: list[Transaction], limit: int) -> TransactionPage:
-    data = [
-        TransactionView(
-            id=entry.id,
-            type=entry.type,
-            amount=entry.amount,
-            balance_after=entry.balance_after,
-            sequence=entry.sequence,
-            video=entry.job,
-            description=entry.description,
-            created_at=_unix(entry.created_at),
-        )
-        for entry in entries[:limit]
-    ]
+    data = [transaction(entry) for entry in entries[:limit]]
     return TransactionPage(
         data=data,
         first_id=data[0].id if data else None,
@@ -107,16 +143,62 @@ def transaction_page(entries: list[Transaction], limit: int) -> TransactionPage:
     )
 
 
+def model(model: Model, default: bool, providers: frozenset[str], config: LiveConfig) -> ModelView:
+    return ModelView(
+        id=model.id,
+        created=_unix(model.released),
+        owned_by="google",
+        default=default,
+        aliases=list(model.aliases),
+        replaces=catalog.replaced_by(model, providers) if config.allow_replacements else [],
+        seconds=list(model.seconds),
+        default_seconds=model.default_seconds,
+        sizes=model.sizes,
+        default_size=catalog.DEFAULT_SIZE,
+        seconds_at_high_resolution=list(model.high_resolution_seconds or model.seconds),
+        max_count=model.max_count,
+        negative_prompt=model.negative_prompt,
+        seed=model.seed,
+        silent=model.silent,
+        person_generation=model.person_generation,
+        first_frame=model.first_frame,
+        last_frame=model.last_frame,
+        max_reference_images=model.reference_images,
+        seconds_with_reference_images=list(
+            (model.reference_seconds or model.seconds) if model.reference_images else ()
+        ),
+        extension=_extension(model, config),
+        credits_per_second=pricing.credits_per_second(model.id, config),
+        usual_seconds=config.usual_times.get(model.id, model.usual_s),
+    )
+
+
+def _extension(model: Model, config: LiveConfig) -> ExtensionView | None:
+    extension = model.extension
+    if extension is None:
+        return None
+    return ExtensionView(
+        seconds=list(extension.seconds),
+        min_source_seconds=extension.min_source_s,
+        max_source_seconds=extension.max_source_s,
+        max_total_seconds=extension.max_total_s,
+        resolutions=list(extension.resolutions),
+        credits_per_second=config.extension_credits_per_second,
+    )
+
+
 def account(account: Account, config: LiveConfig) -> AccountView:
     return AccountView(
         id=account.id,
         email=account.email,
+        display_name=account.display_name,
+        locale=account.locale,
         tenant=account.tenant,
         role=account.role,
         plan=account.plan,
         balance=account.balance,
         active_jobs=list(account.active_jobs),
-        active_jobs_limit=config.active_jobs_limit,
+        active_jobs_limit=plan_of(config, account.plan).active_jobs_limit,
         created_at=_unix(account.created_at),
     )
 

@@ -96,7 +96,7 @@ def check_files(job: Job, read: Read) -> None:
         assert data is not None, f"{job.id}: {output.object} is not there"
         assert len(data) == output.size_bytes, f"{job.id}: {output.object} has {len(data)} bytes"
         assert _crc32c(data) == output.crc32c, f"{job.id}: {output.object} has other bytes"
-        video.check(video.inspect(io.BytesIO(data)), job.request.seconds, *job.request.dimensions_px)
+        video.check(video.inspect(io.BytesIO(data)), job.request.file_seconds, *job.request.dimensions_px)
         assert output.poster, f"{job.id}: no poster"
         assert read(output.poster), f"{job.id}: the poster is not there"
 

@@ -8,12 +8,15 @@ from typing import Any
 import functions_framework.aio
 from starlette.requests import Request
 
-from shared import reconciliation, retention, sweeper
+from shared import errands, reconciliation, retention, sweeper
+from shared.chores import Chore
+from shared.deliveries import Delivery
 from shared.http import Call, Reply, application
 
 
 async def sweep(call: Call) -> Reply:
-    return Reply(await sweeper.sweep(call.services))
+    swept = await sweeper.sweep(call.services)
+    return Reply({**swept, "errands": await errands.sweep(call.services, Chore, Delivery)})
 
 
 async def retain(call: Call) -> Reply:

@@ -1,12 +1,25 @@
-"""All other reads and edits: one's videos, account, ledger, and what the models can do."""
+"""All other reads and edits, of users and of administrators."""
 
 from typing import Any
 
 import functions_framework.aio
 from starlette.requests import Request
 
-from shared import library, views
-from shared.http import Call, Reply, application
+from shared import (
+    api_keys,
+    config_edits,
+    deliveries,
+    exports,
+    library,
+    profile,
+    projects,
+    submission,
+    tenant_videos,
+    users,
+    views,
+    webhooks,
+)
+from shared.http import POLL_AFTER_MS, Call, Reply, application
 from shared.models import DeletedVideo
 
 
@@ -17,12 +30,16 @@ async def list_videos(call: Call) -> Reply:
 
 async def get_video(call: Call) -> Reply:
     job = await library.own_job(call.services, call.caller, call.id)
-    return Reply(views.video(job, call.services.clock()))
+    return Reply(views.video(job, call.services.clock()), headers={"openai-poll-after-ms": POLL_AFTER_MS})
 
 
 async def delete_video(call: Call) -> Reply:
     await library.delete(call.services, call.caller, call.id)
     return Reply(DeletedVideo(id=call.id))
+
+
+async def get_receipt(call: Call) -> Reply:
+    return Reply(await submission.receipt(call.services, call.caller, call.request.path_params["key"]))
 
 
 async def get_account(call: Call) -> Reply:
@@ -36,16 +53,182 @@ async def list_transactions(call: Call) -> Reply:
 
 
 async def list_models(call: Call) -> Reply:
-    return Reply(await library.models(call.services))
+    return Reply(await library.models(call.services, call.caller))
+
+
+async def get_model(call: Call) -> Reply:
+    return Reply(await library.model(call.services, call.caller, call.id))
+
+
+async def update_account(call: Call) -> Reply:
+    account = await profile.update(call.services, call.caller, call.body)
+    return Reply(views.account(account, await call.services.config.get()))
+
+
+async def make_api_key(call: Call) -> Reply:
+    return Reply(await api_keys.make(call.services, call.caller, call.body))
+
+
+async def list_api_keys(call: Call) -> Reply:
+    keys = await api_keys.own(call.services, call.caller.account)
+    return Reply(api_keys.ApiKeyList(data=[api_keys.view(key) for key in keys]))
+
+
+async def revoke_api_key(call: Call) -> Reply:
+    await api_keys.revoke(call.services, call.caller, call.id)
+    call.accounts.forget(call.caller.account)
+    return Reply(api_keys.RevokedApiKey(id=call.id))
+
+
+async def list_projects(call: Call) -> Reply:
+    found = await projects.page(call.services, call.caller, call.query)
+    return Reply(projects.page_view(found, call.query.limit))
+
+
+async def get_project(call: Call) -> Reply:
+    return Reply(projects.view(await projects.get(call.services, call.caller, call.id)))
+
+
+async def make_project(call: Call) -> Reply:
+    project = await projects.make(call.services, call.caller, call.body)
+    return Reply(projects.view(project), headers={"Location": f"/v1/projects/{project.project}"})
+
+
+async def update_project(call: Call) -> Reply:
+    return Reply(projects.view(await projects.update(call.services, call.caller, call.id, call.body)))
+
+
+async def list_users(call: Call) -> Reply:
+    found = await users.page(call.services, call.caller, call.query)
+    return Reply(users.page_view(found, call.query.limit))
+
+
+async def get_user(call: Call) -> Reply:
+    return Reply(users.view(await users.get(call.services, call.caller, call.id)))
+
+
+async def update_user(call: Call) -> Reply:
+    account = await users.update(call.services, call.caller, call.id, call.body)
+    call.accounts.forget(account.id)
+    return Reply(users.view(account))
+
+
+async def grant_credits(call: Call) -> Reply:
+    granted = await users.grant(call.services, call.caller, call.id, call.body, call.idempotency_key)
+    entry = views.transaction(granted.entry)
+    return Reply(entry, 200, {"Idempotent-Replayed": "true"}) if granted.replayed else Reply(entry)
+
+
+async def list_tenant_videos(call: Call) -> Reply:
+    jobs = await tenant_videos.page(call.services, call.caller, call.query)
+    return Reply(tenant_videos.page_view(jobs, call.query.limit, call.services.clock()))
+
+
+async def get_tenant_video(call: Call) -> Reply:
+    return Reply(await tenant_videos.watch(call.services, call.caller, call.id))
+
+
+async def get_config(call: Call) -> Reply:
+    return Reply(await config_edits.get(call.services))
+
+
+async def put_config(call: Call) -> Reply:
+    return Reply(await config_edits.put(call.services, call.caller, call.body))
+
+
+async def get_export(call: Call) -> Reply:
+    return Reply(await exports.view(call.services, await exports.get(call.services, call.caller, call.id)))
+
+
+async def make_webhook_endpoint(call: Call) -> Reply:
+    endpoint = await webhooks.make(call.services, call.caller, call.body)
+    headers = {"Location": f"/v1/webhook-endpoints/{endpoint.id}"}
+    return Reply(webhooks.view_with_secret(endpoint), headers=headers)
+
+
+async def list_webhook_endpoints(call: Call) -> Reply:
+    endpoints = await webhooks.own(call.services, call.caller)
+    return Reply(webhooks.WebhookEndpointList(data=[webhooks.view(endpoint) for endpoint in endpoints]))
+
+
+async def get_webhook_endpoint(call: Call) -> Reply:
+    return Reply(webhooks.view(await webhooks.get(call.services, call.caller, call.id)))
+
+
+async def update_webhook_endpoint(call: Call) -> Reply:
+    return Reply(webhooks.view(await webhooks.update(call.services, call.caller, call.id, call.body)))
+
+
+async def rotate_webhook_endpoint(call: Call) -> Reply:
+    return Reply(webhooks.view_with_secret(await webhooks.rotate(call.services, call.caller, call.id)))
+
+
+async def delete_webhook_endpoint(call: Call) -> Reply:
+    await webhooks.delete(call.services, call.caller, call.id)
+    return Reply(webhooks.DeletedWebhookEndpoint(id=call.id))
+
+
+async def ping_webhook_endpoint(call: Call) -> Reply:
+    return Reply(deliveries.view(await deliveries.ping(call.services, call.caller, call.id)))
+
+
+async def list_endpoint_deliveries(call: Call) -> Reply:
+    found = await deliveries.of_endpoint(call.services, call.caller, call.id, call.query)
+    return Reply(deliveries.page_view(found, call.query.limit))
+
+
+async def list_video_deliveries(call: Call) -> Reply:
+    found = await deliveries.of_video(call.services, call.caller, call.id, call.query)
+    return Reply(deliveries.page_view(found, call.query.limit))
+
+
+async def get_webhook_secret(call: Call) -> Reply:
+    secret = await webhooks.secret_of(call.services, call.caller.tenant, call.caller.account)
+    return Reply(webhooks.secret_view(secret, call.services.clock()))
+
+
+async def rotate_webhook_secret(call: Call) -> Reply:
+    secret = await webhooks.rotate_secret(call.services, call.caller)
+    return Reply(webhooks.secret_view(secret, call.services.clock()))
 
 
 HANDLERS = {
     "list_videos": list_videos,
     "get_video": get_video,
     "delete_video": delete_video,
+    "get_receipt": get_receipt,
     "get_account": get_account,
     "list_transactions": list_transactions,
     "list_models": list_models,
+    "get_model": get_model,
+    "update_account": update_account,
+    "make_api_key": make_api_key,
+    "list_api_keys": list_api_keys,
+    "revoke_api_key": revoke_api_key,
+    "list_projects": list_projects,
+    "get_project": get_project,
+    "make_project": make_project,
+    "update_project": update_project,
+    "list_users": list_users,
+    "get_user": get_user,
+    "update_user": update_user,
+    "grant_credits": grant_credits,
+    "list_tenant_videos": list_tenant_videos,
+    "get_tenant_video": get_tenant_video,
+    "get_config": get_config,
+    "put_config": put_config,
+    "get_export": get_export,
+    "make_webhook_endpoint": make_webhook_endpoint,
+    "list_webhook_endpoints": list_webhook_endpoints,
+    "get_webhook_endpoint": get_webhook_endpoint,
+    "update_webhook_endpoint": update_webhook_endpoint,
+    "rotate_webhook_endpoint": rotate_webhook_endpoint,
+    "delete_webhook_endpoint": delete_webhook_endpoint,
+    "ping_webhook_endpoint": ping_webhook_endpoint,
+    "list_endpoint_deliveries": list_endpoint_deliveries,
+    "list_video_deliveries": list_video_deliveries,
+    "get_webhook_secret": get_webhook_secret,
+    "rotate_webhook_secret": rotate_webhook_secret,
 }
 app = application("history", HANDLERS)
 

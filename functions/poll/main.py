@@ -1,11 +1,14 @@
-"""Machines only: a job's steps and the bucket's notifications. Cloud Run admits the queue's and Pub/Sub's accounts."""
+"""Machines only: steps of jobs and chores, webhook deliveries, and the bucket's notifications.
+
+Cloud Run admits the queue's and Pub/Sub's accounts only.
+"""
 
 from typing import Any
 
 import functions_framework.aio
 from starlette.requests import Request
 
-from shared import hints, steps
+from shared import data_rights, deliveries, hints, steps
 from shared.http import Call, Reply, application
 
 
@@ -19,7 +22,17 @@ async def object_finalised(call: Call) -> Reply:
     return Reply()
 
 
-HANDLERS = {"step": step, "object_finalised": object_finalised}
+async def webhook(call: Call) -> Reply:
+    verdict = await deliveries.deliver(call.services, call.body.id, call.body.step)
+    return Reply(status=verdict.value)
+
+
+async def chore(call: Call) -> Reply:
+    verdict = await data_rights.deliver(call.services, call.body.id, call.body.step)
+    return Reply(status=verdict.value)
+
+
+HANDLERS = {"step": step, "webhook": webhook, "chore": chore, "object_finalised": object_finalised}
 app = application("poll", HANDLERS)
 
 

@@ -1,4 +1,4 @@
-"""Bytes: a redirect to a signed URL, or the video itself in ranges."""
+"""Bytes: a redirect to a signed URL, or the video itself in ranges. And live events."""
 
 from typing import Any
 
@@ -6,7 +6,7 @@ import functions_framework.aio
 from starlette.requests import Request
 from starlette.responses import Response
 
-from shared import library, serving
+from shared import event_stream, library, serving
 from shared.http import Call, Reply, application
 
 
@@ -22,7 +22,17 @@ async def video_content(call: Call) -> Reply | Response:
     return await serving.redirect(call.services, item)
 
 
-HANDLERS = {"video_content": video_content}
+async def video_events(call: Call) -> Response:
+    last, head = call.request.headers.get("last-event-id"), call.request.method == "HEAD"
+    return await event_stream.of_video(call.services, call.caller, call.id, last, head)
+
+
+async def account_events(call: Call) -> Response:
+    last, head = call.request.headers.get("last-event-id"), call.request.method == "HEAD"
+    return await event_stream.of_account(call.services, call.caller, last, head)
+
+
+HANDLERS = {"video_content": video_content, "video_events": video_events, "account_events": account_events}
 app = application("stream", HANDLERS)
 
 

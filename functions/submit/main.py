@@ -1,22 +1,20 @@
-"""Whatever starts or stops work: create, estimate, cancel; and the providers' completion webhooks."""
+"""Whatever starts or stops work: create, estimate, cancel, export, erase; and the providers' completion webhooks."""
 
 from typing import Any
 
 import functions_framework.aio
 from starlette.requests import Request
 
-from shared import hints, submission, views
-from shared.errors import ApiError
-from shared.http import Call, Reply, application
-from shared.models import MAX_IDEMPOTENCY_KEY_CHARS, Canceled
+from shared import erasure, exports, hints, submission, views
+from shared.http import POLL_AFTER_MS, Call, Reply, application
+from shared.models import Canceled
 
 
 async def create_video(call: Call) -> Reply:
-    key = call.request.headers.get("idempotency-key")
-    if key is not None and not 1 <= len(key) <= MAX_IDEMPOTENCY_KEY_CHARS:
-        raise ApiError("INVALID_REQUEST", f"An Idempotency-Key has 1 to {MAX_IDEMPOTENCY_KEY_CHARS} characters.")
-    submitted = await submission.submit(call.services, call.caller, call.body, key)
-    headers = {"Location": f"/v1/videos/{submitted.job.id}", "openai-poll-after-ms": "2000"}
+    submitted = await submission.submit(
+        call.services, call.caller, call.body, call.idempotency_key, retried=call.is_retried
+    )
+    headers = {"Location": f"/v1/videos/{submitted.job.id}", "openai-poll-after-ms": POLL_AFTER_MS}
     if submitted.replayed:
         headers["Idempotent-Replayed"] = "true"
     return Reply(views.video(submitted.job, call.services.clock()), 200 if submitted.replayed else None, headers)
@@ -34,6 +32,18 @@ async def cancel_video(call: Call) -> Reply:
     return Reply(Canceled(video=video, refunded=job.refunded, kept=kept, message=message))
 
 
+async def export_account(call: Call) -> Reply:
+    chore = await exports.start(call.services, call.caller)
+    headers = {"Location": f"/v1/account/exports/{chore.id}"}
+    return Reply(await exports.view(call.services, chore), headers=headers)
+
+
+async def delete_account(call: Call) -> Reply:
+    chore = await erasure.start(call.services, call.caller)
+    call.accounts.forget(call.caller.account)
+    return Reply(erasure.view(chore))
+
+
 async def gemini_event(call: Call) -> Reply:
     await hints.gemini_event(call.services, call.request.headers, await call.request.body())
     return Reply()
@@ -43,6 +53,8 @@ HANDLERS = {
     "create_video": create_video,
     "estimate_video": estimate_video,
     "cancel_video": cancel_video,
+    "export_account": export_account,
+    "delete_account": delete_account,
     "gemini_event": gemini_event,
 }
 app = application("submit", HANDLERS)

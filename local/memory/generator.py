@@ -25,7 +25,7 @@ from shared.generators import Broken, Busy, Finished, Look, Refused, Running, fa
 from shared.generators.catalog import MODELS
 from shared.generators.veo import label
 from shared.models import Job
-from shared.services import ObjectExists
+from shared.services import Media, ObjectExists
 
 Provider = Literal["vertex", "gemini"]
 
@@ -69,17 +69,17 @@ class MemoryGenerator:
         self,
         provider: Provider,
         engine: Engine,
-        bucket: str,
+        media: Media,
         accepted: Callable[[Generation, str], None] = lambda generation, name: None,
     ) -> None:
         self._provider = provider
         self._engine = engine
-        self._bucket = bucket
+        self._media = media
         self._accepted = accepted
 
     async def start(self, job: Job, prefix: str) -> str:
         try:
-            generation = await self._engine.create(self._request(job, prefix))
+            generation = await self._engine.create(await self._request(job, prefix))
         except AnswerLostError as lost:
             self._accepted(lost.generation, self._name(lost.generation))
             raise ConnectionError("the connection was closed without an answer") from lost
@@ -119,8 +119,14 @@ class MemoryGenerator:
             except UnknownGenerationError:
                 return
 
-    def _request(self, job: Job, prefix: str) -> Request:
+    async def _request(self, job: Job, prefix: str) -> Request:
+        """Raises Refused when what the video is to be made from is not there any more."""
         wanted = job.request
+        try:
+            images = {each.role: await self._media.use(each.object, _bytes) for each in wanted.inputs}
+            extends = await self._media.use(wanted.extends.object, _bytes) if wanted.extends else None
+        except FileNotFoundError as error:
+            raise Refused("INPUT_GONE", f"{error} is not in the bucket any more") from error
         width, height = wanted.dimensions_px
         return Request(
             model=MODELS[wanted.model].remote,
@@ -132,7 +138,10 @@ class MemoryGenerator:
             seed=wanted.seed,
             audio=wanted.generate_audio,
             # As on the wire: only Vertex AI is told of a bucket and of the job.
-            storage_uri=f"gs://{self._bucket}/{prefix}" if self._provider == "vertex" else None,
+            first_frame=images.get("first_frame"),
+            last_frame=images.get("last_frame"),
+            extends=extends,
+            storage_uri=f"gs://{self._media.bucket}/{prefix}" if self._provider == "vertex" else None,
             labels={"job": label(job.id)} if self._provider == "vertex" else {},
         )
 
@@ -271,6 +280,10 @@ def _file_id(uri: str) -> str:
     if found is None:
         raise FileNotFoundError(uri)
     return found[1]
+
+
+def _bytes(reader: BinaryIO) -> bytes:
+    return reader.read()
 
 
 def _writing(data: bytes) -> Callable[[BinaryIO], None]:

@@ -51,6 +51,8 @@ class MemoryStore:
         self._last_update = datetime.min.replace(tzinfo=UTC)
         # Grows with every change: whoever saves the database can tell whether it must.
         self.changes = 0
+        # Told of every change: the collection, the document before and after. They must not raise.
+        self.listeners: list[Callable[[str, Snapshot | None, Snapshot | None], None]] = []
 
     # What handlers may do
 
@@ -65,21 +67,27 @@ class MemoryStore:
         self._check(documents)
         now = self._next_update_time()
         changes = [(document.collection, self._changed(document, now)) for document in documents]
+        before = [self._find(collection, snapshot.id) for collection, snapshot in changes]
         for collection, snapshot in changes:
             self._collections.setdefault(collection, {})[snapshot.id] = snapshot
         self.changes += 1
+        for (collection, snapshot), earlier in zip(changes, before, strict=True):
+            self._tell(collection, earlier, snapshot)
         return [
             document.changed(revision=snapshot.update_time)
             for document, (_, snapshot) in zip(documents, changes, strict=True)
         ]
 
     async def due_jobs(self, before: datetime, after: Job | None, limit: int) -> list[Job]:
-        due = [snapshot for snapshot in self._all(Job) if _is_less(snapshot.value("due_at"), before)]
+        return await self.due(Job, before, after, limit)
+
+    async def due(self, kind: type[D], before: datetime, after: D | None, limit: int) -> list[D]:
+        due = [snapshot for snapshot in self._all(kind) if _is_less(snapshot.value("due_at"), before)]
         due.sort(key=lambda snapshot: _order(snapshot, "due_at"))
         if after is not None:
-            last = sort_key(after.due_at), after.id.encode()
+            last = sort_key(after.model_dump(include={"due_at"})["due_at"]), after.id.encode()
             due = [snapshot for snapshot in due if _order(snapshot, "due_at") > last]
-        return _decoded(Job, due, limit)
+        return _decoded(kind, due, limit)
 
     async def expired_jobs(self, before: datetime, limit: int) -> list[Job]:
         expired = [snapshot for snapshot in self._all(Job) if _is_less(snapshot.value("expires_at"), before)]
@@ -101,6 +109,17 @@ class MemoryStore:
         if query.order == "desc":
             jobs.reverse()
         return _decoded(Job, _after(jobs, cursor, query.order), query.limit + 1)
+
+    async def changed_jobs(
+        self, tenant: str, account: str, since: datetime, after: Job | None, limit: int
+    ) -> list[Job]:
+        jobs = self._matching(Job, {"tenant": tenant, "account": account})
+        jobs = [job for job in jobs if _is_at_least(job.value("updated_at"), since)]
+        jobs.sort(key=lambda snapshot: _order(snapshot, "updated_at"))
+        if after is not None:
+            last = sort_key(stored(after.updated_at)), after.id.encode()
+            jobs = [job for job in jobs if _order(job, "updated_at") > last]
+        return _decoded(Job, jobs, limit)
 
     async def list_transactions(self, tenant: str, account: str, after: str | None, limit: int) -> list[Transaction]:
         wanted = {"tenant": tenant, "account": account}
@@ -158,8 +177,9 @@ class MemoryStore:
 
     def remove(self, collection: str, id: str) -> None:  # noqa: A002
         """Delete a document, if it is there."""
-        self._collections.get(collection, {}).pop(id, None)
+        removed = self._collections.get(collection, {}).pop(id, None)
         self.changes += 1
+        self._tell(collection, removed, None)
 
     # What tests and the embedded form look at
 
@@ -247,6 +267,11 @@ class MemoryStore:
             documents = self._collections.setdefault(collection, {})
             documents[id_] = Snapshot(id_, fields, self._next_update_time())
             self.changes += 1
+            self._tell(collection, current, documents[id_])
+
+    def _tell(self, collection: str, before: Snapshot | None, after: Snapshot | None) -> None:
+        for listener in self.listeners:
+            listener(collection, before, after)
 
     def _next_update_time(self) -> datetime:
         self._last_update = max(stored(self._clock()), self._last_update + TICK)
@@ -281,6 +306,10 @@ def _is_equal(value: Any, wanted: Any) -> bool:
 
 def _is_less(value: Any, limit: datetime) -> bool:
     return value is not _MISSING and same_type(value, limit) and bool(value < limit)
+
+
+def _is_at_least(value: Any, limit: datetime) -> bool:
+    return value is not _MISSING and same_type(value, limit) and bool(value >= limit)
 
 
 def _created_within(snapshot: Snapshot, query: ListVideosQuery) -> bool:

@@ -7,25 +7,43 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Literal
 
 from shared.errors import ApiError
 from shared.models import (
     MAX_PROMPT_BYTES,
     AspectRatio,
     CreateVideo,
+    Extends,
     Resolution,
     VideoRequest,
+    Warned,
     dimensions_px,
 )
 
 DEFAULT_SIZE = "1280x720"
+HIGH_RESOLUTIONS: tuple[Resolution, ...] = ("1080p", "4k")
 ASPECT_RATIOS: tuple[AspectRatio, ...] = ("16:9", "9:16")
+
+
+@dataclass(frozen=True)
+class Extension:
+    """How a model goes on from a video: by how many seconds, from what length, and up to what length in all."""
+
+    seconds: tuple[int, ...]
+    max_total_s: int
+    resolutions: tuple[Resolution, ...]
+    min_source_s: int = 1
+    max_source_s: int = 30
 
 
 @dataclass(frozen=True)
 class Model:
     """One model.
 
+    `released` is the day it could first be had. `aliases` are other names of this very model. `reference_images` is
+    how many it takes, `reference_seconds` the lengths at which it takes them (empty: all).
     `usual_s` is the usual time of a generation of the default length; `longest_s` the longest that was ever documented.
     `high_resolution_seconds` are the lengths at which more than 720p can be had (empty: all).
     """
@@ -42,6 +60,13 @@ class Model:
     seed: bool = True
     silent: bool = False
     person_generation: bool = False
+    released: datetime = datetime(2025, 11, 17, tzinfo=UTC)
+    aliases: tuple[str, ...] = ()
+    first_frame: bool = True
+    last_frame: bool = True
+    reference_images: int = 3
+    reference_seconds: tuple[int, ...] = ()
+    extension: Extension | None = None
     usual_s: float = 60.0
     longest_s: float = 360.0
     quota_per_minute: int = 50
@@ -61,6 +86,9 @@ class Model:
 
 
 _VEO_SECONDS = (4, 6, 8)
+# Each step adds 7 s to an MP4 of 1 to 30 s, up to 37 s.
+_VEO_EXTENSION = Extension(seconds=(7,), max_total_s=37, resolutions=("720p", "1080p"))
+_VEO_EXTENSION_4K = Extension(seconds=(7,), max_total_s=37, resolutions=("720p", "1080p", "4k"))
 
 MODELS: Mapping[str, Model] = {
     model.id: model
@@ -77,6 +105,9 @@ MODELS: Mapping[str, Model] = {
             negative_prompt=True,
             silent=True,
             person_generation=True,
+            aliases=("veo-3.1-generate-001",),
+            reference_seconds=(8,),
+            extension=_VEO_EXTENSION_4K,
             usual_s=90.0,
         ),
         Model(
@@ -91,6 +122,9 @@ MODELS: Mapping[str, Model] = {
             negative_prompt=True,
             silent=True,
             person_generation=True,
+            aliases=("veo-3.1-fast-generate-001",),
+            reference_seconds=(8,),
+            extension=_VEO_EXTENSION,
             usual_s=60.0,
         ),
         Model(
@@ -105,6 +139,10 @@ MODELS: Mapping[str, Model] = {
             negative_prompt=True,
             silent=True,
             person_generation=True,
+            released=datetime(2026, 4, 2, tzinfo=UTC),
+            aliases=("veo-3.1-lite-generate-001",),
+            reference_images=0,
+            extension=_VEO_EXTENSION,
             usual_s=45.0,
         ),
         Model(
@@ -114,10 +152,74 @@ MODELS: Mapping[str, Model] = {
             seconds=tuple(range(3, 16)),
             default_seconds=8,
             resolutions=("360p", "720p", "1080p", "4k"),
+            released=datetime(2026, 11, 5, tzinfo=UTC),
+            aliases=("gemini-omni-1.2-flash",),
+            extension=Extension(
+                seconds=tuple(range(3, 11)), max_total_s=30, resolutions=("360p", "720p", "1080p", "4k")
+            ),
             usual_s=60.0,
         ),
     )
 }
+
+
+@dataclass(frozen=True)
+class Replacement:
+    """What serves the requests for a model that is not offered: the first of `successors` that is set up here.
+
+    `differs` is a sentence for people. A length or size of the old model that the successor does not make is answered
+    with the nearest that it does.
+    """
+
+    successors: tuple[str, ...]
+    differs: str
+
+
+_SAME_FAMILY = "It is the released version of the same model."
+_NEWER_VEO = "It is a newer model, makes sound, and the same prompt looks different."
+_OTHER_MODEL = "It is another company's model: the same prompt looks different, and lengths and sizes may."
+
+REPLACED: Mapping[str, Replacement] = {
+    **dict.fromkeys(("veo-3.1-generate-preview",), Replacement(("veo-3.1", "omni-flash"), _SAME_FAMILY)),
+    **dict.fromkeys(("veo-3.1-fast-generate-preview",), Replacement(("veo-3.1-fast", "omni-flash"), _SAME_FAMILY)),
+    **dict.fromkeys(("veo-3.1-lite-generate-preview",), Replacement(("veo-3.1-lite", "omni-flash"), _SAME_FAMILY)),
+    **dict.fromkeys(
+        ("veo-3.0-generate-001", "veo-3.0-generate-preview", "veo-2.0-generate-001", "veo-2.0-generate-exp"),
+        Replacement(("veo-3.1", "omni-flash"), _NEWER_VEO),
+    ),
+    **dict.fromkeys(
+        ("veo-3.0-fast-generate-001", "veo-3.0-fast-generate-preview"),
+        Replacement(("veo-3.1-fast", "omni-flash"), _NEWER_VEO),
+    ),
+    **dict.fromkeys(
+        ("gemini-omni-1.1-flash", "gemini-omni-1.1-flash-preview", "gemini-omni-flash-preview"),
+        Replacement(("omni-flash",), "It is a newer version of the same model, for up to 15 s."),
+    ),
+    "sora-2": Replacement(("veo-3.1-fast", "omni-flash"), _OTHER_MODEL),
+    "sora-2-pro": Replacement(("veo-3.1", "omni-flash"), _OTHER_MODEL),
+}
+
+_NAMED: Mapping[str, Model] = {
+    **MODELS,
+    **{alias: model for model in MODELS.values() for alias in model.aliases},
+}
+
+
+def replaced_by(model: Model, providers: frozenset[str]) -> list[str]:
+    """The models whose requests this one serves here."""
+    return [name for name, rule in REPLACED.items() if _first(rule.successors, providers) is model]
+
+
+@dataclass(frozen=True)
+class Choice:
+    """The model that makes the video; `instead_of` is the name that was asked for, if that model is not offered."""
+
+    model: Model
+    instead_of: str | None = None
+
+    @property
+    def differs(self) -> str:
+        return REPLACED[self.instead_of].differs if self.instead_of else ""
 
 
 def provider_of(model: str) -> str:
@@ -125,38 +227,114 @@ def provider_of(model: str) -> str:
     return MODELS[model].provider if model in MODELS else ""
 
 
-def choose(name: str | None, preference: tuple[str, ...], providers: frozenset[str]) -> Model:
-    """The model of that name, or the first preferred one whose provider is set up.
+def choose(
+    name: str | None, preference: tuple[str, ...], providers: frozenset[str], allow_replacements: bool = True
+) -> Choice:
+    """The model of that name, its successor, or without a name the first preferred one whose provider is set up.
 
-    Raises ApiError MODEL_NOT_FOUND when it does not exist or its provider is not set up here.
+    Raises ApiError MODEL_NOT_FOUND when there is none, when its provider is not set up here, or when it was replaced
+    and that is not allowed; the successor is then named.
     """
     offered = [model for model in MODELS.values() if model.provider in providers]
     if name is None:
-        name = next((n for n in preference if n in MODELS and MODELS[n].provider in providers), None)
-        if name is None and offered:
-            name = offered[0].id
-    model = MODELS.get(name or "")
-    if model is None or model not in offered:
-        raise ApiError(
-            "MODEL_NOT_FOUND",
-            f"There is no model {name!r} here." if name else "No model is set up here.",
-            {"field": "model", "allowed": [model.id for model in offered]},
-        )
-    return model
+        preferred = _first(preference, providers) or next(iter(offered), None)
+        if preferred is None:
+            raise ApiError("MODEL_NOT_FOUND", "No model is set up here.", {"field": "model", "allowed": []})
+        return Choice(preferred)
+    model = _first((name,), providers)
+    if model is not None:
+        return Choice(model)
+    details: dict[str, object] = {"field": "model", "allowed": [model.id for model in offered]}
+    successor = _first(REPLACED[name].successors, providers) if name in REPLACED else None
+    if successor is None:
+        raise ApiError("MODEL_NOT_FOUND", f"There is no model {name!r} here.", details)
+    if not allow_replacements:
+        told = f"The model {name!r} is not offered any more; its successor is {successor.id!r}."
+        raise ApiError("MODEL_NOT_FOUND", told, {**details, "successor": successor.id})
+    return Choice(successor, name)
 
 
-def resolve(body: CreateVideo, model: Model) -> VideoRequest:
-    """The request with every default filled in; raises ApiError naming the field that the model cannot serve."""
+def _first(names: tuple[str, ...], providers: frozenset[str]) -> Model | None:
+    """The first of the names that is a model, by its id or an alias, whose provider is set up."""
+    found = (_NAMED[name] for name in names if name in _NAMED)
+    return next((model for model in found if model.provider in providers), None)
+
+
+def adapt(body: CreateVideo, choice: Choice) -> tuple[CreateVideo, tuple[Warned, ...]]:
+    """The request as the successor can serve it, and what is different; unchanged for a model that is offered."""
+    if choice.instead_of is None:
+        return body, ()
+    model = choice.model
+    warnings = [
+        Warned(code="MODEL_REPLACED", message=f"{choice.instead_of} was replaced by {model.id}. {choice.differs}")
+    ]
+    changes: dict[str, object] = {}
+    if body.size is not None and body.size not in model.sizes and body.extends is None:
+        changes["size"] = _nearest_size(body.size, model)
+        warnings.append(_changed("SIZE_CHANGED", "size", body.size, changes["size"], model))
+    adapted = body.model_copy(update=changes)
+    if body.seconds is not None and body.extends is None:
+        allowed = _seconds_allowed(adapted, model)
+        nearest = min(allowed, key=lambda seconds: (abs(seconds - (body.seconds or 0)), seconds))
+        if nearest != body.seconds:
+            adapted = adapted.model_copy(update={"seconds": nearest})
+            warnings.append(_changed("SECONDS_CHANGED", "seconds", body.seconds, nearest, model))
+    return adapted, tuple(warnings)
+
+
+def _changed(
+    code: Literal["SECONDS_CHANGED", "SIZE_CHANGED"], field: str, asked: object, made: object, model: Model
+) -> Warned:
+    return Warned(code=code, message=f"{model.id} does not make {field} {asked}: it is {made} instead.")
+
+
+def _nearest_size(size: str, model: Model) -> str:
+    """Of the same orientation, the one whose number of pixels is nearest."""
+    width, height = _sides(size)
+
+    def distance(other: str) -> tuple[bool, int]:
+        other_width, other_height = _sides(other)
+        return (width >= height) != (other_width >= other_height), abs(width * height - other_width * other_height)
+
+    return min(model.sizes, key=distance)
+
+
+def _sides(size: str) -> tuple[int, int]:
+    width, _, height = size.partition("x")
+    return int(width), int(height)
+
+
+def _seconds_allowed(body: CreateVideo, model: Model) -> tuple[int, ...]:
+    resolution = body.resolution
+    for each in model.resolutions:
+        if body.size in {f"{width}x{height}" for width, height in _both(each)}:
+            resolution = each
+    if resolution in HIGH_RESOLUTIONS and model.high_resolution_seconds:
+        return model.high_resolution_seconds
+    return (body.reference_images and model.reference_seconds) or model.seconds
+
+
+def _both(resolution: Resolution) -> tuple[tuple[int, int], ...]:
+    return tuple(dimensions_px(aspect, resolution) for aspect in ASPECT_RATIOS)
+
+
+def resolve(body: CreateVideo, model: Model, source: Source | None = None) -> VideoRequest:
+    """The request with every default filled in; raises ApiError naming the field that the model cannot serve.
+
+    `source` is the video that `body.extends` names. Images are checked for whether the model takes them, and are not
+    in the request yet.
+    """
     if len(body.prompt.encode()) > MAX_PROMPT_BYTES:
         raise ApiError(
             "PROMPT_TOO_LONG",
             details={"field": "prompt", "bytes": len(body.prompt.encode()), "max_bytes": MAX_PROMPT_BYTES},
         )
-    seconds = body.seconds or model.default_seconds
-    _require(model, "seconds", seconds, model.seconds)
-    aspect_ratio, resolution = _frame(body, model)
-    if resolution in ("1080p", "4k") and model.high_resolution_seconds:
-        _require(model, "seconds", seconds, model.high_resolution_seconds, f" at {resolution}")
+    _check_images(body, model)
+    if source is not None:
+        aspect_ratio, resolution, seconds = _extended(body, model, source)
+    else:
+        aspect_ratio, resolution = _frame(body, model)
+        seconds = _length(body, model, resolution)
     _require(model, "count", body.count, tuple(range(1, model.max_count + 1)))
     if body.negative_prompt is not None and not model.negative_prompt:
         raise _cannot(model, "negative_prompt", body.negative_prompt, ())
@@ -175,7 +353,105 @@ def resolve(body: CreateVideo, model: Model) -> VideoRequest:
         negative_prompt=body.negative_prompt,
         seed=body.seed,
         count=body.count,
+        extends=source.video if source else None,
     )
+
+
+@dataclass(frozen=True)
+class Source:
+    """A video to go on from, its shape, and the model that made it."""
+
+    video: Extends
+    model: str
+    aspect_ratio: AspectRatio
+    resolution: Resolution
+
+
+def _length(body: CreateVideo, model: Model, resolution: Resolution) -> int:
+    with_references = bool(body.reference_images and model.reference_seconds)
+    default = model.reference_seconds[0] if with_references else model.default_seconds
+    seconds = body.seconds or default
+    _require(model, "seconds", seconds, model.seconds)
+    if resolution in HIGH_RESOLUTIONS and model.high_resolution_seconds:
+        _require(model, "seconds", seconds, model.high_resolution_seconds, f" at {resolution}")
+    if with_references:
+        _require(model, "seconds", seconds, model.reference_seconds, " with reference_images")
+    return seconds
+
+
+def _check_images(body: CreateVideo, model: Model) -> None:
+    given = {
+        "input_reference": body.input_reference is not None,
+        "last_frame": body.last_frame is not None,
+        "reference_images": bool(body.reference_images),
+    }
+    takes = {
+        "input_reference": model.first_frame,
+        "last_frame": model.last_frame,
+        "reference_images": model.reference_images > 0,
+    }
+    for field, there in given.items():
+        if there and not takes[field]:
+            raise _takes_no(model, field, "")
+        if there and body.extends is not None:
+            raise _takes_no(model, field, " with extends")
+    if given["reference_images"] and (given["input_reference"] or given["last_frame"]):
+        raise _takes_no(model, "reference_images", " with input_reference or last_frame")
+    if given["last_frame"] and not given["input_reference"]:
+        raise _takes_no(model, "last_frame", " without input_reference, the first")
+    if len(body.reference_images) > model.reference_images:
+        raise _takes_no(model, "reference_images", f" beyond {model.reference_images}", model.reference_images)
+
+
+def _takes_no(model: Model, field: str, when: str, at_most: int = 0) -> ApiError:
+    allowed = [f"at most {at_most}"] if at_most else []
+    return ApiError(
+        "UNSUPPORTED_BY_MODEL",
+        f"{model.id} takes no {field}{when}.",
+        {"field": field, "model": model.id, "allowed": allowed},
+    )
+
+
+def _extended(body: CreateVideo, model: Model, source: Source) -> tuple[AspectRatio, Resolution, int]:
+    """The source's own shape, and the seconds that are added to it."""
+    extension = model.extension
+    if extension is None:
+        raise _takes_no(model, "extends", "")
+    aspect_ratio, resolution = source.aspect_ratio, source.resolution
+    width, height = dimensions_px(aspect_ratio, resolution)
+    _as_the_source("aspect_ratio", body.aspect_ratio, aspect_ratio)
+    _as_the_source("resolution", body.resolution, resolution)
+    _as_the_source("size", body.size, f"{width}x{height}")
+    _require(model, "resolution", resolution, extension.resolutions, " of a video to extend")
+    source_s = round(source.video.seconds)
+    steps = tuple(each for each in extension.seconds if source_s + each <= extension.max_total_s)
+    if not steps or not extension.min_source_s <= source_s <= extension.max_source_s:
+        raise ApiError(
+            "UNSUPPORTED_BY_MODEL",
+            f"{model.id} extends videos of {extension.min_source_s} to {extension.max_source_s} s up to "
+            f"{extension.max_total_s} s in all; this one has {source_s} s.",
+            {
+                "field": "extends",
+                "model": model.id,
+                "allowed": [],
+                "source_seconds": source_s,
+                "min_source_seconds": extension.min_source_s,
+                "max_source_seconds": extension.max_source_s,
+                "max_total_seconds": extension.max_total_s,
+            },
+        )
+    seconds = body.seconds or (model.default_seconds if model.default_seconds in steps else steps[-1])
+    _require(model, "seconds", seconds, steps, f" after {source_s} s")
+    return aspect_ratio, resolution, seconds
+
+
+def _as_the_source(field: str, asked: str | None, is_: str) -> None:
+    if asked is not None and asked != is_:
+        raise ApiError(
+            "INVALID_REQUEST",
+            f"The video to extend has {field} {is_}, and so will the longer one; {field} is {asked}.",
+            {"field": field, "allowed": [is_]},
+        )
 
 
 def _frame(body: CreateVideo, model: Model) -> tuple[AspectRatio, Resolution]:

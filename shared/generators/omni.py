@@ -10,22 +10,40 @@ import base64
 import io
 import re
 import time
+from collections.abc import Mapping
 from functools import cached_property
-from typing import BinaryIO, cast
+from typing import BinaryIO, Literal, cast
 
+import httpx2
 from google import genai
-from google.genai import types
-from google.genai.interactions import CreateModelInteractionParam, Interaction, ModelOutputStep, ModelParam
+from google.genai import errors, types
+from google.genai.interactions import (
+    ContentParam,
+    CreateModelInteractionParam,
+    GenerationConfigParam,
+    Interaction,
+    ModelOutputStep,
+    ModelParam,
+    StepParam,
+)
 
 from shared import log
-from shared.generators import Broken, Finished, Look, Running, faults
+from shared.errors import Unavailable
+from shared.generators import Broken, Busy, Finished, Look, Refused, Running, faults
 from shared.generators.catalog import MODELS
-from shared.models import Job
+from shared.models import Extends, Input, InputRole, Job, VideoRequest
+from shared.services import Media
 from shared.settings import Settings
 
 FETCH_SILENCE_S = 30.0
 # A fetch must end, one way or the other, before the function that waits for it does (900 s).
 FETCH_LIMIT_S = 600.0
+# Reading what a video is made from and the create after it end within the 45 s that a step allows for both.
+READ_INPUTS_S = 12.0
+UPLOAD_LOOK_EVERY_S = 1.0
+# A request may have 20 MB in all, and base64 makes of 3 bytes 4.
+LARGEST_INLINE_BYTES = 12 * 1024 * 1024
+_FRAME_TAGS: Mapping[InputRole, str] = {"first_frame": "<FIRST_FRAME>", "last_frame": "<LAST_FRAME>"}
 _INLINE = "interaction:"
 _INLINE_PIECE_CHARS = 1024 * 1024  # of base64: a multiple of 4, so that each piece is decoded by itself
 # The whole name: the SDK's own parser stops at the first character that is no lower-case letter or digit.
@@ -55,14 +73,16 @@ class Omni:
     the interaction is read again to fetch it.
     """
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, media: Media) -> None:
         self._settings = settings
+        self._media = media
 
     async def start(self, job: Job, prefix: str) -> str:
-        """`prefix` is not told: the Gemini API writes to no bucket."""
+        """`prefix` is not told: the Gemini API writes to no bucket, and reads from none."""
+        content = await self._content(job.request)
         with faults.of_create():
             async with asyncio.timeout(faults.CREATE_TIMEOUT_S + 1):
-                created = await self._creating.aio.interactions.create(request={"body": _body(job)})
+                created = await self._creating.aio.interactions.create(request={"body": _body(job, content)})
         operation = cast(Interaction, created).id
         if not operation:
             raise RuntimeError("the Gemini API accepted a create and named no interaction")
@@ -126,6 +146,48 @@ class Omni:
             ),
         )
 
+    async def _content(self, request: VideoRequest) -> list[ContentParam] | None:
+        """What the prompt is given with; None for nothing. Raises Refused or Busy: nothing was sent to make it yet."""
+        extends = request.extends
+        if not request.inputs and extends is None:
+            return None
+        try:
+            async with asyncio.timeout(READ_INPUTS_S):
+                parts = [await self._image(each) for each in request.inputs]
+                parts += [await self._video(extends)] if extends else []
+        except FileNotFoundError as error:
+            raise Refused("INPUT_GONE", f"{error} is not in the bucket any more") from error
+        except (Unavailable, TimeoutError) as error:
+            raise Busy(f"the inputs could not be read: {error or 'timeout'}") from error
+        return [*parts, {"type": "text", "text": _tagged(request)}]
+
+    async def _image(self, image: Input) -> ContentParam:
+        data = await self._media.use(image.object, _base64)
+        return {"type": "image", "mime_type": image.content_type, "data": data}
+
+    async def _video(self, extends: Extends) -> ContentParam:
+        if extends.size_bytes > LARGEST_INLINE_BYTES:
+            return {"type": "video", "mime_type": "video/mp4", "uri": await self._uploaded(extends)}
+        return {"type": "video", "mime_type": "video/mp4", "data": await self._media.use(extends.object, _base64)}
+
+    async def _uploaded(self, extends: Extends) -> str:
+        """The URI of the video as a file of the Gemini API, which forgets it after two days. Raises Busy."""
+
+        def upload(reader: BinaryIO) -> types.File:
+            config = types.UploadFileConfig(mime_type="video/mp4")
+            return self._reading.files.upload(file=cast(io.IOBase, reader), config=config)
+
+        try:
+            file = await self._media.use(extends.object, upload)
+            while file.state == types.FileState.PROCESSING:
+                await asyncio.sleep(UPLOAD_LOOK_EVERY_S)
+                file = await self._reading.aio.files.get(name=file.name or "")
+        except (httpx2.HTTPError, errors.APIError) as error:
+            raise Busy(f"the video to extend could not be uploaded: {faults.readable(str(error))}") from error
+        if file.state == types.FileState.FAILED or not file.uri:
+            raise Refused("PROVIDER_ERROR", "the Gemini API could not read the video to extend")
+        return file.uri
+
     async def _judged(self, operation: str, interaction: Interaction) -> Look:
         if interaction.status in _GIVEN_UP:
             return _fault(interaction) or _GIVEN_UP[interaction.status]
@@ -173,7 +235,7 @@ class _Limited:
         return self._destination.write(data)
 
 
-def _body(job: Job) -> CreateModelInteractionParam:
+def _body(job: Job, content: list[ContentParam] | None) -> CreateModelInteractionParam:
     request = job.request
     body: CreateModelInteractionParam = {
         "model": cast(ModelParam, MODELS[request.model].remote),
@@ -187,9 +249,41 @@ def _body(job: Job) -> CreateModelInteractionParam:
             "delivery": "uri",
         },
     }
+    if content is not None:
+        steps: list[StepParam] = [{"type": "user_input", "content": content}]
+        body["input"] = steps
+    config: GenerationConfigParam = {}
     if request.seed is not None:
-        body["generation_config"] = {"seed": request.seed}
+        config["seed"] = request.seed
+    task = _task(request)
+    if task is not None:
+        config["video_config"] = {"task": task}
+    if config:
+        body["generation_config"] = config
     return body
+
+
+def _task(request: VideoRequest) -> Literal["extend", "reference_to_video", "image_to_video"] | None:
+    if request.extends is not None:
+        return "extend"
+    roles = {each.role for each in request.inputs}
+    if "reference" in roles:
+        return "reference_to_video"
+    return "image_to_video" if roles else None
+
+
+def _tagged(request: VideoRequest) -> str:
+    """The prompt after the tags that say what each image is for; those that the prompt has itself are not said twice.
+
+    References are counted from 0.
+    """
+    tags = [_FRAME_TAGS[each.role] for each in request.inputs if each.role in _FRAME_TAGS]
+    tags += [f"<IMAGE_REF_{number}>" for number in range(sum(each.role == "reference" for each in request.inputs))]
+    return " ".join([*(tag for tag in tags if tag not in request.prompt), request.prompt])
+
+
+def _base64(reader: BinaryIO) -> str:
+    return base64.b64encode(reader.read()).decode()
 
 
 def _file_name(uri: str) -> str | None:

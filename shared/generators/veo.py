@@ -20,7 +20,7 @@ from google.oauth2.credentials import Credentials as FixedToken
 
 from shared.generators import Broken, Busy, Finished, Look, Refused, Running, faults
 from shared.generators.catalog import MODELS
-from shared.models import Job
+from shared.models import InputRole, Job, VideoRequest
 from shared.settings import Settings
 
 TOKEN_TIMEOUT_S = 8.0
@@ -39,7 +39,7 @@ class Veo:
             async with asyncio.timeout(faults.CREATE_TIMEOUT_S + 1):
                 operation = await self._client.aio.models.generate_videos(
                     model=MODELS[job.request.model].remote,
-                    source=types.GenerateVideosSource(prompt=job.request.prompt),
+                    source=self._source(job.request),
                     config=self._config(job, prefix),
                 )
         if not operation.name:
@@ -107,15 +107,39 @@ class Veo:
         if not self._credentials.valid:
             self._credentials.refresh(Request())  # type: ignore[no-untyped-call]
 
+    def _source(self, request: VideoRequest) -> types.GenerateVideosSource:
+        extends = request.extends
+        video = types.Video(uri=self._uri(extends.object), mime_type="video/mp4") if extends else None
+        return types.GenerateVideosSource(
+            prompt=request.prompt, image=next(iter(self._images(request, "first_frame")), None), video=video
+        )
+
+    def _images(self, request: VideoRequest, role: InputRole) -> list[types.Image]:
+        return [
+            types.Image(gcs_uri=self._uri(each.object), mime_type=each.content_type)
+            for each in request.inputs
+            if each.role == role
+        ]
+
+    def _uri(self, name: str) -> str:
+        return f"gs://{self._settings.bucket}/{name}"
+
     def _config(self, job: Job, prefix: str) -> types.GenerateVideosConfig:
         request = job.request
+        references = [
+            types.VideoGenerationReferenceImage(image=image, reference_type=types.VideoGenerationReferenceType.ASSET)
+            for image in self._images(request, "reference")
+        ]
         return types.GenerateVideosConfig(
             http_options=_create_options(),
             number_of_videos=request.count,
-            output_gcs_uri=f"gs://{self._settings.bucket}/{prefix}",
-            duration_seconds=request.seconds,
+            output_gcs_uri=self._uri(prefix),
+            last_frame=next(iter(self._images(request, "last_frame")), None),
+            reference_images=references or None,
+            # An extension has the shape of its video, and one length.
+            duration_seconds=None if request.extends else request.seconds,
             seed=request.seed,
-            aspect_ratio=request.aspect_ratio,
+            aspect_ratio=None if request.extends else request.aspect_ratio,
             resolution=request.resolution,
             person_generation=request.person_generation,
             negative_prompt=request.negative_prompt,

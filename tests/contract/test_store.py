@@ -110,11 +110,18 @@ async def test_a_document_reads_the_same_in_the_console(database: Database) -> N
     job = a_job(stage=Stage.STORING, outputs=(Output(uri="gs://b/o", seconds=8.0),), labels={"a.b": "c"})
     await saved(database.store, job)
     fields = await database.console.fields("jobs", job.id)
-    expected = {**job.model_dump(mode="python", exclude={"id"}), "outputs": [job.outputs[0].model_dump()]}
+    expected = _listed(job.model_dump(mode="python", exclude={"id"}))
     assert fields == {name: value for name, value in expected.items() if name in fields}
     assert {name for name in expected if name not in fields} <= Job.absent_when_none
     assert type(fields["stage"]) is str
     assert fields["created_at"].tzinfo is not None
+
+
+def _listed(value: Any) -> Any:
+    """As the console has it: what is a tuple here is a list there."""
+    if isinstance(value, dict):
+        return {name: _listed(inner) for name, inner in value.items()}
+    return [_listed(inner) for inner in value] if isinstance(value, tuple) else value
 
 
 async def test_the_revision_is_never_a_field_of_the_document(database: Database) -> None:

@@ -13,6 +13,8 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import TypeVar
 
+from tests.faults.virtual_time import Alarm
+
 T = TypeVar("T")
 
 # Longer than a lease, so that somebody else may act meanwhile.
@@ -81,7 +83,7 @@ class Process:
     dead: bool = False
     frozen_until_s: float = 0.0
     locks: dict[str, asyncio.Lock] = field(default_factory=dict)
-    dropped: list[asyncio.Event] = field(default_factory=list)
+    callers: list[Alarm] = field(default_factory=list)
 
     def die(self) -> Death:
         self.dead = True
@@ -90,8 +92,8 @@ class Process:
     def freeze(self, seconds: float) -> None:
         """Stand still; whoever waits for an answer gives up at once, as when the connection breaks."""
         self.frozen_until_s = asyncio.get_running_loop().time() + seconds
-        for connection in self.dropped:
-            connection.set()
+        for caller in self.callers:
+            caller.ring()
 
     async def turn(self) -> None:
         """Let others run; then go on, unless the process is dead or frozen."""
@@ -111,6 +113,8 @@ class Run:
 
     kind: str
     process: Process
+    # The job that it was called for, when the caller knows.
+    job: str | None = None
 
     def named(self, name: str) -> str:
         return name if self.kind == "step" else f"{self.kind}/{name}"
@@ -141,10 +145,12 @@ class Conductor:
         failure: type[Exception],
         faults: tuple[Fault, ...],
         refusal: type[Exception] | None = None,
+        change_id: str = "",
     ) -> T:
         """Do it, with what is planned for it.
 
-        `failure` is what the caller sees of a failed call, `refusal` of one that found nobody there.
+        `failure` is what the caller sees of a failed call, `refusal` of one that found nobody there; `change_id` is
+        that of a commit.
         """
         process = CURRENT.get().process
         await process.turn()
@@ -230,7 +236,7 @@ async def _nothing(fault: Fault) -> None:
     """Nobody does anything beside the call."""
 
 
-_background: set[asyncio.Future[object]] = set()
+_background: set[asyncio.Task[None]] = set()
 
 
 def _in_background(act: Callable[[], Awaitable[object]]) -> None:

@@ -1,4 +1,4 @@
-"""All schedules with one fault, and with two: from a run without faults, every point and everything that can go wrong."""
+"""All schedules with one fault, and with two: from a run without faults, every point and all that can go wrong."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ def calm() -> Iterator[Schedule]:
             for deliveries in Deliveries:
                 yield Schedule({}, fate, model, deliveries)
         yield Schedule({}, OK, model, config={"uncertain_policy": "restart_once"})
+        yield Schedule({}, OK, model, webhook=True)
 
 
 def with_one_fault(schedule: Schedule) -> Iterator[Schedule]:

@@ -62,5 +62,3 @@ def inspect(file: BinaryIO) -> video.VideoFacts:
     if isinstance(seen, str):
         raise video.NotThatVideo(seen)
     return seen
-
-

@@ -30,7 +30,7 @@ def commit_name(documents: Sequence[Document], before: Job | None) -> str:
     """The name of the effect that writes these documents, given the job as it stands in the store."""
     job = next((document for document in documents if isinstance(document, Job)), None)
     if job is None:
-        return "account.commit"
+        return f"{type(documents[0]).__name__.lower()}.commit"
     if before is None:
         return "submitted.commit"
     return f"{_change(before, job)}.commit"
@@ -58,6 +58,10 @@ def _of_ended(before: Job, after: Job) -> str:
         return "expired"
     if before.operation != after.operation:
         return "name-kept"
+    if before.to_announce and not after.to_announce:
+        return "announced"
+    if before.late_success != after.late_success:
+        return "late-success"
     return "tidied" if after.due_at is None else "tidy-again"
 
 
@@ -73,6 +77,6 @@ def service_of(name: str) -> str:
     """Which service an effect of that name needs."""
     what = name.rpartition("/")[2]
     first, _, last = what.partition(".")
-    if first in ("provider", "task"):
+    if first in ("provider", "task", "webhook"):
         return first
     return "media" if first in ("object", "objects", "video", "poster") and last != "read" else "store"

@@ -76,13 +76,22 @@ class Provider:
         self.calls[job.id] = call + 1
         if call < len(fate.refusals):
             raise fate.refusals[call]()
-        now_s = self.loop.time()
-        ends_s = None if fate.takes_s is None else now_s + fate.takes_s
-        generation = Generation(job, f"operations/{job.id}-{call}", prefix, fate, now_s, ends_s)
-        self.generations[generation.operation] = generation
-        if fate.takes_s is not None:
-            self.loop.call_later(fate.takes_s, self._end, generation)
-        return generation.operation
+        operation = f"operations/{job.id}-{call}"
+        self.accept(job, prefix, operation, self.loop.time())
+        return operation
+
+    def accept(self, job: Job, prefix: str, operation: str, began_s: float) -> None:
+        """A generation goes on that began at that moment; what it had delivered by now is there at once."""
+        fate = self.fate_of(job)
+        ends_s = None if fate.takes_s is None else began_s + fate.takes_s
+        generation = Generation(job, operation, prefix, fate, began_s, ends_s)
+        self.generations[operation] = generation
+        if ends_s is None:
+            return
+        if ends_s <= self.loop.time():
+            self._end(generation)
+        else:
+            self.loop.call_at(ends_s, self._end, generation)
 
     async def look(self, operation: str) -> Look:
         generation = self.generations[operation]
@@ -106,9 +115,18 @@ class Provider:
 
     async def cancel(self, operation: str) -> None:
         generation = self.generations.get(operation)
-        if generation is not None and self._is_fetched(generation.job):
-            if generation.ends_s is None or self.loop.time() < generation.ends_s:
-                generation.stopped = True
+        if generation is None or not self._is_fetched(generation.job):
+            return
+        if generation.ends_s is None or self.loop.time() < generation.ends_s:
+            generation.stopped = True
+
+    @property
+    def busy(self) -> bool:
+        """Whether a generation that will end is still going on."""
+        now_s = self.loop.time()
+        return any(
+            each.ends_s is not None and each.ends_s > now_s and not each.stopped for each in self.generations.values()
+        )
 
     def _end(self, generation: Generation) -> None:
         if generation.stopped:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Awaitable, Callable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from enum import Enum
 from typing import Any
 
@@ -18,7 +18,7 @@ from shared.schedule import UNCERTAIN_STEP_S
 from tests.faults.effects import Conductor, Effect, Fault, Plan, Point, Process
 from tests.faults.names import is_final_commit, service_of
 from tests.faults.provider import OK, Fate
-from tests.faults.virtual_time import seconds_since_epoch
+from tests.faults.virtual_time import Alarm, seconds_since_epoch
 from tests.faults.world import SWEEP_EVERY_S, World
 
 # Nothing takes longer than to watch a given-up generation for a day.
@@ -28,6 +28,7 @@ REPEATED = 6
 # At most every half a minute, for longer than two outages.
 CLIENT_TRIES = 60
 CREDITS = 1_000
+WEBHOOK = "https://example.com/rushes"
 ANN = Caller("ann", "default", "user", "default", None)
 
 
@@ -49,14 +50,17 @@ class Schedule:
     model: str = "veo-3.1-fast"
     deliveries: Deliveries = Deliveries.ONCE
     config: Mapping[str, Any] = field(default_factory=dict)
+    # Whether a server of the user's wants to hear of the end.
+    webhook: bool = False
 
     def __str__(self) -> str:
         faults = ", ".join(f"{fault.value} {point}" for point, fault in sorted(self.plan.items()))
         live = "".join(f", {name}={value}" for name, value in self.config.items())
-        return f"{self.fate} of {self.model}, delivered {self.deliveries.value}{live}: {faults or 'no fault'}"
+        told = ", with a webhook" if self.webhook else ""
+        return f"{self.fate} of {self.model}, delivered {self.deliveries.value}{live}{told}: {faults or 'no fault'}"
 
     def with_fault(self, point: Point, fault: Fault) -> Schedule:
-        return Schedule({**self.plan, point: fault}, self.fate, self.model, self.deliveries, self.config)
+        return replace(self, plan={**self.plan, point: fault})
 
 
 @dataclass(frozen=True)
@@ -101,21 +105,28 @@ class Driver:
         # Whether the user's cancel was answered well; None when its answer was lost.
         self.canceled: bool | None = False
         self._delivered: list[Task] = []
-        self._changed = asyncio.Event()
+        self._changed = Alarm(self.world.loop)
 
     async def live(self) -> None:
+        """From the submission to the end of all that is left to do."""
         world = self.world
-        if self.schedule.config:
-            world.store.edit_config("video", self.schedule.config)
         fresh = Account(id=ANN.account, issuer="i", sub="ann", tenant=ANN.tenant, created_at=world.clock())
         account, entry = ledger.post(fresh, "ann-signup", "signup", CREDITS, "Credits", world.clock())
         await world.store.commit([account, entry])
-        world.queue.on_change = self._changed.set
+        await self.go_on(self._submit)
+
+    async def go_on(self, begin: Callable[[], Awaitable[None]]) -> None:
+        """Do that, and keep everything running until nothing is left to do."""
+        world = self.world
+        if self.schedule.config:
+            world.store.edit_config("video", self.schedule.config)
+        world.queue.on_change = self._changed.ring
         dispatching = asyncio.ensure_future(self._dispatch())
-        await self._submit()
+        latest_s = world.loop.time() + LONGEST_S
+        await begin()
         while not world.idle:
             await asyncio.sleep(SWEEP_EVERY_S)
-            assert world.loop.time() < LONGEST_S, f"it has not ended after {LONGEST_S} s: {world.watch.jobs}"
+            assert world.loop.time() < latest_s, f"it has not ended after {LONGEST_S} s: {world.watch.jobs}"
             if dispatching.done():
                 dispatching.result()
             if world.something_is_overdue():
@@ -127,7 +138,12 @@ class Driver:
         seconds = 3 if self.schedule.model == "omni-flash" else 4
         size = "640x360" if self.schedule.model == "omni-flash" else None
         body = CreateVideo(
-            prompt="a paper boat", model=self.schedule.model, seconds=seconds, size=size, count=self.schedule.fate.count
+            prompt="a paper boat",
+            model=self.schedule.model,
+            seconds=seconds,
+            size=size,
+            count=self.schedule.fate.count,
+            webhook_url=WEBHOOK if self.schedule.webhook else None,
         )
         for tries in range(CLIENT_TRIES):
             answer = await self.world.submit(ANN, body, "key", self.world.new_process())
@@ -142,13 +158,9 @@ class Driver:
     async def _dispatch(self) -> None:
         queue = self.world.queue
         while True:
-            self._changed.clear()
             for entry in queue.take():
                 self._start(entry)
-            wait_s = queue.wait_s()
-            waking = asyncio.ensure_future(self._changed.wait())
-            await asyncio.wait({waking}, timeout=wait_s)
-            waking.cancel()
+            await self._changed.wait(queue.wait_s())
 
     def _start(self, entry: Entry) -> None:
         running = self.world.loop.create_task(self._deliver(entry))
@@ -221,6 +233,7 @@ class Driver:
         self._check_ending(job)
         self._check_signals(job)
         self._check_leftovers(job)
+        self._check_told(job)
         return Played(
             self.conductor.trace,
             job,
@@ -291,7 +304,9 @@ class Driver:
         if code == "START_UNCERTAIN" and not untold:
             assert signals["abandoned_generation"] >= 1, "an abandoned generation was not told"
         succeeded = [each for each in world.provider.generations.values() if each.succeeded(world.loop.time())]
-        late = code in ("GENERATION_TIMEOUT", "START_UNCERTAIN") and succeeded and job.operation is not None
+        shows = job.operation is not None or any(uri.startswith("gs://") for each in succeeded for uri in each.uris)
+        late = code in ("GENERATION_TIMEOUT", "START_UNCERTAIN") and bool(succeeded) and shows
+        assert job.late_success == late, f"late success is {job.late_success} of {code}, and {late}"
         if late and not untold:
             assert signals["late_success"] == 1, f"a late success was told {signals['late_success']} times"
 
@@ -300,6 +315,15 @@ class Driver:
         there = set(self.world.objects())
         meant = {name for output in job.outputs for name in (output.object, output.poster) if name}
         assert there <= meant, f"{job.stage}, and left in the bucket: {sorted(there - meant)}"
+
+    def _check_told(self, job: Job) -> None:
+        """Whoever wanted to hear of the end has heard of it, at least once, and always under one id."""
+        posted = set(self.world.posted)
+        if not self.schedule.webhook:
+            assert not posted, f"nobody wanted to hear of {posted}"
+            return
+        assert {each.type for each in posted} == {f"video.{job.status}"}, f"{job.status}, and was told {posted}"
+        assert len(posted) == 1, f"was told under several ids: {posted}"
 
     def _recovery_s(self, job: Job) -> float | None:
         """Virtual seconds from the first death to the final state."""

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+import json
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, BinaryIO, Protocol, TypeVar
@@ -14,7 +15,7 @@ from shared.errors import Unavailable
 from shared.generators import Busy, Look
 from shared.lifecycle import Task
 from shared.models import Account, Document, Job, ListVideosQuery, TaskRef, Transaction
-from shared.services import SignedUrl, StoredObject
+from shared.services import NotReached, OutboundAnswer, SignedUrl, StoredObject
 from tests.faults.effects import CURRENT, READ_FAULTS, WRITE_FAULTS, Fault
 from tests.faults.names import commit_name
 from tests.faults.provider import Provider
@@ -34,6 +35,7 @@ class Effects(Protocol):
         failure: type[Exception],
         faults: tuple[Fault, ...],
         refusal: type[Exception] | None = None,
+        change_id: str = "",
     ) -> T: ...
 
     def blocking(self, name: str, act: Callable[[], T], half: Callable[[], None]) -> T: ...
@@ -74,16 +76,38 @@ class SeamStore:
         before = self.watch.jobs.get(job.id) if job is not None else None
         swept = before is not None and CURRENT.get().kind == "sweep"
         name = "swept.commit" if swept else commit_name(documents, before)
-        return await self.effects.effect(name, lambda: self.store.commit(documents), Unavailable, WRITE_FAULTS)
+        change_id = job.change_id if job is not None else ""
+        return await self.effects.effect(
+            name, lambda: self.store.commit(documents), Unavailable, WRITE_FAULTS, change_id=change_id
+        )
 
     async def due_jobs(self, before: datetime, after: Job | None, limit: int) -> list[Job]:
         return await self._read("due.read", lambda: self.store.due_jobs(before, after, limit))
+
+    async def due(self, kind: type[D], before: datetime, after: D | None, limit: int) -> list[D]:
+        return await self._read(f"{kind.__name__.lower()}s.due", lambda: self.store.due(kind, before, after, limit))
 
     async def expired_jobs(self, before: datetime, limit: int) -> list[Job]:
         return await self._read("expired.read", lambda: self.store.expired_jobs(before, limit))
 
     async def list_jobs(self, tenant: str, account: str, query: ListVideosQuery) -> list[Job]:
         return await self._read("jobs.read", lambda: self.store.list_jobs(tenant, account, query))
+
+    async def changed_jobs(
+        self, tenant: str, account: str, since: datetime, after: Job | None, limit: int
+    ) -> list[Job]:
+        return await self._read(
+            "changed-jobs.read", lambda: self.store.changed_jobs(tenant, account, since, after, limit)
+        )
+
+    async def newest(self, kind: type[D], where: Mapping[str, Any], after: D | None, limit: int) -> list[D]:
+        return await self._read("newest.read", lambda: self.store.newest(kind, where, after, limit))
+
+    async def accounts(self, after: Account | None, limit: int) -> list[Account]:
+        return await self._read("accounts.read", lambda: self.store.accounts(after, limit))
+
+    async def ledger_totals(self, account: str) -> tuple[int, int]:
+        return await self._read("totals.read", lambda: self.store.ledger_totals(account))
 
     async def list_transactions(self, tenant: str, account: str, after: str | None, limit: int) -> list[Transaction]:
         return await self._read("ledger.read", lambda: self.store.list_transactions(tenant, account, after, limit))
@@ -183,6 +207,34 @@ class SeamGenerator:
         await self.effects.effect(
             "provider.cancel", lambda: self.provider.cancel(operation), ConnectionError, WRITE_FAULTS
         )
+
+
+@dataclass(frozen=True)
+class Posted:
+    """A message that the server of a user's webhook took."""
+
+    id: str
+    type: str
+    job: str
+
+
+@dataclass(frozen=True)
+class SeamOutbound:
+    """The server of a user's webhook, which takes everything."""
+
+    effects: Effects
+    posted: list[Posted]
+
+    async def post(self, url: str, headers: Mapping[str, str], body: bytes) -> OutboundAnswer:
+        async def act() -> OutboundAnswer:
+            message = json.loads(body)
+            self.posted.append(Posted(headers["webhook-id"], message["type"], message["data"]["id"]))
+            return OutboundAnswer(200)
+
+        return await self.effects.effect("webhook.post", act, NotReached, WRITE_FAULTS)
+
+    async def fetch(self, url: str, max_bytes: int, accept: str = "*/*") -> OutboundAnswer:
+        raise AssertionError("nothing is fetched from users' servers here")
 
 
 def _write(destination: BinaryIO, data: bytes) -> None:

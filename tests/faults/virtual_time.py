@@ -7,11 +7,8 @@ virtual day takes as long as the work in it. asyncio.sleep and asyncio.timeout w
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine
 from datetime import UTC, datetime, timedelta
-from typing import Any, TypeVar
-
-T = TypeVar("T")
+from typing import Any
 
 EPOCH = datetime(2026, 11, 20, 12, tzinfo=UTC)
 
@@ -26,7 +23,7 @@ class VirtualLoop(asyncio.BaseEventLoop):
     def __init__(self) -> None:
         super().__init__()
         self._now_s = 0.0
-        self._clock_resolution = 1e-6
+        self._clock_resolution = 1e-9
         # BaseEventLoop waits by asking its selector; ours answers at once and lets the time pass.
         self._selector = self
 
@@ -36,6 +33,10 @@ class VirtualLoop(asyncio.BaseEventLoop):
     def clock(self) -> datetime:
         """The loop's time as a moment."""
         return EPOCH + timedelta(seconds=self._now_s)
+
+    def begin_at(self, moment: datetime) -> None:
+        """Let it be that moment; only before anything waits."""
+        self._now_s = seconds_since_epoch(moment)
 
     def select(self, timeout: float | None) -> list[Any]:
         if timeout is None:
@@ -54,18 +55,28 @@ def seconds_since_epoch(moment: datetime) -> float:
     return (moment - EPOCH).total_seconds()
 
 
-def run(loop: VirtualLoop, main: Coroutine[Any, Any, T]) -> T:
-    """Run to the end of `main`, then end whatever still runs, and close the loop."""
-    try:
-        return loop.run_until_complete(main)
-    finally:
-        _end_all(loop)
-        loop.close()
+class Alarm:
+    """Somebody waits until it is rung, or until a time is over."""
 
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._loop = loop
+        self._waiting: asyncio.Future[None] | None = None
+        self._rung = False
 
-def _end_all(loop: VirtualLoop) -> None:
-    left = asyncio.all_tasks(loop)
-    for task in left:
-        task.cancel()
-    if left:
-        loop.run_until_complete(asyncio.gather(*left, return_exceptions=True))
+    def ring(self, *_: object) -> None:
+        self._rung = True
+        if self._waiting is not None and not self._waiting.done():
+            self._waiting.set_result(None)
+
+    async def wait(self, seconds: float | None) -> None:
+        """Return at once if it was rung since the last time."""
+        if not self._rung:
+            self._waiting = self._loop.create_future()
+            # At least as long as a clock of microseconds can tell.
+            timer = None if seconds is None else self._loop.call_later(max(seconds, 0.001), self.ring)
+            try:
+                await self._waiting
+            finally:
+                if timer is not None:
+                    timer.cancel()
+        self._rung = False

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
 from shared import lifecycle
+from shared.deliveries import Delivery
 from shared.lifecycle import Task
 from shared.models import Account, Document, Job, Stage, Transaction
 from tests import invariants
@@ -47,11 +48,14 @@ class Watch:
     jobs: dict[str, Job] = field(default_factory=dict)
     accounts: dict[str, Account] = field(default_factory=dict)
     entries: dict[str, list[Transaction]] = field(default_factory=lambda: defaultdict(list))
+    deliveries: dict[str, Delivery] = field(default_factory=dict)
     tasks: dict[str, object] = field(default_factory=dict)
     creates: list[Create] = field(default_factory=list)
     attempts: Counter[str] = field(default_factory=Counter)
     broken: list[str] = field(default_factory=list)
     commits: int = 0
+    # A life that goes on from a recorded document begins in the middle.
+    resumed: bool = False
 
     def committed(self, documents: Sequence[Document]) -> None:
         self.commits += 1
@@ -66,6 +70,9 @@ class Watch:
             if isinstance(document, Transaction):
                 self.entries[document.account].append(document)
                 touched.add(document.account)
+            elif isinstance(document, Delivery):
+                self._delivery(self.deliveries.get(document.id), document)
+                self.deliveries[document.id] = document
             elif isinstance(document, Account):
                 self.accounts[document.id] = document
                 touched.add(document.id)
@@ -88,10 +95,10 @@ class Watch:
     def _job(self, before: Job | None, after: Job) -> None:
         if not after.final:
             _must(after.due_at is not None, after, "is unfinished and never due")
-            if after.lease is not None and after.lease.until > after.updated_at:
-                _must(after.due_at == after.lease.until, after, "is held, and not due when its lease ends")
+            if after.due_at is not None and after.lease is not None and after.lease.until > after.updated_at:
+                _must(after.due_at <= after.lease.until, after, "is held, and due only after its lease ends")
         if before is None:
-            _must(after.stage in (Stage.QUEUED, Stage.WAITING), after, "begins in the middle")
+            _must(self.resumed or after.stage in (Stage.QUEUED, Stage.WAITING), after, "begins in the middle")
             return
         _must(after.version == before.version + 1, after, f"went from version {before.version} to {after.version}")
         _must(before.step <= after.step <= before.step + 1, after, f"went from step {before.step} to {after.step}")
@@ -101,6 +108,18 @@ class Watch:
             _must(before.step == after.step, after, "went to another step under the same task")
         if after.stage is Stage.STARTING and before.stage is Stage.QUEUED:
             self.attempts[after.id] += 1
+
+    def _delivery(self, before: Delivery | None, after: Delivery) -> None:
+        if (after.status == "pending") != (after.due_at is not None):
+            raise Broken(f"{after.id} is {after.status} and due at {after.due_at}")
+        if before is not None and before.status != "pending":
+            raise Broken(f"{after.id} was {before.status} and became {after.status}")
+
+    @property
+    def due(self) -> Iterator[Job | Delivery]:
+        """Everything that may have something left to do."""
+        yield from self.jobs.values()
+        yield from self.deliveries.values()
 
     def task(self, task: Task) -> None:
         """A task of that name was created: a name means one body for ever."""

@@ -13,17 +13,20 @@ from collections.abc import Awaitable, Callable, Iterator, MutableMapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import cache
 from typing import Any, TypeVar, cast
 from unittest import mock
 
 from starlette.datastructures import Headers
 
+from local.memory.live import MemoryLive
 from local.memory.media import MemoryMedia
-from local.memory.queue import Entry, MemoryQueue
+from local.memory.queue import Entry, MemoryQueue, limits_of
 from local.storage.objects import StoredObject as Record
-from shared import hints, jobs, lifecycle, log, steps, submission, sweeper
+from shared import deliveries, errands, hints, jobs, lifecycle, log, steps, submission, sweeper
 from shared.auth import Caller, Identity
 from shared.config import StoredConfig
+from shared.deliveries import Delivery
 from shared.errors import ApiError, Unavailable
 from shared.generators import Generators
 from shared.generators.catalog import provider_of
@@ -35,8 +38,17 @@ from tests import invariants
 from tests.faults import films
 from tests.faults.effects import CURRENT, Death, Process, Run
 from tests.faults.provider import Fate, Generation, Provider
-from tests.faults.seams import Effects, SeamGenerator, SeamMedia, SeamQueue, SeamStore, WatchedStore
-from tests.faults.virtual_time import VirtualLoop
+from tests.faults.seams import (
+    Effects,
+    Posted,
+    SeamGenerator,
+    SeamMedia,
+    SeamOutbound,
+    SeamQueue,
+    SeamStore,
+    WatchedStore,
+)
+from tests.faults.virtual_time import Alarm, VirtualLoop
 from tests.faults.watch import Watch
 
 T = TypeVar("T")
@@ -105,7 +117,7 @@ class World:
         self.effects = effects
         self.watch = watch or Watch()
         self.store = WatchedStore(self.clock, self.watch)
-        self.queue = MemoryQueue(self.clock)
+        self.queue = MemoryQueue(self.clock, cache(limits_of))
         self.media = MemoryMedia(BUCKET, clock=self.clock, finalised=self._object_finalised)
         self.provider = Provider(self.loop, self.media, fate_of, self._generation_finished)
         self.hinted = hinted
@@ -115,16 +127,20 @@ class World:
         self._processes: set[Process] = set()
         self._ids = 0
         self._random = random.Random(seed)
-        seam_store = SeamStore(effects, self.store, self.watch)
+        self.posted: list[Posted] = []
+        self._seam_store = seam_store = SeamStore(effects, self.store, self.watch)
+        self._config = self.new_config()
         generator = SeamGenerator(effects, self.provider, self.watch)
         self.services = Services(
             settings=SETTINGS,
             store=seam_store,
+            live=MemoryLive(self.store),
             queue=SeamQueue(effects, self.queue, self.watch),
             media=SeamMedia(effects, self.media),
             generators=Generators({"vertex": generator, "gemini": generator}),
-            config=StoredConfig(SETTINGS, seam_store, self.clock),
+            config=_ConfigOfProcess(self),
             verifier=_Nobody(),
+            outbound=SeamOutbound(effects, self.posted),
             clock=self.clock,
             ids=self.new_id,
             sleep=effects.sleep,
@@ -138,6 +154,14 @@ class World:
     def new_id(self) -> str:
         self._ids += 1
         return f"{self._ids:022d}"
+
+    def new_config(self) -> StoredConfig:
+        """The live settings as a process reads them."""
+        return StoredConfig(SETTINGS, self._seam_store, self.clock)
+
+    def config_of(self, process: Process) -> StoredConfig:
+        """The settings that a process has read; in a schedule all share them, in the simulation each has its own."""
+        return self._config
 
     # --- running it ---
 
@@ -157,7 +181,7 @@ class World:
         self.loop.set_exception_handler(self._lost)
         try:
             with (
-                mock.patch.object(log, "_write", self._noted),
+                mock.patch.object(log, "_emit", self._noted),
                 mock.patch.object(jobs, "_account_locks", Locks()),
                 films.seen_once(),
             ):
@@ -182,23 +206,29 @@ class World:
     def _noted(self, severity: str, event: str, fields: dict[str, Any]) -> None:
         self.signals[event] += 1
 
-    async def call(self, kind: str, process: Process, handler: Callable[[], Awaitable[T]], patience_s: float) -> Answer:
+    async def call(
+        self,
+        kind: str,
+        process: Process,
+        handler: Callable[[], Awaitable[T]],
+        patience_s: float,
+        job: str | None = None,
+    ) -> Answer:
         """Call a handler as its caller sees it: the answer, or none when it dies, freezes or takes too long."""
-        dropped = asyncio.Event()
-        process.dropped.append(dropped)
-        running = self.loop.create_task(self._handle(kind, process, handler))
+        answered = Alarm(self.loop)
+        process.callers.append(answered)
+        running = self.loop.create_task(self._handle(Run(kind, process, job), handler))
         self.runs.add(running)
         running.add_done_callback(self.runs.discard)
-        waiting = self.loop.create_task(dropped.wait())
+        running.add_done_callback(answered.ring)
         try:
-            await asyncio.wait({running, waiting}, timeout=patience_s, return_when=asyncio.FIRST_COMPLETED)
+            await answered.wait(patience_s)
         finally:
-            waiting.cancel()
-            process.dropped.remove(dropped)
+            process.callers.remove(answered)
         return running.result() if running.done() else Answer(unknown=True)
 
-    async def _handle(self, kind: str, process: Process, handler: Callable[[], Awaitable[T]]) -> Answer:
-        CURRENT.set(Run(kind, process))
+    async def _handle(self, run: Run, handler: Callable[[], Awaitable[T]]) -> Answer:
+        CURRENT.set(run)
         try:
             return Answer(await handler())
         except Death:
@@ -208,15 +238,22 @@ class World:
         except Unavailable:
             return Answer(error=ApiError("UNAVAILABLE", retry_after_s=5))
         except Exception as error:  # noqa: BLE001 - a 500 that somebody would see
-            self.unexpected.append(f"{kind}: {error!r}")
+            self.unexpected.append(f"{run.kind}: {error!r}")
             return Answer(error=ApiError("INTERNAL"))
 
     # --- handlers ---
 
     async def deliver(self, task: Task, process: Process, patience_s: float = 960.0) -> int:
         """One delivery of a task; answers the status that the queue sees."""
-        job, step = task.body["job"], task.body["step"]
-        answer = await self.call("step", process, lambda: steps.deliver(self.services, job, step), patience_s)
+        step = task.body["step"]
+        if task.path == Delivery.path:
+            id_ = task.body["id"]
+            answer = await self.call(
+                "webhook", process, lambda: deliveries.deliver(self.services, id_, step), patience_s
+            )
+        else:
+            job = task.body["job"]
+            answer = await self.call("step", process, lambda: steps.deliver(self.services, job, step), patience_s, job)
         if answer.unknown:
             return NO_ANSWER
         return int(answer.value.value) if answer.error is None else answer.error.entry.status
@@ -241,12 +278,16 @@ class World:
         return await self.call("cancel", process, lambda: submission.cancel(self.services, caller, job_id), 60.0)
 
     async def sweep(self, process: Process) -> Answer:
-        return await self.call("sweep", process, lambda: sweeper.sweep(self.services), 540.0)
+        async def sweep() -> None:
+            await sweeper.sweep(self.services)
+            await errands.sweep(self.services, Delivery)
+
+        return await self.call("sweep", process, sweep, 540.0)
 
     def something_is_overdue(self) -> bool:
         """Whether a sweep would find anything: one that does not changes nothing, and need not be run."""
         before = self.clock() - timedelta(seconds=lifecycle.SWEEP_AFTER_S)
-        return any(job.due_at is not None and job.due_at < before for job in self.watch.jobs.values())
+        return any(one.due_at is not None and one.due_at < before for one in self.watch.due)
 
     # --- events of others ---
 
@@ -293,21 +334,18 @@ class World:
     @property
     def idle(self) -> bool:
         """Every job has ended and has nothing left to do, and nothing is under way."""
-        jobs_idle = all(job.final and job.due_at is None for job in self.watch.jobs.values())
-        return jobs_idle and not self.queue.entries() and not self.runs
+        nothing_due = all(one.due_at is None for one in self.watch.due)
+        return nothing_due and not self.queue.entries() and not self.runs and not self.provider.busy
 
-    async def config(self) -> LiveConfig:
-        return await StoredConfig(SETTINGS, self.store, self.clock).get()
-
-    def check(self, config: LiveConfig | None = None) -> None:
+    def check(self, config: LiveConfig | None = None, with_files: bool = True) -> None:
         """Everything that must hold when nothing is under way any more; raises AssertionError."""
-        assert not self.watch.broken, "; ".join(self.watch.broken)
-        assert not self.unexpected, "; ".join(self.unexpected)
+        assert not self.watch.broken, "; ".join(self.watch.broken[:3])
+        assert not self.unexpected, "; ".join(sorted(set(self.unexpected))[:3])
         records = invariants.Records(
             self.store.documents(Job), self.store.documents(Account), self.store.documents(Transaction)
         )
         with films.seen_once():
-            invariants.check(records, config or LiveConfig(), self.read)
+            invariants.check(records, config or LiveConfig(), self.read if with_files else None)
 
     def read(self, name: str) -> bytes | None:
         reading = self.media.use(name, lambda reader: reader.read())
@@ -326,6 +364,16 @@ class World:
         except StopIteration as done:
             return [item.name for item in done.value]
         raise AssertionError("the bucket in memory waited")
+
+
+@dataclass(frozen=True)
+class _ConfigOfProcess:
+    """The live settings, as the process that asks has read them."""
+
+    world: World
+
+    async def get(self) -> LiveConfig:
+        return await self.world.config_of(CURRENT.get().process).get()
 
 
 class _Nobody:

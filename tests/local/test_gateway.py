@@ -228,7 +228,7 @@ async def test_an_answer_passes_unchanged(world: World) -> None:
 
 async def test_events_arrive_when_they_are_sent(world: World) -> None:
     """Nothing is held back: the first event is here before the function has sent the second."""
-    function = world.functions["history"]
+    function = world.functions["stream"]
     async with world.http.stream("GET", "/v1/events") as response:
         chunks = response.aiter_raw()
         assert await anext(chunks) == b"data: one\n\n"
@@ -238,7 +238,7 @@ async def test_events_arrive_when_they_are_sent(world: World) -> None:
 
 async def test_the_function_sees_that_the_client_left(world: World) -> None:
     """While an answer is streamed."""
-    function = world.functions["history"]
+    function = world.functions["stream"]
     async with world.http.stream("GET", "/v1/events") as response:
         assert await anext(response.aiter_raw()) == b"data: one\n\n"
         assert not function.left.is_set()
@@ -298,6 +298,22 @@ async def test_a_function_that_is_down_is_a_clear_and_retryable_error(tmp_path: 
     assert (error["code"], error["retryable"]) == ("UNAVAILABLE", True)
     assert error["request_id"]
     assert other.json()["function"] == "stream"
+
+
+async def test_an_address_may_ask_the_api_so_often_and_machines_as_often_as_they_must(tmp_path: Path) -> None:
+    """As Cloud Armor counts in the cloud: everybody behind an address together, whatever they sign in with."""
+    functions: dict[Any, ASGIApp] = {name: Function(name).app for name in FUNCTIONS}
+    gateway = Gateway(functions, Function("identity").app, tmp_path, requests_per_minute=5)
+    async with serving(gateway) as url, httpx2.AsyncClient(base_url=url) as http:
+        headers = [{"Authorization": f"Bearer {number}", "X-Forwarded-For": f"10.0.0.{number}"} for number in range(6)]
+        answers = [await http.get("/v1/videos", headers=one) for one in headers]
+        machines = [await http.post("/hooks/gemini") for _ in range(10)]
+        page = await http.get("/healthz")
+    assert [answer.status_code for answer in answers] == [418] * 5 + [429]
+    assert answers[5].json()["error"]["code"] == "RATE_LIMITED"
+    assert 1 <= int(answers[5].headers["retry-after"]) <= 12
+    assert {answer.status_code for answer in machines} == {418}
+    assert page.status_code == 200
 
 
 def authorised(token: str) -> dict[str, str]:

@@ -4,18 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import httpx2
 import pytest
 
 from shared.models import LiveConfig
 from tests import invariants
-from tests.cloud import Cloud
+from tests.cloud import Cloud, User
 from tests.reliability import fall
 from tests.reliability.console import Console
 from tests.reliability.processes import Processes
-from tests.unit.conftest import House
+from tests.unit.conftest import House, film
 
 HERE = Path(__file__).parent
 # Starting a cloud, and on a busy machine waiting for what another test began, are part of a test's time.
@@ -25,11 +27,19 @@ WIDEST = LiveConfig(generation_timeout_s=86_400, storing_timeout_s=86_400, queue
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Whoever waits for the fall comes last, so that the others are run meanwhile."""
+    """Whoever waits for the sweeper comes last, so that the others are run meanwhile."""
     for item in items:
         if HERE in item.path.parents:
             item.add_marker(pytest.mark.timeout(TIMEOUT_S))
-    items.sort(key=lambda item: "fallen" in getattr(item, "fixturenames", ()))
+    items.sort(key=lambda item: bool(_fixtures(item) & {"fallen", "stranded"}))
+
+
+def _fixtures(item: pytest.Item) -> set[str]:
+    return set(getattr(item, "fixturenames", ()))
+
+
+def _wanted(request: pytest.FixtureRequest, name: str) -> bool:
+    return any(name in _fixtures(item) for item in request.session.items)
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -37,7 +47,7 @@ def falling(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Future[fall.Fall] | None]:
     """The fall, begun with the first of these tests if one of them will ask for it."""
-    if not any("fallen" in getattr(item, "fixturenames", ()) for item in request.session.items):
+    if not _wanted(request, "fallen"):
         yield None
         return
     with ThreadPoolExecutor(1) as pool:
@@ -65,6 +75,35 @@ def console(cloud: Cloud) -> Iterator[Console]:
 @pytest.fixture(scope="session")
 def processes(cloud: Cloud) -> Processes:
     return Processes(cloud)
+
+
+@dataclass(frozen=True)
+class Stranded:
+    """A submit whose first task could not be created, and the job as it was seen then."""
+
+    user: User
+    answer: httpx2.Response
+    meanwhile: dict[str, Any]
+
+
+@pytest.fixture(scope="session", autouse=True)
+def stranding(request: pytest.FixtureRequest, falling: Future[fall.Fall] | None) -> Stranded | None:
+    """Done with the first of these tests, if one of them will ask for it."""
+    del falling  # only begun before
+    if not _wanted(request, "stranded"):
+        return None
+    user: User = request.getfixturevalue("cloud").user()
+    balance = user.account["balance"]
+    with request.getfixturevalue("processes").frozen("tasks"):
+        answer = user.call("POST", "/v1/videos", json={"prompt": "a boat", "seconds": 4}, timeout=TIMEOUT_S)
+        meanwhile = user.get(answer.json()["id"])
+    assert user.account["balance"] == balance - meanwhile["cost"]
+    return Stranded(user, answer, meanwhile)
+
+
+@pytest.fixture(scope="session")
+def stranded(stranding: Stranded) -> Stranded:
+    return stranding
 
 
 class LiveSettings:
@@ -100,3 +139,9 @@ def every_promise_holds(cloud: Cloud) -> Iterator[None]:
 def house() -> House:
     """Rushes in memory, with a clock that is moved by hand."""
     return House()
+
+
+@pytest.fixture(scope="session")
+def small_video() -> bytes:
+    """The video that a 3 s job of Omni at 360p asks for."""
+    return film(3, 640, 360)

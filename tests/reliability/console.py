@@ -56,6 +56,9 @@ class Console:
     def job(self, id_: str) -> Job:
         return _job(self._database.collection("jobs").document(id_).get())
 
+    def exists(self, job: str) -> bool:
+        return bool(self._database.collection("jobs").document(job).get().exists)
+
     def jobs(self, ids: Iterable[str]) -> list[Job]:
         references = [self._database.collection("jobs").document(id_) for id_ in ids]
         return [_job(snapshot) for snapshot in self._database.get_all(references)]

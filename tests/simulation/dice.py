@@ -19,7 +19,9 @@ T = TypeVar("T")
 WORST_PER_MILLE = 30.0
 # The one point that no queue closes comes once in a job, so it is hit more often.
 CREATE_FACTOR = 5.0
-USUAL_S = 0.02
+USUAL_SHARE = 0.4
+USUAL_S = 0.05
+SLOW_SHARE = 0.01
 SLOW_S = 20.0
 WEIGHTS = {
     Fault.DIES_BEFORE: 3,
@@ -49,13 +51,17 @@ class Dice:
         self.calm = False
         self.reached: Counter[str] = Counter()
         self.crashes: Counter[str] = Counter()
+        self.names: Counter[str] = Counter()
+        # When something died or froze for the first time in a delivery of that job.
+        self.died_at_s: dict[str, float] = {}
         self._per_mille = self.random.choice((0.0, 5.0, 10.0, WORST_PER_MILLE))
         self._outages = [self._outage() for _ in range(self.random.choice((0, 0, 1, 2)))]
+        # The change_ids of commits whose answer was lost, by the process that made them.
         self._unanswered: dict[Process, set[str]] = {}
 
     def _outage(self) -> Outage:
         from_s = self.random.uniform(0.0, 600.0)
-        service = self.random.choice(("store", "task", "media", "provider"))
+        service = self.random.choice(("store", "task", "media", "provider", "webhook"))
         return Outage(service, from_s, from_s + self.random.uniform(5.0, 600.0))
 
     def chance(self, share: float) -> bool:
@@ -68,9 +74,11 @@ class Dice:
         failure: type[Exception],
         faults: tuple[Fault, ...],
         refusal: type[Exception] | None = None,
+        change_id: str = "",
     ) -> T:
+        self.names[name] += 1
         process = CURRENT.get().process
-        await self.sleep(self._takes_s())
+        await self._take_a_while(process)
         if self._is_down(service_of(name)):
             raise (refusal or failure)(f"{name}: outage")
         fault = self._drawn(name, faults)
@@ -79,6 +87,8 @@ class Dice:
             process.check()
         else:
             self._count(name, fault)
+            if fault is Fault.ANSWER_LOST and change_id:
+                self._unanswered.setdefault(process, set()).add(change_id)
             result = await with_fault(process, fault, act, failure(f"{name}: {fault.value}"))
         self._recognise(process, result)
         return result
@@ -99,26 +109,21 @@ class Dice:
 
     async def sleep(self, seconds: float) -> None:
         await asyncio.sleep(seconds)
-        process = CURRENT.get().process
-        if process.dead or process.frozen_until_s:
-            await process.turn()
+        await _go_on(CURRENT.get().process)
 
-    def committing(self, process: Process, change_id: str) -> None:
-        """A commit is about to be made; should its answer be lost, whoever reads it again recognises it."""
-        self._unanswered.setdefault(process, set()).add(change_id)
-
-    def answered(self, process: Process, change_id: str) -> None:
-        self._unanswered[process].discard(change_id)
+    async def _take_a_while(self, process: Process) -> None:
+        """Most calls let others go first; some of them for a time."""
+        drawn = self.random.random()
+        if drawn < SLOW_SHARE and not self.calm:
+            await asyncio.sleep(self.random.uniform(0.0, SLOW_S))
+        else:
+            await asyncio.sleep(USUAL_S * drawn if drawn < USUAL_SHARE else 0)
+        await _go_on(process)
 
     def _recognise(self, process: Process, result: object) -> None:
         found = result[0] if isinstance(result, tuple) and result else result
         if isinstance(found, Job) and found.change_id in self._unanswered.get(process, ()):
             self.reached["own commit recognised"] += 1
-
-    def _takes_s(self) -> float:
-        if not self.calm and self.chance(0.01):
-            return self.random.uniform(0.0, SLOW_S)
-        return self.random.uniform(0.0, USUAL_S)
 
     def _is_down(self, service: str) -> bool:
         if self.calm or not self._outages:
@@ -135,5 +140,13 @@ class Dice:
 
     def _count(self, name: str, fault: Fault) -> None:
         self.reached[fault.value] += 1
-        if fault in (Fault.DIES_BEFORE, Fault.DIES_AFTER):
+        if fault in (Fault.DIES_BEFORE, Fault.DIES_AFTER, Fault.FROZEN):
             self.crashes[name] += 1
+            job = CURRENT.get().job
+            if job is not None:
+                self.died_at_s.setdefault(job, asyncio.get_running_loop().time())
+
+
+async def _go_on(process: Process) -> None:
+    if process.dead or process.frozen_until_s:
+        await process.turn()

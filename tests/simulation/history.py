@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from shared.models import Account, Document, Job, LiveConfig, Stage, Transaction
+from shared.plans import DEFAULT_PLAN, plan_of
 from tests.faults.world import Answer
 
 # What a client may be told that says nothing of what became of its call.
@@ -64,14 +65,20 @@ class Model:
         self.accounts: dict[str, Money] = {}
         self.jobs: dict[str, Job] = {}
 
-    def open(self, account: str, credits: int) -> None:
-        self.accounts[account] = Money(credits, frozenset())
+    def open(self, account: str, balance: int) -> None:
+        self.accounts[account] = Money(balance, frozenset())
 
     def begin(self, job: Job) -> None:
         money = self.accounts[job.account]
         _must(job.id not in self.jobs, f"{job.id} begins twice")
         _must(money.balance >= job.cost, f"{job.id} costs {job.cost}, and {job.account} has {money.balance}")
-        self.accounts[job.account] = Money(money.balance - job.cost, money.active | {job.id})
+        active = money.active if job.stage is Stage.WAITING else money.active | {job.id}
+        self.accounts[job.account] = Money(money.balance - job.cost, active)
+
+    def enter(self, job: Job) -> None:
+        """A job that waited, and was charged, gets a slot."""
+        money = self.accounts[job.account]
+        self.accounts[job.account] = Money(money.balance, money.active | {job.id})
 
     def end(self, before: Job, after: Job) -> None:
         money = self.accounts[after.account]
@@ -90,13 +97,17 @@ class Model:
                     self.begin(document)
                 elif document.final and not before.final:
                     self.end(before, document)
+                elif before.stage is Stage.WAITING and document.stage is Stage.QUEUED:
+                    self.enter(document)
                 self.jobs[document.id] = document
             elif isinstance(document, Transaction) and document.type == "signup":
                 self.open(document.account, document.amount)
         for document in documents:
             if isinstance(document, Account):
                 money = Money(document.balance, frozenset(document.active_jobs))
-                _must(money == self.accounts[document.id], f"{document.id} is {money}, not {self.accounts[document.id]}")
+                _must(
+                    money == self.accounts[document.id], f"{document.id} is {money}, not {self.accounts[document.id]}"
+                )
 
 
 @dataclass
@@ -126,6 +137,8 @@ class History:
     def check(self, configs: Sequence[LiveConfig]) -> None:
         """Raises Wrong. `configs` are the live settings that were in force at some time."""
         states = _States(self.commits)
+        most = max(plan_of(config, DEFAULT_PLAN).active_jobs_limit for config in configs)
+        _must(states.most_active <= most, f"{states.most_active} jobs of one account were active, and {most} may be")
         kept = {config.cancel_refund for config in configs}
         for job in states.model.jobs.values():
             if job.stage is Stage.CANCELED and kept == {"full"}:
@@ -145,16 +158,23 @@ class History:
             if call.key is not None:
                 by_key[call.account, call.key].append(call)
         for (account, key), calls in by_key.items():
-            made = [job.id for job in states.model.jobs.values() if (job.account, job.idempotency_key) == (account, key)]
+            made = [
+                job.id for job in states.model.jobs.values() if (job.account, job.idempotency_key) == (account, key)
+            ]
             told = {call.job for call in calls if call.job is not None}
             _must(len(made) <= 1, f"{account}'s key {key} made {made}")
             _must(told <= set(made), f"{account}'s key {key} made {made}, and clients were told {told}")
-            _must(bool(made) <= any(call.unknown or call.answer.ok for call in calls), f"{key} was refused, and made {made}")
+            _must(
+                bool(made) <= any(call.unknown or call.answer.ok for call in calls),
+                f"{key} was refused, and made {made}",
+            )
         keyless = [call for call in submits if call.key is None]
         made_without = sum(job.idempotency_key is None for job in states.model.jobs.values())
         certain = sum(call.answer.ok for call in keyless)
         possible = certain + sum(call.unknown for call in keyless)
-        _must(certain <= made_without <= possible, f"{made_without} jobs without a key of {certain} to {possible} calls")
+        _must(
+            certain <= made_without <= possible, f"{made_without} jobs without a key of {certain} to {possible} calls"
+        )
 
 
 class _States:
@@ -162,6 +182,7 @@ class _States:
 
     def __init__(self, commits: Sequence[tuple[int, tuple[Document, ...]]]) -> None:
         self.model = Model()
+        self.most_active = 0
         self._money: dict[str, list[tuple[int, Money]]] = defaultdict(list)
         self._jobs: dict[str, list[tuple[int, Job]]] = defaultdict(list)
         for tick, documents in commits:
@@ -170,7 +191,9 @@ class _States:
                 if isinstance(document, Job):
                     self._jobs[document.id].append((tick, document))
                 elif isinstance(document, Account):
-                    self._money[document.id].append((tick, self.model.accounts[document.id]))
+                    money = self.model.accounts[document.id]
+                    self.most_active = max(self.most_active, len(money.active))
+                    self._money[document.id].append((tick, money))
 
     def money(self, call: Call) -> list[Money]:
         return _during(self._money[call.account], call)
@@ -212,6 +235,8 @@ def _check_submit(states: _States, call: Call) -> None:
         known = states.model.jobs.get(details["video"])
         _must(known is not None and known.idempotency_key == call.key, "no job has that key")
         _must(call.code != "GONE" or (known is not None and known.deleted_at is not None), "it was not deleted")
+    elif call.code == "DAILY_LIMIT":
+        _must(details["spent"] + details["required"] > details["daily_credits"], f"{details} is within the limit")
     else:
         raise Wrong(f"{call.code} says nothing that is true")
 

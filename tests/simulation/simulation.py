@@ -4,21 +4,23 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 from unittest import mock
 
 from local.memory.queue import Entry
-from shared import events, jobs, ledger, library, lifecycle, retention
+from shared import jobs, ledger, library, lifecycle
 from shared.auth import Caller
+from shared.config import StoredConfig
 from shared.events import Event, NotStored, StepEvent, Stored
 from shared.lifecycle import Change
 from shared.models import Account, CreateVideo, Document, Job, LiveConfig, Stage
-from shared.services import Services
-from tests.faults.effects import CURRENT, Process
-from tests.faults.provider import CORRUPT_ONCE, FATES, OK, Fate, fates_of
-from tests.faults.virtual_time import seconds_since_epoch
+from tests.faults.effects import Process
+from tests.faults.provider import CORRUPT_ONCE, OK, Fate, fates_of
+from tests.faults.schedule import WEBHOOK
+from tests.faults.seams import Posted
+from tests.faults.virtual_time import Alarm, seconds_since_epoch
 from tests.faults.watch import Watch
 from tests.faults.world import SWEEP_EVERY_S, Answer, World
 from tests.simulation.dice import Dice
@@ -35,6 +37,8 @@ LONGEST_S = 60 * 3_600.0
 MISHAPS_UNTIL_S = 3_600.0
 RARE_FATES_SHARE = 0.35
 
+MAY_WAIT: dict[str, Any] = {"plans": {"default": {"may_wait": True, "active_jobs_limit": 2}}}
+POLICY: dict[str, Any] = {"uncertain_policy": "restart_once"}
 VALID_EDITS: Sequence[dict[str, Any]] = (
     {"credits_per_second": 5},
     {"credits_per_second": 20, "credits_per_second_by_model": {"omni-flash": 7}},
@@ -43,11 +47,13 @@ VALID_EDITS: Sequence[dict[str, Any]] = (
     {"generation_timeout_s": 120},
     {"storing_timeout_s": 60},
     {"queue_timeout_s": 120},
-    {"uncertain_policy": "restart_once"},
+    POLICY,
     {"cancel_refund": "none"},
     {"enabled": False, "message": "back at noon"},
     {"rollout_percent": 50},
     {"retention_days": 1},
+    MAY_WAIT,
+    {"daily_credits": 150},
     {},
 )
 INVALID_EDITS: Sequence[dict[str, Any]] = (
@@ -58,7 +64,6 @@ INVALID_EDITS: Sequence[dict[str, Any]] = (
     {"enabled": 3.7},
     {"retention_days": {"days": 3}},
 )
-POLICY = {"uncertain_policy": "restart_once"}
 
 
 class Failed(AssertionError):  # noqa: N818
@@ -111,12 +116,13 @@ class Simulation:
         watch.history = self.history
         self.world = World(self.dice, self._fate, seed, watch=watch)
         self.world.process_for_event = self._process  # type: ignore[method-assign]
+        self.world.config_of = self._config_of  # type: ignore[method-assign]
         self.reached = self.dice.reached
         self._fates: dict[str, Fate] = {}
         self._processes = [self.world.new_process() for _ in range(PROCESSES)]
-        self._changed = asyncio.Event()
+        self._changed = Alarm(self.world.loop)
+        self._config_by_process: dict[Process, StoredConfig] = {}
         self._configs: list[LiveConfig] = [LiveConfig()]
-        self._died_at_s: dict[str, float] = {}
 
     # --- what is drawn ---
 
@@ -137,22 +143,26 @@ class Simulation:
             self._processes[index] = self.world.new_process()
         return self._processes[index]
 
+    def _config_of(self, process: Process) -> StoredConfig:
+        """Each instance has read the settings at another time."""
+        if process not in self._config_by_process:
+            self._config_by_process[process] = self.world.new_config()
+        return self._config_by_process[process]
+
     # --- everything that goes on ---
 
     async def live(self) -> None:
         world = self.world
-        world.queue.on_change = self._changed.set
+        world.queue.on_change = self._changed.ring
         callers = [await self._open(f"user{number}") for number in range(USERS)]
         clients = [world.loop.create_task(self._client(caller)) for caller in callers]
-        beside = [
-            world.loop.create_task(each) for each in (self._dispatch(), self._sweep(), self._administer(), self._purge())
-        ]
-        await asyncio.gather(*clients)
-        while not world.idle:
+        beside = [world.loop.create_task(each) for each in (self._dispatch(), self._administer(), self._purge())]
+        while not (world.idle and all(client.done() for client in clients)):
             await asyncio.sleep(SWEEP_EVERY_S)
+            self._sweep()
             self.dice.calm = world.loop.time() > MISHAPS_UNTIL_S
-            assert world.loop.time() < LONGEST_S, f"not ended: {[job for job in world.watch.jobs.values() if job.due_at]}"
-            for task in beside:
+            assert world.loop.time() < LONGEST_S, f"not ended: {[one for one in world.watch.due if one.due_at]}"
+            for task in (*clients, *beside):
                 if task.done():
                     task.result()
         for task in beside:
@@ -168,15 +178,12 @@ class Simulation:
     async def _dispatch(self) -> None:
         queue = self.world.queue
         while True:
-            self._changed.clear()
             for entry in queue.take():
                 self._go(self._deliver(entry))
-            waking = asyncio.ensure_future(self._changed.wait())
-            await asyncio.wait({waking}, timeout=queue.wait_s())
-            waking.cancel()
+            await self._changed.wait(queue.wait_s())
 
-    def _go(self, work: Awaitable[Any]) -> None:
-        running = self.world.loop.create_task(work)  # type: ignore[arg-type]
+    def _go(self, work: Coroutine[Any, Any, Any]) -> None:
+        running = self.world.loop.create_task(work)
         self.world.runs.add(running)
         running.add_done_callback(self.world.runs.discard)
 
@@ -194,12 +201,10 @@ class Simulation:
             await asyncio.sleep(self.random.uniform(0.0, 300.0))
             await self.world.deliver(entry.task, self._process())
 
-    async def _sweep(self) -> None:
-        while True:
-            await asyncio.sleep(SWEEP_EVERY_S)
-            if self.world.something_is_overdue():
-                for _ in range(2 if self.dice.chance(0.2) else 1):
-                    self._go(self.world.sweep(self._process()))
+    def _sweep(self) -> None:
+        if self.world.something_is_overdue():
+            for _ in range(2 if self.dice.chance(0.2) else 1):
+                self._go(self.world.sweep(self._process()))
 
     async def _purge(self) -> None:
         if self.dice.chance(0.4):
@@ -208,6 +213,8 @@ class Simulation:
 
     async def _administer(self) -> None:
         """Edit the live settings at random, some of the edits not valid; the last one is none at all."""
+        if self.dice.chance(0.3):
+            self._edit(MAY_WAIT)
         for _ in range(self.random.choice((0, 0, 1, 2, 4))):
             await asyncio.sleep(self.random.uniform(0.0, 120.0))
             valid = self.dice.chance(0.7)
@@ -216,14 +223,14 @@ class Simulation:
             if not valid:
                 self.reached["settings that are not valid"] += 1
         await asyncio.sleep(self.random.uniform(0.0, 120.0))
-        if self.dice.chance(0.5):
+        if self.dice.chance(0.3):
             self._edit(POLICY)
         await asyncio.sleep(MISHAPS_UNTIL_S)
         self._edit({})
 
     def _edit(self, fields: dict[str, Any]) -> None:
         self.world.store.edit_config("video", fields)
-        if fields in VALID_EDITS or fields is POLICY:
+        if fields in VALID_EDITS:
             self._configs.append(LiveConfig.model_validate(fields))
 
     # --- a user ---
@@ -242,9 +249,16 @@ class Simulation:
 
     def _body(self, prompt: str) -> CreateVideo:
         model = self.random.choice(MODELS)
+        on_limit = self.random.choice(("fail", "fail", "wait"))
+        webhook_url = WEBHOOK if self.dice.chance(0.3) else None
         if model == "omni-flash":
-            return CreateVideo(prompt=prompt, model=model, seconds=3, size="640x360")
-        return CreateVideo(prompt=prompt, model=model, seconds=4, count=self.random.choice((1, 1, 1, 2)))
+            return CreateVideo(
+                prompt=prompt, model=model, seconds=3, size="640x360", on_limit=on_limit, webhook_url=webhook_url
+            )
+        count = self.random.choice((1, 1, 1, 2))
+        return CreateVideo(
+            prompt=prompt, model=model, seconds=4, count=count, on_limit=on_limit, webhook_url=webhook_url
+        )
 
     async def _submit(self, caller: Caller, body: CreateVideo, key: str | None) -> str | None:
         """The id of the job, or None when there is none, or nobody can know."""
@@ -254,7 +268,7 @@ class Simulation:
                 job: Job = answer.value.job
                 return job.id
             code = answer.error.code if answer.error else None
-            if code in ("INSUFFICIENT_CREDITS", "IDEMPOTENCY_KEY_REUSED", "GONE"):
+            if code in ("INSUFFICIENT_CREDITS", "DAILY_LIMIT", "IDEMPOTENCY_KEY_REUSED", "GONE"):
                 return None
             if key is None and (answer.unknown or code == "UNAVAILABLE"):
                 return None
@@ -291,9 +305,7 @@ class Simulation:
 
     # --- what is noticed ---
 
-    def decide(
-        self, job: Job, account: Account | None, event: Event, now: Any, config: LiveConfig
-    ) -> Change | None:
+    def decide(self, job: Job, account: Account | None, event: Event, now: Any, config: LiveConfig) -> Change | None:
         """The core's own decision; what it did not hear is counted."""
         change = lifecycle.decide(job, account, event, now, config)
         if change is None:
@@ -312,7 +324,11 @@ class Simulation:
             assert job.final, f"{job.id} is {job.stage}"
         extra = self._check_starts()
         self._check_leftovers()
+        self._check_told()
         reached = self.reached + Counter({name: world.signals[name] for name in SIGNALS if world.signals[name]})
+        reached["restarted"] += self.dice.names["restarted.commit"]
+        reached["waited and entered"] += self.dice.names["entered.commit"]
+        reached["webhook repeated"] += len(world.posted) - len(set(world.posted))
         return Seen(self.seed, len(watch.jobs), watch.commits, reached, self.dice.crashes, self._recoveries(), extra)
 
     def _check_starts(self) -> dict[str, int]:
@@ -336,8 +352,22 @@ class Simulation:
         left = [name for name in self.world.objects() if name not in meant and not name.startswith(tuple(kept))]
         assert not left, f"left in the bucket: {left}"
 
+    def _check_told(self) -> None:
+        """Whoever wanted to hear of an end has heard of it, unless the video was deleted first."""
+        posted = set(self.world.posted)
+        for job in self.world.watch.jobs.values():
+            told = {each for each in posted if each.job == job.id}
+            assert len(told) <= 1, f"{job.id} was told under several ids: {told}"
+            assert told <= {Posted(each.id, f"video.{job.status}", job.id) for each in told}, f"{job.status}: {told}"
+            assert told or job.webhook_url is None, f"{job.id} ended, and nobody was told"
+
     def _recoveries(self) -> list[float]:
-        return []
+        """Virtual seconds from the first death in a delivery of a job to that job's end."""
+        ended_s = {
+            job.id: seconds_since_epoch(job.completed_at) for job in self.world.watch.jobs.values() if job.completed_at
+        }
+        died_s = self.dice.died_at_s
+        return [ended_s[job] - at_s for job, at_s in died_s.items() if ended_s.get(job, 0.0) >= at_s]
 
 
 SIGNALS = ("uncertain_start", "adopted", "swept", "late_success", "abandoned_generation", "config_not_valid")

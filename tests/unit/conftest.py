@@ -7,7 +7,7 @@ import asyncio
 import heapq
 import io
 from collections import defaultdict, deque
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from itertools import count
@@ -18,15 +18,16 @@ import pytest
 from av.video.frame import VideoFrame
 
 from local.memory.generator import Script, ScriptedGenerator
+from local.memory.live import MemoryLive
 from local.memory.media import MemoryMedia
 from local.memory.queue import Entry, MemoryQueue
 from local.memory.store import MemoryStore
-from shared import auth, ledger, steps, submission
+from shared import auth, data_rights, deliveries, ledger, steps, submission
 from shared.config import StoredConfig
 from shared.errors import ApiError, Unavailable
 from shared.generators import Generators
 from shared.models import Account, CreateVideo, Job, LiveConfig, Transaction
-from shared.services import Services
+from shared.services import NotReached, OutboundAnswer, Services
 from shared.settings import Settings
 from shared.steps import Verdict
 from tests import invariants
@@ -114,6 +115,10 @@ class Shaky:
 
         self._plans[method].extend([passed] * times)
 
+    def calm(self) -> None:
+        """All plans that are left are forgotten."""
+        self._plans.clear()
+
     def __getattr__(self, name: str) -> Any:
         attribute = getattr(self._inner, name)
         if not asyncio.iscoroutinefunction(attribute):
@@ -149,6 +154,24 @@ class NameVerifier:
         return auth.Identity("https://issuer.example", name, "default", f"{name}@example.com", name == token)
 
 
+class ScriptedInternet:
+    """Servers outside, by what they answer: a status, or the reason why they are not reached. Others answer 200."""
+
+    def __init__(self) -> None:
+        self.answers: deque[int | str] = deque()
+        self.posts: list[tuple[str, dict[str, str], bytes]] = []
+
+    async def post(self, url: str, headers: Mapping[str, str], body: bytes) -> OutboundAnswer:
+        self.posts.append((url, dict(headers), body))
+        answer = self.answers.popleft() if self.answers else 200
+        if isinstance(answer, str):
+            raise NotReached(answer)
+        return OutboundAnswer(answer)
+
+    async def fetch(self, url: str, max_bytes: int, accept: str = "*/*") -> OutboundAnswer:
+        raise NotReached("there are no files")
+
+
 @dataclass
 class House:
     """Everything in memory, and what tests do with it."""
@@ -159,18 +182,22 @@ class House:
     def __post_init__(self) -> None:
         self.media: Any = Shaky(MemoryMedia(BUCKET, clock=self.clock))
         self.store: Any = Shaky(MemoryStore(self.clock))
+        self.live = MemoryLive(self.store)
         self.queue: Any = Shaky(MemoryQueue(self.clock))
+        self.internet = ScriptedInternet()
         self.omni = ScriptedGenerator()
         self.veo = ScriptedGenerator(media=self.media)
         numbers = count()
         self.services = Services(
             settings=SETTINGS,
             store=self.store,
+            live=self.live,
             queue=self.queue,
             media=self.media,
             generators=Generators({"vertex": self.veo, "gemini": self.omni}),
             config=self.config,
             verifier=NameVerifier(),
+            outbound=self.internet,
             clock=self.clock,
             ids=lambda: f"id{next(numbers):020d}",
             sleep=self.clock.sleep,
@@ -237,9 +264,18 @@ class House:
         entry: Entry = entries[0]
         self.clock.now = max(self.clock.now, entry.due_at)
         self.queue.begin(entry)
-        verdict = await steps.deliver(self.services, entry.task.body["job"], entry.task.body["step"])
+        verdict = await self._handle(entry)
         self.queue.finish(entry, verdict.value)
         return entry
+
+    async def _handle(self, entry: Entry) -> Verdict:
+        body = entry.task.body
+        match entry.task.path:
+            case "/tasks/webhook":
+                return await deliveries.deliver(self.services, body["id"], body["step"])
+            case "/tasks/chore":
+                return await data_rights.deliver(self.services, body["id"], body["step"])
+        return await steps.deliver(self.services, body["job"], body["step"])
 
     async def run(self, job: Job, stop: Callable[[Job], bool] = lambda job: job.final and job.due_at is None) -> Job:
         """Deliver all that the queue holds, in its order, until the job is as wanted."""

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from shared.errors import ApiError
-from shared.generators.catalog import MODELS, choose, provider_of, resolve
-from shared.models import CreateVideo
+from shared.generators.catalog import MODELS, REPLACED, Source, adapt, choose, provider_of, resolve
+from shared.models import CreateVideo, Extends
 
 BOTH = frozenset({"vertex", "gemini"})
 PREFERENCE = ("veo-3.1-fast", "omni-flash")
@@ -44,13 +44,14 @@ def refused(model: str, **body: Any) -> ApiError:
 def test_the_model_is_the_named_or_the_first_preferred_that_can_be_had(
     name: str | None, preference: tuple[str, ...], providers: set[str], model: str
 ) -> None:
-    assert choose(name, preference, frozenset(providers)).id == model
+    choice = choose(name, preference, frozenset(providers))
+    assert (choice.model.id, choice.instead_of) == (model, None)
 
 
 @pytest.mark.parametrize(
     ("name", "providers", "allowed"),
     [
-        ("sora-2", BOTH, list(MODELS)),
+        ("sora-1", BOTH, list(MODELS)),
         ("", BOTH, list(MODELS)),
         ("omni-flash", {"vertex"}, ["veo-3.1", "veo-3.1-fast", "veo-3.1-lite"]),
         (None, set(), []),
@@ -62,6 +63,199 @@ def test_a_model_that_cannot_be_had_is_refused_with_those_that_can(
     with pytest.raises(ApiError) as error:
         choose(name, PREFERENCE, frozenset(providers))
     assert (error.value.code, error.value.details) == ("MODEL_NOT_FOUND", {"field": "model", "allowed": allowed})
+
+
+# --- other names ---
+
+
+@pytest.mark.parametrize(
+    ("alias", "model"), [(alias, model.id) for model in MODELS.values() for alias in model.aliases]
+)
+def test_an_alias_is_the_model_itself(alias: str, model: str) -> None:
+    choice = choose(alias, PREFERENCE, BOTH)
+    assert (choice.model.id, choice.instead_of) == (model, None)
+    assert adapt(CreateVideo(prompt="p", seconds=8), choice)[1] == ()
+
+
+@pytest.mark.parametrize(
+    ("retired", "successor"),
+    [
+        ("veo-3.1-generate-preview", "veo-3.1"),
+        ("veo-3.1-fast-generate-preview", "veo-3.1-fast"),
+        ("veo-3.1-lite-generate-preview", "veo-3.1-lite"),
+        ("veo-3.0-generate-preview", "veo-3.1"),
+        ("veo-3.0-fast-generate-001", "veo-3.1-fast"),
+        ("veo-2.0-generate-001", "veo-3.1"),
+        ("gemini-omni-1.1-flash", "omni-flash"),
+        ("gemini-omni-flash-preview", "omni-flash"),
+        ("sora-2", "veo-3.1-fast"),
+        ("sora-2-pro", "veo-3.1"),
+    ],
+)
+def test_a_retired_model_is_served_by_its_successor_with_a_warning(retired: str, successor: str) -> None:
+    choice = choose(retired, PREFERENCE, BOTH)
+    assert (choice.model.id, choice.instead_of) == (successor, retired)
+    body = CreateVideo(prompt="p", seconds=8)
+    adapted, (warning,) = adapt(body, choice)
+    assert adapted == body
+    assert warning.code == "MODEL_REPLACED"
+    assert retired in warning.message
+    assert successor in warning.message
+
+
+def test_where_the_successor_is_not_set_up_another_serves() -> None:
+    assert choose("sora-2", PREFERENCE, frozenset({"gemini"})).model.id == "omni-flash"
+
+
+def test_a_replacement_can_be_forbidden_and_the_successor_is_named() -> None:
+    with pytest.raises(ApiError) as error:
+        choose("sora-2", PREFERENCE, BOTH, allow_replacements=False)
+    assert error.value.code == "MODEL_NOT_FOUND"
+    assert error.value.details["successor"] == "veo-3.1-fast"
+    assert "veo-3.1-fast" in (error.value.message or "")
+
+
+@pytest.mark.parametrize(
+    ("name", "body", "providers", "seconds", "size", "codes"),
+    [
+        ("sora-2", {"seconds": 12}, BOTH, 8, None, ["SECONDS_CHANGED"]),
+        ("sora-2", {"seconds": 12}, {"gemini"}, 12, None, []),
+        ("sora-2", {"seconds": 5}, BOTH, 4, None, ["SECONDS_CHANGED"]),
+        ("sora-2", {"seconds": 8, "size": "720x1280"}, BOTH, 8, "720x1280", []),
+        ("sora-2-pro", {"seconds": 8, "size": "1024x1792"}, BOTH, 8, "1080x1920", ["SIZE_CHANGED"]),
+        ("sora-2-pro", {"seconds": 4, "size": "1792x1024"}, BOTH, 8, "1920x1080", ["SIZE_CHANGED", "SECONDS_CHANGED"]),
+        ("veo-2.0-generate-001", {"seconds": 5}, BOTH, 4, None, ["SECONDS_CHANGED"]),
+        ("sora-2", {}, BOTH, None, None, []),
+    ],
+)
+def test_what_the_successor_does_not_make_becomes_the_nearest_that_it_does(
+    name: str, body: dict[str, Any], providers: set[str], seconds: int | None, size: str | None, codes: list[str]
+) -> None:
+    choice = choose(name, PREFERENCE, frozenset(providers))
+    adapted, warnings = adapt(CreateVideo.model_validate({"prompt": "p"} | body), choice)
+    assert (adapted.seconds, adapted.size) == (seconds, size)
+    assert [warning.code for warning in warnings] == ["MODEL_REPLACED", *codes]
+    assert resolve(adapted, choice.model)
+
+
+def test_what_a_model_that_is_offered_does_not_make_is_refused() -> None:
+    choice = choose("veo-3.1", PREFERENCE, BOTH)
+    body = CreateVideo(prompt="p", seconds=12)
+    assert adapt(body, choice) == (body, ())
+    assert refused("veo-3.1", seconds=12).code == "UNSUPPORTED_BY_MODEL"
+
+
+def test_no_name_means_two_models() -> None:
+    names = [*MODELS, *REPLACED, *(alias for model in MODELS.values() for alias in model.aliases)]
+    assert len(set(names)) == len(names)
+
+
+def test_every_successor_is_a_model() -> None:
+    assert {name for rule in REPLACED.values() for name in rule.successors} <= set(MODELS)
+
+
+# --- images ---
+
+IMAGE = {"data": "UE5H"}
+
+
+@pytest.mark.parametrize(
+    ("model", "body", "field"),
+    [
+        ("veo-3.1-lite", {"reference_images": [IMAGE]}, "reference_images"),
+        ("veo-3.1", {"last_frame": IMAGE}, "last_frame"),
+        ("veo-3.1", {"input_reference": IMAGE, "reference_images": [IMAGE]}, "reference_images"),
+        (
+            "omni-flash",
+            {"input_reference": IMAGE, "last_frame": IMAGE, "reference_images": [IMAGE]},
+            "reference_images",
+        ),
+        ("veo-3.1", {"reference_images": [IMAGE], "seconds": 4}, "seconds"),
+    ],
+)
+def test_images_that_a_model_does_not_take_are_refused(model: str, body: dict[str, Any], field: str) -> None:
+    error = refused(model, **body)
+    assert (error.code, error.details["field"]) == ("UNSUPPORTED_BY_MODEL", field)
+    assert field in (error.message or "")
+
+
+@pytest.mark.parametrize(
+    ("model", "body", "seconds"),
+    [
+        ("veo-3.1-lite", {"input_reference": IMAGE, "last_frame": IMAGE, "seconds": 4}, 4),
+        ("veo-3.1", {"reference_images": [IMAGE] * 3}, 8),
+        ("omni-flash", {"reference_images": [IMAGE], "seconds": 15}, 15),
+    ],
+)
+def test_images_that_a_model_takes(model: str, body: dict[str, Any], seconds: int) -> None:
+    assert asked(model, **body).seconds == seconds
+
+
+# --- extension ---
+
+
+def source(
+    seconds: float = 8.0, model: str = "veo-3.1", resolution: Any = "720p", aspect_ratio: Any = "16:9"
+) -> Source:
+    video = Extends(job="video_x", object="x.mp4", size_bytes=1, seconds=seconds)
+    return Source(video=video, model=model, aspect_ratio=aspect_ratio, resolution=resolution)
+
+
+def extended(model: str, from_: Source, **body: Any) -> Any:
+    return resolve(CreateVideo.model_validate({"prompt": "p"} | body), MODELS[model], from_)
+
+
+@pytest.mark.parametrize(
+    ("model", "from_s", "asked_s", "added_s", "total_s"),
+    [
+        ("veo-3.1", 8.0, None, 7, 15),
+        ("veo-3.1-fast", 8.04, 7, 7, 15.04),
+        ("veo-3.1-lite", 29.0, 7, 7, 36),
+        ("veo-3.1", 30.0, None, 7, 37),
+        ("omni-flash", 8.0, None, 8, 16),
+        ("omni-flash", 8.0, 10, 10, 18),
+        ("omni-flash", 27.0, None, 3, 30),
+    ],
+)
+def test_an_extension_adds_what_the_model_adds(
+    model: str, from_s: float, asked_s: int | None, added_s: int, total_s: float
+) -> None:
+    request = extended(model, source(from_s), **({"seconds": asked_s} if asked_s else {}))
+    assert (request.seconds, request.file_seconds) == (added_s, pytest.approx(total_s))
+    assert request.extends.job == "video_x"
+
+
+def test_an_extension_has_the_shape_of_its_video() -> None:
+    request = extended("veo-3.1", source(resolution="1080p", aspect_ratio="9:16"))
+    assert request.size == "1080x1920"
+
+
+@pytest.mark.parametrize(
+    ("model", "from_", "body", "code", "field", "allowed"),
+    [
+        ("veo-3.1", source(8), {"seconds": 8}, "UNSUPPORTED_BY_MODEL", "seconds", [7]),
+        ("veo-3.1", source(31), {}, "UNSUPPORTED_BY_MODEL", "extends", []),
+        ("omni-flash", source(28), {}, "UNSUPPORTED_BY_MODEL", "extends", []),
+        ("omni-flash", source(25), {"seconds": 6}, "UNSUPPORTED_BY_MODEL", "seconds", [3, 4, 5]),
+        ("veo-3.1-fast", source(8, resolution="4k"), {}, "UNSUPPORTED_BY_MODEL", "resolution", ["720p", "1080p"]),
+        ("veo-3.1", source(8, resolution="360p"), {}, "UNSUPPORTED_BY_MODEL", "resolution", ["720p", "1080p", "4k"]),
+        ("veo-3.1", source(8), {"size": "720x1280"}, "INVALID_REQUEST", "size", ["1280x720"]),
+        ("veo-3.1", source(8), {"aspect_ratio": "9:16"}, "INVALID_REQUEST", "aspect_ratio", ["16:9"]),
+        ("veo-3.1", source(8), {"resolution": "1080p"}, "INVALID_REQUEST", "resolution", ["720p"]),
+    ],
+)
+def test_an_extension_that_cannot_be_made_is_refused(
+    model: str, from_: Source, body: dict[str, Any], code: str, field: str, allowed: list[Any]
+) -> None:
+    with pytest.raises(ApiError) as error:
+        extended(model, from_, **body)
+    assert (error.value.code, error.value.details["field"], error.value.details["allowed"]) == (code, field, allowed)
+
+
+def test_a_video_is_extended_without_images() -> None:
+    with pytest.raises(ApiError) as error:
+        extended("veo-3.1", source(), extends="video_" + "x" * 22, input_reference=IMAGE)
+    assert error.value.details["field"] == "input_reference"
 
 
 # --- resolving ---

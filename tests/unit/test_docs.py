@@ -24,6 +24,7 @@ LAPTOP_ONLY = {
     "vertex_url",
     "vertex_token",
     "gemini_url",
+    "local_outbound",
 }
 
 

@@ -161,7 +161,7 @@ MAY_HAPPEN = (
     lambda job, holder: e.Viewed(),
     lambda job, holder: e.Expire(),
     lambda job, holder: e.Tidied(job.step, again=True),
-    lambda job, holder: e.Tidied(job.step, again=False, late_success=True),
+    lambda job, holder: e.LateSuccess(),
 )
 
 

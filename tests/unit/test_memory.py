@@ -273,7 +273,7 @@ async def settled(engine: Engine, generator: MemoryGenerator, operation: str) ->
 def a_provider(provider: Any, accepted: Callable[[Generation, str], None] = lambda generation, name: None) -> Any:
     media = MemoryMedia("bucket")
     engine = Engine(render, MediaBuckets(media), durations=Durations(0, 0))
-    return media, engine, MemoryGenerator(provider, engine, "bucket", accepted)
+    return media, engine, MemoryGenerator(provider, engine, media, accepted)
 
 
 async def test_vertex_writes_every_video_under_the_prefix() -> None:

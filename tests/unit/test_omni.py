@@ -5,17 +5,27 @@ from __future__ import annotations
 import asyncio
 import base64
 import io
+import socket
 from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
 from typing import Any
 
 import httpx2
 import pytest
+import uvicorn
 from google.genai import errors
 
+from local.memory.media import MemoryMedia
+from local.providers.app import Providers
+from local.providers.durations import Durations
+from local.providers.engine import Engine
+from local.providers.render import Film
+from local.providers.webhooks import Webhooks
 from shared.generators import Broken, Busy, Finished, Generator, Look, Refused, Running, faults, omni
 from shared.generators.omni import Omni
-from shared.models import VideoRequest
+from shared.models import Extends, ImageType, Input, InputRole, VideoRequest
 from shared.settings import Settings
+from tests.unit.conftest import Shaky
 from tests.unit.wire import Answer, Cut, Recorder, Silence, a_job, refused_url
 
 ID = "v1_Ab-9"
@@ -31,6 +41,9 @@ FULL = MINIMAL.model_copy(
 )
 
 
+MEDIA = MemoryMedia("videos")
+
+
 @pytest.fixture
 def recorder() -> Iterator[Recorder]:
     with Recorder() as recorder:
@@ -40,7 +53,7 @@ def recorder() -> Iterator[Recorder]:
 
 @pytest.fixture
 async def generator(recorder: Recorder) -> AsyncIterator[Omni]:
-    generator = Omni(settings(recorder.url))
+    generator = Omni(settings(recorder.url), MEDIA)
     yield generator
     await generator.close()
 
@@ -82,11 +95,143 @@ def refusal(status: int, code: str, message: str) -> Answer:
 
 def test_omni_is_a_generator() -> None:
     """Omni has every call of the protocol, as the type checker proves from this line."""
-    generator: Generator = Omni(settings("http://127.0.0.1:1"))
+    generator: Generator = Omni(settings("http://127.0.0.1:1"), MEDIA)
     assert generator
 
 
 # --- create ---
+
+
+def image(role: InputRole, name: str, content_type: ImageType = "image/png") -> Input:
+    return Input(
+        role=role, object=name, content_type=content_type, size_bytes=1, crc32c="", width_px=640, height_px=360
+    )
+
+
+async def media_with(**objects: bytes) -> MemoryMedia:
+    media = MemoryMedia("videos", run=asyncio.to_thread)
+    for name, data in objects.items():
+        await media.write(name, lambda writer, data=data: writer.write(data) and None, "image/png")
+    return media
+
+
+@pytest.mark.parametrize(
+    ("inputs", "prompt", "task", "text"),
+    [
+        ((image("first_frame", "a"),), "go", "image_to_video", "<FIRST_FRAME> go"),
+        (
+            (image("first_frame", "a"), image("last_frame", "b", "image/webp")),
+            "go",
+            "image_to_video",
+            "<FIRST_FRAME> <LAST_FRAME> go",
+        ),
+        (
+            (image("reference", "a"), image("reference", "b", "image/jpeg")),
+            "go",
+            "reference_to_video",
+            "<IMAGE_REF_0> <IMAGE_REF_1> go",
+        ),
+        (
+            (image("reference", "a"), image("reference", "b")),
+            "<IMAGE_REF_1> meets <IMAGE_REF_0>",
+            "reference_to_video",
+            "<IMAGE_REF_1> meets <IMAGE_REF_0>",
+        ),
+    ],
+)
+async def test_images_go_inline_with_the_tags_that_say_what_they_are_for(
+    recorder: Recorder, inputs: tuple[Input, ...], prompt: str, task: str, text: str
+) -> None:
+    """Each image is in the request, in order and before the prompt; the prompt's own tags are left as they are."""
+    generator = Omni(settings(recorder.url), await media_with(a=b"AAA", b=b"BBB"))
+    await generator.start(a_job(MINIMAL.model_copy(update={"inputs": inputs, "prompt": prompt})), PREFIX)
+    await generator.close()
+    body = recorder.requests[0].body
+    (step,) = body["input"]
+    data = {"a": b"AAA", "b": b"BBB"}
+    assert step["content"] == [
+        *(
+            {"type": "image", "mime_type": each.content_type, "data": base64.b64encode(data[each.object]).decode()}
+            for each in inputs
+        ),
+        {"type": "text", "text": text},
+    ]
+    assert body["generation_config"] == {"video_config": {"task": task}}
+
+
+def extending(name: str, size_bytes: int = 3) -> VideoRequest:
+    extends = Extends(job="video_x", object=name, size_bytes=size_bytes, seconds=8.0)
+    return MINIMAL.model_copy(update={"extends": extends})
+
+
+async def test_an_extension_sends_the_video_and_the_seconds_that_are_added(recorder: Recorder) -> None:
+    """A small video goes with the request itself."""
+    generator = Omni(settings(recorder.url), await media_with(film=b"MP4"))
+    await generator.start(a_job(extending("film")), PREFIX)
+    await generator.close()
+    body = recorder.requests[0].body
+    assert body["input"][0]["content"] == [
+        {"type": "video", "mime_type": "video/mp4", "data": base64.b64encode(b"MP4").decode()},
+        {"type": "text", "text": "a cat"},
+    ]
+    assert body["generation_config"] == {"video_config": {"task": "extend"}}
+    assert body["response_format"]["duration"] == "3s"
+
+
+async def test_a_large_video_is_uploaded_first(monkeypatch: pytest.MonkeyPatch, small_video: bytes) -> None:
+    """What is too large for a request is made a file of the Gemini API, and waited for until that can be read."""
+    monkeypatch.setattr(omni, "UPLOAD_LOOK_EVERY_S", 0.01)
+    monkeypatch.setattr(omni, "LARGEST_INLINE_BYTES", 10)
+    async with stand_in() as (url, extended):
+        generator = Omni(settings(url), await media_with(film=small_video))
+        await generator.start(a_job(extending("film", len(small_video))), PREFIX)
+        await generator.close()
+    assert extended == [small_video]
+
+
+@asynccontextmanager
+async def stand_in() -> AsyncIterator[tuple[str, list[bytes | None]]]:
+    """The URL of the local Gemini API, and the videos that it was asked to go on from."""
+    extended: list[bytes | None] = []
+
+    async def render(film: Film) -> bytes:
+        extended.append(film.extends)
+        return b"film"
+
+    engine = Engine(render, durations=Durations(0, 0))
+    webhooks = Webhooks(engine, None, None)
+    app = Providers(engine, webhooks, processing_seconds=0.05).app
+    listener = socket.create_server(("127.0.0.1", 0))
+    server = uvicorn.Server(uvicorn.Config(app, lifespan="off", log_level="error"))
+    serving = asyncio.ensure_future(server.serve(sockets=[listener]))
+    try:
+        yield f"http://127.0.0.1:{listener.getsockname()[1]}", extended
+        while not extended:
+            await asyncio.sleep(0.01)
+    finally:
+        server.should_exit = True
+        await serving
+        await engine.close()
+        await webhooks.close()
+
+
+async def test_an_input_that_is_gone_is_refused(generator: Omni, recorder: Recorder) -> None:
+    """Nothing was sent, and nothing ever will be: its charge comes back."""
+    with pytest.raises(Refused) as refused:
+        await generator.start(a_job(extending("nothing")), PREFIX)
+    assert refused.value.code == "INPUT_GONE"
+    assert not recorder.requests
+
+
+async def test_a_bucket_that_does_not_answer_is_busy(recorder: Recorder) -> None:
+    """Nothing was sent, so the create may be repeated."""
+    media = Shaky(MemoryMedia("videos"))
+    media.fail("use")
+    generator = Omni(settings(recorder.url), media)
+    with pytest.raises(Busy):
+        await generator.start(a_job(extending("film")), PREFIX)
+    await generator.close()
+    assert not recorder.requests
 
 
 async def test_a_create_sends_exactly_what_was_asked_for(generator: Omni, recorder: Recorder) -> None:
@@ -203,7 +348,7 @@ async def test_a_create_is_to_come_back_later(generator: Omni, recorder: Recorde
 async def test_a_refused_connection_is_busy() -> None:
     """Where nobody listens nothing was sent, so the create may be repeated."""
     with refused_url() as url:
-        generator = Omni(settings(url))
+        generator = Omni(settings(url), MEDIA)
         with pytest.raises(Busy):
             await generator.start(a_job(FULL), PREFIX)
         await generator.close()

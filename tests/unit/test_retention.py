@@ -22,7 +22,7 @@ async def old(house: House, count: int = 1) -> list[Job]:
 
 async def test_an_expired_video_loses_its_files_and_keeps_its_ledger(house: House) -> None:
     (job,) = await old(house)
-    assert await retention.retain(house.services) == {"expired": 1, "failed": 0}
+    assert await retention.retain(house.services) == {"expired": 1, "failed": 0, "inputs_swept": 0}
     after = await house.run(job)
     assert after.stage is Stage.COMPLETED
     assert after.files_removed_at is not None
@@ -67,7 +67,7 @@ async def test_expiring_twice_changes_nothing_more(house: House) -> None:
     (job,) = await old(house)
     await retention.retain(house.services)
     after = await house.run(job)
-    assert await retention.retain(house.services) == {"expired": 0, "failed": 0}
+    assert await retention.retain(house.services) == {"expired": 0, "failed": 0, "inputs_swept": 0}
     assert await house.job(job.id) == after
 
 
@@ -75,13 +75,13 @@ async def test_more_than_a_page_expires_in_one_pass(house: House) -> None:
     (job,) = await old(house)
     count = retention.PAGE + 5
     await house.store.commit([job.changed(id=f"video_{number:022d}", revision=None) for number in range(count - 1)])
-    assert await retention.retain(house.services) == {"expired": count, "failed": 0}
+    assert await retention.retain(house.services) == {"expired": count, "failed": 0, "inputs_swept": 0}
 
 
 async def test_a_job_that_cannot_be_changed_does_not_stop_the_others(house: House) -> None:
     await old(house, 3)
     house.queue.fail("create")
-    assert await retention.retain(house.services) == {"expired": 2, "failed": 1}
+    assert await retention.retain(house.services) == {"expired": 2, "failed": 1, "inputs_swept": 0}
 
 
 async def test_a_pass_ends_though_nothing_can_be_changed(house: House) -> None:
@@ -90,7 +90,7 @@ async def test_a_pass_ends_though_nothing_can_be_changed(house: House) -> None:
         [job.changed(id=f"video_{number:022d}", revision=None) for number in range(retention.PAGE)]
     )
     house.queue.fail("create", times=1_000_000)
-    assert await retention.retain(house.services) == {"expired": 0, "failed": retention.PAGE}
+    assert await retention.retain(house.services) == {"expired": 0, "failed": retention.PAGE, "inputs_swept": 0}
 
 
 async def test_a_store_that_is_down_fails_the_pass(house: House) -> None:

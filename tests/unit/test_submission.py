@@ -365,19 +365,21 @@ async def test_a_deletion_that_could_not_be_written_is_unavailable(house: House)
 
 
 async def test_the_models_are_those_whose_provider_is_set_up(house: House) -> None:
-    everything = (await library.models(house.services)).data
+    caller = await house.sign_up()
+    everything = (await library.models(house.services, caller)).data
     assert [model.id for model in everything if model.default] == ["veo-3.1-fast"]
     house.services.generators.by_provider.pop("vertex")
-    (omni,) = (await library.models(house.services)).data
+    (omni,) = (await library.models(house.services, caller)).data
     assert (omni.id, omni.default, omni.credits_per_second) == ("omni-flash", True, 10)
     house.services.generators.by_provider.pop("gemini")
-    assert (await library.models(house.services)).data == []
-    assert (await refused(house.submit(await house.sign_up()))).code == "MODEL_NOT_FOUND"
+    assert (await library.models(house.services, caller)).data == []
+    assert (await refused(house.submit(caller))).code == "MODEL_NOT_FOUND"
 
 
 async def test_a_models_price_and_time_are_those_in_force(house: House) -> None:
     house.configure(credits_per_second_by_model={"omni-flash": 3}, usual_times={"omni-flash": 42.0})
-    omni = next(model for model in (await library.models(house.services)).data if model.id == "omni-flash")
+    models = (await library.models(house.services, await house.sign_up())).data
+    omni = next(model for model in models if model.id == "omni-flash")
     assert (omni.credits_per_second, omni.usual_seconds) == (3, 42.0)
 
 

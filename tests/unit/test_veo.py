@@ -19,7 +19,7 @@ from google.genai import errors
 from shared.generators import Broken, Busy, Finished, Generator, Look, Refused, Running, faults
 from shared.generators.veo import TOKEN_TIMEOUT_S, Veo, label
 from shared.lifecycle import CREATE_TIMEOUT_S
-from shared.models import VideoRequest
+from shared.models import Extends, Input, InputRole, VideoRequest
 from shared.settings import Settings
 from tests.unit.wire import Answer, Cut, Recorder, Silence, a_job, refused_url
 
@@ -111,6 +111,47 @@ async def test_a_create_sends_exactly_what_was_asked_for(veo: Veo, recorder: Rec
         },
         "labels": {"job": label("video_AbCdEfGhIjKlMnOpQr-_12")},
     }
+
+
+def image(role: InputRole, name: str) -> Input:
+    return Input(
+        role=role, object=name, content_type="image/webp", size_bytes=1, crc32c="", width_px=640, height_px=360
+    )
+
+
+async def test_frames_are_named_by_their_objects_in_our_bucket(veo: Veo, recorder: Recorder) -> None:
+    """Vertex AI reads images from the bucket itself."""
+    inputs = (image("first_frame", "inputs/1.webp"), image("last_frame", "inputs/2.webp"))
+    await veo.start(a_job(MINIMAL.model_copy(update={"inputs": inputs})), PREFIX)
+    assert recorder.requests[0].body["instances"] == [
+        {
+            "prompt": "a cat",
+            "image": {"gcsUri": "gs://videos/inputs/1.webp", "mimeType": "image/webp"},
+            "lastFrame": {"gcsUri": "gs://videos/inputs/2.webp", "mimeType": "image/webp"},
+        }
+    ]
+
+
+async def test_reference_images_are_assets(veo: Veo, recorder: Recorder) -> None:
+    """Each is named by its object, in order."""
+    inputs = tuple(image("reference", f"inputs/{number}.webp") for number in range(2))
+    await veo.start(a_job(MINIMAL.model_copy(update={"inputs": inputs})), PREFIX)
+    assert recorder.requests[0].body["instances"][0]["referenceImages"] == [
+        {"image": {"gcsUri": f"gs://videos/inputs/{number}.webp", "mimeType": "image/webp"}, "referenceType": "ASSET"}
+        for number in range(2)
+    ]
+
+
+async def test_an_extension_names_its_video_and_leaves_out_what_that_decides(veo: Veo, recorder: Recorder) -> None:
+    """The length of a step is fixed and the shape is the video's."""
+    extends = Extends(job="video_x", object="t/a/video_x/1/0.mp4", size_bytes=9, seconds=8.0)
+    await veo.start(a_job(MINIMAL.model_copy(update={"extends": extends, "seconds": 7})), PREFIX)
+    body = recorder.requests[0].body
+    assert body["instances"] == [
+        {"prompt": "a cat", "video": {"gcsUri": "gs://videos/t/a/video_x/1/0.mp4", "mimeType": "video/mp4"}}
+    ]
+    assert not {"durationSeconds", "aspectRatio"} & set(body["parameters"])
+    assert body["parameters"]["resolution"] == "720p"
 
 
 async def test_a_create_leaves_out_what_was_not_asked_for(veo: Veo, recorder: Recorder) -> None:

@@ -1,0 +1,58 @@
+"""The changes of jobs in memory: told by the store, at once and in its order, to all who watch."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TypeVar
+
+from local.memory.store import MemoryStore, Snapshot
+from shared.documents import readable
+from shared.models import Job
+from shared.watch import Watch
+
+K = TypeVar("K")
+
+
+class MemoryLive:
+    """The changes of one MemoryStore."""
+
+    def __init__(self, store: MemoryStore) -> None:
+        self._by_job: dict[str, set[Watch]] = {}
+        self._by_account: dict[tuple[str, str], set[Watch]] = {}
+        store.listeners.append(self._changed)
+
+    @contextmanager
+    def watch_job(self, job: str) -> Iterator[Watch]:
+        with _watching(self._by_job, job) as watch:
+            yield watch
+
+    @contextmanager
+    def watch_account(self, tenant: str, account: str) -> Iterator[Watch]:
+        with _watching(self._by_account, (tenant, account)) as watch:
+            yield watch
+
+    def _changed(self, collection: str, before: Snapshot | None, after: Snapshot | None) -> None:
+        newest = after or before
+        if collection != Job.collection or newest is None or before == after:
+            return
+        account = (newest.fields.get("tenant"), newest.fields.get("account"))
+        watches = [*self._by_job.get(newest.id, ()), *self._by_account.get(account, ())]  # type: ignore[call-overload]
+        if not watches:
+            return
+        job = readable(Job, newest.id, newest.fields, newest.update_time) if after is not None else None
+        if job is not None or after is None:
+            for watch in watches:
+                watch.offer(newest.id, job)
+
+
+@contextmanager
+def _watching(watches: dict[K, set[Watch]], key: K) -> Iterator[Watch]:
+    watch = Watch()
+    watches.setdefault(key, set()).add(watch)
+    try:
+        yield watch
+    finally:
+        watches[key].discard(watch)
+        if not watches[key]:
+            del watches[key]

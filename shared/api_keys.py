@@ -1,0 +1,189 @@
+"""API keys: credentials for programs, which authenticate as the account that made them.
+
+A key is shown once, when it is made; what is kept is its SHA-256 hash, which is the document's id. (A key is 256 random
+bits, so that a slow hash would add nothing.)
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import secrets
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
+
+from pydantic import Field
+
+from shared import audit, jobs, log
+from shared.errors import ApiError, Conflict, Unavailable
+from shared.models import ONE_LINE, Account, Body, Document, Response
+
+if TYPE_CHECKING:
+    from shared.auth import Caller
+    from shared.services import Services
+
+PREFIX = "rk_"
+SECRET_BYTES = 32
+SHOWN_CHARS = len(PREFIX) + 8
+MAX_KEYS = 20
+USE_NOTED_EVERY = timedelta(days=1)
+KEY = re.compile(r"rk_[A-Za-z0-9_-]{43}")
+
+Scope = Literal["read", "write"]
+
+
+class ApiKey(Document):
+    """One key of one account, under the hash of the key. `prefix` is what may be shown of it."""
+
+    collection: ClassVar[str] = "api_keys"
+
+    key_id: str
+    account: str
+    tenant: str
+    name: str
+    scope: Scope
+    prefix: str
+    created_at: datetime
+    expires_at: datetime | None = None
+    revoked_at: datetime | None = None
+    last_used_at: datetime | None = None
+
+    def refusal(self, now: datetime) -> str | None:
+        """Why the key opens nothing (any more); None when it does."""
+        if self.revoked_at is not None:
+            return "The API key was revoked."
+        if self.expires_at is not None and self.expires_at <= now:
+            return "The API key has expired."
+        return None
+
+
+class NewApiKey(Body):
+    """POST /v1/api-keys."""
+
+    name: Annotated[str, Field(min_length=1, max_length=100, pattern=ONE_LINE, description="What the key is for.")]
+    scope: Annotated[Scope, Field(description="`read` may only GET and HEAD.")]
+    expires_in_days: Annotated[int | None, Field(ge=1, le=3_650, description="Left out: until it is revoked.")] = None
+
+
+class ApiKeyView(Response):
+    """A key without its secret. `prefix` is how it begins."""
+
+    id: str
+    object: Literal["api_key"] = "api_key"
+    name: str
+    scope: Scope
+    prefix: str
+    created_at: int
+    expires_at: int | None
+    last_used_at: Annotated[int | None, Field(description="Written at most once a day.")]
+
+
+class MadeApiKey(ApiKeyView):
+    """A key just made: the only answer that shows it."""
+
+    key: str
+
+
+class ApiKeyList(Response):
+    object: Literal["list"] = "list"
+    data: list[ApiKeyView]
+
+
+class RevokedApiKey(Response):
+    id: str
+    object: Literal["api_key.revoked"] = "api_key.revoked"
+    revoked: Literal[True] = True
+
+
+def document_id(key: str) -> str:
+    """The hash under which a key is kept."""
+    return hashlib.sha256(key.encode()).hexdigest()
+
+
+async def make(services: Services, caller: Caller, body: NewApiKey) -> MadeApiKey:
+    """A new key of the caller's. Raises ApiError LIMIT_REACHED when the account has 20 already."""
+    secret = PREFIX + secrets.token_urlsafe(SECRET_BYTES)
+    now = services.clock()
+    key = ApiKey(
+        id=document_id(secret),
+        key_id=f"key_{services.ids()}",
+        account=caller.account,
+        tenant=caller.tenant,
+        name=body.name,
+        scope=body.scope,
+        prefix=secret[:SHOWN_CHARS],
+        created_at=now,
+        expires_at=now + timedelta(days=body.expires_in_days) if body.expires_in_days else None,
+    )
+    await _commit_new(services, key)
+    audit.record("api_key_made", caller, made=key.key_id, scope=key.scope, expires_at=key.expires_at)
+    return MadeApiKey(**view(key).model_dump(), key=secret)
+
+
+async def _commit_new(services: Services, key: ApiKey) -> None:
+    async with jobs.account_lock(key.account):
+        async for _ in jobs.tries(services):
+            if await services.store.get(ApiKey, key.id) is not None:
+                return
+            account = await services.store.get(Account, key.account)
+            if account is None:
+                raise ApiError("UNAUTHENTICATED", "There is no account of this user any more.")
+            if account.closed_at is not None:
+                raise ApiError("ACCOUNT_CLOSED")
+            if len(await own(services, key.account)) >= MAX_KEYS:
+                raise ApiError("LIMIT_REACHED", f"An account has at most {MAX_KEYS} keys.", {"limit": MAX_KEYS})
+            try:
+                # With the account, so that two at once cannot both become the twentieth.
+                await services.store.commit([key, account.changed(change_id=services.ids())])
+            except (Conflict, Unavailable):
+                continue
+            return
+    raise Unavailable(f"others kept writing to account {key.account}")
+
+
+async def own(services: Services, account: str) -> list[ApiKey]:
+    """The account's keys that are not revoked, newest first; expired ones are among them."""
+    return await services.store.newest(ApiKey, {"account": account, "revoked_at": None}, None, MAX_KEYS)
+
+
+async def revoke(services: Services, caller: Caller, key_id: str) -> None:
+    """The key opens nothing any more: here at once, elsewhere within a minute. Raises ApiError NOT_FOUND."""
+    tried = False
+    async for _ in jobs.tries(services):
+        found = next((key for key in await own(services, caller.account) if key.key_id == key_id), None)
+        if found is None:
+            if not tried:
+                raise ApiError("NOT_FOUND", "There is no such API key.", {"api_key": key_id[:64]})
+            break
+        tried = True
+        try:
+            await services.store.commit([found.changed(revoked_at=services.clock())])
+        except (Conflict, Unavailable):
+            continue
+        break
+    else:
+        raise Unavailable(f"others kept writing to API key {key_id[:64]}")
+    audit.record("api_key_revoked", caller, revoked=key_id)
+
+
+async def note_use(services: Services, key: ApiKey) -> None:
+    """Remember that the key is in use: at most one write a day. A request is never refused because it failed."""
+    now = services.clock()
+    if key.last_used_at is not None and now - key.last_used_at < USE_NOTED_EVERY:
+        return
+    try:
+        await services.store.commit([key.changed(last_used_at=now)])
+    except (Conflict, Unavailable) as error:
+        log.info("use_of_key_not_noted", api_key=key.key_id, error=str(error))
+
+
+def view(key: ApiKey) -> ApiKeyView:
+    return ApiKeyView(
+        id=key.key_id,
+        name=key.name,
+        scope=key.scope,
+        prefix=key.prefix,
+        created_at=int(key.created_at.timestamp()),
+        expires_at=int(key.expires_at.timestamp()) if key.expires_at else None,
+        last_used_at=int(key.last_used_at.timestamp()) if key.last_used_at else None,
+    )

@@ -1,0 +1,78 @@
+"""Long work on all that an account has: the copy of it that its user asked for, or its deletion.
+
+A chore goes through its phases in small steps, any of which may be repeated: what a step does can be done twice, or
+becomes part of the chore only by the commit that ends the step.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+from datetime import datetime
+from typing import TYPE_CHECKING, ClassVar, Literal
+
+from shared import errands
+from shared.errands import Errand
+from shared.models import Value
+
+if TYPE_CHECKING:
+    from shared.services import Services
+
+ChoreStatus = Literal["queued", "in_progress", "completed", "expired", "canceled"]
+
+
+class ExportedFile(Value):
+    """One file of an export in our bucket."""
+
+    name: str
+    object: str
+    size_bytes: int
+
+
+class Chore(Errand):
+    """One export, or the deletion of an account. `cursor` is how far the present phase has come."""
+
+    collection: ClassVar[str] = "chores"
+    path: ClassVar[str] = "/tasks/chore"
+    queue: ClassVar[str] = "poll"
+
+    kind: Literal["export", "erasure"]
+    status: ChoreStatus = "queued"
+    phase: str
+    cursor: str | None = None
+    files: tuple[ExportedFile, ...] = ()
+    completed_at: datetime | None = None
+    expires_at: datetime | None = None
+
+    @property
+    def prefix(self) -> str:
+        """Where in the bucket an export's files are, ending in a slash."""
+        return f"{exports_prefix(self.tenant, self.account)}{self.id}/"
+
+
+def exports_prefix(tenant: str, account: str) -> str:
+    """Where in the bucket all exports of an account are, ending in a slash."""
+    return f"exports/{tenant}/{account}/"
+
+
+def new(
+    services: Services, kind: Literal["export", "erasure"], id_: str, tenant: str, account: str, phase: str
+) -> Chore:
+    """A chore that is due now; to be committed and enqueued."""
+    now = services.clock()
+    return Chore(
+        id=id_,
+        tenant=tenant,
+        account=account,
+        task=errands.ref(Chore, id_, 0),
+        due_at=now,
+        kind=kind,
+        phase=phase,
+        created_at=now,
+        change_id=services.ids(),
+    )
+
+
+def erasure_id(account: str) -> str:
+    """An account is deleted once: its deletion's id follows from its own."""
+    return f"erasure_{base64.urlsafe_b64encode(hashlib.sha256(account.encode()).digest()).decode()[:22]}"

@@ -1,0 +1,99 @@
+"""The live settings as administrators read and replace them over the API, beside the Firestore console.
+
+They hold for the whole installation: every tenant's administrators may read them, only those of the default tenant, who
+run the installation, may replace them.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
+
+from pydantic import create_model
+
+from shared import audit, jobs
+from shared import config as live
+from shared.auth import DEFAULT_TENANT
+from shared.errors import ApiError, Conflict, Unavailable
+from shared.models import Body, Document, LiveConfig, Response
+
+if TYPE_CHECKING:
+    from shared.auth import Caller
+    from shared.services import Services
+
+# Usual times are learned, and kept in a document of their own.
+FIELDS = {name: field for name, field in LiveConfig.model_fields.items() if name != "usual_times"}
+
+
+class _Stored(Document):
+    """config/video: a field that is None is not in it, and whatever else is there stays there."""
+
+    collection: ClassVar[str] = "config"
+    absent_when_none: ClassVar[frozenset[str]] = frozenset(FIELDS)
+
+
+# Any value: what was spoiled in the console must be readable, to be replaced.
+_ANY: dict[str, Any] = dict.fromkeys(FIELDS, (Any, None))
+StoredFields: Any = create_model("StoredFields", __base__=_Stored, **_ANY)
+_TYPED: dict[str, Any] = {name: (field.annotation, field) for name, field in FIELDS.items()}
+PutConfig: type[Body] = create_model(
+    "PutConfig", __base__=Body, __doc__="PUT /v1/admin/config: all that is to differ from the defaults.", **_TYPED
+)
+
+
+class ConfigView(Response):
+    """The live settings. `stored` is what an administrator has set; what is left out there is as in `defaults`."""
+
+    object: Literal["config"] = "config"
+    values: LiveConfig
+    defaults: LiveConfig
+    stored: dict[str, Any]
+    in_force_within_s: int
+
+
+async def get(services: Services) -> ConfigView:
+    """What is stored now, read afresh: a process may go by older values for at most a minute."""
+    stored = await services.store.read_config("video")
+    return await _view(services, {name: value for name, value in stored.items() if name in FIELDS})
+
+
+async def put(services: Services, caller: Caller, body: Body) -> ConfigView:
+    """Replace config/video: what the body leaves out is as in the defaults again. Raises ApiError FORBIDDEN."""
+    if caller.tenant != DEFAULT_TENANT:
+        raise ApiError("FORBIDDEN", "The live settings are the installation's, and its own administrators change them.")
+    wanted = _given(body.model_dump(exclude_unset=True))
+    replaced: dict[str, Any] | None = None
+    async for _ in jobs.tries(services):
+        found = await services.store.get(StoredFields, "video")
+        before = _given(found.model_dump(include=set(FIELDS))) if found is not None else {}
+        if before == wanted:
+            break
+        replaced = before
+        cleared = found.changed(**dict.fromkeys(FIELDS)) if found is not None else StoredFields(id="video")
+        try:
+            await services.store.commit([cleared.changed(**wanted)])
+        except (Conflict, Unavailable):
+            continue
+        break
+    else:
+        raise Unavailable("others kept writing to config/video")
+    if replaced is not None:
+        audit.record("config_changed", caller, before=_differing(replaced, wanted), after=_differing(wanted, replaced))
+    return await _view(services, wanted)
+
+
+def _given(fields: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in fields.items() if value is not None}
+
+
+def _differing(one: dict[str, Any], other: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in one.items() if value != other.get(name)}
+
+
+async def _view(services: Services, stored: dict[str, Any]) -> ConfigView:
+    defaults = live.defaults(services.settings)
+    in_force = await services.config.get()
+    usual_times = {"usual_times": in_force.usual_times}
+    values, _ = live.merged({**defaults.model_dump(), **stored, **usual_times}, in_force)
+    return ConfigView(
+        values=values, defaults=defaults, stored=stored, in_force_within_s=int(live.KEPT_FOR.total_seconds())
+    )

@@ -1,0 +1,28 @@
+"""One delivery of a chore's task: a step of an export, or of the deletion of an account."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from shared import erasure, errands, exports, log
+from shared.chores import Chore
+from shared.errors import Unavailable
+from shared.verdict import Verdict
+
+if TYPE_CHECKING:
+    from shared.services import Services
+
+
+async def deliver(services: Services, id_: str, step: int) -> Verdict:
+    """Act on one delivery of the task {id, step}, and say what the queue is told."""
+    try:
+        chore = await errands.arrive(services, Chore, id_, step)
+        if chore is not None:
+            work = exports.step if chore.kind == "export" else erasure.step
+            done = await work(services, chore)
+            await errands.advance(services, done)
+            log.info("chore_step", chore=id_, account=chore.account, phase=chore.phase, status=done.status)
+    except Unavailable as error:
+        log.warning("chore_unavailable", chore=id_, step=step, error=str(error))
+        return Verdict.COME_BACK
+    return Verdict.DONE

@@ -1,0 +1,317 @@
+"""Webhook deliveries: from the end of a job to the server that wants to hear of it, at least once.
+
+The job's end makes one delivery for each address; its id is made of the job, the address and the event, so that it is
+made once however often that step runs. The queue repeats a delivery that fails for 24 hours; whoever receives it can
+tell repetitions by the `webhook-id`, which stays, while timestamp and signature are made anew at each try.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
+
+from pydantic import Field
+
+from shared import errands, jobs, library, log, schedule, views, webhooks
+from shared.errands import Errand
+from shared.errors import Conflict, Unavailable
+from shared.models import Account, Job, PageQuery, Response
+from shared.services import NotReached
+from shared.verdict import Verdict
+from shared.webhooks import Secret, WebhookEndpoint
+
+if TYPE_CHECKING:
+    from shared.auth import Caller
+    from shared.services import Services
+
+# As the queue's own back-off, whose longest step is an hour.
+FIRST_WAIT_S = 5
+LONGEST_WAIT_S = 3_600
+RETRIED_FOR = timedelta(hours=24)
+KEPT_FOR = timedelta(days=30)
+GONE = 410
+DELIVERY_ID = r"^msg_[A-Za-z0-9_-]{22}$"
+
+DeliveryStatus = Literal["pending", "delivered", "failed"]
+
+
+class Delivery(Errand):
+    """One message to one address. Without `endpoint` it goes to the job's own `webhook_url`; a ping has no job."""
+
+    collection: ClassVar[str] = "deliveries"
+    path: ClassVar[str] = "/tasks/webhook"
+    queue: ClassVar[str] = "webhooks"
+
+    endpoint: str | None
+    job: str | None
+    event: str
+    status: DeliveryStatus = "pending"
+    tries: int = 0
+    last_status: int | None = None
+    last_error: str | None = None
+    delivered_at: datetime | None = None
+    expires_at: datetime
+
+
+class ListDeliveriesQuery(PageQuery):
+    """GET .../deliveries."""
+
+    after: Annotated[str | None, Field(pattern=DELIVERY_ID, description="The `last_id` of the page before.")] = None
+
+
+class DeliveryView(Response):
+    """`id` is the message's `webhook-id`. `last_status` and `last_error` are of the last try."""
+
+    id: str
+    object: Literal["webhook_delivery"] = "webhook_delivery"
+    webhook_endpoint: str | None
+    video: str | None
+    event: str
+    status: DeliveryStatus
+    tries: int
+    last_status: int | None
+    last_error: str | None
+    created_at: int
+    delivered_at: int | None
+
+
+class DeliveryPage(Response):
+    object: Literal["list"] = "list"
+    data: list[DeliveryView]
+    first_id: str | None
+    last_id: str | None
+    has_more: bool
+
+
+@dataclass(frozen=True)
+class _Message:
+    """What is posted where, and what signs it."""
+
+    url: str
+    secrets: tuple[Secret, ...]
+    body: bytes
+    endpoint: WebhookEndpoint | None
+
+
+# --- making them ---
+
+
+async def announce(services: Services, job: Job) -> None:
+    """Make and enqueue the deliveries of an ended job; once, however often it is called. Raises Unavailable."""
+    if job.deleted_at is not None:
+        return
+    event = f"video.{job.status}"
+    account = await services.store.get(Account, job.account)
+    endpoints = await webhooks.of_account(services, account) if account is not None else []
+    told: list[str | None] = [one.id for one in endpoints if not one.disabled and event in one.events]
+    if job.webhook_url is not None:
+        told.append(None)
+    for endpoint in told:
+        id_ = _id(f"{job.id}\n{endpoint or 'own'}\n{event}")
+        await _create(services, _new(services, id_, job.tenant, job.account, endpoint, job.id, event))
+
+
+async def ping(services: Services, caller: Caller, endpoint_id: str) -> Delivery:
+    """A test message to the endpoint, even a disabled one. Raises ApiError NOT_FOUND."""
+    endpoint = await webhooks.get(services, caller, endpoint_id)
+    id_ = _id(services.ids())
+    delivery = _new(services, id_, endpoint.tenant, endpoint.account, endpoint.id, None, "ping")
+    async for _ in jobs.tries(services):
+        try:
+            await services.store.commit([delivery])
+        except Conflict:
+            break
+        except Unavailable:
+            continue
+        break
+    else:
+        raise Unavailable(f"delivery {id_} could not be written")
+    await errands.enqueue(services, delivery)
+    return delivery
+
+
+def _new(
+    services: Services, id_: str, tenant: str, account: str, endpoint: str | None, job: str | None, event: str
+) -> Delivery:
+    now = services.clock()
+    return Delivery(
+        id=id_,
+        tenant=tenant,
+        account=account,
+        task=errands.ref(Delivery, id_, 0),
+        due_at=now,
+        endpoint=endpoint,
+        job=job,
+        event=event,
+        created_at=now,
+        expires_at=now + KEPT_FOR,
+        change_id=services.ids(),
+    )
+
+
+def _id(unique: str) -> str:
+    return f"msg_{base64.urlsafe_b64encode(hashlib.sha256(unique.encode()).digest()).decode()[:22]}"
+
+
+async def _create(services: Services, delivery: Delivery) -> None:
+    """The document, then its task. A document that is there may lack its task: it is created, or exists already."""
+    there: Delivery | None = delivery
+    try:
+        await services.store.commit([delivery])
+    except Conflict:
+        there = await services.store.get(Delivery, delivery.id)
+    if there is not None and there.due_at is not None:
+        await services.queue.create(errands.task(there))
+
+
+# --- delivering ---
+
+
+async def deliver(services: Services, id_: str, step: int) -> Verdict:
+    """One delivery of the task {id, step}: one try to post the message, and what the queue is told."""
+    try:
+        delivery = await errands.arrive(services, Delivery, id_, step)
+        if delivery is None:
+            return Verdict.DONE
+        return await _try(services, delivery)
+    except Unavailable as error:
+        log.warning("delivery_unavailable", delivery=id_, error=str(error))
+        return Verdict.COME_BACK
+
+
+async def _try(services: Services, delivery: Delivery) -> Verdict:
+    message = await _message(services, delivery)
+    if isinstance(message, str):
+        return await _record(services, delivery, status="failed", last_error=message, due_at=None)
+    headers = {
+        "Content-Type": "application/json",
+        **webhooks.signed(message.secrets, delivery.id, message.body, services.clock()),
+    }
+    said: str | None
+    try:
+        status: int | None = (await services.outbound.post(message.url, headers, message.body)).status
+    except NotReached as error:
+        status, said = None, str(error)[:200]
+    else:
+        said = None if status is not None and 200 <= status < 300 else f"the server answered {status}"
+    return await _judge(services, delivery, message, status, said)
+
+
+async def _judge(
+    services: Services, delivery: Delivery, message: _Message, status: int | None, said: str | None
+) -> Verdict:
+    now, tries = services.clock(), delivery.tries + 1
+    facts: dict[str, Any] = {"tries": tries, "last_status": status, "last_error": said}
+    if said is None:
+        return await _record(services, delivery, **facts, status="delivered", delivered_at=now, due_at=None)
+    if status == GONE and message.endpoint is not None:
+        await webhooks.disable(services, message.endpoint, "its server answered 410 Gone")
+    if status == GONE or now >= delivery.created_at + RETRIED_FOR:
+        log.info("webhook_given_up", delivery=delivery.id, account=delivery.account, tries=tries, status=status)
+        return await _record(services, delivery, **facts, status="failed", due_at=None)
+    wait = schedule.backoff(FIRST_WAIT_S, LONGEST_WAIT_S, tries)
+    await _record(services, delivery, **facts, due_at=now + wait)
+    return Verdict.COME_BACK
+
+
+async def _record(services: Services, delivery: Delivery, **facts: Any) -> Verdict:
+    """Write what became of the try. A parallel delivery of the same task may write first: success is never undone."""
+    async for _ in jobs.tries(services):
+        try:
+            await services.store.commit([delivery.changed(**facts, change_id=services.ids())])
+        except Conflict:
+            found = await services.store.get(Delivery, delivery.id)
+            if found is None or found.status != "pending" or facts.get("status") is None:
+                return Verdict.DONE
+            delivery = found
+            continue
+        return Verdict.DONE
+    raise Unavailable(f"others kept writing to delivery {delivery.id}")
+
+
+async def _message(services: Services, delivery: Delivery) -> _Message | str:
+    """What is to be posted; a sentence when it is for nobody any more."""
+    job = await services.store.get(Job, delivery.job) if delivery.job is not None else None
+    if delivery.job is not None and (job is None or job.deleted_at is not None):
+        return "the video was deleted"
+    endpoint = None
+    if delivery.endpoint is not None:
+        endpoint = await services.store.get(WebhookEndpoint, delivery.endpoint)
+        if endpoint is None or endpoint.deleted_at is not None:
+            return "the webhook endpoint was deleted"
+        if endpoint.disabled and job is not None:
+            return "the webhook endpoint is disabled"
+        return _Message(endpoint.url, endpoint.secrets, _body(services, delivery, job), endpoint)
+    if job is None or job.webhook_url is None:
+        return "there is no address any more"
+    secret = await webhooks.secret_of(services, job.tenant, job.account)
+    return _Message(job.webhook_url, secret.secrets, _body(services, delivery, job), None)
+
+
+def _body(services: Services, delivery: Delivery, job: Job | None) -> bytes:
+    """{"type", "timestamp", "data"}: the video as it is now, the time at which it ended."""
+    if job is None:
+        happened_at, data = delivery.created_at, {"webhook_endpoint": delivery.endpoint}
+    else:
+        happened_at = job.completed_at or delivery.created_at
+        data = views.video(job, services.clock()).model_dump(mode="json")
+    timestamp = happened_at.astimezone(UTC).isoformat().replace("+00:00", "Z")
+    return json.dumps({"type": delivery.event, "timestamp": timestamp, "data": data}).encode()
+
+
+# --- seeing them ---
+
+
+async def of_endpoint(
+    services: Services, caller: Caller, endpoint_id: str, query: ListDeliveriesQuery
+) -> list[Delivery]:
+    """The endpoint's deliveries, newest first, and one more when there is a next page. Raises ApiError NOT_FOUND."""
+    endpoint = await webhooks.get(services, caller, endpoint_id)
+    return await _list(services, caller, {"endpoint": endpoint.id}, query)
+
+
+async def of_video(services: Services, caller: Caller, job_id: str, query: ListDeliveriesQuery) -> list[Delivery]:
+    """The video's deliveries to all addresses, newest first. Raises ApiError NOT_FOUND."""
+    job = await library.own_job(services, caller, job_id)
+    return await _list(services, caller, {"job": job.id}, query)
+
+
+async def _list(
+    services: Services, caller: Caller, where: dict[str, str], query: ListDeliveriesQuery
+) -> list[Delivery]:
+    last = None
+    if query.after is not None:
+        last = await services.store.get(Delivery, query.after)
+        if last is None or last.account != caller.account:
+            return []
+    wanted = {"tenant": caller.tenant, "account": caller.account, **where}
+    return await services.store.newest(Delivery, wanted, last, query.limit + 1)
+
+
+def view(delivery: Delivery) -> DeliveryView:
+    return DeliveryView(
+        id=delivery.id,
+        webhook_endpoint=delivery.endpoint,
+        video=delivery.job,
+        event=delivery.event,
+        status=delivery.status,
+        tries=delivery.tries,
+        last_status=delivery.last_status,
+        last_error=delivery.last_error,
+        created_at=int(delivery.created_at.timestamp()),
+        delivered_at=int(delivery.delivered_at.timestamp()) if delivery.delivered_at else None,
+    )
+
+
+def page_view(found: list[Delivery], limit: int) -> DeliveryPage:
+    data = [view(delivery) for delivery in found[:limit]]
+    return DeliveryPage(
+        data=data,
+        first_id=data[0].id if data else None,
+        last_id=data[-1].id if data else None,
+        has_more=len(found) > limit,
+    )

@@ -1,0 +1,143 @@
+"""Work that is no job and must be done for certain all the same: webhook deliveries, exports, deletions of accounts.
+
+An errand is driven as a job is: the document says which step is next, when it is due and under which name its task was
+or will be created. So duplicates change nothing, a redelivery of the step before re-creates a task that was never
+created, and the sweep puts back what fell.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, TypeVar
+
+from pydantic import Field
+
+from shared import log
+from shared.errors import Conflict, Unavailable
+from shared.lifecycle import SWEEP_AFTER_S, Task
+from shared.models import Body, Document, TaskRef
+
+if TYPE_CHECKING:
+    from shared.services import Services
+
+PAGE = 200
+AT_ONCE = 16
+
+
+class Errand(Document):
+    """What all errands have. `due_at` is there until nothing is left to do."""
+
+    absent_when_none: ClassVar[frozenset[str]] = frozenset({"due_at"})
+    path: ClassVar[str]
+    queue: ClassVar[str]
+
+    tenant: str
+    account: str
+    step: int = 0
+    task: TaskRef
+    due_at: datetime | None
+    created_at: datetime
+    change_id: str = ""
+
+
+class ErrandBody(Body):
+    """POST /tasks/webhook and /tasks/chore: the body of every task of an errand."""
+
+    id: Annotated[str, Field(max_length=64, pattern=r"^[A-Za-z0-9_-]+$")]
+    step: Annotated[int, Field(ge=0)]
+
+
+E = TypeVar("E", bound=Errand)
+
+
+def ref(kind: type[Errand], id_: str, step: int) -> TaskRef:
+    # The random part comes first: names that begin alike make a queue slow.
+    return TaskRef(name=f"{id_.partition('_')[2] or id_}-{step}", queue=kind.queue)
+
+
+def task(errand: Errand) -> Task:
+    """The task of the errand's present step, due when the errand is."""
+    return Task(errand.task, errand.due_at, {"id": errand.id, "step": errand.step}, errand.path)
+
+
+def forward(errand: E, at: datetime, **changes: Any) -> E:
+    """The errand at its next step, whose task comes at that moment."""
+    step = errand.step + 1
+    return errand.changed(step=step, task=ref(type(errand), errand.id, step), due_at=at, **changes)
+
+
+async def enqueue(services: Services, errand: Errand) -> None:
+    """Create the present step's task; where that fails now, the sweep does it within two minutes."""
+    try:
+        await services.queue.create(task(errand))
+    except Unavailable as error:
+        log.warning("errand_not_enqueued", errand=errand.id, error=str(error))
+
+
+async def arrive(services: Services, kind: type[E], id_: str, step: int) -> E | None:
+    """The errand that a delivery of that step is to work on; None when there is nothing to do. Raises Unavailable."""
+    errand = await services.store.get(kind, id_)
+    if errand is None or errand.step < step:
+        log.error("unknown_errand", errand=id_, step=step)
+        return None
+    if errand.due_at is None:
+        return None
+    if errand.step > step:
+        if errand.step == step + 1:
+            # Perhaps we died between the commit of that step and the creation of its task.
+            await services.queue.create(task(errand))
+        return None
+    return errand
+
+
+async def advance(services: Services, errand: E) -> None:
+    """Commit the errand as it now is, and create the task of its next step if it has one.
+
+    Nothing happens when somebody else advanced it: their task is there, or will be. Raises Unavailable.
+    """
+    try:
+        await services.store.commit([errand.changed(change_id=services.ids())])
+    except Conflict:
+        log.info("errand_advanced_by_another", errand=errand.id, step=errand.step)
+        return
+    if errand.due_at is not None:
+        await services.queue.create(task(errand))
+
+
+async def sweep(services: Services, *kinds: type[Errand]) -> dict[str, int]:
+    """One pass over all errands that are due by more than a minute: how many were seen, put back, and failed."""
+    counts = {"seen": 0, "restored": 0, "failed": 0}
+    before = services.clock() - timedelta(seconds=SWEEP_AFTER_S)
+    gate = asyncio.Semaphore(AT_ONCE)
+
+    async def one(errand: Errand) -> str | None:
+        async with gate:
+            return await _restore(services, errand)
+
+    for kind in kinds:
+        last: Errand | None = None
+        while page := await services.store.due(kind, before, last, PAGE):
+            counts["seen"] += len(page)
+            for result in await asyncio.gather(*(one(errand) for errand in page)):
+                if result is not None:
+                    counts[result] += 1
+            last = page[-1]
+    log.info("errands_swept", **counts)
+    return counts
+
+
+async def _restore(services: Services, errand: Errand) -> str | None:
+    try:
+        if await services.queue.exists(errand.task):
+            return None
+        # A new name: names of tasks that were there are blocked for a day.
+        again = forward(errand, services.clock(), change_id=services.ids())
+        await services.store.commit([again])
+        await services.queue.create(task(again))
+    except Conflict:
+        return None
+    except Unavailable as error:
+        log.warning("errand_not_swept", errand=errand.id, error=str(error))
+        return "failed"
+    return "restored"

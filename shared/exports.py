@@ -1,0 +1,227 @@
+"""A copy of all that is kept of a user, as JSON files in the bucket that can be downloaded for a week."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any, BinaryIO, Literal
+
+from shared import api_keys, audit, chores, errands, jobs, projects, views, webhooks
+from shared.api_keys import ApiKey
+from shared.chores import Chore, ChoreStatus, ExportedFile
+from shared.errors import ApiError, Conflict, Unavailable
+from shared.models import MAX_PAGE, Account, Job, ListVideosQuery, Response
+from shared.projects import Project
+
+if TYPE_CHECKING:
+    from shared.auth import Caller
+    from shared.services import Services
+
+KEPT_FOR = timedelta(days=7)
+EXPORTS_A_DAY = 5
+PAGES_A_FILE = 5
+EXPORT_ID = r"^export_[A-Za-z0-9_-]{22}$"
+
+
+class ExportFileView(Response):
+    """One JSON file; the URL is signed and serves it until `url_expires_at`. Ask again for a fresh one."""
+
+    name: str
+    size_bytes: int
+    url: str
+    url_expires_at: int
+
+
+class ExportView(Response):
+    """`files` is empty until the export is completed, and again once it has expired."""
+
+    id: str
+    object: Literal["export"] = "export"
+    status: ChoreStatus
+    created_at: int
+    completed_at: int | None
+    expires_at: int | None
+    files: list[ExportFileView]
+
+
+@dataclass(frozen=True)
+class _Part:
+    """Some of a phase's documents, and where to go on; None when these are the last."""
+
+    data: list[dict[str, Any]]
+    cursor: str | None = None
+
+
+async def start(services: Services, caller: Caller) -> Chore:
+    """A new export, or the one that is under way. Raises ApiError RATE_LIMITED after five in a day."""
+    recent = await _recent(services, caller)
+    if recent and recent[0].status in ("queued", "in_progress"):
+        return recent[0]
+    day_ago = services.clock() - timedelta(days=1)
+    if len(recent) == EXPORTS_A_DAY and recent[-1].created_at > day_ago:
+        wait_s = (recent[-1].created_at - day_ago).total_seconds()
+        told = f"There may be {EXPORTS_A_DAY} exports in 24 hours."
+        raise ApiError("RATE_LIMITED", told, {"exports_a_day": EXPORTS_A_DAY}, retry_after_s=int(wait_s) + 1)
+    chore = chores.new(services, "export", f"export_{services.ids()}", caller.tenant, caller.account, PHASES[0])
+    async for _ in jobs.tries(services):
+        try:
+            await services.store.commit([chore])
+        except Conflict:
+            break  # our own commit, whose answer was lost
+        except Unavailable:
+            continue
+        break
+    else:
+        raise Unavailable(f"export {chore.id} could not be written")
+    audit.record("account_exported", caller, export=chore.id)
+    await errands.enqueue(services, chore)
+    return chore
+
+
+async def _recent(services: Services, caller: Caller) -> list[Chore]:
+    where = {"tenant": caller.tenant, "account": caller.account, "kind": "export"}
+    return await services.store.newest(Chore, where, None, EXPORTS_A_DAY)
+
+
+async def get(services: Services, caller: Caller, export_id: str) -> Chore:
+    """The caller's export. Raises ApiError NOT_FOUND."""
+    found = await services.store.get(Chore, export_id) if re.fullmatch(EXPORT_ID, export_id) else None
+    if found is None or found.account != caller.account or found.tenant != caller.tenant:
+        raise ApiError("NOT_FOUND", "There is no such export.", {"export": export_id[:64]})
+    return found
+
+
+async def view(services: Services, chore: Chore) -> ExportView:
+    """With signed URLs once it is completed."""
+    files = []
+    for file in chore.files if chore.status == "completed" else ():
+        signed = await services.media.sign(file.object, file.name)
+        files.append(
+            ExportFileView(
+                name=file.name,
+                size_bytes=file.size_bytes,
+                url=signed.url,
+                url_expires_at=int(signed.expires_at.timestamp()),
+            )
+        )
+    return ExportView(
+        id=chore.id,
+        status=chore.status,
+        created_at=int(chore.created_at.timestamp()),
+        completed_at=int(chore.completed_at.timestamp()) if chore.completed_at else None,
+        expires_at=int(chore.expires_at.timestamp()) if chore.expires_at else None,
+        files=files,
+    )
+
+
+# --- the steps ---
+
+
+async def step(services: Services, chore: Chore) -> Chore:
+    """Do what the chore's phase says; answers the chore as it is to be committed. Raises Unavailable."""
+    account = await services.store.get(Account, chore.account)
+    if account is None or account.closed_at is not None or chore.phase == EXPIRY:
+        await services.media.delete(chore.prefix)
+        status: ChoreStatus = "expired" if chore.completed_at is not None else "canceled"
+        return chore.changed(status=status, files=(), due_at=None)
+    part = await _READERS[chore.phase](services, account, chore.cursor)
+    files = chore.files
+    if part.data:
+        files = (*files, await _write(services, chore, part))
+    if part.cursor is not None:
+        return errands.forward(chore, services.clock(), status="in_progress", files=files, cursor=part.cursor)
+    return _next_phase(services, chore.changed(files=files, cursor=None))
+
+
+def _next_phase(services: Services, chore: Chore) -> Chore:
+    now = services.clock()
+    following = PHASES.index(chore.phase) + 1
+    if following < len(PHASES):
+        return errands.forward(chore, now, status="in_progress", phase=PHASES[following])
+    end = now + KEPT_FOR
+    # Its last step comes when its time is over, by the same task and the same sweep as the others.
+    return errands.forward(chore, end, status="completed", phase=EXPIRY, completed_at=now, expires_at=end)
+
+
+async def _write(services: Services, chore: Chore, part: _Part) -> ExportedFile:
+    """A new object each time: if the step is repeated, what counts is the one that its commit names."""
+    number = 1 + sum(file.name.startswith(f"{chore.phase}-") for file in chore.files)
+    name = f"{chore.phase}-{number:04d}.json"
+    body = {"object": f"export.{chore.phase}", "export": chore.id, "account": chore.account, "data": part.data}
+    raw = json.dumps(body, ensure_ascii=False, indent=1).encode()
+
+    def produce(destination: BinaryIO) -> None:
+        destination.write(raw)
+
+    stored = await services.media.write(f"{chore.prefix}{services.ids()}/{name}", produce, "application/json")
+    return ExportedFile(name=name, object=stored.name, size_bytes=stored.size_bytes)
+
+
+async def _account(services: Services, account: Account, _: str | None) -> _Part:
+    shown = views.account(account, await services.config.get()).model_dump(mode="json")
+    return _Part([{**shown, "issuer": account.issuer, "subject": account.sub, "disabled": account.disabled}])
+
+
+async def _videos(services: Services, account: Account, cursor: str | None) -> _Part:
+    data: list[dict[str, Any]] = []
+    for _ in range(PAGES_A_FILE):
+        query = ListVideosQuery(limit=MAX_PAGE, after=cursor)
+        page = await services.store.list_jobs(account.tenant, account.id, query)
+        data += [_video(services, job) for job in page[:MAX_PAGE]]
+        cursor = page[MAX_PAGE - 1].id if len(page) > MAX_PAGE else None
+        if cursor is None:
+            break
+    return _Part(data, cursor)
+
+
+def _video(services: Services, job: Job) -> dict[str, Any]:
+    shown = views.video(job, services.clock()).model_dump(mode="json")
+    files = [f"/v1/videos/{job.id}/content?index={file['index']}" for file in shown["files"]]
+    return {**shown, "webhook_url": job.webhook_url, "content": files}
+
+
+async def _transactions(services: Services, account: Account, cursor: str | None) -> _Part:
+    data: list[dict[str, Any]] = []
+    for _ in range(PAGES_A_FILE):
+        page = await services.store.list_transactions(account.tenant, account.id, cursor, MAX_PAGE)
+        data += [views.transaction(entry).model_dump(mode="json") for entry in page[:MAX_PAGE]]
+        cursor = page[MAX_PAGE - 1].id if len(page) > MAX_PAGE else None
+        if cursor is None:
+            break
+    return _Part(data, cursor)
+
+
+async def _api_keys(services: Services, account: Account, cursor: str | None) -> _Part:
+    last = await services.store.get(ApiKey, cursor) if cursor is not None else None
+    page = await services.store.newest(ApiKey, {"account": account.id}, last, MAX_PAGE)
+    data = [
+        {**api_keys.view(key).model_dump(mode="json"), "revoked_at": key.revoked_at and key.revoked_at.isoformat()}
+        for key in page
+    ]
+    return _Part(data, page[-1].id if len(page) == MAX_PAGE else None)
+
+
+async def _webhook_endpoints(services: Services, account: Account, _: str | None) -> _Part:
+    endpoints = await webhooks.of_account(services, account)
+    return _Part([webhooks.view(endpoint).model_dump(mode="json") for endpoint in endpoints])
+
+
+async def _projects(services: Services, account: Account, _: str | None) -> _Part:
+    """Those that the user made; a project is its tenant's, and stays."""
+    found = await services.store.newest(Project, {"tenant": account.tenant}, None, projects.MAX_PROJECTS)
+    return _Part([projects.view(one).model_dump(mode="json") for one in found if one.created_by == account.id])
+
+
+_READERS: Mapping[str, Callable[[Services, Account, str | None], Awaitable[_Part]]] = {
+    "account": _account,
+    "videos": _videos,
+    "transactions": _transactions,
+    "api_keys": _api_keys,
+    "webhook_endpoints": _webhook_endpoints,
+    "projects": _projects,
+}
+PHASES = tuple(_READERS)
+EXPIRY = "expiry"

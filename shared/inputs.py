@@ -1,0 +1,198 @@
+"""The images that a video is made from: read from the request, checked, kept in the bucket with the job.
+
+They are stored before the job is committed, under a folder that no other request ever uses
+(inputs/{day}/{tenant}/{account}/{job}/{random}/), so that a refused request can remove its own and nobody else's. What
+a request left that died in between is found by the daily sweep of the last days' folders: no job names it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import binascii
+import hashlib
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any, BinaryIO
+
+from shared import log
+from shared.auth import Caller
+from shared.errors import ApiError, Unavailable
+from shared.models import (
+    MAX_IMAGE_BYTES,
+    CreateVideo,
+    ImageInput,
+    ImageUpload,
+    Input,
+    InputRole,
+    Job,
+    VideoRequest,
+)
+from shared.services import NotReached
+
+if TYPE_CHECKING:
+    from shared.images import ImageFacts
+    from shared.services import Services, StoredObject
+
+FIELDS = {"input_reference", "last_frame", "reference_images"}
+ROOT = "inputs/"
+# A request that is this old has ended, whatever became of it.
+LEFT_AFTER = timedelta(hours=1)
+# The sweep is daily; one that was missed is made up for.
+SWEPT_DAYS = 4
+
+
+@dataclass(frozen=True)
+class Given:
+    """One image of a request: its bytes, or the URL that they are still to be fetched from."""
+
+    role: InputRole
+    field: str
+    data: bytes | None = None
+    url: str | None = None
+
+    @property
+    def identity(self) -> str:
+        """What makes two requests the same: the content, however it was sent. Of a URL it is the URL itself, because
+        what is behind it may be gone when the request is repeated."""
+        return hashlib.sha256(self.data).hexdigest() if self.data is not None else str(self.url)
+
+
+async def given(body: CreateVideo) -> tuple[Given, ...]:
+    """All images of the request. Nothing is fetched yet. Raises ApiError INVALID_IMAGE."""
+    named: list[tuple[InputRole, str, ImageInput]] = []
+    if body.input_reference is not None:
+        named.append(("first_frame", "input_reference", body.input_reference))
+    if body.last_frame is not None:
+        named.append(("last_frame", "last_frame", body.last_frame))
+    for index, image in enumerate(body.reference_images):
+        named.append(("reference", f"reference_images.{index}", image))
+    return tuple([await _given(*each) for each in named])
+
+
+async def store(services: Services, caller: Caller, job_id: str, images: tuple[Given, ...]) -> tuple[Input, ...]:
+    """Fetch what has to be fetched, check every image, and only then store them.
+
+    Raises ApiError INVALID_IMAGE or IMAGE_NOT_FETCHED, and UNAVAILABLE when the bucket does not answer.
+    """
+    bytes_of = await asyncio.gather(*(_bytes_of(services, image) for image in images))
+    checked = [(image, data, await _checked(image, data)) for image, data in zip(images, bytes_of, strict=True)]
+    folder = f"{ROOT}{services.clock():%Y-%m-%d}/{caller.tenant}/{caller.account}/{job_id}/{services.ids()}/"
+    stored: list[Input] = []
+    try:
+        for number, (image, data, facts) in enumerate(checked):
+            name = f"{folder}{number}.{_EXTENSIONS[facts.content_type]}"
+            kept = await services.media.write(name, _writing(data), facts.content_type)
+            stored.append(_input(image, kept, facts))
+    except Unavailable as error:
+        await _remove(services, folder)
+        raise ApiError("UNAVAILABLE", retry_after_s=5) from error
+    return tuple(stored)
+
+
+async def discard(services: Services, request: VideoRequest) -> None:
+    """Remove the images of a request that made no job. What cannot be removed now, the sweep will."""
+    if request.inputs:
+        await _remove(services, request.inputs[0].object.rpartition("/")[0] + "/")
+
+
+async def sweep(services: Services) -> int:
+    """Remove images of the last days that no job names; answers how many there were."""
+    now = services.clock()
+    swept = 0
+    for day in range(SWEPT_DAYS):
+        folder = f"{ROOT}{now - timedelta(days=day):%Y-%m-%d}/"
+        old = [item for item in await services.media.list(folder) if now - item.updated_at >= LEFT_AFTER]
+        by_job: dict[str, list[StoredObject]] = {}
+        for item in old:
+            by_job.setdefault(item.name.split("/")[4], []).append(item)
+        for job_id, items in by_job.items():
+            job = await services.store.get(Job, job_id)
+            named = {each.object for each in job.request.inputs} if job is not None else set()
+            for item in items:
+                if item.name not in named:
+                    swept += await services.media.delete(item.name)
+    if swept:
+        log.warning("inputs_swept", count=swept)
+    return swept
+
+
+_EXTENSIONS = {"image/png": "png", "image/jpeg": "jpg", "image/webp": "webp"}
+
+
+async def _given(role: InputRole, field: str, image: ImageInput) -> Given:
+    if isinstance(image, ImageUpload):
+        data = await image.file.read(MAX_IMAGE_BYTES + 1)
+        return Given(role, field, _bounded(field, data))
+    if image.data is not None:
+        return Given(role, field, _bounded(field, _decoded(field, image.data)))
+    url = image.image_url or ""
+    if url[:5].lower() == "data:":
+        head, _, text = url.partition(",")
+        if not head.lower().endswith(";base64"):
+            raise _invalid(field, "a data URL must be in base64")
+        return Given(role, field, _bounded(field, _decoded(field, text)))
+    return Given(role, field, url=url)
+
+
+def _decoded(field: str, text: str) -> bytes:
+    try:
+        return base64.b64decode(text, validate=True)
+    except (binascii.Error, ValueError):
+        raise _invalid(field, "it is not valid base64") from None
+
+
+def _bounded(field: str, data: bytes) -> bytes:
+    if len(data) > MAX_IMAGE_BYTES:
+        raise _invalid(field, f"it has more than {MAX_IMAGE_BYTES:,} bytes", max_bytes=MAX_IMAGE_BYTES)
+    return data
+
+
+async def _bytes_of(services: Services, image: Given) -> bytes:
+    if image.data is not None:
+        return image.data
+    try:
+        answer = await services.outbound.fetch(str(image.url), MAX_IMAGE_BYTES, "image/png, image/jpeg, image/webp")
+    except NotReached as error:
+        raise ApiError("IMAGE_NOT_FETCHED", f"{image.field}: {error}.", {"field": image.field}) from error
+    return answer.data
+
+
+async def _checked(image: Given, data: bytes) -> ImageFacts:
+    from shared import images  # PyAV is loaded by the first request that has an image, not at every cold start
+
+    try:
+        return await asyncio.to_thread(images.inspect, data)
+    except images.NotAnImage as error:
+        raise _invalid(image.field, str(error)) from error
+
+
+def _input(image: Given, kept: StoredObject, facts: ImageFacts) -> Input:
+    return Input(
+        role=image.role,
+        object=kept.name,
+        content_type=facts.content_type,
+        size_bytes=kept.size_bytes,
+        crc32c=kept.crc32c,
+        width_px=facts.width_px,
+        height_px=facts.height_px,
+    )
+
+
+def _invalid(field: str, why: str, **details: Any) -> ApiError:
+    return ApiError("INVALID_IMAGE", f"{field}: {why}.", {"field": field, **details})
+
+
+async def _remove(services: Services, folder: str) -> None:
+    try:
+        await services.media.delete(folder)
+    except Unavailable as error:
+        log.warning("inputs_not_removed", folder=folder, error=str(error))
+
+
+def _writing(data: bytes) -> Callable[[BinaryIO], None]:
+    def write(destination: BinaryIO) -> None:
+        destination.write(data)
+
+    return write

@@ -1,0 +1,493 @@
+"""The API as an OpenAPI 3.1 document, made from the table of all routes, the models and the catalogue of errors. Pure.
+
+What a row does not say is said here once for its kind: which codes every operation of it may answer, and the headers
+that go with an answer. `python -m shared.openapi` prints the document.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterable, Mapping
+from functools import cache
+from typing import Any, Final, Literal, cast
+
+from pydantic import BaseModel
+from pydantic.json_schema import GenerateJsonSchema, models_json_schema
+
+from shared.errors import CATALOGUE
+from shared.models import MAX_IDEMPOTENCY_KEY_CHARS, VIDEO_ID, DeletedVideo, ErrorBody, Video
+from shared.routes import ROUTES, Route
+
+Json = dict[str, Any]
+
+SCHEMAS: Final = "#/components/schemas/"
+JSON: Final = "application/json"
+FORM: Final = "multipart/form-data"
+EVENTS: Final = "text/event-stream"
+MAX_ID_CHARS: Final = 128
+MAX_NAMED_CODES: Final = 3
+
+TITLES: Final = {
+    "videos": "Videos",
+    "events": "Events",
+    "models": "Models",
+    "account": "Account",
+    "idempotency-keys": "Idempotency keys",
+    "api-keys": "API keys",
+    "projects": "Projects",
+    "webhook-endpoints": "Webhooks",
+    "admin": "Administration",
+    "hooks": "Machines",
+    "tasks": "Machines",
+}
+SECURITY: Final[Mapping[str, Json]] = {
+    "id_token": {
+        "type": "http",
+        "scheme": "bearer",
+        "bearerFormat": "JWT",
+        "description": "An ID token of a signed-in user.",
+    },
+    "api_key": {
+        "type": "http",
+        "scheme": "bearer",
+        "bearerFormat": "rk_...",
+        "description": "An API key of the user, perhaps for reading only. It never carries an administrator's role.",
+    },
+    "service_account": {
+        "type": "http",
+        "scheme": "bearer",
+        "bearerFormat": "JWT",
+        "description": "An OIDC token of one of the installation's own service accounts.",
+    },
+}
+
+# --- request headers ---
+
+_PRINTABLE: Final = "^[ -~]*$"
+IDEMPOTENCY_KEY: Final = {
+    "name": "Idempotency-Key",
+    "in": "header",
+    "description": "The same key and body give the same result again, and never do it twice.",
+    "schema": {"type": "string", "minLength": 1, "maxLength": MAX_IDEMPOTENCY_KEY_CHARS, "pattern": "^[!-~]+$"},
+}
+LAST_EVENT_ID: Final = {
+    "name": "Last-Event-ID",
+    "in": "header",
+    "description": "The id of the last event that arrived: what is newer is sent.",
+    "schema": {"type": "string", "maxLength": 100, "pattern": _PRINTABLE},
+}
+_RANGED: Final = [
+    {"name": name, "in": "header", "description": text, "schema": {"type": "string", "pattern": _PRINTABLE}}
+    for name, text in (
+        ("Range", "One range of bytes, with redirect=false; an answer holds at most 16 MiB."),
+        ("If-None-Match", "The ETag of what one has: 304 when it is still that."),
+        ("If-Range", "The ETag that the range belongs to; another one gets the whole."),
+    )
+]
+# By the names of the routes whose handlers read them.
+REQUEST_HEADERS: Final[Mapping[str, list[Json]]] = {
+    "create_video": [IDEMPOTENCY_KEY],
+    "grant_credits": [IDEMPOTENCY_KEY],
+    "video_events": [LAST_EVENT_ID],
+    "account_events": [LAST_EVENT_ID],
+    "video_content": _RANGED,
+}
+
+# --- response headers ---
+
+
+def _header(description: str, kind: str = "string", **more: Any) -> Json:
+    return {"description": description, "schema": {"type": kind, **more}}
+
+
+HEADERS: Final[Mapping[str, Json]] = {
+    "X-Request-Id": _header("Names this request in our logs."),
+    "RateLimit": _header("Requests left, and seconds until the bucket is full or the next may come."),
+    "RateLimit-Policy": _header("Requests per window of seconds."),
+    "Retry-After": _header("Seconds to wait.", "integer", minimum=1),
+    "Location": _header("Path of what was made."),
+    "Idempotent-Replayed": _header("The request was done before; this is its result.", enum=["true"]),
+    "WWW-Authenticate": _header("How to identify oneself."),
+    "Accept-Ranges": _header("Parts may be asked for.", enum=["bytes"]),
+    "Content-Range": _header("Which bytes of how many."),
+    "ETag": _header("Names these very bytes."),
+}
+
+# --- examples ---
+
+EXAMPLES: Final[Mapping[str, Json]] = {
+    "create_video": {
+        "a film of eight seconds": {"prompt": "a paper boat in the rain", "seconds": 8},
+        "upright, in the best quality that the model has": {
+            "prompt": "a red fox runs through fresh snow",
+            "model": "veo-3.1",
+            "seconds": 8,
+            "size": "1080x1920",
+            "negative_prompt": "people",
+            "labels": {"campaign": "winter"},
+        },
+    },
+    "estimate_video": {"what it would cost": {"prompt": "a paper boat in the rain", "seconds": 8, "count": 2}},
+}
+EVENT_EXAMPLES: Final[Json] = {
+    "a video got on": {
+        "event": "video",
+        "id": "4",
+        "data": '{"id":"video_...","object":"video","status":"in_progress","progress":41,"version":4,...}',
+    },
+    "a video is gone": {
+        "event": "deleted",
+        "id": "9",
+        "data": '{"id":"video_...","object":"video.deleted","deleted":true}',
+    },
+}
+
+
+def document() -> Json:
+    """The whole document, as a JSON value."""
+    paths: dict[str, Json] = {}
+    for route in ROUTES:
+        path = paths.setdefault(route.path, {})
+        path[route.method.lower()] = _operation(route)
+        if route.name == "video_content":
+            path["head"] = _head_of(route)
+    return {
+        "openapi": "3.1.0",
+        "info": {
+            "title": "Rushes",
+            "version": "1",
+            "summary": "Turns prompts into videos, sells them for credits, and never loses a job, a credit or a video.",
+            "license": {"name": "Apache 2.0", "identifier": "Apache-2.0"},
+        },
+        "servers": [{"url": "/"}],
+        "tags": [{"name": name} for name in dict.fromkeys(TITLES.values())],
+        "paths": paths,
+        "components": {
+            "schemas": _schemas(),
+            "responses": dict(sorted(_all_failures().items())),
+            "headers": HEADERS,
+            "securitySchemes": SECURITY,
+        },
+    }
+
+
+def errors_of(route: Route) -> tuple[str, ...]:
+    """Every code that the operation may answer: those of its row, and those of its kind."""
+    codes = [*route.errors, "INTERNAL", "UNAVAILABLE"]
+    if route.caller in ("user", "admin"):
+        codes += ["UNAUTHENTICATED", "ACCOUNT_DISABLED", "FORBIDDEN", "RATE_LIMITED"]
+    if route.caller in ("queue", "scheduler", "bucket"):
+        codes += ["UNAUTHENTICATED", "FORBIDDEN"]
+    if route.caller == "provider":
+        codes += ["UNAUTHENTICATED"]
+    if route.body is not None:
+        codes += ["INVALID_JSON", "INVALID_REQUEST", "UNSUPPORTED_MEDIA_TYPE"]
+    if route.query is not None or route.name in REQUEST_HEADERS:
+        codes += ["INVALID_REQUEST"]
+    if route.method != "GET":
+        codes += ["BODY_TOO_LARGE"]
+    if "{" in route.path:
+        codes += ["NOT_FOUND"]
+    return tuple(code for code in CATALOGUE if code in codes)
+
+
+# --- operations ---
+
+
+def _operation(route: Route) -> Json:
+    operation: Json = {
+        "operationId": route.name,
+        "summary": route.summary,
+        "tags": [_tag(route)],
+        "security": _security(route),
+        "parameters": [*_path_parameters(route), *_query_parameters(route), *REQUEST_HEADERS.get(route.name, [])],
+    }
+    if route.body is not None:
+        operation["requestBody"] = _request_body(route)
+    operation["responses"] = {**_successes(route), **_failures(route)}
+    return operation
+
+
+def _head_of(route: Route) -> Json:
+    """The same without a body."""
+    operation = _operation(route)
+    operation["operationId"] = f"head_{route.name}"
+    operation["summary"] = "Length, type and ETag of the video, or of its poster frame"
+    operation["responses"] = {
+        status: {key: value for key, value in response.items() if key != "content"}
+        for status, response in operation["responses"].items()
+    }
+    return operation
+
+
+def _tag(route: Route) -> str:
+    parts = route.path.strip("/").split("/")
+    key = parts[1] if parts[0] == "v1" else parts[0]
+    return TITLES.get(key, key.replace("-", " ").capitalize())
+
+
+def _security(route: Route) -> list[dict[str, list[str]]]:
+    if route.caller == "provider":
+        # Its body is signed instead.
+        return []
+    if route.caller in ("queue", "scheduler", "bucket"):
+        return [{"service_account": []}]
+    keys: list[dict[str, list[str]]] = [{"api_key": []}] if route.caller == "user" and route.keys else []
+    return [{"id_token": []}, *keys]
+
+
+def _path_parameters(route: Route) -> list[Json]:
+    schema = {"type": "string", "minLength": 1, "maxLength": MAX_ID_CHARS}
+    video = {"type": "string", "pattern": VIDEO_ID}
+    is_video = re.match(r"/v1/(admin/)?videos/\{id\}", route.path)
+    return [
+        {"name": name, "in": "path", "required": True, "schema": video if is_video else schema}
+        for name in re.findall(r"\{(\w+)\}", route.path)
+    ]
+
+
+def _query_parameters(route: Route) -> list[Json]:
+    if route.query is None:
+        return []
+    schema = _schema_of(route.query, "validation")
+    required = set(schema.get("required", ()))
+    return [_parameter(name, described, name in required) for name, described in schema["properties"].items()]
+
+
+def _parameter(name: str, schema: Json, required: bool) -> Json:
+    """A parameter is left out rather than null."""
+    choices = [one for one in schema.get("anyOf", ()) if one != {"type": "null"}]
+    kept = {key: value for key, value in schema.items() if key not in ("anyOf", "title", "description")}
+    if kept.get("default", ...) is None:
+        del kept["default"]
+    if choices:
+        kept |= choices[0] if len(choices) == 1 else {"anyOf": choices}
+    parameter: Json = {"name": name, "in": "query", "required": required, "schema": kept}
+    if "description" in schema:
+        parameter["description"] = schema["description"]
+    return parameter
+
+
+def _request_body(route: Route) -> Json:
+    assert route.body is not None, "only of a route with a body"
+    name = _name(route.body, "validation")
+    content: Json = {JSON: {"schema": {"$ref": SCHEMAS + name}}}
+    if route.name in EXAMPLES:
+        content[JSON]["examples"] = {text: {"value": value} for text, value in EXAMPLES[route.name].items()}
+    if route.form:
+        content[FORM] = {"schema": {"$ref": SCHEMAS + _form_name(name)}}
+    return {"required": True, "content": content}
+
+
+# --- responses ---
+
+
+def _successes(route: Route) -> dict[str, Json]:
+    if route.name == "video_content":
+        return _content_responses(route)
+    if route.media_type == EVENTS:
+        return _event_responses(route)
+    answer = _answer(route, "Done" if route.status == 204 else route.summary, _content(route))
+    if route.status in (201, 202):
+        answer["headers"] |= _headers("Location")
+    answers = {str(route.status): answer}
+    if IDEMPOTENCY_KEY in REQUEST_HEADERS.get(route.name, []):
+        replayed = _answer(route, "What the same key and body gave before", _content(route))
+        replayed["headers"] |= _headers("Idempotent-Replayed", "Location")
+        answers["200"] = replayed
+    return dict(sorted(answers.items()))
+
+
+def _content(route: Route) -> Json:
+    if route.status == 204:
+        return {}
+    schema = {"$ref": SCHEMAS + _name(route.response, "serialization")} if route.response else {"type": "object"}
+    return {JSON: {"schema": schema}}
+
+
+def _content_responses(route: Route) -> dict[str, Json]:
+    # Bytes: in 3.1 an empty schema.
+    films: Json = {"video/mp4": {}, "image/jpeg": {}}
+    tagged = _headers("Accept-Ranges", "ETag")
+    whole = _answer(route, "With redirect=json a signed URL, with redirect=false the bytes", _content(route) | films)
+    whole["headers"] |= tagged
+    part = _answer(route, "The part that Range asked for", films)
+    part["headers"] |= tagged | _headers("Content-Range")
+    moved = _answer(route, "The bytes are at a signed URL for the next minutes", {})
+    moved["headers"] |= _headers("Location")
+    same = _answer(route, "If-None-Match names what is still there", {})
+    same["headers"] |= tagged
+    return {"200": whole, "206": part, "302": moved, "304": same}
+
+
+def _event_responses(route: Route) -> dict[str, Json]:
+    examples = {text: {"value": value} for text, value in EVENT_EXAMPLES.items()}
+    content = {EVENTS: {"schema": _event_schema(), "examples": examples}}
+    answers = {"200": _answer(route, "Events until the stream ends, after ten minutes at the latest", content)}
+    if "{id}" in route.path:
+        answers["204"] = _answer(route, "The video has ended, and Last-Event-ID is its last change", {})
+    return answers
+
+
+def _event_schema() -> Json:
+    """One event of a stream, as its parser gives it."""
+    video, deleted = (SCHEMAS + _name(model, "serialization") for model in (Video, DeletedVideo))
+    ready = {"type": "object", "properties": {"object": {"const": "events"}}, "required": ["object"]}
+    data: Json = {
+        "type": "string",
+        "description": "JSON: the video as it now is, or that it is gone, or that the stream has begun.",
+        "contentMediaType": JSON,
+        "contentSchema": {"oneOf": [{"$ref": video}, {"$ref": deleted}, ready]},
+    }
+    id_ = {"type": "string", "description": "To come back with, as Last-Event-ID."}
+    return {
+        "type": "object",
+        "properties": {"event": {"enum": ["video", "deleted", "ready"]}, "id": id_, "data": data},
+        "required": ["event", "data"],
+    }
+
+
+def _answer(route: Route, description: str, content: Json) -> Json:
+    names = ["X-Request-Id"]
+    if route.caller in ("user", "admin"):
+        names += ["RateLimit", "RateLimit-Policy"]
+    answer: Json = {"description": description, "headers": _headers(*names)}
+    return answer | ({"content": content} if content else {})
+
+
+def _failures(route: Route) -> dict[str, Json]:
+    return {
+        str(status): {"$ref": f"#/components/responses/{_failure_name(route, status, codes)}"}
+        for status, codes in _codes_by_status(route).items()
+    }
+
+
+def _all_failures() -> Json:
+    """The errors of all operations by HTTP status: which codes, what they mean, and what to do."""
+    return {
+        _failure_name(route, status, codes): _failure(status, codes)
+        for route in ROUTES
+        for status, codes in _codes_by_status(route).items()
+    }
+
+
+def _codes_by_status(route: Route) -> dict[int, list[str]]:
+    by_status: dict[int, list[str]] = {}
+    for code in errors_of(route):
+        by_status.setdefault(CATALOGUE[code].status, []).append(code)
+    return dict(sorted(by_status.items()))
+
+
+def _failure_name(route: Route, status: int, codes: list[str]) -> str:
+    """The same for all operations with the same few codes."""
+    return f"{status}-{'-'.join(codes)}" if len(codes) <= MAX_NAMED_CODES else f"{status}-{route.name}"
+
+
+def _failure(status: int, codes: Iterable[str]) -> Json:
+    entries = [(code, CATALOGUE[code]) for code in codes]
+    names = ["X-Request-Id"]
+    names += ["WWW-Authenticate"] if status == 401 else []
+    names += ["Retry-After"] if status in (429, 503) else []
+    names += ["Content-Range"] if status == 416 else []
+    return {
+        "description": "\n".join(f"- `{code}`: {entry.message} {entry.suggested_action}" for code, entry in entries),
+        "headers": _headers(*names),
+        "content": {JSON: {"schema": _error_schema([code for code, _ in entries])}},
+    }
+
+
+def _error_schema(codes: list[str]) -> Json:
+    one_of_codes = {"type": "object", "properties": {"code": {"enum": codes}}}
+    body = {"allOf": [{"$ref": SCHEMAS + _name(ErrorBody, "serialization")}, one_of_codes]}
+    return {"type": "object", "properties": {"error": body}, "required": ["error"], "additionalProperties": False}
+
+
+def _headers(*names: str) -> Json:
+    return {name: {"$ref": f"#/components/headers/{name}"} for name in names}
+
+
+# --- schemas ---
+
+Mode = Literal["validation", "serialization"]
+
+
+class _Schema(GenerateJsonSchema):
+    """Answers hold every field, also one that has a default."""
+
+    def field_is_required(self, field: Any, total: bool) -> bool:
+        return self.mode == "serialization" or super().field_is_required(field, total)
+
+
+@cache
+def _generated() -> tuple[Mapping[tuple[type[BaseModel], Mode], Json], Json]:
+    """Every model that a route names, by what it is used for; and all definitions."""
+    used: dict[tuple[type[BaseModel], Mode], None] = {(ErrorBody, "serialization"): None}
+    for route in ROUTES:
+        for model in (route.body, route.query):
+            if model is not None:
+                used[model, "validation"] = None
+        if route.response is not None:
+            used[route.response, "serialization"] = None
+    references, definitions = models_json_schema(list(used), ref_template=SCHEMAS + "{model}", schema_generator=_Schema)
+    return cast(Mapping[tuple[type[BaseModel], Mode], Json], references), definitions["$defs"]
+
+
+def _name(model: type[BaseModel], mode: Mode) -> str:
+    references, _ = _generated()
+    return str(references[model, mode]["$ref"]).removeprefix(SCHEMAS)
+
+
+def _schema_of(model: type[BaseModel], mode: Mode) -> Json:
+    _, definitions = _generated()
+    return cast(Json, definitions[_name(model, mode)])
+
+
+def _form_name(name: str) -> str:
+    return f"{name}Form"
+
+
+def _schemas() -> Json:
+    """All schemas that are named: queries are spelled out as parameters."""
+    _, definitions = _generated()
+    queries = {_name(route.query, "validation") for route in ROUTES if route.query is not None}
+    schemas = {name: _tidied(schema) for name, schema in definitions.items() if name not in queries}
+    forms = {_name(route.body, "validation") for route in ROUTES if route.form and route.body is not None}
+    schemas |= {_form_name(name): _form(schemas[name]) for name in forms}
+    return dict(sorted(schemas.items()))
+
+
+def _tidied(schema: Any) -> Any:
+    """Without the titles that pydantic makes of the names, and without defaults that nobody may send."""
+    if isinstance(schema, list):
+        return [_tidied(item) for item in schema]
+    if not isinstance(schema, dict):
+        return schema
+    dropped = {"default"} if schema.get("default") == "" and schema.get("minLength") else set()
+    # A property may bear the name "title"; then its value is a schema and not a text.
+    dropped |= {"title"} if isinstance(schema.get("title"), str) else set()
+    return {key: _tidied(value) for key, value in schema.items() if key not in dropped}
+
+
+def _form(schema: Json) -> Json:
+    """The same fields as parts of a form: images are files."""
+    return {**schema, "properties": {name: _part(field) for name, field in schema["properties"].items()}}
+
+
+def _part(field: Json) -> Json:
+    said = {"description": field["description"]} if "description" in field else {}
+    if SCHEMAS + "ImageInput" not in json.dumps(field):
+        return field
+    file: Json = {"type": "string", "contentMediaType": "application/octet-stream"}
+    if field.get("type") == "array":
+        return {"type": "array", "items": file, "maxItems": field.get("maxItems", 1), **said}
+    return {**file, **said}
+
+
+def rendered() -> str:
+    """The document as the text of openapi.json."""
+    return json.dumps(document(), indent=1, ensure_ascii=False) + "\n"
+
+
+if __name__ == "__main__":
+    print(rendered(), end="")

@@ -1,0 +1,198 @@
+"""Projects of a tenant, which its administrators manage and which its users' videos may belong to.
+
+A tenant without any project lets its users write whatever they like into a video's `project`; from its first project on
+only its own, unarchived ones are accepted.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import re
+from datetime import datetime
+from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
+
+from pydantic import Field
+
+from shared import audit, jobs
+from shared.errors import ApiError, Conflict, Unavailable
+from shared.models import ONE_LINE, Body, Document, PageQuery, Response
+
+if TYPE_CHECKING:
+    from shared.auth import Caller
+    from shared.services import Services
+
+# As CreateVideo.project has it.
+PROJECT_ID = r"^[A-Za-z0-9_-]{1,64}$"
+MAX_PROJECTS = 500
+
+
+class Project(Document):
+    """One project. `project` is its id within the tenant; the document's id is made of both."""
+
+    collection: ClassVar[str] = "projects"
+
+    tenant: str
+    project: str
+    title: str
+    archived: bool = False
+    created_by: str
+    created_at: datetime
+    updated_at: datetime
+    change_id: str = ""
+
+
+class NewProject(Body):
+    """POST /v1/projects."""
+
+    id: Annotated[str, Field(pattern=PROJECT_ID, description="What videos name as their `project`.")]
+    title: Annotated[str, Field(min_length=1, max_length=200, pattern=ONE_LINE)]
+
+
+class UpdateProject(Body):
+    """PATCH /v1/projects/{id}: what is left out stays."""
+
+    title: Annotated[str | None, Field(min_length=1, max_length=200, pattern=ONE_LINE)] = None
+    archived: Annotated[bool | None, Field(description="No new videos; those that there are stay.")] = None
+
+
+class ListProjectsQuery(PageQuery):
+    """GET /v1/projects."""
+
+    after: Annotated[str | None, Field(pattern=PROJECT_ID, description="The `last_id` of the page before.")] = None
+
+
+class ProjectView(Response):
+    id: str
+    object: Literal["project"] = "project"
+    title: str
+    archived: bool
+    created_at: int
+    updated_at: int
+
+
+class ProjectPage(Response):
+    object: Literal["list"] = "list"
+    data: list[ProjectView]
+    first_id: str | None
+    last_id: str | None
+    has_more: bool
+
+
+def document_id(tenant: str, project: str) -> str:
+    digest = hashlib.sha256(f"{tenant}\n{project}".encode()).digest()
+    return f"project_{base64.urlsafe_b64encode(digest).decode()[:22]}"
+
+
+async def find(services: Services, tenant: str, project: str) -> Project | None:
+    """The tenant's project of that id."""
+    if not re.fullmatch(PROJECT_ID, project):
+        return None
+    return await services.store.get(Project, document_id(tenant, project))
+
+
+async def get(services: Services, caller: Caller, project: str) -> Project:
+    """Raises ApiError NOT_FOUND, for another tenant's too."""
+    found = await find(services, caller.tenant, project)
+    if found is None:
+        raise ApiError("NOT_FOUND", "There is no such project.", {"project": project[:64]})
+    return found
+
+
+async def page(services: Services, caller: Caller, query: ListProjectsQuery) -> list[Project]:
+    """The tenant's projects, newest first, and one more when there is a next page."""
+    last = None
+    if query.after is not None:
+        last = await find(services, caller.tenant, query.after)
+        if last is None:
+            return []
+    return await services.store.newest(Project, {"tenant": caller.tenant}, last, query.limit + 1)
+
+
+async def make(services: Services, caller: Caller, body: NewProject) -> Project:
+    """A new project. Raises ApiError ALREADY_EXISTS, or LIMIT_REACHED (500 a tenant; a race may pass it by one)."""
+    now = services.clock()
+    project = Project(
+        id=document_id(caller.tenant, body.id),
+        tenant=caller.tenant,
+        project=body.id,
+        title=body.title,
+        created_by=caller.account,
+        created_at=now,
+        updated_at=now,
+        change_id=services.ids(),
+    )
+    async for _ in jobs.tries(services):
+        existing = await services.store.get(Project, project.id)
+        if existing is not None and existing.change_id == project.change_id:
+            break
+        if existing is not None:
+            raise ApiError("ALREADY_EXISTS", f"There is a project {body.id} already.", {"project": body.id})
+        others = await services.store.newest(Project, {"tenant": caller.tenant}, None, MAX_PROJECTS)
+        if len(others) >= MAX_PROJECTS:
+            raise ApiError("LIMIT_REACHED", f"A tenant has at most {MAX_PROJECTS} projects.", {"limit": MAX_PROJECTS})
+        try:
+            await services.store.commit([project])
+        except (Conflict, Unavailable):
+            continue
+        break
+    else:
+        raise Unavailable(f"project {body.id} could not be written")
+    audit.record("project_made", caller, project=body.id)
+    return project
+
+
+async def update(services: Services, caller: Caller, project: str, body: UpdateProject) -> Project:
+    """The project with what the body sets. Raises ApiError NOT_FOUND."""
+    changes = body.model_dump(exclude_none=True)
+    tried: set[str] = set()
+    async for _ in jobs.tries(services):
+        found = await get(services, caller, project)
+        if found.changed(**changes) == found:
+            if found.change_id in tried:
+                break
+            return found
+        changed = found.changed(**changes, updated_at=services.clock(), change_id=services.ids())
+        tried.add(changed.change_id)
+        try:
+            found = (await services.store.commit([changed]))[0]
+        except (Conflict, Unavailable):
+            continue
+        break
+    else:
+        raise Unavailable(f"others kept writing to project {project}")
+    audit.record("project_changed", caller, project=project, changes=changes)
+    return found
+
+
+async def check(services: Services, tenant: str, project: str | None) -> None:
+    """Raises ApiError INVALID_REQUEST for a video of a project that the tenant does not have, or has archived."""
+    if project is None:
+        return
+    found = await find(services, tenant, project)
+    if found is not None and not found.archived:
+        return
+    if found is None and not await services.store.newest(Project, {"tenant": tenant}, None, 1):
+        return
+    said = "the project is archived" if found is not None else "there is no such project"
+    raise ApiError("INVALID_REQUEST", f"project: {said}", {"fields": [{"field": "project", "message": said}]})
+
+
+def view(project: Project) -> ProjectView:
+    return ProjectView(
+        id=project.project,
+        title=project.title,
+        archived=project.archived,
+        created_at=int(project.created_at.timestamp()),
+        updated_at=int(project.updated_at.timestamp()),
+    )
+
+
+def page_view(found: list[Project], limit: int) -> ProjectPage:
+    data = [view(project) for project in found[:limit]]
+    return ProjectPage(
+        data=data,
+        first_id=data[0].id if data else None,
+        last_id=data[-1].id if data else None,
+        has_more=len(found) > limit,
+    )

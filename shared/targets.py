@@ -1,0 +1,114 @@
+"""Which addresses outside may be called at a user's wish. Pure.
+
+A URL of a user's makes our own machine open a connection. It must lead to the public internet and nowhere else: not to
+this machine, its network or its metadata server, whatever the name resolves to and however an address is written.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+from dataclasses import dataclass
+from typing import Literal
+from urllib.parse import urlsplit
+
+MAX_URL_CHARS = 2_048
+# 8443 is where many put a second HTTPS server; any other port is more likely something that is no web server.
+HTTPS_PORTS = frozenset({443, 8443})
+
+Address = ipaddress.IPv4Address | ipaddress.IPv6Address
+
+_VISIBLE = re.compile(r"[\x21-\x5b\x5d-\x7e]+")  # no blanks, no controls, no backslash, nothing beyond ASCII
+_HOST = re.compile(r"[A-Za-z0-9._-]{1,253}|[0-9A-Fa-f:.]{2,45}")
+
+# What ipaddress holds to be global although a packet may end somewhere private, or nowhere: forms that carry an IPv4
+# address inside (mapped, compatible, translated, 6to4, Teredo and their relay), and ranges reserved since.
+_NOT_PUBLIC = tuple(
+    ipaddress.ip_network(each)
+    for each in (
+        "192.0.0.0/24",
+        "192.88.99.0/24",
+        "::/96",
+        "::ffff:0:0/96",
+        "::ffff:0:0:0/96",
+        "64:ff9b::/96",
+        "64:ff9b:1::/48",
+        "100::/64",
+        "2001::/23",
+        "2002::/16",
+        "3fff::/20",
+        "5f00::/16",
+        "fec0::/10",
+    )
+)
+
+
+class NotAllowed(ValueError):  # noqa: N818 - reads as the state it names
+    """This may not be called; the text says why, to the user who asked for it."""
+
+
+@dataclass(frozen=True)
+class Target:
+    """A URL that may be called, once its host's addresses were found to be public (or, for http, this machine's)."""
+
+    scheme: Literal["http", "https"]
+    host: str
+    port: int
+    path: str
+
+    @property
+    def authority(self) -> str:
+        """The Host header's value."""
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        default = 443 if self.scheme == "https" else 80
+        return host if self.port == default else f"{host}:{self.port}"
+
+
+def parse(url: str, loopback_http: bool) -> Target:
+    """The parts of a URL; raises NotAllowed. `loopback_http` allows http too, which may lead to this machine only."""
+    if len(url) > MAX_URL_CHARS or not _VISIBLE.fullmatch(url):
+        raise NotAllowed(f"a URL has at most {MAX_URL_CHARS:,} visible ASCII characters")
+    try:
+        parts = urlsplit(url)
+        port = parts.port
+    except ValueError:
+        raise NotAllowed("this is not a URL") from None
+    scheme: Literal["http", "https"] = "http" if parts.scheme == "http" else "https"
+    if parts.scheme not in ("https", "http") or (scheme == "http" and not loopback_http):
+        raise NotAllowed("only https URLs are called")
+    if "@" in parts.netloc:
+        raise NotAllowed("a URL must not hold a user name or a password")
+    host = parts.hostname or ""
+    if not _HOST.fullmatch(host):
+        raise NotAllowed("the URL names no host (other alphabets are written in their ASCII form, xn--...)")
+    if port is None:
+        port = 443 if scheme == "https" else 80
+    if scheme == "https" and not loopback_http and port not in HTTPS_PORTS:
+        raise NotAllowed(f"only the ports {' and '.join(map(str, sorted(HTTPS_PORTS)))} are called")
+    if not 1 <= port <= 65_535:
+        raise NotAllowed("this is not a port")
+    return Target(scheme, host, port, (parts.path or "/") + (f"?{parts.query}" if parts.query else ""))
+
+
+def check(target: Target, address: str, loopback_http: bool) -> Address:
+    """The address that the target's host resolved to, if it may be connected to; raises NotAllowed."""
+    try:
+        found = ipaddress.ip_address(address)
+    except ValueError:
+        # Among others an address with a scope (fe80::1%eth0).
+        raise NotAllowed("the host has no public address") from None
+    if loopback_http and found.is_loopback:
+        return found
+    if target.scheme != "https" or not is_public(found):
+        raise NotAllowed("the host has no public address")
+    if target.port not in HTTPS_PORTS:
+        raise NotAllowed(f"only the ports {' and '.join(map(str, sorted(HTTPS_PORTS)))} are called")
+    return found
+
+
+def is_public(address: Address) -> bool:
+    """Whether packets to it leave for the public internet, and for one host of it."""
+    if any(address in network for network in _NOT_PUBLIC if network.version == address.version):
+        return False
+    special = address.is_multicast or address.is_reserved or address.is_unspecified or address.is_loopback
+    return address.is_global and not special and not address.is_link_local and not address.is_private

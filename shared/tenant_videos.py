@@ -1,0 +1,102 @@
+"""All videos of a tenant, for its administrators. Each look is in the audit log."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from datetime import datetime
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+from pydantic import Field
+
+from shared import audit, serving, views
+from shared.errors import ApiError
+from shared.models import VIDEO_ID, ContentQuery, Job, PageQuery, Response, SignedUrl, Stage, Status, Video
+from shared.users import USER_ID
+
+if TYPE_CHECKING:
+    from shared.auth import Caller
+    from shared.services import Services
+
+
+class ListTenantVideosQuery(PageQuery):
+    """GET /v1/admin/videos: at most one of status, model and user."""
+
+    after: Annotated[str | None, Field(pattern=VIDEO_ID, description="The `last_id` of the page before.")] = None
+    status: Status | None = None
+    model: Annotated[str | None, Field(max_length=64)] = None
+    user: Annotated[str | None, Field(pattern=USER_ID)] = None
+
+
+class TenantVideo(Video):
+    """A video and whose it is."""
+
+    user: str
+
+
+class WatchedVideo(TenantVideo):
+    """One video, with what an administrator needs to watch it: a signed URL for each of its files."""
+
+    urls: list[SignedUrl]
+
+
+class TenantVideoPage(Response):
+    object: Literal["list"] = "list"
+    data: list[TenantVideo]
+    first_id: str | None
+    last_id: str | None
+    has_more: bool
+
+
+async def page(services: Services, caller: Caller, query: ListTenantVideosQuery) -> list[Job]:
+    """The tenant's jobs, newest first, and one more when there is a next page."""
+    given = {"status": query.status, "request.model": query.model, "account": query.user}
+    filters = {path: str(value) for path, value in given.items() if value is not None}
+    if len(filters) > 1:
+        fields = [name for name in ("status", "model", "user") if getattr(query, name) is not None]
+        raise ApiError("INVALID_REQUEST", f"Filter by one of {' and '.join(fields)}.", {"fields": fields})
+    last = None
+    if query.after is not None:
+        last = await services.store.get(Job, query.after)
+        if last is None or last.tenant != caller.tenant:
+            return []
+    wanted: dict[str, Any] = {"tenant": caller.tenant, "deleted_at": None, **filters}
+    found = await services.store.newest(Job, wanted, last, query.limit + 1)
+    audit.record("videos_listed_as_admin", caller, videos=[job.id for job in found[: query.limit]], filters=filters)
+    return found
+
+
+async def watch(services: Services, caller: Caller, job_id: str) -> WatchedVideo:
+    """One job of the tenant; another tenant's, a deleted or an unknown one is NOT_FOUND."""
+    job = await services.store.get(Job, job_id) if re.fullmatch(VIDEO_ID, job_id) else None
+    if job is None or job.tenant != caller.tenant or job.deleted_at is not None:
+        raise ApiError("NOT_FOUND", "There is no such video.", {"video": job_id[:64]})
+    audit.record(
+        "video_viewed_as_admin",
+        caller,
+        video=job.id,
+        owner=job.account,
+        prompt_sha256=audit.prompt_sha256(job.request.prompt),
+    )
+    return WatchedVideo(**_seen(job, services.clock()), urls=await _urls(services, job))
+
+
+async def _urls(services: Services, job: Job) -> list[SignedUrl]:
+    if job.stage is not Stage.COMPLETED or job.files_removed_at is not None:
+        return []
+    items = [serving.content(job, ContentQuery(index=index)) for index in range(len(job.outputs))]
+    return list(await asyncio.gather(*(serving.signed_url(services, item) for item in items)))
+
+
+def _seen(job: Job, now: datetime) -> dict[str, Any]:
+    return {**views.video(job, now).model_dump(), "user": job.account}
+
+
+def page_view(jobs: list[Job], limit: int, now: datetime) -> TenantVideoPage:
+    data = [TenantVideo(**_seen(job, now)) for job in jobs[:limit]]
+    return TenantVideoPage(
+        data=data,
+        first_id=data[0].id if data else None,
+        last_id=data[-1].id if data else None,
+        has_more=len(jobs) > limit,
+    )

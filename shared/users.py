@@ -1,0 +1,208 @@
+"""What administrators see and change of the users of their own tenant, and the credits that they give.
+
+Another tenant's users do not exist for them. Role and plan are the account's, never a token's; the first administrator
+of a tenant is made in the Firestore console.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import re
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+from pydantic import Field
+
+from shared import accounts, audit, jobs, ledger, plans
+from shared.errors import ApiError, Conflict, Unavailable
+from shared.models import ONE_LINE, PLAN_NAME, Account, Body, PageQuery, Response, Transaction
+
+if TYPE_CHECKING:
+    from shared.auth import Caller
+    from shared.services import Services
+
+USER_ID = r"^[A-Za-z0-9_-]{22}$"
+# Firestore keeps these names for itself.
+RESERVED = re.compile(r"__.*__")
+MAX_GRANT = 1_000_000_000
+
+Role = Literal["user", "admin"]
+
+
+class ListUsersQuery(PageQuery):
+    """GET /v1/admin/users."""
+
+    after: Annotated[str | None, Field(pattern=USER_ID, description="The `last_id` of the page before.")] = None
+    email: Annotated[str | None, Field(max_length=320, description="Exactly this address.")] = None
+
+
+class UpdateUser(Body):
+    """PATCH /v1/admin/users/{id}: what is left out stays."""
+
+    disabled: Annotated[bool | None, Field(description="True: refused everywhere, within a minute.")] = None
+    role: Role | None = None
+    plan: Annotated[str | None, Field(pattern=PLAN_NAME, description="`default`, or one of the live settings.")] = None
+
+
+class GrantCredits(Body):
+    """POST /v1/admin/users/{id}/grants."""
+
+    amount: Annotated[int, Field(ge=1, le=MAX_GRANT)]
+    description: Annotated[
+        str, Field(min_length=1, max_length=200, pattern=ONE_LINE, description="Shown in the user's ledger.")
+    ]
+
+
+class UserView(Response):
+    """An account as its tenant's administrators see it."""
+
+    id: str
+    object: Literal["user"] = "user"
+    email: str | None
+    display_name: str | None
+    locale: str | None
+    tenant: str
+    role: Role
+    plan: str
+    disabled: bool
+    closed_at: Annotated[int | None, Field(description="When the user deleted the account.")]
+    balance: int
+    active_jobs: list[str]
+    created_at: int
+
+
+class UserPage(Response):
+    object: Literal["list"] = "list"
+    data: list[UserView]
+    first_id: str | None
+    last_id: str | None
+    has_more: bool
+
+
+@dataclass(frozen=True)
+class Granted:
+    """The ledger's entry, and whether an earlier request with the same Idempotency-Key made it."""
+
+    entry: Transaction
+    replayed: bool
+
+
+async def page(services: Services, caller: Caller, query: ListUsersQuery) -> list[Account]:
+    """The tenant's users, newest first, and one more when there is a next page."""
+    last = None
+    if query.after is not None:
+        last = await _find(services, caller, query.after)
+        if last is None:
+            return []
+    wanted: dict[str, Any] = {"tenant": caller.tenant}
+    if query.email is not None:
+        wanted["email"] = query.email
+    found = await services.store.newest(Account, wanted, last, query.limit + 1)
+    audit.record("users_listed_as_admin", caller, users=[account.id for account in found[: query.limit]])
+    return found
+
+
+async def get(services: Services, caller: Caller, user: str) -> Account:
+    """Raises ApiError NOT_FOUND, for another tenant's user too."""
+    account = await _known(services, caller, user)
+    audit.record("user_viewed_as_admin", caller, viewed=account.id)
+    return account
+
+
+async def update(services: Services, caller: Caller, user: str, body: UpdateUser) -> Account:
+    """The user with what the body sets. Nobody disables or demotes himself, or a tenant might be left without admins.
+
+    Raises ApiError NOT_FOUND, FORBIDDEN, or INVALID_REQUEST for an unknown plan.
+    """
+    await _known(services, caller, user)
+    changes = body.model_dump(exclude_none=True)
+    if user == caller.account and (changes.get("disabled") or changes.get("role", "admin") != "admin"):
+        raise ApiError("FORBIDDEN", "An administrator cannot disable or demote himself.")
+    await _check_plan(services, body.plan)
+    account = await accounts.edit(services, user, lambda account: account.changed(**changes))
+    audit.record("user_changed", caller, changed=user, changes=changes)
+    return account
+
+
+async def _check_plan(services: Services, plan: str | None) -> None:
+    allowed = plans.names(await services.config.get())
+    if plan is not None and plan not in allowed:
+        said = f"there is no such plan; there are {', '.join(sorted(allowed))}"
+        raise ApiError("INVALID_REQUEST", f"plan: {said}", {"fields": [{"field": "plan", "message": said}]})
+
+
+async def grant(services: Services, caller: Caller, user: str, body: GrantCredits, key: str | None) -> Granted:
+    """Give credits, once for each Idempotency-Key: the same key again is answered with the same entry.
+
+    Raises ApiError NOT_FOUND, INVALID_REQUEST without a key, or IDEMPOTENCY_KEY_REUSED when the key came with another
+    amount or description.
+    """
+    if key is None:
+        said = "this header is required, so that no grant is given twice"
+        fields = [{"field": "Idempotency-Key", "message": said}]
+        raise ApiError("INVALID_REQUEST", f"Idempotency-Key: {said}", {"fields": fields})
+    await _known(services, caller, user)
+    digest = hashlib.sha256("\n".join((caller.tenant, user, key)).encode()).digest()
+    key_hash = base64.urlsafe_b64encode(digest).decode()[:22]
+    tried = False
+    async with jobs.account_lock(user):
+        async for _ in jobs.tries(services):
+            entry = await services.store.get(Transaction, f"grant-{key_hash}")
+            if entry is None:
+                account = await _known(services, caller, user)
+                stamped = account.changed(change_id=services.ids())
+                tried = True
+                posted = ledger.grant(stamped, key_hash, body.amount, body.description, services.clock())
+                # Whatever came of it is read again, and answered or decided afresh.
+                with suppress(Conflict, Unavailable):
+                    await services.store.commit(posted)
+                continue
+            if (entry.amount, entry.description) != (body.amount, body.description):
+                raise ApiError("IDEMPOTENCY_KEY_REUSED", details={"transaction": entry.id})
+            if tried:
+                audit.record("credits_granted", caller, to=user, amount=body.amount, transaction=entry.id)
+            return Granted(entry, replayed=not tried)
+    raise Unavailable(f"others kept writing to account {user}")
+
+
+async def _known(services: Services, caller: Caller, user: str) -> Account:
+    account = await _find(services, caller, user)
+    if account is None:
+        raise ApiError("NOT_FOUND", "There is no such user.", {"user": user[:64]})
+    return account
+
+
+async def _find(services: Services, caller: Caller, user: str) -> Account | None:
+    if not re.fullmatch(USER_ID, user) or RESERVED.fullmatch(user):
+        return None
+    account = await services.store.get(Account, user)
+    return account if account is not None and account.tenant == caller.tenant else None
+
+
+def view(account: Account) -> UserView:
+    return UserView(
+        id=account.id,
+        email=account.email,
+        display_name=account.display_name,
+        locale=account.locale,
+        tenant=account.tenant,
+        role=account.role,
+        plan=account.plan,
+        disabled=account.disabled,
+        closed_at=int(account.closed_at.timestamp()) if account.closed_at else None,
+        balance=account.balance,
+        active_jobs=list(account.active_jobs),
+        created_at=int(account.created_at.timestamp()),
+    )
+
+
+def page_view(found: list[Account], limit: int) -> UserPage:
+    data = [view(account) for account in found[:limit]]
+    return UserPage(
+        data=data,
+        first_id=data[0].id if data else None,
+        last_id=data[-1].id if data else None,
+        has_more=len(found) > limit,
+    )

@@ -1,0 +1,402 @@
+"""Who is told when a job ends, and how they know that it is us: endpoints of an account, and its signing secrets.
+
+Signatures are those of Standard Webhooks (symmetric, v1). An endpoint has a secret of its own; a job's own
+`webhook_url` is signed with the account's. For a day after a rotation both the new and the old secret sign.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import hmac
+import re
+import secrets
+from collections.abc import Iterable
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
+
+from pydantic import Field
+
+from shared import jobs, log, targets
+from shared.errors import ApiError, Conflict, Unavailable
+from shared.models import ONE_LINE, Account, Body, Document, Response, Value
+
+if TYPE_CHECKING:
+    from shared.auth import Caller
+    from shared.services import Services
+
+MAX_ENDPOINTS = 10
+SECRET_BYTES = 32
+OLD_SECRET_FOR = timedelta(hours=24)
+ENDPOINT_ID = r"^whe_[A-Za-z0-9_-]{22}$"
+
+WebhookEvent = Literal["video.completed", "video.failed", "video.canceled"]
+ALL_EVENTS: tuple[WebhookEvent, ...] = ("video.completed", "video.failed", "video.canceled")
+Events = Annotated[tuple[WebhookEvent, ...], Field(min_length=1, max_length=len(ALL_EVENTS))]
+Url = Annotated[str, Field(min_length=1, max_length=targets.MAX_URL_CHARS, description="An https URL.")]
+Description = Annotated[str | None, Field(min_length=1, max_length=200, pattern=ONE_LINE)]
+
+
+class Secret(Value):
+    """A signing secret, as Standard Webhooks writes it (whsec_ and base64). The newest has no end."""
+
+    value: str
+    expires_at: datetime | None = None
+
+
+class WebhookEndpoint(Document):
+    """One address that is told of an account's jobs. A deleted one keeps its id and nothing else."""
+
+    collection: ClassVar[str] = "webhook_endpoints"
+
+    tenant: str
+    account: str
+    url: str
+    events: tuple[WebhookEvent, ...]
+    description: str | None = None
+    disabled: bool = False
+    disabled_reason: str | None = None
+    secrets: tuple[Secret, ...]
+    created_at: datetime
+    updated_at: datetime
+    deleted_at: datetime | None = None
+    change_id: str = ""
+
+
+class WebhookSecret(Document):
+    """What signs for the `webhook_url` of an account's jobs; its id is the account's."""
+
+    collection: ClassVar[str] = "webhook_secrets"
+
+    tenant: str
+    secrets: tuple[Secret, ...]
+    created_at: datetime
+    change_id: str = ""
+
+
+# --- bodies ---
+
+
+class NewWebhookEndpoint(Body):
+    """POST /v1/webhook-endpoints."""
+
+    url: Url
+    events: Annotated[Events, Field(description="Left out: all.")] = ALL_EVENTS
+    description: Description = None
+
+
+class UpdateWebhookEndpoint(Body):
+    """PATCH /v1/webhook-endpoints/{id}: what is left out stays."""
+
+    url: Url | None = None
+    events: Events = ALL_EVENTS
+    description: Description = None
+    disabled: Annotated[bool, Field(description="A disabled endpoint is told nothing, and not later either.")] = False
+
+
+class WebhookEndpointView(Response):
+    """`disabled_reason` says why we disabled it ourselves."""
+
+    id: str
+    object: Literal["webhook_endpoint"] = "webhook_endpoint"
+    url: str
+    events: list[WebhookEvent]
+    description: str | None
+    disabled: bool
+    disabled_reason: str | None
+    created_at: int
+    updated_at: int
+
+
+class WebhookEndpointWithSecret(WebhookEndpointView):
+    """An endpoint just made or with a new secret: the only answers that show it."""
+
+    secret: str
+
+
+class WebhookEndpointList(Response):
+    object: Literal["list"] = "list"
+    data: list[WebhookEndpointView]
+
+
+class DeletedWebhookEndpoint(Response):
+    id: str
+    object: Literal["webhook_endpoint.deleted"] = "webhook_endpoint.deleted"
+    deleted: Literal[True] = True
+
+
+class WebhookSecretView(Response):
+    """The account's secret. After a rotation the one before signs as well, until `previous_expires_at`."""
+
+    object: Literal["webhook_secret"] = "webhook_secret"
+    secret: str
+    previous_expires_at: int | None
+
+
+# --- endpoints ---
+
+
+async def make(services: Services, caller: Caller, body: NewWebhookEndpoint) -> WebhookEndpoint:
+    """A new endpoint with a secret. Raises ApiError INVALID_REQUEST for its URL, or LIMIT_REACHED (10 an account)."""
+    check_url(services, "url", body.url)
+    now = services.clock()
+    endpoint = WebhookEndpoint(
+        id=f"whe_{services.ids()}",
+        tenant=caller.tenant,
+        account=caller.account,
+        url=body.url,
+        events=_sorted(body.events),
+        description=body.description,
+        secrets=(_new_secret(),),
+        created_at=now,
+        updated_at=now,
+        change_id=services.ids(),
+    )
+    async with jobs.account_lock(caller.account):
+        async for _ in jobs.tries(services):
+            account = await _open_account(services, caller)
+            if endpoint.id in account.webhook_endpoints:
+                return endpoint
+            if len(account.webhook_endpoints) >= MAX_ENDPOINTS:
+                told = f"An account has at most {MAX_ENDPOINTS} webhook endpoints."
+                raise ApiError("LIMIT_REACHED", told, {"limit": MAX_ENDPOINTS})
+            ids = (*account.webhook_endpoints, endpoint.id)
+            try:
+                await services.store.commit(
+                    [endpoint, account.changed(webhook_endpoints=ids, change_id=services.ids())]
+                )
+            except (Conflict, Unavailable):
+                continue
+            return endpoint
+    raise Unavailable(f"others kept writing to account {caller.account}")
+
+
+async def own(services: Services, caller: Caller) -> list[WebhookEndpoint]:
+    """The caller's endpoints, newest first."""
+    account = await services.store.get(Account, caller.account)
+    return await of_account(services, account) if account is not None else []
+
+
+async def of_account(services: Services, account: Account) -> list[WebhookEndpoint]:
+    """The account's endpoints, newest first."""
+    found = [await services.store.get(WebhookEndpoint, id_) for id_ in reversed(account.webhook_endpoints)]
+    return [endpoint for endpoint in found if endpoint is not None and endpoint.deleted_at is None]
+
+
+async def get(services: Services, caller: Caller, endpoint_id: str) -> WebhookEndpoint:
+    """The caller's endpoint; another's, a deleted or an unknown one is NOT_FOUND."""
+    found = None
+    if re.fullmatch(ENDPOINT_ID, endpoint_id):
+        found = await services.store.get(WebhookEndpoint, endpoint_id)
+    if found is None or found.account != caller.account or found.tenant != caller.tenant or found.deleted_at:
+        raise ApiError("NOT_FOUND", "There is no such webhook endpoint.", {"webhook_endpoint": endpoint_id[:64]})
+    return found
+
+
+async def update(services: Services, caller: Caller, endpoint_id: str, body: UpdateWebhookEndpoint) -> WebhookEndpoint:
+    """The endpoint with what the body sets. Raises ApiError NOT_FOUND, or INVALID_REQUEST for its URL."""
+    changes = body.model_dump(exclude_unset=True)
+    if body.url is None:
+        changes.pop("url", None)
+    else:
+        check_url(services, "url", body.url)
+    if "events" in changes:
+        changes["events"] = _sorted(body.events)
+    if "disabled" in changes:
+        changes["disabled_reason"] = None
+    async for _ in jobs.tries(services):
+        found = await get(services, caller, endpoint_id)
+        changed = found.changed(**changes)
+        if changed == found:
+            return found
+        stamped = changed.changed(updated_at=services.clock(), change_id=services.ids())
+        try:
+            return (await services.store.commit([stamped]))[0]
+        except (Conflict, Unavailable):
+            continue
+    raise Unavailable(f"others kept writing to webhook endpoint {endpoint_id}")
+
+
+async def rotate(services: Services, caller: Caller, endpoint_id: str) -> WebhookEndpoint:
+    """The endpoint with a new secret; the one before signs as well for 24 h. Raises ApiError NOT_FOUND."""
+    fresh = _new_secret()
+    async for _ in jobs.tries(services):
+        found = await get(services, caller, endpoint_id)
+        if fresh in found.secrets:
+            return found
+        now = services.clock()
+        changed = found.changed(secrets=_rotated(found.secrets, fresh, now), updated_at=now, change_id=services.ids())
+        try:
+            return (await services.store.commit([changed]))[0]
+        except (Conflict, Unavailable):
+            continue
+    raise Unavailable(f"others kept writing to webhook endpoint {endpoint_id}")
+
+
+async def delete(services: Services, caller: Caller, endpoint_id: str) -> None:
+    """The endpoint is told nothing any more; its address and secrets are forgotten. Raises ApiError NOT_FOUND."""
+    tried = False
+    async with jobs.account_lock(caller.account):
+        async for _ in jobs.tries(services):
+            account = await services.store.get(Account, caller.account)
+            try:
+                found = await get(services, caller, endpoint_id)
+            except ApiError:
+                if tried:
+                    return
+                raise
+            tried = True
+            try:
+                await services.store.commit(_without(services, account, found))
+            except (Conflict, Unavailable):
+                continue
+            return
+    raise Unavailable(f"others kept writing to account {caller.account}")
+
+
+def _without(services: Services, account: Account | None, endpoint: WebhookEndpoint) -> list[Document]:
+    documents: list[Document] = [forgotten(endpoint, services.clock(), services.ids())]
+    if account is not None:
+        left = tuple(id_ for id_ in account.webhook_endpoints if id_ != endpoint.id)
+        documents.append(account.changed(webhook_endpoints=left, change_id=services.ids()))
+    return documents
+
+
+def forgotten(endpoint: WebhookEndpoint, now: datetime, change_id: str) -> WebhookEndpoint:
+    """A deleted endpoint, without anything that was its user's."""
+    return endpoint.changed(url="", description=None, secrets=(), deleted_at=now, updated_at=now, change_id=change_id)
+
+
+async def disable(services: Services, endpoint: WebhookEndpoint, reason: str) -> None:
+    """Tell the endpoint nothing any more, until its owner enables it. Raises Unavailable."""
+    async for _ in jobs.tries(services):
+        found = await services.store.get(WebhookEndpoint, endpoint.id)
+        if found is None or found.disabled or found.deleted_at is not None or found.url != endpoint.url:
+            return
+        changes = {"disabled": True, "disabled_reason": reason, "updated_at": services.clock()}
+        try:
+            await services.store.commit([found.changed(**changes, change_id=services.ids())])
+        except (Conflict, Unavailable):
+            continue
+        log.info("webhook_endpoint_disabled", endpoint=endpoint.id, account=endpoint.account, reason=reason)
+        return
+    raise Unavailable(f"others kept writing to webhook endpoint {endpoint.id}")
+
+
+# --- the account's secret ---
+
+
+async def secret_of(services: Services, tenant: str, account: str) -> WebhookSecret:
+    """What signs for the `webhook_url` of the account's jobs; made when it is first wanted. Raises Unavailable."""
+    async for _ in jobs.tries(services):
+        found = await services.store.get(WebhookSecret, account)
+        if found is not None:
+            return found
+        made = WebhookSecret(
+            id=account,
+            tenant=tenant,
+            secrets=(_new_secret(),),
+            created_at=services.clock(),
+            change_id=services.ids(),
+        )
+        try:
+            return (await services.store.commit([made]))[0]
+        except (Conflict, Unavailable):
+            continue
+    raise Unavailable(f"others kept writing to the webhook secret of {account}")
+
+
+async def rotate_secret(services: Services, caller: Caller) -> WebhookSecret:
+    """A new secret for the `webhook_url` of the caller's jobs; the one before signs as well for 24 h."""
+    fresh = _new_secret()
+    async for _ in jobs.tries(services):
+        found = await secret_of(services, caller.tenant, caller.account)
+        if fresh in found.secrets:
+            return found
+        rotated = found.changed(secrets=_rotated(found.secrets, fresh, services.clock()), change_id=services.ids())
+        try:
+            return (await services.store.commit([rotated]))[0]
+        except (Conflict, Unavailable):
+            continue
+    raise Unavailable(f"others kept writing to the webhook secret of {caller.account}")
+
+
+# --- signing ---
+
+
+def signed(secrets_: Iterable[Secret], message_id: str, body: bytes, now: datetime) -> dict[str, str]:
+    """The three headers of Standard Webhooks; one signature for each secret that has not expired."""
+    timestamp = str(int(now.timestamp()))
+    content = f"{message_id}.{timestamp}.".encode() + body
+    signatures = [
+        _signature(secret.value, content) for secret in secrets_ if secret.expires_at is None or now < secret.expires_at
+    ]
+    return {
+        "webhook-id": message_id,
+        "webhook-timestamp": timestamp,
+        "webhook-signature": " ".join(signatures),
+    }
+
+
+def _signature(secret: str, content: bytes) -> str:
+    key = base64.b64decode(secret.removeprefix("whsec_"))
+    return "v1," + base64.b64encode(hmac.new(key, content, hashlib.sha256).digest()).decode()
+
+
+def _new_secret() -> Secret:
+    return Secret(value="whsec_" + base64.b64encode(secrets.token_bytes(SECRET_BYTES)).decode())
+
+
+def _rotated(before: tuple[Secret, ...], fresh: Secret, now: datetime) -> tuple[Secret, ...]:
+    """The new secret and the one before it; any older one ends at once."""
+    return (fresh, *(old.model_copy(update={"expires_at": now + OLD_SECRET_FOR}) for old in before[:1]))
+
+
+# --- small facts ---
+
+
+def check_url(services: Services, field: str, url: str) -> None:
+    """Raises ApiError INVALID_REQUEST for a URL that would never be called, whatever its host resolves to."""
+    try:
+        targets.parse(url, services.settings.local_outbound)
+    except targets.NotAllowed as error:
+        fields = [{"field": field, "message": str(error)}]
+        raise ApiError("INVALID_REQUEST", f"{field}: {error}", {"fields": fields}) from None
+
+
+async def _open_account(services: Services, caller: Caller) -> Account:
+    account = await services.store.get(Account, caller.account)
+    if account is None:
+        raise ApiError("UNAUTHENTICATED", "There is no account of this user any more.")
+    if account.closed_at is not None:
+        raise ApiError("ACCOUNT_CLOSED")
+    return account
+
+
+def _sorted(events: Iterable[WebhookEvent]) -> tuple[WebhookEvent, ...]:
+    wanted = set(events)
+    return tuple(event for event in ALL_EVENTS if event in wanted)
+
+
+def view(endpoint: WebhookEndpoint) -> WebhookEndpointView:
+    return WebhookEndpointView(
+        id=endpoint.id,
+        url=endpoint.url,
+        events=list(endpoint.events),
+        description=endpoint.description,
+        disabled=endpoint.disabled,
+        disabled_reason=endpoint.disabled_reason,
+        created_at=int(endpoint.created_at.timestamp()),
+        updated_at=int(endpoint.updated_at.timestamp()),
+    )
+
+
+def view_with_secret(endpoint: WebhookEndpoint) -> WebhookEndpointWithSecret:
+    return WebhookEndpointWithSecret(**view(endpoint).model_dump(), secret=endpoint.secrets[0].value)
+
+
+def secret_view(secret: WebhookSecret, now: datetime) -> WebhookSecretView:
+    ends = [old.expires_at for old in secret.secrets[1:] if old.expires_at is not None and now < old.expires_at]
+    return WebhookSecretView(
+        secret=secret.secrets[0].value, previous_expires_at=int(ends[0].timestamp()) if ends else None
+    )

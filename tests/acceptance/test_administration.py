@@ -1,0 +1,158 @@
+"""Keys, administrators and limits, as their users meet them on a running cloud."""
+
+from __future__ import annotations
+
+import json
+import secrets
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from tests.cloud import Cloud, User
+
+
+@pytest.fixture
+def user(cloud: Cloud) -> User:
+    return cloud.user()
+
+
+@pytest.fixture
+def admin(cloud: Cloud) -> User:
+    return User(cloud, cloud.session["admin_token"])
+
+
+def ok(answer: Any, status: int = 200) -> dict[str, Any]:
+    assert answer.status_code == status, answer.text
+    body: dict[str, Any] = answer.json()
+    return body
+
+
+def refused(answer: Any, status: int, code: str) -> dict[str, Any]:
+    assert (answer.status_code, answer.json()["error"]["code"]) == (status, code), answer.text
+    error: dict[str, Any] = answer.json()["error"]
+    return error
+
+
+def audits(cloud: Cloud, function: str = "history") -> list[dict[str, Any]]:
+    """The audit log, as far as it is written."""
+    name = "embedded" if cloud.embedded else function
+    lines = (cloud.directory / "logs" / f"{name}.log").read_text(errors="replace").splitlines()
+    entries = [json.loads(line) for line in lines if line.startswith("{") and line.endswith("}")]
+    return [entry for entry in entries if entry.get("logging.googleapis.com/labels") == {"log": "audit"}]
+
+
+def test_a_key_is_shown_once_works_until_it_is_revoked_and_reads_or_writes(user: User) -> None:
+    read = ok(user.call("POST", "/v1/api-keys", json={"name": "reader", "scope": "read", "expires_in_days": 1}), 201)
+    write = ok(user.call("POST", "/v1/api-keys", json={"name": "writer", "scope": "write"}), 201)
+    listed = ok(user.call("GET", "/v1/api-keys"))["data"]
+    assert [key["name"] for key in listed] == ["writer", "reader"]
+    assert not any("key" in key for key in listed)
+    reader, writer = User(user.cloud, read["key"]), User(user.cloud, write["key"])
+    assert reader.account["id"] == writer.account["id"] == user.account["id"]
+    refused(reader.call("POST", "/v1/videos/estimate", json={"prompt": "a key"}), 403, "FORBIDDEN")
+    ok(writer.call("POST", "/v1/videos/estimate", json={"prompt": "a key"}))
+    refused(writer.call("POST", "/v1/api-keys", json={"name": "more", "scope": "read"}), 403, "FORBIDDEN")
+    ok(user.call("DELETE", f"/v1/api-keys/{write['id']}"))
+    # The function that revoked it knows at once.
+    refused(writer.call("GET", "/v1/account"), 401, "UNAUTHENTICATED")
+    assert [key["name"] for key in ok(user.call("GET", "/v1/api-keys"))["data"]] == ["reader"]
+
+
+def test_an_administrator_finds_a_user_grants_once_and_shuts_the_door(admin: User, user: User) -> None:
+    account = user.account
+    found = ok(admin.call("GET", "/v1/admin/users", params={"email": account["email"]}))
+    assert [one["id"] for one in found["data"]] == [account["id"]]
+    grants, body = f"/v1/admin/users/{account['id']}/grants", {"amount": 70, "description": "For the festival"}
+    refused(admin.call("POST", grants, json=body), 400, "INVALID_REQUEST")
+    key = {"Idempotency-Key": secrets.token_hex(8)}
+    first = ok(admin.call("POST", grants, json=body, headers=key), 201)
+    assert ok(admin.call("POST", grants, json=body, headers=key)) == first
+    refused(admin.call("POST", grants, json={**body, "amount": 7}, headers=key), 422, "IDEMPOTENCY_KEY_REUSED")
+    assert user.ledger == [500, 70]
+    ok(admin.call("PATCH", f"/v1/admin/users/{account['id']}", json={"disabled": True}))
+    refused(user.call("GET", "/v1/account"), 403, "ACCOUNT_DISABLED")
+    ok(admin.call("PATCH", f"/v1/admin/users/{account['id']}", json={"disabled": False}))
+    assert user.account["balance"] == 570
+
+
+def test_an_administrator_cannot_lock_himself_out(admin: User) -> None:
+    me = f"/v1/admin/users/{admin.account['id']}"
+    for change in ({"disabled": True}, {"role": "user"}):
+        refused(admin.call("PATCH", me, json=change), 403, "FORBIDDEN")
+    assert ok(admin.call("GET", me))["role"] == "admin"
+
+
+def test_the_tenants_videos_are_seen_by_its_administrators_on_the_record(admin: User, user: User) -> None:
+    job = user.create("a private garden [never finishes]", seconds=4)["id"]
+    user.call("POST", f"/v1/videos/{job}/cancel")
+    listed = ok(admin.call("GET", "/v1/admin/videos", params={"user": user.account["id"]}))
+    assert [one["id"] for one in listed["data"]] == [job]
+    answer = admin.call("GET", f"/v1/admin/videos/{job}")
+    assert ok(answer)["user"] == user.account["id"]
+    entry = next(one for one in audits(user.cloud) if one["request_id"] == answer.headers["x-request-id"])
+    assert (entry["message"], entry["video"], entry["user"]) == ("video_viewed_as_admin", job, admin.account["id"])
+    generated = next(one for one in audits(user.cloud, "submit") if one.get("video") == job)
+    assert (generated["message"], generated["user"]) == ("video_generated", user.account["id"])
+    assert generated["prompt_sha256"] == entry["prompt_sha256"]
+    assert "private garden" not in json.dumps([entry, generated])
+
+
+def test_a_profile_is_changed_and_shown(user: User) -> None:
+    ok(user.call("PATCH", "/v1/account", json={"display_name": "Ann", "locale": "de-AT"}))
+    ok(user.call("PATCH", "/v1/account", json={"locale": None}))
+    assert (user.account["display_name"], user.account["locale"]) == ("Ann", None)
+
+
+def test_the_live_settings_are_read_and_replaced(admin: User) -> None:
+    before = ok(admin.call("GET", "/v1/admin/config"))
+    refused(admin.call("PUT", "/v1/admin/config", json={"retention_days": 0}), 400, "INVALID_REQUEST")
+    try:
+        wanted = {**before["stored"], "retention_days": 300}
+        assert ok(admin.call("PUT", "/v1/admin/config", json=wanted))["values"]["retention_days"] == 300
+        assert ok(admin.call("GET", "/v1/admin/config"))["stored"] == wanted
+    finally:
+        restored = ok(admin.call("PUT", "/v1/admin/config", json=before["stored"]))
+    assert restored["stored"] == before["stored"]
+    assert any(one["message"] == "config_changed" for one in audits(admin.cloud))
+
+
+@pytest.fixture(scope="module")
+def strict(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cloud]:
+    """A cloud of its own, with small limits and projects of its own."""
+    directory = tmp_path_factory.mktemp("strict")
+    with Cloud.started(directory, embedded=True, REQUESTS_PER_MINUTE="12", REQUESTS_PER_MINUTE_PER_IP="90") as running:
+        yield running
+
+
+def test_from_the_first_project_on_only_projects_are_accepted(strict: Cloud) -> None:
+    admin, user = User(strict, strict.session["admin_token"]), strict.user()
+    estimate = ("POST", "/v1/videos/estimate")
+    ok(user.call(*estimate, json={"prompt": "x", "project": "anything"}))
+    ok(admin.call("POST", "/v1/projects", json={"id": "festival", "title": "The festival"}), 201)
+    refused(admin.call("POST", "/v1/projects", json={"id": "festival", "title": "Again"}), 409, "ALREADY_EXISTS")
+    error = refused(user.call(*estimate, json={"prompt": "x", "project": "anything"}), 400, "INVALID_REQUEST")
+    assert error["details"]["fields"][0]["field"] == "project"
+    ok(user.call(*estimate, json={"prompt": "x", "project": "festival"}))
+    assert [one["id"] for one in ok(user.call("GET", "/v1/projects"))["data"]] == ["festival"]
+    ok(admin.call("PATCH", "/v1/projects/festival", json={"archived": True}))
+    refused(user.call(*estimate, json={"prompt": "x", "project": "festival"}), 400, "INVALID_REQUEST")
+
+
+def test_too_many_requests_of_a_user_and_then_of_an_address_are_refused_until_later(strict: Cloud) -> None:
+    user = strict.user()
+    answers = [user.call("GET", "/v1/models") for _ in range(20)]
+    assert [answer.status_code for answer in answers[:12]] == [200] * 12
+    late = answers[-1]
+    refused(late, 429, "RATE_LIMITED")
+    assert late.headers["ratelimit-limit"] == "12"
+    assert late.headers["ratelimit-remaining"] == "0"
+    assert late.headers["ratelimit-reset"] == late.headers["retry-after"]
+    assert int(late.headers["retry-after"]) >= 1
+    # Another user is not held up by this one; the address is, after enough of them.
+    ok(strict.user().call("GET", "/v1/models"))
+    crowd = [strict.http.get(f"{strict.url}/v1/models") for _ in range(200)]
+    assert {answer.status_code for answer in crowd} == {401, 429}
+    assert crowd[-1].status_code == 429
+    assert strict.http.get(f"{strict.url}/healthz").status_code == 200
+    assert strict.http.post(f"{strict.url}/hooks/gemini", json={}).status_code == 401

@@ -1,0 +1,32 @@
+"""The API's reference as somebody meets it, in a real browser on a desk and on a phone."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+from playwright.sync_api import expect
+
+from shared.routes import ROUTES
+from tests.browser.conftest import Screen
+from tests.cloud import Cloud
+
+Open = Callable[[int, int], Screen]
+
+pytestmark = pytest.mark.timeout(300)
+
+
+@pytest.mark.parametrize("window", [(1280, 800), (390, 844)], ids=["desk", "phone"])
+def test_every_operation_is_shown_and_can_be_found(open_studio: Open, cloud: Cloud, window: tuple[int, int]) -> None:
+    screen = open_studio(*window)
+    page = screen.page
+    page.goto(f"{cloud.url}/docs")
+    screen.until("document.querySelector('main').getAttribute('aria-busy') === 'false'")
+    for route in ROUTES:
+        expect(page.locator(f"article#{route.name}")).to_contain_text(route.path)
+    page.get_by_role("searchbox", name="Find").fill("create_video multipart")
+    expect(page.locator("article:visible")).to_have_count(1)
+    page.locator("article#create_video summary").filter(has_text="202").first.click()
+    expect(page.locator("article#create_video").get_by_role("rowheader", name="progress").first).to_be_visible()
+    assert screen.fits()
+    assert screen.complaints == []

@@ -1,0 +1,120 @@
+"""Whatever dies, whenever: every effect of a job's life, and everything that can go wrong at it.
+
+A schedule that breaks a promise is told in words that replay it: schedule.play() takes it back. `make scoreboard` plays
+all of them; here are all of the usual life, and a fixed sample of the others.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterable
+
+import pytest
+
+from shared.models import Stage
+from tests.faults import parallel
+from tests.faults.effects import Fault, Point
+from tests.faults.enumeration import MODELS, calm, with_one_fault, with_one_more
+from tests.faults.provider import FATES, OK, fates_of
+from tests.faults.schedule import Broken, Deliveries, Schedule, play
+
+SAMPLED_SHARE = 0.15
+SAMPLED_PAIRS = 1_500
+SHOWN = 5
+
+
+def broken_by(schedules: list[Schedule]) -> list[str]:
+    """What the schedules that broke a promise say."""
+    found = []
+    for schedule in schedules:
+        try:
+            play(schedule)
+        except Broken as error:
+            found.append(str(error))
+    return found
+
+
+def all_hold(schedules: Iterable[Schedule]) -> int:
+    """Play them all; how many there were."""
+    listed = list(schedules)
+    size = 50
+    chunks = [listed[start : start + size] for start in range(0, len(listed), size)]
+    broken = [message for found in parallel.each(broken_by, chunks) for message in found]
+    assert not broken, f"{len(broken)} of {len(listed)} schedules:\n" + "\n".join(broken[:SHOWN])
+    return len(listed)
+
+
+@pytest.mark.parametrize("deliveries", Deliveries, ids=lambda each: each.value)
+@pytest.mark.parametrize("model", MODELS)
+def test_every_fate_comes_to_its_own_end_however_tasks_are_delivered(model: str, deliveries: Deliveries) -> None:
+    for fate in fates_of(model):
+        play(Schedule(fate=fate, model=model, deliveries=deliveries))
+
+
+def test_the_usual_life_has_the_effects_that_the_documents_name() -> None:
+    names = {effect.point.name for effect in play(Schedule()).trace}
+    assert names >= {
+        "submit/submitted.commit",
+        "submit/task.create",
+        "claim.commit",
+        "provider.create",
+        "accepted.commit",
+        "task.create",
+        "provider.look",
+        "running.commit",
+        "finished.commit",
+        "video.use",
+        "poster.write",
+        "completed.commit",
+    }
+
+
+@pytest.mark.parametrize("model", MODELS)
+def test_a_job_that_succeeds_survives_everything_at_every_point(model: str) -> None:
+    calms = [Schedule(model=model, deliveries=each) for each in Deliveries]
+    played = all_hold(schedule for each in calms for schedule in with_one_fault(each))
+    assert played > 500, "the enumeration has become too small to mean anything"
+
+
+def test_every_fate_survives_everything_at_every_point() -> None:
+    """A fixed sample of all fates, providers and ways of delivery; `make scoreboard` plays the rest."""
+    chosen = random.Random(1)
+    others = [schedule for schedule in calm() if schedule.fate is not OK or schedule.config]
+    schedules = (schedule for each in others for schedule in with_one_fault(each))
+    played = all_hold(schedule for schedule in schedules if chosen.random() < SAMPLED_SHARE)
+    assert played > 1_000, "the sample has become too small to mean anything"
+
+
+def test_a_job_survives_two_things_that_go_wrong_one_after_the_other() -> None:
+    """A fixed sample of the pairs; `make scoreboard` plays as many as its time allows."""
+    chosen = random.Random(2)
+    pairs: list[Schedule] = []
+    while len(pairs) < SAMPLED_PAIRS:
+        first = chosen.choice(list(with_one_fault(Schedule(model=chosen.choice(MODELS)))))
+        pairs += chosen.sample(list(with_one_more(first)), 50)
+    all_hold(pairs)
+
+
+def test_a_crash_after_the_create_costs_at_most_one_more_start_and_only_if_the_settings_say_so() -> None:
+    for policy, most in (("at_most_once", 0), ("restart_once", 1)):
+        for model in MODELS:
+            for fault in (Fault.DIES_AFTER, Fault.ANSWER_LOST, Fault.FROZEN, Fault.DELAYED):
+                plan = {Point("provider.create", 1): fault}
+                played = play(Schedule(plan, model=model, config={"uncertain_policy": policy}))
+                assert played.restarts <= most, f"{policy}: {played.restarts} extra starts of {model}"
+
+
+def test_a_paid_video_whose_name_was_lost_is_found_and_adopted() -> None:
+    plan = {Point("provider.create", 1): Fault.DIES_AFTER}
+    assert play(Schedule(plan)).job.stage is Stage.COMPLETED
+
+
+def test_an_outage_of_ten_minutes_fails_no_job_whose_deadline_has_not_passed() -> None:
+    for model in MODELS:
+        for effect in play(Schedule(model=model)).trace:
+            played = play(Schedule({effect.point: Fault.OUTAGE}, model=model))
+            assert played.job.error is None or played.job.error.code == "START_UNCERTAIN", f"{effect.point}"
+
+
+def test_all_fates_are_told_apart() -> None:
+    assert len({fate.name for fate in FATES}) == len(FATES)

@@ -1,0 +1,49 @@
+"""A job that an earlier release began finishes under this one: recorded lives, gone on with from every commit."""
+
+from __future__ import annotations
+
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+from shared.models import FINAL, Stage
+from tests.faults import histories
+
+LIVES = histories.recorded()
+ROUNDS = 3
+
+
+def test_this_release_has_recorded_its_lives() -> None:
+    recorded = {path.stem for path in LIVES if path.parent.name == histories.release()}
+    assert recorded == {life.replace(" ", "-") for life in histories.LIVES}, "python -m tests.faults.histories"
+
+
+def test_the_recorded_lives_come_through_every_stage() -> None:
+    stages = {entry.job.stage for path in LIVES for entry in histories.load(path).entries if entry.job is not None}
+    # A submission that would have to wait is refused, so that no job waits yet.
+    assert stages == set(Stage) - {Stage.WAITING}
+
+
+@pytest.mark.parametrize("path", LIVES, ids=lambda path: f"{path.parent.name}/{path.stem}")
+def test_what_was_decided_is_decided_again(path: Path) -> None:
+    for entry, differences in histories.replay(histories.load(path)):
+        assert not differences, f"{entry.event} at {entry.now}: {differences}"
+
+
+@pytest.mark.parametrize("with_task", [True, False], ids=["with its task", "found by the sweeper"])
+@pytest.mark.parametrize("path", LIVES, ids=lambda path: f"{path.parent.name}/{path.stem}")
+def test_a_job_goes_on_from_every_commit_to_its_end(path: Path, with_task: bool) -> None:
+    history = histories.load(path)
+    seen: Counter[tuple[Stage, bool]] = Counter()
+    for number, entry in enumerate(history.entries):
+        if entry.job is None:
+            continue
+        # What comes round again and again (looks, tidying) is gone on with from its first rounds.
+        round_ = entry.job.stage, entry.job.lease is not None
+        seen[round_] += 1
+        if seen[round_] > ROUNDS:
+            continue
+        ended = histories.resume(history, number, with_task)
+        if entry.job.stage in FINAL:
+            assert ended.stage is entry.job.stage, f"{entry.job.stage} became {ended.stage}"

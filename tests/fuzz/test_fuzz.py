@@ -1,0 +1,28 @@
+"""The short form of `make fuzz`: some requests of every shape to every operation, on both forms of the cloud."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.cloud import Cloud
+from tests.fuzz.harness import Fuzz
+
+EXAMPLES = 1
+SEED = 1
+
+pytestmark = pytest.mark.timeout(300)
+
+
+@pytest.fixture(scope="session", params=["local", "embedded"])
+def cloud(request: pytest.FixtureRequest) -> Cloud:
+    running: Cloud = request.getfixturevalue(f"{request.param}_cloud")
+    return running
+
+
+def test_every_answer_is_as_the_document_says_and_none_is_a_servers_error(cloud: Cloud) -> None:
+    fuzz = Fuzz(cloud)
+    for operation in fuzz.operations:
+        fuzz.round(operation, EXAMPLES, SEED)
+    assert fuzz.sent >= len(fuzz.operations)
+    assert not fuzz.problems, fuzz.report()
+    assert fuzz.server_errors == 0

@@ -1,0 +1,105 @@
+"""`python -m tests.reliability.storing_process`: one job is stored in a process of its own, whose memory is watched.
+
+The code is that of a delivery; the store is in memory, the bucket and the file are real servers. Prints one JSON
+object; memory is in KiB and from Linux's /proc.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+from dataclasses import replace
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import shared.video  # noqa: F401 - PyAV is loaded before memory is measured
+from shared import events, storing
+from shared.generators import Generators
+from shared.generators.omni import Omni
+from shared.jobs import advance
+from shared.media import CloudStorage
+from shared.models import Job
+from shared.services import new_id, utc_now
+from shared.settings import Settings
+from tests.unit.conftest import Clock, House
+
+HASTE = 100
+
+
+class HastyClock(Clock):
+    """The time of day, plus what it was moved by; sleeping takes a hundredth of what is asked for.
+
+    For code that waits for real servers: a clock that stands still until somebody sleeps would run away meanwhile.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._moved = timedelta()
+
+    def __call__(self) -> datetime:
+        return utc_now() + self._moved
+
+    def advance(self, seconds: float) -> None:
+        self._moved += timedelta(seconds=seconds)
+
+    async def sleep(self, seconds: float) -> None:
+        await asyncio.sleep(seconds / HASTE)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--bucket", required=True)
+    parser.add_argument("--files-url", required=True)
+    parser.add_argument("--uri", required=True)
+    options = parser.parse_args()
+    print(json.dumps(asyncio.run(_store(options.bucket, options.files_url, options.uri))))
+
+
+async def _store(bucket: str, files_url: str, uri: str) -> dict[str, Any]:
+    settings = Settings(google_cloud_project="p", bucket=bucket, gemini_api_key="any", gemini_url=files_url)
+    house = House(clock=HastyClock())
+    media = CloudStorage(settings, utc_now)
+    generators = Generators({"gemini": Omni(settings, media)})
+    house.services = replace(house.services, media=media, generators=generators, ids=new_id)
+    job = await about_to_store(house, uri)
+    # A first call loads and connects what every call needs.
+    await media.stat("nothing")
+    _forget_peak()
+    before_kib = _status_kib("VmRSS")
+    await storing.store(house.services, job, "me")
+    peak_kib = _status_kib("VmHWM")
+    ended = await house.job(job.id)
+    objects = await media.list(job.files_prefix)
+    return {
+        "stage": ended.stage,
+        "size_bytes": ended.outputs[0].size_bytes,
+        "crc32c": ended.outputs[0].crc32c,
+        "objects": [(item.name, item.size_bytes, item.crc32c) for item in objects],
+        "growth_mib": (peak_kib - before_kib) / 1024,
+    }
+
+
+async def about_to_store(house: House, uri: str) -> Job:
+    """A job whose generation is done, and whose lease "me" holds."""
+    job = await house.submit(await house.sign_up())
+    await advance(house.services, job.id, events.Claim(0, "me"))
+    await advance(house.services, job.id, events.Accepted(1, "operations/large"))
+    return (await advance(house.services, job.id, events.Finished(1, "me", (uri,)))).job
+
+
+def _forget_peak() -> None:
+    # See proc(5): 5 resets the peak to the present size.
+    Path("/proc/self/clear_refs").write_text("5")
+
+
+def _status_kib(field: str) -> int:
+    for line in Path("/proc/self/status").read_text().splitlines():
+        if line.startswith(f"{field}:"):
+            return int(line.split()[1])
+    raise LookupError(field)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,236 @@
+"""One of the four services does not answer for a while: an answer in bounded time, nothing lost, and it goes on."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import httpx2
+import pytest
+
+from local.ports import HOST, free_ports
+from shared import lifecycle
+from shared.errors import Unavailable
+from shared.generators import Busy
+from shared.models import Account, Stage, TaskRef
+from shared.queue import CloudTasks
+from shared.settings import Settings
+from shared.store import FirestoreStore
+from tests.cloud import Cloud, Json, User
+from tests.reliability.conftest import Stranded
+from tests.reliability.console import Console
+from tests.reliability.processes import Processes
+from tests.unit.conftest import House
+
+# The longest that a client may have to wait: reading the settings, the account and the job, each with its own time-out,
+# or a commit that is tried for ten seconds.
+ANSWER_WITHIN_S = 60.0
+OMNI = {"model": "omni-flash", "seconds": 3, "resolution": "360p"}
+LOOK_EVERY_S = 0.1
+
+
+@pytest.fixture
+def user(cloud: Cloud) -> User:
+    """A user whom the functions know."""
+    made = cloud.user()
+    made.call("POST", "/v1/videos/estimate", json={"prompt": "a first look"}).raise_for_status()
+    made.account  # noqa: B018
+    return made
+
+
+def asked(user: User, *calls: tuple[str, str, Json | None]) -> list[httpx2.Response]:
+    """The answers to several requests made at once; each must come in bounded time."""
+
+    def ask(call: tuple[str, str, Json | None]) -> httpx2.Response:
+        method, path, body = call
+        return user.call(method, path, json=body, timeout=ANSWER_WITHIN_S)
+
+    with ThreadPoolExecutor(len(calls)) as pool:
+        return list(pool.map(ask, calls))
+
+
+def said_unavailable(answer: httpx2.Response) -> bool:
+    return (
+        answer.status_code == 503
+        and int(answer.headers["retry-after"]) > 0
+        and answer.json()["error"]["code"] == "UNAVAILABLE"
+    )
+
+
+def until(condition: Callable[[], bool], what: str) -> None:
+    deadline = time.monotonic() + ANSWER_WITHIN_S
+    while not condition():
+        assert time.monotonic() < deadline, f"waited for {what}"
+        time.sleep(LOOK_EVERY_S)
+
+
+# --- Firestore ---
+
+
+@pytest.mark.usefixtures("every_promise_holds")
+def test_while_firestore_is_silent_requests_are_told_to_come_back_and_nothing_is_charged(
+    user: User, processes: Processes, console: Console
+) -> None:
+    running = user.create("a heron [slow 4s]", **OMNI)
+    balance = user.account["balance"]
+    with processes.frozen("firestore"):
+        answers = asked(
+            user,
+            ("POST", "/v1/videos", {"prompt": "a boat", **OMNI}),
+            ("POST", f"/v1/videos/{running['id']}/cancel", None),
+            ("GET", f"/v1/videos/{running['id']}", None),
+            ("GET", "/v1/videos", None),
+            ("GET", "/v1/account", None),
+            ("GET", f"/v1/videos/{running['id']}/content", None),
+        )
+    assert all(said_unavailable(answer) for answer in answers), [(one.status_code, one.text) for one in answers]
+    refused = answers[0].json()["error"]["details"].get("video")
+    assert refused is None or not console.exists(refused)
+    assert user.account["balance"] == balance
+    assert user.wait(running["id"])["status"] == "completed"
+    assert user.finish("a boat", **OMNI)["status"] == "completed"
+
+
+# --- Cloud Tasks ---
+
+
+@pytest.mark.usefixtures("every_promise_holds")
+def test_a_submit_while_cloud_tasks_is_silent_is_accepted_and_its_job_ends_afterwards(
+    stranded: Stranded, processes: Processes
+) -> None:
+    """The sweeper gives it its first task, a minute later: the others are run meanwhile."""
+    assert stranded.answer.status_code == 202, stranded.answer.text
+    assert stranded.meanwhile["status"] == "queued"
+    job = stranded.answer.json()["id"]
+    assert [entry["job"] for entry in processes.logged("submit", "first_task_not_created")] == [job]
+    assert stranded.user.wait(job)["status"] == "completed"
+
+
+# --- Cloud Storage ---
+
+
+@pytest.mark.usefixtures("every_promise_holds")
+def test_while_the_bucket_is_silent_a_job_stores_and_is_completed_afterwards(user: User, processes: Processes) -> None:
+    job = user.create("a heron [slow 2s]", **OMNI)
+    user.wait(job["id"], lambda found: found["stage"] == "generating")
+    with processes.frozen("storage"):
+        user.wait(job["id"], lambda found: found["stage"] == "storing")
+        # The upload is under way; the rest of the API does not need the bucket.
+        answers = asked(
+            user, ("GET", f"/v1/videos/{job['id']}", None), ("GET", f"/v1/videos/{job['id']}/content", None)
+        )
+    assert [answer.status_code for answer in answers] == [200, 409]
+    assert user.wait(job["id"])["status"] == "completed"
+
+
+# --- the provider ---
+
+
+@pytest.mark.usefixtures("every_promise_holds")
+def test_while_the_provider_is_silent_no_job_fails(user: User, processes: Processes, console: Console) -> None:
+    generating = user.create("a heron [slow 3s]", **OMNI)
+    user.wait(generating["id"], lambda found: found["stage"] == "generating")
+    with processes.frozen("providers"):
+        starting = user.create("a boat", **OMNI)
+        user.wait(starting["id"], lambda found: found["stage"] == "starting")
+        # The first one is due to be looked at, and cannot be.
+        due = console.job(generating["id"]).due_at
+        assert due is not None
+        until(lambda: time.time() > due.timestamp() + 1, "a look")
+        assert user.get(generating["id"])["status"] == "in_progress"
+    assert user.wait(generating["id"])["status"] == "completed"
+    assert user.wait(starting["id"])["status"] == "completed"
+    assert console.job(starting["id"]).attempt == 1
+
+
+@pytest.mark.parametrize("stage", [Stage.QUEUED, Stage.GENERATING])
+async def test_a_provider_that_is_out_for_ten_minutes_fails_no_job(
+    house: House, small_video: bytes, stage: Stage
+) -> None:
+    house.omni.video = small_video
+    caller = await house.sign_up()
+    job = await house.submit(caller)
+    if stage is Stage.GENERATING:
+        job = await house.until(job, "generating")
+    over = house.clock.now.timestamp() + 600
+    start, look = house.omni.start, house.omni.look
+
+    def out() -> bool:
+        return house.clock().timestamp() < over
+
+    async def start_later(*args: Any) -> str:
+        if out():
+            raise Busy("no connection")
+        return await start(*args)
+
+    async def look_later(*args: Any) -> Any:
+        if out():
+            raise ConnectionError("no connection")
+        return await look(*args)
+
+    house.omni.start, house.omni.look = start_later, look_later  # type: ignore[method-assign]
+    ended = await house.run(job)
+    assert ended.stage is Stage.COMPLETED
+    assert ended.completed_at is not None
+    assert ended.completed_at.timestamp() >= over
+    assert house.creates == 1
+    house.check()
+
+
+# --- what the clients do with a port that refuses, hangs up, or says nothing ---
+
+
+@contextlib.asynccontextmanager
+async def refusing() -> AsyncIterator[int]:
+    yield free_ports(1)[0]
+
+
+@contextlib.asynccontextmanager
+async def hanging_up() -> AsyncIterator[int]:
+    async def close(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.close()
+
+    async with await asyncio.start_server(close, HOST, 0) as server:
+        yield server.sockets[0].getsockname()[1]
+
+
+@contextlib.asynccontextmanager
+async def silent() -> AsyncIterator[int]:
+    writers: list[asyncio.StreamWriter] = []
+
+    async def keep(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writers.append(writer)
+
+    async with await asyncio.start_server(keep, HOST, 0) as server:
+        yield server.sockets[0].getsockname()[1]
+        for writer in writers:
+            writer.close()
+
+
+async def test_every_call_to_a_dead_service_ends_by_itself(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without a word of the caller about time: each gateway has a limit of its own, and says Unavailable."""
+    job = await house.submit(await house.sign_up())
+    calls: list[Awaitable[Any]] = []
+    async with refusing() as refused, hanging_up() as hung_up, silent() as mute:
+        for port in (refused, hung_up, mute):
+            monkeypatch.setenv("FIRESTORE_EMULATOR_HOST", f"{HOST}:{port}")
+            settings = Settings(google_cloud_project="p", bucket="b", cloud_tasks_emulator_host=f"{HOST}:{port}")
+            store, queue = FirestoreStore(settings), CloudTasks(settings)
+            # Made now: it is told by the environment whom to call.
+            assert store._client
+            calls += [
+                store.get(Account, "somebody"),
+                store.get_job_and_account(job.id, job.account),
+                store.commit([job.changed(revision=None)]),
+                store.due_jobs(house.clock(), None, 10),
+                store.read_config("video"),
+                queue.exists(TaskRef(name="a-0", queue="poll")),
+                queue.create(lifecycle.current_task(job)),
+            ]
+        async with asyncio.timeout(ANSWER_WITHIN_S):
+            results = await asyncio.gather(*calls, return_exceptions=True)
+    assert [type(result) for result in results] == [Unavailable] * len(calls), results

@@ -1,0 +1,142 @@
+"""From a provider to the bucket: streamed, checked, whole or not there at all."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import subprocess
+import sys
+from collections.abc import AsyncIterator, Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, BinaryIO, cast
+
+import pytest
+
+from shared import events, storing
+from shared.generators import Generators
+from shared.generators.omni import Omni
+from shared.jobs import advance
+from shared.media import CloudStorage
+from shared.models import Stage
+from shared.services import new_id, utc_now
+from shared.settings import Settings
+from tests.cloud import ROOT
+from tests.contract.servers import BUCKET, storage_server
+from tests.reliability.files_server import FilesServer, LargeFilm, serving
+from tests.reliability.storing_process import HastyClock, about_to_store
+from tests.unit.conftest import House
+
+MIB = 1 << 20
+# What a gigabyte does is the same; LARGE_FILE_MIB=1024 shows it.
+LARGE_BYTES = int(os.environ.get("LARGE_FILE_MIB", "192")) * MIB
+MIDDLING_BYTES = 20 * MIB + 7
+GROWTH_MIB = 32
+PROCESS_TIMEOUT_S = 300
+
+
+def writing(film: LargeFilm) -> Callable[[BinaryIO], None]:
+    def produce(destination: BinaryIO) -> None:
+        for piece in film.pieces():
+            destination.write(piece)
+
+    return produce
+
+
+@pytest.fixture(scope="module")
+def bucket_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    with storage_server(tmp_path_factory.mktemp("storage")) as (url, _):
+        yield url
+
+
+@pytest.fixture
+def files(small_video: bytes) -> Iterator[FilesServer]:
+    with serving(LargeFilm(small_video, MIDDLING_BYTES)) as server:
+        yield server
+
+
+@pytest.fixture
+async def stored_house(files: FilesServer, bucket_url: str, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[House]:
+    """The real bucket and the real client of the Gemini API; the rest in memory."""
+    house = House(clock=HastyClock())
+    monkeypatch.setenv("STORAGE_EMULATOR_HOST", bucket_url)
+    settings = Settings(google_cloud_project="p", bucket=BUCKET, gemini_api_key="any", gemini_url=files.url)
+    media = CloudStorage(settings, utc_now)
+    omni = Omni(settings, media)
+    house.services = replace(
+        house.services,
+        media=media,
+        generators=Generators({"gemini": omni}),
+        # The bucket is not emptied between tests.
+        ids=new_id,
+    )
+    yield house
+    await omni.close()
+    cast(Any, media._bucket.client).close()
+
+
+@pytest.mark.skipif(not Path("/proc/self/clear_refs").exists(), reason="memory is measured through Linux's /proc")
+def test_storing_a_large_file_does_not_raise_memory_by_more_than_32_mib(small_video: bytes, bucket_url: str) -> None:
+    with serving(LargeFilm(small_video, LARGE_BYTES)) as server:
+        server.cuts = 1
+        command = [sys.executable, "-m", "tests.reliability.storing_process"]
+        command += ["--bucket", BUCKET, "--files-url", server.url, "--uri", server.uri]
+        process = subprocess.run(
+            command,
+            cwd=ROOT,
+            env={**os.environ, "STORAGE_EMULATOR_HOST": bucket_url},
+            capture_output=True,
+            timeout=PROCESS_TIMEOUT_S,
+        )
+    assert process.returncode == 0, process.stderr.decode()[-2_000:]
+    told: dict[str, Any] = json.loads(process.stdout.splitlines()[-1])
+    # It was cut once, and begun again from the first byte.
+    assert server.downloads == 2
+    assert told["stage"] == "completed"
+    assert (told["size_bytes"], told["crc32c"]) == (LARGE_BYTES, server.film.crc32c)
+    assert [entry[1:] for entry in told["objects"]] == [[LARGE_BYTES, server.film.crc32c]]
+    assert told["growth_mib"] <= GROWTH_MIB
+
+
+async def test_a_file_that_is_cut_each_time_leaves_no_half_object_and_is_stored_by_a_later_delivery(
+    stored_house: House, files: FilesServer
+) -> None:
+    house = stored_house
+    files.cuts = len(storing.QUICK_TRIES_AFTER_S) + 1
+    job = await about_to_store(house, files.uri)
+    await storing.store(house.services, job, "me")
+    waiting = await house.job(job.id)
+    assert (waiting.stage, waiting.storing_tries) == (Stage.STORING, 1)
+    assert files.downloads == files.cuts
+    assert await house.services.media.list(job.files_prefix) == []
+    ended = await house.run(job, lambda found: found.final)
+    assert ended.stage is Stage.COMPLETED
+    assert (ended.outputs[0].size_bytes, ended.outputs[0].crc32c) == (MIDDLING_BYTES, files.film.crc32c)
+
+
+async def test_a_video_that_a_dead_delivery_had_stored_already_is_used_as_it_is(
+    stored_house: House, files: FilesServer
+) -> None:
+    house = stored_house
+    job = await about_to_store(house, files.uri)
+    await house.services.media.write(f"{job.prefix}0.mp4", writing(files.film), "video/mp4")
+    await storing.store(house.services, job, "me")
+    ended = await house.job(job.id)
+    assert ended.stage is Stage.COMPLETED
+    assert ended.outputs[0].crc32c == files.film.crc32c
+    assert files.downloads == 0
+
+
+async def test_two_deliveries_that_store_at_once_make_one_object_and_one_end(
+    stored_house: House, files: FilesServer
+) -> None:
+    """A holder that was thought dead still writes: the same bytes are no conflict."""
+    house = stored_house
+    job = await about_to_store(house, files.uri)
+    house.clock.advance(1_000)
+    second = (await advance(house.services, job.id, events.Claim(job.step, "other"))).job
+    await asyncio.gather(storing.store(house.services, job, "me"), storing.store(house.services, second, "other"))
+    ended = await house.job(job.id)
+    assert ended.stage is Stage.COMPLETED
+    assert [item.crc32c for item in await house.services.media.list(job.files_prefix)] == [files.film.crc32c]

@@ -1,0 +1,63 @@
+"""A thousand random schedules of some twenty jobs: everything fails at any time, and every promise holds."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+import pytest
+
+from tests.faults import parallel
+from tests.simulation.simulation import Failed, Seen, simulate
+
+SEEDS = 1_000
+CHUNK = 20
+# Branches that are easily never reached, and would then be tested by nothing.
+RARE = (
+    "uncertain_start",
+    "adopted",
+    "stale step",
+    "own commit recognised",
+    "restarted",
+    "late_success",
+    "abandoned_generation",
+    "swept",
+    "lease lost while storing",
+    "queue purged",
+    "config_not_valid",
+    "frozen",
+    "delayed",
+)
+
+
+def played(seeds: range) -> list[Seen | str]:
+    """What came of each seed: what was seen, or the line that replays its failure."""
+    found: list[Seen | str] = []
+    for seed in seeds:
+        try:
+            found.append(simulate(seed))
+        except Failed as error:
+            found.append(str(error))
+    return found
+
+
+@pytest.mark.timeout(600)
+def test_a_thousand_random_schedules_keep_every_promise_and_reach_every_rare_branch() -> None:
+    reached: Counter[str] = Counter()
+    failed: list[str] = []
+    jobs = 0
+    chunks = [range(start, start + CHUNK) for start in range(0, SEEDS, CHUNK)]
+    for found in parallel.each(played, chunks):
+        for each in found:
+            if isinstance(each, str):
+                failed.append(each)
+            else:
+                reached += each.reached
+                jobs += each.jobs
+    assert not failed, f"{len(failed)} of {SEEDS} schedules:\n" + "\n".join(failed[:5])
+    assert jobs > 15 * SEEDS, "most of the users got nothing"
+    missing = [name for name in RARE if not reached[name]]
+    assert not missing, f"never reached: {missing}; reached: {reached}"
+
+
+def test_one_seed_is_one_schedule() -> None:
+    assert simulate(7) == simulate(7)

@@ -1,0 +1,93 @@
+"""Edits of an account: whoever writes at the same time loses nothing."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from shared import accounts, profile
+from shared.errors import ApiError, Unavailable
+from shared.models import Account
+from shared.profile import UpdateAccount
+from tests.unit.conftest import House
+
+
+async def test_an_edit_that_meets_another_is_made_on_top_of_it(house: House) -> None:
+    await house.sign_up()
+
+    async def rival() -> None:
+        account = await house.account()
+        await house.store.commit([account.changed(balance=7, change_id="rival")])
+
+    house.store.before("commit", rival)
+    edited = await accounts.edit(house.services, "alice", lambda account: account.changed(display_name="Al"))
+    assert (edited.balance, edited.display_name) == (7, "Al")
+    assert (await house.account()).balance == 7
+
+
+async def test_a_lost_answer_is_known_to_be_ones_own(house: House) -> None:
+    await house.sign_up()
+    house.store.lose("commit")
+    before = house.store.calls["commit"]
+    edited = await accounts.edit(house.services, "alice", lambda account: account.changed(display_name="Al"))
+    assert edited.display_name == "Al"
+    assert house.store.calls["commit"] == before + 1
+
+
+async def test_an_edit_that_changes_nothing_writes_nothing(house: House) -> None:
+    await house.sign_up()
+    before = house.store.calls["commit"]
+    await accounts.edit(house.services, "alice", lambda account: account)
+    assert house.store.calls["commit"] == before
+
+
+async def test_twenty_edits_at_once_are_all_made(house: House) -> None:
+    await house.sign_up()
+
+    def spend(account: Account) -> Account:
+        return account.changed(sequence=account.sequence + 1)
+
+    await asyncio.gather(*(accounts.edit(house.services, "alice", spend) for _ in range(20)))
+    assert (await house.account()).sequence == 21
+
+
+async def test_a_database_that_stays_away_is_unavailable(house: House) -> None:
+    await house.sign_up()
+    house.store.fail("commit", 10_000)
+    with pytest.raises(Unavailable):
+        await accounts.edit(house.services, "alice", lambda account: account.changed(display_name="Al"))
+
+
+async def test_no_account_is_edited_that_is_not_there(house: House) -> None:
+    with pytest.raises(KeyError):
+        await accounts.edit(house.services, "nobody", lambda account: account)
+
+
+async def test_a_profile_keeps_what_is_left_out_and_drops_what_is_null(house: House) -> None:
+    caller = await house.sign_up()
+    await profile.update(house.services, caller, UpdateAccount(display_name="Alice", locale="de-AT"))
+    await profile.update(house.services, caller, UpdateAccount())
+    changed = await profile.update(house.services, caller, UpdateAccount(locale=None))
+    assert (changed.display_name, changed.locale) == ("Alice", None)
+    assert (await house.account()).display_name == "Alice"
+
+
+async def test_a_profile_of_an_account_that_is_gone_is_nobodys(house: House) -> None:
+    caller = await house.sign_up()
+    house.store.remove("accounts", "alice")
+    with pytest.raises(ApiError) as error:
+        await profile.update(house.services, caller, UpdateAccount(display_name="Alice"))
+    assert error.value.code == "UNAUTHENTICATED"
+
+
+@pytest.mark.parametrize("name", ["", "  ", "a\nb", "x" * 101, "\x7f"])
+def test_a_display_name_is_one_line_of_text(name: str) -> None:
+    with pytest.raises(ValueError, match="display_name"):
+        UpdateAccount(display_name=name)
+
+
+@pytest.mark.parametrize("locale", ["german", "de_AT", "d", "de-", "../de"])
+def test_a_locale_is_a_language_tag(locale: str) -> None:
+    with pytest.raises(ValueError, match="locale"):
+        UpdateAccount(locale=locale)

@@ -1,0 +1,111 @@
+"""The live settings over the API."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+from pydantic import ValidationError
+
+from shared import config_edits
+from shared.auth import Caller
+from shared.config_edits import FIELDS, PutConfig
+from shared.errors import ApiError, Conflict, Unavailable
+from shared.models import LiveConfig, Plan
+from tests.unit.conftest import SETTINGS, House
+
+BOSS = Caller("boss", "default", "admin", "default", None)
+
+
+async def put(house: House, **fields: Any) -> config_edits.ConfigView:
+    return await config_edits.put(house.services, BOSS, PutConfig.model_validate(fields))
+
+
+async def test_without_a_document_the_defaults_are_shown(house: House) -> None:
+    view = await config_edits.get(house.services)
+    assert view.stored == {}
+    assert view.defaults == LiveConfig(signup_credits=SETTINGS.signup_credits)
+    assert view.values.model_dump(exclude={"usual_times"}) == view.defaults.model_dump(exclude={"usual_times"})
+
+
+async def test_what_is_put_is_stored_and_in_force_within_a_minute(house: House) -> None:
+    house.with_stored_config()
+    await house.services.config.get()
+    view = await put(house, credits_per_second=7, plans={"pro": {"requests_per_minute": 5}})
+    assert view.values.credits_per_second == 7
+    assert house.store.fields("config", "video") == {
+        "credits_per_second": 7,
+        "plans": {"pro": {"requests_per_minute": 5}},
+    }
+    assert (await config_edits.get(house.services)).stored == view.stored
+    house.clock.advance(view.in_force_within_s)
+    in_force = await house.services.config.get()
+    assert (in_force.credits_per_second, in_force.plans["pro"]) == (7, Plan(requests_per_minute=5))
+
+
+async def test_what_is_left_out_has_its_default_again(house: House) -> None:
+    await put(house, credits_per_second=7, message="soon")
+    view = await put(house, message="later")
+    assert house.store.fields("config", "video") == {"message": "later"}
+    assert (view.values.credits_per_second, view.values.message) == (10, "later")
+    assert (await put(house)).stored == {}
+
+
+async def test_what_somebody_noted_in_the_console_stays(house: House) -> None:
+    house.store.edit_config("video", {"note": "ask Ann", "retention_days": 30})
+    await put(house, retention_days=60)
+    assert house.store.fields("config", "video") == {"note": "ask Ann", "retention_days": 60}
+    assert "note" not in (await config_edits.get(house.services)).stored
+
+
+async def test_what_was_spoiled_in_the_console_is_shown_and_replaced(house: House) -> None:
+    house.store.edit_config("video", {"retention_days": "long", "credits_per_second": 3})
+    view = await config_edits.get(house.services)
+    assert (view.stored["retention_days"], view.values.retention_days, view.values.credits_per_second) == (
+        "long",
+        365,
+        3,
+    )
+    assert (await put(house, credits_per_second=4)).values.retention_days == 365
+
+
+@pytest.mark.parametrize("wrong", [{"retention_days": 0}, {"enabled": "perhaps"}, {"colour": 1}, {"usual_times": {}}])
+def test_a_value_that_is_not_valid_is_refused(wrong: dict[str, Any]) -> None:
+    with pytest.raises(ValidationError):
+        PutConfig.model_validate(wrong)
+
+
+def test_every_live_setting_can_be_put() -> None:
+    assert set(PutConfig.model_fields) == set(FIELDS) == set(LiveConfig.model_fields) - {"usual_times"}
+
+
+async def test_another_tenants_administrator_may_not_put(house: House) -> None:
+    stranger = Caller("stranger", "studio-7", "admin", "default", None)
+    with pytest.raises(ApiError) as error:
+        await config_edits.put(house.services, stranger, PutConfig.model_validate({"enabled": False}))
+    assert error.value.code == "FORBIDDEN"
+    assert house.store.fields("config", "video") == {}
+
+
+@pytest.mark.parametrize("plan", ["lose", "fail"])
+async def test_a_bad_moment_of_the_database_is_overcome(house: House, plan: str, capsys: Any) -> None:
+    getattr(house.store, plan)("commit")
+    await put(house, enabled=False)
+    assert house.store.fields("config", "video") == {"enabled": False}
+    assert capsys.readouterr().out.count('"config_changed"') == 1
+
+
+async def test_a_database_that_stays_away_is_unavailable(house: House) -> None:
+    house.store.fail("commit", 10_000, Conflict)
+    with pytest.raises(Unavailable):
+        await put(house, enabled=False)
+
+
+async def test_the_audit_log_has_what_was_and_what_is(house: House, capsys: Any) -> None:
+    await put(house, credits_per_second=7, message="soon")
+    await put(house, credits_per_second=8, message="soon")
+    await put(house, credits_per_second=8, message="soon")
+    entries = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert [entry["message"] for entry in entries] == ["config_changed"] * 2
+    assert (entries[1]["before"], entries[1]["after"]) == ({"credits_per_second": 7}, {"credits_per_second": 8})

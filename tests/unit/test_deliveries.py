@@ -1,0 +1,412 @@
+"""From the end of a job to the server that wants to hear of it: at least once, whatever fails on the way."""
+
+from __future__ import annotations
+
+import json
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from shared import deliveries, errands, library, submission, sweeper, webhooks
+from shared.chores import Chore
+from shared.deliveries import Delivery, ListDeliveriesQuery
+from shared.errors import ApiError, Unavailable
+from shared.generators import Refused
+from shared.models import Job, Stage
+from shared.verdict import Verdict
+from shared.webhooks import NewWebhookEndpoint, UpdateWebhookEndpoint, WebhookEndpoint
+from tests.unit.conftest import House
+
+URL = "https://hooks.example/rushes"
+OWN = "https://own.example/job"
+LATE_S = 61
+
+
+async def endpoint(house: House, caller: Any, **body: Any) -> WebhookEndpoint:
+    return await webhooks.make(house.services, caller, NewWebhookEndpoint.model_validate({"url": URL} | body))
+
+
+async def drain(house: House) -> None:
+    """Deliver all that is due now and what becomes due of it within an hour."""
+    until = house.clock() + timedelta(hours=1)
+    while (at := house.queue.next_at()) is not None and at <= until:
+        await house.deliver_next()
+
+
+async def fallen(house: House) -> dict[str, int]:
+    """A sweep of everything, two minutes later."""
+    house.clock.advance(2 * LATE_S)
+    await sweeper.sweep(house.services)
+    return await errands.sweep(house.services, Chore, Delivery)
+
+
+def found(house: House) -> list[Delivery]:
+    return house.store.documents(Delivery)  # type: ignore[no-any-return]
+
+
+async def ended(house: House, **body: Any) -> Job:
+    """A completed job of alice's, who has one endpoint, with nothing delivered yet."""
+    caller = await house.sign_up()
+    await endpoint(house, caller)
+    job = await house.submit(caller, **body)
+    return await house.until(job, "completed")
+
+
+# --- what is told to whom ---
+
+
+async def test_a_completed_job_is_told_with_the_video_as_its_user_sees_it(house: House) -> None:
+    job = await ended(house, labels={"a": "b"})
+    await drain(house)
+    ((url, headers, body),) = house.internet.posts
+    assert url == URL
+    message = json.loads(body)
+    assert message["type"] == "video.completed"
+    assert message["timestamp"] == (await house.job(job.id)).completed_at.isoformat().replace("+00:00", "Z")
+    assert (message["data"]["id"], message["data"]["status"]) == (job.id, "completed")
+    assert message["data"]["labels"] == {"a": "b"}
+    (delivery,) = found(house)
+    assert headers["webhook-id"] == delivery.id
+    assert headers["Content-Type"] == "application/json"
+    assert (delivery.status, delivery.tries, delivery.last_status) == ("delivered", 1, 200)
+    assert delivery.delivered_at is not None
+    assert (await house.job(job.id)).due_at is None
+    house.check()
+
+
+async def test_a_job_tells_the_url_that_it_named_and_signs_with_the_accounts_secret(house: House) -> None:
+    caller = await house.sign_up()
+    job = await house.submit(caller, webhook_url=OWN)
+    await house.run(job)
+    await drain(house)
+    ((url, headers, body),) = house.internet.posts
+    assert url == OWN
+    secret = await webhooks.secret_of(house.services, caller.tenant, caller.account)
+    timestamp = house.clock.now.fromtimestamp(int(headers["webhook-timestamp"]), house.clock.now.tzinfo)
+    assert webhooks.signed(secret.secrets, headers["webhook-id"], body, timestamp).items() <= headers.items()
+    assert OWN not in body.decode()
+
+
+async def test_a_failed_and_a_canceled_job_are_told_to_those_who_want_to_hear_of_it(house: House) -> None:
+    caller = await house.sign_up()
+    await endpoint(house, caller, url=f"{URL}/failed", events=["video.failed"])
+    await endpoint(house, caller, url=f"{URL}/canceled", events=["video.canceled"])
+    canceled = await house.submit(caller)
+    await submission.cancel(house.services, caller, canceled.id)
+    await drain(house)
+    house.script(creates=[Refused("PROMPT_REJECTED", "no")])
+    failed = await house.submit(caller)
+    await house.run(failed)
+    await drain(house)
+    told = [(url.rpartition("/")[2], json.loads(body)["data"]["id"]) for url, _, body in house.internet.posts]
+    assert told == [("canceled", canceled.id), ("failed", failed.id)]
+
+
+async def test_every_endpoint_and_the_jobs_own_url_are_told_once_each(house: House) -> None:
+    caller = await house.sign_up()
+    for number in range(3):
+        await endpoint(house, caller, url=f"{URL}/{number}")
+    await house.run(await house.submit(caller, webhook_url=OWN))
+    await drain(house)
+    assert sorted(url for url, _, _ in house.internet.posts) == [f"{URL}/{n}" for n in range(3)] + [OWN]
+    assert len({headers["webhook-id"] for _, headers, _ in house.internet.posts}) == 4
+
+
+async def test_a_disabled_endpoint_is_told_nothing(house: House) -> None:
+    caller = await house.sign_up()
+    off = await endpoint(house, caller)
+    await webhooks.update(house.services, caller, off.id, UpdateWebhookEndpoint(disabled=True))
+    await house.run(await house.submit(caller))
+    await drain(house)
+    assert house.internet.posts == []
+    assert found(house) == []
+
+
+async def test_a_job_that_nobody_listens_to_makes_no_delivery_and_no_step_more(house: House) -> None:
+    job = await house.run(await house.submit(await house.sign_up()))
+    assert house.store.calls["newest"] == 0
+    assert found(house) == []
+    assert job.due_at is None
+
+
+@pytest.mark.parametrize("url", ["http://own.example/", "https://own.example:22/"])
+async def test_a_submission_with_a_url_that_is_never_called_is_refused(house: House, url: str) -> None:
+    caller = await house.sign_up()
+    with pytest.raises(ApiError) as caught:
+        await house.submit(caller, webhook_url=url)
+    assert (caught.value.code, caught.value.details["fields"][0]["field"]) == ("INVALID_REQUEST", "webhook_url")
+    assert (await house.account()).balance == 500
+
+
+# --- at least once ---
+
+
+async def test_a_message_that_fails_is_repeated_under_its_id_with_a_new_signature(house: House) -> None:
+    house.internet.answers.extend([500, "no connection could be made", 302, 200])
+    await ended(house)
+    await drain(house)
+    headers = [each for _, each, _ in house.internet.posts]
+    assert len(headers) == 4
+    assert len({each["webhook-id"] for each in headers}) == 1
+    assert len({each["webhook-timestamp"] for each in headers}) == 4
+    assert len({each["webhook-signature"] for each in headers}) == 4
+    (delivery,) = found(house)
+    assert (delivery.status, delivery.tries, delivery.last_error) == ("delivered", 4, None)
+
+
+async def test_a_failed_try_says_what_happened_and_is_repeated_by_the_queue(house: House) -> None:
+    house.internet.answers.append("the certificate is not valid")
+    await ended(house)
+    (entry,) = [one for one in house.queue.entries() if one.ref.queue == "poll"]
+    await house.deliver_next()
+    (delivery,) = found(house)
+    assert entry.task.body["step"] >= 0
+    assert await deliveries.deliver(house.services, delivery.id, 0) is Verdict.COME_BACK
+    (delivery,) = found(house)
+    assert (delivery.status, delivery.tries, delivery.last_error) == ("pending", 1, "the certificate is not valid")
+    assert delivery.last_status is None
+
+
+async def test_after_a_day_of_failures_it_is_given_up(house: House) -> None:
+    house.internet.answers.extend([503] * 1_000)
+    await ended(house)
+    began = house.clock()
+    while house.queue.next_at() is not None:
+        await house.deliver_next()
+    (delivery,) = found(house)
+    assert (delivery.status, delivery.last_error) == ("failed", "the server answered 503")
+    assert timedelta(hours=24) <= house.clock() - began <= timedelta(hours=25, minutes=30)
+    assert 24 <= delivery.tries <= 60
+    assert (delivery.due_at, house.queue.entries()) == (None, [])
+
+
+async def test_an_endpoint_that_is_gone_is_disabled_and_asked_no_more(house: House) -> None:
+    house.internet.answers.append(410)
+    await ended(house)
+    await drain(house)
+    (delivery,) = found(house)
+    assert (delivery.status, delivery.last_status, delivery.tries) == ("failed", 410, 1)
+    (gone,) = house.store.documents(WebhookEndpoint)
+    assert gone.disabled
+    assert gone.disabled_reason
+
+
+async def test_what_was_delivered_is_not_delivered_again(house: House) -> None:
+    await ended(house)
+    await drain(house)
+    (delivery,) = found(house)
+    assert await deliveries.deliver(house.services, delivery.id, delivery.step) is Verdict.DONE
+    assert len(house.internet.posts) == 1
+
+
+@pytest.mark.parametrize("answers", [(200, 500), (500, 200)])
+async def test_two_deliveries_at_once_leave_it_delivered(house: House, answers: tuple[int, int]) -> None:
+    job = await ended(house)
+    await deliveries.announce(house.services, job)
+    (delivery,) = found(house)
+
+    async def other() -> None:
+        await deliveries.deliver(house.services, delivery.id, 0)
+
+    house.internet.answers.extend(answers)
+    house.store.before("commit", other)
+    await deliveries.deliver(house.services, delivery.id, 0)
+    assert found(house)[0].status == "delivered"
+
+
+@pytest.mark.parametrize("why", ["endpoint deleted", "video deleted", "endpoint disabled"])
+async def test_a_message_that_is_for_nobody_any_more_is_given_up_with_the_reason(house: House, why: str) -> None:
+    job = await ended(house)
+    (one,) = house.store.documents(WebhookEndpoint)
+    caller = house_caller(job)
+    await deliveries.announce(house.services, job)
+    if why == "endpoint deleted":
+        await webhooks.delete(house.services, caller, one.id)
+    elif why == "video deleted":
+        await library.delete(house.services, caller, job.id)
+    else:
+        await webhooks.update(house.services, caller, one.id, UpdateWebhookEndpoint(disabled=True))
+    await drain(house)
+    (delivery,) = found(house)
+    assert (delivery.status, delivery.tries) == ("failed", 0)
+    assert why.split()[0] in str(delivery.last_error)
+    assert house.internet.posts == []
+
+
+def house_caller(job: Job) -> Any:
+    from shared.auth import Caller
+
+    return Caller(job.account, job.tenant, "user", "default", None)
+
+
+# --- whatever falls on the way ---
+
+Fault = tuple[str, str, int]
+FAULTS: list[Fault] = [
+    (effect, kind, passed)
+    for effect in ("store.get", "store.commit", "queue.create")
+    for kind in ("fail", "lose")
+    for passed in range(10)
+]
+
+
+@pytest.mark.parametrize(("effect", "kind", "passed"), FAULTS)
+async def test_the_message_is_delivered_whichever_effect_goes_wrong(
+    house: House, effect: str, kind: str, passed: int
+) -> None:
+    """From the last look on, the (passed + 1)th call of an effect fails, or its answer is lost."""
+    caller = await house.sign_up()
+    await endpoint(house, caller)
+    job = await house.submit(caller)
+    job = await house.until(job, "generating")
+    gateway, method = effect.split(".")
+    getattr(house, gateway).let_pass(method, passed)
+    getattr(getattr(house, gateway), kind)(method)
+    await drain(house)
+    for _ in range(3):
+        await fallen(house)
+        await drain(house)
+    await settle(house)
+    getattr(house, gateway).calm()
+    job = await house.job(job.id)
+    assert (job.stage, job.to_announce, job.due_at) == (Stage.COMPLETED, False, None)
+    (delivery,) = found(house)
+    assert (delivery.status, delivery.due_at) == ("delivered", None)
+    assert len({headers["webhook-id"] for _, headers, _ in house.internet.posts}) == 1
+    house.check()
+
+
+async def settle(house: House) -> None:
+    """What is still waiting for a later moment."""
+    while house.queue.next_at() is not None:
+        await house.deliver_next()
+
+
+async def test_a_death_between_the_end_and_its_task_is_made_good_by_the_sweep(house: House) -> None:
+    job = await ended(house)
+    house.queue.purge()
+    assert (await house.job(job.id)).to_announce
+    await fallen(house)
+    await drain(house)
+    assert len(house.internet.posts) == 1
+
+
+async def test_a_delivery_without_a_task_is_made_good_by_the_sweep(house: House) -> None:
+    job = await ended(house)
+    await deliveries.announce(house.services, job)
+    house.queue.purge()
+    swept = await fallen(house)
+    assert swept["restored"] == 1
+    (delivery,) = found(house)
+    assert delivery.step == 1
+    await drain(house)
+    assert found(house)[0].status == "delivered"
+
+
+async def test_the_sweep_leaves_alone_what_the_queue_will_repeat(house: House) -> None:
+    house.internet.answers.extend([500] * 12)
+    await ended(house)
+    for _ in range(14):
+        await house.deliver_next()
+    house.clock.advance(2_000)
+    assert (await errands.sweep(house.services, Delivery))["restored"] == 0
+    assert found(house)[0].step == 0
+
+
+async def test_a_sweep_that_cannot_ask_the_queue_says_so_and_goes_on(house: House) -> None:
+    job = await ended(house)
+    await deliveries.announce(house.services, job)
+    house.clock.advance(LATE_S)
+    house.queue.fail("exists")
+    assert await errands.sweep(house.services, Delivery) == {"seen": 1, "restored": 0, "failed": 1}
+
+
+async def test_an_older_step_re_creates_the_task_that_was_never_created(house: House) -> None:
+    await house.deliver(await ended(house))
+    house.queue.purge()
+    house.queue.fail("create")
+    await fallen(house)
+    (delivery,) = found(house)
+    assert delivery.step == 1
+    assert not await house.queue.exists(delivery.task)
+    assert await deliveries.deliver(house.services, delivery.id, 0) is Verdict.DONE
+    assert await house.queue.exists(delivery.task)
+    assert house.internet.posts == []
+
+
+async def test_a_task_of_an_unknown_delivery_is_done(house: House) -> None:
+    assert await deliveries.deliver(house.services, "msg_none", 0) is Verdict.DONE
+
+
+# --- seeing and testing ---
+
+
+async def test_a_ping_reaches_even_a_disabled_endpoint_and_is_no_event_of_a_job(house: House) -> None:
+    caller = await house.sign_up()
+    one = await endpoint(house, caller)
+    await webhooks.update(house.services, caller, one.id, UpdateWebhookEndpoint(disabled=True))
+    house.store.lose("commit")
+    sent = await deliveries.ping(house.services, caller, one.id)
+    await drain(house)
+    ((url, headers, body),) = house.internet.posts
+    assert (url, headers["webhook-id"]) == (URL, sent.id)
+    assert json.loads(body)["type"] == "ping"
+    assert json.loads(body)["data"] == {"webhook_endpoint": one.id}
+    assert deliveries.view(found(house)[0]).status == "delivered"
+
+
+async def test_a_ping_that_cannot_be_enqueued_is_sent_by_the_sweep(house: House) -> None:
+    caller = await house.sign_up()
+    one = await endpoint(house, caller)
+    house.queue.fail("create")
+    await deliveries.ping(house.services, caller, one.id)
+    assert house.queue.entries() == []
+    await fallen(house)
+    await drain(house)
+    assert len(house.internet.posts) == 1
+
+
+async def test_deliveries_are_listed_by_endpoint_and_by_video_in_pages(house: House) -> None:
+    caller = await house.sign_up()
+    one = await endpoint(house, caller)
+    job = await house.run(await house.submit(caller, webhook_url=OWN))
+    await drain(house)
+    house.clock.advance(1)
+    await deliveries.ping(house.services, caller, one.id)
+    await drain(house)
+    listed = await deliveries.of_endpoint(house.services, caller, one.id, ListDeliveriesQuery(limit=1))
+    page = deliveries.page_view(listed, 1)
+    assert ([each.event for each in page.data], page.has_more) == (["ping"], True)
+    rest = await deliveries.of_endpoint(
+        house.services, caller, one.id, ListDeliveriesQuery(limit=1, after=str(page.last_id))
+    )
+    assert [each.event for each in rest] == ["video.completed"]
+    both = await deliveries.of_video(house.services, caller, job.id, ListDeliveriesQuery())
+    assert {each.endpoint for each in both} == {one.id, None}
+
+
+async def test_nobody_sees_anothers_deliveries(house: House) -> None:
+    job = await ended(house)
+    await drain(house)
+    (one,) = house.store.documents(WebhookEndpoint)
+    bob = await house.sign_up("bob")
+    for call in (
+        deliveries.of_endpoint(house.services, bob, one.id, ListDeliveriesQuery()),
+        deliveries.of_video(house.services, bob, job.id, ListDeliveriesQuery()),
+        deliveries.ping(house.services, bob, one.id),
+    ):
+        with pytest.raises(ApiError) as caught:
+            await call
+        assert caught.value.code == "NOT_FOUND"
+    mine = await endpoint(house, bob)
+    stolen = ListDeliveriesQuery(after=found(house)[0].id)
+    assert await deliveries.of_endpoint(house.services, bob, mine.id, stolen) == []
+
+
+async def test_a_store_that_is_down_while_announcing_brings_the_step_back(house: House) -> None:
+    job = await ended(house)
+    house.store.let_pass("get")
+    house.store.fail("get", times=1, error=Unavailable)
+    assert await house.deliver(job) is Verdict.COME_BACK
+    assert (await house.job(job.id)).to_announce

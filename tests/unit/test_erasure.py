@@ -1,0 +1,271 @@
+"""The deletion of an account: everything goes but the ledger, whatever falls on the way."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import pytest
+
+from shared import api_keys, data_rights, erasure, errands, exports, profile, submission, webhooks
+from shared.api_keys import ApiKey, NewApiKey
+from shared.auth import Accounts, Caller
+from shared.chores import Chore
+from shared.deliveries import Delivery
+from shared.errors import ApiError
+from shared.models import Account, CreateVideo, Job, Stage, Status, Transaction
+from shared.profile import UpdateAccount
+from shared.verdict import Verdict
+from shared.webhooks import NewWebhookEndpoint, WebhookEndpoint, WebhookSecret
+from tests.unit.conftest import House
+
+PERSONAL = ("alice", "kite", "laptop", "hooks.example", "own.example", "whsec_")
+
+
+async def user(house: House) -> Caller:
+    """A user with something of everything: a finished video, one under way, one queued, a key, endpoints, an export."""
+    caller = await house.sign_up(
+        "alice-account", email="alice@example.com", sub="alice", display_name="Alice", locale="de", balance=500
+    )
+    await webhooks.make(house.services, caller, NewWebhookEndpoint(url="https://hooks.example/", description="kites"))
+    await webhooks.secret_of(house.services, caller.tenant, caller.account)
+    done = await house.submit(caller, prompt="a red kite", labels={"kite": "red"})
+    await house.run(done)
+    await api_keys.make(house.services, caller, NewApiKey(name="laptop", scope="write"))
+    under_way = await house.submit(caller, prompt="a blue kite", webhook_url="https://own.example/hook")
+    await house.until(under_way, "generating")
+    await house.submit(caller, prompt="a green kite")
+    await exports.start(house.services, caller)
+    return caller
+
+
+async def settle(house: House, hours: int = 30) -> None:
+    """Deliver all that is due within a day and more, with sweeps."""
+    end = house.clock() + timedelta(hours=hours)
+    for _ in range(4):
+        while (at := house.queue.next_at()) is not None and at <= end:
+            await house.deliver_next()
+        house.clock.advance(122)
+        await errands.sweep(house.services, Chore, Delivery)
+        await sweep_jobs(house)
+
+
+async def sweep_jobs(house: House) -> None:
+    from shared import sweeper
+
+    await sweeper.sweep(house.services)
+
+
+def check_erased(house: House) -> None:
+    (account,) = house.store.documents(Account)
+    assert account.closed_at is not None
+    assert (account.email, account.display_name, account.locale) == (None, None, None)
+    assert account.sub.startswith("sha256:")
+    assert (account.webhook_endpoints, account.active_jobs) == ((), ())
+    assert all(key.revoked_at is not None and not key.name for key in house.store.documents(ApiKey))
+    assert all(job.final and job.deleted_at is not None for job in house.store.documents(Job))
+    assert all(job.due_at is None for job in house.store.documents(Job))
+    assert all(not endpoint.url for endpoint in house.store.documents(WebhookEndpoint))
+    assert all(not secret.secrets for secret in house.store.documents(WebhookSecret))
+    (chore,) = [chore for chore in house.store.documents(Chore) if chore.kind == "erasure"]
+    assert (chore.status, chore.due_at) == ("completed", None)
+    kinds = (Account, ApiKey, Job, WebhookEndpoint, WebhookSecret, Transaction)
+    dump = str([document.changed(id="").model_dump() for kind in kinds for document in house.store.documents(kind)])
+    for word in PERSONAL:
+        # The account's id is a hash in real life.
+        assert word not in dump.replace("alice-account", ""), word
+    house.check()
+
+
+async def no_files(house: House) -> None:
+    assert await house.files() == []
+
+
+async def test_everything_goes_but_the_ledger(house: House) -> None:
+    caller = await user(house)
+    before = house.store.documents(Transaction)
+    started = await erasure.start(house.services, caller)
+    assert erasure.view(started).status == "queued"
+    await settle(house)
+    check_erased(house)
+    await no_files(house)
+    after = {entry.id: entry for entry in house.store.documents(Transaction)}
+    assert {entry.id for entry in before} <= set(after)
+    assert sum(entry.amount for entry in after.values()) == house.store.documents(Account)[0].balance
+
+
+async def test_nothing_is_submitted_from_the_first_moment_on(house: House) -> None:
+    caller = await user(house)
+    await erasure.start(house.services, caller)
+    for call in (
+        submission.submit(house.services, caller, CreateVideo(prompt="x", model="omni-flash", seconds=3), None),
+        webhooks.make(house.services, caller, NewWebhookEndpoint(url="https://hooks.example/")),
+        api_keys.make(house.services, caller, NewApiKey(name="new", scope="read")),
+        profile.update(house.services, caller, UpdateAccount(display_name="Alice")),
+    ):
+        with pytest.raises(ApiError) as caught:
+            await call
+        assert caught.value.code == "ACCOUNT_CLOSED"
+
+
+async def test_the_same_person_is_told_so_and_gets_no_second_grant(house: House) -> None:
+    accounts = Accounts()
+    caller = await accounts.caller(house.services, "Bearer alice")
+    assert (await house.account(caller.account)).balance == 500
+    key = await api_keys.make(house.services, caller, NewApiKey(name="laptop", scope="write"))
+    await erasure.start(house.services, caller)
+    await settle(house)
+    for token in ("alice", key.key):
+        with pytest.raises(ApiError) as caught:
+            await Accounts().caller(house.services, f"Bearer {token}")
+        assert caught.value.code in ("ACCOUNT_CLOSED", "UNAUTHENTICATED")
+    with pytest.raises(ApiError) as caught:
+        await Accounts().caller(house.services, "Bearer alice")
+    assert caught.value.code == "ACCOUNT_CLOSED"
+    assert len(house.store.documents(Account)) == 1
+    assert [entry.type for entry in house.store.documents(Transaction)] == ["signup"]
+
+
+async def test_a_closed_account_lets_nobody_in_even_before_it_is_erased(house: House) -> None:
+    accounts = Accounts()
+    caller = await accounts.caller(house.services, "Bearer alice")
+    await erasure.start(house.services, caller)
+    accounts.forget(caller.account)
+    with pytest.raises(ApiError) as caught:
+        await accounts.caller(house.services, "Bearer alice")
+    assert caught.value.code == "ACCOUNT_CLOSED"
+
+
+async def test_asking_twice_is_one_deletion(house: House) -> None:
+    caller = await house.sign_up()
+    house.store.lose("commit")
+    first = await erasure.start(house.services, caller)
+    again = await erasure.start(house.services, caller)
+    assert first.id == again.id
+    await settle(house)
+    assert (await erasure.start(house.services, caller)).status == "completed"
+
+
+async def test_nobody_is_told_of_what_the_deletion_cancels(house: House) -> None:
+    caller = await user(house)
+    await house.submit(caller, webhook_url="https://own.example/hook")
+    house.internet.posts.clear()
+    await erasure.start(house.services, caller)
+    await settle(house)
+    assert house.internet.posts == []
+
+
+async def test_others_keep_theirs(house: House) -> None:
+    bob = await house.sign_up("bob")
+    kept = await house.run(await house.submit(bob, prompt="bob's own"))
+    caller = await user(house)
+    await erasure.start(house.services, caller)
+    await settle(house)
+    assert (await house.job(kept.id)).outputs
+    assert (await house.account("bob")).closed_at is None
+    assert any(kept.id in name for name in await house.files())
+
+
+async def test_an_export_under_way_ends_and_leaves_nothing(house: House) -> None:
+    caller = await user(house)
+    await house.deliver_next()
+    await erasure.start(house.services, caller)
+    await settle(house)
+    (export,) = [chore for chore in house.store.documents(Chore) if chore.kind == "export"]
+    assert (export.status, export.files, export.due_at) == ("canceled", (), None)
+    await no_files(house)
+
+
+async def test_an_export_that_writes_while_the_account_goes_leaves_nothing(house: House) -> None:
+    """A step of the export has read that the account is open, and writes after its files were removed."""
+    caller = await house.sign_up()
+    await exports.start(house.services, caller)
+
+    async def gone() -> None:
+        await erasure.start(house.services, caller)
+        for _ in range(12):
+            entries = [one for one in house.queue.entries() if one.task.body["id"].startswith("erasure")]
+            if not entries:
+                break
+            house.queue.begin(entries[0])
+            verdict = await data_rights.deliver(
+                house.services, entries[0].task.body["id"], entries[0].task.body["step"]
+            )
+            house.queue.finish(entries[0], verdict.value)
+
+    house.media.before("write", gone)
+    await house.deliver_next()
+    assert len(await house.files()) == 1
+    await settle(house)
+    await no_files(house)
+
+
+async def test_an_account_with_many_videos_is_erased_in_many_steps(house: House) -> None:
+    house.configure(active_jobs_limit=500)
+    caller = await house.sign_up(balance=1_000_000)
+    template = await house.submit(caller)
+    await house.store.commit(
+        [
+            template.changed(
+                id=f"video_{number:022d}", revision=None, stage=Stage.CANCELED, status=Status.CANCELED, due_at=None
+            )
+            for number in range(50)
+        ]
+    )
+    await erasure.start(house.services, caller)
+    for _ in range(5_000):
+        if await house.deliver_next() is None:
+            break
+    assert all(job.deleted_at is not None for job in house.store.documents(Job))
+    (chore,) = house.store.documents(Chore)
+    assert (chore.status, chore.step >= 6) == ("completed", True)
+
+
+FAULTS = [
+    (effect, kind, passed)
+    for effect, calls in (
+        ("store.get", 26),
+        ("store.commit", 24),
+        ("store.get_job_and_account", 3),
+        ("queue.create", 12),
+        ("media.delete", 6),
+        ("store.list_jobs", 1),
+        ("store.newest", 4),
+    )
+    for kind in ("fail", "lose")
+    for passed in range(0, calls, 1 if calls < 10 else 2)
+]
+
+
+@pytest.mark.parametrize(("effect", "kind", "passed"), FAULTS)
+async def test_the_deletion_is_completed_whichever_effect_goes_wrong(
+    house: House, effect: str, kind: str, passed: int
+) -> None:
+    caller = await user(house)
+    await erasure.start(house.services, caller)
+    gateway, method = effect.split(".")
+    getattr(house, gateway).let_pass(method, passed)
+    getattr(getattr(house, gateway), kind)(method)
+    await settle(house)
+    getattr(house, gateway).calm()
+    await settle(house)
+    check_erased(house)
+    await no_files(house)
+
+
+async def test_a_death_before_the_first_task_is_made_good_by_the_sweep(house: House) -> None:
+    caller = await user(house)
+    house.queue.fail("create")
+    await erasure.start(house.services, caller)
+    await settle(house)
+    check_erased(house)
+
+
+async def test_a_task_of_an_unknown_deletion_is_done(house: House) -> None:
+    assert await data_rights.deliver(house.services, "erasure_none", 3) is Verdict.DONE
+
+
+def test_a_person_is_made_anonymous_once(house: House) -> None:
+    account = Account(id="a", issuer="i", sub="alice", email="a@b", tenant="t", created_at=house.clock())
+    once = erasure.anonymous(account)
+    assert erasure.anonymous(once) == once
+    assert "alice" not in str(once)

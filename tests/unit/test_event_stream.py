@@ -1,0 +1,448 @@
+"""Events of a video and of an account: whoever listens, and comes back when cut off, ends with the latest state."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import aclosing, asynccontextmanager
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from local.memory.store import MemoryStore
+from shared import auth, event_stream, library, views
+from shared.errors import ApiError
+from shared.event_stream import HEADERS, MAX_STREAMS_PER_ACCOUNT, EventStream, Pace, Position
+from shared.models import Job
+from shared.watch import MAX_PENDING_JOBS, Watch, WatchEnded
+from tests.sse import Event, Reader
+from tests.unit.conftest import NOW, House
+
+WITHIN_S = 30.0
+QUICK = Pace(tick_s=0.01, keep_alive_s=WITHIN_S, longest_s=WITHIN_S)
+
+
+class Client:
+    """One open stream, and what was read of it."""
+
+    def __init__(self, response: Any) -> None:
+        self.response = response
+        self.reader = Reader()
+        self.chunks: list[bytes] = []
+        self._fields: dict[str, str] = {}
+
+    async def next(self) -> Event | None:
+        """The next event; None at the stream's end."""
+        async with asyncio.timeout(WITHIN_S):
+            async for chunk in self.response.body_iterator:
+                self.chunks.append(chunk)
+                for line in chunk.decode().split("\n")[:-1]:
+                    if (event := self.reader.line(line, self._fields)) is not None:
+                        return event
+        return None
+
+    async def rest(self) -> list[Event]:
+        events = []
+        while (event := await self.next()) is not None:
+            events.append(event)
+        return events
+
+    async def chunk(self) -> bytes:
+        async with asyncio.timeout(WITHIN_S):
+            chunk: bytes = await anext(self.response.body_iterator)
+            return chunk
+
+    async def until(self, job: Job) -> list[Event]:
+        """The events up to the one that tells this version of the job, or a later one."""
+        events = []
+        while True:
+            event = await self.next()
+            assert event is not None, "the stream ended"
+            events.append(event)
+            if event.name == "video" and event.video == job.id and event.version >= job.version:
+                return events
+
+
+@asynccontextmanager
+async def video(
+    house: House, caller: auth.Caller, job: Job, last: str | None = None, pace: Pace = QUICK
+) -> AsyncIterator[Client]:
+    response = await event_stream.of_video(house.services, caller, job.id, last, pace=pace)
+    assert isinstance(response, EventStream)
+    async with aclosing(response.body_iterator):
+        yield Client(response)
+
+
+@asynccontextmanager
+async def account(
+    house: House, caller: auth.Caller, last: str | None = None, pace: Pace = QUICK
+) -> AsyncIterator[Client]:
+    response = await event_stream.of_account(house.services, caller, last, pace=pace)
+    async with aclosing(response.body_iterator):
+        yield Client(response)
+
+
+def watched(house: House) -> int:
+    return len(house.live._by_job) + len(house.live._by_account)
+
+
+async def finish(house: House, job: Job) -> Job:
+    return await house.run(job)
+
+
+# --- one video ---
+
+
+async def test_a_video_is_told_from_its_present_state_to_its_end(house: House) -> None:
+    alice = await house.sign_up()
+    job = await house.submit(alice)
+    async with video(house, alice, job) as client:
+        events = await client.until(job)
+        ended = await finish(house, job)
+        events += await client.rest()
+    assert {event.name for event in events} == {"video"}
+    assert [event.version for event in events] == sorted({event.version for event in events})
+    assert all(event.id == str(event.version) for event in events)
+    assert events[-1].data == views.video(ended, house.clock()).model_dump(mode="json")
+    assert client.reader.retry_ms is None
+
+
+async def test_stages_are_told_in_their_order(house: House) -> None:
+    alice = await house.sign_up()
+    job = await house.submit(alice)
+    async with video(house, alice, job) as client:
+        stages = [event.stage for event in await client.until(job)]
+        while not job.final:
+            await house.deliver_next()
+            known, job = job, await house.job(job.id)
+            if job.version > known.version:
+                stages += [event.stage for event in await client.until(job)]
+    # What comes and goes within one delivery may have been replaced before it was told.
+    assert list(dict.fromkeys(stages)) in (
+        ["queued", "generating", "completed"],
+        ["queued", "generating", "storing", "completed"],
+    )
+
+
+async def test_an_ended_video_is_told_once_and_not_again(house: House) -> None:
+    alice = await house.sign_up()
+    job = await finish(house, await house.submit(alice))
+    async with video(house, alice, job) as client:
+        (event,) = await client.rest()
+    assert event.stage == "completed"
+    answer = await event_stream.of_video(house.services, alice, job.id, event.id)
+    assert (answer.status_code, answer.body) == (204, b"")
+
+
+@pytest.mark.parametrize("last", ["0", "1"])
+async def test_whoever_comes_back_is_told_what_is_newer(house: House, last: str) -> None:
+    alice = await house.sign_up()
+    job = await finish(house, await house.submit(alice))
+    async with video(house, alice, job, last) as client:
+        assert [event.version for event in await client.rest()] == [job.version]
+
+
+async def test_whoever_comes_back_is_not_told_again_what_it_knows(house: House) -> None:
+    alice = await house.sign_up()
+    job = await house.until(await house.submit(alice), "generating")
+    async with video(house, alice, job, str(job.version)) as client:
+        # Only the progress may have changed since.
+        reading = asyncio.create_task(client.next())
+        event = await reading
+        assert event is not None
+        assert (event.version, event.stage, event.id) == (job.version, "generating", "")
+        ended = await finish(house, job)
+        assert (await client.rest())[-1].version == ended.version
+
+
+@pytest.mark.parametrize("last", ["", "x", "-1", "99999999999999999999", "1.5", "42"])
+async def test_a_version_that_we_never_told_is_no_version(house: House, last: str) -> None:
+    alice = await house.sign_up()
+    job = await finish(house, await house.submit(alice))
+    async with video(house, alice, job, last) as client:
+        assert [event.version for event in await client.rest()] == [job.version]
+
+
+async def test_progress_is_told_without_a_change_and_never_goes_back(house: House) -> None:
+    alice = await house.sign_up()
+    job = await house.until(await house.submit(alice), "generating")
+    async with video(house, alice, job) as client:
+        first = await client.next()
+        assert first is not None
+        shown = [first.data["progress"]]
+        for _ in range(5):
+            house.clock.advance(5)
+            event = await client.next()
+            assert event is not None
+            assert event.version == job.version
+            shown.append(event.data["progress"])
+    assert shown == sorted(set(shown))
+
+
+async def test_nothing_is_told_while_nothing_changes_but_that_we_are_there(house: House) -> None:
+    alice = await house.sign_up()
+    job = await house.submit(alice)
+    async with video(house, alice, job, pace=Pace(0.01, 0.0, WITHIN_S)) as client:
+        await client.next()
+        assert await client.chunk() == b": keep-alive\n\n"
+        assert await client.chunk() == b": keep-alive\n\n"
+
+
+async def test_a_stream_ends_after_its_time_and_says_when_to_come_back(house: House) -> None:
+    alice = await house.sign_up()
+    job = await house.submit(alice)
+    for opened in (
+        video(house, alice, job, pace=Pace(0.01, 1.0, 0.05)),
+        account(house, alice, pace=Pace(0.01, 1.0, 0)),
+    ):
+        async with opened as client:
+            await client.rest()
+            assert client.reader.retry_ms == 1000
+    assert watched(house) == 0
+
+
+async def test_another_users_video_is_not_found(house: House) -> None:
+    alice, bob = await house.sign_up(), await house.sign_up("bob")
+    job = await house.submit(alice)
+    for last in (None, "1"):
+        with pytest.raises(ApiError) as refused:
+            await event_stream.of_video(house.services, bob, job.id, last)
+        assert refused.value.code == "NOT_FOUND"
+
+
+async def test_a_deleted_video_is_not_found_but_to_whoever_knew_it(house: House) -> None:
+    alice = await house.sign_up()
+    job = await finish(house, await house.submit(alice))
+    await library.delete(house.services, alice, job.id)
+    with pytest.raises(ApiError) as refused:
+        await event_stream.of_video(house.services, alice, job.id, None)
+    assert refused.value.code == "NOT_FOUND"
+    async with video(house, alice, job, str(job.version)) as client:
+        (event,) = await client.rest()
+    assert (event.name, event.data["id"], event.data["deleted"]) == ("deleted", job.id, True)
+
+
+async def test_a_document_that_vanishes_is_told_as_deleted(house: House) -> None:
+    alice = await house.sign_up()
+    job = await house.submit(alice)
+    async with video(house, alice, job) as client:
+        await client.next()
+        house.store.remove("jobs", job.id)
+        assert [event.name for event in await client.rest()] == ["deleted"]
+
+
+async def test_a_change_between_the_look_and_the_watch_is_not_missed(house: House) -> None:
+    alice = await house.sign_up()
+    job = await house.submit(alice)
+    response = await event_stream.of_video(house.services, alice, job.id, None, pace=QUICK)
+    ended = await finish(house, job)
+    client = Client(response)
+    assert [event.version for event in await client.rest()] == [ended.version]
+
+
+# --- all of an account's videos ---
+
+
+async def test_an_account_is_first_told_where_it_is_and_what_is_unfinished(house: House) -> None:
+    alice = await house.sign_up()
+    old = await house.submit(alice)
+    house.clock.advance(3600)
+    async with account(house, alice) as client:
+        ready, event = await client.next(), await client.next()
+    assert ready is not None
+    assert event is not None
+    assert (ready.name, ready.data) == ("ready", {"object": "events"})
+    assert Position.parsed(ready.id, house.clock()) == Position(house.clock() - timedelta(minutes=5))
+    assert (event.video, event.stage, event.id) == (old.id, "queued", ready.id)
+
+
+async def test_an_account_is_told_all_changes_of_all_its_videos_and_of_no_others(house: House) -> None:
+    alice, bob = await house.sign_up(), await house.sign_up("bob")
+    async with account(house, alice) as client:
+        await client.next()
+        first, second = await house.submit(alice), await house.submit(alice)
+        await house.submit(bob)
+        events = await client.until(first) + await client.until(second)
+        first = await finish(house, first)
+        second = await finish(house, second)
+        await library.delete(house.services, alice, second.id)
+        while events[-1].name != "deleted":
+            event = await client.next()
+            assert event is not None
+            events.append(event)
+    assert {event.data["id"] for event in events} == {first.id, second.id}
+    assert events[-1].data["id"] == second.id
+    told = [event for event in events if event.name == "video" and event.video == first.id]
+    assert told[-1].stage == "completed"
+    assert [event.version for event in told] == sorted(event.version for event in told)
+
+
+async def test_positions_go_forward_only(house: House) -> None:
+    alice = await house.sign_up()
+    async with account(house, alice) as client:
+        await client.next()
+        positions = []
+        for _ in range(3):
+            job = await finish(house, await house.submit(alice))
+            positions += [Position.parsed(event.id, house.clock()) for event in await client.until(job)]
+    assert None not in positions
+    assert positions == sorted(positions)  # type: ignore[type-var]
+
+
+async def test_an_account_that_comes_back_learns_all_that_it_missed(house: House) -> None:
+    alice = await house.sign_up()
+    untouched = await finish(house, await house.submit(alice))
+    house.clock.advance(60)
+    async with account(house, alice) as client:
+        first, second = await house.submit(alice), await house.submit(alice)
+        await client.until(second)
+        last = client.reader.last_id
+    first, second = await finish(house, first), await finish(house, second)
+    await library.delete(house.services, alice, second.id)
+    house.clock.advance(86_400)
+    third = await house.submit(alice)
+    async with account(house, alice, last) as client:
+        events = await client.until(third)
+    latest = {event.data["id"]: event for event in events if event.name != "ready"}
+    assert set(latest) == {first.id, second.id, third.id}
+    assert untouched.id not in latest
+    assert latest[first.id].stage == "completed"
+    assert latest[second.id].name == "deleted"
+    again = [event.video for event in events if event.name == "video"]
+    assert len(again) == len(set(again))
+
+
+async def test_an_account_that_comes_back_sees_progress_of_what_did_not_change(house: House) -> None:
+    alice = await house.sign_up()
+    job = await house.until(await house.submit(alice), "generating")
+    house.clock.advance(40)
+    async with account(house, alice, str(Position(house.clock()))) as client:
+        ready, event = await client.next(), await client.next()
+    assert ready is not None
+    assert event is not None
+    assert (event.video, event.version, event.id) == (job.id, job.version, ready.id)
+
+
+async def test_many_missed_changes_are_read_in_pages(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(event_stream, "PAGE_JOBS", 2)
+    house.configure(active_jobs_limit=20)
+    alice = await house.sign_up()
+    jobs = [await house.submit(alice) for _ in range(7)]
+    async with account(house, alice) as client:
+        seen: set[str] = set()
+        while len(seen) < 7:
+            event = await client.next()
+            assert event is not None
+            seen |= {event.video} if event.name == "video" else set()
+    assert seen == {job.id for job in jobs}
+
+
+@pytest.mark.parametrize("last", ["", "x", "12", "-", "1-ä", "99999999999999999999-a"])
+async def test_a_position_that_we_never_told_begins_anew(house: House, last: str) -> None:
+    alice = await house.sign_up()
+    async with account(house, alice, last) as client:
+        ready = await client.next()
+    assert ready is not None
+    assert ready.id == str(Position(house.clock() - timedelta(minutes=5)))
+
+
+def test_a_position_in_the_future_is_now() -> None:
+    assert Position.parsed("9999999999999999-a", NOW) == Position(NOW, "a")
+    assert Position.parsed(str(Position(NOW, "video_a")), NOW) == Position(NOW, "video_a")
+
+
+# --- limits ---
+
+
+async def test_a_client_that_leaves_is_watched_no_more(house: House) -> None:
+    alice = await house.sign_up()
+    job = await house.submit(alice)
+    async with video(house, alice, job) as one, account(house, alice) as all_:
+        await one.next()
+        await all_.next()
+        assert watched(house) == 2
+    assert watched(house) == 0
+    assert event_stream._streams == {}
+
+
+async def test_a_client_that_leaves_while_nothing_happens_is_watched_no_more(house: House) -> None:
+    alice = await house.sign_up()
+    job = await house.submit(alice)
+    response = await event_stream.of_video(house.services, alice, job.id, None)
+    sent: list[Any] = []
+    left = asyncio.Event()
+
+    async def receive() -> Any:
+        await left.wait()
+        return {"type": "http.disconnect"}
+
+    async def send(message: Any) -> None:
+        sent.append(message)
+        if message.get("body"):
+            left.set()
+
+    scope = {"type": "http", "method": "GET", "headers": [], "asgi": {"spec_version": "2.3"}}
+    async with asyncio.timeout(WITHIN_S):
+        await response(scope, receive, send)
+    assert watched(house) == 0
+    headers = dict(sent[0]["headers"])
+    assert headers[b"content-type"].startswith(b"text/event-stream")
+    assert headers[b"cache-control"] == b"no-store"
+    assert headers[b"x-accel-buffering"] == b"no"
+
+
+async def test_an_account_has_so_many_streams_and_no_more(house: House) -> None:
+    alice, bob = await house.sign_up(), await house.sign_up("bob")
+    open_ = []
+    for _ in range(MAX_STREAMS_PER_ACCOUNT):
+        response = await event_stream.of_account(house.services, alice, None)
+        assert isinstance(response, EventStream)
+        await anext(aiter(response.body_iterator))
+        open_.append(response.body_iterator)
+    with pytest.raises(ApiError) as refused:
+        await event_stream.of_account(house.services, alice, None)
+    assert refused.value.code == "RATE_LIMITED"
+    await event_stream.of_account(house.services, bob, None)
+    for iterator in open_:
+        await iterator.aclose()  # type: ignore[union-attr]
+    await event_stream.of_account(house.services, alice, None)
+
+
+async def test_a_question_for_the_head_opens_no_stream(house: House) -> None:
+    alice = await house.sign_up()
+    job = await house.submit(alice)
+    for answer in (
+        await event_stream.of_video(house.services, alice, job.id, None, head=True),
+        await event_stream.of_account(house.services, alice, None, head=True),
+    ):
+        assert not isinstance(answer, EventStream)
+        assert answer.headers["content-type"].startswith("text/event-stream")
+        assert {name.lower() for name in HEADERS} <= set(answer.headers)
+
+
+async def test_whoever_is_too_far_behind_starts_again_instead_of_filling_the_memory(house: House) -> None:
+    alice = await house.sign_up()
+    job = await house.submit(alice)
+    async with account(house, alice, pace=Pace(0.01, 0.0, WITHIN_S)) as client:
+        while await client.chunk() != event_stream.KEEP_ALIVE:
+            """What it comes late for is told first."""
+        store: MemoryStore = house.store
+        for number in range(MAX_PENDING_JOBS + 1):
+            store.edit("jobs", f"video_{number}", {**store.fields("jobs", job.id), "version": 1})
+        assert await client.rest() == []
+        assert client.reader.retry_ms == 1000
+
+
+async def test_a_watch_forgets_what_was_replaced() -> None:
+    watch = Watch()
+    for _ in range(10 * MAX_PENDING_JOBS):
+        watch.offer("video_a", None)
+    assert await watch.take(0) == {"video_a": None}
+    assert await watch.take(0) == {}
+    watch.end()
+    with pytest.raises(WatchEnded):
+        await watch.take(0)
+    watch.offer("video_b", None)
+    with pytest.raises(WatchEnded):
+        await watch.take(0)

@@ -1,0 +1,257 @@
+"""The protocol of Firestore's Listen, message by message: what the emulator never says, and the service may."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+from google.api_core import exceptions
+from google.cloud.firestore_v1 import _helpers
+from google.cloud.firestore_v1.types import (
+    Document,
+    DocumentChange,
+    DocumentDelete,
+    DocumentRemove,
+    ExistenceFilter,
+    ListenRequest,
+    ListenResponse,
+    TargetChange,
+)
+from google.rpc import status_pb2
+
+from shared.live import FirestoreLive
+from shared.models import Job
+from shared.watch import Watch, WatchEnded
+from tests.contract.test_store import a_job
+from tests.unit.conftest import SETTINGS, Clock
+
+WITHIN_S = 30.0
+NOON = datetime(2026, 11, 20, 12, tzinfo=UTC)
+Kind = TargetChange.TargetChangeType
+ROOT = f"projects/{SETTINGS.google_cloud_project}/databases/(default)/documents/jobs/"
+
+
+class Stream:
+    """One stream as the server sees it: what it is asked for, and what it says."""
+
+    def __init__(self, requests: AsyncIterator[ListenRequest]) -> None:
+        self._requests = requests
+        self._said: asyncio.Queue[ListenResponse | Exception | None] = asyncio.Queue()
+        self.canceled = False
+
+    async def asked(self) -> ListenRequest:
+        async with asyncio.timeout(WITHIN_S):
+            return await anext(self._requests)
+
+    def say(self, **response: Any) -> None:
+        self._said.put_nowait(ListenResponse(**response))
+
+    def change(self, kind: Kind, *targets: int, token: bytes = b"", **more: Any) -> None:
+        self.say(target_change=TargetChange(target_change_type=kind, target_ids=targets, resume_token=token, **more))
+
+    def document(self, job: Job, *targets: int, second: int = 0, removed_from: tuple[int, ...] = ()) -> None:
+        fields = _helpers.encode_dict(
+            {**job.model_dump(mode="json", exclude={"id"}), "created_at": NOON, "updated_at": NOON}
+        )
+        document = Document(name=ROOT + job.id, fields=fields, update_time=NOON.replace(second=second))
+        change = DocumentChange(document=document, target_ids=targets, removed_target_ids=removed_from)
+        self.say(document_change=change)
+
+    def current(self, target: int, token: bytes = b"") -> None:
+        self.change(Kind.ADD, target)
+        self.change(Kind.CURRENT, target, token=token)
+
+    def consistent(self, token: bytes = b"") -> None:
+        self.change(Kind.NO_CHANGE, token=token, read_time=NOON)
+
+    def breaks(self, error: Exception | None) -> None:
+        """None: the server ends the stream in peace."""
+        self._said.put_nowait(error)
+
+    def cancel(self) -> None:
+        self.canceled = True
+
+    def __aiter__(self) -> Stream:
+        return self
+
+    async def __anext__(self) -> ListenResponse:
+        said = await self._said.get()
+        if said is None:
+            raise StopAsyncIteration
+        if isinstance(said, Exception):
+            raise said
+        return said
+
+
+class Server:
+    """Stands for the library's client: each call of listen is one Stream."""
+
+    def __init__(self) -> None:
+        self._firestore_api = self
+        self._rpc_metadata: list[tuple[str, str]] = []
+        self._streams: asyncio.Queue[Stream] = asyncio.Queue()
+
+    async def listen(self, requests: AsyncIterator[ListenRequest], **_: Any) -> Stream:
+        stream = Stream(requests)
+        self._streams.put_nowait(stream)
+        return stream
+
+    async def stream(self) -> Stream:
+        async with asyncio.timeout(WITHIN_S):
+            return await self._streams.get()
+
+
+@pytest.fixture
+def server() -> Server:
+    return Server()
+
+
+@pytest.fixture
+def live(server: Server, monkeypatch: pytest.MonkeyPatch) -> FirestoreLive:
+    monkeypatch.setattr("shared.live.FIRST_WAIT_S", 0.0)
+    made = FirestoreLive(SETTINGS, Clock())
+    made._wait_s = 0.0
+    vars(made)["_client"] = server
+    return made
+
+
+async def taken(watch: Watch) -> dict[str, Job | None]:
+    found = dict(await watch.take(WITHIN_S))
+    assert found, "nothing was told"
+    return found
+
+
+async def test_a_target_is_asked_for_and_given_up(live: FirestoreLive, server: Server) -> None:
+    with live.watch_account("acme", "ann"):
+        stream = await server.stream()
+        with live.watch_job("video_a"), live.watch_job("video_a"):
+            account, job = (await stream.asked()).add_target, (await stream.asked()).add_target
+            filters = account.query.structured_query.where.composite_filter.filters
+            found = {one.field_filter.field.field_path: one.field_filter.value for one in filters}
+            assert (found["tenant"].string_value, found["account"].string_value) == ("acme", "ann")
+            assert job.documents.documents == [ROOT + "video_a"]
+        assert (await stream.asked()).remove_target == job.target_id
+
+
+async def test_a_stream_that_nobody_needs_is_closed(live: FirestoreLive, server: Server) -> None:
+    with live.watch_job("video_a"):
+        stream = await server.stream()
+        await stream.asked()
+    async with asyncio.timeout(WITHIN_S):
+        while not stream.canceled:
+            await asyncio.sleep(0)
+    with live.watch_job("video_a"):
+        assert "add_target" in await (await server.stream()).asked()
+
+
+async def test_nothing_is_told_before_the_whole_is_consistent(live: FirestoreLive, server: Server) -> None:
+    with live.watch_job("video_a") as watch:
+        stream = await server.stream()
+        number = (await stream.asked()).add_target.target_id
+        stream.document(a_job("video_a"), number)
+        stream.current(number)
+        assert await watch.take(0.01) == {}
+        stream.consistent()
+        assert (await taken(watch))["video_a"] is not None
+
+
+async def test_what_is_told_anew_is_not_handed_on_anew(live: FirestoreLive, server: Server) -> None:
+    with live.watch_account("default", "ann") as watch:
+        stream = await server.stream()
+        number = (await stream.asked()).add_target.target_id
+        for id_ in ("video_a", "video_b", "video_c"):
+            stream.document(a_job(id_), number)
+        stream.current(number)
+        stream.consistent()
+        assert len(await taken(watch)) == 3
+        stream.change(Kind.RESET, number)
+        stream.document(a_job("video_a"), number)
+        stream.document(a_job("video_b", version=2), number, second=1)
+        stream.change(Kind.CURRENT, number)
+        stream.consistent()
+        # After a reset, what is not told again is gone.
+        latest = await taken(watch)
+        assert set(latest) == {"video_b", "video_c"}
+        assert latest["video_c"] is None
+
+
+async def test_a_document_can_be_lost_in_three_ways(live: FirestoreLive, server: Server) -> None:
+    with live.watch_account("default", "ann") as watch:
+        stream = await server.stream()
+        number = (await stream.asked()).add_target.target_id
+        stream.current(number)
+        stream.say(document_delete=DocumentDelete(document=ROOT + "video_a", removed_target_ids=[number]))
+        stream.say(document_remove=DocumentRemove(document=ROOT + "video_b", removed_target_ids=[number]))
+        stream.document(a_job("video_c"), removed_from=(number,))
+        stream.consistent()
+        assert await taken(watch) == {"video_a": None, "video_b": None, "video_c": None}
+
+
+async def test_a_count_that_differs_has_the_target_told_anew(live: FirestoreLive, server: Server) -> None:
+    with live.watch_account("default", "ann") as watch:
+        stream = await server.stream()
+        number = (await stream.asked()).add_target.target_id
+        stream.document(a_job("video_a"), number)
+        stream.document(a_job("video_b"), number)
+        stream.current(number, token=b"t")
+        stream.consistent()
+        await taken(watch)
+        stream.say(filter=ExistenceFilter(target_id=number, count=2))
+        stream.say(filter=ExistenceFilter(target_id=number, count=1))
+        assert (await stream.asked()).remove_target == number
+        again = (await stream.asked()).add_target
+        assert again.target_id != number
+        assert again.resume_token == b""
+        # What is late for the old number is for nobody.
+        stream.document(a_job("video_b", version=9), number, second=9)
+        stream.document(a_job("video_a"), again.target_id)
+        stream.current(again.target_id)
+        stream.consistent()
+        assert await taken(watch) == {"video_b": None}
+
+
+@pytest.mark.parametrize("error", [exceptions.ServiceUnavailable("x"), exceptions.Aborted("x"), OSError("x"), None])
+async def test_a_broken_stream_is_resumed_by_its_tokens(
+    live: FirestoreLive, server: Server, error: Exception | None
+) -> None:
+    with live.watch_job("video_a"):
+        stream = await server.stream()
+        number = (await stream.asked()).add_target.target_id
+        stream.current(number, token=b"first")
+        stream.consistent(token=b"second")
+        stream.breaks(error)
+        assert (await (await server.stream()).asked()).add_target.resume_token == b"second"
+
+
+async def test_a_token_is_not_for_a_target_that_was_not_yet_told_whole(live: FirestoreLive, server: Server) -> None:
+    with live.watch_job("video_a"):
+        stream = await server.stream()
+        await stream.asked()
+        stream.consistent(token=b"not yours")
+        stream.breaks(exceptions.ServiceUnavailable("x"))
+        assert (await (await server.stream()).asked()).add_target.resume_token == b""
+
+
+async def test_a_token_that_is_refused_is_forgotten(live: FirestoreLive, server: Server) -> None:
+    with live.watch_job("video_a"):
+        stream = await server.stream()
+        stream.current((await stream.asked()).add_target.target_id, token=b"old")
+        stream.breaks(exceptions.InvalidArgument("the token is too old"))
+        assert (await (await server.stream()).asked()).add_target.resume_token == b""
+
+
+async def test_a_target_that_is_refused_ends_its_watches_and_no_others(live: FirestoreLive, server: Server) -> None:
+    with live.watch_account("default", "ann") as refused, live.watch_job("video_a") as other:
+        stream = await server.stream()
+        account = (await stream.asked()).add_target.target_id
+        job = (await stream.asked()).add_target.target_id
+        stream.change(Kind.REMOVE, account, cause=status_pb2.Status(code=9, message="The query requires an index."))
+        with pytest.raises(WatchEnded):
+            await refused.take(WITHIN_S)
+        stream.document(a_job("video_a"), job)
+        stream.current(job)
+        stream.consistent()
+        assert "video_a" in await taken(other)

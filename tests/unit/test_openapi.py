@@ -1,0 +1,112 @@
+"""openapi.json is what the code answers: complete, valid, and current."""
+
+from __future__ import annotations
+
+import ast
+import json
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+import openapi_spec_validator
+import pytest
+
+from shared import openapi
+from shared.errors import CATALOGUE
+from shared.routes import FUNCTIONS, ROUTES, Route
+
+ROOT = Path(__file__).parents[2]
+DOCUMENT = openapi.document()
+# Where a handler reads a header of the request: how it is written there, and the header.
+READ_HEADERS = {
+    "idempotency_key": "Idempotency-Key",
+    "idempotency-key": "Idempotency-Key",
+    "last-event-id": "Last-Event-ID",
+}
+
+
+def operation(route: Route) -> dict[str, Any]:
+    found: dict[str, Any] = DOCUMENT["paths"][route.path][route.method.lower()]
+    return found
+
+
+def test_the_committed_document_is_the_present_one() -> None:
+    assert (ROOT / "openapi.json").read_text() == openapi.rendered(), "run `make openapi`"
+
+
+def test_the_document_is_valid_openapi() -> None:
+    openapi_spec_validator.validate(DOCUMENT)
+
+
+def test_every_route_is_an_operation_of_its_name_and_there_are_no_others() -> None:
+    named = {one["operationId"] for path in DOCUMENT["paths"].values() for one in path.values()}
+    assert named == {route.name for route in ROUTES} | {"head_video_content"}
+
+
+@pytest.mark.parametrize("route", ROUTES, ids=lambda route: route.name)
+def test_an_operation_says_who_may_call_and_what_it_takes(route: Route) -> None:
+    said = operation(route)
+    assert said["summary"] == route.summary
+    assert {name for one in said["security"] for name in one} == {
+        "user": {"id_token", "api_key"} if route.keys else {"id_token"},
+        "admin": {"id_token"},
+        "provider": set(),
+    }.get(route.caller, {"service_account"})
+    assert ("requestBody" in said) == (route.body is not None)
+    queried = {one["name"] for one in said["parameters"] if one["in"] == "query"}
+    assert queried == (set(route.query.model_fields) if route.query else set())
+    assert all("{" + one["name"] + "}" in route.path for one in said["parameters"] if one["in"] == "path")
+
+
+@pytest.mark.parametrize("route", ROUTES, ids=lambda route: route.name)
+def test_an_operation_names_every_code_that_it_may_answer(route: Route) -> None:
+    named: dict[str, set[str]] = {}
+    for status, answer in operation(route)["responses"].items():
+        if "$ref" in answer:
+            failure = DOCUMENT["components"]["responses"][answer["$ref"].rpartition("/")[2]]
+            error = failure["content"]["application/json"]["schema"]["properties"]["error"]
+            named[status] = set(error["allOf"][1]["properties"]["code"]["enum"])
+    assert set().union(*named.values()) >= set(route.errors)
+    assert all(CATALOGUE[code].status == int(status) for status, codes in named.items() for code in codes)
+
+
+@pytest.mark.parametrize("function", FUNCTIONS)
+def test_the_headers_that_a_handler_reads_are_its_parameters(function: str) -> None:
+    tree = ast.parse((ROOT / "functions" / function / "main.py").read_text())
+    for handler in (node for node in tree.body if isinstance(node, ast.AsyncFunctionDef)):
+        words = {node.attr for node in ast.walk(handler) if isinstance(node, ast.Attribute)}
+        words |= {str(node.value).lower() for node in ast.walk(handler) if isinstance(node, ast.Constant)}
+        read = {header for word, header in READ_HEADERS.items() if word in words}
+        said = {one["name"] for one in openapi.REQUEST_HEADERS.get(handler.name, [])}
+        assert read == said - {"Range", "If-None-Match", "If-Range"}, handler.name
+
+
+@pytest.mark.parametrize("name", openapi.EXAMPLES)
+def test_an_example_is_a_body_that_the_model_takes(name: str) -> None:
+    route = next(route for route in ROUTES if route.name == name)
+    assert route.body is not None
+    content = operation(route)["requestBody"]["content"]["application/json"]
+    schema = {**content["schema"], "components": DOCUMENT["components"]}
+    for example in content["examples"].values():
+        jsonschema.Draft202012Validator(schema).validate(example["value"])
+        route.body.model_validate_json(json.dumps(example["value"]))
+
+
+def test_every_reference_leads_somewhere_and_every_schema_is_used() -> None:
+    text = json.dumps(DOCUMENT)
+    for kind in ("schemas", "headers", "responses"):
+        for name in DOCUMENT["components"][kind]:
+            assert f'"#/components/{kind}/{name}"' in text, name
+
+
+def test_answers_hold_every_field() -> None:
+    video = DOCUMENT["components"]["schemas"]["Video"]
+    assert set(video["required"]) == set(video["properties"])
+    assert video["additionalProperties"] is False
+
+
+def test_a_form_takes_images_as_files() -> None:
+    form = DOCUMENT["components"]["schemas"]["CreateVideoForm"]["properties"]
+    assert form["input_reference"]["contentMediaType"] == "application/octet-stream"
+    assert form["reference_images"]["items"]["contentMediaType"] == "application/octet-stream"
+    assert form["prompt"] == DOCUMENT["components"]["schemas"]["CreateVideo"]["properties"]["prompt"]

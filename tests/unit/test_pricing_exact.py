@@ -1,0 +1,224 @@
+"""What an account is charged, granted and refused, exactly: every figure, every word."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import datetime, timedelta, timezone
+from typing import Any
+
+import pytest
+
+from shared import ledger, lifecycle, pricing
+from shared.errors import ApiError
+from shared.lifecycle import Submission, Task
+from shared.models import (
+    STATUS_OF,
+    Account,
+    Extends,
+    Job,
+    LiveConfig,
+    Plan,
+    Stage,
+    TaskRef,
+    TenantDay,
+    Transaction,
+    Warned,
+)
+from tests.unit.test_lifecycle import CONFIG, NOW, REQUEST, account, later
+
+PLAN = Submission("video_abc", REQUEST, 80, expected_s=60.0, fingerprint="f")
+MAY_WAIT = LiveConfig(plans={"default": Plan(may_wait=True)})
+FULL = ("a", "b", "c")
+
+
+def test_a_new_job_is_exactly_what_was_asked_for() -> None:
+    warned = (Warned(code="SIZE_CHANGED", message="m"),)
+    plan = replace(
+        PLAN,
+        project="p",
+        labels={"k": "v"},
+        warnings=warned,
+        idempotency_key="key",
+        webhook_url="https://example.com/hook",
+    )
+    change = lifecycle.submit(plan, account(), NOW, CONFIG)
+    task = TaskRef(name="abc-0", queue="generate-veo-3-1-fast")
+    assert change.job == Job(
+        id="video_abc",
+        tenant="default",
+        account="alice",
+        request=REQUEST,
+        fingerprint="f",
+        status=STATUS_OF[Stage.QUEUED],
+        stage=Stage.QUEUED,
+        task=task,
+        due_at=NOW,
+        expected_s=60.0,
+        cost=80,
+        project="p",
+        labels={"k": "v"},
+        warnings=warned,
+        idempotency_key="key",
+        webhook_url="https://example.com/hook",
+        created_at=NOW,
+        updated_at=NOW,
+    )
+    assert change.task == Task(task, None, {"job": "video_abc", "step": 0}, "/tasks/step")
+
+
+def test_a_charge_says_what_was_bought() -> None:
+    change = lifecycle.submit(PLAN, account(), NOW, CONFIG)
+    assert change.transactions == (
+        Transaction(
+            id="video_abc-charge",
+            account="alice",
+            tenant="default",
+            type="charge",
+            amount=-80,
+            balance_after=420,
+            sequence=2,
+            job="video_abc",
+            description="1 x 8 s with veo-3.1-fast",
+            created_at=NOW,
+        ),
+    )
+
+
+def test_a_submission_counts_towards_its_day_in_utc() -> None:
+    early = datetime(2026, 11, 21, 1, tzinfo=timezone(timedelta(hours=2)))
+    once = lifecycle.submit(PLAN, account(), early, CONFIG).account
+    assert once is not None
+    assert (once.spending_day, once.spent_on_day) == ("2026-11-20", 80)
+    twice = lifecycle.submit(PLAN, once, early, CONFIG).account
+    assert twice is not None
+    assert twice.spent_on_day == 160
+    next_day = lifecycle.submit(PLAN, twice, early + timedelta(days=1), CONFIG).account
+    assert next_day is not None
+    assert (next_day.spending_day, next_day.spent_on_day) == ("2026-11-21", 80)
+
+
+def test_a_job_that_waits_for_a_place_is_charged_and_looks_every_half_minute() -> None:
+    change = lifecycle.submit(replace(PLAN, may_wait=True), account(active_jobs=FULL), NOW, MAY_WAIT)
+    assert change.account is not None
+    assert (change.account.active_jobs, change.account.balance) == (FULL, 420)
+    assert (change.job.stage, change.job.status, change.job.due_at) == (Stage.WAITING, "queued", later(30))
+    assert change.task == Task(TaskRef(name="abc-0", queue="poll"), later(30), {"job": "video_abc", "step": 0})
+
+
+def test_a_job_that_may_wait_starts_at_once_where_a_place_is_free() -> None:
+    change = lifecycle.submit(replace(PLAN, may_wait=True), account(active_jobs=FULL[:2]), NOW, MAY_WAIT)
+    assert (change.job.stage, change.task and change.task.at) == (Stage.QUEUED, None)
+
+
+def test_a_tenants_day_is_charged_with_the_account() -> None:
+    day = TenantDay(id="d", tenant="default", day="2026-11-20", spent=100)
+    change = lifecycle.submit(PLAN, account(), NOW, CONFIG, day)
+    assert change.tenant_day == day.changed(spent=180)
+    assert change.documents == (change.job, change.account, change.tenant_day, *change.transactions)
+
+
+def test_a_tenants_day_has_an_id_of_its_own_in_utc() -> None:
+    early = datetime(2026, 11, 21, 1, tzinfo=timezone(timedelta(hours=2)))
+    assert lifecycle.new_tenant_day("acme/é", early) == TenantDay(
+        id="a2ca1e78b40bbd91411dd9-2026-11-20", tenant="acme/é", day="2026-11-20"
+    )
+
+
+# --- refusals ---
+
+
+def refused(
+    holder: Account, config: LiveConfig = CONFIG, plan: Submission = PLAN, now: datetime = NOW, **day: Any
+) -> ApiError | None:
+    tenant_day = TenantDay(id="d", tenant="default", day="2026-11-20", **day) if day else None
+    return lifecycle.refuse(plan, holder, now, config, tenant_day)
+
+
+@pytest.mark.parametrize(("may_wait", "config"), [(False, CONFIG), (True, CONFIG), (False, MAY_WAIT)])
+def test_waiting_needs_a_plan_that_allows_it_and_somebody_who_wants_it(may_wait: bool, config: LiveConfig) -> None:
+    assert refused(account(active_jobs=FULL), config, replace(PLAN, may_wait=may_wait)) == ApiError(
+        "TOO_MANY_ACTIVE_JOBS",
+        "3 jobs are active, and 3 may be at once.",
+        {"active_jobs": ["a", "b", "c"], "limit": 3},
+        retry_after_s=15,
+    )
+
+
+def test_too_few_credits_are_refused_in_words() -> None:
+    refusal = refused(account(balance=79))
+    assert refusal is not None
+    assert refusal.message == "This costs 80 credits, and the balance is 79."
+    assert refusal.retry_after_s is None
+
+
+def test_a_daily_cap_is_refused_with_what_is_left_until_midnight() -> None:
+    config = CONFIG.model_copy(update={"daily_credits": 100})
+    assert refused(account(spending_day="2026-11-20", spent_on_day=30), config) == ApiError(
+        "DAILY_LIMIT",
+        "This costs 80 credits, and 70 of the account's 100 for today are left.",
+        {"limit_of": "account", "daily_credits": 100, "spent": 30, "required": 80},
+        retry_after_s=43_200,
+    )
+
+
+def test_a_tenants_cap_that_was_lowered_leaves_nothing() -> None:
+    config = CONFIG.model_copy(update={"tenant_daily_credits": {"default": 100}})
+    assert refused(account(), config, spent=120) == ApiError(
+        "DAILY_LIMIT",
+        "This costs 80 credits, and 0 of the tenant's 100 for today are left.",
+        {"limit_of": "tenant", "daily_credits": 100, "spent": 120, "required": 80},
+        retry_after_s=43_200,
+    )
+
+
+def test_a_cap_may_be_spent_to_the_last_credit() -> None:
+    config = CONFIG.model_copy(update={"daily_credits": 80, "tenant_daily_credits": {"default": 80}})
+    assert refused(account(), config, spent=0) is None
+    assert refused(account(), config) is None
+
+
+@pytest.fixture
+def in_tokyo(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    monkeypatch.setenv("TZ", "Asia/Tokyo")
+    time.tzset()
+    yield
+    monkeypatch.undo()
+    time.tzset()
+
+
+@pytest.mark.usefixtures("in_tokyo")
+def test_a_day_is_a_day_in_utc_wherever_the_machine_stands() -> None:
+    late = NOW.replace(hour=23)
+    charged = lifecycle.submit(PLAN, account(), late, CONFIG).account
+    assert charged is not None
+    assert charged.spending_day == "2026-11-20"
+    refusal = refused(account(), CONFIG.model_copy(update={"daily_credits": 0}), now=late)
+    assert refusal is not None
+    assert refusal.retry_after_s == 3_600
+
+
+def test_the_next_day_begins_at_midnight_in_utc_and_no_second_earlier() -> None:
+    config = CONFIG.model_copy(update={"daily_credits": 0})
+    now = datetime(2026, 11, 20, 12, 34, 56, 500_000, timezone(timedelta(hours=5)))
+    refusal = refused(account(), config, now=now)
+    assert refusal is not None
+    assert refusal.retry_after_s == 59_104
+
+
+# --- grants and prices ---
+
+
+def test_a_signup_is_granted_in_words() -> None:
+    fresh = Account(id="bob", issuer="i", sub="s", tenant="default", created_at=NOW)
+    _, entry = ledger.open_account(fresh, True, CONFIG, NOW)
+    assert isinstance(entry, Transaction)
+    assert (entry.type, entry.description, entry.job) == ("signup", "Credits for signing up", None)
+
+
+def test_of_an_extension_only_what_is_added_is_paid_for_at_a_price_of_its_own() -> None:
+    source = Extends(job="video_x", object="o", size_bytes=1, seconds=8.0)
+    extension = REQUEST.model_copy(update={"seconds": 7, "extends": source})
+    config = LiveConfig(extension_credits_per_second=3, credits_per_second_by_model={"veo-3.1-fast": 5})
+    assert (pricing.cost(extension, config), pricing.cost(REQUEST, config)) == (21, 40)

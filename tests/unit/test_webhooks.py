@@ -1,0 +1,208 @@
+"""Webhook endpoints and the secrets that sign."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from standardwebhooks import Webhook, WebhookVerificationError
+
+from shared import webhooks
+from shared.auth import Caller
+from shared.errors import ApiError, Conflict
+from shared.webhooks import MAX_ENDPOINTS, NewWebhookEndpoint, UpdateWebhookEndpoint, WebhookEndpoint, WebhookSecret
+from tests.unit.conftest import House
+
+URL = "https://hooks.example/rushes"
+
+
+async def made(house: House, caller: Caller, **body: Any) -> WebhookEndpoint:
+    return await webhooks.make(house.services, caller, NewWebhookEndpoint.model_validate({"url": URL} | body))
+
+
+def code(caught: pytest.ExceptionInfo[ApiError]) -> str:
+    return caught.value.code
+
+
+async def test_an_endpoint_has_a_secret_of_its_own_and_hears_of_every_end(house: House) -> None:
+    caller = await house.sign_up()
+    one, other = await made(house, caller), await made(house, caller)
+    assert one.events == webhooks.ALL_EVENTS
+    assert one.secrets[0].value.startswith("whsec_")
+    assert one.secrets[0].value != other.secrets[0].value
+    assert (await house.account()).webhook_endpoints == (one.id, other.id)
+    assert [found.id for found in await webhooks.own(house.services, caller)] == [other.id, one.id]
+
+
+def test_only_the_making_and_a_rotation_show_a_secret() -> None:
+    assert "secret" not in webhooks.WebhookEndpointView.model_fields
+    assert "secret" in webhooks.WebhookEndpointWithSecret.model_fields
+
+
+@pytest.mark.parametrize("url", ["http://hooks.example/", "https://user:pw@hooks.example/", "https://hooks.example:22"])
+async def test_a_url_that_would_never_be_called_is_refused_at_once(house: House, url: str) -> None:
+    caller = await house.sign_up()
+    with pytest.raises(ApiError) as caught:
+        await made(house, caller, url=url)
+    assert code(caught) == "INVALID_REQUEST"
+    assert caught.value.details["fields"][0]["field"] == "url"
+    endpoint = await made(house, caller)
+    with pytest.raises(ApiError):
+        await webhooks.update(house.services, caller, endpoint.id, UpdateWebhookEndpoint(url=url))
+
+
+async def test_an_account_has_at_most_ten_even_when_they_are_made_at_once(house: House) -> None:
+    caller = await house.sign_up()
+    results = await asyncio.gather(*(made(house, caller) for _ in range(MAX_ENDPOINTS + 4)), return_exceptions=True)
+    refused = [result for result in results if isinstance(result, ApiError)]
+    assert [error.code for error in refused] == ["LIMIT_REACHED"] * 4
+    assert len((await house.account()).webhook_endpoints) == MAX_ENDPOINTS
+
+
+async def test_making_one_is_done_once_though_the_answer_of_the_commit_is_lost(house: House) -> None:
+    caller = await house.sign_up()
+    house.store.lose("commit")
+    endpoint = await made(house, caller)
+    assert (await house.account()).webhook_endpoints == (endpoint.id,)
+    assert [found.id for found in house.store.documents(WebhookEndpoint)] == [endpoint.id]
+
+
+async def test_a_change_keeps_what_it_does_not_name(house: House) -> None:
+    caller = await house.sign_up()
+    endpoint = await made(house, caller, description="mine")
+    body = UpdateWebhookEndpoint(events=("video.failed", "video.completed", "video.failed"))
+    changed = await webhooks.update(house.services, caller, endpoint.id, body)
+    assert (changed.events, changed.url) == (("video.completed", "video.failed"), URL)
+    assert (changed.description, changed.secrets) == ("mine", endpoint.secrets)
+    cleared = UpdateWebhookEndpoint.model_validate({"description": None, "disabled": True})
+    changed = await webhooks.update(house.services, caller, endpoint.id, cleared)
+    assert (changed.description, changed.disabled) == (None, True)
+
+
+async def test_enabling_forgets_why_it_was_disabled(house: House) -> None:
+    caller = await house.sign_up()
+    endpoint = await made(house, caller)
+    await webhooks.disable(house.services, endpoint, "it was gone")
+    assert (await webhooks.get(house.services, caller, endpoint.id)).disabled_reason == "it was gone"
+    changed = await webhooks.update(house.services, caller, endpoint.id, UpdateWebhookEndpoint(disabled=False))
+    assert (changed.disabled, changed.disabled_reason) == (False, None)
+
+
+async def test_an_endpoint_whose_address_was_changed_is_not_disabled_for_the_old_one(house: House) -> None:
+    caller = await house.sign_up()
+    endpoint = await made(house, caller)
+    await webhooks.update(house.services, caller, endpoint.id, UpdateWebhookEndpoint(url=f"{URL}/new"))
+    await webhooks.disable(house.services, endpoint, "it was gone")
+    assert not (await webhooks.get(house.services, caller, endpoint.id)).disabled
+
+
+async def test_a_deleted_endpoint_keeps_nothing_of_its_user(house: House) -> None:
+    caller = await house.sign_up()
+    endpoint = await made(house, caller, description="mine")
+    house.store.lose("commit")
+    await webhooks.delete(house.services, caller, endpoint.id)
+    assert (await house.account()).webhook_endpoints == ()
+    kept = await house.store.get(WebhookEndpoint, endpoint.id)
+    assert (kept.url, kept.description, kept.secrets) == ("", None, ())
+    with pytest.raises(ApiError) as caught:
+        await webhooks.delete(house.services, caller, endpoint.id)
+    assert code(caught) == "NOT_FOUND"
+
+
+@pytest.mark.parametrize("endpoint_id", ["", "whe_", "__x__", "..", "whe_" + "x" * 22, "video_" + "x" * 22])
+async def test_what_is_no_endpoint_is_not_found(house: House, endpoint_id: str) -> None:
+    caller = await house.sign_up()
+    with pytest.raises(ApiError) as caught:
+        await webhooks.get(house.services, caller, endpoint_id)
+    assert code(caught) == "NOT_FOUND"
+
+
+async def test_anothers_endpoint_is_not_found_for_anything(house: House) -> None:
+    endpoint = await made(house, await house.sign_up())
+    bob = await house.sign_up("bob")
+    for call in (
+        webhooks.get(house.services, bob, endpoint.id),
+        webhooks.update(house.services, bob, endpoint.id, UpdateWebhookEndpoint(disabled=True)),
+        webhooks.rotate(house.services, bob, endpoint.id),
+        webhooks.delete(house.services, bob, endpoint.id),
+    ):
+        with pytest.raises(ApiError) as caught:
+            await call
+        assert code(caught) == "NOT_FOUND"
+    assert await webhooks.own(house.services, bob) == []
+
+
+async def test_a_closed_account_gets_no_endpoint(house: House) -> None:
+    caller = await house.sign_up(closed_at=house.clock())
+    with pytest.raises(ApiError) as caught:
+        await made(house, caller)
+    assert code(caught) == "ACCOUNT_CLOSED"
+
+
+# --- secrets and signatures ---
+
+
+def headers(secrets: tuple[webhooks.Secret, ...], body: bytes) -> dict[str, str]:
+    return webhooks.signed(secrets, "msg_1", body, datetime.now(UTC))
+
+
+async def test_a_signature_is_one_that_standard_webhooks_verifies(house: House) -> None:
+    endpoint = await made(house, await house.sign_up())
+    body = json.dumps({"type": "video.completed", "data": {"prompt": "ein Schiff \u26f5"}}).encode()
+    assert Webhook(endpoint.secrets[0].value).verify(body, headers(endpoint.secrets, body))["type"] == "video.completed"
+    with pytest.raises(WebhookVerificationError):
+        Webhook(endpoint.secrets[0].value).verify(body + b" ", headers(endpoint.secrets, body))
+
+
+async def test_after_a_rotation_both_secrets_sign_for_a_day(house: House) -> None:
+    caller = await house.sign_up()
+    before = await made(house, caller)
+    house.store.lose("commit")
+    after = await webhooks.rotate(house.services, caller, before.id)
+    assert after.secrets[0] != before.secrets[0]
+    assert after.secrets[1].expires_at == after.updated_at + timedelta(hours=24)
+    body = b"{}"
+    now = datetime.now(UTC)
+    house_now_secrets = tuple(
+        secret.model_copy(update={"expires_at": now + timedelta(hours=24) if secret.expires_at else None})
+        for secret in after.secrets
+    )
+    for secret in (before.secrets[0], after.secrets[0]):
+        Webhook(secret.value).verify(body, webhooks.signed(house_now_secrets, "msg_1", body, now))
+    ended = webhooks.signed(after.secrets, "msg_1", body, house.clock() + timedelta(hours=24))
+    assert ended["webhook-signature"].count("v1,") == 1
+
+
+async def test_a_second_rotation_ends_the_oldest_secret(house: House) -> None:
+    caller = await house.sign_up()
+    endpoint = await made(house, caller)
+    await webhooks.rotate(house.services, caller, endpoint.id)
+    twice = await webhooks.rotate(house.services, caller, endpoint.id)
+    assert len(twice.secrets) == 2
+    assert endpoint.secrets[0].value not in {secret.value for secret in twice.secrets}
+
+
+async def test_an_accounts_secret_is_made_once_however_many_ask(house: House) -> None:
+    caller = await house.sign_up()
+    found = await asyncio.gather(*(webhooks.secret_of(house.services, caller.tenant, caller.account) for _ in range(5)))
+    assert len({one.secrets for one in found}) == 1
+    house.store.lose("commit")
+    rotated = await webhooks.rotate_secret(house.services, caller)
+    view = webhooks.secret_view(rotated, house.clock())
+    assert view.secret != found[0].secrets[0].value
+    assert view.previous_expires_at == int((house.clock() + timedelta(hours=24)).timestamp())
+    house.clock.advance(24 * 3_600)
+    assert webhooks.secret_view(rotated, house.clock()).previous_expires_at is None
+    assert len(house.store.documents(WebhookSecret)) == 1
+
+
+async def test_a_conflict_is_read_and_decided_again(house: House) -> None:
+    caller = await house.sign_up()
+    house.store.fail("commit", times=2, error=Conflict)
+    endpoint = await made(house, caller)
+    house.store.fail("commit", times=2, error=Conflict)
+    await webhooks.update(house.services, caller, endpoint.id, UpdateWebhookEndpoint(disabled=True))
+    assert (await webhooks.get(house.services, caller, endpoint.id)).disabled
