@@ -41,7 +41,9 @@ unit: $(INSTALLED) ## the fast floors of the tests
 	$(BIN)/pytest tests/unit tests/contract tests/local tests/infra
 
 acceptance: $(INSTALLED) browser ## the API and the studio against the real local cloud and the embedded form
-	$(BIN)/pytest tests/acceptance tests/browser
+	$(BIN)/pytest tests/acceptance
+	@# A run of its own: Playwright keeps an event loop in the thread that other tests start theirs in.
+	$(BIN)/pytest tests/browser
 
 faults: $(INSTALLED) ## every crash point and the simulation, in their short form
 	$(BIN)/pytest tests/faults tests/simulation

@@ -176,7 +176,7 @@ def errors_of(route: Route) -> tuple[str, ...]:
     """Every code that the operation may answer: those of its row, and those of its kind."""
     codes = [*route.errors, "INTERNAL", "UNAVAILABLE"]
     if route.caller in ("user", "admin"):
-        codes += ["UNAUTHENTICATED", "ACCOUNT_DISABLED", "FORBIDDEN", "RATE_LIMITED"]
+        codes += ["UNAUTHENTICATED", "ACCOUNT_DISABLED", "ACCOUNT_CLOSED", "FORBIDDEN", "RATE_LIMITED"]
     if route.caller in ("queue", "scheduler", "bucket"):
         codes += ["UNAUTHENTICATED", "FORBIDDEN"]
     if route.caller == "provider":

@@ -388,6 +388,7 @@ ROUTES: tuple[Route, ...] = (
         "/v1/webhook-endpoints",
         "history",
         "Make a webhook endpoint; its secret is shown here only",
+        status=201,
         body=webhooks.NewWebhookEndpoint,
         response=webhooks.WebhookEndpointWithSecret,
         errors=("LIMIT_REACHED",),

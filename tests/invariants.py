@@ -79,9 +79,11 @@ def check_money(job: Job, entries: list[Transaction]) -> None:
 
 
 def check_due(job: Job, config: LiveConfig) -> None:
-    """Every unfinished job is due, no later than its deadline, so that the sweeper can find it."""
+    """Every job with something left to do is due, an unfinished one by its deadline: the sweeper finds it."""
     if job.final:
+        assert job.due_at is not None or not (job.to_announce or job.to_tidy), f"{job.id}: left undone for ever"
         return
+    assert not (job.to_announce or job.to_tidy), f"{job.id}: unfinished, and told or tidied already"
     assert job.due_at is not None, f"{job.id}: unfinished and never due"
     # What came after the deadline (a name that was long in coming) is due when it came.
     assert job.due_at <= max(deadline(job, config), job.updated_at), f"{job.id}: due after its deadline"

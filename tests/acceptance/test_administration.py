@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import secrets
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -117,10 +118,11 @@ def test_the_live_settings_are_read_and_replaced(admin: User) -> None:
     assert any(one["message"] == "config_changed" for one in audits(admin.cloud))
 
 
-@pytest.fixture(scope="module")
-def strict(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cloud]:
-    """A cloud of its own, with small limits and projects of its own."""
-    directory = tmp_path_factory.mktemp("strict")
+@pytest.fixture
+def strict(tmp_path: Path) -> Iterator[Cloud]:
+    """A cloud for one test, with small limits that it may use up, and projects of its own."""
+    directory = tmp_path / "strict"
+    directory.mkdir()
     with Cloud.started(directory, embedded=True, REQUESTS_PER_MINUTE="12", REQUESTS_PER_MINUTE_PER_IP="90") as running:
         yield running
 

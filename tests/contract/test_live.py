@@ -287,3 +287,17 @@ async def test_a_watch_that_begins_during_a_cut_is_served_after_it(scene: Scene)
         scene.wire.mend()
         (job,) = await saved(scene.store, changed(job))
         await told(watch, at(job))
+
+
+async def test_changed_jobs_are_read_from_a_moment_on_in_their_order_and_in_pages(scene: Scene) -> None:
+    start = utc_now()
+    moments = {"video_b": 1, "video_a": 1, "video_c": 2, "video_before": -1}
+    jobs = [a_job(id_, updated_at=start + timedelta(seconds=second)) for id_, second in moments.items()]
+    others = [a_new_job("video_other", account=OTHERS), a_new_job("video_elsewhere", tenant="acme")]
+    deleted = a_job("video_deleted", updated_at=start + timedelta(seconds=3), deleted_at=start)
+    await saved(scene.store, *jobs, *others, deleted)
+    first = await scene.store.changed_jobs("default", "ann", start, None, 3)
+    assert [job.id for job in first] == ["video_a", "video_b", "video_c"]
+    rest = await scene.store.changed_jobs("default", "ann", start, first[-1], 3)
+    assert [job.id for job in rest] == ["video_deleted"]
+    assert await scene.store.changed_jobs("default", "ann", start, first[0], 1) == [first[1]]

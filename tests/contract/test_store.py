@@ -9,6 +9,7 @@ from typing import Any, cast
 
 import pytest
 
+from shared.chores import Chore
 from shared.errors import Conflict
 from shared.models import (
     STATUS_OF,
@@ -320,6 +321,29 @@ async def test_due_at_of_another_type_is_not_compared(database: Database, value:
     await saved(database.store, a_job())
     await database.console.edit("jobs", "video_a", {"due_at": value})
     assert await database.store.due_jobs(NOON + timedelta(days=1), None, 10) == []
+
+
+async def test_what_is_due_of_any_kind_is_listed_as_jobs_are(database: Database) -> None:
+    def a_chore(number: int, at: int | None) -> Chore:
+        due_at = NOON + timedelta(seconds=at) if at is not None else None
+        task = TaskRef(name=f"{number}-0", queue="poll")
+        return Chore(
+            id=f"export_{number}",
+            tenant="default",
+            account="ann",
+            task=task,
+            due_at=due_at,
+            kind="export",
+            phase="account",
+            created_at=NOON,
+        )
+
+    await saved(database.store, a_job(), *(a_chore(n, at) for n, at in enumerate([2, 1, 1, 9, None])))
+    before, last, seen = NOON + timedelta(seconds=9), None, []
+    while page := await database.store.due(Chore, before, last, 2):
+        seen += ids(page)
+        last = page[-1]
+    assert seen == ["export_1", "export_2", "export_0"]
 
 
 async def test_expired_jobs_come_longest_expired_first(database: Database) -> None:

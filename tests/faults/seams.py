@@ -76,6 +76,8 @@ class SeamStore:
         before = self.watch.jobs.get(job.id) if job is not None else None
         swept = before is not None and CURRENT.get().kind == "sweep"
         name = "swept.commit" if swept else commit_name(documents, before)
+        if job is not None and name == "lost.commit":
+            self.watch.gives_up_start(job, job.updated_at, CURRENT.get().process)
         change_id = job.change_id if job is not None else ""
         return await self.effects.effect(
             name, lambda: self.store.commit(documents), Unavailable, WRITE_FAULTS, change_id=change_id
@@ -186,7 +188,7 @@ class SeamGenerator:
     watch: Watch
 
     async def start(self, job: Job, prefix: str) -> str:
-        self.watch.create(job, self.provider.loop.clock())
+        self.watch.create(job, self.provider.loop.clock(), CURRENT.get().process)
         return await self.effects.effect(
             "provider.create", lambda: self.provider.start(job, prefix), ConnectionError, WRITE_FAULTS, Busy
         )

@@ -51,6 +51,8 @@ class Watch:
     deliveries: dict[str, Delivery] = field(default_factory=dict)
     tasks: dict[str, object] = field(default_factory=dict)
     creates: list[Create] = field(default_factory=list)
+    # Which process creates under a lease, by its holder.
+    creators: dict[str, object] = field(default_factory=dict)
     attempts: Counter[str] = field(default_factory=Counter)
     broken: list[str] = field(default_factory=list)
     commits: int = 0
@@ -106,6 +108,9 @@ class Watch:
             _must(after.stage in FOLLOWS[before.stage], after, f"went from {before.stage} to {after.stage}")
         if before.task.name == after.task.name:
             _must(before.step == after.step, after, "went to another step under the same task")
+        held = before.lease is not None and before.lease.until > after.updated_at
+        if held and before.lease is not None and after.lease is not None:
+            _must(after.lease.holder == before.lease.holder, after, "was taken from one who held it")
         if after.stage is Stage.STARTING and before.stage is Stage.QUEUED:
             self.attempts[after.id] += 1
 
@@ -127,7 +132,14 @@ class Watch:
         if known != dict(task.body):
             self.broken.append(f"the task name {task.ref.name} was used for {known} and for {dict(task.body)}")
 
-    def create(self, job: Job, now: datetime) -> None:
+    def gives_up_start(self, job: Job, now: datetime, process: object) -> None:
+        """A start is about to be held to be uncertain: by its own holder, or after the holder's lease."""
+        there = self.jobs.get(job.id)
+        held = there is not None and there.lease is not None and there.lease.until > now
+        if held and there is not None and there.lease is not None and self.creators.get(there.lease.holder) != process:
+            self.broken.append(f"{job.id}: a start was given up by another while {there.lease.holder} held the lease")
+
+    def create(self, job: Job, now: datetime, process: object) -> None:
         """A provider's create is called: only under a committed lease of that attempt, and once under each."""
         there = self.jobs.get(job.id)
         try:
@@ -139,6 +151,7 @@ class Watch:
             _must(job.lease is not None and lease.holder == job.lease.holder, there, "was created by another holder")
             left_s = (lease.until - now).total_seconds()
             _must(left_s >= lifecycle.CREATE_TIMEOUT_S, there, f"was created {left_s} s before its lease ends")
+            self.creators[lease.holder] = process
             create = Create(job.id, job.attempt, lease.holder)
             _must(create not in self.creates, there, "was created twice under one lease")
             self.creates.append(create)

@@ -40,6 +40,8 @@ LAST_ACTS = frozenset({"delete_account"})
 # Each goes through everything there is, and takes no input.
 RARE = frozenset({"sweep", "reconcile", "retain"})
 RARE_EXAMPLES = 2
+# What no document may be called, and what a path may not survive.
+HOSTILE_IDS = ("__all__", "a/b", "..%2F", "\0", "é" * 1_000)
 REQUESTS_PER_USER = 600
 
 
@@ -79,7 +81,7 @@ class Fuzz:
     def _exercise(self, operation: Any, mode: schemathesis.GenerationMode, examples: int, seed: int) -> None:
         name = operation.definition.raw["operationId"]
         ids = self._things.ids(operation.path)
-        known = st.none() | st.sampled_from(ids) if ids else st.none()
+        chosen = st.sampled_from([*ids, *HOSTILE_IDS]) if "{" in operation.path else st.nothing()
 
         @hypothesis.seed(seed)
         @hypothesis.settings(
@@ -89,7 +91,7 @@ class Fuzz:
             database=None,
             deadline=None,
         )
-        @hypothesis.given(case=operation.as_strategy(generation_mode=mode), id_=known)
+        @hypothesis.given(case=operation.as_strategy(generation_mode=mode), id_=st.none() | chosen)
         def send(case: Any, id_: str | None) -> None:
             if id_ is not None:
                 (parameter,) = case.path_parameters

@@ -1,0 +1,71 @@
+"""A web server of a user's, on this machine: it keeps what it is sent, and answers as a test says."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+WAIT_S = 60.0
+
+
+@dataclass(frozen=True)
+class Message:
+    """One POST. The names of its headers are in lower case."""
+
+    path: str
+    headers: dict[str, str]
+    body: bytes
+
+
+@dataclass
+class Receiver:
+    """`answers` are the statuses of the next answers; after them it answers 204."""
+
+    port: int = 0
+    messages: list[Message] = field(default_factory=list)
+    answers: deque[int] = field(default_factory=deque)
+
+    def url(self, path: str) -> str:
+        return f"http://127.0.0.1:{self.port}{path}"
+
+    def wait(self, enough: Callable[[list[Message]], bool]) -> list[Message]:
+        """The messages so far, once they are enough."""
+        deadline = time.monotonic() + WAIT_S
+        while not enough(self.messages):
+            assert time.monotonic() < deadline, f"only {[message.path for message in self.messages]} came"
+            time.sleep(0.05)
+        return list(self.messages)
+
+    @classmethod
+    @contextmanager
+    def listening(cls) -> Iterator[Receiver]:
+        receiver = cls()
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_POST(self) -> None:
+                body = self.rfile.read(int(self.headers.get("content-length", "0")))
+                headers = {name.lower(): value for name, value in self.headers.items()}
+                status = receiver.answers.popleft() if receiver.answers else 204
+                self.send_response(status)
+                self.send_header("Content-Length", "0")
+                self.end_headers()
+                receiver.messages.append(Message(self.path, headers, body))
+
+            def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the library's word
+                """Tests say what matters."""
+
+        server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        receiver.port = server.server_address[1]
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True)
+        thread.start()
+        try:
+            yield receiver
+        finally:
+            server.shutdown()
+            server.server_close()
+            thread.join()

@@ -1,0 +1,30 @@
+"""The page for operators knows every warning and error that can be logged."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+
+from tests.cloud import ROOT
+
+PAGE = (ROOT / "docs" / "operations.md").read_text()
+SOURCES = [path.read_text() for folder in ("shared", "functions") for path in sorted((ROOT / folder).rglob("*.py"))]
+LOGGED = {name for text in SOURCES for name in re.findall(r'\blog\.(?:warning|error|exception)\(\s*"(\w+)"', text)}
+# Counted and logged by the loop that commits a change, under the name that the core gave them.
+SIGNALS = {"uncertain_start", "abandoned_generation", "adopted", "late_success", "swept"}
+
+
+@pytest.mark.parametrize("message", sorted(LOGGED | SIGNALS))
+def test_every_warning_and_error_is_explained_to_operators(message: str) -> None:
+    assert f"`{message}`" in PAGE
+
+
+def test_nothing_is_explained_that_is_never_logged() -> None:
+    told = {
+        name
+        for line in PAGE.splitlines()
+        if line.startswith("| `")
+        for name in re.findall(r"`([a-z_]+)`", line.split("|")[1])
+    }
+    assert told <= LOGGED | SIGNALS
