@@ -16,7 +16,7 @@ from tests.acceptance.test_openai_node import program
 from tests.cloud import Cloud, User
 
 PAGE = (Path(__file__).parents[2] / "docs" / "api.md").read_text()
-SECTIONS = ("Inputs", "Models", "With the OpenAI SDKs", "Events", "Webhooks", "Your data")
+SECTIONS = ("Inputs", "Models", "With the OpenAI SDKs")
 TIMEOUT_S = 120
 
 __all__ = ["program"]
