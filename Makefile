@@ -75,16 +75,19 @@ browser: ## see that a Chromium is there for the browser test; install it where 
 	echo "No Chromium: the browser test needs one (on Debian: apt-get install chromium)."; \
 	[ "$$CI" != true ]
 
-$(INSTALLED): requirements-dev.txt
+$(INSTALLED): requirements-pip.txt requirements-dev.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || \
 	  { echo "Rushes needs Python 3.11 or newer; $(PYTHON) is $$($(PYTHON) --version 2>&1 || echo missing). Name another with PYTHON=."; exit 1; }
 	@echo "Installing into $(VENV) (once; a few minutes)"
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@# First pip itself: the one that older Pythons bring refuses a lock as soon as a newer release of an extra is out.
+	@$(BIN)/python -m pip install --disable-pip-version-check --require-hashes -r requirements-pip.txt
 	@$(BIN)/python -m pip install --disable-pip-version-check --progress-bar on --require-hashes -r requirements-dev.txt
 	@touch $@
 
-lock: $(INSTALLED) ## compile both requirements files anew from pyproject.toml
+lock: $(INSTALLED) ## compile the requirements files anew from pyproject.toml
 	@$(BIN)/python -m uv --version >/dev/null 2>&1 || $(BIN)/python -m pip install --disable-pip-version-check uv
+	echo pip | $(BIN)/python -m uv pip compile - --generate-hashes --python-version 3.11 --no-header --no-annotate --no-emit-index-url -o requirements-pip.txt
 	$(BIN)/python -m uv pip compile pyproject.toml --generate-hashes --python-version 3.11 --no-header --no-emit-index-url -o requirements.txt
 	$(BIN)/python -m uv pip compile pyproject.toml --extra dev -c requirements.txt --generate-hashes --python-version 3.11 --no-header --no-emit-index-url -o requirements-dev.txt
 

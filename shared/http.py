@@ -114,7 +114,7 @@ def application(
     if {row.name for row in rows} != set(handlers):
         raise ValueError(f"{function} must handle exactly {sorted(row.name for row in rows)}")
     door = Door()
-    return Starlette(
+    app = Starlette(
         routes=[
             StarletteRoute(path, _endpoints(rows, path, handlers, door, provide), methods=_methods(rows, path))
             for path in dict.fromkeys(row.path for row in rows)
@@ -122,6 +122,9 @@ def application(
         middleware=[Middleware(Boundary, provide=provide)],
         exception_handlers={HTTPException: _starlette_error},
     )
+    # An address with a slash too many is not ours; a redirect would lead to wherever the Host header says.
+    app.router.redirect_slashes = False
+    return app
 
 
 def _methods(rows: tuple[routes.Route, ...], path: str) -> list[str]:

@@ -238,7 +238,7 @@ def _security(route: Route) -> list[dict[str, list[str]]]:
 
 
 def _path_parameters(route: Route) -> list[Json]:
-    schema = {"type": "string", "minLength": 1, "maxLength": MAX_ID_CHARS}
+    schema = {"type": "string", "minLength": 1, "maxLength": MAX_ID_CHARS, "pattern": "^[!-~]+$"}
     video = {"type": "string", "pattern": VIDEO_ID}
     is_video = re.match(r"/v1/(admin/)?videos/\{id\}", route.path)
     return [

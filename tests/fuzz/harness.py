@@ -108,6 +108,8 @@ class Fuzz:
         if self._things_sent >= REQUESTS_PER_USER:
             self._renew()
         kwargs = case.as_transport_kwargs(base_url=self.cloud.url)
+        # functions-framework itself answers an address that holds a line break, before the function is asked.
+        hypothesis.assume("%0A" not in kwargs["url"])
         kwargs["headers"] = {**kwargs["headers"], "Authorization": f"Bearer {self._token(name, case)}"}
         try:
             answer = self._session.request(**kwargs | {"allow_redirects": False, "stream": True, "timeout": TIMEOUT_S})

@@ -403,6 +403,12 @@ async def test_another_users_video_is_not_found(
     assert (await history.get("/v1/videos", headers=bob)).json()["data"] == []
 
 
+@pytest.mark.parametrize("path", ["/v1/videos/", "/v1/videos//", "/v1/videos/..%2F", "//v1/videos"])
+async def test_an_address_with_a_slash_too_many_is_not_found(history: httpx2.AsyncClient, path: str) -> None:
+    response = await history.get(path, headers={**ALICE, "Host": "evil.example"})
+    assert (response.status_code, shape(response)["code"]) == (404, "NOT_FOUND")
+
+
 async def test_a_head_is_answered_as_a_get_without_its_body(history: httpx2.AsyncClient) -> None:
     response = await history.head("/v1/models", headers=ALICE)
     assert (response.status_code, response.content) == (200, b"")
