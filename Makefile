@@ -13,7 +13,7 @@ BROWSERS := chromium chromium-browser google-chrome google-chrome-stable
 export PROMPT EMBEDDED
 
 .PHONY: help run demo test lint types unit acceptance faults reliability soak scoreboard fuzz openapi screenshots browser \
-	lock clean clean-data
+	lock package clean clean-data
 
 help: ## list the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -90,6 +90,10 @@ lock: $(INSTALLED) ## compile the requirements files anew from pyproject.toml
 	echo pip | $(BIN)/python -m uv pip compile - --generate-hashes --python-version 3.11 --no-header --no-annotate --no-emit-index-url -o requirements-pip.txt
 	$(BIN)/python -m uv pip compile pyproject.toml --generate-hashes --python-version 3.11 --no-header --no-emit-index-url -o requirements.txt
 	$(BIN)/python -m uv pip compile pyproject.toml --extra dev -c requirements.txt --generate-hashes --python-version 3.11 --no-header --no-emit-index-url -o requirements-dev.txt
+
+package: $(INSTALLED) ## write the archives that are deployed, one per function, into .build/packages
+	$(BIN)/python -m tools.package
+	$(BIN)/python -m tools.cold_start
 
 clean: ## remove what was built: caches, archives, the demo's video
 	rm -rf out .build .coverage .mypy_cache .ruff_cache .pytest_cache .hypothesis
