@@ -1,0 +1,6 @@
+project_id  = "rushes-prod"
+environment = "prod"
+domain      = "rushes.example.com"
+
+# The first submit of the morning is answered as fast as any other.
+warm_instances = 1

@@ -1,0 +1,34 @@
+output "url" {
+  description = "The studio and the API."
+  value       = "https://${var.domain}"
+}
+
+output "address" {
+  description = "What the domain's A record must point to. The certificate is issued once it does."
+  value       = google_compute_global_address.this.address
+}
+
+output "bucket" {
+  description = "Bucket of the videos."
+  value       = google_storage_bucket.videos.name
+}
+
+output "gemini_webhook_url" {
+  description = "What the Gemini API's static webhook is registered with."
+  value       = "https://${var.domain}/hooks/gemini"
+}
+
+output "workload_identity_provider" {
+  description = "Repository variable WORKLOAD_IDENTITY_PROVIDER of the workflows."
+  value       = one(google_iam_workload_identity_pool_provider.github[*].name)
+}
+
+output "deployer" {
+  description = "Variable DEPLOYER of the deployment environment."
+  value       = one(google_service_account.deployer[*].email)
+}
+
+output "planner" {
+  description = "Variable PLANNER of the repository."
+  value       = one(google_service_account.planner[*].email)
+}

@@ -1,0 +1,126 @@
+variable "project_id" {
+  description = "The Google Cloud project, which belongs to this installation alone."
+  type        = string
+}
+
+variable "environment" {
+  description = "Name of the installation; the deployment environment of the same name may deploy it."
+  type        = string
+
+  validation {
+    condition     = contains(["dev", "staging", "prod"], var.environment)
+    error_message = "The environment is dev, staging or prod."
+  }
+}
+
+variable "domain" {
+  description = "Host name of the studio and the API. Its A record must point to the output `address`."
+  type        = string
+}
+
+variable "region" {
+  description = "Region of the functions, the queues, the database and the bucket."
+  type        = string
+  default     = "us-central1"
+}
+
+variable "vertex_location" {
+  description = "Location of Veo on Vertex AI."
+  type        = string
+  default     = "us-central1"
+}
+
+variable "packages" {
+  description = "Folder of the functions' archives, as `make package` builds them. Empty: .build/packages."
+  type        = string
+  default     = ""
+}
+
+variable "model_quotas" {
+  description = "Creates per minute that each model's queue lets through: the provider's quota for this project."
+  type        = map(number)
+  default = {
+    omni-flash   = 50
+    veo-3-1      = 50
+    veo-3-1-fast = 50
+    veo-3-1-lite = 50
+  }
+}
+
+variable "gemini_api_key_version" {
+  description = "Version of the secret gemini-api-key that the poll function uses. Empty: no Omni."
+  type        = string
+  default     = ""
+}
+
+variable "gemini_webhook_secret_version" {
+  description = "Version of the secret gemini-webhook-secret. Empty: the Gemini API's events are refused."
+  type        = string
+  default     = ""
+}
+
+variable "default_models" {
+  description = "Comma-separated; the first that can be had is the default model."
+  type        = string
+  default     = "veo-3.1-fast,omni-flash"
+}
+
+variable "signup_credits" {
+  description = "Credits of a new account whose e-mail address is verified, unless config/video says otherwise."
+  type        = number
+  default     = 0
+}
+
+variable "requests_per_minute" {
+  description = "Requests of one user per minute and process, unless config/video says otherwise."
+  type        = number
+  default     = 100
+}
+
+variable "requests_per_minute_per_address" {
+  description = "Requests of the API that one address may send in a minute."
+  type        = number
+  default     = 200
+}
+
+variable "requests_per_minute_per_key" {
+  description = "Requests that may be sent with one API key in a minute, whatever process they reach."
+  type        = number
+  default     = 300
+}
+
+variable "allowed_origins" {
+  description = "Origins of other pages than the studio that may call the API."
+  type        = list(string)
+  default     = []
+}
+
+variable "log_level" {
+  description = "Least severity that the functions log."
+  type        = string
+  default     = "INFO"
+}
+
+variable "warm_instances" {
+  description = "Instances of each public function that are kept warm: 0 saves some 10 USD a month and function."
+  type        = number
+  default     = 0
+}
+
+variable "deletion_protection" {
+  description = "Whether the database and the buckets are kept when the configuration is destroyed."
+  type        = bool
+  default     = true
+}
+
+variable "github_repository" {
+  description = "OWNER/NAME of the repository whose workflows may deploy this installation. Empty: none."
+  type        = string
+  default     = ""
+}
+
+variable "state_bucket" {
+  description = "Bucket of the Terraform state, which the workflows need. Empty: none is granted."
+  type        = string
+  default     = ""
+}
