@@ -16,6 +16,7 @@ from local.oidc import Minter
 ATTEMPT_DEADLINE_S: Final = 180.0
 SWEEP_EVERY_S: Final = 60.0
 DAILY_S: Final = 86_400.0
+WEEKLY_S: Final = 7 * DAILY_S
 
 
 @dataclass(frozen=True)
@@ -28,9 +29,9 @@ class Job:
 
 
 def timetable(root: str, sweep_every_s: float) -> list[Job]:
-    """The jobs that the cloud's own scheduler has: the sweep each minute, the others daily."""
-    daily = [Job(name, f"{root}/tasks/{name}", DAILY_S) for name in ("retain", "reconcile")]
-    return [Job("sweep", f"{root}/tasks/sweep", sweep_every_s), *daily]
+    """The jobs that the cloud's own scheduler has: the sweep each minute, the digest weekly, the others daily."""
+    every_s = {"sweep": sweep_every_s, "retain": DAILY_S, "reconcile": DAILY_S, "digest": WEEKLY_S}
+    return [Job(name, f"{root}/tasks/{name}", seconds) for name, seconds in every_s.items()]
 
 
 class Scheduler:

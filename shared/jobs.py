@@ -163,5 +163,6 @@ def _log_end(outcome: Outcome) -> None:
         reason=job.error.reason if job.error else None,
         cost=job.cost,
         refunded=job.refunded,
+        generation_seconds=job.generation_s,
         seconds_to_end=(job.updated_at - job.created_at).total_seconds(),
     )

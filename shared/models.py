@@ -261,6 +261,13 @@ class Job(Document):
         return not self.final and self.stage is not Stage.WAITING
 
     @property
+    def generation_s(self) -> float | None:
+        """Seconds from the start of the attempt until its videos were known to be there; None before that."""
+        if self.attempt_started_at is None or self.storing_started_at is None:
+            return None
+        return (self.storing_started_at - self.attempt_started_at).total_seconds()
+
+    @property
     def prefix(self) -> str:
         """Where in the bucket the present attempt's videos are, ending in a slash."""
         return f"{self.files_prefix}{self.attempt}/"

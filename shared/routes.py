@@ -526,6 +526,7 @@ ROUTES: tuple[Route, ...] = (
         caller="scheduler",
     ),
     Route("retain", "POST", "/tasks/retain", "cleanup", "Remove files that are no longer kept", caller="scheduler"),
+    Route("digest", "POST", "/tasks/digest", "cleanup", "Sum up the week for the operators", caller="scheduler"),
 )
 
 

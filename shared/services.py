@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO, Protocol, TypeVar, cast
 
 from shared import log
 from shared.generators import Generator, Generators
-from shared.models import Account, Document, Job, ListVideosQuery, LiveConfig, TaskRef, Transaction
+from shared.models import Account, Document, Job, ListVideosQuery, LiveConfig, Status, TaskRef, Transaction
 from shared.settings import Settings
 
 if TYPE_CHECKING:
@@ -102,6 +102,12 @@ class Store(Protocol):
 
     async def expired_jobs(self, before: datetime, limit: int) -> list[Job]:
         """Jobs whose expires_at is before the moment."""
+
+    async def ended_jobs(self, since: datetime, until: datetime, after: Job | None, limit: int) -> list[Job]:
+        """Jobs of all tenants that ended from `since` to before `until`, by (completed_at, id), after the last seen."""
+
+    async def count_jobs(self, status: Status) -> int:
+        """How many jobs of all tenants have that status now."""
 
     async def list_jobs(self, tenant: str, account: str, query: ListVideosQuery) -> list[Job]:
         """At most limit + 1 jobs of the account, by (created_at, id), deleted ones left out."""

@@ -21,7 +21,7 @@ from google.cloud.firestore_v1.base_query import FieldFilter
 
 from shared.documents import decode, readable
 from shared.errors import Conflict, Unavailable
-from shared.models import Account, Document, Job, ListVideosQuery, Transaction
+from shared.models import Account, Document, Job, ListVideosQuery, Status, Transaction
 from shared.settings import Settings
 
 CALL_TIMEOUT_S = 5.0
@@ -103,6 +103,24 @@ class FirestoreStore:
     async def expired_jobs(self, before: datetime, limit: int) -> list[Job]:
         jobs = self._client.collection(Job.collection)
         return await self._read(Job, jobs.where(filter=FieldFilter("expires_at", "<", before)), limit)
+
+    async def ended_jobs(self, since: datetime, until: datetime, after: Job | None, limit: int) -> list[Job]:
+        collection = self._client.collection(Job.collection)
+        jobs = (
+            collection.where(filter=FieldFilter("completed_at", ">=", since))
+            .where(filter=FieldFilter("completed_at", "<", until))
+            .order_by("completed_at")
+            .order_by("__name__")
+        )
+        if after is not None:
+            jobs = jobs.start_after({"completed_at": after.completed_at, "__name__": collection.document(after.id)})
+        return await self._read(Job, jobs, limit)
+
+    async def count_jobs(self, status: Status) -> int:
+        jobs = self._client.collection(Job.collection).where(filter=FieldFilter("status", "==", str(status)))
+        counted = AsyncAggregationQuery(jobs).count(alias="jobs")
+        rows = await _answer(counted.get(timeout=CALL_TIMEOUT_S, retry=_RETRY))
+        return int(rows[0][0].value)
 
     async def list_jobs(self, tenant: str, account: str, query: ListVideosQuery) -> list[Job]:
         jobs = (

@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from datetime import datetime
 from typing import TYPE_CHECKING, BinaryIO
 
 from shared import events, lifecycle, log
@@ -33,20 +34,34 @@ class NotStored(Exception):  # noqa: N818
     permanent: bool = False
 
 
+@dataclass(frozen=True)
+class Kept:
+    """A video in our bucket, and since when the provider had been done with it, as far as that can be known.
+
+    Where the provider writes into our bucket itself, that is when it wrote; else it is when we learned of it.
+    """
+
+    output: Output
+    since: datetime
+
+
 async def store(services: Services, job: Job, holder: str) -> None:
     """Store every video of the job, whose lease `holder` has, and tell the core how it went."""
     try:
         async with _renewing(services, job, holder):
-            outputs = [await _store_one(services, job, index) for index in range(len(job.outputs))]
+            kept = [await _store_one(services, job, index) for index in range(len(job.outputs))]
     except NotStored as failure:
         log.warning("storing_failed", job=job.id, code=failure.code, reason=failure.reason, tries=job.storing_tries + 1)
         event = events.NotStored(job.step, holder, failure.code, failure.reason, failure.permanent)
         await advance(services, job.id, event)
         return
-    await advance(services, job.id, events.Stored(job.step, holder, tuple(outputs)))
+    # The bucket's clock is not ours: a lag below zero is none.
+    lag_s = max(0.0, (services.clock() - max(one.since for one in kept)).total_seconds())
+    log.info("video_stored", job=job.id, model=job.request.model, tries=job.storing_tries + 1, lag_seconds=lag_s)
+    await advance(services, job.id, events.Stored(job.step, holder, tuple(one.output for one in kept)))
 
 
-async def _store_one(services: Services, job: Job, index: int) -> Output:
+async def _store_one(services: Services, job: Job, index: int) -> Kept:
     """One video in the bucket, verified, with its poster frame.
 
     Raises NotStored after the quick tries: permanent when each of them brought the same bytes, which are not the video.
@@ -58,7 +73,7 @@ async def _store_one(services: Services, job: Job, index: int) -> Output:
         try:
             stored = await _fetched(services, job, index)
             checksums.append(stored.crc32c)
-            return await _verified(services, job, index, stored)
+            return Kept(await _verified(services, job, index, stored), _done_at(services, job, index, stored))
         except video.NotThatVideo as error:
             failure = NotStored("INVALID_VIDEO", str(error), permanent=len(set(checksums)) == 1)
             if not _is_ours(services, job.outputs[index].uri):
@@ -142,6 +157,12 @@ def _writing(data: bytes) -> Callable[[BinaryIO], None]:
 
 def _is_ours(services: Services, uri: str) -> bool:
     return uri.startswith(f"gs://{services.media.bucket}/")
+
+
+def _done_at(services: Services, job: Job, index: int, stored: StoredObject) -> datetime:
+    if _is_ours(services, job.outputs[index].uri):
+        return stored.updated_at
+    return job.storing_started_at or job.updated_at
 
 
 def _object_name(services: Services, job: Job, index: int) -> str:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from shared import events, lifecycle, log
 from shared.errors import Unavailable
 from shared.jobs import JobMissing, advance
-from shared.models import Job
+from shared.models import Job, Status
 
 if TYPE_CHECKING:
     from shared.services import Services
@@ -44,6 +44,15 @@ async def sweep(services: Services) -> dict[str, int]:
         last = page[-1]
     log.info("swept_all", seen=seen, restored=restored, failed=failed)
     return {"seen": seen, "restored": restored, "failed": failed}
+
+
+async def count_unfinished(services: Services) -> dict[str, int]:
+    """How many jobs have not ended, by status; logged, since the dashboard has no other way to know."""
+    counts = {}
+    for status in (Status.QUEUED, Status.IN_PROGRESS):
+        counts[str(status)] = await services.store.count_jobs(status)
+        log.info("jobs_unfinished", status=status, jobs=counts[str(status)])
+    return counts
 
 
 async def _restore(services: Services, job: Job) -> bool | None:

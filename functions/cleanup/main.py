@@ -1,4 +1,4 @@
-"""Called by Cloud Scheduler: the sweep each minute, retention and reconciliation daily.
+"""Called by Cloud Scheduler: the sweep each minute, retention and reconciliation daily, the digest weekly.
 
 Cloud Run admits the scheduler's account only.
 """
@@ -8,7 +8,7 @@ from typing import Any
 import functions_framework.aio
 from starlette.requests import Request
 
-from shared import errands, reconciliation, retention, sweeper
+from shared import digest, errands, reconciliation, retention, sweeper
 from shared.chores import Chore
 from shared.deliveries import Delivery
 from shared.http import Call, Reply, application
@@ -16,7 +16,8 @@ from shared.http import Call, Reply, application
 
 async def sweep(call: Call) -> Reply:
     swept = await sweeper.sweep(call.services)
-    return Reply({**swept, "errands": await errands.sweep(call.services, Chore, Delivery)})
+    swept_errands = await errands.sweep(call.services, Chore, Delivery)
+    return Reply({**swept, "errands": swept_errands, "unfinished": await sweeper.count_unfinished(call.services)})
 
 
 async def retain(call: Call) -> Reply:
@@ -27,7 +28,11 @@ async def reconcile(call: Call) -> Reply:
     return Reply(await reconciliation.reconcile(call.services))
 
 
-HANDLERS = {"sweep": sweep, "retain": retain, "reconcile": reconcile}
+async def digest_week(call: Call) -> Reply:
+    return Reply(await digest.last_week(call.services))
+
+
+HANDLERS = {"sweep": sweep, "retain": retain, "reconcile": reconcile, "digest": digest_week}
 app = application("cleanup", HANDLERS)
 
 

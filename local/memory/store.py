@@ -15,7 +15,7 @@ from typing import Any, TypeVar
 from local.memory.values import NUMBER, Fields, Json, from_json, same_type, sort_key, stored, to_json
 from shared.documents import decode, readable
 from shared.errors import Conflict
-from shared.models import Account, Document, Job, ListVideosQuery, Transaction
+from shared.models import Account, Document, Job, ListVideosQuery, Status, Transaction
 from shared.services import utc_now
 
 D = TypeVar("D", bound=Document)
@@ -93,6 +93,21 @@ class MemoryStore:
         expired = [snapshot for snapshot in self._all(Job) if _is_less(snapshot.value("expires_at"), before)]
         expired.sort(key=lambda snapshot: _order(snapshot, "expires_at"))
         return _decoded(Job, expired, limit)
+
+    async def ended_jobs(self, since: datetime, until: datetime, after: Job | None, limit: int) -> list[Job]:
+        ended = [
+            job
+            for job in self._all(Job)
+            if _is_at_least(job.value("completed_at"), since) and _is_less(job.value("completed_at"), until)
+        ]
+        ended.sort(key=lambda snapshot: _order(snapshot, "completed_at"))
+        if after is not None:
+            last = sort_key(stored(after.completed_at)), after.id.encode()
+            ended = [job for job in ended if _order(job, "completed_at") > last]
+        return _decoded(Job, ended, limit)
+
+    async def count_jobs(self, status: Status) -> int:
+        return len(self._matching(Job, {"status": str(status)}))
 
     async def list_jobs(self, tenant: str, account: str, query: ListVideosQuery) -> list[Job]:
         wanted = {

@@ -468,6 +468,29 @@ async def test_a_ledger_is_counted_and_added_up(database: Database) -> None:
     assert await database.store.ledger_totals("ann") == (2, 500), "without the field it is not even counted"
 
 
+async def test_ended_jobs_come_in_the_order_of_their_ends_within_their_time(database: Database) -> None:
+    ends = {"a": 0, "b": 2, "c": 1, "d": 1, "e": 3}
+    jobs = [
+        a_job(f"video_{name}", completed_at=NOON + timedelta(hours=at), account=f"of-{name}", tenant=f"of-{name}")
+        for name, at in ends.items()
+    ]
+    await saved(database.store, *jobs, a_job("video_unfinished"))
+    last, seen = None, []
+    while page := await database.store.ended_jobs(NOON, NOON + timedelta(hours=3), last, 2):
+        assert len(page) <= 2
+        seen += ids(page)
+        last = page[-1]
+    assert seen == ["video_a", "video_c", "video_d", "video_b"], "from the first moment to before the last"
+
+
+async def test_jobs_are_counted_by_status(database: Database) -> None:
+    assert await database.store.count_jobs(Status.QUEUED) == 0
+    stages = (Stage.WAITING, Stage.STARTING, Stage.STORING, Stage.FAILED)
+    await saved(database.store, *(a_job(f"video_{stage}", stage=stage, tenant=stage) for stage in stages))
+    assert await database.store.count_jobs(Status.QUEUED) == 2
+    assert await database.store.count_jobs(Status.IN_PROGRESS) == 1
+
+
 async def test_accounts_come_by_id_page_by_page(database: Database) -> None:
     await saved(database.store, *(an_account(id=id_) for id_ in ("b", "_", "A", "a", "-")))
     last, seen = None, []

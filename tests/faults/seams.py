@@ -14,7 +14,7 @@ from local.memory.store import MemoryStore
 from shared.errors import Unavailable
 from shared.generators import Busy, Look
 from shared.lifecycle import Task
-from shared.models import Account, Document, Job, ListVideosQuery, TaskRef, Transaction
+from shared.models import Account, Document, Job, ListVideosQuery, Status, TaskRef, Transaction
 from shared.services import NotReached, OutboundAnswer, SignedUrl, StoredObject
 from tests.faults.effects import CURRENT, READ_FAULTS, WRITE_FAULTS, Fault
 from tests.faults.names import commit_name
@@ -91,6 +91,12 @@ class SeamStore:
 
     async def expired_jobs(self, before: datetime, limit: int) -> list[Job]:
         return await self._read("expired.read", lambda: self.store.expired_jobs(before, limit))
+
+    async def ended_jobs(self, since: datetime, until: datetime, after: Job | None, limit: int) -> list[Job]:
+        return await self._read("ended.read", lambda: self.store.ended_jobs(since, until, after, limit))
+
+    async def count_jobs(self, status: Status) -> int:
+        return await self._read("count.read", lambda: self.store.count_jobs(status))
 
     async def list_jobs(self, tenant: str, account: str, query: ListVideosQuery) -> list[Job]:
         return await self._read("jobs.read", lambda: self.store.list_jobs(tenant, account, query))

@@ -1,0 +1,91 @@
+"""The figures in the log that the dashboard and the alerts are made from."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from shared import events, jobs, sweeper
+from shared.errors import Unavailable
+from tests.unit.conftest import House
+
+Capsys = pytest.CaptureFixture[str]
+
+
+def entries(capsys: Capsys, message: str) -> list[dict[str, object]]:
+    """What was logged under that message since it was last asked for."""
+    lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    return [line for line in lines if line["message"] == message]
+
+
+async def test_a_submit_tells_its_cost(house: House, capsys: Capsys) -> None:
+    job = await house.submit(await house.sign_up())
+    (entry,) = entries(capsys, "video_submitted")
+    assert (entry["cost"], entry["model"]) == (job.cost, "omni-flash")
+
+
+async def test_the_end_of_a_job_tells_how_long_its_generation_took(house: House, capsys: Capsys) -> None:
+    job = await house.until(await house.submit(await house.sign_up()), "generating")
+    began = house.clock()
+    house.clock.advance(90)
+    job = await house.run(job)
+    (entry,) = entries(capsys, "job_ended")
+    assert job.storing_started_at is not None
+    assert entry["generation_seconds"] == (job.storing_started_at - began).total_seconds() >= 90
+    assert (entry["status"], entry["refunded"]) == ("completed", 0)
+
+
+async def test_a_job_that_never_generated_tells_no_time(house: House, capsys: Capsys) -> None:
+    job = await house.submit(await house.sign_up())
+    await jobs.advance(house.services, job.id, events.Cancel())
+    (entry,) = entries(capsys, "job_ended")
+    assert entry["generation_seconds"] is None
+    assert entry["refunded"] == job.cost
+
+
+async def test_the_lag_of_a_fetched_video_runs_from_when_we_learned_of_it(house: House, capsys: Capsys) -> None:
+    house.script(fetches=[ConnectionError("cut")])
+    await house.run(await house.submit(await house.sign_up()))
+    (entry,) = entries(capsys, "video_stored")
+    assert (entry["lag_seconds"], entry["model"], entry["tries"]) == (1.0, "omni-flash", 1)
+
+
+async def test_the_lag_of_a_video_that_the_provider_wrote_runs_from_when_it_wrote(house: House, capsys: Capsys) -> None:
+    job = await house.until(await house.submit_veo(await house.sign_up()), "generating")
+    # The provider is done and has written; that is seen at the next look only.
+    await house.veo.look(job.operation or "")
+    written_at = house.clock()
+    house.clock.advance(40)
+    job = await house.run(job)
+    (entry,) = entries(capsys, "video_stored")
+    assert job.completed_at is not None
+    assert entry["lag_seconds"] == (job.completed_at - written_at).total_seconds() >= 40
+
+
+async def test_a_try_to_store_that_failed_tells_why_and_no_lag(house: House, capsys: Capsys) -> None:
+    house.script(fetches=[ConnectionError("cut")] * 4)
+    job = await house.until(await house.submit(await house.sign_up()), "generating")
+    await house.deliver(job)
+    out = capsys.readouterr().out
+    assert '"storing_failed"' in out
+    assert '"STORING_FAILED"' in out
+    assert '"video_stored"' not in out
+
+
+async def test_unfinished_jobs_are_counted_by_status(house: House, capsys: Capsys) -> None:
+    caller = await house.sign_up()
+    started = [await house.submit(caller) for _ in range(3)]
+    await house.until(started[0], "generating")
+    await jobs.advance(house.services, started[2].id, events.Cancel())
+    counts = await sweeper.count_unfinished(house.services)
+    logged = {entry["status"]: entry["jobs"] for entry in entries(capsys, "jobs_unfinished")}
+    assert logged == counts
+    assert sum(counts.values()) == 2
+    assert counts["in_progress"] >= 1
+
+
+async def test_a_count_that_fails_is_told_to_the_scheduler(house: House) -> None:
+    house.store.fail("count_jobs")
+    with pytest.raises(Unavailable):
+        await sweeper.count_unfinished(house.services)
