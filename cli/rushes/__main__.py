@@ -1,0 +1,7 @@
+"""`python -m rushes`."""
+
+import sys
+
+from rushes.main import main
+
+sys.exit(main())

@@ -1,0 +1,82 @@
+"""For administrators of a tenant."""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated
+
+import typer
+
+from rushes import tables
+from rushes.api import Api
+from rushes.exits import Exit
+from rushes.failure import Failure, usage
+from rushes.paging import After, Limit, collect
+from rushes.pending import pending
+from rushes.run import Json, begin
+
+USER_ID = re.compile(r"[A-Za-z0-9_-]{22}")
+
+admin = typer.Typer(no_args_is_help=True, help="For administrators of a tenant.")
+users = typer.Typer(no_args_is_help=True, help="The tenant's users.")
+admin.add_typer(users, name="users")
+
+
+@admin.command()
+def grant(
+    context: typer.Context,
+    user: Annotated[str, typer.Argument(help="An e-mail address, or the user's id.")],
+    amount: Annotated[int, typer.Argument(min=1, help="Credits.")],
+    description: Annotated[str, typer.Option(help="Shown in the user's ledger.")] = "Granted by an administrator",
+    idempotency_key: Annotated[
+        str | None, typer.Option(metavar="KEY", help="One of your own; else one is made.")
+    ] = None,
+    json: Json = False,
+) -> None:
+    """Give a user credits: once, however often a broken-off command is given again."""
+    run = begin(context, json)
+    api = run.api(admin=True)
+    body = {"amount": amount, "description": description}
+    same = {"for": api.connection.profile or api.connection.url, "grant": body, "to": user}
+    with pending(same, key=idempotency_key) as note:
+        try:
+            entry = api.post(f"/v1/admin/users/{_id(api, user)}/grants", key=note.key, json=body)
+        except Failure as failure:
+            if failure.exit is not Exit.UNAVAILABLE:
+                note.done()
+            raise
+        note.done()
+    run.out.answer(entry, f"{user} got {entry['amount']} credits and has {entry['balance_after']} now.")
+
+
+def _id(api: Api, user: str) -> str:
+    """The user's id; an address is looked up."""
+    if "@" not in user:
+        if not USER_ID.fullmatch(user):
+            raise usage(f"{user} is neither an e-mail address nor a user's id.", "See rushes admin users list")
+        return user
+    found = api.get("/v1/admin/users", email=user)["data"]
+    if not found:
+        message = f"No user of your tenant has the address {user}."
+        raise Failure(Exit.NOT_FOUND, "NOT_FOUND", message, "See rushes admin users list")
+    return str(found[0]["id"])
+
+
+@users.command("list")
+def list_users(
+    context: typer.Context,
+    email: Annotated[str | None, typer.Option(help="Exactly this address.")] = None,
+    limit: Limit = 20,
+    after: After = None,
+    json: Json = False,
+) -> None:
+    """List the tenant's users, newest first."""
+    run = begin(context, json)
+    found = collect(run.api(admin=True), "/v1/admin/users", limit, after, email=email)
+    run.out.answer(found, tables.users(found["data"]))
+    if found["has_more"] and not run.out.json:
+        run.out.say(f"There are more: rushes admin users list --after {found['last_id']}")
+
+
+def add_to(app: typer.Typer) -> None:
+    app.add_typer(admin, name="admin", rich_help_panel="Administration")

@@ -1,0 +1,142 @@
+"""Signing in and out, and the profiles that one is signed in to."""
+
+from __future__ import annotations
+
+import sys
+from typing import Annotated
+
+import typer
+
+from rushes import checkout, identity
+from rushes.api import Api
+from rushes.bearer import Fixed
+from rushes.connection import Connection, clean
+from rushes.credentials import LAPTOP, Credentials, Profile
+from rushes.exits import Exit
+from rushes.failure import Failure, usage
+from rushes.output import facts, table
+from rushes.run import Json, Run, begin
+
+CLOUD = "cloud"
+PANEL = "Signing in"
+profiles = typer.Typer(no_args_is_help=True, help="The installations that you are signed in to.")
+
+
+def login(
+    context: typer.Context,
+    email: Annotated[str | None, typer.Option(help="Else it is asked for.")] = None,
+    password_stdin: Annotated[bool, typer.Option("--password-stdin", help="Read the password from there.")] = False,
+    sign_up: Annotated[bool, typer.Option("--sign-up", help="Become a new user.")] = False,
+    url: Annotated[str | None, typer.Option(help="As rushes --url; else the cloud on this machine.")] = None,
+    json: Json = False,
+) -> None:
+    """Sign in with e-mail and password, or keep an API key (rushes --api-key KEY login)."""
+    run = begin(context, json)
+    where, name = _where(run, clean(url) if url else None)
+    book = Credentials()
+    if run.given.api_key:
+        profile = Profile(where, api_key=run.given.api_key)
+    else:
+        settings = identity.configuration(where)
+        address = email or _asked(run, "E-mail")
+        password = sys.stdin.readline().rstrip("\n") if password_stdin else _asked(run, "Password", hidden=True)
+        profile = identity.sign_in(where, settings, address, password, new=sign_up)
+    bearer = Fixed(str(profile.api_key or profile.id_token))
+    with Api(Connection(where, bearer, name, "this sign-in"), run.retry_for_s) as api:
+        account = api.get("/v1/account")
+    book.save(name, profile, current=True)
+    said = {
+        "object": "profile",
+        "profile": name,
+        "url": where,
+        "email": account["email"],
+        "balance": account["balance"],
+    }
+    run.out.answer(said, f"Signed in to {where} as {account['email']}, {account['balance']} credits (profile {name}).")
+
+
+def _where(run: Run, url: str | None) -> tuple[str, str]:
+    """The URL to sign in to, and the name of its profile."""
+    url = url or (clean(run.given.url) if run.given.url else None)
+    found = checkout.find()
+    session = found.session() if found else None
+    here = str(session["url"]) if session else None
+    named = run.given.profile
+    if url is None:
+        saved = Credentials().get(named) if named and named != LAPTOP else None
+        url = saved.url if saved else here
+    if url is None:
+        raise usage("Sign in to what? No cloud is up on this machine.", "rushes login --url URL, or rushes up")
+    return url, named or (LAPTOP if url == here else CLOUD)
+
+
+def _asked(run: Run, what: str, *, hidden: bool = False) -> str:
+    if not sys.stdin.isatty():
+        raise usage(f"{what} is missing, and nobody is there to ask.", "Say --email, and --password-stdin")
+    return str(typer.prompt(what, hide_input=hidden, err=True))
+
+
+def logout(
+    context: typer.Context,
+    every: Annotated[bool, typer.Option("--all", help="Of all profiles.")] = False,
+    json: Json = False,
+) -> None:
+    """Forget the credentials of a profile: the present one, or that of rushes --profile."""
+    run = begin(context, json)
+    book = Credentials()
+    names = list(book.profiles()) if every else [run.given.profile or book.current or LAPTOP]
+    removed = [name for name in names if book.remove(name)]
+    said = f"Signed out of {', '.join(removed)}." if removed else "Nobody was signed in."
+    run.out.answer({"object": "logout", "profiles": removed}, said)
+
+
+@profiles.command("list")
+def list_profiles(context: typer.Context, json: Json = False) -> None:
+    """List the profiles; the one that is used is marked."""
+    run = begin(context, json)
+    book = Credentials()
+    current = run.given.profile or book.current or LAPTOP
+    data = [
+        {"profile": name, "url": one.url, "email": one.email, "api_key": bool(one.api_key), "current": name == current}
+        for name, one in book.profiles().items()
+    ]
+    rows = table("", "profile", "url", "as")
+    for name, one in book.profiles().items():
+        rows.add_row("*" if name == current else "", name, one.url, one.email or "an API key")
+    run.out.answer({"object": "list", "data": data}, rows)
+
+
+@profiles.command("use")
+def use_profile(
+    context: typer.Context, name: Annotated[str, typer.Argument(help="laptop, cloud, ...")], json: Json = False
+) -> None:
+    """Use this profile from now on."""
+    run = begin(context, json)
+    book = Credentials()
+    if name != LAPTOP and book.get(name) is None:
+        raise Failure(Exit.NOT_FOUND, "NO_PROFILE", f"There is no profile {name}.", "See rushes profiles list")
+    book.use(name)
+    run.out.answer({"object": "profile", "profile": name}, f"From now on: {name}")
+
+
+def whoami(context: typer.Context, json: Json = False) -> None:
+    """Where your commands go, and as whom."""
+    run = begin(context, json)
+    connection = run.connection
+    account = run.api().get("/v1/account")
+    said = {
+        "object": "connection",
+        "url": connection.url,
+        "profile": connection.profile,
+        "source": connection.source,
+        "account": account["id"],
+        "email": account["email"],
+        "role": account["role"],
+    }
+    run.out.answer(said, facts([(name, value) for name, value in said.items() if name != "object"]))
+
+
+def add_to(app: typer.Typer) -> None:
+    for command in (login, logout, whoami):
+        app.command(command.__name__, rich_help_panel=PANEL)(command)
+    app.add_typer(profiles, name="profiles", rich_help_panel=PANEL)

@@ -1,0 +1,85 @@
+"""Fetching finished videos: from the signed URL straight into the file, which is whole or not there."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import IO, Final
+
+import httpx2
+
+from rushes import transport
+from rushes.api import Api
+from rushes.exits import Exit
+from rushes.failure import Failure, Json
+
+TIMEOUT_S: Final = 60.0
+TRIES: Final = 5
+CHUNK_BYTES: Final = 1 << 20
+
+
+def targets(out: Path, count: int) -> list[Path]:
+    """One name for each of so many videos: boat.mp4, boat-2.mp4, boat-3.mp4."""
+    return [out if place == 0 else out.with_stem(f"{out.stem}-{place + 1}") for place in range(count)]
+
+
+def download_all(api: Api, video: Json, out: Path) -> list[Json]:
+    """All videos of the job into files beside each other; what was written. Raises Failure."""
+    files = video["files"]
+    return [
+        download(api, video["id"], path, index=file["index"], size_bytes=file["size_bytes"])
+        for path, file in zip(targets(out, len(files)), files, strict=True)
+    ]
+
+
+def download(
+    api: Api, video: str, out: Path, *, index: int = 0, variant: str = "video", size_bytes: int | None = None
+) -> Json:
+    """One video, or its poster frame, into the file. Raises Failure.
+
+    A connection that breaks goes on where it broke, each time with a fresh URL.
+    """
+    path = f"/v1/videos/{video}/content"
+    part = out.with_name(f".{out.name}.part")
+    try:
+        out.parent.mkdir(parents=True, exist_ok=True)
+        with part.open("wb") as file:
+            _fetch(api, path, index, variant, file)
+            written = file.tell()
+        if size_bytes is not None and written != size_bytes:
+            raise Failure(Exit.UNAVAILABLE, "UNAVAILABLE", f"{written:,} of {size_bytes:,} bytes arrived.")
+        part.replace(out)
+    except OSError as error:
+        raise Failure(Exit.UNEXPECTED, "FILE_NOT_WRITTEN", f"{out} cannot be written: {error.strerror}.") from None
+    finally:
+        part.unlink(missing_ok=True)
+    return {"index": index, "path": str(out), "size_bytes": written}
+
+
+def _fetch(api: Api, path: str, index: int, variant: str, file: IO[bytes]) -> None:
+    for left in reversed(range(TRIES)):
+        url = api.get(path, index=index, variant=variant, redirect="json")["url"]
+        try:
+            # Without our token: the signature in the URL is what lets in.
+            with transport.client(url, TIMEOUT_S) as client:
+                _append(client, url, file)
+                return
+        except httpx2.TransportError as error:
+            if not left:
+                raise Failure(Exit.UNAVAILABLE, "UNAVAILABLE", f"The download broke off: {error}") from None
+
+
+def _append(client: httpx2.Client, url: str, file: IO[bytes]) -> None:
+    """What the file lacks."""
+    have = file.tell()
+    headers = {"Range": f"bytes={have}-"} if have else {}
+    with client.stream("GET", url, headers=headers) as response:
+        if response.status_code == httpx2.codes.REQUESTED_RANGE_NOT_SATISFIABLE:
+            return
+        if response.is_error:
+            said = f"The storage answered {response.status_code}."
+            raise Failure(Exit.UNAVAILABLE, "UNAVAILABLE", said, "Run the same command again.", True)
+        if response.status_code != httpx2.codes.PARTIAL_CONTENT:
+            file.seek(0)
+            file.truncate()
+        for chunk in response.iter_bytes(CHUNK_BYTES):
+            file.write(chunk)

@@ -1,0 +1,85 @@
+"""The command `rushes`: its commands put together, and how it ends."""
+
+from __future__ import annotations
+
+import sys
+from typing import Annotated
+
+import typer
+from typer import rich_utils
+
+from rushes import __version__
+from rushes.commands import account, admin, agent, laptop, sign_in, videos
+from rushes.connection import Given
+from rushes.exits import Exit
+from rushes.failure import Failure, usage
+from rushes.run import Json, Run
+
+app = typer.Typer(
+    name="rushes",
+    no_args_is_help=True,
+    rich_markup_mode="rich",
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["--help", "-h"]},
+    epilog="Exit codes, settings and examples: docs/cli.md",
+)
+for commands in (videos, account, sign_in, admin, laptop, agent):
+    commands.add_to(app)
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        print(f"rushes {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def options(
+    context: typer.Context,
+    profile: Annotated[
+        str | None, typer.Option(envvar="RUSHES_PROFILE", help="laptop, cloud, or what you signed in as.")
+    ] = None,
+    url: Annotated[str | None, typer.Option(envvar="RUSHES_URL", help="The installation to talk to.")] = None,
+    api_key: Annotated[
+        str | None, typer.Option(envvar="RUSHES_API_KEY", help="Instead of a sign-in.", show_envvar=True)
+    ] = None,
+    retry_for: Annotated[
+        float, typer.Option(envvar="RUSHES_RETRY_FOR", min=0, metavar="SECONDS", help="How long to try to reach it.")
+    ] = 20.0,
+    json: Json = False,
+    version: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True, help="Say it.")] = False,
+) -> None:
+    """Make videos from prompts, on the cloud on this machine or on any other installation of Rushes."""
+    run: Run = context.obj
+    run.given = Given(profile or None, url or None, api_key or None)
+    run.retry_for_s = retry_for
+    run.out.json = json
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run a command; its exit code."""
+    given = sys.argv[1:] if arguments is None else arguments
+    run = Run()
+    try:
+        with run.closing:
+            code = typer.main.get_command(app).main(given, prog_name="rushes", standalone_mode=False, obj=run)
+        if code == Exit.INTERRUPTED:
+            raise KeyboardInterrupt
+        return code if isinstance(code, int) else Exit.OK
+    except Failure as failure:
+        return _failed(run, failure, given)
+    except typer.TyperException as error:
+        if "--json" not in given:
+            rich_utils.rich_format_error(error)  # type: ignore[arg-type] # all that typer raises are of that kind
+            return Exit.USAGE
+        return _failed(run, usage(error.format_message(), "See rushes --help"), given)
+    except (typer.Abort, KeyboardInterrupt):
+        action = "The same command again goes on where this one stopped."
+        return _failed(run, Failure(Exit.INTERRUPTED, "INTERRUPTED", "Stopped before it was done.", action), given)
+
+
+def _failed(run: Run, failure: Failure, given: list[str]) -> int:
+    # What is wrong may have been found before the option was read.
+    run.out.json = run.out.json or "--json" in given
+    run.out.failed(failure)
+    return failure.exit

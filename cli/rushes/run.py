@@ -1,0 +1,41 @@
+"""One run of the command line: what was said for all commands, and what they all need."""
+
+from __future__ import annotations
+
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from typing import Annotated
+
+import typer
+
+from rushes.api import Api
+from rushes.connection import Connection, Given, resolve
+from rushes.output import Output
+
+Json = Annotated[bool, typer.Option("--json", help="One JSON document on standard output, and nothing else there.")]
+
+
+@dataclass
+class Run:
+    """Made by `main`, given to every command through typer's context."""
+
+    out: Output = field(default_factory=Output)
+    given: Given = field(default_factory=Given)
+    retry_for_s: float = 20.0
+    closing: ExitStack = field(default_factory=ExitStack)
+
+    @property
+    def connection(self) -> Connection:
+        return resolve(self.given)
+
+    def api(self, *, admin: bool = False) -> Api:
+        """The API, closed when the command ends. Raises Failure."""
+        connection = self.connection
+        return self.closing.enter_context(Api(connection.as_admin() if admin else connection, self.retry_for_s))
+
+
+def begin(context: typer.Context, json: bool) -> Run:
+    """The first line of every command."""
+    run: Run = context.find_root().obj
+    run.out.json = run.out.json or json
+    return run
