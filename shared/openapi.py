@@ -36,6 +36,7 @@ TITLES: Final = {
     "idempotency-keys": "Idempotency keys",
     "api-keys": "API keys",
     "projects": "Projects",
+    "agent": "Assistants",
     "webhook-endpoints": "Webhooks",
     "admin": "Administration",
     "hooks": "Machines",

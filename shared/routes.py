@@ -12,6 +12,7 @@ from typing import Literal
 from pydantic import BaseModel
 
 from shared import (
+    agent_tools,
     api_keys,
     config_edits,
     deliveries,
@@ -350,6 +351,14 @@ ROUTES: tuple[Route, ...] = (
         "What one model can do and costs",
         response=m.ModelView,
         errors=("NOT_FOUND",),
+    ),
+    Route(
+        "list_agent_tools",
+        "GET",
+        "/v1/agent/tools",
+        "history",
+        "What an assistant may do for one, as Gemini function declarations",
+        response=agent_tools.AgentTools,
     ),
     Route(
         "step", "POST", "/tasks/step", "poll", "Advance a job by one step", caller="queue", body=m.StepBody, status=204

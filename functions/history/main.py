@@ -6,6 +6,7 @@ import functions_framework.aio
 from starlette.requests import Request
 
 from shared import (
+    agent_tools,
     api_keys,
     config_edits,
     deliveries,
@@ -58,6 +59,10 @@ async def list_models(call: Call) -> Reply:
 
 async def get_model(call: Call) -> Reply:
     return Reply(await library.model(call.services, call.caller, call.id))
+
+
+async def list_agent_tools(_call: Call) -> Reply:
+    return Reply(agent_tools.declarations())
 
 
 async def update_account(call: Call) -> Reply:
@@ -201,6 +206,7 @@ HANDLERS = {
     "list_transactions": list_transactions,
     "list_models": list_models,
     "get_model": get_model,
+    "list_agent_tools": list_agent_tools,
     "update_account": update_account,
     "make_api_key": make_api_key,
     "list_api_keys": list_api_keys,

@@ -117,6 +117,7 @@ TABLE: dict[str, Row] = {
     "list_transactions": Row(Rule.SELF, 200),
     "list_models": Row(Rule.SELF, 200),
     "get_model": Row(Rule.SELF, 200, "model"),
+    "list_agent_tools": Row(Rule.SELF, 200),
     "make_api_key": Row(Rule.SELF_BY_TOKEN, 400, body={}),
     "list_api_keys": Row(Rule.SELF, 200),
     "revoke_api_key": Row(Rule.OWNER_BY_TOKEN, 200, "new key"),
