@@ -1,10 +1,11 @@
 locals {
-  # The sweep each minute, the others daily at a quiet hour. A sweep that fails is not repeated: the next one comes by
-  # itself. `deadline_s` of the daily ones is longer than the function's own limit.
+  # The sweep each minute, two daily at a quiet hour, the digest on Monday morning. A sweep that fails is not repeated:
+  # the next one comes by itself. `deadline_s` of the others is longer than the function's own limit.
   schedules = {
     sweep     = { schedule = "* * * * *", deadline_s = 180, retries = 0 }
     retain    = { schedule = "17 3 * * *", deadline_s = 960, retries = 3 }
     reconcile = { schedule = "47 4 * * *", deadline_s = 960, retries = 3 }
+    digest    = { schedule = "0 8 * * 1", deadline_s = 960, retries = 3 }
   }
 }
 

@@ -96,9 +96,15 @@ variable "allowed_origins" {
 }
 
 variable "log_level" {
-  description = "Least severity that the functions log."
+  description = "Least severity that the functions log: INFO, or DEBUG for more."
   type        = string
   default     = "INFO"
+
+  # The metrics are made of informational entries: without them the alert on a silent sweep would never end.
+  validation {
+    condition     = contains(["DEBUG", "INFO"], var.log_level)
+    error_message = "The log level is DEBUG or INFO."
+  }
 }
 
 variable "warm_instances" {
@@ -123,4 +129,34 @@ variable "state_bucket" {
   description = "Bucket of the Terraform state, which the workflows need. Empty: none is granted."
   type        = string
   default     = ""
+}
+
+variable "alert_emails" {
+  description = "Who is told by e-mail of alerts, of the budget, and of each week's figures."
+  type        = list(string)
+  default     = []
+}
+
+variable "videos_quota_gb" {
+  description = "How much the bucket of the videos is meant to hold at most. Cloud Storage has no limit; the bill has."
+  type        = number
+  default     = 1000
+}
+
+variable "audit_retention_days" {
+  description = "Days for which audit entries are kept."
+  type        = number
+  default     = 400
+}
+
+variable "billing_account" {
+  description = "Id of the billing account that the monthly budget is set on. Empty: no budget."
+  type        = string
+  default     = ""
+}
+
+variable "monthly_budget" {
+  description = "What the project may cost in a month, in whole units of the billing account's currency."
+  type        = number
+  default     = 200
 }
