@@ -1,20 +1,20 @@
 # The load balancer: https only, the studio from a bucket, the API from the functions.
 
 locals {
-  # What is not history's. A path without methods is all of one function's, which answers 405 itself; * is one segment.
-  # As shared/routes.py says.
+  # As shared/routes.py says, in the order in which they are tried. Without a method all of the path is one function's,
+  # which answers 405 itself; * is one segment.
   routes = [
-    { path = "/v1/videos", methods = ["POST"], function = "submit" },
-    { path = "/v1/videos/estimate", methods = ["POST"], function = "submit" },
-    { path = "/v1/videos/*/cancel", methods = [], function = "submit" },
-    { path = "/v1/account", methods = ["DELETE"], function = "submit" },
-    { path = "/v1/account/export", methods = [], function = "submit" },
-    { path = "/hooks/gemini", methods = [], function = "submit" },
-    { path = "/v1/videos/*/content", methods = [], function = "stream" },
-    { path = "/v1/videos/*/events", methods = [], function = "stream" },
-    { path = "/v1/events", methods = [], function = "stream" },
+    { path = "/v1/videos", method = "POST", function = "submit" },
+    { path = "/v1/videos/estimate", method = "POST", function = "submit" },
+    { path = "/v1/videos/*/cancel", method = "", function = "submit" },
+    { path = "/v1/account", method = "DELETE", function = "submit" },
+    { path = "/v1/account/export", method = "", function = "submit" },
+    { path = "/hooks/gemini", method = "", function = "submit" },
+    { path = "/v1/videos/*/content", method = "", function = "stream" },
+    { path = "/v1/videos/*/events", method = "", function = "stream" },
+    { path = "/v1/events", method = "", function = "stream" },
     # Whatever else is the API's: history answers it, with 404 where there is no such path.
-    { path = "/v1/**", methods = [], function = "history" },
+    { path = "/v1/**", method = "", function = "history" },
   ]
 }
 
@@ -38,20 +38,15 @@ resource "google_compute_url_map" "https" {
         priority = route_rules.key + 1
         service  = google_compute_backend_service.function[route_rules.value.function].id
 
-        dynamic "match_rules" {
-          # One for each method; where there is none, one without a method.
-          for_each = length(route_rules.value.methods) > 0 ? route_rules.value.methods : [""]
+        match_rules {
+          path_template_match = route_rules.value.path
 
-          content {
-            path_template_match = route_rules.value.path
+          dynamic "header_matches" {
+            for_each = compact([route_rules.value.method])
 
-            dynamic "header_matches" {
-              for_each = match_rules.value != "" ? [match_rules.value] : []
-
-              content {
-                header_name = ":method"
-                exact_match = header_matches.value
-              }
+            content {
+              header_name = ":method"
+              exact_match = header_matches.value
             }
           }
         }

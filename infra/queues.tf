@@ -66,12 +66,3 @@ resource "google_cloud_tasks_queue" "webhooks" {
 
   depends_on = [time_sleep.apis]
 }
-
-locals {
-  # Their names by name. The keys are known before the queues are, so that grants can be made for each.
-  generate_queues = { for model, _ in var.model_quotas : "generate-${model}" => google_cloud_tasks_queue.generate[model].name }
-  queues = merge(local.generate_queues, {
-    poll     = google_cloud_tasks_queue.poll.name
-    webhooks = google_cloud_tasks_queue.webhooks.name
-  })
-}
