@@ -173,6 +173,12 @@ CATALOGUE: dict[str, ErrorCode] = {
     "STORING_FAILED": ErrorCode(
         502, "download", "The finished video could not be stored.", "Generate the video again.", retryable=True
     ),
+    "STORAGE_REFUSED": ErrorCode(
+        502,
+        "storage",
+        "The bucket did not take the finished video.",
+        "Generate the video again once the operators, who have been alerted, have mended it.",
+    ),
     "INVALID_VIDEO": ErrorCode(
         502,
         "download",
@@ -220,6 +226,10 @@ class ApiError(Exception):
 
 class Unavailable(Exception):  # noqa: N818 - reads as the state it names
     """A dependency (Firestore, Cloud Tasks, Cloud Storage) did not answer in time; nothing is known to have changed."""
+
+
+class StorageRefused(Unavailable):
+    """Cloud Storage answers that it will not: a permission, a quota, a closed bill. Only an operator changes that."""
 
 
 class Conflict(Exception):  # noqa: N818

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import random
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, nullcontext
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import TYPE_CHECKING
@@ -19,7 +19,7 @@ from shared import log
 from shared.errors import Conflict, Unavailable
 from shared.events import Event
 from shared.lifecycle import Change, decide, needs_account
-from shared.models import Job
+from shared.models import Job, LiveConfig
 
 if TYPE_CHECKING:
     from shared.services import Services
@@ -72,28 +72,36 @@ async def advance(services: Services, job_id: str, event: Event, known: Job | No
 
 async def _commit_event(services: Services, job_id: str, event: Event, known: Job | None) -> Outcome:
     config = await services.config.get()
+    job = known or await _read(services, job_id)
+    settles = needs_account(job, event, services.clock(), config)
+    # Outside of the tries: waiting for one's turn is no conflict.
+    async with account_lock(job.account) if settles else nullcontext():
+        return await _try_event(services, job, event, config)
+
+
+async def _try_event(services: Services, job: Job, event: Event, config: LiveConfig) -> Outcome:
     tried: dict[str, Change] = {}
-    async for _ in tries(services):
-        job, now = known or await _read(services, job_id), services.clock()
-        known = None
-        async with _alone(job.account if needs_account(job, event, now, config) else None) as settling:
-            account = None
-            if settling:
-                found, account = await services.store.get_job_and_account(job_id, job.account)
-                job = found or job
-            if job.change_id in tried:
-                return Outcome(job, tried[job.change_id])
-            change = decide(job, account, event, now, config)
-            if change is None:
-                return Outcome(job, None)
-            change = stamp(change, services.ids())
-            tried[change.job.change_id] = change
-            try:
-                return Outcome(await commit(services, change), change)
-            except (Conflict, Unavailable):
-                # Either way what counts is what is there now: ours, or what to decide on afresh.
-                continue
-    raise Unavailable(f"others kept writing to {job_id}")
+    async for attempt in tries(services):
+        if attempt > 0:
+            job = await _read(services, job.id)
+        now = services.clock()
+        account = None
+        if needs_account(job, event, now, config):
+            found, account = await services.store.get_job_and_account(job.id, job.account)
+            job = found or job
+        if job.change_id in tried:
+            return Outcome(job, tried[job.change_id])
+        change = decide(job, account, event, now, config)
+        if change is None:
+            return Outcome(job, None)
+        change = stamp(change, services.ids())
+        tried[change.job.change_id] = change
+        try:
+            return Outcome(await commit(services, change), change)
+        except (Conflict, Unavailable):
+            # Either way what counts is what is there now: ours, or what to decide on afresh.
+            continue
+    raise Unavailable(f"others kept writing to {job.id}")
 
 
 async def _read(services: Services, job_id: str) -> Job:
@@ -131,21 +139,28 @@ async def tries(services: Services) -> AsyncIterator[int]:
 
 @asynccontextmanager
 async def account_lock(account_id: str) -> AsyncIterator[None]:
-    """Writers of one account in one process go one after another: fewer conflicts, never needed for being right."""
+    """Writers of one account in one process go one after another: fewer conflicts, never needed for being right.
+
+    So whoever has waited for 10 s goes on without it: behind others who wait for a Firestore that does not answer,
+    nobody would be answered in bounded time.
+    """
     lock = _account_locks.get(account_id)
     if lock is None:
         lock = _account_locks[account_id] = asyncio.Lock()
-    async with lock:
+    held = await _acquired(lock)
+    try:
         yield
+    finally:
+        if held:
+            lock.release()
 
 
-@asynccontextmanager
-async def _alone(account_id: str | None) -> AsyncIterator[bool]:
-    if account_id is None:
-        yield False
-        return
-    async with account_lock(account_id):
-        yield True
+async def _acquired(lock: asyncio.Lock) -> bool:
+    try:
+        async with asyncio.timeout(TRY_FOR.total_seconds()):
+            return await lock.acquire()
+    except TimeoutError:
+        return False
 
 
 def _log_end(outcome: Outcome) -> None:

@@ -26,7 +26,7 @@ from google.auth import crypt
 from google.cloud.storage import Blob, Bucket, Client
 from google.cloud.storage.exceptions import InvalidResponse
 
-from shared.errors import Unavailable
+from shared.errors import StorageRefused, Unavailable
 from shared.services import ObjectExists, SignedUrl, StoredObject
 from shared.settings import Settings
 
@@ -42,6 +42,7 @@ SIGNED_FOR = dt.timedelta(minutes=15)
 REUSED_WHILE = dt.timedelta(minutes=5)
 CACHED_URLS = 4_096
 _RETRY = Retry(initial=0.2, maximum=5.0, multiplier=2.0, timeout=30.0)
+_REFUSALS = frozenset({HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN})
 _SCOPE = "https://www.googleapis.com/auth/cloud-platform"
 
 
@@ -258,11 +259,15 @@ async def _in_thread(call: Callable[[], T]) -> T:
         return await asyncio.to_thread(call)
     except exceptions.NotFound as error:
         raise FileNotFoundError(str(error)) from error
+    except (exceptions.Unauthorized, exceptions.Forbidden) as error:
+        raise StorageRefused(f"Cloud Storage: {error}") from error
+    except InvalidResponse as error:
+        kind = StorageRefused if error.response.status_code in _REFUSALS else Unavailable
+        raise kind(f"Cloud Storage: {error}") from error
     except (
         exceptions.ServerError,
         exceptions.TooManyRequests,
         exceptions.RetryError,
         requests.exceptions.RequestException,
-        InvalidResponse,
     ) as error:
         raise Unavailable(f"Cloud Storage: {error}") from error

@@ -161,7 +161,10 @@ class Queue(Protocol):
 
 
 class Media(Protocol):
-    """The bucket of the videos. Object names have no leading slash; every method raises Unavailable."""
+    """The bucket of the videos. Object names have no leading slash.
+
+    Every method raises Unavailable, and its kind StorageRefused where trying again would not help.
+    """
 
     @property
     def bucket(self) -> str: ...
@@ -313,6 +316,6 @@ def _generators(settings: Settings, media: Media) -> Generators:
     configured = {}
     if settings.vertex_project:
         configured["vertex"] = cast(Generator, _Lazy(veo))
-    if settings.gemini_api_key:
+    if settings.gemini_api_key or settings.omni_offered:
         configured["gemini"] = cast(Generator, _Lazy(omni))
     return Generators(configured)

@@ -10,7 +10,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, BinaryIO
 
 from shared import events, lifecycle, log
-from shared.errors import Unavailable
+from shared.errors import StorageRefused, Unavailable
 from shared.generators import Generator
 from shared.generators.catalog import provider_of
 from shared.jobs import advance
@@ -27,7 +27,10 @@ RENEW_EVERY_S = lifecycle.LEASE_S / 3
 
 @dataclass
 class NotStored(Exception):  # noqa: N818
-    """A video could not be stored now; `permanent` when the provider's own file is not the video."""
+    """A video could not be stored now; `permanent` when trying again would not help.
+
+    That is when the provider's own file is not the video, or when the bucket refuses.
+    """
 
     code: str
     reason: str
@@ -78,6 +81,9 @@ async def _store_one(services: Services, job: Job, index: int) -> Kept:
             failure = NotStored("INVALID_VIDEO", str(error), permanent=len(set(checksums)) == 1)
             if not _is_ours(services, job.outputs[index].uri):
                 await services.media.delete(_object_name(services, job, index))
+        except StorageRefused as error:
+            log.error("storage_refused", job=job.id, account=job.account, error=str(error))
+            raise NotStored("STORAGE_REFUSED", str(error), permanent=True) from error
         except Exception as error:  # noqa: BLE001 - network, provider or bucket: all are tried again
             checksums.append(None)
             failure = NotStored("STORING_FAILED", f"{type(error).__name__}: {error}")

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import TypeVar
 
+from shared.errors import StorageRefused
 from tests.faults.virtual_time import Alarm
 
 T = TypeVar("T")
@@ -44,11 +45,15 @@ class Fault(Enum):
     PURGED = "queue purged at"
     # The service does not answer, from this call on, for ten minutes.
     OUTAGE = "outage from"
+    # The bucket answers that it will not: a permission or a quota.
+    REFUSED = "refused at"
 
 
 # A read changes nothing: to die after it is to die before the next effect, and a lost answer is a failure.
 READ_FAULTS = (Fault.DIES_BEFORE, Fault.FAILS, Fault.FROZEN, Fault.CANCELED, Fault.PURGED, Fault.OUTAGE)
-WRITE_FAULTS = tuple(Fault)
+WRITE_FAULTS = tuple(fault for fault in Fault if fault is not Fault.REFUSED)
+# To store is all that a refusal of the bucket puts an end to; everything else is tried again, as after a failure.
+STORING_FAULTS = (*WRITE_FAULTS, Fault.REFUSED)
 # A blocking call inside of another one; it can be cut, and not made to wait.
 BESIDE = frozenset({Fault.CANCELED, Fault.PURGED})
 BLOCKING_FAULTS = (Fault.DIES_BEFORE, Fault.DIES_AFTER, Fault.FAILS, Fault.ANSWER_LOST)
@@ -207,6 +212,8 @@ async def with_fault(process: Process, fault: Fault, act: Callable[[], Awaitable
     """What the caller gets of a call at which that goes wrong."""
     if fault is Fault.DIES_BEFORE:
         raise process.die()
+    if fault is Fault.REFUSED:
+        raise StorageRefused(str(failure))
     if fault in (Fault.FAILS, Fault.OUTAGE):
         raise failure
     if fault is Fault.DELAYED:

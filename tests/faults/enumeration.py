@@ -19,6 +19,7 @@ def calm() -> Iterator[Schedule]:
                 yield Schedule({}, fate, model, deliveries)
         yield Schedule({}, OK, model, config={"uncertain_policy": "restart_once"})
         yield Schedule({}, OK, model, webhook=True)
+        yield Schedule({}, OK, model, waits=True)
 
 
 def with_one_fault(schedule: Schedule) -> Iterator[Schedule]:

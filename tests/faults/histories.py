@@ -36,11 +36,15 @@ Json = dict[str, Any]
 
 @dataclass(frozen=True)
 class Entry:
-    """One commit: when, because of which event (None: the submission, or the account's opening), and what it wrote."""
+    """One commit: when, because of which event (None: the submission, or the account's opening), and what it wrote.
+
+    `config` is what the live settings, as the event was decided under them, have that is no default.
+    """
 
     now: datetime
     event: Event | None
     documents: tuple[Document, ...]
+    config: Json = field(default_factory=dict)
 
     @property
     def job(self) -> Job | None:
@@ -83,6 +87,8 @@ LIVES: dict[str, tuple[str, Fate, Json]] = {
     "veo canceled while generating": ("veo-3.1-fast", OK, _refusal(Fault.CANCELED, "provider.look")),
     "omni canceled while storing": ("omni-flash", OK, _refusal(Fault.CANCELED, "video.use")),
     "omni stored by another": ("omni-flash", OK, _refusal(Fault.DIES_AFTER, "video.write")),
+    "omni refused by the bucket": ("omni-flash", OK, _refusal(Fault.REFUSED, "video.write")),
+    "omni waited": ("omni-flash", OK, {"waits": True}),
     "veo deleted": ("veo-3.1-fast", OK, {"deleted": True}),
 }
 
@@ -90,23 +96,24 @@ LIVES: dict[str, tuple[str, Fate, Json]] = {
 def record(life: str) -> History:
     """Play that life, and write down each of its commits."""
     model, fate, how = LIVES[life]
-    schedule = Schedule(how.get("plan", {}), fate, model, config=how.get("config", {}))
+    schedule = Schedule(how.get("plan", {}), fate, model, config=how.get("config", {}), waits=how.get("waits", False))
     driver = Driver(schedule)
     history = History(life, release(), model, fate, dict(schedule.config))
-    decided: dict[tuple[str, int], tuple[Event, datetime]] = {}
+    decided: dict[tuple[str, int], tuple[datetime, Event, Json]] = {}
     watched = driver.world.watch.committed
 
     def decide(job: Job, account: Account | None, event: Event, now: datetime, config: LiveConfig) -> Change | None:
         change = lifecycle.decide(job, account, event, now, config)
         if change is not None:
-            decided[job.id, change.job.version] = event, now
+            decided[job.id, change.job.version] = now, event, config.model_dump(mode="json", exclude_defaults=True)
         return change
 
     def committed(documents: Sequence[Document]) -> None:
         watched(documents)
         job = next((document for document in documents if isinstance(document, Job)), None)
-        event, now = decided.get((job.id, job.version) if job else ("", 0), (None, driver.world.clock()))
-        history.entries.append(Entry(now, event, tuple(documents)))
+        unknown = driver.world.clock(), None, {}
+        now, event, live = decided.get((job.id, job.version), unknown) if job else unknown
+        history.entries.append(Entry(now, event, tuple(documents), live))
 
     async def main() -> None:
         await driver.live()
@@ -164,12 +171,13 @@ def _entry_to_json(entry: Entry) -> Json:
     documents = [
         {"collection": document.collection, **document.model_dump(mode="json")} for document in entry.documents
     ]
-    return {"now": entry.now.isoformat(), "event": event, "documents": documents}
+    return {"now": entry.now.isoformat(), "event": event, "config": entry.config, "documents": documents}
 
 
 def _entry_from_json(saved: Json) -> Entry:
     documents = tuple(KINDS[fields["collection"]].model_validate(fields) for fields in saved["documents"])
-    return Entry(datetime.fromisoformat(saved["now"]), _event_from_json(saved["event"]), documents)
+    now = datetime.fromisoformat(saved["now"])
+    return Entry(now, _event_from_json(saved["event"]), documents, saved["config"])
 
 
 def _event_to_json(event: Event) -> Json:
@@ -194,10 +202,10 @@ def _event_from_json(saved: Json | None) -> Event | None:
 
 def replay(history: History) -> Iterator[tuple[Entry, list[str]]]:
     """Each recorded event, decided on again from the documents before it, and in which fields it came out otherwise."""
-    config = LiveConfig.model_validate(history.config)
     latest: dict[str, Document] = {}
     for entry in history.entries:
         if entry.event is not None:
+            config = LiveConfig.model_validate(entry.config)
             assert entry.job is not None
             before, account = latest[entry.job.id], latest[entry.job.account]
             assert isinstance(before, Job)

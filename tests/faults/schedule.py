@@ -29,6 +29,9 @@ REPEATED = 6
 CLIENT_TRIES = 60
 CREDITS = 1_000
 WEBHOOK = "https://example.com/rushes"
+NONE_MAY_BE_ACTIVE = {"plans": {"default": {"may_wait": True, "active_jobs_limit": 0}}}
+# The settings are cached for a minute, so that a job that waits asks for its turn several times.
+ALLOWED_AFTER_S = 45.0
 ANN = Caller("ann", "default", "user", "default", None)
 
 
@@ -52,12 +55,16 @@ class Schedule:
     config: Mapping[str, Any] = field(default_factory=dict)
     # Whether a server of the user's wants to hear of the end.
     webhook: bool = False
+    # Whether the job has to wait for its turn first: no job may be active until an administrator allows it.
+    waits: bool = False
 
     def __str__(self) -> str:
         faults = ", ".join(f"{fault.value} {point}" for point, fault in sorted(self.plan.items()))
         live = "".join(f", {name}={value}" for name, value in self.config.items())
         told = ", with a webhook" if self.webhook else ""
-        return f"{self.fate} of {self.model}, delivered {self.deliveries.value}{live}{told}: {faults or 'no fault'}"
+        waits = ", after waiting" if self.waits else ""
+        how = f"delivered {self.deliveries.value}{live}{told}{waits}"
+        return f"{self.fate} of {self.model}, {how}: {faults or 'no fault'}"
 
     def with_fault(self, point: Point, fault: Fault) -> Schedule:
         return replace(self, plan={**self.plan, point: fault})
@@ -118,7 +125,10 @@ class Driver:
     async def go_on(self, begin: Callable[[], Awaitable[None]]) -> None:
         """Do that, and keep everything running until nothing is left to do."""
         world = self.world
-        if self.schedule.config:
+        if self.schedule.waits:
+            world.store.edit_config("video", {**self.schedule.config, **NONE_MAY_BE_ACTIVE})
+            world.loop.call_later(ALLOWED_AFTER_S, world.store.edit_config, "video", self.schedule.config)
+        elif self.schedule.config:
             world.store.edit_config("video", self.schedule.config)
         world.queue.on_change = self._changed.ring
         dispatching = asyncio.ensure_future(self._dispatch())
@@ -144,6 +154,7 @@ class Driver:
             size=size,
             count=self.schedule.fate.count,
             webhook_url=WEBHOOK if self.schedule.webhook else None,
+            on_limit="wait" if self.schedule.waits else "fail",
         )
         for tries in range(CLIENT_TRIES):
             answer = await self.world.submit(ANN, body, "key", self.world.new_process())
@@ -265,6 +276,9 @@ class Driver:
         if self.schedule.fate.name == "late success" and job.stage is Stage.COMPLETED:
             assert self.schedule.plan, "a success came after the deadline, and was taken"
             # Nobody could look at the deadline; whoever looks first afterwards finds it.
+            return
+        if code == "STORAGE_REFUSED":
+            assert Fault.REFUSED in self.schedule.plan.values(), "the bucket refused nothing"
             return
         if code == "GENERATION_TIMEOUT" and list(self.schedule.plan.values()).count(Fault.OUTAGE) > 1:
             # Two outages of ten minutes are longer than the deadline.

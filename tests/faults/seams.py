@@ -16,7 +16,7 @@ from shared.generators import Busy, Look
 from shared.lifecycle import Task
 from shared.models import Account, Document, Job, ListVideosQuery, Status, TaskRef, Transaction
 from shared.services import NotReached, OutboundAnswer, SignedUrl, StoredObject
-from tests.faults.effects import CURRENT, READ_FAULTS, WRITE_FAULTS, Fault
+from tests.faults.effects import CURRENT, READ_FAULTS, STORING_FAULTS, WRITE_FAULTS, Fault
 from tests.faults.names import commit_name
 from tests.faults.provider import Provider
 from tests.faults.watch import Watch
@@ -169,7 +169,7 @@ class SeamMedia:
     async def write(self, name: str, produce: Callable[[BinaryIO], None], content_type: str) -> StoredObject:
         what = "poster" if content_type == "image/jpeg" else "video"
         return await self.effects.effect(
-            f"{what}.write", lambda: self.media.write(name, produce, content_type), Unavailable, WRITE_FAULTS
+            f"{what}.write", lambda: self.media.write(name, produce, content_type), Unavailable, STORING_FAULTS
         )
 
     async def use(self, name: str, use: Callable[[BinaryIO], T]) -> T:

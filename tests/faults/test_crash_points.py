@@ -20,6 +20,7 @@ from tests.faults.schedule import Broken, Deliveries, Schedule, play
 
 SAMPLED_SHARE = 0.15
 SAMPLED_PAIRS = 1_500
+PAIRS_OF_ONE = 50
 SHOWN = 5
 
 
@@ -79,7 +80,7 @@ def test_a_job_that_succeeds_survives_everything_at_every_point(model: str) -> N
 def test_every_fate_survives_everything_at_every_point() -> None:
     """A fixed sample of all fates, providers and ways of delivery; `make scoreboard` plays the rest."""
     chosen = random.Random(1)
-    others = [schedule for schedule in calm() if schedule.fate is not OK or schedule.config]
+    others = [each for each in calm() if each.fate is not OK or each.config or each.webhook or each.waits]
     schedules = (schedule for each in others for schedule in with_one_fault(each))
     played = all_hold(schedule for schedule in schedules if chosen.random() < SAMPLED_SHARE)
     assert played > 1_000, "the sample has become too small to mean anything"
@@ -91,8 +92,16 @@ def test_a_job_survives_two_things_that_go_wrong_one_after_the_other() -> None:
     pairs: list[Schedule] = []
     while len(pairs) < SAMPLED_PAIRS:
         first = chosen.choice(list(with_one_fault(Schedule(model=chosen.choice(MODELS)))))
-        pairs += chosen.sample(list(with_one_more(first)), 50)
+        following = list(with_one_more(first))
+        pairs += chosen.sample(following, min(PAIRS_OF_ONE, len(following)))
     all_hold(pairs)
+
+
+def test_a_job_that_waits_for_its_turn_is_charged_first_and_gets_it() -> None:
+    for model in MODELS:
+        played = play(Schedule(model=model, waits=True))
+        assert played.job.stage is Stage.COMPLETED
+        assert "waits.commit" in {effect.point.name for effect in played.trace}
 
 
 def test_a_crash_after_the_create_costs_at_most_one_more_start_and_only_if_the_settings_say_so() -> None:

@@ -31,6 +31,7 @@ WEIGHTS = {
     Fault.LATE: 1,
     Fault.FROZEN: 2,
     Fault.DELAYED: 2,
+    Fault.REFUSED: 1,
 }
 
 

@@ -35,6 +35,28 @@ def test_no_other_code_is_used_anywhere() -> None:
     assert used <= set(CATALOGUE)
 
 
+# What happens to a job, by the category of what went wrong: whether it is tried again before it fails, and how a job
+# that fails is settled. Categories, answers, retries and refunds are those that users were promised from the first day.
+REASONS = {
+    "provider": {"SAFETY_BLOCKED", "PROMPT_REJECTED", "PROVIDER_ERROR", "MODEL_RETIRED"},
+    "timeout": {"GENERATION_TIMEOUT", "QUEUE_TIMEOUT"},
+    "download": {"STORING_FAILED", "INVALID_VIDEO"},
+    "storage": {"STORAGE_REFUSED"},
+    "system": {"PROVIDER_DENIED", "START_UNCERTAIN"},
+    "client": {"INPUT_GONE"},
+}
+
+
+@pytest.mark.parametrize("category", REASONS)
+def test_each_category_has_its_reasons_and_all_are_refunded(category: str) -> None:
+    for code in REASONS[category]:
+        assert (CATALOGUE[code].category, CATALOGUE[code].refund) == (category, True)
+
+
+def test_what_the_bucket_refuses_is_not_worth_trying_again() -> None:
+    assert not CATALOGUE["STORAGE_REFUSED"].retryable
+
+
 def test_every_reason_for_a_failed_job_gives_the_charge_back() -> None:
     assert all(entry.refund for entry in CATALOGUE.values())
 

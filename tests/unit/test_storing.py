@@ -11,6 +11,7 @@ import pytest
 from local.memory.generator import Videos
 from local.memory.media import MemoryMedia
 from shared import lifecycle, storing, video
+from shared.errors import StorageRefused
 from shared.models import Job, Stage
 from tests.unit.conftest import BUCKET, House, film
 
@@ -253,6 +254,22 @@ async def test_a_bucket_that_is_down_costs_time_and_nothing_else(house: House) -
     house.media.fail("stat", times=9)
     await house.deliver(job)
     assert (await house.run(job)).stage is Stage.COMPLETED
+    house.check()
+
+
+@pytest.mark.parametrize("effect", ["write", "use", "stat"])
+async def test_a_bucket_that_refuses_ends_the_job_with_its_refund_and_tells_the_operators(
+    house: House, effect: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Permission and quota: nothing but an operator changes them, so there is no second try."""
+    job = await generating(house)
+    house.media.fail(effect, error=StorageRefused)
+    await house.deliver(job)
+    ended = await house.job(job.id)
+    assert (ended.stage, ended.error and ended.error.code) == (Stage.FAILED, "STORAGE_REFUSED")
+    assert ended.refunded == ended.cost
+    assert house.media.calls[effect] == 1
+    assert '"storage_refused"' in capsys.readouterr().out
     house.check()
 
 

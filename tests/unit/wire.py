@@ -37,7 +37,10 @@ class Silence:
 
 @dataclass(frozen=True)
 class Recorded:
-    """One request. `path` has its query; `headers` have their names in lower case; `body` is None when empty."""
+    """One request. `path` has its query; `headers` have their names in lower case.
+
+    `body` is what was sent as JSON, else bytes; None when empty.
+    """
 
     method: str
     path: str
@@ -79,6 +82,9 @@ class Recorder:
             def do_POST(self) -> None:
                 recorder._answer(self)
 
+            def do_PUT(self) -> None:
+                recorder._answer(self)
+
             def log_message(self, *args: object) -> None:
                 """Tests speak through their assertions."""
 
@@ -87,20 +93,22 @@ class Recorder:
     def _answer(self, handler: BaseHTTPRequestHandler) -> None:
         data = handler.rfile.read(int(handler.headers.get("content-length", 0)))
         headers = {name.lower(): value for name, value in handler.headers.items()}
-        self.requests.append(Recorded(handler.command, handler.path, headers, json.loads(data) if data else None))
+        json_sent = headers.get("content-type", "").startswith("application/json")
+        body = json.loads(data) if data and json_sent else data or None
+        self.requests.append(Recorded(handler.command, handler.path, headers, body))
         answer = self._answers.pop(0) if len(self._answers) > 1 else self._answers[0]
         if isinstance(answer, Cut):
             return
         if isinstance(answer, Silence):
             self._closed.wait()
             return
-        body = answer.body if isinstance(answer.body, bytes) else json.dumps(answer.body).encode()
+        sending = answer.body if isinstance(answer.body, bytes) else json.dumps(answer.body).encode()
         handler.send_response(answer.status)
-        sent = {"content-type": "application/json", "content-length": str(len(body) + answer.missing_bytes)}
+        sent = {"content-type": "application/json", "content-length": str(len(sending) + answer.missing_bytes)}
         for name, value in (sent | answer.headers).items():
             handler.send_header(name, value)
         handler.end_headers()
-        handler.wfile.write(body)
+        handler.wfile.write(sending)
 
 
 @contextmanager

@@ -1,0 +1,65 @@
+"""Cloud Storage's answers that are no success, on the wire: what the client library makes of them, and we of that."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import BinaryIO
+
+import pytest
+
+from shared.errors import StorageRefused, Unavailable
+from shared.media import CloudStorage
+from shared.services import utc_now
+from shared.settings import Settings
+from tests.unit.wire import Answer, Recorder
+
+QUOTA = {"error": {"code": 403, "message": "The bucket's quota is used up.", "errors": [{"reason": "quotaExceeded"}]}}
+
+
+@pytest.fixture
+def google() -> Iterator[Recorder]:
+    with Recorder() as recorder:
+        yield recorder
+
+
+@pytest.fixture
+def media(google: Recorder, monkeypatch: pytest.MonkeyPatch) -> CloudStorage:
+    monkeypatch.setenv("STORAGE_EMULATOR_HOST", google.url)
+    return CloudStorage(Settings(google_cloud_project="p", bucket="b"), utc_now)
+
+
+def video(destination: BinaryIO) -> None:
+    destination.write(b"a film")
+
+
+async def test_an_upload_that_the_bucket_refuses_is_asked_for_once(google: Recorder, media: CloudStorage) -> None:
+    google.answers(Answer(403, QUOTA))
+    with pytest.raises(StorageRefused):
+        await media.write("v.mp4", video, "video/mp4")
+    assert [request.method for request in google.requests].count("POST") == 1
+
+
+async def test_a_refusal_within_the_upload_is_one_too(google: Recorder, media: CloudStorage) -> None:
+    google.answers(Answer(200, {}, {"Location": f"{google.url}/upload/session"}), Answer(403, QUOTA))
+    with pytest.raises(StorageRefused):
+        await media.write("v.mp4", video, "video/mp4")
+
+
+async def test_a_read_that_the_bucket_refuses_is_refused(google: Recorder, media: CloudStorage) -> None:
+    google.answers(Answer(403, QUOTA))
+    with pytest.raises(StorageRefused):
+        await media.stat("v.mp4")
+
+
+async def test_a_refusal_is_a_kind_of_not_being_available(google: Recorder, media: CloudStorage) -> None:
+    """Whoever knows nothing of refusals treats them so: a request is 503, a delivery is repeated."""
+    google.answers(Answer(403, QUOTA))
+    with pytest.raises(Unavailable):
+        await media.list("videos/")
+
+
+async def test_a_bad_request_is_no_refusal(google: Recorder, media: CloudStorage) -> None:
+    google.answers(Answer(200, {}, {"Location": f"{google.url}/upload/session"}), Answer(400, {}))
+    with pytest.raises(Unavailable) as caught:
+        await media.write("v.mp4", video, "video/mp4")
+    assert not isinstance(caught.value, StorageRefused)
