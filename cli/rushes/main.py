@@ -6,7 +6,6 @@ import sys
 from typing import Annotated
 
 import typer
-from typer import rich_utils
 
 from rushes import __version__
 from rushes.commands import account, admin, agent, laptop, sign_in, videos
@@ -70,12 +69,19 @@ def main(arguments: list[str] | None = None) -> int:
         return _failed(run, failure, given)
     except typer.TyperException as error:
         if "--json" not in given:
-            rich_utils.rich_format_error(error)  # type: ignore[arg-type] # all that typer raises are of that kind
+            _show(error)
             return Exit.USAGE
         return _failed(run, usage(error.format_message(), "See rushes --help"), given)
     except (typer.Abort, KeyboardInterrupt):
         action = "The same command again goes on where this one stopped."
         return _failed(run, Failure(Exit.INTERRUPTED, "INTERRUPTED", "Stopped before it was done.", action), given)
+
+
+def _show(error: typer.TyperException) -> None:
+    # Typer's own panel; a third of the start of every command would go into what draws it.
+    from typer.rich_utils import rich_format_error
+
+    rich_format_error(error)  # type: ignore[arg-type] # all that typer raises are of that kind
 
 
 def _failed(run: Run, failure: Failure, given: list[str]) -> int:
