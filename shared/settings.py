@@ -40,6 +40,9 @@ class Settings(BaseModel):
     vertex_url: str = Field("", description="Vertex AI's base URL where it is not Google's.")
     vertex_token: str = Field("", description="Fixed access token for vertex_url. Empty: the function's own identity.")
     gemini_api_key: str = Field("", description="Key of the Gemini API, which makes Omni videos. Empty: no Omni.")
+    omni_offered: bool = Field(
+        False, description="Whether there is Omni here, where a function takes orders for it and is not given the key."
+    )
     gemini_url: str = Field("", description="The Gemini API's base URL where it is not Google's.")
     gemini_webhook_secret: str = Field("", description="Secret (whsec_...) of the Gemini API's static webhook.")
 

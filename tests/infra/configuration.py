@@ -9,7 +9,7 @@ import json
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property
 from pathlib import Path
 from typing import Any, Final
 
@@ -19,6 +19,7 @@ INFRA: Final = Path(__file__).parents[2] / "infra"
 _OPTIONS: Final = hcl2.SerializationOptions(with_comments=False, strip_string_quotes=True, preserve_heredocs=False)
 _TEMPLATE: Final = re.compile(r"\$\{([^${}]*)\}")
 _LIST_OF: Final = re.compile(r"\b(?:toset|compact)\((\[.*\])\)", re.DOTALL)
+_SET_OF: Final = re.compile(r"\$\{toset\((local\.\w+)\)\}")
 _REFERENCE: Final = re.compile(r"[A-Za-z_][\w-]*(?:\.[\w-]+)*")
 _ADDRESS: Final = re.compile(r"(?<![\w.])(data\.)?([a-z][a-z0-9]*_[a-z0-9_]+)\.([a-z_]\w*)((?:\[[^\]]*\])?(?:\.\w+)?)")
 
@@ -48,7 +49,7 @@ class Configuration:
     @cached_property
     def files(self) -> dict[str, Body]:
         """The parsed files by name. Raises lark's errors for what is not the language."""
-        return {name: hcl2.loads(text, serialization_options=_OPTIONS) for name, text in self.texts.items()}
+        return {name: _parsed(text) for name, text in self.texts.items()}
 
     def blocks(self, kind: str) -> Iterator[Body]:
         """All top-level blocks of a kind, such as `resource`."""
@@ -114,6 +115,8 @@ class Configuration:
             yield self.made(block["content"][0], {**scope, f"{name}.key": key, f"{name}.value": value})
 
     def _items(self, for_each: Any, scope: Mapping[str, Any]) -> list[tuple[Any, Any]] | None:
+        if isinstance(for_each, str) and (named := _SET_OF.fullmatch(for_each)):
+            return [(item, item) for item in self.made(f"${{{named[1]}}}", scope)]
         listed = self.made(for_each, scope)
         if isinstance(listed, str) and (found := _LIST_OF.search(listed)):
             listed = [self.made(item, scope) for item in _list(found[1])]
@@ -163,6 +166,13 @@ class Configuration:
 
 
 _MARK: Final = "__is_block__"
+
+
+@cache
+def _parsed(text: str) -> Body:
+    """Parsing is slow, and most files of a changed copy are the same. Nobody changes what is returned."""
+    body: Body = hcl2.loads(text, serialization_options=_OPTIONS)
+    return body
 
 
 def references(value: Any) -> set[str]:

@@ -206,7 +206,9 @@ def written(schema: Schema) -> str:
     """The text of the file: a line for each resource."""
 
     def lines(kinds: Schema) -> str:
-        return ",\n".join(f"{json.dumps(name)}: {json.dumps(block, separators=(',', ':'))}" for name, block in kinds.items())
+        return ",\n".join(
+            f"{json.dumps(name)}: {json.dumps(block, separators=(',', ':'))}" for name, block in kinds.items()
+        )
 
     parts = [f'"versions": {json.dumps(schema["versions"])}']
     parts += [f'"{sort}": {{\n{lines(schema[sort])}\n}}' for sort in ("resources", "data")]

@@ -1,0 +1,104 @@
+"""Every query that the code can make is served by an index of infra/indexes.tf, and no index is there for nothing."""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import datetime
+from typing import Any, get_args
+
+import pytest
+
+from shared.models import Document
+from tests.infra import queries
+from tests.infra.configuration import Configuration
+from tests.infra.indexes import Need, need_of, problems, unindexed
+
+NEVER_ASKED_FOR = {f"jobs/{name}" for name in ("request.prompt", "outputs", "error", "labels", "created_at")}
+
+
+@pytest.fixture(scope="module")
+def recorded() -> queries.Recorded:
+    return asyncio.run(queries.record())
+
+
+@pytest.fixture(scope="module")
+def needs(recorded: queries.Recorded) -> set[Need]:
+    return {need_of(query, sums) for query, sums in recorded.queries}
+
+
+@pytest.fixture
+def configuration() -> Configuration:
+    return Configuration()
+
+
+def test_every_line_that_lists_documents_is_asked(recorded: queries.Recorded) -> None:
+    assert queries.unasked(recorded) == []
+
+
+def test_every_query_has_its_index_and_every_index_its_query(needs: set[Need], configuration: Configuration) -> None:
+    assert problems(needs, configuration) == []
+
+
+def test_a_missing_index_is_noticed(needs: set[Need], configuration: Configuration) -> None:
+    for each in configuration.instances("google_firestore_index"):
+        line = next(
+            text for text in configuration.texts["indexes.tf"].splitlines() if text.strip().startswith(f'"{each.key}"')
+        )
+        without = configuration.texts["indexes.tf"].replace(line, "")
+        assert len(problems(needs, Configuration(changed={"indexes.tf": without}))) == 1, each.key
+
+
+@pytest.mark.parametrize(
+    ("is_", "becomes"),
+    [
+        ('["tenant", "-created_at"]', '["tenant", "created_at"]'),
+        ('["tenant", "account", "updated_at"]', '["account", "updated_at", "tenant"]'),
+        ('["account", "amount"]', '["account", "balance_after"]'),
+        ('"tenant", "account", "kind", "-created_at"', '"tenant", "account", "-created_at"'),
+    ],
+)
+def test_an_index_that_does_not_quite_serve_is_noticed(
+    needs: set[Need], configuration: Configuration, is_: str, becomes: str
+) -> None:
+    changed = configuration.texts["indexes.tf"].replace(is_, becomes)
+    assert changed != configuration.texts["indexes.tf"]
+    found = problems(needs, Configuration(changed={"indexes.tf": changed}))
+    assert any(problem.startswith("no index") for problem in found)
+    assert any(problem.endswith("is not used") for problem in found)
+
+
+def test_a_field_that_is_asked_for_alone_keeps_its_index(needs: set[Need], configuration: Configuration) -> None:
+    changed = configuration.texts["indexes.tf"].replace('"jobs/deleted_at"', '"jobs/due_at"')
+    assert problems(needs, Configuration(changed={"indexes.tf": changed})) == [
+        "jobs/due_at is asked for alone and has no index"
+    ]
+
+
+def test_neither_long_texts_nor_moments_are_indexed_unless_they_are_asked_for(
+    needs: set[Need], configuration: Configuration
+) -> None:
+    alone = {name for need in needs for name in need.single_fields}
+    moments = {
+        f"{kind.collection}/{name}"
+        for kind in _documents(Document)
+        for name, field in kind.model_fields.items()
+        if field.annotation is datetime or datetime in get_args(field.annotation)
+    }
+    assert "jobs/created_at" in moments
+    assert NEVER_ASKED_FOR | (moments - alone) <= unindexed(configuration)
+
+
+def test_every_exempted_field_is_a_field(configuration: Configuration) -> None:
+    known = {kind.collection: kind for kind in _documents(Document)}
+    for name in unindexed(configuration):
+        collection, _, path = name.partition("/")
+        kind: Any = known[collection]
+        for part in path.split("."):
+            assert part in kind.model_fields, name
+            kind = kind.model_fields[part].annotation
+
+
+def _documents(kind: type[Document]) -> set[type[Document]]:
+    """All kinds of documents that have a collection."""
+    own = {kind} if hasattr(kind, "collection") else set()
+    return own.union(*(_documents(one) for one in kind.__subclasses__()))
