@@ -1,18 +1,11 @@
-/** The service under /v1: one method per operation, one error for everything that goes wrong. */
+/** The service under /v1: one method for each operation that the page uses. */
 
-import { IdentityError } from './session.js';
-import { strings } from './strings.js';
+import { Client } from './client.js';
 
 /**
  * @typedef {import('./types.js').Video} Video
- * @typedef {import('./types.js').Model} Model
  * @typedef {import('./types.js').CreateVideo} CreateVideo
- * @typedef {import('./types.js').Estimate} Estimate
- * @typedef {import('./types.js').AccountView} AccountView
- * @typedef {import('./types.js').Transaction} Transaction
- * @typedef {import('./types.js').SignedUrl} SignedUrl
- * @typedef {import('./types.js').Canceled} Canceled
- * @typedef {{body?: unknown, headers?: Record<string, string>, signal?: AbortSignal}} Options
+ * @typedef {Record<string, string|number|null|undefined>} Query what is null or undefined is left out
  */
 
 /**
@@ -20,214 +13,207 @@ import { strings } from './strings.js';
  * @typedef {import('./types.js').Page<T>} Page
  */
 
-const TIMEOUT_MS = 30_000;
-const DOWNLOAD_TIMEOUT_MS = 600_000;
+export class Api extends Client {
+  // --- videos ---
 
-/** An answer that is not the one hoped for: the service's error body, or OFFLINE where none came. */
-export class ApiError extends Error {
-  /** @param {{code: string, message: string, suggested_action?: string, details?: any, request_id?: string}} body */
-  constructor(body, status = 0, retryAfter_s = 0) {
-    super(body.message);
-    this.code = body.code;
-    this.suggestedAction = body.suggested_action ?? '';
-    this.details = body.details ?? {};
-    this.requestId = body.request_id ?? '';
-    this.status = status;
-    this.retryAfter_s = retryAfter_s;
-  }
-}
-
-export class Api {
-  /** How far the service's clock is ahead of this machine's. */
-  #ahead_ms = 0;
-
-  /** @param {import('./session.js').Session} session */
-  constructor(session) {
-    this.session = session;
-  }
-
-  /** Unix seconds by the service's clock. */
-  get now_s() {
-    return (Date.now() + this.#ahead_ms) / 1000;
-  }
-
-  /** @returns {Promise<Page<Model>>} */
+  /** @returns {Promise<Page<import('./types.js').Model>>} */
   models() {
-    return this.#json('GET', '/v1/models');
+    return this.json('GET', '/v1/models');
   }
 
-  /** @param {CreateVideo} body @param {AbortSignal} signal @returns {Promise<Estimate>} */
+  /** @param {CreateVideo} body @param {AbortSignal} signal @returns {Promise<import('./types.js').Estimate>} */
   estimate(body, signal) {
-    return this.#json('POST', '/v1/videos/estimate', { body, signal });
+    return this.json('POST', '/v1/videos/estimate', { body, signal });
   }
 
-  /** @param {CreateVideo} body @param {string} key makes repeating harmless @returns {Promise<Video>} */
+  /** @param {CreateVideo|FormData} body @param {string} key makes repeating harmless @returns {Promise<Video>} */
   createVideo(body, key) {
-    return this.#json('POST', '/v1/videos', { body, headers: { 'Idempotency-Key': key } });
+    return this.json('POST', '/v1/videos', { body, headers: { 'Idempotency-Key': key } });
   }
 
-  /** @param {Record<string, string|number>} query @returns {Promise<Page<Video>>} */
+  /** @param {Query} query @returns {Promise<Page<Video>>} */
   listVideos(query) {
-    return this.#json('GET', `/v1/videos?${search(query)}`);
+    return this.json('GET', `/v1/videos?${search(query)}`);
   }
 
   /** @param {string} id @returns {Promise<Video>} */
   getVideo(id) {
-    return this.#json('GET', `/v1/videos/${encodeURIComponent(id)}`);
+    return this.json('GET', `/v1/videos/${segment(id)}`);
   }
 
-  /** @param {string} id @returns {Promise<Canceled>} */
+  /** @param {string} id @returns {Promise<import('./types.js').Canceled>} */
   cancelVideo(id) {
-    return this.#json('POST', `/v1/videos/${encodeURIComponent(id)}/cancel`);
+    return this.json('POST', `/v1/videos/${segment(id)}/cancel`);
   }
 
-  /** @param {string} id */
-  deleteVideo(id) {
-    return this.#json('DELETE', `/v1/videos/${encodeURIComponent(id)}`);
+  /** @param {string} id @param {boolean} keepalive whether it must outlive the page */
+  deleteVideo(id, keepalive = false) {
+    return this.json('DELETE', `/v1/videos/${segment(id)}`, { keepalive });
   }
 
   /**
    * A URL that plays without a header, for a while.
    * @param {string} id
    * @param {'video'|'thumbnail'} variant
-   * @returns {Promise<SignedUrl>}
+   * @returns {Promise<import('./types.js').SignedUrl>}
    */
   contentUrl(id, variant, index = 0) {
-    return this.#json('GET', `/v1/videos/${encodeURIComponent(id)}/content?${search({ variant, index, redirect: 'json' })}`);
+    return this.json('GET', `/v1/videos/${segment(id)}/content?${search({ variant, index, redirect: 'json' })}`);
   }
 
-  /** The whole file, straight from where it is stored. @param {string} id */
-  async download(id, index = 0) {
-    const { url } = await this.contentUrl(id, 'video', index);
-    let response;
-    try {
-      response = await fetch(url, { signal: AbortSignal.timeout(DOWNLOAD_TIMEOUT_MS), credentials: 'omit' });
-      if (response.ok) return await response.blob();
-    } catch (error) {
-      throw noAnswer(error);
-    }
-    throw await errorOf(response);
+  /** The changes of all one's videos as they happen. @param {string} lastId of the last event, or empty @param {AbortSignal} signal */
+  events(lastId, signal) {
+    return this.stream('/v1/events', { Accept: 'text/event-stream', ...(lastId && { 'Last-Event-ID': lastId }) }, signal);
   }
 
-  /** @returns {Promise<AccountView>} */
+  /** @param {Query} query @returns {Promise<Page<import('./types.js').Project>>} */
+  projects(query) {
+    return this.json('GET', `/v1/projects?${search(query)}`);
+  }
+
+  // --- the account ---
+
+  /** @returns {Promise<import('./types.js').AccountView>} */
   account() {
-    return this.#json('GET', '/v1/account');
+    return this.json('GET', '/v1/account');
   }
 
-  /** @param {Record<string, string|number>} query @returns {Promise<Page<Transaction>>} */
+  /** @param {{display_name?: string|null, locale?: string|null}} body @returns {Promise<import('./types.js').AccountView>} */
+  updateAccount(body) {
+    return this.json('PATCH', '/v1/account', { body });
+  }
+
+  /** @param {Query} query @returns {Promise<Page<import('./types.js').Transaction>>} */
   transactions(query) {
-    return this.#json('GET', `/v1/account/transactions?${search(query)}`);
+    return this.json('GET', `/v1/account/transactions?${search(query)}`);
   }
 
-  /**
-   * @param {string} method
-   * @param {string} path
-   * @param {Options} [options]
-   * @returns {Promise<any>}
-   */
-  async #json(method, path, options) {
-    const response = await this.#send(method, path, options);
-    try {
-      return await response.json();
-    } catch (error) {
-      throw noAnswer(error, options?.signal);
-    }
+  /** @returns {Promise<Page<import('./types.js').ApiKey>>} */
+  apiKeys() {
+    return this.json('GET', '/v1/api-keys');
   }
 
-  /**
-   * Send with the session's token; a token that is refused is renewed once.
-   * @param {string} method
-   * @param {string} path
-   * @param {Options} [options]
-   */
-  async #send(method, path, options = {}) {
-    let response = await this.#once(method, path, options);
-    if (response.status === 401) {
-      await this.#renew();
-      response = await this.#once(method, path, options);
-      if (response.status === 401) this.session.end();
-    }
-    if (!response.ok) throw await errorOf(response);
-    return response;
+  /** @param {{name: string, scope: string, expires_in_days?: number}} body @returns {Promise<import('./types.js').ApiKey & {key: string}>} */
+  makeApiKey(body) {
+    return this.json('POST', '/v1/api-keys', { body });
   }
 
-  /**
-   * @param {string} method
-   * @param {string} path
-   * @param {Options} options
-   */
-  async #once(method, path, { body, headers, signal }) {
-    const token = await this.#token();
-    const limit = AbortSignal.timeout(TIMEOUT_MS);
-    try {
-      const response = await fetch(path, {
-        method,
-        headers: {
-          Authorization: `Bearer ${token}`,
-          ...(body !== undefined && { 'Content-Type': 'application/json' }),
-          ...headers,
-        },
-        body: body === undefined ? undefined : JSON.stringify(body),
-        signal: signal ? AbortSignal.any([signal, limit]) : limit,
-        cache: 'no-store',
-      });
-      this.#setClock(response.headers.get('Date'));
-      return response;
-    } catch (error) {
-      throw noAnswer(error, signal);
-    }
+  /** @param {string} id */
+  revokeApiKey(id) {
+    return this.json('DELETE', `/v1/api-keys/${segment(id)}`);
   }
 
-  async #token() {
-    try {
-      return await this.session.token();
-    } catch (error) {
-      throw identityFailure(error);
-    }
+  /** @returns {Promise<Page<import('./types.js').WebhookEndpoint>>} */
+  webhookEndpoints() {
+    return this.json('GET', '/v1/webhook-endpoints');
   }
 
-  async #renew() {
-    try {
-      await this.session.renew();
-    } catch (error) {
-      throw identityFailure(error);
-    }
+  /** @param {{url: string, events: string[], description?: string}} body @returns {Promise<import('./types.js').WebhookEndpoint & {secret: string}>} */
+  makeWebhookEndpoint(body) {
+    return this.json('POST', '/v1/webhook-endpoints', { body });
   }
 
-  /** @param {string|null} date */
-  #setClock(date) {
-    const ahead_ms = date ? Date.parse(date) - Date.now() : NaN;
-    // The header counts whole seconds and took a moment to come: smaller differences mean nothing.
-    if (Number.isFinite(ahead_ms)) this.#ahead_ms = Math.abs(ahead_ms) > 2000 ? ahead_ms : 0;
+  /** @param {string} id @param {{disabled?: boolean}} body @returns {Promise<import('./types.js').WebhookEndpoint>} */
+  updateWebhookEndpoint(id, body) {
+    return this.json('PATCH', `/v1/webhook-endpoints/${segment(id)}`, { body });
+  }
+
+  /** @param {string} id */
+  deleteWebhookEndpoint(id) {
+    return this.json('DELETE', `/v1/webhook-endpoints/${segment(id)}`);
+  }
+
+  /** @param {string} id @returns {Promise<import('./types.js').WebhookEndpoint & {secret: string}>} */
+  rotateWebhookEndpoint(id) {
+    return this.json('POST', `/v1/webhook-endpoints/${segment(id)}/rotate`);
+  }
+
+  /** @param {string} id @returns {Promise<import('./types.js').Delivery>} */
+  pingWebhookEndpoint(id) {
+    return this.json('POST', `/v1/webhook-endpoints/${segment(id)}/test`);
+  }
+
+  /** @param {string} id @param {Query} query @returns {Promise<Page<import('./types.js').Delivery>>} */
+  deliveries(id, query) {
+    return this.json('GET', `/v1/webhook-endpoints/${segment(id)}/deliveries?${search(query)}`);
+  }
+
+  /** @param {boolean} fresh whether to replace it @returns {Promise<{secret: string, previous_expires_at: number|null}>} */
+  webhookSecret(fresh) {
+    return fresh ? this.json('POST', '/v1/account/webhook-secret/rotate') : this.json('GET', '/v1/account/webhook-secret');
+  }
+
+  /** @returns {Promise<import('./types.js').Export>} */
+  startExport() {
+    return this.json('POST', '/v1/account/export');
+  }
+
+  /** @param {string} id @returns {Promise<import('./types.js').Export>} */
+  getExport(id) {
+    return this.json('GET', `/v1/account/exports/${segment(id)}`);
+  }
+
+  deleteAccount() {
+    return this.json('DELETE', '/v1/account');
+  }
+
+  // --- administration ---
+
+  /** @param {Query} query @returns {Promise<Page<import('./types.js').User>>} */
+  users(query) {
+    return this.json('GET', `/v1/admin/users?${search(query)}`);
+  }
+
+  /** @param {string} id @returns {Promise<import('./types.js').User>} */
+  getUser(id) {
+    return this.json('GET', `/v1/admin/users/${segment(id)}`);
+  }
+
+  /** @param {string} id @param {{disabled?: boolean, role?: string, plan?: string}} body @returns {Promise<import('./types.js').User>} */
+  updateUser(id, body) {
+    return this.json('PATCH', `/v1/admin/users/${segment(id)}`, { body });
+  }
+
+  /** @param {string} id @param {{amount: number, description: string}} body @param {string} key makes repeating harmless @returns {Promise<import('./types.js').Transaction>} */
+  grant(id, body, key) {
+    return this.json('POST', `/v1/admin/users/${segment(id)}/grants`, { body, headers: { 'Idempotency-Key': key } });
+  }
+
+  /** @param {Query} query @returns {Promise<Page<import('./types.js').TenantVideo>>} */
+  tenantVideos(query) {
+    return this.json('GET', `/v1/admin/videos?${search(query)}`);
+  }
+
+  /** @param {string} id @returns {Promise<import('./types.js').TenantVideo & {urls: import('./types.js').SignedUrl[]}>} */
+  tenantVideo(id) {
+    return this.json('GET', `/v1/admin/videos/${segment(id)}`);
+  }
+
+  /** @param {{id: string, title: string}} body @returns {Promise<import('./types.js').Project>} */
+  makeProject(body) {
+    return this.json('POST', '/v1/projects', { body });
+  }
+
+  /** @param {string} id @param {{title?: string, archived?: boolean}} body @returns {Promise<import('./types.js').Project>} */
+  updateProject(id, body) {
+    return this.json('PATCH', `/v1/projects/${segment(id)}`, { body });
+  }
+
+  /** @returns {Promise<import('./types.js').Config>} */
+  config() {
+    return this.json('GET', '/v1/admin/config');
+  }
+
+  /** @param {Record<string, unknown>} body @returns {Promise<import('./types.js').Config>} */
+  putConfig(body) {
+    return this.json('PUT', '/v1/admin/config', { body });
   }
 }
 
-/** @param {Record<string, string|number>} query */
-const search = (query) => new URLSearchParams(Object.entries(query).map(([name, value]) => [name, String(value)])).toString();
+const segment = encodeURIComponent;
 
-/** @param {unknown} error @param {AbortSignal} [signal] */
-function noAnswer(error, signal) {
-  if (signal?.aborted) return error;
-  return new ApiError({ code: 'OFFLINE', message: strings.problems.offline.message, suggested_action: strings.problems.offline.action });
-}
-
-/** @param {unknown} error */
-function identityFailure(error) {
-  if (!(error instanceof IdentityError)) return error;
-  if (error.code === 'OFFLINE') return noAnswer(error);
-  return new ApiError({ code: 'UNAUTHENTICATED', message: strings.signIn.ended }, 401);
-}
-
-/** @param {Response} response */
-async function errorOf(response) {
-  const retryAfter_s = Number(response.headers.get('Retry-After')) || 0;
-  let body;
-  try {
-    body = (await response.json()).error;
-  } catch {
-    // A proxy between us and the service answers in its own shape.
-    body = null;
-  }
-  const { message, action } = strings.problems.unreadable;
-  return new ApiError(body ?? { code: 'UNREADABLE', message, suggested_action: action }, response.status, retryAfter_s);
-}
+/** @param {Query} query */
+const search = (query) =>
+  new URLSearchParams(
+    Object.entries(query).flatMap(([name, value]) => (value === null || value === undefined ? [] : [[name, String(value)]])),
+  ).toString();

@@ -1,15 +1,18 @@
-/** The account: its balance everywhere on the page, and its facts. Event: "change". */
+/** The account as it is now: its balance everywhere on the page. Event: "change". */
 
-import { ApiError } from './api.js';
-import { byId, el, setText } from './dom.js';
-import { date, number } from './format.js';
+import { ApiError } from './client.js';
+import { byId, setText } from './dom.js';
+import { number } from './format.js';
 import { strings } from './strings.js';
 
 const words = strings.account;
 
-export class Account extends EventTarget {
+export class Balance extends EventTarget {
   /** @type {import('./types.js').AccountView|null} */
   #view = null;
+  /** @type {Promise<void>|null} */
+  #asking = null;
+  #again = false;
 
   /** @param {import('./api.js').Api} api */
   constructor(api) {
@@ -18,38 +21,52 @@ export class Account extends EventTarget {
   }
 
   /** Null until it is known. */
-  get balance() {
+  get account() {
+    return this.#view;
+  }
+
+  /** Credits; null until they are known. */
+  get credits() {
     return this.#view?.balance ?? null;
   }
 
-  async refresh() {
-    let view;
-    try {
-      view = await this.api.account();
-    } catch (error) {
-      // The last balance stays in sight; the next change asks again.
-      if (error instanceof ApiError) return;
-      throw error;
+  /** Settles once the account is known, or could not be read. */
+  get ready() {
+    return this.#view ? Promise.resolve() : this.refresh();
+  }
+
+  /** Ask anew; whoever asks meanwhile is served by one more request, however many they are. */
+  refresh() {
+    if (this.#asking) {
+      this.#again = true;
+      return this.#asking;
     }
-    const before = this.balance;
-    this.#view = view;
-    this.#show(view);
-    if (before !== view.balance) this.dispatchEvent(new Event('change'));
+    this.#asking = this.#ask().finally(() => {
+      this.#asking = null;
+      if (!this.#again) return;
+      this.#again = false;
+      void this.refresh();
+    });
+    return this.#asking;
   }
 
   /** @param {import('./types.js').AccountView} view */
-  #show(view) {
+  learn(view) {
+    const before = this.#view;
+    this.#view = view;
     const balance = number(view.balance);
     setText(byId('balance'), balance);
     byId('balance-link').setAttribute('aria-label', words.balanceLabel(balance));
-    setText(byId('account-balance'), balance);
-    byId('account-facts').replaceChildren(
-      ...[
-        [words.email, view.email ?? '–'],
-        [words.plan, view.plan],
-        [words.active, words.activeOf(view.active_jobs.length, view.active_jobs_limit)],
-        [words.since, date(view.created_at)],
-      ].map(([name, value]) => el('div', {}, el('dt', {}, name), el('dd', {}, value))),
-    );
+    byId('to-admin').hidden = view.role !== 'admin';
+    if (JSON.stringify(before) !== JSON.stringify(view)) this.dispatchEvent(new Event('change'));
+  }
+
+  async #ask() {
+    try {
+      this.learn(await this.api.account());
+    } catch (error) {
+      // The last balance stays in sight; the next change asks again.
+      if (!(error instanceof ApiError)) throw error;
+    }
   }
 }

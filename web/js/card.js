@@ -12,36 +12,45 @@ import { isFinal } from './videos.js';
  * @typedef {object} CardActions
  * @property {(video: Video) => void} cancel
  * @property {(video: Video) => void} reuse
- * @property {(video: Video) => void} remove
+ * @property {(video: Video) => void} extend
+ * @property {(videos: Video[]) => void} remove
+ * @property {(id: string, chosen: boolean) => void} choose
+ *
+ * @typedef {object} CardPictures
+ * @property {import('./posters.js').Posters} posters
+ * @property {import('./preview.js').Preview} preview
  */
 
+/** So much longer than expected is worth a word. */
+const LATE = 1.25;
 const words = strings.card;
 
 export class Card {
+  /** What the frame shows at present. */
+  #shown = '';
+
   /**
    * @param {Video} video
    * @param {CardActions} actions
-   * @param {import('./posters.js').Posters} posters
+   * @param {CardPictures} pictures
    */
-  constructor(video, actions, posters) {
+  constructor(video, actions, pictures) {
     this.video = video;
     this.actions = actions;
-    this.posters = posters;
+    this.pictures = pictures;
     this.frame = el('div', { class: 'card-frame' });
     this.age = el('time', { datetime: iso(video.created_at), class: 'card-age' });
-    this.facts = el('span', { class: 'card-facts' }, `${modelName(video.model)} · ${duration(Number(video.seconds))} · ${video.resolution}`);
+    this.facts = el('span', { class: 'card-facts' });
     this.buttons = el('div', { class: 'card-buttons' });
-    this.outcome = el('p', { class: 'card-outcome' });
+    this.check = el('input', { type: 'checkbox', class: 'check', 'aria-label': words.choose(video.prompt) });
+    this.check.addEventListener('change', () => actions.choose(video.id, this.check.checked));
     this.element = el(
       'li',
       { class: 'card', 'data-id': video.id },
       this.frame,
       el('p', { class: 'card-prompt' }, video.prompt),
-      this.outcome,
       el('div', { class: 'card-foot' }, el('p', { class: 'card-meta' }, this.facts, this.age), this.buttons),
     );
-    /** What the frame shows at present. */
-    this.shown = '';
     this.update(video);
   }
 
@@ -50,13 +59,19 @@ export class Card {
     this.video = video;
     this.element.dataset.status = video.status;
     const shown = isFinal(video) ? video.status : 'unfinished';
-    if (shown !== this.shown) {
-      this.shown = shown;
+    if (shown !== this.#shown) {
+      this.#shown = shown;
       this.#drawFrame(shown);
       this.#drawButtons(shown);
     }
     if (shown === 'unfinished') this.#showProgress();
-    setText(this.outcome, outcome(video));
+    setText(this.facts, facts(video));
+  }
+
+  /** @param {boolean} chosen */
+  markChosen(chosen) {
+    this.check.checked = chosen;
+    this.element.classList.toggle('chosen', chosen);
   }
 
   /** Once a second. @param {number} now_s */
@@ -64,7 +79,7 @@ export class Card {
     setText(this.age, ago(this.video.created_at, now_s, strings.time.now));
     if (!this.times) return;
     const elapsed_s = now_s - this.video.created_at;
-    const late = elapsed_s > this.video.expected_seconds * 1.25;
+    const late = elapsed_s > this.video.expected_seconds * LATE;
     setText(this.times, late ? words.late(clock(elapsed_s)) : words.times(clock(elapsed_s), duration(this.video.expected_seconds)));
   }
 
@@ -77,7 +92,12 @@ export class Card {
       failed: () => this.#endedFrame('alert', words.failed),
       canceled: () => this.#endedFrame('stop', words.canceled),
     }[shown];
-    if (draw) this.frame.replaceChildren(draw());
+    if (!draw) return;
+    const hadFocus = this.frame.contains(document.activeElement);
+    const choose = shown !== 'unfinished' && el('label', { class: 'card-choose' }, this.check);
+    this.frame.replaceChildren(draw(), ...(choose ? [choose] : []));
+    // Whoever was on the cancel button goes on where the button was.
+    if (hadFocus) this.frame.querySelector('a')?.focus();
   }
 
   #unfinishedFrame() {
@@ -91,27 +111,28 @@ export class Card {
       'aria-valuemin': 0,
       'aria-valuemax': 100,
     });
+    const cancel = el(
+      'button',
+      { type: 'button', class: 'button button-small', 'aria-label': words.cancelThis(this.video.prompt), on: { click: () => this.actions.cancel(this.video) } },
+      words.cancel,
+    );
     return el(
       'div',
       { class: 'progress' },
       el('div', { class: 'progress-words' }, this.stage, this.percent),
       this.bar,
-      el(
-        'div',
-        { class: 'progress-foot' },
-        this.times,
-        el('button', { type: 'button', class: 'button button-small', on: { click: () => this.actions.cancel(this.video) } }, words.cancel),
-      ),
+      el('div', { class: 'progress-foot' }, this.times, cancel),
     );
   }
 
   #showProgress() {
     const { stage, progress } = this.video;
     if (!this.stage || !this.bar || !this.percent) return;
-    setText(this.stage, words.stages[stage] ?? stage);
+    const said = words.stages[stage] ?? stage;
+    setText(this.stage, said);
     setText(this.percent, `${progress} %`);
     this.bar.setAttribute('aria-valuenow', String(progress));
-    this.bar.setAttribute('aria-valuetext', `${progress} %, ${words.stages[stage] ?? stage}`);
+    this.bar.setAttribute('aria-valuetext', `${progress} %, ${said}`);
     this.bar.style.setProperty('--done', String(progress / 100));
   }
 
@@ -130,11 +151,12 @@ export class Card {
       el('span', { class: 'badge' }, files.length > 1 ? words.files(files.length) : clock(Number(seconds))),
     );
     const images = backdrop ? [poster, backdrop] : [poster];
-    this.posters.show(link, images, id, () => link.classList.add('no-poster'));
+    this.pictures.posters.show(link, images, id, () => link.classList.add('no-poster'));
     Promise.all(images.map((image) => new Promise((loaded) => image.addEventListener('load', loaded, { once: true })))).then(() => {
       link.classList.remove('skeleton');
       link.classList.add('has-poster');
     });
+    this.pictures.preview.attach(link, id);
     return link;
   }
 
@@ -146,6 +168,7 @@ export class Card {
       { class: 'card-open card-ended', href: toVideo(id), 'aria-label': words.details(prompt) },
       icon(drawing),
       el('span', { class: 'ended-title' }, error?.message ?? title),
+      error && el('span', { class: 'ended-action' }, error.suggested_action),
       el(
         'span',
         { class: refunded ? 'refund' : 'refund refund-none' },
@@ -156,16 +179,22 @@ export class Card {
 
   /** @param {string} shown */
   #drawButtons(shown) {
+    const { video } = this;
+    const { reuse, extend, remove } = this.actions;
     this.buttons.replaceChildren(
-      iconButton('reuse', words.reuse, () => this.actions.reuse(this.video)),
-      ...(shown === 'unfinished' ? [] : [iconButton('trash', words.remove, () => this.actions.remove(this.video))]),
+      iconButton('reuse', words.reuse, () => reuse(this.video)),
+      ...(shown === 'completed' ? [iconButton('extend', words.extend, () => extend(this.video))] : []),
+      ...(shown === 'unfinished' ? [] : [iconButton('trash', words.remove, () => remove([this.video]))]),
     );
+    for (const button of this.buttons.children) {
+      button.setAttribute('aria-label', `${button.getAttribute('aria-label')}: ${video.prompt}`);
+    }
   }
 }
 
-/** What to do about a failure, or what came back of a video that is only partly there. @param {Video} video */
-function outcome(video) {
-  if (video.error) return video.error.suggested_action;
-  if (video.status === 'completed' && video.refunded) return words.refunded(number(video.refunded), video.refunded);
-  return '';
+/** @param {Video} video */
+function facts({ status, model, seconds, resolution, refunded }) {
+  const said = `${modelName(model)} · ${duration(Number(seconds))} · ${resolution}`;
+  // Of several videos some may be missing.
+  return status === 'completed' && refunded ? `${said} · ${words.refunded(number(refunded), refunded)}` : said;
 }

@@ -1,54 +1,56 @@
-/** The form: what to make, what it costs, and sending it. */
+/** The form: what to make, from what, and sending it. What was written survives a reload. */
 
-import { ApiError } from './api.js';
-import { byId, el, setText } from './dom.js';
-import { duration, MAX_PROMPT_TOKENS, modelName, number, tokens } from './format.js';
+import { byId, button, el, setText } from './dom.js';
+import { either, MAX_PROMPT_TOKENS, modelName, number, tokens } from './format.js';
+import { Images } from './images.js';
 import * as models from './models.js';
 import { explain, problemNote } from './problems.js';
+import { Quote } from './quote.js';
 import { Segments } from './segments.js';
 import { forget, recall, remember } from './storage.js';
 import { strings } from './strings.js';
+import { Templates } from './templates.js';
+import { toast } from './toast.js';
 
 /**
  * @typedef {import('./types.js').CreateVideo} CreateVideo
- * @typedef {import('./types.js').Estimate} Estimate
  * @typedef {import('./types.js').Model} Model
  * @typedef {import('./types.js').Video} Video
- * @typedef {Partial<models.Settings> & {prompt?: string, negative_prompt?: string, seed?: string}} Draft
+ * @typedef {Partial<models.Settings> & {prompt?: string, negative_prompt?: string, seed?: string, project?: string}} Draft
  */
 
 const KEPT = 'draft';
+/** What the models could do at the last visit: good enough to begin with. */
+const KEPT_MODELS = 'models';
 const MAX_SEED = 4_294_967_295;
-const ESTIMATE_PAUSE_MS = 250;
 const SENT_SHOWN_MS = 1500;
 const words = strings.compose;
 
 export class Compose {
-  /** @type {Model[]} */
-  #models = [];
-  /** @type {Estimate|null} */
-  #estimate = null;
-  #estimated = '';
-  #timer = 0;
-  #asked = new AbortController();
+  /** What can be chosen; empty until it is known. @type {Model[]} */
+  models = recall(KEPT_MODELS, []);
 
   /**
    * @param {import('./api.js').Api} api
    * @param {import('./submission.js').Submission} submission
-   * @param {import('./account.js').Account} account
+   * @param {import('./balance.js').Balance} balance
+   * @param {import('./source.js').Source} source
    * @param {(video: Video) => void} sent
    */
-  constructor(api, submission, account, sent) {
+  constructor(api, submission, balance, source, sent) {
     this.api = api;
     this.submission = submission;
-    this.account = account;
+    this.source = source;
     this.sent = sent;
+    this.quote = new Quote(api, balance);
     this.form = /** @type {HTMLFormElement} */ (byId('compose'));
+    this.images = new Images(this.form);
     this.prompt = /** @type {HTMLTextAreaElement} */ (byId('prompt'));
     this.model = /** @type {HTMLSelectElement} */ (byId('model'));
     this.sound = /** @type {HTMLInputElement} */ (byId('sound'));
     this.negative = /** @type {HTMLTextAreaElement} */ (byId('negative'));
     this.seed = /** @type {HTMLInputElement} */ (byId('seed'));
+    this.project = /** @type {HTMLSelectElement} */ (byId('project'));
     this.button = /** @type {HTMLButtonElement} */ (byId('send'));
     this.notice = byId('compose-notice');
     /** @type {Draft} */
@@ -59,57 +61,78 @@ export class Compose {
       seconds: this.#segments('seconds-field', 'seconds'),
       count: this.#segments('count-field', 'count'),
     };
+    new Templates((prompt) => this.#write(prompt));
+    this.#fillIn();
     this.#listen();
-    this.prompt.value = this.draft.prompt ?? '';
-    this.negative.value = this.draft.negative_prompt ?? '';
-    this.seed.value = this.draft.seed ?? '';
-    this.#showTokens();
+    if (this.models.length) this.#ready();
+    else this.#showTokens();
   }
 
-  /** Learn what the models can do. */
+  /** Learn what the models can do, and what was chosen before the reload. */
   async load() {
+    void this.images.load();
+    void this.source.load();
     try {
-      this.#models = (await this.api.models()).data;
-      this.notice.replaceChildren();
+      this.models = (await this.api.models()).data;
+      remember(KEPT_MODELS, this.models);
     } catch (error) {
-      const again = el('button', { type: 'button', class: 'button button-small', on: { click: () => this.load() } }, strings.app.tryAgain);
-      this.notice.replaceChildren(problemNote(explain(error), again));
+      this.#tell(error, button(strings.app.tryAgain, () => void this.load()));
       return;
     }
-    this.model.replaceChildren(
-      ...this.#models.map(({ id, credits_per_second }) =>
-        el('option', { value: id }, words.modelOption(modelName(id), number(credits_per_second))),
-      ),
+    this.#ready();
+  }
+
+  /** Those that a new video may belong to. @param {import('./types.js').Project[]} projects */
+  offerProjects(projects) {
+    const open = projects.filter(({ archived }) => !archived);
+    byId('project-field').hidden = open.length === 0;
+    this.project.replaceChildren(
+      el('option', { value: '' }, words.noProject),
+      ...open.map(({ id, title }) => el('option', { value: id }, title)),
     );
-    this.form.removeAttribute('aria-busy');
-    this.button.disabled = false;
-    this.#show();
+    this.project.value = open.some(({ id }) => id === this.draft.project) ? (this.draft.project ?? '') : '';
   }
 
   /** Take over what an earlier video was made of. @param {Partial<Video>} video */
   reuse(video) {
-    const { prompt = '', model, aspect_ratio, resolution, seconds, generate_audio, count, negative_prompt, seed } = video;
+    const { prompt = '', model, aspect_ratio, resolution, seconds, generate_audio, count, negative_prompt, seed, project } = video;
     this.prompt.value = prompt;
     if (model) {
       this.negative.value = negative_prompt ?? '';
       this.seed.value = seed === null || seed === undefined ? '' : String(seed);
-      Object.assign(this.draft, { model, aspect_ratio, resolution, seconds: Number(seconds), generate_audio, count });
+      Object.assign(this.draft, { model, aspect_ratio, resolution, seconds: video.added_seconds ?? Number(seconds), generate_audio, count });
+      if (project) this.project.value = project;
     }
-    this.notice.replaceChildren();
-    this.#changed();
-    this.prompt.focus();
-    this.prompt.scrollIntoView({ block: 'center' });
+    this.#begin();
+  }
+
+  /** Go on from a finished video. @param {Video} video */
+  extend(video) {
+    this.draft.model = video.model;
+    this.source.set(video);
+    this.#begin();
   }
 
   /** The balance may be another one. */
-  refreshEstimate() {
-    this.#estimated = '';
-    if (this.#models.length) this.#showQuote();
-    this.#planEstimate(0);
+  refreshQuote() {
+    this.quote.refresh();
+  }
+
+  get isReady() {
+    return this.models.length > 0;
   }
 
   forgetDraft() {
     forget(KEPT);
+    this.images.clear();
+    this.source.set(null);
+  }
+
+  #begin() {
+    this.notice.replaceChildren();
+    this.#changed();
+    this.prompt.focus();
+    this.prompt.scrollIntoView({ block: 'center' });
   }
 
   /** @param {string} field @param {'aspect_ratio'|'resolution'|'seconds'|'count'} name */
@@ -121,8 +144,15 @@ export class Compose {
     });
   }
 
+  #fillIn() {
+    this.prompt.value = this.draft.prompt ?? '';
+    this.negative.value = this.draft.negative_prompt ?? '';
+    this.seed.value = this.draft.seed ?? '';
+  }
+
   #listen() {
     for (const field of [this.prompt, this.negative, this.seed]) field.addEventListener('input', () => this.#changed());
+    this.project.addEventListener('change', () => this.#changed());
     this.model.addEventListener('change', () => {
       this.draft.model = this.model.value;
       this.#changed();
@@ -131,6 +161,8 @@ export class Compose {
       this.draft.generate_audio = this.sound.checked;
       this.#changed();
     });
+    for (const material of [this.images, this.source]) material.addEventListener('change', () => this.#show());
+    byId('compose-clear').addEventListener('click', () => this.#clear());
     this.form.addEventListener('submit', (event) => {
       event.preventDefault();
       void this.#send();
@@ -144,34 +176,94 @@ export class Compose {
     if (/Mac|iP(hone|ad)/.test(navigator.platform)) setText(byId('shortcut'), words.shortcutMac);
   }
 
+  /** Words and material go; what was set stays. With a way back. */
+  #clear() {
+    const { prompt, negative_prompt, seed } = this.draft;
+    const { video } = this.source;
+    this.images.clear();
+    this.source.set(null);
+    Object.assign(this.draft, { prompt: '', negative_prompt: '', seed: '' });
+    this.#fillIn();
+    this.#begin();
+    const undo = () => {
+      Object.assign(this.draft, { prompt, negative_prompt, seed });
+      this.#fillIn();
+      this.source.set(video);
+      this.#begin();
+    };
+    if (prompt) toast(words.cleared, 'info', { label: strings.app.undo, run: undo });
+  }
+
+  /** @param {string} prompt */
+  #write(prompt) {
+    this.prompt.value = prompt;
+    this.#begin();
+  }
+
   #changed() {
-    Object.assign(this.draft, { prompt: this.prompt.value, negative_prompt: this.negative.value, seed: this.seed.value });
-    remember(KEPT, this.draft);
+    const { draft } = this;
+    Object.assign(draft, { prompt: this.prompt.value, negative_prompt: this.negative.value, seed: this.seed.value });
+    if (this.project.options.length) draft.project = this.project.value;
+    remember(KEPT, draft);
+    this.#show();
+  }
+
+  #ready() {
+    this.form.removeAttribute('aria-busy');
+    this.button.disabled = false;
+    this.notice.replaceChildren();
     this.#show();
   }
 
   #show() {
     this.#showTokens();
-    if (!this.#models.length) return;
+    if (!this.models.length) return;
     const model = this.#model;
-    const settings = models.fit(model, this.draft);
-    this.model.value = model.id;
-    this.rows.aspect_ratio.show(models.orientationChoices(this.#models, model), settings.aspect_ratio);
-    this.rows.resolution.show(models.resolutionChoices(this.#models, model, settings.aspect_ratio), settings.resolution);
-    this.rows.seconds.show(models.lengthChoices(model, settings.resolution), String(settings.seconds));
-    this.rows.count.show(models.countChoices(model), String(settings.count));
+    this.images.show(model, this.source.video !== null);
+    const material = this.#material;
+    const settings = models.fit(model, this.draft, material);
+    const { aspect_ratio, resolution, seconds, count } = settings;
+    this.#showModels(model);
+    this.rows.aspect_ratio.show(models.orientationChoices(this.models, model, material), aspect_ratio);
+    this.rows.resolution.show(models.resolutionChoices(this.models, model, aspect_ratio, material), resolution);
+    this.rows.seconds.show(models.lengthChoices(model, resolution, material), String(seconds));
+    this.rows.count.show(models.countChoices(model), String(count));
     byId('count-field').hidden = model.max_count < 2;
     this.sound.checked = settings.generate_audio;
     const name = modelName(model.id);
     bar(this.sound, 'sound-reason', model.silent, words.reasons.alwaysSound(name), words.soundHelp);
     bar(this.negative, 'negative-reason', model.negative_prompt, words.reasons.noNegative(name), '');
     bar(this.seed, 'seed-reason', model.seed, words.reasons.noSeed(name), words.seedHelp);
-    this.#showQuote();
-    this.#planEstimate(ESTIMATE_PAUSE_MS);
+    this.quote.show({ model, settings, material, request: this.#fault() ? null : this.#request() });
+  }
+
+  /** @param {Model} chosen */
+  #showModels(chosen) {
+    const { video } = this.source;
+    const unable = video ? this.models.filter((model) => !models.canExtend(model, video)) : [];
+    const options = this.models.map((model) =>
+      el(
+        'option',
+        { value: model.id, disabled: unable.includes(model) },
+        unable.includes(model)
+          ? words.modelBarred(modelName(model.id))
+          : words.modelOption(modelName(model.id), number((video && model.extension?.credits_per_second) ?? model.credits_per_second)),
+      ),
+    );
+    // Redrawing an open list would close it, so it happens only when the options are others.
+    if (options.map(({ outerHTML }) => outerHTML).join('') !== this.model.innerHTML) this.model.replaceChildren(...options);
+    this.model.value = chosen.id;
+    const names = unable.map(({ id }) => modelName(id));
+    setText(byId('model-reason'), names.length ? words.reasons.cannotExtend(either(names)) : '');
   }
 
   get #model() {
-    return models.modelOf(this.#models, this.draft.model);
+    return models.modelOf(this.models, this.draft.model, this.source.video);
+  }
+
+  /** @returns {models.Material} */
+  get #material() {
+    return { source: this.source.video, references: this.images.hasReferences };
   }
 
   #showTokens() {
@@ -184,13 +276,18 @@ export class Compose {
   /** @returns {CreateVideo} */
   #request() {
     const model = this.#model;
+    const { video } = this.source;
+    const { aspect_ratio, resolution, ...settings } = models.fit(model, this.draft, this.#material);
     const negative = this.negative.value.trim();
     const seed = this.seed.value.trim();
     return {
       prompt: this.prompt.value.trim(),
-      ...models.fit(model, this.draft),
+      ...settings,
+      // An extension has the size of what it goes on from.
+      ...(video ? { extends: video.id } : { aspect_ratio, resolution }),
       ...(model.negative_prompt && negative && { negative_prompt: negative }),
       ...(model.seed && seed && { seed: Number(seed) }),
+      ...(this.project.value && { project: this.project.value }),
     };
   }
 
@@ -199,53 +296,15 @@ export class Compose {
     const prompt = this.prompt.value.trim();
     const over = tokens(prompt) - MAX_PROMPT_TOKENS;
     const seed = this.seed.value.trim();
+    const { video } = this.source;
     if (!prompt) return { text: words.problems.empty, field: this.prompt };
     if (over > 0) return { text: words.problems.tooLong(number(over)), field: this.prompt };
+    if (video && !models.canExtend(this.#model, video)) return { text: words.problems.noExtension, field: this.model };
+    if (this.images.lacksFirst) return { text: words.problems.firstMissing, field: byId('slot-first').querySelector('input') ?? this.prompt };
     if (this.#model.seed && seed && !(/^\d+$/.test(seed) && Number(seed) <= MAX_SEED)) {
       return { text: words.problems.seed, field: this.seed };
     }
     return null;
-  }
-
-  // --- the quote ---
-
-  /** @param {number} pause_ms */
-  #planEstimate(pause_ms) {
-    clearTimeout(this.#timer);
-    if (!this.#models.length || this.#fault()) return;
-    this.#timer = setTimeout(() => void this.#askEstimate(), pause_ms);
-  }
-
-  async #askEstimate() {
-    const request = this.#request();
-    const wanted = JSON.stringify(request);
-    if (wanted === this.#estimated) return;
-    this.#asked.abort();
-    this.#asked = new AbortController();
-    const { signal } = this.#asked;
-    try {
-      this.#estimate = await this.api.estimate(request, signal);
-      this.#estimated = wanted;
-      this.#showQuote();
-    } catch (error) {
-      if (signal.aborted) return;
-      if (!(error instanceof ApiError)) throw error;
-      // The list price stands; whatever is wrong is said again, with what to do, when the request is sent.
-      this.#estimate = null;
-    }
-  }
-
-  #showQuote() {
-    const model = this.#model;
-    const known = !this.#fault() && this.#estimated === JSON.stringify(this.#request()) ? this.#estimate : null;
-    const cost = known?.cost ?? models.listPrice(model, models.fit(model, this.draft));
-    const balance = known?.balance ?? this.account.balance;
-    setText(byId('quote-cost'), words.credits(number(cost), cost));
-    setText(byId('quote-time'), duration(known?.expected_seconds ?? model.usual_seconds));
-    const after = known?.balance_after ?? (balance === null ? null : balance - cost);
-    setText(byId('quote-after'), after === null ? '–' : number(after));
-    setText(byId('quote-refusal'), known?.refusal ? (words.refusals[known.refusal] ?? known.refusal) : '');
-    byId('quote').classList.toggle('short', after !== null && after < 0);
   }
 
   // --- sending ---
@@ -260,7 +319,7 @@ export class Compose {
     this.notice.replaceChildren();
     this.#setButton(true, words.sending);
     try {
-      const video = await this.submission.send(this.#request(), () => setText(this.notice, words.retrying));
+      const video = await this.submission.send(this.#request(), this.images, () => setText(this.notice, words.retrying));
       this.notice.replaceChildren();
       this.#setButton(true, words.sent);
       this.sent(video);
@@ -268,8 +327,13 @@ export class Compose {
       setTimeout(() => this.#setButton(false, words.send), SENT_SHOWN_MS);
     } catch (error) {
       this.#setButton(false, words.send);
-      this.notice.replaceChildren(problemNote(explain(error)));
+      this.#tell(error);
     }
+  }
+
+  /** @param {unknown} error @param {...Node} more */
+  #tell(error, ...more) {
+    this.notice.replaceChildren(problemNote(explain(error), ...more));
   }
 
   /** @param {{text: string, field: HTMLElement}} fault */

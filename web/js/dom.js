@@ -37,16 +37,22 @@ export function el(tag, attributes = {}, ...children) {
   return element;
 }
 
-/** A drawing of icons.svg; decoration, so hidden from assistive technology. @param {string} name */
-export function icon(name) {
-  const svg = document.createElementNS(SVG, 'svg');
-  svg.setAttribute('class', 'icon');
-  svg.setAttribute('aria-hidden', 'true');
-  const use = document.createElementNS(SVG, 'use');
-  use.setAttribute('href', `icons.svg#${name}`);
-  svg.append(use);
-  return svg;
+/**
+ * A new element of a drawing.
+ * @param {string} tag
+ * @param {Record<string, string|number>} attributes
+ * @param {...Node} children
+ */
+export function svg(tag, attributes, ...children) {
+  const element = document.createElementNS(SVG, tag);
+  for (const [name, value] of Object.entries(attributes)) element.setAttribute(name, String(value));
+  element.append(...children);
+  return element;
 }
+
+/** A drawing of icons.svg; decoration, so hidden from assistive technology. @param {string} name */
+export const icon = (name) =>
+  svg('svg', { class: 'icon', 'aria-hidden': 'true' }, svg('use', { href: `icons.svg#${name}` }));
 
 /**
  * A button that shows only a drawing, with its name for everybody who cannot see it.
@@ -56,6 +62,15 @@ export function icon(name) {
  */
 export const iconButton = (name, label, click) =>
   el('button', { type: 'button', class: 'icon-button', 'aria-label': label, title: label, on: { click } }, icon(name));
+
+/**
+ * A button with words.
+ * @param {string} text
+ * @param {(event: Event) => void} click
+ * @param {string} [kind] more classes, such as "button-small button-danger"
+ */
+export const button = (text, click, kind = 'button-small') =>
+  el('button', { type: 'button', class: `button ${kind}`, on: { click } }, text);
 
 /** Set only when it differs, so that screen readers and the layout are left alone. @param {Element} element @param {string} text */
 export function setText(element, text) {

@@ -7,6 +7,7 @@ const decimal = new Intl.NumberFormat(LOCALE, { maximumFractionDigits: 1 });
 const alternatives = new Intl.ListFormat(LOCALE, { type: 'disjunction' });
 const relative = new Intl.RelativeTimeFormat(LOCALE, { numeric: 'auto' });
 const day = new Intl.DateTimeFormat(LOCALE, { dateStyle: 'medium' });
+const shortDay = new Intl.DateTimeFormat(LOCALE, { month: 'short', day: 'numeric' });
 const moment = new Intl.DateTimeFormat(LOCALE, { dateStyle: 'medium', timeStyle: 'short' });
 
 export const MAX_PROMPT_TOKENS = 1024;
@@ -49,11 +50,20 @@ export function ago(at, now, justNow) {
 /** @param {number} at Unix seconds */
 export const date = (at) => day.format(at * 1000);
 
+/** Without the year, for the axis of a plot. @param {number} at Unix seconds */
+export const dayAndMonth = (at) => shortDay.format(at * 1000);
+
 /** @param {number} at Unix seconds */
 export const dateTime = (at) => moment.format(at * 1000);
 
 /** @param {number} at Unix seconds */
 export const iso = (at) => new Date(at * 1000).toISOString();
+
+/** The day as "2026-11-25", in this reader's time zone. @param {number} at Unix seconds */
+export function dayKey(at) {
+  const moment = new Date(at * 1000);
+  return [moment.getFullYear(), moment.getMonth() + 1, moment.getDate()].map((part) => String(part).padStart(2, '0')).join('-');
+}
 
 /** "a, b or c". @param {string[]} options */
 export const either = (options) => alternatives.format(options);
@@ -71,6 +81,9 @@ export const modelName = (id) =>
 
 /** "1280x720" reads "1280 × 720". @param {string} size */
 export const dimensions = (size) => size.replace('x', ' × ');
+
+/** For a line of its own or a message: at most so many characters. @param {string} text @param {number} [most] */
+export const shortened = (text, most = 60) => (text.length > most ? `${text.slice(0, most - 1).trimEnd()}…` : text);
 
 /** A file name that says what the video shows. @param {string} prompt @param {number} index */
 export function fileName(prompt, index) {

@@ -1,8 +1,13 @@
-/** The grid of videos: those in the making and those that have ended, newest first, more on scrolling. */
+/**
+ * The grid of videos: those in the making and those that have ended, newest first, more on scrolling. A video stays where
+ * it is when it ends, so that nothing moves under the pointer.
+ */
 
 import { Card } from './card.js';
-import { byId, el, icon, setText } from './dom.js';
+import { byId, button, el, icon, setText } from './dom.js';
+import { number } from './format.js';
 import { explain, problemNote } from './problems.js';
+import { Selection } from './selection.js';
 import { strings } from './strings.js';
 import { isFinal, newestFirst } from './videos.js';
 
@@ -14,72 +19,75 @@ const TICK_MS = 1000;
 const words = strings.library;
 
 export class Library {
-  /** @type {Map<string, Card>} */
+  /** The cards in the grid. @type {Map<string, Card>} */
   #cards = new Map();
-  /** @type {string|null} */
+  /** Null: there is nothing more to load. @type {string|null} */
   #cursor = null;
+  /** Each time another list is asked for; answers of an older one are not wanted any more. */
+  #generation = 0;
   #loading = false;
+  #loaded = false;
+  #settling = false;
+  /** The filters that the service was asked with. */
+  #asked = '{}';
 
   /**
    * @param {import('./api.js').Api} api
    * @param {import('./videos.js').Videos} videos
-   * @param {import('./posters.js').Posters} posters
-   * @param {import('./card.js').CardActions} actions
+   * @param {import('./filters.js').Filters} filters
+   * @param {import('./card.js').CardPictures} pictures
+   * @param {Omit<import('./card.js').CardActions, 'choose'>} actions
    */
-  constructor(api, videos, posters, actions) {
+  constructor(api, videos, filters, pictures, actions) {
     this.api = api;
     this.videos = videos;
-    this.posters = posters;
-    this.actions = actions;
+    this.filters = filters;
+    this.pictures = pictures;
+    this.actions = { ...actions, choose: (/** @type {string} */ id, /** @type {boolean} */ chosen) => this.selection.set(id, chosen) };
     this.grid = byId('grid');
     this.more = /** @type {HTMLButtonElement} */ (byId('more'));
     this.problem = byId('library-problem');
+    this.selection = new Selection(() => this.#removable, actions.remove, () => this.#markChosen());
     videos.addEventListener('change', (event) => this.#show(/** @type {CustomEvent} */ (event).detail.video));
     videos.addEventListener('remove', (event) => this.#hide(/** @type {CustomEvent} */ (event).detail.id));
-    this.more.addEventListener('click', () => this.loadMore());
+    filters.addEventListener('change', () => this.#filter());
+    this.more.addEventListener('click', () => void this.loadMore());
     new IntersectionObserver((entries) => {
-      if (entries.some(({ isIntersecting }) => isIntersecting) && !this.more.hidden) this.loadMore();
+      if (entries.some(({ isIntersecting }) => isIntersecting) && !this.more.hidden) void this.loadMore();
     }, { rootMargin: '600px' }).observe(this.more);
     setInterval(() => this.#tick(), TICK_MS);
-    this.#drawStarters();
+    this.#drawBeginning();
+    this.#drawSkeletons();
   }
 
   /** The first page, and every unfinished video however old it is. */
   async load() {
-    this.grid.replaceChildren(...Array.from({ length: SKELETONS }, skeletonCard));
-    this.grid.setAttribute('aria-busy', 'true');
-    this.problem.replaceChildren();
-    try {
+    this.#drawSkeletons();
+    const { query } = this.filters;
+    await this.#ask(() => this.load(), async () => {
       const [page, ...unfinished] = await Promise.all([
-        this.api.listVideos({ limit: PAGE }),
+        this.api.listVideos({ limit: PAGE, ...query }),
         this.api.listVideos({ limit: PAGE, status: 'queued' }),
         this.api.listVideos({ limit: PAGE, status: 'in_progress' }),
       ]);
-      this.#dropSkeletons();
-      for (const { data } of [...unfinished, page]) data.forEach((video) => this.videos.put(video));
-      this.#turnTo(page);
-    } catch (error) {
-      this.#dropSkeletons();
-      this.#showProblem(error, () => this.load());
-    }
+      return [page, ...unfinished.map(({ data }) => ({ data, has_more: false, last_id: null }))];
+    });
   }
 
   async loadMore() {
-    if (this.#loading || !this.#cursor) return;
-    this.#loading = true;
-    this.more.disabled = true;
-    this.problem.replaceChildren();
-    try {
-      const page = await this.api.listVideos({ limit: PAGE, after: this.#cursor });
-      page.data.forEach((video) => this.videos.put(video));
-      this.#turnTo(page);
-    } catch (error) {
-      this.more.hidden = true;
-      this.#showProblem(error, () => this.loadMore());
-    } finally {
-      this.#loading = false;
-      this.more.disabled = false;
-    }
+    const after = this.#cursor;
+    if (this.#loading || !after) return;
+    await this.#ask(() => this.loadMore(), async () => [await this.api.listVideos({ limit: PAGE, after, ...this.filters.query })]);
+  }
+
+  /** The service is back: try again what failed. */
+  async recover() {
+    if (this.problem.hasChildNodes()) await this.load();
+  }
+
+  /** Those that are shown, in their order. */
+  get shown() {
+    return [...this.#cards.values()].map(({ video }) => video).sort(newestFirst);
   }
 
   /** Bring a card into view. @param {string} id */
@@ -87,11 +95,129 @@ export class Library {
     this.#cards.get(id)?.element.scrollIntoView({ block: 'nearest' });
   }
 
-  /** @param {import('./types.js').Page<Video>} page */
-  #turnTo(page) {
-    this.#cursor = page.has_more ? page.last_id : null;
-    this.more.hidden = !this.#cursor;
-    this.#showEmptiness();
+  /** The first of the pages says how to go on. @param {() => Promise<void>} again @param {() => Promise<import('./types.js').Page<Video>[]>} ask */
+  async #ask(again, ask) {
+    const generation = this.#generation;
+    this.#loading = true;
+    this.more.disabled = true;
+    this.problem.replaceChildren();
+    try {
+      const pages = await ask();
+      if (generation !== this.#generation) return;
+      this.#dropSkeletons();
+      for (const { data } of pages) data.forEach((video) => this.videos.put(video));
+      this.#cursor = pages[0].has_more ? pages[0].last_id : null;
+      this.#loaded = true;
+    } catch (error) {
+      if (generation !== this.#generation) return;
+      this.#dropSkeletons();
+      this.#cursor = null;
+      const problem = explain(error);
+      this.problem.replaceChildren(
+        problemNote({ ...problem, message: `${words.failed} ${problem.message}` }, button(strings.app.tryAgain, () => void again())),
+      );
+    } finally {
+      if (generation === this.#generation) {
+        this.#loading = false;
+        this.more.disabled = false;
+        this.more.hidden = !this.#cursor;
+        this.#settle();
+      }
+    }
+  }
+
+  /** Others are wanted: those that are known at once, the rest from the service. */
+  #filter() {
+    const { query } = this.filters;
+    const wanted = JSON.stringify(query);
+    for (const video of this.videos.all) this.#show(video);
+    if (wanted !== this.#asked) {
+      this.#asked = wanted;
+      this.#generation += 1;
+      this.#loaded = false;
+      this.#cursor = null;
+      void this.load();
+    }
+    this.#settle();
+  }
+
+  /** @param {Video} video */
+  #show(video) {
+    if (!this.filters.shows(video)) {
+      this.#drop(video.id);
+    } else if (this.#cards.has(video.id)) {
+      this.#cards.get(video.id)?.update(video);
+    } else {
+      this.#insert(new Card(video, this.actions, this.pictures));
+    }
+    this.#cards.get(video.id)?.tick(this.api.now_s);
+    this.#settle();
+  }
+
+  /** @param {Card} card */
+  #insert(card) {
+    const { video } = card;
+    this.#cards.set(video.id, card);
+    const next = this.shown.find((other) => other.id !== video.id && newestFirst(video, other) < 0);
+    this.grid.insertBefore(card.element, (next && this.#cards.get(next.id)?.element) ?? null);
+  }
+
+  /** @param {string} id */
+  #hide(id) {
+    this.#drop(id);
+    this.#settle();
+  }
+
+  /** @param {string} id */
+  #drop(id) {
+    this.#cards.get(id)?.element.remove();
+    this.#cards.delete(id);
+  }
+
+  /** Videos come in crowds: what depends on all of them is drawn once for the crowd. */
+  #settle() {
+    if (this.#settling) return;
+    this.#settling = true;
+    queueMicrotask(() => {
+      this.#settling = false;
+      this.selection.refresh();
+      this.#showEmptiness();
+    });
+  }
+
+  #showEmptiness() {
+    const isSettled = this.#loaded && !this.problem.hasChildNodes();
+    const isNarrow = this.filters.isNarrow || this.filters.words !== '';
+    const isEmpty = isSettled && this.#cards.size === 0;
+    const isNew = isEmpty && !isNarrow;
+    byId('empty').hidden = !isNew;
+    byId('filters').hidden = isNew;
+    byId('nothing').hidden = !isEmpty || !isNarrow;
+    const { words: text, text: field } = this.filters;
+    setText(
+      byId('nothing-text'),
+      text ? strings.filters.noHit(field.value.trim(), number(this.videos.all.length)) : strings.filters.nothing,
+    );
+  }
+
+  get #removable() {
+    return this.shown.filter(isFinal);
+  }
+
+  #markChosen() {
+    for (const [id, card] of this.#cards) card.markChosen(this.selection.has(id));
+  }
+
+  #tick() {
+    if (document.hidden) return;
+    const isHalfMinute = Math.floor(this.api.now_s) % 30 === 0;
+    for (const card of this.#cards.values()) if (isHalfMinute || !isFinal(card.video)) card.tick(this.api.now_s);
+  }
+
+  #drawSkeletons() {
+    this.#dropSkeletons();
+    this.grid.setAttribute('aria-busy', 'true');
+    if (this.#cards.size === 0) this.grid.append(...Array.from({ length: SKELETONS }, skeletonCard));
   }
 
   #dropSkeletons() {
@@ -99,58 +225,8 @@ export class Library {
     this.grid.setAttribute('aria-busy', 'false');
   }
 
-  /** @param {unknown} error @param {() => void} retry */
-  #showProblem(error, retry) {
-    const problem = explain(error);
-    const again = el('button', { type: 'button', class: 'button button-small', on: { click: retry } }, strings.app.tryAgain);
-    this.problem.replaceChildren(problemNote({ ...problem, message: `${words.failed} ${problem.message}` }, again));
-  }
-
-  /** @param {Video} video */
-  #show(video) {
-    const known = this.#cards.get(video.id);
-    if (known) {
-      known.update(video);
-    } else {
-      const card = new Card(video, this.actions, this.posters);
-      this.#cards.set(video.id, card);
-      const next = [...this.#cards.values()]
-        .filter((other) => other !== card && newestFirst(video, other.video) < 0)
-        .sort((a, b) => newestFirst(a.video, b.video))[0];
-      this.grid.insertBefore(card.element, next?.element ?? null);
-    }
-    this.#cards.get(video.id)?.tick(this.api.now_s);
-    this.#showCount();
-    this.#showEmptiness();
-  }
-
-  /** @param {string} id */
-  #hide(id) {
-    this.#cards.get(id)?.element.remove();
-    this.#cards.delete(id);
-    this.#showCount();
-    this.#showEmptiness();
-  }
-
-  #showCount() {
-    const { length } = this.videos.unfinished;
-    setText(byId('under-way'), words.underWay(length));
-    document.title = strings.app.title(length);
-  }
-
-  #showEmptiness() {
-    const empty = this.#cards.size === 0 && this.grid.getAttribute('aria-busy') !== 'true' && !this.problem.hasChildNodes();
-    byId('empty').hidden = !empty;
-  }
-
-  #tick() {
-    if (document.hidden) return;
-    for (const card of this.#cards.values()) {
-      if (!isFinal(card.video) || Math.floor(this.api.now_s) % 30 === 0) card.tick(this.api.now_s);
-    }
-  }
-
-  #drawStarters() {
+  #drawBeginning() {
+    byId('first-steps').replaceChildren(...words.steps.map((step) => el('li', {}, el('span', {}, step))));
     byId('starters').replaceChildren(
       ...words.starters.map(({ title, prompt }) =>
         el(

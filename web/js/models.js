@@ -7,6 +7,7 @@ import { strings } from './strings.js';
  * @typedef {import('./types.js').Model} Model
  * @typedef {import('./types.js').AspectRatio} AspectRatio
  * @typedef {import('./types.js').Resolution} Resolution
+ * @typedef {import('./types.js').Video} Video
  *
  * @typedef {object} Settings everything of the form but its texts
  * @property {string} model
@@ -15,6 +16,10 @@ import { strings } from './strings.js';
  * @property {number} seconds
  * @property {boolean} generate_audio
  * @property {number} count
+ *
+ * @typedef {object} Material what the video is made from besides words
+ * @property {Video|null} source the video that it goes on from
+ * @property {boolean} references whether there are reference images
  *
  * @typedef {object} Choice
  * @property {string} value
@@ -33,6 +38,9 @@ const HIGH_FROM = RESOLUTIONS.indexOf('1080p');
 
 const words = strings.compose;
 
+/** @type {Material} */
+export const NOTHING = { source: null, references: false };
+
 /** @param {string} size @returns {{aspect_ratio: AspectRatio, resolution: Resolution}} */
 export function shapeOf(size) {
   const [width, height] = size.split('x').map(Number);
@@ -42,46 +50,71 @@ export function shapeOf(size) {
   };
 }
 
-/** @param {Model[]} models @param {string} [id] */
-export const modelOf = (models, id) =>
-  models.find((model) => model.id === id) ?? models.find((model) => model.default) ?? models[0];
+/** The wanted model, or the nearest that can go on from the source. @param {Model[]} models @param {string} [id] @param {Video|null} [source] */
+export function modelOf(models, id, source = null) {
+  const able = source ? models.filter((model) => canExtend(model, source)) : models;
+  const among = able.length ? able : models;
+  return (
+    among.find((model) => model.id === id) ??
+    among.find((model) => model.id === source?.model) ??
+    among.find((model) => model.default) ??
+    among[0]
+  );
+}
 
-/** The nearest settings that the model can do. @param {Model} model @param {Partial<Settings>} wish @returns {Settings} */
-export function fit(model, wish) {
-  const usual = shapeOf(model.default_size);
-  const shapes = model.sizes.map(shapeOf);
-  const has = (/** @type {Partial<Settings>} */ { aspect_ratio, resolution }) =>
-    shapes.some((shape) => shape.aspect_ratio === aspect_ratio && shape.resolution === resolution);
-  const aspect_ratio = shapes.some((shape) => shape.aspect_ratio === wish.aspect_ratio) ? wish.aspect_ratio : usual.aspect_ratio;
-  const within = shapes.filter((shape) => shape.aspect_ratio === aspect_ratio);
-  const resolution = has({ aspect_ratio, resolution: wish.resolution })
-    ? wish.resolution
-    : (within.find((shape) => shape.resolution === usual.resolution) ?? within[0]).resolution;
-  const lengths = lengthsAt(model, /** @type {Resolution} */ (resolution));
+/** @param {Model} model @param {Video} source */
+export function canExtend({ extension }, source) {
+  const seconds = source.files[0]?.seconds ?? Number(source.seconds);
+  return (
+    source.status === 'completed' &&
+    extension !== null &&
+    extension.resolutions.includes(source.resolution) &&
+    Math.round(seconds) >= extension.min_source_seconds &&
+    Math.round(seconds) <= extension.max_source_seconds &&
+    Math.round(seconds) + Math.min(...extension.seconds) <= extension.max_total_seconds
+  );
+}
+
+/** The nearest settings that the model can do. @param {Model} model @param {Partial<Settings>} wish @param {Material} material @returns {Settings} */
+export function fit(model, wish, material) {
+  const shape = material.source ?? fitShape(model, wish);
   return {
     model: model.id,
-    aspect_ratio: /** @type {AspectRatio} */ (aspect_ratio),
-    resolution: /** @type {Resolution} */ (resolution),
-    seconds: nearest(lengths, wish.seconds ?? model.default_seconds),
+    aspect_ratio: shape.aspect_ratio,
+    resolution: shape.resolution,
+    seconds: nearest(lengthsAt(model, shape.resolution, material), wish.seconds ?? model.default_seconds),
     generate_audio: !model.silent || (wish.generate_audio ?? true),
     count: Math.min(Math.max(1, wish.count ?? 1), model.max_count),
   };
 }
 
-/** @param {Model[]} models @param {Model} model @returns {Choice[]} */
-export function orientationChoices(models, model) {
+/** @param {Model} model @param {Partial<Settings>} wish */
+function fitShape(model, wish) {
+  const usual = shapeOf(model.default_size);
+  const shapes = model.sizes.map(shapeOf);
+  const ratios = shapes.map(({ aspect_ratio }) => aspect_ratio);
+  const aspect_ratio = wish.aspect_ratio && ratios.includes(wish.aspect_ratio) ? wish.aspect_ratio : usual.aspect_ratio;
+  const within = shapes.filter((shape) => shape.aspect_ratio === aspect_ratio);
+  const of = (/** @type {Resolution|undefined} */ resolution) => within.find((shape) => shape.resolution === resolution);
+  return of(wish.resolution) ?? of(usual.resolution) ?? within[0];
+}
+
+/** @param {Model[]} models @param {Model} model @param {Material} material @returns {Choice[]} */
+export function orientationChoices(models, model, { source }) {
   const own = new Set(model.sizes.map((size) => shapeOf(size).aspect_ratio));
   const any = new Set(models.flatMap(({ sizes }) => sizes.map((size) => shapeOf(size).aspect_ratio)));
   return RATIOS.filter((ratio) => any.has(ratio)).map((ratio) => ({
     value: ratio,
     label: words.orientations[ratio],
     icon: ratio === '16:9' ? 'landscape' : 'portrait',
-    reason: own.has(ratio) ? undefined : notOffered(model, words.reasons.orientation(words.orientations[ratio])),
+    reason: source
+      ? unless(ratio === source.aspect_ratio, words.reasons.extension)
+      : unless(own.has(ratio), notOffered(model, words.reasons.orientation(words.orientations[ratio]))),
   }));
 }
 
-/** @param {Model[]} models @param {Model} model @param {AspectRatio} ratio @returns {Choice[]} */
-export function resolutionChoices(models, model, ratio) {
+/** @param {Model[]} models @param {Model} model @param {AspectRatio} ratio @param {Material} material @returns {Choice[]} */
+export function resolutionChoices(models, model, ratio, { source }) {
   const shapes = model.sizes.map(shapeOf);
   const any = new Set(models.flatMap(({ sizes }) => sizes.map((size) => shapeOf(size).resolution)));
   const own = new Set(shapes.filter((shape) => shape.aspect_ratio === ratio).map((shape) => shape.resolution));
@@ -89,18 +122,20 @@ export function resolutionChoices(models, model, ratio) {
   return RESOLUTIONS.filter((resolution) => any.has(resolution)).map((resolution) => ({
     value: resolution,
     label: resolution,
-    reason: own.has(resolution) ? undefined : reason,
+    reason: source ? unless(resolution === source.resolution, words.reasons.extension) : unless(own.has(resolution), reason),
   }));
 }
 
-/** @param {Model} model @param {Resolution} resolution @returns {Choice[]} */
-export function lengthChoices(model, resolution) {
-  const allowed = lengthsAt(model, resolution);
+/** @param {Model} model @param {Resolution} resolution @param {Material} material @returns {Choice[]} */
+export function lengthChoices(model, resolution, material) {
+  const allowed = lengthsAt(model, resolution, material);
   const list = either(allowed.map(words.secondsOption));
-  return model.seconds.map((seconds) => ({
+  const all = material.source ? allowed : model.seconds;
+  const why = material.references ? words.reasons.references(list) : words.reasons.highResolution(resolution, list);
+  return all.map((seconds) => ({
     value: String(seconds),
-    label: words.secondsOption(seconds),
-    reason: allowed.includes(seconds) ? undefined : words.reasons.highResolution(resolution, list),
+    label: material.source ? words.addedOption(seconds) : words.secondsOption(seconds),
+    reason: unless(allowed.includes(seconds), why),
   }));
 }
 
@@ -108,13 +143,27 @@ export function lengthChoices(model, resolution) {
 export const countChoices = (model) =>
   Array.from({ length: model.max_count }, (_, i) => ({ value: String(i + 1), label: String(i + 1) }));
 
-/** What the list of models says of the price, until the service has said it. @param {Model} model @param {Settings} settings */
-export const listPrice = (model, { seconds, count }) => model.credits_per_second * seconds * count;
+/** What the list of models says of the price, until the service has said it. @param {Model} model @param {Settings} settings @param {Material} material */
+export function listPrice(model, { seconds, count }, { source }) {
+  const perSecond = source && model.extension ? model.extension.credits_per_second : model.credits_per_second;
+  return perSecond * seconds * count;
+}
 
-/** @param {Model} model @param {Resolution} resolution */
-function lengthsAt(model, resolution) {
+/** @param {Model} model @param {Resolution} resolution @param {Material} material */
+function lengthsAt(model, resolution, { source, references }) {
+  if (source && model.extension) return extensionLengths(model.extension, source);
   const high = RESOLUTIONS.indexOf(resolution) >= HIGH_FROM;
-  return high && model.seconds_at_high_resolution.length ? model.seconds_at_high_resolution : model.seconds;
+  const limits = [high && model.seconds_at_high_resolution, references && model.seconds_with_reference_images];
+  const allowed = model.seconds.filter((seconds) =>
+    limits.every((limit) => !limit || limit.length === 0 || limit.includes(seconds)),
+  );
+  return allowed.length ? allowed : model.seconds;
+}
+
+/** @param {import('./types.js').Extension} extension @param {Video} source */
+function extensionLengths({ seconds, max_total_seconds }, source) {
+  const fitting = seconds.filter((added) => added + Number(source.seconds) <= max_total_seconds);
+  return fitting.length ? fitting : seconds;
 }
 
 /** @param {number[]} values @param {number} wish */
@@ -122,3 +171,6 @@ const nearest = (values, wish) => values.reduce((best, value) => (Math.abs(value
 
 /** @param {Model} model @param {string} what */
 const notOffered = (model, what) => words.reasons.notOffered(modelName(model.id), what);
+
+/** @param {boolean} allowed @param {string} reason */
+const unless = (allowed, reason) => (allowed ? undefined : reason);

@@ -1,16 +1,29 @@
 /** One video at full size, over the studio: playing it, its facts, and what may be done with it. */
 
-import { ApiError } from './api.js';
-import { byId, el, icon, setText } from './dom.js';
-import { dateTime, dimensions, duration, fileName, fileSize, modelName, number } from './format.js';
+import { ApiError } from './client.js';
+import { copy } from './clipboard.js';
+import { byId, button, el, icon, setText } from './dom.js';
+import { facts } from './facts.js';
+import { fileName, number } from './format.js';
+import { canExtend } from './models.js';
 import { explain, problemNote } from './problems.js';
+import { go, toVideo } from './router.js';
 import { Segments } from './segments.js';
 import { recall, remember } from './storage.js';
 import { strings } from './strings.js';
 import { toastProblem } from './toast.js';
 import { isFinal } from './videos.js';
 
-/** @typedef {import('./types.js').Video} Video */
+/**
+ * @typedef {import('./types.js').Video} Video
+ *
+ * @typedef {object} PlayerActions
+ * @property {(video: Video) => void} reuse
+ * @property {(video: Video) => void} extend
+ * @property {(videos: Video[]) => void} remove
+ * @property {() => void} closed
+ * @property {() => Video[]} shown those to turn the pages of
+ */
 
 const LOOP = 'loop';
 /** A file that fails this often without having played in between is broken, not expired. */
@@ -27,18 +40,22 @@ export class Player {
   /**
    * @param {import('./api.js').Api} api
    * @param {import('./videos.js').Videos} videos
-   * @param {{reuse: (video: Video) => void, remove: (video: Video) => void, closed: () => void}} actions
+   * @param {import('./signed_urls.js').SignedUrls} urls
+   * @param {PlayerActions} actions
+   * @param {() => import('./types.js').Model[]} models
    */
-  constructor(api, videos, actions) {
+  constructor(api, videos, urls, actions, models) {
     this.api = api;
     this.videos = videos;
+    this.urls = urls;
     this.actions = actions;
+    this.models = models;
     this.dialog = /** @type {HTMLDialogElement} */ (byId('player'));
     this.stage = byId('player-stage');
-    this.loop = /** @type {HTMLInputElement} */ (byId('player-loop'));
+    this.loop = byId('player-loop');
     this.downloadButton = /** @type {HTMLButtonElement} */ (byId('player-download'));
     this.which = new Segments(/** @type {HTMLFieldSetElement} */ (byId('player-which')), 'which', (value) => this.#turnTo(Number(value)));
-    this.loop.checked = recall(LOOP, false);
+    this.loop.setAttribute('aria-pressed', String(recall(LOOP, false)));
     this.#listen();
   }
 
@@ -48,7 +65,7 @@ export class Player {
     this.#id = id;
     this.#index = 0;
     this.#shown = '';
-    this.stage.replaceChildren();
+    this.#clearStage();
     const known = this.videos.get(id);
     // Filled before it opens, so that it opens at its size.
     if (known) this.#show(known);
@@ -64,23 +81,26 @@ export class Player {
   #listen() {
     this.dialog.addEventListener('close', () => {
       this.#id = null;
-      // Taking the source away ends the download of what nobody watches.
-      this.stage.querySelector('video')?.removeAttribute('src');
-      this.stage.replaceChildren();
+      this.#clearStage();
       this.actions.closed();
     });
     this.dialog.addEventListener('click', (event) => {
       if (event.target === this.dialog) this.close();
     });
-    byId('player-close').addEventListener('click', () => this.close());
-    byId('player-reuse').addEventListener('click', () => this.#act(this.actions.reuse));
-    byId('player-remove').addEventListener('click', () => this.#act(this.actions.remove));
-    this.downloadButton.addEventListener('click', () => void this.#download());
-    this.loop.addEventListener('change', () => {
-      remember(LOOP, this.loop.checked);
-      const video = this.stage.querySelector('video');
-      if (video) video.loop = this.loop.checked;
-    });
+    /** @type {[string, () => void][]} */
+    const clicks = [
+      ['player-close', () => this.close()],
+      ['player-reuse', () => this.#act(this.actions.reuse)],
+      ['player-extend', () => this.#act(this.actions.extend)],
+      ['player-remove', () => this.#act((video) => this.actions.remove([video]))],
+      ['player-download', () => void this.#download()],
+      ['player-full', () => void this.#goFull()],
+      ['player-link', () => this.#act(({ id }) => void copy(new URL(toVideo(id), location.href).href, words.linkCopied))],
+      ['player-loop', () => this.#toggleLoop()],
+      ['player-newer', () => this.#leaf(-1)],
+      ['player-older', () => this.#leaf(1)],
+    ];
+    for (const [id, click] of clicks) byId(id).addEventListener('click', click);
     this.videos.addEventListener('change', (event) => {
       const { video } = /** @type {CustomEvent<{video: Video}>} */ (event).detail;
       if (video.id === this.#id) this.#show(video);
@@ -108,6 +128,13 @@ export class Player {
     }
   }
 
+  /** To the next of the library, before or behind. @param {-1|1} by */
+  #leaf(by) {
+    const shown = this.actions.shown();
+    const next = shown[shown.findIndex(({ id }) => id === this.#id) + by];
+    if (next) go(toVideo(next.id));
+  }
+
   /** @param {Video} video */
   #show(video) {
     this.#describe(video);
@@ -128,18 +155,27 @@ export class Player {
     });
   }
 
+  // --- playing ---
+
+  #clearStage() {
+    // Taking the source away ends the download of what nobody watches.
+    this.stage.querySelector('video')?.removeAttribute('src');
+    this.stage.replaceChildren();
+  }
+
   /** @param {Video} video */
   #play(video) {
     const [width, height] = video.size.split('x');
     const media = el('video', { controls: true, playsinline: true, preload: 'auto', width, height, 'aria-label': video.prompt });
-    media.loop = this.loop.checked;
+    media.loop = this.#isLooping;
     this.#renewals = 0;
     media.addEventListener('timeupdate', () => {
       this.#renewals = 0;
     });
     media.addEventListener('error', () => void this.#renew(media, video.id));
-    this.stage.replaceChildren(media);
-    void this.#load(media, video.id, 0, true);
+    this.#clearStage();
+    this.stage.append(media);
+    void this.#load(media, video.id, 0, true, false);
   }
 
   /** The URL has ended, or the connection was cut: go on with a new one from the same place. @param {HTMLVideoElement} media @param {string} id */
@@ -150,7 +186,7 @@ export class Player {
       this.#showPlaybackProblem(media, id, '');
       return;
     }
-    await this.#load(media, id, media.currentTime, !media.paused);
+    await this.#load(media, id, media.currentTime, !media.paused, true);
   }
 
   /**
@@ -158,12 +194,13 @@ export class Player {
    * @param {string} id
    * @param {number} at_s
    * @param {boolean} playing
+   * @param {boolean} fresh
    */
-  async #load(media, id, at_s, playing) {
+  async #load(media, id, at_s, playing, fresh) {
     const rate = media.playbackRate;
     let url;
     try {
-      ({ url } = await this.api.contentUrl(id, 'video', this.#index));
+      url = await this.urls.of(id, 'video', this.#index, fresh);
     } catch (error) {
       if (media.isConnected) this.#showPlaybackProblem(media, id, explain(error).message);
       return;
@@ -179,38 +216,65 @@ export class Player {
   /** @param {HTMLVideoElement} media @param {string} id @param {string} reason */
   #showPlaybackProblem(media, id, reason) {
     const at_s = media.currentTime;
-    const again = el(
-      'button',
-      {
-        type: 'button',
-        class: 'button button-small',
-        on: {
-          click: () => {
-            this.#renewals = 0;
-            this.stage.replaceChildren(media);
-            void this.#load(media, id, at_s, true);
-          },
-        },
-      },
-      strings.app.tryAgain,
-    );
+    const again = button(strings.app.tryAgain, () => {
+      this.#renewals = 0;
+      this.stage.replaceChildren(media);
+      void this.#load(media, id, at_s, true, true);
+    });
     this.stage.replaceChildren(problemNote({ message: words.failed, action: reason, requestId: '' }, again));
   }
+
+  get #isLooping() {
+    return this.loop.getAttribute('aria-pressed') === 'true';
+  }
+
+  #toggleLoop() {
+    const looping = !this.#isLooping;
+    this.loop.setAttribute('aria-pressed', String(looping));
+    remember(LOOP, looping);
+    const media = this.stage.querySelector('video');
+    if (media) media.loop = looping;
+  }
+
+  async #goFull() {
+    try {
+      await this.stage.querySelector('video')?.requestFullscreen();
+    } catch (error) {
+      // Where the page may not, the player's own button can.
+      if (!(error instanceof TypeError)) throw error;
+    }
+  }
+
+  // --- describing ---
 
   /** @param {Video|null} video */
   #describe(video) {
     const done = video?.status === 'completed';
-    this.downloadButton.hidden = !done;
-    byId('player-loop-field').hidden = !done;
+    const able = video !== null && done && this.models().some((model) => canExtend(model, video));
+    for (const id of ['download', 'full', 'loop', 'link', 'extend']) byId(`player-${id}`).hidden = !done;
     byId('player-reuse').hidden = !video;
     byId('player-remove').hidden = !video || !isFinal(video);
+    /** @type {HTMLButtonElement} */ (byId('player-extend')).disabled = !able;
+    setText(byId('player-extend-reason'), done && !able ? words.cannotExtend : '');
     setText(byId('player-prompt'), video?.prompt ?? '');
     const files = video?.files ?? [];
     byId('player-which').hidden = files.length < 2;
     this.which.show(files.map(({ index }) => ({ value: String(index), label: String(index + 1) })), String(this.#index));
+    byId('player-warnings').replaceChildren(
+      ...(video?.warnings ?? []).map(({ message }) => el('div', { class: 'note' }, icon('info'), el('p', {}, message))),
+    );
     byId('player-facts').replaceChildren(
       ...(video ? facts(video, this.#index) : []).map(([name, value]) => el('div', {}, el('dt', {}, name), el('dd', {}, value))),
     );
+    this.#showPlace();
+  }
+
+  #showPlace() {
+    const shown = this.actions.shown();
+    const at = shown.findIndex(({ id }) => id === this.#id);
+    setText(byId('player-place'), at < 0 ? '' : words.place(at + 1, shown.length));
+    /** @type {HTMLButtonElement} */ (byId('player-newer')).disabled = at <= 0;
+    /** @type {HTMLButtonElement} */ (byId('player-older')).disabled = at < 0 || at === shown.length - 1;
   }
 
   async #download() {
@@ -221,7 +285,7 @@ export class Player {
     this.downloadButton.disabled = true;
     setText(label, words.downloading);
     try {
-      save(await this.api.download(video.id, index), fileName(video.prompt, index));
+      save(await this.api.file(await this.urls.of(video.id, 'video', index)), fileName(video.prompt, index));
     } catch (error) {
       toastProblem(error);
     } finally {
@@ -240,31 +304,10 @@ function ending(video) {
     { class: 'ending' },
     icon(status === 'failed' ? 'alert' : 'stop'),
     el('h3', {}, error?.message ?? (status === 'failed' ? card.failed : card.canceled)),
-    error?.reason && el('p', { class: 'ending-reason' }, el('b', {}, words.reason), ' ', error.reason),
+    error?.reason && el('p', {}, el('b', {}, words.reason), ' ', error.reason),
     error?.suggested_action && el('p', {}, el('b', {}, words.suggestion), ' ', error.suggested_action),
     cost > 0 && el('p', { class: refunded ? 'refund' : 'refund refund-none' }, refunded ? card.refunded(number(refunded), refunded) : card.noRefund),
   );
-}
-
-/** @param {Video} video @param {number} index @returns {[string, string][]} */
-function facts(video, index) {
-  const file = video.files[index];
-  /** @type {[string, string|null|false|undefined][]} */
-  const all = [
-    [words.model, modelName(video.model)],
-    [words.length, duration(Number(video.seconds))],
-    [words.size, dimensions(file ? `${file.width}x${file.height}` : video.size)],
-    [words.sound, video.generate_audio ? words.soundOn : words.soundOff],
-    [words.negative, video.negative_prompt],
-    [words.seed, video.seed === null ? null : String(video.seed)],
-    [words.made, dateTime(video.created_at)],
-    [words.took, video.completed_at !== null && duration(video.completed_at - video.created_at)],
-    [words.cost, strings.compose.credits(number(video.cost), video.cost)],
-    [words.returned, video.refunded > 0 && strings.compose.credits(number(video.refunded), video.refunded)],
-    [words.file, file && fileSize(file.size_bytes)],
-    [words.keptUntil, video.expires_at !== null && dateTime(video.expires_at)],
-  ];
-  return /** @type {[string, string][]} */ (all.filter(([, value]) => value));
 }
 
 /** @param {Blob} blob @param {string} name */

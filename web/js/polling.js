@@ -1,9 +1,9 @@
 /**
- * Keeps the unfinished videos up to date by asking: often while they are young, seldom later, not at all while nobody
- * looks. Events: "reachable" ({reachable}) when the service goes away or comes back.
+ * Keeps the unfinished videos up to date by asking, while the stream of events is not there: often while they are young,
+ * seldom later.
  */
 
-import { ApiError } from './api.js';
+import { ApiError } from './client.js';
 import { isFinal } from './videos.js';
 
 /** @typedef {import('./types.js').Video} Video */
@@ -17,7 +17,8 @@ const INTERVALS = [
 ];
 const MAX_BACKOFF_MS = 30_000;
 
-export class Queue extends EventTarget {
+export class Polling {
+  #running = false;
   /** @type {Map<string, number>} the timer of each job's next look */
   #timers = new Map();
   /** @type {Set<string>} jobs that are being asked for */
@@ -26,26 +27,28 @@ export class Queue extends EventTarget {
 
   /** @param {import('./api.js').Api} api @param {import('./videos.js').Videos} videos */
   constructor(api, videos) {
-    super();
     this.api = api;
     this.videos = videos;
     videos.addEventListener('change', (event) => this.#plan(/** @type {CustomEvent} */ (event).detail.video));
     videos.addEventListener('remove', (event) => this.#drop(/** @type {CustomEvent} */ (event).detail.id));
-    document.addEventListener('visibilitychange', () => this.#wake());
-    addEventListener('online', () => this.#wake());
   }
 
-  #wake() {
+  start() {
+    if (this.#running) return;
+    this.#running = true;
+    for (const video of this.videos.unfinished) this.#plan(video);
+  }
+
+  stop() {
+    this.#running = false;
     for (const id of [...this.#timers.keys()]) this.#drop(id);
-    if (document.hidden) return;
-    for (const video of this.videos.unfinished) this.#look(video.id);
   }
 
   /** @param {Video} video */
   #plan(video) {
     this.#drop(video.id);
-    if (isFinal(video) || document.hidden) return;
-    this.#timers.set(video.id, setTimeout(() => this.#look(video.id), this.#interval_ms(video)));
+    if (!this.#running || isFinal(video)) return;
+    this.#timers.set(video.id, setTimeout(() => void this.#look(video.id), this.#interval_ms(video)));
   }
 
   /** @param {Video} video */
@@ -67,8 +70,9 @@ export class Queue extends EventTarget {
     this.#asking.add(id);
     try {
       const video = await this.api.getVideo(id);
-      this.#setReachable(true);
+      this.#failures = 0;
       this.videos.put(video);
+      this.#plan(video);
     } catch (error) {
       this.#missed(id, error);
     } finally {
@@ -82,16 +86,9 @@ export class Queue extends EventTarget {
     if (error.status === 404) {
       this.videos.remove(id);
     } else if (error.status !== 401) {
-      this.#setReachable(false);
+      this.#failures += 1;
       const video = this.videos.get(id);
       if (video) this.#plan(video);
     }
-  }
-
-  /** @param {boolean} reachable */
-  #setReachable(reachable) {
-    const was = this.#failures === 0;
-    this.#failures = reachable ? 0 : this.#failures + 1;
-    if (was !== reachable) this.dispatchEvent(new CustomEvent('reachable', { detail: { reachable } }));
   }
 }

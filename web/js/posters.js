@@ -1,20 +1,17 @@
 /** Poster frames, fetched when they come near the screen. A signed URL is asked for again when it has ended. */
 
-import { ApiError } from './api.js';
+import { ApiError } from './client.js';
 
 const NEAR = '300px';
-const SPARE_s = 30;
 
 export class Posters {
-  /** @type {Map<string, import('./types.js').SignedUrl>} */
-  #urls = new Map();
   /** @type {WeakMap<Element, () => void>} */
   #waiting = new WeakMap();
   #observer = new IntersectionObserver((entries) => this.#arrived(entries), { rootMargin: NEAR });
 
-  /** @param {import('./api.js').Api} api */
-  constructor(api) {
-    this.api = api;
+  /** @param {import('./signed_urls.js').SignedUrls} urls */
+  constructor(urls) {
+    this.urls = urls;
   }
 
   /**
@@ -43,22 +40,13 @@ export class Posters {
   async #load(images, id, failed) {
     for (const fresh of [false, true]) {
       try {
-        await fill(images, await this.#url(id, fresh));
+        await fill(images, await this.urls.of(id, 'thumbnail', 0, fresh));
         return;
       } catch (error) {
         if (error instanceof ApiError) break;
       }
     }
     failed();
-  }
-
-  /** @param {string} id @param {boolean} fresh */
-  async #url(id, fresh) {
-    const kept = this.#urls.get(id);
-    if (kept && !fresh && kept.expires_at - SPARE_s > this.api.now_s) return kept.url;
-    const signed = await this.api.contentUrl(id, 'thumbnail');
-    this.#urls.set(id, signed);
-    return signed.url;
   }
 }
 

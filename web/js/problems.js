@@ -1,6 +1,6 @@
 /** What went wrong, in words: a sentence, and what to do about it. */
 
-import { ApiError } from './api.js';
+import { ApiError } from './client.js';
 import { el, icon } from './dom.js';
 import { duration, number } from './format.js';
 import { strings } from './strings.js';

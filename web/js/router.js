@@ -1,19 +1,24 @@
-/** Where in the studio one is: #/ (studio), #/account, #/videos/ID (the player over the studio). */
+/**
+ * Where one is, by the address after #: / (create), /videos (the library; beside the form where there is room), /videos/ID
+ * (the player over it), /account/SECTION, /admin/SECTION.
+ */
 
-/** @typedef {{name: 'studio'|'account'|'video', id: string}} Place */
+/** @typedef {'create'|'videos'|'video'|'account'|'admin'} Room */
+/** @typedef {{room: Room, id: string}} Place `id` is the video's or the section's, or empty */
+
+export const CREATE = '#/';
+export const VIDEOS = '#/videos';
 
 /** @returns {Place} */
 export function here() {
-  const [, room, id] = location.hash.split('/');
-  if (room === 'account') return { name: 'account', id: '' };
-  if (room === 'videos' && id) return { name: 'video', id: decodeURIComponent(id) };
-  return { name: 'studio', id: '' };
+  const [, room, id = ''] = location.hash.split('/');
+  if (room === 'videos') return { room: id ? 'video' : 'videos', id: decoded(id) };
+  if (room === 'account' || room === 'admin') return { room, id: decoded(id) };
+  return { room: 'create', id: '' };
 }
 
 /** @param {string} id */
-export const toVideo = (id) => `#/videos/${encodeURIComponent(id)}`;
-export const STUDIO = '#/';
-export const ACCOUNT = '#/account';
+export const toVideo = (id) => `${VIDEOS}/${encodeURIComponent(id)}`;
 
 /** @param {string} hash */
 export function go(hash) {
@@ -23,4 +28,14 @@ export function go(hash) {
 /** @param {(place: Place) => void} listener */
 export function onMove(listener) {
   addEventListener('hashchange', () => listener(here()));
+}
+
+/** @param {string} id */
+function decoded(id) {
+  try {
+    return decodeURIComponent(id);
+  } catch {
+    // Somebody cut the address short in the middle of a character.
+    return id;
+  }
 }

@@ -6,6 +6,7 @@
 import { forget, onChangeElsewhere, recall, remember } from './storage.js';
 
 const KEPT = 'session';
+const NOTICE = 'notice';
 const RENEW_BEFORE_MS = 60_000;
 const TIMEOUT_MS = 20_000;
 
@@ -60,7 +61,16 @@ export class Session extends EventTarget {
     return this.#enter('signInWithPassword', email, password);
   }
 
-  signOut() {
+  /** What is to be said at the door, once. */
+  get notice() {
+    const notice = recall(NOTICE, '');
+    forget(NOTICE);
+    return notice;
+  }
+
+  /** @param {string} [notice] said at the door after the page was loaded anew */
+  signOut(notice = '') {
+    if (notice) remember(NOTICE, notice);
     this.kept = null;
     this.#idToken = null;
     forget(KEPT);

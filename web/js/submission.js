@@ -3,7 +3,7 @@
  * answer is known; the same request is then repeated under the same key.
  */
 
-import { ApiError } from './api.js';
+import { ApiError } from './client.js';
 import { forget, recall, remember } from './storage.js';
 import { strings } from './strings.js';
 
@@ -27,13 +27,15 @@ export class Submission {
   /**
    * The accepted video; raises ApiError with what to tell the user.
    * @param {CreateVideo} request
+   * @param {import('./images.js').Images} images
    * @param {() => void} retrying called before each repetition
    */
-  async send(request, retrying) {
-    const { key } = this.#pending(JSON.stringify(request));
+  async send(request, images, retrying) {
+    const { key } = this.#pending(`${JSON.stringify(request)} ${images.fingerprint}`);
+    const body = images.all.length ? form(request, images) : request;
     for (const pause_ms of [...PAUSES_MS, null]) {
       try {
-        const video = await this.api.createVideo(request, key);
+        const video = await this.api.createVideo(body, key);
         forget(KEPT);
         return video;
       } catch (error) {
@@ -62,8 +64,15 @@ export class Submission {
 }
 
 /** @param {ApiError} error */
-const outcomeUnknown = (error) =>
-  error.code === 'OFFLINE' || (error.status >= 500 && error.code !== 'GENERATION_DISABLED');
+const outcomeUnknown = (error) => error.isOutage && error.code !== 'GENERATION_DISABLED';
+
+/** @param {CreateVideo} request @param {import('./images.js').Images} images */
+function form(request, images) {
+  const data = new FormData();
+  for (const [name, value] of Object.entries(request)) data.append(name, String(value));
+  images.appendTo(data);
+  return data;
+}
 
 /** @param {number} ms */
 const pause = (ms) => new Promise((resolve) => setTimeout(resolve, ms));

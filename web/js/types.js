@@ -40,6 +40,11 @@
  * @property {number} expected_seconds
  * @property {VideoError|null} error
  * @property {VideoFile[]} files
+ * @property {{role: 'first_frame'|'last_frame'|'reference'}[]} inputs
+ * @property {string|null} extends the video that it goes on from
+ * @property {number|null} added_seconds
+ * @property {{code: string, message: string}[]} warnings
+ * @property {string|null} project
  * @property {number} created_at
  * @property {number|null} started_at
  * @property {number|null} completed_at
@@ -58,8 +63,21 @@
  * @property {boolean} negative_prompt
  * @property {boolean} seed
  * @property {boolean} silent can make a video without sound
+ * @property {boolean} first_frame
+ * @property {boolean} last_frame
+ * @property {number} max_reference_images
+ * @property {number[]} seconds_with_reference_images empty: all
+ * @property {Extension|null} extension
  * @property {number} credits_per_second
  * @property {number} usual_seconds
+ *
+ * @typedef {object} Extension how a model goes on from a video
+ * @property {number[]} seconds of one step
+ * @property {number} min_source_seconds
+ * @property {number} max_source_seconds
+ * @property {number} max_total_seconds
+ * @property {Resolution[]} resolutions
+ * @property {number} credits_per_second
  *
  * @typedef {object} Estimate
  * @property {number} cost
@@ -72,6 +90,9 @@
  * @typedef {object} AccountView
  * @property {string} id
  * @property {string|null} email
+ * @property {string|null} display_name
+ * @property {string} tenant
+ * @property {'user'|'admin'} role
  * @property {string} plan
  * @property {number} balance
  * @property {string[]} active_jobs
@@ -107,6 +128,67 @@
  * @property {number} [seed]
  * @property {boolean} [generate_audio]
  * @property {number} [count]
+ * @property {string} [extends]
+ * @property {string} [project]
+ *
+ * @typedef {object} Project
+ * @property {string} id
+ * @property {string} title
+ * @property {boolean} archived
+ * @property {number} created_at
+ *
+ * @typedef {object} ApiKey
+ * @property {string} id
+ * @property {string} name
+ * @property {'read'|'write'} scope
+ * @property {string} prefix
+ * @property {number} created_at
+ * @property {number|null} expires_at
+ * @property {number|null} last_used_at
+ *
+ * @typedef {object} WebhookEndpoint
+ * @property {string} id
+ * @property {string} url
+ * @property {string[]} events
+ * @property {string|null} description
+ * @property {boolean} disabled
+ * @property {string|null} disabled_reason
+ * @property {number} created_at
+ *
+ * @typedef {object} Delivery
+ * @property {string} id
+ * @property {string|null} video
+ * @property {string} event
+ * @property {'pending'|'delivered'|'failed'} status
+ * @property {number} tries
+ * @property {number|null} last_status
+ * @property {string|null} last_error
+ * @property {number} created_at
+ *
+ * @typedef {object} Export
+ * @property {string} id
+ * @property {'queued'|'in_progress'|'completed'|'expired'|'canceled'} status
+ * @property {number|null} expires_at
+ * @property {{name: string, size_bytes: number, url: string}[]} files
+ *
+ * @typedef {object} User
+ * @property {string} id
+ * @property {string|null} email
+ * @property {string|null} display_name
+ * @property {'user'|'admin'} role
+ * @property {string} plan
+ * @property {boolean} disabled
+ * @property {number|null} closed_at
+ * @property {number} balance
+ * @property {string[]} active_jobs
+ * @property {number} created_at
+ *
+ * @typedef {Video & {user: string}} TenantVideo
+ *
+ * @typedef {object} Config
+ * @property {Record<string, any>} values in force, as stored and by default
+ * @property {Record<string, any>} defaults
+ * @property {Record<string, any>} stored
  */
 
 /**

@@ -18,31 +18,56 @@ export class Videos extends EventTarget {
   #known = new Map();
   /** Answers that were under way when a video was deleted must not bring it back. @type {Set<string>} */
   #removed = new Set();
+  /** Out of sight while their deletion can still be undone. @type {Set<string>} */
+  #hidden = new Set();
 
   /** @param {string} id */
   get(id) {
-    return this.#known.get(id);
+    return this.#hidden.has(id) ? undefined : this.#known.get(id);
+  }
+
+  /** All that are in sight, newest first. */
+  get all() {
+    return [...this.#known.values()].filter(({ id }) => !this.#hidden.has(id)).sort(newestFirst);
   }
 
   get unfinished() {
-    return [...this.#known.values()].filter((video) => !isFinal(video));
-  }
-
-  get size() {
-    return this.#known.size;
+    return this.all.filter((video) => !isFinal(video));
   }
 
   /** @param {Video} video */
   put(video) {
     const before = this.#known.get(video.id);
-    if (this.#removed.has(video.id) || (before && before.version > video.version)) return;
+    if (this.#removed.has(video.id) || (before && isOlder(video, before))) return;
     this.#known.set(video.id, video);
-    this.dispatchEvent(new CustomEvent('change', { detail: { video, before } }));
+    if (!this.#hidden.has(video.id)) this.#tell('change', { video, before });
   }
 
   /** @param {string} id */
   remove(id) {
     this.#removed.add(id);
-    if (this.#known.delete(id)) this.dispatchEvent(new CustomEvent('remove', { detail: { id } }));
+    const wasInSight = !this.#hidden.delete(id);
+    if (this.#known.delete(id) && wasInSight) this.#tell('remove', { id });
+  }
+
+  /** @param {string} id */
+  hide(id) {
+    this.#hidden.add(id);
+    this.#tell('remove', { id });
+  }
+
+  /** @param {string} id */
+  unhide(id) {
+    const video = this.#known.get(id);
+    if (this.#hidden.delete(id) && video) this.#tell('change', { video, before: video });
+  }
+
+  /** @param {string} name @param {object} detail */
+  #tell(name, detail) {
+    this.dispatchEvent(new CustomEvent(name, { detail }));
   }
 }
+
+/** Progress has no version of its own, and events and answers may overtake each other. @param {Video} video @param {Video} known */
+const isOlder = (video, known) =>
+  video.version < known.version || (video.version === known.version && video.progress < known.progress);
