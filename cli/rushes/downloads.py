@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Final
 
@@ -38,21 +41,29 @@ def download(
 
     A connection that breaks goes on where it broke, each time with a fresh URL.
     """
-    path = f"/v1/videos/{video}/content"
-    part = out.with_name(f".{out.name}.part")
     try:
-        out.parent.mkdir(parents=True, exist_ok=True)
-        with part.open("wb") as file:
-            _fetch(api, path, index, variant, file)
+        with _whole(out) as file:
+            _fetch(api, f"/v1/videos/{video}/content", index, variant, file)
             written = file.tell()
-        if size_bytes is not None and written != size_bytes:
-            raise Failure(Exit.UNAVAILABLE, "UNAVAILABLE", f"{written:,} of {size_bytes:,} bytes arrived.")
-        part.replace(out)
+            if size_bytes is not None and written != size_bytes:
+                raise Failure(Exit.UNAVAILABLE, "UNAVAILABLE", f"{written:,} of {size_bytes:,} bytes arrived.")
     except OSError as error:
         raise Failure(Exit.UNEXPECTED, "FILE_NOT_WRITTEN", f"{out} cannot be written: {error.strerror}.") from None
-    finally:
-        part.unlink(missing_ok=True)
     return {"index": index, "path": str(out), "size_bytes": written}
+
+
+@contextmanager
+def _whole(out: Path) -> Iterator[IO[bytes]]:
+    """A file that takes its name once it is complete, and is removed otherwise. Raises OSError."""
+    out.parent.mkdir(parents=True, exist_ok=True)
+    part = out.with_name(f".{out.name}.{os.getpid()}.part")
+    with part.open("wb") as file:
+        try:
+            yield file
+        except BaseException:
+            part.unlink(missing_ok=True)
+            raise
+    part.replace(out)
 
 
 def _fetch(api: Api, path: str, index: int, variant: str, file: IO[bytes]) -> None:
@@ -73,7 +84,7 @@ def _append(client: httpx2.Client, url: str, file: IO[bytes]) -> None:
     have = file.tell()
     headers = {"Range": f"bytes={have}-"} if have else {}
     with client.stream("GET", url, headers=headers) as response:
-        if response.status_code == httpx2.codes.REQUESTED_RANGE_NOT_SATISFIABLE:
+        if response.status_code == httpx2.codes.RANGE_NOT_SATISFIABLE:
             return
         if response.is_error:
             said = f"The storage answered {response.status_code}."
