@@ -23,6 +23,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from bench import report
+
 ROOT: Final = Path(__file__).resolve().parents[1]
 EXPLANATIONS: Final = ROOT / "docs" / "mutants.md"
 MUTATED: Final = ("shared/lifecycle.py", "shared/pricing.py", "shared/ledger.py")
@@ -83,6 +85,10 @@ class Score:
     @property
     def percent(self) -> float:
         return 100.0 * self.killed / self.total
+
+    @property
+    def row(self) -> tuple[str, ...]:
+        return f"`{self.file}`", f"{self.total:,}", f"{self.killed:,}", f"{self.percent:.1f} %"
 
     def __str__(self) -> str:
         survived = len(self.survivors)
@@ -190,6 +196,7 @@ def faults(scores: Iterable[Score], text: str) -> Iterator[str]:
 def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m bench.mutation", description=__doc__)
     parser.add_argument("--children", type=int, default=os.cpu_count(), help="so many mutants are tested at once")
+    parser.add_argument("--no-report", action="store_true", help="only print")
     parser.add_argument("--keep", type=Path, help="an empty folder for the copy, which stays there for `mutmut browse`")
     options = parser.parse_args(arguments)
     with tempfile.TemporaryDirectory(prefix="mutants-") as scratch:
@@ -199,6 +206,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(*(f"  {one}" for one in score.survivors), sep="\n", end="\n" if score.survivors else "")
     wrong = list(faults(scores, EXPLANATIONS.read_text() if EXPLANATIONS.exists() else ""))
     print(*wrong, sep="\n", file=sys.stderr)
+    if not options.no_report:
+        head = ("mutants of", "all", "killed", "score")
+        report.replace("mutants", report.table((score.row for score in scores), head))
     return 1 if wrong else 0
 
 

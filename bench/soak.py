@@ -21,6 +21,7 @@ from typing import Any, Final
 
 import httpx2
 
+from bench import report
 from shared.generators.catalog import MODELS
 from shared.models import Job, LiveConfig, Stage
 from shared.routes import FUNCTIONS
@@ -36,6 +37,7 @@ SUBMIT_FOR_S: Final = 180.0
 SAMPLE_EVERY_S: Final = 5.0
 # Uncertain starts wait six minutes; what fell before and meanwhile may cost some minutes more.
 GRACE_S: Final = 1_200.0
+MEMORY_HEAD: Final = ("resident MiB", "first", "half-way", "last", "highest")
 # Five deaths of one function within a minute end the local cloud.
 SHORTEST_KILL_EVERY_S: Final = 4.0
 
@@ -110,6 +112,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--within", type=float, default=60.0, metavar="SECONDS", help="time for all submits")
     parser.add_argument("--kill-every", type=float, default=5.0, metavar="SECONDS", help="0: nobody is killed")
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--no-report", action="store_true", help="only print")
     parser.add_argument("--directory", type=Path, help="where the cloud's data and logs stay; a temporary one if none")
     return parser
 
@@ -274,16 +277,18 @@ class Soak:
             ("paid starts without a video or an outcome", str(len(fruitless))),
             ("invariants", "all hold" if not broken else "BROKEN"),
         ]
-        print("\n| soak | |\n|---|---|")
-        for name, value in rows:
-            print(f"| {name} | {value} |")
-        print("\n| resident MiB | first | half-way | last | highest |\n|---|---|---|---|---|")
+        tables = f"{report.table(rows)}\n\n{report.table(self._memory_rows(), MEMORY_HEAD)}"
+        print(tables)
+        for line in broken:
+            print(f"BROKEN: {line}")
+        if not self._options.no_report:
+            report.replace("soak", tables)
+
+    def _memory_rows(self) -> Iterator[tuple[str, ...]]:
         for name, samples in self._memory.samples.items():
             killed = f" (killed {self._kills[name]} times)" if self._kills[name] else ""
             shown = (samples[0], samples[len(samples) // 2], samples[-1], max(samples))
-            print(f"| {name}{killed} | {' | '.join(f'{value:.0f}' for value in shown)} |")
-        for line in broken:
-            print(f"BROKEN: {line}")
+            yield f"{name}{killed}", *(f"{value:.0f}" for value in shown)
 
 
 def _body(model: str, prompt: str) -> dict[str, Any]:

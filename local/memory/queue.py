@@ -169,13 +169,16 @@ class MemoryQueue:
     def wait_s(self) -> float | None:
         """Seconds until take() may answer more; None when only a change can bring something."""
         now = self._clock()
-        waits: dict[str, float] = {}
+        first_due: dict[str, datetime] = {}
         for entry in self._entries.values():
             queue = entry.ref.queue
             if not entry.in_flight and self._under_way[queue] < self._limits(queue).max_concurrent:
-                wait_s = max((entry.due_at - now).total_seconds(), self._pace(queue, now).wait_s(now.timestamp()))
-                waits[queue] = min(waits.get(queue, wait_s), wait_s)
-        return min(waits.values(), default=None)
+                first_due[queue] = min(first_due.get(queue, entry.due_at), entry.due_at)
+        waits = (
+            max((due_at - now).total_seconds(), self._pace(queue, now).wait_s(now.timestamp()))
+            for queue, due_at in first_due.items()
+        )
+        return min(waits, default=None)
 
     def _pace(self, queue: str, now: datetime) -> Pace:
         if queue not in self._paces:

@@ -16,7 +16,7 @@ from tests.acceptance.test_openai_node import program
 from tests.cloud import Cloud, User
 
 PAGE = (Path(__file__).parents[2] / "docs" / "api.md").read_text()
-SECTIONS = ("Inputs", "Models", "With the OpenAI SDKs")
+SECTIONS = [part.partition("\n")[0] for part in PAGE.split("\n## ")[1:] if "\n```" in part]
 TIMEOUT_S = 120
 
 __all__ = ["program"]

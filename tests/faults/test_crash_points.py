@@ -18,8 +18,8 @@ from tests.faults.enumeration import MODELS, calm, with_one_fault, with_one_more
 from tests.faults.provider import FATES, OK, fates_of
 from tests.faults.schedule import Broken, Deliveries, Schedule, play
 
-SAMPLED_SHARE = 0.15
-SAMPLED_PAIRS = 1_500
+SAMPLED_SHARE = 0.1
+SAMPLED_PAIRS = 1_000
 PAIRS_OF_ONE = 50
 SHOWN = 5
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
@@ -55,6 +55,8 @@ class Watch:
     creators: dict[str, object] = field(default_factory=dict)
     attempts: Counter[str] = field(default_factory=Counter)
     broken: list[str] = field(default_factory=list)
+    # What may have something left to do, by its id.
+    due: dict[str, Job | Delivery] = field(default_factory=dict)
     commits: int = 0
     # A life that goes on from a recorded document begins in the middle.
     resumed: bool = False
@@ -73,12 +75,14 @@ class Watch:
                 self.entries[document.account].append(document)
                 touched.add(document.account)
             elif isinstance(document, Delivery):
+                self._note_due(document)
                 self._delivery(self.deliveries.get(document.id), document)
                 self.deliveries[document.id] = document
             elif isinstance(document, Account):
                 self.accounts[document.id] = document
                 touched.add(document.id)
             elif isinstance(document, Job):
+                self._note_due(document)
                 before = self.jobs.get(document.id)
                 self.jobs[document.id] = document
                 if before is None or before.holds_slot != document.holds_slot:
@@ -86,6 +90,12 @@ class Watch:
                 self._job(before, document)
         for id_ in touched:
             self._account(id_)
+
+    def _note_due(self, document: Job | Delivery) -> None:
+        if document.due_at is None:
+            self.due.pop(document.id, None)
+        else:
+            self.due[document.id] = document
 
     def _account(self, id_: str) -> None:
         account = self.accounts[id_]
@@ -119,12 +129,6 @@ class Watch:
             raise Broken(f"{after.id} is {after.status} and due at {after.due_at}")
         if before is not None and before.status != "pending":
             raise Broken(f"{after.id} was {before.status} and became {after.status}")
-
-    @property
-    def due(self) -> Iterator[Job | Delivery]:
-        """Everything that may have something left to do."""
-        yield from self.jobs.values()
-        yield from self.deliveries.values()
 
     def task(self, task: Task) -> None:
         """A task of that name was created: a name means one body for ever."""

@@ -287,7 +287,7 @@ class World:
     def something_is_overdue(self) -> bool:
         """Whether a sweep would find anything: one that does not changes nothing, and need not be run."""
         before = self.clock() - timedelta(seconds=lifecycle.SWEEP_AFTER_S)
-        return any(one.due_at is not None and one.due_at < before for one in self.watch.due)
+        return any(one.due_at is not None and one.due_at < before for one in self.watch.due.values())
 
     # --- events of others ---
 
@@ -334,8 +334,7 @@ class World:
     @property
     def idle(self) -> bool:
         """Every job has ended and has nothing left to do, and nothing is under way."""
-        nothing_due = all(one.due_at is None for one in self.watch.due)
-        return nothing_due and not self.queue.entries() and not self.runs and not self.provider.busy
+        return not (self.watch.due or self.runs or self.queue.entries() or self.provider.busy)
 
     def check(self, config: LiveConfig | None = None, with_files: bool = True) -> None:
         """Everything that must hold when nothing is under way any more; raises AssertionError."""

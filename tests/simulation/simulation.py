@@ -161,7 +161,7 @@ class Simulation:
             await asyncio.sleep(SWEEP_EVERY_S)
             self._sweep()
             self.dice.calm = world.loop.time() > MISHAPS_UNTIL_S
-            assert world.loop.time() < LONGEST_S, f"not ended: {[one for one in world.watch.due if one.due_at]}"
+            assert world.loop.time() < LONGEST_S, "not ended: {list(world.watch.due.values())}"
             for task in (*clients, *beside):
                 if task.done():
                     task.result()

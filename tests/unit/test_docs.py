@@ -7,12 +7,14 @@ from pathlib import Path
 
 import pytest
 
+from shared.errors import CATALOGUE
 from shared.models import LiveConfig
 from shared.routes import ROUTES
 from shared.settings import Settings
 
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text()
+API = (ROOT / "docs" / "api.md").read_text()
 PAGES = [ROOT / "README.md", *sorted(ROOT.glob("docs/**/*.md"))]
 DOCS = "\n".join(page.read_text() for page in PAGES)
 
@@ -91,3 +93,15 @@ def test_every_link_between_pages_leads_somewhere(page: Path) -> None:
 
 def test_no_page_names_this_machine() -> None:
     assert not re.search(r"/(?:home|work|root|Users)/", DOCS)
+
+
+@pytest.mark.parametrize("code", CATALOGUE)
+def test_every_error_code_is_in_the_table_of_the_api(code: str) -> None:
+    entry = CATALOGUE[code]
+    row = f"| `{code}` | {entry.status} | {'yes' if entry.retryable else 'no'} | {entry.message} |"
+    assert row in API.splitlines()
+
+
+def test_no_error_code_is_documented_that_does_not_exist() -> None:
+    table = API.partition("| code | HTTP |")[2].partition("\n\n")[0]
+    assert set(re.findall(r"^\| `([A-Z_]+)`", table, re.MULTILINE)) == set(CATALOGUE)

@@ -140,6 +140,28 @@ async def test_writers_of_one_account_go_one_after_another(house: House) -> None
     assert house.store.calls["commit"] - before == 3
 
 
+async def test_nobody_waits_for_ever_behind_others_of_the_account(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """While Firestore does not answer, those who hold the lock wait for it; whoever comes then is still answered."""
+    monkeypatch.setattr(jobs, "TRY_FOR", timedelta(milliseconds=20))
+    job = await house.submit(await house.sign_up())
+    async with jobs.account_lock(job.account):
+        await jobs.advance(house.services, job.id, events.Cancel())
+    assert (await house.job(job.id)).stage is Stage.CANCELED
+    house.check()
+
+
+async def test_waiting_for_ones_turn_is_no_part_of_the_tries(house: House) -> None:
+    job = await house.submit(await house.sign_up())
+    async with jobs.account_lock(job.account):
+        canceling = asyncio.ensure_future(jobs.advance(house.services, job.id, events.Cancel()))
+        await asyncio.sleep(0)
+        house.clock.advance(2 * jobs.TRY_FOR.total_seconds())
+    house.store.fail("commit")
+    assert (await canceling).job.stage is Stage.CANCELED
+
+
 async def test_the_end_of_a_job_is_logged_once_and_without_its_prompt(house: House, capsys: Any) -> None:
     job = await house.submit(await house.sign_up(), prompt="a secret boat")
     await jobs.advance(house.services, job.id, events.Cancel())

@@ -11,6 +11,7 @@ from tests.cloud import ROOT
 PAGE = (ROOT / "docs" / "operations.md").read_text()
 SOURCES = [path.read_text() for folder in ("shared", "functions") for path in sorted((ROOT / folder).rglob("*.py"))]
 LOGGED = {name for text in SOURCES for name in re.findall(r'\blog\.(?:warning|error|exception)\(\s*"(\w+)"', text)}
+NOTED = {name for text in SOURCES for name in re.findall(r'\blog\.info\(\s*"(\w+)"', text)}
 # Counted and logged by the loop that commits a change, under the name that the core gave them.
 SIGNALS = {"uncertain_start", "abandoned_generation", "adopted", "late_success", "swept"}
 
@@ -21,10 +22,8 @@ def test_every_warning_and_error_is_explained_to_operators(message: str) -> None
 
 
 def test_nothing_is_explained_that_is_never_logged() -> None:
-    told = {
-        name
-        for line in PAGE.splitlines()
-        if line.startswith("| `")
-        for name in re.findall(r"`([a-z_]+)`", line.split("|")[1])
-    }
-    assert told <= LOGGED | SIGNALS
+    tables = re.findall(r"^\| message \|.*?\n\n", f"{PAGE}\n\n", re.MULTILINE | re.DOTALL)
+    rows = [line for table in tables for line in table.splitlines() if line.startswith("| `")]
+    told = {name for line in rows for name in re.findall(r"`([a-z_]+)`", line.split("|")[1])}
+    assert told >= {"storage_refused", "uncertain_start"}, "the tables are not where they were"
+    assert told <= LOGGED | SIGNALS | NOTED
