@@ -57,7 +57,7 @@ def raising(error: BaseException) -> Any:
 
 def client_raising(house: House, error: BaseException) -> httpx2.AsyncClient:
     """The cleanup function, all of whose handlers fail."""
-    names = ("sweep", "retain", "reconcile")
+    names = ("sweep", "retain", "reconcile", "digest")
     return client_of(application("cleanup", dict.fromkeys(names, raising(error)), lambda: house.services))
 
 
@@ -167,7 +167,9 @@ async def test_an_answer_that_breaks_off_is_not_followed_by_another(house: House
         return StreamingResponse(pieces())
 
     started: list[int] = []
-    app = application("cleanup", dict.fromkeys(("sweep", "retain", "reconcile"), broken), lambda: house.services)
+    app = application(
+        "cleanup", dict.fromkeys(("sweep", "retain", "reconcile", "digest"), broken), lambda: house.services
+    )
 
     async def counted(scope: Any, receive: Any, send: Any) -> None:
         async def sent(message: Any) -> None:
