@@ -1,0 +1,132 @@
+"""Signing in, staying signed in, and signing out."""
+
+from __future__ import annotations
+
+import json
+import secrets
+import stat
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from local.identity import TOOLKIT
+from tests.cli.conftest import Shell
+from tests.cloud import Cloud, User
+
+PASSWORD = "a paper boat"
+
+
+def kept(shell: Shell) -> dict[str, Any]:
+    content: dict[str, Any] = json.loads((shell.home / "credentials.json").read_text())
+    return content
+
+
+def edit(shell: Shell, profile: str, **changes: Any) -> None:
+    content = kept(shell)
+    content["profiles"][profile] |= changes
+    (shell.home / "credentials.json").write_text(json.dumps(content))
+
+
+@pytest.fixture
+def email() -> str:
+    return f"reader-{secrets.token_hex(6)}@example.com"
+
+
+@pytest.fixture
+def signed_in(nobody: Shell, email: str) -> Shell:
+    """Signed up and in, with e-mail and password, at the cloud on this machine."""
+    made = nobody.call("login", "--sign-up", "--email", email, "--password-stdin", "--json", typed=f"{PASSWORD}\n")
+    assert made.ok().json["email"] == email
+    return nobody
+
+
+def test_who_never_signed_in_acts_as_the_ready_made_users_of_this_machine(nobody: Shell) -> None:
+    said = nobody.call("whoami", "--json").ok().json
+    assert (said["profile"], said["email"]) == ("laptop", "developer@example.com")
+    assert nobody.call("admin", "users", "list", "--email", "admin@example.com", "--json").ok().json["data"]
+
+
+def test_who_signs_in_stays_so(signed_in: Shell, email: str) -> None:
+    said = signed_in.call("whoami", "--json").ok().json
+    assert (said["profile"], said["email"], said["role"]) == ("laptop", email, "user")
+    listed = signed_in.call("profiles", "list", "--json").ok().json["data"]
+    assert [(one["profile"], one["current"]) for one in listed] == [("laptop", True)]
+
+
+def test_credentials_are_for_their_owner_only_and_hold_no_password(signed_in: Shell) -> None:
+    path = signed_in.home / "credentials.json"
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    assert stat.S_IMODE(signed_in.home.stat().st_mode) & 0o077 == 0
+    assert PASSWORD not in path.read_text()
+
+
+def test_an_id_token_that_has_ended_is_renewed(signed_in: Shell) -> None:
+    edit(signed_in, "laptop", expires_at=0.0, id_token="ended")
+    signed_in.call("account").ok()
+    renewed = kept(signed_in)["profiles"]["laptop"]
+    assert renewed["id_token"] != "ended"
+    assert renewed["expires_at"] > 0
+
+
+def test_an_id_token_that_the_server_refuses_is_renewed_too(signed_in: Shell) -> None:
+    edit(signed_in, "laptop", id_token="spoiled")
+    signed_in.call("account").ok()
+    assert kept(signed_in)["profiles"]["laptop"]["id_token"] != "spoiled"
+
+
+def test_a_sign_in_that_was_ended_elsewhere_says_so(signed_in: Shell, embedded_cloud: Cloud) -> None:
+    token = kept(signed_in)["profiles"]["laptop"]["id_token"]
+    body = {"idToken": token, "password": "another boat"}
+    answer = embedded_cloud.http.post(f"{embedded_cloud.url}{TOOLKIT}/accounts:update?key=local", json=body)
+    assert answer.status_code == 200
+    edit(signed_in, "laptop", expires_at=0.0)
+    told = signed_in.call("account", "--json")
+    assert told.code == 3
+    assert told.json["error"]["suggested_action"] == "Sign in again: rushes login"
+
+
+def test_a_wrong_password_is_told_without_saying_which_was_wrong(signed_in: Shell, email: str) -> None:
+    told = signed_in.call("login", "--email", email, "--password-stdin", typed="wrong boat\n")
+    assert told.code == 3
+    assert "The address or the password is wrong." in told.err
+
+
+def test_nobody_is_asked_where_nobody_sits(nobody: Shell) -> None:
+    assert nobody.call("login", "--email", "reader@example.com").code == 2
+
+
+def test_an_api_key_is_kept_under_the_name_that_one_gives(nobody: Shell, user: User) -> None:
+    key = user.call("POST", "/v1/api-keys", json={"name": "cli", "scope": "write"}).json()["key"]
+    named = ("--profile", "studio", "--api-key", key)
+    assert nobody.call(*named, "login", "--url", user.cloud.url, "--json").ok().json["profile"] == "studio"
+    assert nobody.call("account", "--json").ok().json["id"] == user.account["id"]
+    nobody.call("profiles", "use", "laptop").ok()
+    assert nobody.call("whoami", "--json").ok().json["email"] == "developer@example.com"
+    assert nobody.call("--profile", "studio", "account", "--json").ok().json["id"] == user.account["id"]
+    assert nobody.call("profiles", "use", "nowhere").code == 4
+    assert nobody.call("--profile", "nowhere", "account").code == 3
+
+
+def test_a_key_that_opens_nothing_is_not_kept(nobody: Shell, embedded_cloud: Cloud) -> None:
+    told = nobody.call("--api-key", "rk_nothing", "login", "--url", embedded_cloud.url)
+    assert told.code == 3
+    assert not (nobody.home / "credentials.json").exists()
+
+
+def test_signing_out_leaves_nothing(signed_in: Shell) -> None:
+    assert signed_in.call("logout", "--json").ok().json["profiles"] == ["laptop"]
+    assert kept(signed_in)["profiles"] == {}
+    assert signed_in.call("whoami", "--json").ok().json["email"] == "developer@example.com"
+    assert signed_in.call("logout", "--all", "--json").ok().json["profiles"] == []
+
+
+def test_without_a_cloud_it_says_how_to_get_one(nobody: Shell, tmp_path: Path, checkout: Path) -> None:
+    (tmp_path / "elsewhere").mkdir()
+    for mark in ("local/__main__.py", "functions/submit/main.py", "shared/routes.py"):
+        path = tmp_path / "elsewhere" / mark
+        path.parent.mkdir(parents=True)
+        path.touch()
+    told = Shell(tmp_path / "elsewhere", nobody.home).call("account")
+    assert told.code == 10
+    assert "rushes up" in told.err

@@ -1,0 +1,58 @@
+"""How waiting looks, and that it bears a bad network."""
+
+from __future__ import annotations
+
+import os
+import pty
+import re
+import select
+import time
+
+from tests.cli.conftest import Shell
+from tests.cli.shaky import shaky
+from tests.cloud import User
+
+SMALL = ("--model", "omni-flash", "--seconds", "3", "--size", "640x360")
+ENDLESS = "a boat [never finishes]"
+DEADLINE_S = 60.0
+
+
+def test_where_nobody_looks_on_each_stage_is_a_line(shell: Shell) -> None:
+    done = shell.call("create", "a boat", *SMALL, "--wait").ok()
+    stages = [line.split()[1] for line in done.err.splitlines()]
+    assert stages[0] == "queued"
+    assert stages[-1] == "completed"
+    assert len(set(stages)) == len(stages)
+
+
+def test_a_stream_that_is_refused_is_done_without(shell: Shell, user: User) -> None:
+    video = user.create("a boat", model="omni-flash", seconds=3, size="640x360")["id"]
+    with shaky(user.cloud.url) as network:
+        network.refuses = lambda _method, path: path.endswith("/events")
+        done = shell.having(RUSHES_URL=network.url).call("wait", video, "--json").ok()
+        assert network.seen["GET", f"/v1/videos/{video}/events"] == 2
+    assert done.json["status"] == "completed"
+
+
+def test_in_a_terminal_a_bar_shows_the_stage_and_how_far_it_is(shell: Shell, user: User) -> None:
+    video = user.create(ENDLESS, seconds=4)["id"]
+    ours, its = pty.openpty()
+    waiting = shell.having(TERM="xterm-256color").started("wait", video, stderr=its)
+    os.close(its)
+    seen = _until(ours, r"generating.*?\d+%")
+    user.call("POST", f"/v1/videos/{video}/cancel")
+    seen += _until(ours, r"was canceled")
+    waiting.communicate(timeout=DEADLINE_S)
+    os.close(ours)
+    assert waiting.returncode == 9
+    assert "\x1b[" in seen
+
+
+def _until(terminal: int, wanted: str) -> str:
+    """What the terminal shows, until that is among it."""
+    seen, deadline = "", time.monotonic() + DEADLINE_S
+    while not re.search(wanted, seen, re.DOTALL):
+        assert time.monotonic() < deadline, seen
+        if select.select([terminal], [], [], 1.0)[0]:
+            seen += os.read(terminal, 65_536).decode(errors="replace")
+    return seen
