@@ -138,9 +138,10 @@ class Configuration:
             known, value = self._known(found[1].strip(), scope)
             return str(value) if known and isinstance(value, str | int | float) else found[0]
 
+        text = _TEMPLATE.sub(put, text)
         for name in scope:
             text = re.sub(rf"\b{re.escape(name)}(?:\.\w+)*\b", lambda found: self._literal(found[0], scope), text)
-        return _TEMPLATE.sub(put, text)
+        return text
 
     def _literal(self, expression: str, scope: Mapping[str, Any]) -> str:
         """A scalar of the scope as it stands inside a larger expression."""

@@ -1,0 +1,149 @@
+"""The functions are given what their code reads, the time that it counts on, and the calls that are meant for them."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from shared import exports, lifecycle, routes
+from shared.event_stream import PACE
+from shared.events import Viewed
+from shared.http import MAX_BODY_BYTES
+from shared.models import LiveConfig, Stage
+from shared.queue import DISPATCH_DEADLINE_S
+from shared.settings import Settings
+from tests.contract.test_store import NOON, a_job
+from tests.infra import reach
+from tests.infra.configuration import Body, Configuration
+from tests.infra.conftest import Mistaken
+from tests.unit.conftest import House
+
+# Where services are on a laptop, and whose name it signs in. In the cloud each is where it always is.
+LAPTOP = {
+    "CLOUD_TASKS_EMULATOR_HOST",
+    "GEMINI_URL",
+    "LOCAL_OUTBOUND",
+    "OIDC_AUDIENCE",
+    "OIDC_ISSUER",
+    "OIDC_JWKS_URL",
+    "SIGNER_EMAIL",
+    "SIGNER_KEY_FILE",
+    "VERTEX_TOKEN",
+    "VERTEX_URL",
+}
+MIB_OF_UNIT = {"Mi": 1, "Gi": 1024}
+
+
+def functions(configuration: Configuration) -> dict[str, Body]:
+    return {str(each.key): each.body for each in configuration.instances("google_cloudfunctions2_function")}
+
+
+def environment_problems(configuration: Configuration) -> Iterator[str]:
+    """Where a function's variables are not those that its code reads."""
+    known = set(configuration.locals["settings"])
+    for name, row in configuration.locals["functions"].items():
+        settings, secrets = set(row["settings"]), set(row["secrets"])
+        needed = {setting.upper() for setting in reach.of(name).settings} | _always(Settings)
+        # Whoever calls a provider has the key; who only takes orders is told that there is one.
+        needed -= LAPTOP | ({"OMNI_OFFERED"} if "GEMINI_API_KEY" in secrets else {"GEMINI_API_KEY"})
+        for variable in sorted((settings | secrets) ^ needed):
+            yield f"{name}: {variable} is {'missing' if variable in needed else 'not read'}"
+        for variable in sorted(settings - known):
+            yield f"{name}: {variable} has no value"
+        calls_providers = ("generators", "of") in reach.of(name).calls
+        if calls_providers != ("GEMINI_API_KEY" in secrets):
+            yield f"{name}: it {'needs' if calls_providers else 'does not need'} the key of the Gemini API"
+
+
+def _always(settings: type[Settings]) -> set[str]:
+    """Without these no process starts."""
+    return {name.upper() for name, field in settings.model_fields.items() if field.is_required()}
+
+
+def test_each_function_of_the_code_is_there_and_no_other(configuration: Configuration) -> None:
+    assert set(functions(configuration)) == set(routes.FUNCTIONS)
+    assert all(body["build_config"][0]["entry_point"] == name for name, body in functions(configuration).items())
+
+
+def test_variables_are_exactly_those_that_the_function_reads(configuration: Configuration) -> None:
+    assert list(environment_problems(configuration)) == []
+
+
+def test_variables_are_taken_from_the_table(configuration: Configuration) -> None:
+    taken = {str(body["service_config"][0]["environment_variables"]) for body in functions(configuration).values()}
+    assert taken == {"${{for name in each.value.settings : name => local.settings[name]}}"}
+
+
+def test_every_setting_is_set_somewhere_or_is_for_the_laptop(configuration: Configuration) -> None:
+    given = set(configuration.locals["settings"]) | {"GEMINI_API_KEY", "GEMINI_WEBHOOK_SECRET"}
+    assert given | LAPTOP == {name.upper() for name in Settings.model_fields}
+    assert given.isdisjoint(LAPTOP)
+
+
+@pytest.mark.parametrize(
+    ("text", "by", "problem"),
+    [
+        ('"LOG_LEVEL", "OMNI_OFFERED", "POLL_URL"', '"LOG_LEVEL", "POLL_URL"', "submit: OMNI_OFFERED is missing"),
+        ('"REQUESTS_PER_MINUTE", "SIGNUP_CREDITS",\n      ]', '"REGION", "REQUESTS_PER_MINUTE", "SIGNUP_CREDITS",\n      ]', "stream: REGION is not read"),  # noqa: E501
+        ('secrets = ["GEMINI_WEBHOOK_SECRET"]', "secrets = []", "submit: GEMINI_WEBHOOK_SECRET is missing"),
+        ("LOG_LEVEL             = var.log_level", "", "poll: LOG_LEVEL has no value"),
+    ],
+)  # fmt: skip
+def test_a_wrong_variable_is_noticed(mistaken: Mistaken, text: str, by: str, problem: str) -> None:
+    assert problem in set(environment_problems(mistaken("functions.tf", text, by)))
+
+
+async def test_what_reach_leaves_out_cannot_happen() -> None:
+    """A view gives no task to anybody, and an export that was just asked for has no files to sign."""
+    config = LiveConfig()
+    for stage in Stage:
+        job = a_job(stage=stage, expires_at=NOON + timedelta(days=1))
+        change = lifecycle.decide(job, None, Viewed(), NOON + timedelta(days=30), config)
+        assert change is None or change.task is None
+    house = House()
+    caller = await house.sign_up()
+    assert (await exports.start(house.services, caller)).status != "completed"
+    assert {("stream", "queue", "create"), ("submit", "media", "sign")} == reach.IMPOSSIBLE
+
+
+def test_the_clocks_are_those_of_the_code(configuration: Configuration) -> None:
+    timeout_s = {name: row["timeout_s"] for name, row in configuration.locals["functions"].items()}
+    assert timeout_s["poll"] == lifecycle.FUNCTION_TIMEOUT_S < DISPATCH_DEADLINE_S
+    assert timeout_s["stream"] > PACE.longest_s
+    deadlines_s = {name: row["deadline_s"] for name, row in configuration.locals["schedules"].items()}
+    assert all(deadline_s > timeout_s["cleanup"] for name, deadline_s in deadlines_s.items() if name != "sweep")
+
+
+def test_the_bodies_that_are_let_in_fit_into_memory(configuration: Configuration) -> None:
+    row = configuration.locals["functions"]["submit"]
+    number, unit = re.fullmatch(r"(\d+)(Mi|Gi)", row["memory"]).groups()  # type: ignore[union-attr]
+    held_twice_mib = 2 * MAX_BODY_BYTES / 2**20
+    assert row["concurrency"] * held_twice_mib + 256 <= int(number) * MIB_OF_UNIT[unit]
+
+
+def test_a_function_is_public_where_people_or_providers_call_it(configuration: Configuration) -> None:
+    for name, row in configuration.locals["functions"].items():
+        callers = {route.caller for route in routes.ROUTES if route.function == name}
+        assert row["public"] == bool(callers & {"user", "admin", "provider"}), name
+
+
+def test_the_scheduler_calls_each_of_its_routes(configuration: Configuration) -> None:
+    jobs = configuration.instances("google_cloud_scheduler_job")
+    targets: list[Any] = [job.body["http_target"][0] for job in jobs]
+    called = {(target["http_method"], str(target["uri"]).rpartition("}")[2]) for target in targets}
+    assert called == {(route.method, route.path) for route in routes.ROUTES if route.caller == "scheduler"}
+    assert all("run_urls.cleanup" in target["uri"] for target in targets)
+
+
+def test_the_sweep_comes_each_minute(configuration: Configuration) -> None:
+    assert configuration.locals["schedules"]["sweep"]["schedule"] == "* * * * *"
+
+
+def test_the_bucket_tells_the_route_that_is_for_it(configuration: Configuration) -> None:
+    (subscription,) = configuration.instances("google_pubsub_subscription")
+    (route,) = [route for route in routes.ROUTES if route.caller == "bucket"]
+    assert subscription.body["push_config"][0]["push_endpoint"] == f"${{local.run_urls.{route.function}}}{route.path}"
