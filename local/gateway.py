@@ -16,6 +16,8 @@ from typing import Final
 import uvicorn
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
+from starlette.middleware.gzip import GZipMiddleware
 from starlette.requests import Request
 from starlette.responses import FileResponse, JSONResponse, Response
 from starlette.routing import Mount, Route
@@ -37,6 +39,8 @@ PRIVATE_PREFIX: Final = "/tasks"
 # Machines are exempt: the queue and the providers send as much as there is to do.
 LIMITED_PREFIX: Final = "/v1"
 REQUESTS_PER_MINUTE: Final = 200
+# Of the page; the functions' answers pass as they are.
+COMPRESSED_FROM_BYTES: Final = 500
 PARAMETER: Final = re.compile(r"\{\w+\}")
 # What the interpreter's own table lacks or has otherwise, whatever the machine's mime.types says.
 TYPES: Final = {
@@ -187,6 +191,8 @@ def _site(web: Path, media_origins: str) -> ASGIApp:
         b"content-security-policy": security_policy(media_origins).encode(),
         b"x-content-type-options": b"nosniff",
         b"referrer-policy": b"no-referrer",
+        b"cross-origin-opener-policy": b"same-origin",
+        b"permissions-policy": b"camera=(), microphone=(), geolocation=(), payment=()",
         # Always asked for again, and answered 304 by its ETag: an edit shows on the next reload.
         b"cache-control": b"no-cache",
     }
@@ -197,6 +203,7 @@ def _site(web: Path, media_origins: str) -> ASGIApp:
             Route("/healthz", _healthz),
             Mount("/", StaticFiles(directory=web, html=True, check_dir=False)),
         ],
+        middleware=[Middleware(GZipMiddleware, minimum_size=COMPRESSED_FROM_BYTES)],
         exception_handlers={HTTPException: _not_served},
     )
 

@@ -410,3 +410,18 @@ async def test_only_files_of_the_page_are_served(world: World) -> None:
         answer = await world.http.send(httpx2.Request("GET", httpx2.URL(world.url).copy_with(raw_path=path.encode())))
         assert "not for pages" not in answer.text
     assert (await world.http.post("/index.html")).json()["error"]["code"] == "METHOD_NOT_ALLOWED"
+
+
+async def test_the_page_is_compressed_and_asked_for_again_only_when_it_changed(world: World, tmp_path: Path) -> None:
+    """What a browser fetches is small on the wire, and the second time it is a 304."""
+    script = "export const words = [];\n" * 100
+    (tmp_path / "web" / "words.js").write_text(script)
+    first = await world.http.get("/words.js", headers={"Accept-Encoding": "gzip"})
+    assert first.headers["content-encoding"] == "gzip"
+    assert first.num_bytes_downloaded < len(script) / 5
+    assert first.text == script
+    again = await world.http.get("/words.js", headers={"If-None-Match": first.headers["etag"]})
+    assert again.status_code == 304
+    plain = await world.http.get("/words.js", headers={"Accept-Encoding": "identity"})
+    assert "content-encoding" not in plain.headers
+    assert plain.text == script

@@ -118,7 +118,7 @@ export function resolutionChoices(models, model, ratio, { source }) {
   const shapes = model.sizes.map(shapeOf);
   const any = new Set(models.flatMap(({ sizes }) => sizes.map((size) => shapeOf(size).resolution)));
   const own = new Set(shapes.filter((shape) => shape.aspect_ratio === ratio).map((shape) => shape.resolution));
-  const reason = notOffered(model, either([...any].filter((resolution) => !own.has(resolution))));
+  const reason = notOffered(model, either(RESOLUTIONS.filter((resolution) => any.has(resolution) && !own.has(resolution))));
   return RESOLUTIONS.filter((resolution) => any.has(resolution)).map((resolution) => ({
     value: resolution,
     label: resolution,

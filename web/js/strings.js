@@ -88,7 +88,7 @@ export const strings = {
     /** @param {number} seconds */
     addedOption: (seconds) => `+ ${seconds} s`,
     sound: 'Sound',
-    soundHelp: 'Speech, effects and music that fit the picture',
+    soundHelp: 'Speech, effects and music',
     more: 'More settings',
     count: 'Videos of this prompt',
     negative: 'Leave out',
@@ -521,7 +521,7 @@ export const strings = {
     sections: { health: 'Health', users: 'Users', videos: 'Videos', projects: 'Projects', settings: 'Settings' },
     forbidden: 'Only administrators see this.',
     health: {
-      now: 'Now',
+      now: 'now',
       inLine: 'In line',
       inTheMaking: 'In the making',
       oldest: 'Waiting longest',
@@ -611,7 +611,7 @@ export const strings = {
       readOnly: 'These settings are the installation’s: its own administrators change them, and you may read them.',
       failed: 'The settings could not be loaded.',
       save: 'Save settings',
-      reset: 'Back to what is stored',
+      reset: 'Undo changes',
       saved: 'Saved. In force within a minute.',
       unsaved: 'There are changes that are not saved.',
       notSaved: 'Not saved: some values are not accepted.',

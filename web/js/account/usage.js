@@ -72,6 +72,9 @@ export class Usage {
       const bars = days.map((at) => ({ label: dayAndMonth(at), values: [counts.get(dayKey(at)) ?? 0] }));
       return columns(`${name}: ${words.total(number(total))}`, [{ name, kind }], bars, number);
     };
-    this.plots.replaceChildren(plot(words.creditsADay, 'accent', spent), plot(words.videosADay, 'good', videos));
+    const isUsed = [...videos.values(), ...spent.values()].some(Boolean);
+    this.plots.replaceChildren(
+      ...(isUsed ? [plot(words.creditsADay, 'accent', spent), plot(words.videosADay, 'good', videos)] : [el('p', { class: 'panel lead' }, words.usageNone)]),
+    );
   }
 }
