@@ -1,0 +1,190 @@
+"""Every command: it answers with one JSON document, it is documented, and the shell can complete it."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from importlib.resources import files
+from typing import Any
+
+import pytest
+import typer
+from rushes.exits import Exit
+from rushes.main import app
+
+from shared import agent_tools
+from tests.cli.conftest import TIMEOUT_S, Shell
+from tests.cloud import ROOT, User
+
+CLI = (ROOT / "docs" / "cli.md").read_text()
+AGENTS = (ROOT / "docs" / "agents.md").read_text()
+# Of the root, which the page explains before the commands, and what every command has.
+EVERYWHERE = {"--help", "-h", "--json"}
+SMALL = ("--model", "omni-flash", "--seconds", "3", "--size", "640x360")
+
+
+def commands(group: Any, *names: str) -> Iterator[tuple[str, Any]]:
+    """All commands with their names: "create", "keys make"."""
+    for name, command in group.commands.items():
+        if hasattr(command, "commands"):
+            yield from commands(command, *names, name)
+        else:
+            yield " ".join((*names, name)), command
+
+
+COMMANDS = dict(commands(typer.main.get_command(app)))
+SECTIONS = {
+    re.sub(r" \[?[A-Z]+\]?", "", title): text
+    for title, text in re.findall(r"^### rushes ([^\n]+)\n(.*?)(?=^##|\Z)", CLI, re.MULTILINE | re.DOTALL)
+}
+
+
+def test_the_page_and_the_program_have_the_same_commands() -> None:
+    assert set(SECTIONS) == set(COMMANDS)
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_a_command_is_documented_with_its_options_and_no_others(name: str) -> None:
+    options = {word for option in COMMANDS[name].params for word in (*option.opts, *option.secondary_opts)}
+    options = {word for word in options if word.startswith("-")} - EVERYWHERE
+    # "`--profile` before the command" is the root's.
+    own = re.sub(r"`--?\w[\w-]*`\s+before", "", SECTIONS[name])
+    named = set(re.findall(r"(?<![\w-])(--?[a-z][a-z-]*)", own)) - EVERYWHERE
+    assert named == options
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_a_command_says_what_it_does_and_what_each_part_means(name: str) -> None:
+    assert COMMANDS[name].help
+    assert all(part.help for part in COMMANDS[name].params if "--help" not in part.opts)
+
+
+def test_the_options_before_the_command_are_documented() -> None:
+    root = typer.main.get_command(app)
+    words = {word for option in root.params for word in option.opts if word.startswith("--")} - {"--version"}
+    assert all(word in CLI for word in words)
+    variables = {option.envvar for option in root.params if option.envvar}
+    assert all(str(variable) in CLI for variable in variables)
+
+
+def test_the_table_of_exit_codes_is_the_programs() -> None:
+    rows = re.findall(r"^\| (\d+) \| (\w+) \| [^|]+ \|$", CLI, re.MULTILINE)
+    assert [(int(number), name) for number, name in rows] == [(code.value, code.name) for code in Exit]
+
+
+def test_what_serves_an_assistant_is_the_one_definition() -> None:
+    committed = files("rushes").joinpath("agent_tools.json").read_text()
+    assert committed == agent_tools.rendered(), "python -m shared.agent_tools > cli/rushes/agent_tools.json"
+
+
+def test_the_tools_of_the_page_are_the_tools() -> None:
+    named = re.findall(r"^\| `(\w+)` \|", AGENTS, re.MULTILINE)
+    assert named == [tool.name for tool in agent_tools.TOOLS]
+
+
+@pytest.mark.parametrize("page", ["cli.md", "agents.md"])
+def test_the_examples_do_what_the_page_says(shell: Shell, user: User, page: str, tmp_path: Any) -> None:
+    text = (ROOT / "docs" / page).read_text()
+    examples = re.findall(r"^```(sh|python)\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
+    assert examples
+    function = f'rushes() {{ "{sys.executable}" -m rushes "$@"; }}\n'
+    for language, example in examples:
+        command = ["sh", "-ec", function + example] if language == "sh" else [sys.executable, "-c", example]
+        environ = {**shell.environ, "URL": user.cloud.url, "TOKEN": user.token, "PYTHONWARNINGS": "ignore"}
+        ended = subprocess.run(
+            command, cwd=tmp_path, env=environ, capture_output=True, text=True, timeout=TIMEOUT_S, check=False
+        )
+        assert ended.returncode == 0, ended.stderr
+        assert "exit code" not in ended.stdout
+
+
+# --- one JSON document ---
+
+# Every command but those that serve (up, mcp) in an order in which each finds what it needs; a step names what the
+# later ones use of its answer.
+STORY: tuple[tuple[str, tuple[str, ...], dict[str, str]], ...] = (
+    ("whoami", (), {"account": "account"}),
+    ("account", (), {}),
+    ("models", (), {}),
+    ("estimate", ("a boat", *SMALL), {}),
+    ("create", ("a boat", *SMALL, "--wait"), {"video": "id"}),
+    ("extend", ("{video}", "and on [never finishes]", "--seconds", "3"), {"longer": "id"}),
+    ("cancel", ("{longer}",), {}),
+    ("get", ("{video}",), {}),
+    ("wait", ("{video}",), {}),
+    ("list", (), {}),
+    ("download", ("{video}", "-o", "{home}/boat.mp4"), {}),
+    ("delete", ("{video}", "--yes"), {}),
+    ("ledger", (), {}),
+    ("keys make", ("nightly", "--scope", "read", "--days", "3"), {"key": "id"}),
+    ("keys list", (), {}),
+    ("keys revoke", ("{key}",), {}),
+    ("login", ("--sign-up", "--email", "{email}", "--password-stdin"), {}),
+    ("profiles list", (), {}),
+    ("profiles use", ("laptop",), {}),
+    ("logout", (), {}),
+    ("doctor", (), {}),
+)
+
+
+def test_the_story_tells_of_every_command() -> None:
+    told = {name for name, _, _ in STORY} | {"admin grant", "admin users list", "up", "mcp"}
+    assert told == set(COMMANDS)
+
+
+@pytest.mark.parametrize("name", [name for name in COMMANDS if name != "mcp"])
+def test_a_command_has_json(name: str) -> None:
+    assert any("--json" in option.opts for option in COMMANDS[name].params)
+
+
+def test_every_command_answers_with_one_json_document(shell: Shell, nobody: Shell, user: User) -> None:
+    known = {"home": str(shell.home), "email": f"{user.account['id']}@example.org".lower()}
+    for name, arguments, learned in STORY:
+        sits = nobody if name in ("login", "profiles list", "profiles use", "logout") else shell
+        given = [argument.format(**known) for argument in arguments]
+        ended = sits.call(*name.split(), *given, "--json", typed="a paper boat\n")
+        assert ended.code in (0, Exit.MISSING if name == "doctor" else 0), (name, ended.err)
+        document = json.loads(ended.out)
+        assert isinstance(document, dict)
+        known |= {word: document[field] for word, field in learned.items()}
+
+
+def test_administrators_commands_answer_with_one_json_document(nobody: Shell, user: User) -> None:
+    entry = nobody.call("admin", "grant", user.account["id"], "5", "--json").ok().json
+    assert (entry["type"], entry["amount"]) == ("grant", 5)
+    by_email = nobody.call("admin", "grant", user.account["email"], "6", "--json").ok().json
+    assert by_email["balance_after"] == 511
+    assert nobody.call("admin", "users", "list", "--limit", "1", "--json").ok().json["object"] == "list"
+    assert nobody.call("admin", "grant", "nobody@example.org", "6", "--json").code == Exit.NOT_FOUND
+    assert nobody.call("admin", "grant", "no-such", "6", "--json").code == Exit.USAGE
+
+
+def test_json_may_stand_before_the_command(shell: Shell) -> None:
+    assert shell.call("--json", "account").ok().json["object"] == "account"
+
+
+@pytest.mark.parametrize("name", ["account", "ledger", "models", "models veo-3.1", "keys list", "list", "whoami"])
+def test_people_get_no_json(shell: Shell, name: str) -> None:
+    out = shell.call(*name.split()).ok().out
+    assert not out.startswith("{")
+    assert out.strip() or name in ("keys list", "list")
+
+
+# --- completion ---
+
+
+@pytest.mark.parametrize("shell_name", ["bash", "zsh", "fish"])
+def test_the_completion_script_is_printed(shell: Shell, shell_name: str) -> None:
+    told = shell.having(_TYPER_COMPLETE_TEST_DISABLE_SHELL_DETECTION="1").run("--show-completion", shell_name)
+    assert told.code == 0, told.err
+    assert "_RUSHES_COMPLETE" in told.out
+
+
+def test_the_shell_completes_commands_and_options(nobody: Shell) -> None:
+    asking = nobody.having(_RUSHES_COMPLETE="complete_bash", COMP_CWORD="1")
+    assert asking.having(COMP_WORDS="rushes cr").run().out.split() == ["create"]
+    option = asking.having(COMP_WORDS="rushes create --neg", COMP_CWORD="2")
+    assert option.run().out.split() == ["--negative-prompt"]
