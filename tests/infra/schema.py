@@ -123,51 +123,54 @@ def used(configuration: Configuration) -> set[tuple[str, str, str]]:
 
 @dataclass(frozen=True)
 class _Module:
-    """One resource's module of the bindings, parsed."""
+    """One resource's module of the bindings: the text of each of its classes."""
 
-    classes: Mapping[str, ast.ClassDef]
+    classes: Mapping[str, str]
 
     @classmethod
     def of(cls, wheel: Path, name: str) -> _Module:
         package = wheel.name.partition("-")[0]
         with zipfile.ZipFile(wheel) as archive:
             source = archive.read(f"{package}/{name}/__init__.py").decode()
-        tree = ast.parse(source)
-        return cls({node.name: node for node in tree.body if isinstance(node, ast.ClassDef)})
+        parts = re.split(r"^class (?=\w)", source, flags=re.MULTILINE)[1:]
+        return cls({re.split(r"[(:]", part, maxsplit=1)[0]: part for part in parts})
 
     @property
-    def main(self) -> ast.ClassDef:
-        bases = ("TerraformResource", "TerraformDataSource")
-        return next(node for node in self.classes.values() if ast.unparse(node.bases[0]).endswith(bases))
+    def main(self) -> str:
+        bases = re.compile(r"\w+\(\s*\w+\.Terraform(Resource|DataSource),")
+        return next(name for name, text in self.classes.items() if bases.match(text))
 
-    def block(self, node: ast.ClassDef) -> Schema:
+    def block(self, name: str) -> Schema:
         """{"arguments": {name: "required" | "optional"}, "blocks": {name: block with "required" and "single"}}."""
-        init = next(one for one in node.body if isinstance(one, ast.FunctionDef) and one.name == "__init__")
+        init = self._init(name)
         names = dict(_DOCUMENTED.findall(ast.get_docstring(init) or ""))
         arguments, blocks = {}, {}
         for argument, default in zip(init.args.kwonlyargs, init.args.kw_defaults, strict=True):
-            name, hint = names.get(argument.arg, argument.arg), ast.unparse(argument.annotation or ast.Constant(None))
-            inner = next((self.classes[one] for one in re.findall(r"\w+", hint) if one in self.classes), None)
-            if node is self.main and (argument.arg in META or argument.arg == "provisioners"):
+            given, hint = names.get(argument.arg, argument.arg), ast.unparse(argument.annotation or ast.Constant(None))
+            inner = next((one for one in re.findall(r"\w+", hint) if one in self.classes), None)
+            if name == self.main and (argument.arg in META or argument.arg == "provisioners"):
                 continue
             if inner is None:
-                arguments[name] = "required" if default is None else "optional"
+                arguments[given] = "required" if default is None else "optional"
             else:
-                blocks[name] = {
-                    "required": default is None,
-                    "single": "Sequence" not in hint,
-                    **self.block(inner),
-                }
+                single = "Sequence" not in hint
+                blocks[given] = {"required": default is None, "single": single, **self.block(inner)}
         return {"arguments": dict(sorted(arguments.items())), "blocks": dict(sorted(blocks.items()))}
+
+    def _init(self, name: str) -> ast.FunctionDef:
+        """The constructor with its documentation; all that follows is left out, since parsing is slow."""
+        after = self.classes[name].split("    def __init__(", 1)[1]
+        # A block without arguments has no documentation.
+        signature, documentation, *_ = after.split("'''", 2) if "'''" in after else ("self):\n        ", "")
+        (holder,) = ast.parse(f"class _:\n    def __init__({signature}'''{documentation}'''\n").body
+        assert isinstance(holder, ast.ClassDef)
+        (init,) = holder.body
+        assert isinstance(init, ast.FunctionDef)
+        return init
 
     @property
     def attributes(self) -> list[str]:
-        found = [
-            one.name
-            for one in self.main.body
-            if isinstance(one, ast.FunctionDef)
-            and any(ast.unparse(mark) == "builtins.property" for mark in one.decorator_list)
-        ]
+        found = re.findall(r"@builtins\.property\n[^\n]*\n    def (\w+)\(", self.classes[self.main])
         return sorted(name for name in found if not name.endswith("_input"))
 
 
