@@ -60,6 +60,7 @@ resource "google_project_iam_member" "deployer" {
     "roles/compute.securityAdmin",
     "roles/datastore.owner",
     "roles/firebaserules.admin",
+    "roles/iam.roleAdmin",
     "roles/iam.serviceAccountAdmin",
     "roles/iam.serviceAccountUser",
     "roles/iam.workloadIdentityPoolAdmin",
@@ -79,7 +80,8 @@ resource "google_project_iam_member" "deployer" {
   member  = google_service_account.deployer[0].member
 }
 
-# Plans. Any run of the repository is let in, those of pull requests included; it changes nothing and reads no secret.
+# Plans. Any run of the repository is let in, those of pull requests included. It sees how everything is set up, and
+# neither users' data nor a secret: hence no roles/viewer, which reads the database and the videos too.
 resource "google_service_account" "planner" {
   count        = local.github
   account_id   = "rushes-planner"
@@ -96,13 +98,70 @@ resource "google_service_account_iam_member" "planner" {
 
 resource "google_project_iam_member" "planner" {
   for_each = local.github == 0 ? [] : toset([
+    "roles/artifactregistry.reader",
+    "roles/cloudfunctions.viewer",
+    "roles/cloudscheduler.viewer",
+    "roles/cloudtasks.viewer",
+    "roles/compute.viewer",
+    "roles/firebaserules.viewer",
     "roles/iam.securityReviewer",
+    "roles/iam.serviceAccountViewer",
+    "roles/iam.workloadIdentityPoolViewer",
+    "roles/identityplatform.viewer",
+    "roles/monitoring.viewer",
+    "roles/pubsub.viewer",
+    "roles/run.viewer",
+    "roles/secretmanager.viewer",
+    "roles/serviceusage.apiKeysViewer",
     "roles/serviceusage.serviceUsageConsumer",
-    "roles/viewer",
   ])
   project = var.project_id
   role    = each.key
   member  = google_service_account.planner[0].member
+}
+
+# Of Firestore, Cloud Logging and Cloud Storage there are no roles that see the set-up without the contents.
+resource "google_project_iam_custom_role" "planner" {
+  count   = local.github
+  role_id = "rushesPlanner"
+  title   = "How the database, the logs and the buckets are set up"
+  permissions = [
+    "datastore.backupSchedules.get",
+    "datastore.backupSchedules.list",
+    "datastore.databases.get",
+    "datastore.databases.getMetadata",
+    "datastore.indexes.get",
+    "datastore.indexes.list",
+    "iam.roles.get",
+    "logging.buckets.get",
+    "logging.logMetrics.get",
+    "logging.sinks.get",
+    "resourcemanager.projects.get",
+    "storage.buckets.get",
+  ]
+  depends_on = [time_sleep.apis]
+}
+
+resource "google_project_iam_member" "planner_setup" {
+  count   = local.github
+  project = var.project_id
+  role    = google_project_iam_custom_role.planner[0].id
+  member  = google_service_account.planner[0].member
+}
+
+# What is uploaded is compared with what there is.
+resource "google_storage_bucket_iam_member" "planner_packages" {
+  count  = local.github
+  bucket = google_storage_bucket.packages.name
+  role   = "roles/storage.objectViewer"
+  member = google_service_account.planner[0].member
+}
+
+resource "google_storage_bucket_iam_member" "planner_site" {
+  count  = local.github
+  bucket = google_storage_bucket.site.name
+  role   = "roles/storage.objectViewer"
+  member = google_service_account.planner[0].member
 }
 
 resource "google_storage_bucket_iam_member" "planner" {

@@ -1,0 +1,104 @@
+"""Nobody may more than the table in docs/operations.md says, and no function more than its code can come to use."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from shared.routes import FUNCTIONS
+from tests.infra import grants, reach
+from tests.infra.configuration import Configuration
+from tests.infra.conftest import Mistaken
+from tests.infra.grants import Grant
+
+PUBLIC = {Grant("allUsers", "roles/run.invoker", f"function {name}") for name in ("submit", "stream", "history")} | {
+    Grant("allUsers", "roles/storage.legacyObjectReader", "bucket site")
+}
+BASIC = ("roles/owner", "roles/editor", "roles/viewer")
+WRITES = {("media", "write"), ("media", "delete")}
+
+
+def function_problems(configuration: Configuration) -> Iterator[str]:
+    """Where a function's roles are not those that its code needs. Which queue gets which task is not looked at."""
+    granted = grants.of_code(configuration)
+    for name in FUNCTIONS:
+        has = {(grant.role, grant.on) for grant in granted if grant.who == name}
+        calls = reach.of(name).calls
+        needs = set(_needs(name, calls))
+        has_on_any = {(role, "queue" if on.startswith("queue ") else on) for role, on in has}
+        for role, on in sorted(has_on_any ^ needs):
+            yield f"{name}: {role} on {on} is {'missing' if (role, on) in needs else 'not needed'}"
+
+
+def _needs(name: str, calls: frozenset[tuple[str, str]]) -> Iterator[tuple[str, str]]:
+    yield "roles/datastore.user", "project"
+    if any(gateway == "media" for gateway, _ in calls):
+        yield f"roles/storage.object{'User' if calls & WRITES else 'Viewer'}", "bucket videos"
+    if ("media", "sign") in calls:
+        yield "roles/iam.serviceAccountTokenCreator", f"account {name}"
+    if ("queue", "create") in calls:
+        yield "roles/cloudtasks.enqueuer", "queue"
+        yield "roles/iam.serviceAccountUser", "account tasks"
+    if ("queue", "exists") in calls:
+        yield "roles/cloudtasks.viewer", "queue"
+    if ("generators", "of") in calls:
+        yield "roles/aiplatform.user", "project"
+        yield "roles/secretmanager.secretAccessor", "secret gemini_api_key"
+    if "gemini_webhook_secret" in reach.of(name).settings:
+        yield "roles/secretmanager.secretAccessor", "secret gemini_webhook_secret"
+
+
+def public_problems(configuration: Configuration) -> set[Grant]:
+    """Grants to everybody that should not be, or are missing."""
+    everybody = {grant for grant in grants.of_code(configuration) if grant.who.startswith("all")}
+    return everybody ^ PUBLIC
+
+
+def test_the_table_is_what_the_code_grants(configuration: Configuration) -> None:
+    assert grants.of_document(grants.document()) == grants.of_code(configuration)
+
+
+def test_each_function_may_what_its_code_can_come_to_need(configuration: Configuration) -> None:
+    assert list(function_problems(configuration)) == []
+
+
+def test_everybody_may_call_the_public_functions_and_read_the_page(configuration: Configuration) -> None:
+    assert public_problems(configuration) == set()
+
+
+def test_there_is_no_basic_role_and_no_key(configuration: Configuration) -> None:
+    assert {grant for grant in grants.of_code(configuration) if grant.role in BASIC} == set()
+    assert configuration.instances("google_service_account_key") == []
+
+
+@pytest.mark.parametrize(
+    ("text", "by", "problem"),
+    [
+        ('history = "roles/storage.objectViewer"', 'history = "roles/storage.objectUser"', "history: roles/storage.objectUser on bucket videos is not needed"),  # noqa: E501
+        ('toset(["stream", "history"])', 'toset(["stream", "history", "poll"])', "poll: roles/iam.serviceAccountTokenCreator on account poll is not needed"),  # noqa: E501
+        ('role   = "roles/datastore.user"', 'role   = "roles/datastore.owner"', "submit: roles/datastore.owner on project is not needed"),  # noqa: E501
+        ('member    = google_service_account.function["poll"].member', 'member    = google_service_account.function["history"].member', "history: roles/secretmanager.secretAccessor on secret gemini_api_key is not needed"),  # noqa: E501
+        ('toset(["submit", "poll", "history", "cleanup"])', 'toset(["submit", "poll", "cleanup"])', "history: roles/iam.serviceAccountUser on account tasks is missing"),  # noqa: E501
+    ],
+)  # fmt: skip
+def test_a_role_too_many_or_too_few_is_noticed(mistaken: Mistaken, text: str, by: str, problem: str) -> None:
+    wrong = mistaken("iam.tf", text, by)
+    assert problem in set(function_problems(wrong))
+    assert grants.of_code(wrong) != grants.of_document(grants.document())
+
+
+def test_a_grant_to_everybody_is_noticed(mistaken: Mistaken) -> None:
+    opened = mistaken(
+        "iam.tf", 'toset(["submit", "stream", "history"])', 'toset(["submit", "stream", "history", "poll"])'
+    )
+    assert public_problems(opened) == {Grant("allUsers", "roles/run.invoker", "function poll")}
+    opened = mistaken("iam.tf", "member = google_project_service_identity.vertex.member", 'member = "allUsers"')
+    assert public_problems(opened) == {Grant("allUsers", "roles/storage.objectUser", "bucket videos")}
+
+
+def test_a_row_that_the_table_lacks_is_noticed(configuration: Configuration) -> None:
+    text = grants.document()
+    rows = [line for line in text.splitlines(True) if line.startswith("| `") and "`roles/" in line]
+    for row in rows:
+        assert grants.of_document(text.replace(row, "")) != grants.of_code(configuration)
