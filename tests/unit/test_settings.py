@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from typing import cast
+
 import pytest
 from pydantic import ValidationError
 
+from shared.services import Media, _generators
 from shared.settings import SECURETOKEN_ISSUER, SECURETOKEN_JWKS, Settings
 
+# No provider is asked for anything here.
+NO_MEDIA = cast(Media, None)
 LEAST = {"GOOGLE_CLOUD_PROJECT": "p", "BUCKET": "b"}
 
 
@@ -33,6 +38,19 @@ def test_lists_may_have_spaces_and_empty_parts() -> None:
     settings = Settings.from_environ(LEAST | {"ALLOWED_ORIGINS": " https://a, ,https://b,", "DEFAULT_MODELS": "x , y"})
     assert settings.origins == {"https://a", "https://b"}
     assert settings.model_preference == ("x", "y")
+
+
+@pytest.mark.parametrize(
+    ("told", "offered"),
+    [
+        ({}, set()),
+        ({"GEMINI_API_KEY": "k"}, {"gemini"}),
+        ({"OMNI_OFFERED": "true"}, {"gemini"}),
+        ({"OMNI_OFFERED": "false"}, set()),
+    ],
+)
+def test_omni_is_offered_with_its_key_or_where_it_is_said_to_be(told: dict[str, str], offered: set[str]) -> None:
+    assert set(_generators(Settings.from_environ(LEAST | told), NO_MEDIA).by_provider) == offered
 
 
 def test_no_origin_is_allowed_by_default() -> None:
