@@ -89,8 +89,9 @@ async def test_the_week_is_summed_up_and_logged(house: House, capsys: pytest.Cap
 async def test_only_full_days_of_the_last_seven_count(house: House) -> None:
     first = datetime(2026, 11, 16, tzinfo=UTC)
     outside = [first - timedelta(microseconds=1), MONDAY.replace(hour=0), MONDAY]
-    jobs = [a_job(number, completed_at=at) for number, at in enumerate([first, SUNDAY, *outside])]
-    assert (await figures(house, *jobs, a_job(9, Stage.GENERATING, completed_at=None)))["completed"] == 2
+    jobs = [a_job(number, completed_at=at, cost=10**number) for number, at in enumerate([first, SUNDAY, *outside])]
+    told = await figures(house, *jobs, a_job(9, Stage.GENERATING, completed_at=None))
+    assert (told["completed"], told["credits_charged"]) == (2, 11)
 
 
 async def test_asked_again_that_day_it_says_the_same(house: House) -> None:
