@@ -25,12 +25,11 @@ from local.console import Console
 from local.files import write_json
 from local.keys import Signer
 from local.plan import PROJECT, ROOT, Member, Plan
-from local.ports import HOST, free_ports, holder, is_free
+from local.ports import DEFAULT_PORT, HOST, free_ports, holder, is_free
 from local.process import Child, Guard, adopt_orphans, rotate, tail
 from local.session import ADMIN, CALL_TIMEOUT_S, DEVELOPER, NotSignedIn, SessionFile, make_admin, sign_in
 from shared.routes import FUNCTIONS
 
-DEFAULT_PORT: Final = 8080
 START_TIMEOUT_S: Final = 120.0
 GRACE_S: Final = 5.0
 LOG_LINES: Final = 20

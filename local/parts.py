@@ -6,8 +6,7 @@ import json
 from typing import Any
 
 from local import firestore
-from local.cloud import DEFAULT_PORT
-from local.ports import holder, is_free
+from local.ports import DEFAULT_PORT, holder, is_free
 
 
 def found() -> dict[str, Any]:

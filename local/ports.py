@@ -9,6 +9,8 @@ from pathlib import Path
 from typing import Final
 
 HOST: Final = "127.0.0.1"
+# The studio's, where it is free.
+DEFAULT_PORT: Final = 8080
 # Below every system's range of ephemeral ports: a function that is restarted on its port must not find an outgoing
 # connection there.
 LOWEST: Final = 20_000

@@ -176,15 +176,12 @@ def test_people_get_no_json(shell: Shell, name: str) -> None:
 # --- completion ---
 
 
-@pytest.mark.parametrize("shell_name", ["bash", "zsh", "fish"])
-def test_the_completion_script_is_printed(shell: Shell, shell_name: str) -> None:
-    told = shell.having(_TYPER_COMPLETE_TEST_DISABLE_SHELL_DETECTION="1").run("--show-completion", shell_name)
+def test_the_completion_script_is_printed(nobody: Shell) -> None:
+    told = nobody.having(_TYPER_COMPLETE_TEST_DISABLE_SHELL_DETECTION="1").run("--show-completion", "bash")
     assert told.code == 0, told.err
     assert "_RUSHES_COMPLETE" in told.out
 
 
-def test_the_shell_completes_commands_and_options(nobody: Shell) -> None:
-    asking = nobody.having(_RUSHES_COMPLETE="complete_bash", COMP_CWORD="1")
-    assert asking.having(COMP_WORDS="rushes cr").run().out.split() == ["create"]
-    option = asking.having(COMP_WORDS="rushes create --neg", COMP_CWORD="2")
-    assert option.run().out.split() == ["--negative-prompt"]
+def test_the_shell_completes_commands(nobody: Shell) -> None:
+    asking = nobody.having(_RUSHES_COMPLETE="complete_bash", COMP_CWORD="2", COMP_WORDS="rushes keys re")
+    assert asking.run().out.split() == ["revoke"]

@@ -44,12 +44,15 @@ def test_1_a_file_cannot_be_written(shell: Shell, user: User, tmp_path: Path) ->
     ("arguments", "said"),
     [
         (("list", "--status", "lost"), "USAGE"),
-        (("no-such-command",), "USAGE"),
         (("create", "a boat", "--seconds", "5"), "UNSUPPORTED_BY_MODEL"),
     ],
 )
 def test_2_the_command_is_not_valid(shell: Shell, arguments: tuple[str, ...], said: str) -> None:
     ends(shell.run(*arguments, "--json"), Exit.USAGE, said)
+
+
+def test_2_there_is_no_such_command(nobody: Shell) -> None:
+    ends(nobody.call("no-such-command", "--json"), Exit.USAGE, "USAGE")
 
 
 def test_3_not_signed_in(shell: Shell) -> None:

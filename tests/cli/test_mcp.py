@@ -6,6 +6,7 @@ import base64
 import io
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from typing import Any, Literal
 
 import av
@@ -14,7 +15,10 @@ import pytest
 from mcp import Client, StdioServerParameters, types
 from mcp.client.stdio import stdio_client
 from PIL import Image
+from rushes.connection import Given
+from rushes.mcp_server import Assistant
 from rushes.offers import KEPT_FOR_S, Offers
+from rushes.run import Run
 
 from tests.cli.conftest import RUSHES, Shell
 from tests.cloud import User
@@ -39,9 +43,18 @@ class Person:
 
 @asynccontextmanager
 async def assistant(shell: Shell, era: str, person: Person | None = None) -> AsyncIterator[Client]:
+    """A client of `rushes mcp`, which runs as a process of its own."""
     command, *arguments = RUSHES
     server = StdioServerParameters(command=command, args=[*arguments, "mcp"], env=shell.environ, cwd=shell.directory)
     async with Client(stdio_client(server), mode=era, elicitation_callback=person) as client:
+        yield client
+
+
+@asynccontextmanager
+async def near(user: User, era: str = "auto", person: Person | None = None) -> AsyncIterator[Client]:
+    """The same server within this process, which starts it sooner."""
+    run = Run(given=Given(url=user.cloud.url, api_key=user.token))
+    async with Client(Assistant(run).server(), mode=era, elicitation_callback=person) as client:
         yield client
 
 
@@ -54,9 +67,8 @@ def made(user: User) -> list[Any]:
     return videos
 
 
-@pytest.mark.parametrize("era", ERAS)
-async def test_the_tools_are_listed_with_their_schemas(shell: Shell, era: str) -> None:
-    async with assistant(shell, era) as client:
+async def test_the_tools_are_listed_with_their_schemas(user: User) -> None:
+    async with near(user) as client:
         tools = {tool.name: tool for tool in (await client.list_tools()).tools}
     assert set(tools) == {"estimate_video", "create_video", "video_status", "list_videos", "cancel_video"}
     assert tools["create_video"].input_schema["required"] == ["prompt"]
@@ -81,8 +93,8 @@ async def test_where_the_user_can_be_asked_a_yes_makes_the_video(shell: Shell, u
 
 @pytest.mark.parametrize("era", ERAS)
 @pytest.mark.parametrize("action", ["decline", "cancel"])
-async def test_without_a_yes_nothing_is_made(shell: Shell, user: User, era: str, action: Action) -> None:
-    async with assistant(shell, era, Person(action)) as client:
+async def test_without_a_yes_nothing_is_made(user: User, era: str, action: Action) -> None:
+    async with near(user, era, Person(action)) as client:
         result = await client.call_tool("create_video", ENDLESS)
     assert "Nothing was made, and nothing was charged." in text(result)
     assert made(user) == []
@@ -90,9 +102,9 @@ async def test_without_a_yes_nothing_is_made(shell: Shell, user: User, era: str,
 
 
 @pytest.mark.parametrize("era", ERAS)
-async def test_the_model_cannot_say_yes_for_a_user_who_can_be_asked(shell: Shell, user: User, era: str) -> None:
+async def test_the_model_cannot_say_yes_for_a_user_who_can_be_asked(user: User, era: str) -> None:
     person = Person("decline")
-    async with assistant(shell, era, person) as client:
+    async with near(user, era, person) as client:
         await client.call_tool("create_video", {**ENDLESS, "confirmed_credits": 40})
         await client.call_tool("create_video", {**ENDLESS, "confirmed_credits": 40})
     assert len(person.asked) == 2
@@ -115,8 +127,8 @@ async def test_elsewhere_it_takes_a_second_call_that_repeats_the_price(shell: Sh
     assert user.ledger == [500, -40]
 
 
-async def test_a_price_that_was_never_offered_makes_nothing(shell: Shell, user: User) -> None:
-    async with assistant(shell, "auto") as client:
+async def test_a_price_that_was_never_offered_makes_nothing(user: User) -> None:
+    async with near(user) as client:
         guessed = await client.call_tool("create_video", {**ENDLESS, "confirmed_credits": 40})
         assert guessed.structured_content["object"] == "offer"
         wrong = await client.call_tool("create_video", {**ENDLESS, "confirmed_credits": 39})
@@ -126,9 +138,9 @@ async def test_a_price_that_was_never_offered_makes_nothing(shell: Shell, user: 
     assert made(user) == []
 
 
-async def test_what_would_be_refused_is_not_offered(shell: Shell, user: User) -> None:
+async def test_what_would_be_refused_is_not_offered(user: User) -> None:
     person = Person("accept")
-    async with assistant(shell, "auto", person) as client:
+    async with near(user, person=person) as client:
         result = await client.call_tool("create_video", {"prompt": "a kite", "model": "veo-3.1", "count": 4})
         again = await client.call_tool("create_video", {"prompt": "a kite", "model": "veo-3.1", "count": 4})
     assert not result.is_error
@@ -138,8 +150,8 @@ async def test_what_would_be_refused_is_not_offered(shell: Shell, user: User) ->
     assert len(made(user)) == 1
 
 
-async def test_a_video_is_offered_confirmed_made_and_shown(shell: Shell, user: User) -> None:
-    async with assistant(shell, "auto", Person("accept")) as client:
+async def test_a_video_is_offered_confirmed_made_and_shown(user: User) -> None:
+    async with near(user, person=Person("accept")) as client:
         price = await client.call_tool("estimate_video", SMALL)
         assert "30 credits" in text(price)
         video = (await client.call_tool("create_video", SMALL)).structured_content["id"]
@@ -157,14 +169,14 @@ async def test_a_video_is_offered_confirmed_made_and_shown(shell: Shell, user: U
     assert [one["id"] for one in listed.structured_content["data"]] == [video]
 
 
-async def test_a_wait_reports_progress_and_ends_in_time(shell: Shell, user: User) -> None:
+async def test_a_wait_reports_progress_and_ends_in_time(user: User) -> None:
     video = user.create(ENDLESS["prompt"], seconds=4)["id"]
     told: list[str | None] = []
 
     async def progress(_done: float, _total: float | None, message: str | None) -> None:
         told.append(message)
 
-    async with assistant(shell, "auto") as client:
+    async with near(user) as client:
         arguments = {"video": video, "wait_seconds": 1}
         result = await client.call_tool("video_status", arguments, progress_callback=progress)
         canceled = await client.call_tool("cancel_video", {"video": video})
@@ -175,8 +187,8 @@ async def test_a_wait_reports_progress_and_ends_in_time(shell: Shell, user: User
     assert "was canceled" in text(final)
 
 
-async def test_mistakes_come_back_as_words_that_a_model_can_act_on(shell: Shell) -> None:
-    async with assistant(shell, "auto") as client:
+async def test_mistakes_come_back_as_words_that_a_model_can_act_on(user: User) -> None:
+    async with near(user) as client:
         unknown = await client.call_tool("create_video", {"prompt": "a kite", "mood": "calm"})
         no_video = await client.call_tool("video_status", {"video": "video_" + "x" * 22})
         no_length = await client.call_tool("estimate_video", {"prompt": "a kite", "seconds": 5})
@@ -188,8 +200,8 @@ async def test_mistakes_come_back_as_words_that_a_model_can_act_on(shell: Shell)
     assert no_tool.is_error
 
 
-async def test_it_starts_without_anybody_signed_in_and_says_so_when_asked(shell: Shell) -> None:
-    async with assistant(shell.having(RUSHES_API_KEY="rk_nothing"), "auto") as client:
+async def test_it_starts_without_anybody_signed_in_and_says_so_when_asked(user: User) -> None:
+    async with near(replace(user, token="rk_nothing")) as client:
         assert (await client.list_tools()).tools
         result = await client.call_tool("list_videos", {})
     assert result.is_error
