@@ -1,8 +1,9 @@
-"""A headless Chromium, and pages in it whose every complaint is kept."""
+"""A headless Chromium, people who use the studio in it, and pages whose every complaint is kept."""
 
 from __future__ import annotations
 
 import os
+import secrets
 import shutil
 import time
 from collections.abc import Callable, Iterator
@@ -10,9 +11,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, ConsoleMessage, Page, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, sync_playwright
 
-from tests.cloud import Cloud
+from tests.cloud import Cloud, Json, User
 
 NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 ARGUMENTS = [
@@ -26,8 +27,54 @@ ARGUMENTS = [
     "--disable-sync",
     "--autoplay-policy=no-user-gesture-required",
 ]
-WAIT_S = 90
+DESK = (1280, 800)
+PHONE = (390, 844)
+WINDOWS = {"desk": DESK, "phone": PHONE}
+# Narrower than this the form and the library are two rooms.
+NARROW_PX = 900
+WAIT_S = 60
+# The videos of `owner`.
+BOAT = "A paper boat sails down a street at dusk"
+SWING = "A swing in the garden, and nobody on it"
+CROWD = "A crowd on a square [blocked]"
 POLL_MS = 50
+TOOLKIT = "/identitytoolkit.googleapis.com/v1/accounts"
+
+
+@dataclass
+class Person:
+    """Somebody with an account; `user` calls the API as him, without a browser."""
+
+    email: str
+    password: str
+    refresh_token: str
+    user: User
+
+    @classmethod
+    def new(cls, cloud: Cloud) -> Person:
+        return cls._entered(cloud, "signUp", f"studio-{secrets.token_hex(5)}@example.com", "correct horse")
+
+    @classmethod
+    def admin(cls, cloud: Cloud) -> Person:
+        """The administrator that comes with the cloud."""
+        email = "admin@example.com"
+        return cls._entered(cloud, "signInWithPassword", email, cloud.session["passwords"][email])
+
+    @classmethod
+    def _entered(cls, cloud: Cloud, call: str, email: str, password: str) -> Person:
+        body = {"email": email, "password": password, "returnSecureToken": True}
+        answer = cloud.http.post(f"{cloud.url}{TOOLKIT}:{call}?key=local", json=body)
+        assert answer.status_code == 200, answer.text
+        tokens: Json = answer.json()
+        return cls(email, password, tokens["refreshToken"], User(cloud, tokens["idToken"]))
+
+    def change_password(self, password: str) -> None:
+        """On another machine: the sessions of this one end when they are renewed."""
+        cloud = self.user.cloud
+        body = {"idToken": self.user.token, "password": password}
+        answer = cloud.http.post(f"{cloud.url}{TOOLKIT}:update?key=local", json=body)
+        assert answer.status_code == 200, answer.text
+        self.password = password
 
 
 @dataclass
@@ -52,6 +99,16 @@ class Screen:
         if failure != "net::ERR_ABORTED":
             self.complaints.append(f"failed: {url}: {failure}")
 
+    @property
+    def is_narrow(self) -> bool:
+        size = self.page.viewport_size
+        assert size is not None
+        return size["width"] <= NARROW_PX
+
+    def go(self, room: str) -> None:
+        """To a room by its address, such as "videos" or "account/keys"."""
+        self.page.evaluate("room => { location.hash = `#/${room}`; }", room)
+
     def until(self, expression: str) -> Any:
         """The value of the expression once it is truthy. (Playwright's own waiting evaluates in the page, which the
         page's security policy forbids.)"""
@@ -70,6 +127,9 @@ class Screen:
     def fits(self) -> bool:
         """Nothing makes the page wider than its window."""
         return bool(self.page.evaluate("document.documentElement.scrollWidth <= innerWidth"))
+
+
+Open = Callable[..., Screen]
 
 
 @pytest.fixture(scope="session")
@@ -91,17 +151,59 @@ def cloud(local_cloud: Cloud) -> Cloud:
 
 
 @pytest.fixture
-def open_studio(browser: Browser, cloud: Cloud) -> Iterator[Callable[[int, int], Screen]]:
-    """Opens the studio in a window of a width and a height, as somebody who was never here."""
-    contexts = []
+def person(cloud: Cloud) -> Person:
+    return Person.new(cloud)
 
-    def opened(width: int, height: int) -> Screen:
-        context = browser.new_context(viewport={"width": width, "height": height}, has_touch=width < 600)
+
+@pytest.fixture(scope="session")
+def owner(cloud: Cloud) -> Person:
+    """Somebody with videos of several kinds, for tests that change none of them."""
+    person = Person.new(cloud)
+    wishes: tuple[Json, ...] = (
+        {"prompt": BOAT, "seconds": 8},
+        {"prompt": SWING, "seconds": 4, "aspect_ratio": "9:16"},
+        {"prompt": CROWD, "seconds": 4},
+    )
+    for job in [person.user.create(**wish) for wish in wishes]:
+        person.user.wait(job["id"])
+    return person
+
+
+@pytest.fixture(params=list(WINDOWS))
+def window(request: pytest.FixtureRequest) -> tuple[int, int]:
+    """A desk's and a phone's."""
+    return WINDOWS[request.param]
+
+
+@pytest.fixture
+def open_studio(browser: Browser, cloud: Cloud) -> Iterator[Open]:
+    """Opens the studio in a window of a size: as somebody who was never here, or as a person who is signed in."""
+    contexts: list[BrowserContext] = []
+
+    def opened(
+        window: tuple[int, int] = DESK, person: Person | None = None, room: str = "", url: str = "", **options: Any
+    ) -> Screen:
+        context = browser.new_context(
+            **{
+                "viewport": {"width": window[0], "height": window[1]},
+                "has_touch": window[0] <= NARROW_PX,
+                "is_mobile": window[0] <= NARROW_PX,
+                "reduced_motion": "reduce",
+                "storage_state": _signed_in(url or cloud.url, person) if person else None,
+                **options,
+            }
+        )
         contexts.append(context)
         screen = Screen(context.new_page())
-        screen.page.goto(cloud.url)
+        screen.page.goto(f"{url or cloud.url}/#/{room}")
         return screen
 
     yield opened
     for context in contexts:
         context.close()
+
+
+def _signed_in(url: str, person: Person) -> Any:
+    """What the browser of who is signed in remembers."""
+    session = f'{{"refreshToken":"{person.refresh_token}","email":"{person.email}"}}'
+    return {"cookies": [], "origins": [{"origin": url, "localStorage": [{"name": "rushes.session", "value": session}]}]}

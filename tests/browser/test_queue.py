@@ -1,0 +1,127 @@
+"""Videos in the making: as they happen, in every tab, through reloads, outages and sleep."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+from playwright.sync_api import expect
+
+from tests.browser.acts import balance_becomes, card, ended, generate, ready
+from tests.browser.conftest import DESK, Open, Person
+from tests.browser.way import Way
+from tests.cloud import Cloud
+
+pytestmark = pytest.mark.timeout(300)
+
+# Long enough to look at, short enough to wait for.
+SLOW = "[slow 2s]"
+ENDLESS = "[slow 300s]"
+
+
+def test_several_jobs_are_followed_as_they_happen(open_studio: Open, person: Person, window: tuple[int, int]) -> None:
+    """Progress comes by the stream of events, over one connection and without asking for single videos."""
+    screen = open_studio(window, person)
+    page = screen.page
+    asked: list[str] = []
+    page.on("request", lambda request: asked.append(request.url.partition("/v1/")[2]))
+    first = generate(screen, f"A heron lifts off {SLOW}")
+    second = generate(screen, f"A kite climbs {SLOW}")
+    for made in (first, second):
+        expect(made.get_by_role("progressbar")).to_have_attribute("aria-valuetext", re.compile(r"^\d+ %, \w+"))
+        expect(made.get_by_text(re.compile(r"\d:\d\d · (usually|longer)"))).to_be_visible()
+    expect(page).to_have_title(re.compile(r"^\(2\) "))
+    ready(first)
+    ready(second)
+    expect(page).to_have_title(re.compile(r"^[^(]"))
+    assert not [path for path in asked if re.fullmatch(r"videos/video_[\w-]+", path)]
+    assert screen.complaints == []
+
+
+def test_canceling_says_what_comes_back(open_studio: Open, person: Person, window: tuple[int, int]) -> None:
+    """It asks first, says what was refunded, and the card and the balance show it."""
+    screen = open_studio(window, person)
+    page = screen.page
+    balance = screen.number("#balance")
+    made = generate(screen, f"A storm that nobody waits for {ENDLESS}")
+    cost = screen.number("#quote-cost")
+    balance_becomes(screen, balance - cost)
+    made.get_by_role("button", name="Cancel").click()
+    dialog = page.get_by_role("dialog", name="Cancel this video?")
+    expect(dialog).to_contain_text(f"{cost} credits")
+    dialog.get_by_role("button", name="Keep it going").click()
+    expect(made.get_by_role("progressbar")).to_be_visible()
+    made.get_by_role("button", name="Cancel").click()
+    dialog.get_by_role("button", name="Cancel the video").click()
+    ended(made)
+    expect(made.get_by_text(f"{cost} credits returned")).to_be_visible()
+    balance_becomes(screen, balance)
+    assert screen.complaints == []
+
+
+def test_a_job_goes_on_through_a_reload_and_in_another_tab(open_studio: Open, person: Person) -> None:
+    """Whoever reloads in the middle, and whoever opens a second tab, sees the same card end."""
+    screen = open_studio(DESK, person)
+    other = screen.page.context.new_page()
+    other.goto(screen.page.url)
+    prompt = f"An old tram climbs the hill {SLOW}"
+    generate(screen, prompt)
+    elsewhere = other.locator("#grid").get_by_role("listitem").filter(has_text=prompt)
+    expect(elsewhere.get_by_role("progressbar")).to_be_visible()
+    screen.page.reload()
+    expect(card(screen, prompt).get_by_role("progressbar")).to_be_visible()
+    ready(card(screen, prompt))
+    ready(elsewhere)
+    # What is deleted in one goes in the other.
+    video = person.user.call("GET", "/v1/videos").json()["data"][0]["id"]
+    assert person.user.call("DELETE", f"/v1/videos/{video}").status_code == 200
+    expect(card(screen, prompt)).to_have_count(0)
+    expect(elsewhere).to_have_count(0)
+    assert screen.complaints == []
+
+
+def test_without_the_stream_the_page_asks(open_studio: Open, person: Person) -> None:
+    """Something on the way may not let streams through: the videos are kept up to date all the same."""
+    screen = open_studio(DESK, person)
+    screen.page.context.route(re.compile(r"/v1/events$"), lambda route: route.abort())
+    screen.page.reload()
+    expect(screen.page.locator("#balance")).to_have_text(re.compile(r"\d"))
+    ready(generate(screen, f"A kite without wind {SLOW}"))
+
+
+def test_the_service_goes_and_comes_back(open_studio: Open, cloud: Cloud, person: Person) -> None:
+    """The page says that nobody answers, tries again by itself, and is told what it missed."""
+    with Way.to(cloud.url) as way:
+        screen = open_studio(DESK, person, url=way.url)
+        generate(screen, f"A lighthouse in a storm {SLOW}")
+        expect(card(screen, "A lighthouse").get_by_role("progressbar")).to_be_visible()
+        way.close()
+        notice = screen.page.get_by_text("The service does not answer.")
+        expect(notice).to_be_visible()
+        person.user.finish("Made while nobody looked", seconds=4)
+        way.open()
+        expect(notice).to_be_hidden()
+        ready(card(screen, "A lighthouse"))
+        ready(card(screen, "Made while nobody looked"))
+
+
+def test_who_wants_to_is_notified(open_studio: Open, person: Person) -> None:
+    """Only once it is allowed and asked for, and only while nobody looks."""
+    screen = open_studio(DESK, person, permissions=["notifications"])
+    page = screen.page
+    page.evaluate(
+        """() => {
+          globalThis.told = [];
+          globalThis.Notification = class extends EventTarget {
+            static permission = 'granted';
+            static requestPermission = async () => 'granted';
+            constructor(title, { body }) { super(); told.push(`${title}: ${body}`); }
+          };
+        }"""
+    )
+    page.get_by_role("button", name="Notify me when a video is done").click()
+    expect(page.get_by_role("button", name="You are notified")).to_have_attribute("aria-pressed", "true")
+    generate(screen, f"A comet {SLOW}")
+    page.evaluate("Object.defineProperty(document, 'hidden', { get: () => true, configurable: true })")
+    page.evaluate("document.dispatchEvent(new Event('visibilitychange'))")
+    assert screen.until("told[0]") == f"Your video is ready: A comet {SLOW}"
