@@ -140,7 +140,6 @@ resource "google_compute_url_map" "http" {
 }
 
 resource "google_compute_target_http_proxy" "this" {
-  #checkov:skip=CKV_GCP_68: Leads to https and does nothing else
   name    = "rushes-http"
   url_map = google_compute_url_map.http.id
 }

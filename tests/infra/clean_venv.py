@@ -1,4 +1,7 @@
-"""A virtual environment with requirements.txt and nothing else, as the cloud's builder makes one for a function."""
+"""A virtual environment with one file of requirements and nothing else.
+
+With requirements.txt it is what the cloud's builder makes for a function.
+"""
 
 from __future__ import annotations
 
@@ -9,6 +12,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from importlib.util import find_spec
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
@@ -16,24 +20,33 @@ VENVS = ROOT / ".build" / "venvs"
 PIP, REQUIREMENTS = ROOT / "requirements-pip.txt", ROOT / "requirements.txt"
 
 
-def python() -> Path:
-    """The environment's interpreter. Made once for each content of the requirements, which takes some 40 s."""
-    content = PIP.read_bytes() + REQUIREMENTS.read_bytes() + sys.version.encode()
+def python(requirements: Path = REQUIREMENTS) -> Path:
+    """The environment's interpreter. Made once for each content of the requirements.
+
+    That takes some 40 s, of which uv saves most where it is installed.
+    """
+    content = PIP.read_bytes() + requirements.read_bytes() + sys.version.encode()
     venv = VENVS / hashlib.sha256(content).hexdigest()[:16]
     VENVS.mkdir(parents=True, exist_ok=True)
     with _alone(venv.with_suffix(".lock")):
         if not (venv / "complete").exists():
-            _make(venv)
+            _make(venv, requirements)
     return venv / "bin" / "python"
 
 
-def _make(venv: Path) -> None:
+def _make(venv: Path, own: Path) -> None:
     shutil.rmtree(venv, ignore_errors=True)
     subprocess.run([sys.executable, "-m", "venv", venv], check=True)
-    # First pip itself, as in the Makefile: older ones refuse the lock.
-    for requirements in (PIP, REQUIREMENTS):
-        install = ["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--require-hashes"]
-        subprocess.run([venv / "bin" / "python", *install, "-r", requirements], check=True)
+    interpreter = venv / "bin" / "python"
+    if find_spec("uv"):
+        # The same files in a tenth of the time.
+        install = ["-m", "uv", "pip", "install", "--quiet", "--require-hashes", "--python", interpreter, "-r", own]
+        subprocess.run([sys.executable, *install], check=True)
+    else:
+        # First pip itself, as in the Makefile: older ones refuse the lock.
+        for requirements in (PIP, own):
+            install = ["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--require-hashes"]
+            subprocess.run([interpreter, *install, "-r", requirements], check=True)
     (venv / "complete").touch()
 
 
