@@ -17,7 +17,6 @@ from rushes.failure import Failure, Json
 
 TIMEOUT_S: Final = 60.0
 TRIES: Final = 5
-CHUNK_BYTES: Final = 1 << 20
 
 
 def targets(out: Path, count: int) -> list[Path]:
@@ -92,5 +91,6 @@ def _append(client: httpx2.Client, url: str, file: IO[bytes]) -> None:
         if response.status_code != httpx2.codes.PARTIAL_CONTENT:
             file.seek(0)
             file.truncate()
-        for chunk in response.iter_bytes(CHUNK_BYTES):
+        # As they come: in a chunk of a certain size, what had come of it would be lost with the line.
+        for chunk in response.iter_bytes():
             file.write(chunk)
