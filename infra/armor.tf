@@ -1,38 +1,14 @@
-# Who asks too often is turned away before a function runs. What one user may do is counted by the functions, which
-# know who is who; here it is addresses and API keys.
+# An address that asks too often is turned away before a function runs. What one user may do is counted by the functions,
+# which know who is who. Here that cannot be: of a header only the first 128 bytes are looked at, which are the same in the
+# ID tokens of all users; and the first rule that counts a request is the last one to see it, so a rule that counts API
+# keys would let in whoever makes up a new one each time, without a look at the address.
 resource "google_compute_security_policy" "edge" {
   #checkov:skip=CKV_GCP_73: No Java runs here, so there is no Log4j to protect
   name = "rushes"
 
-  # A key is counted from wherever it comes. ID tokens are not: only the first 128 bytes of a header are looked at, and
-  # those are the same in the tokens of all users.
   rule {
     action      = "throttle"
     priority    = 1000
-    description = "Requests of one API key"
-
-    match {
-      expr {
-        expression = "request.path.startsWith('/v1/') && has(request.headers['authorization']) && request.headers['authorization'].lower().startsWith('bearer rk_')"
-      }
-    }
-
-    rate_limit_options {
-      conform_action      = "allow"
-      exceed_action       = "deny(429)"
-      enforce_on_key      = "HTTP_HEADER"
-      enforce_on_key_name = "Authorization"
-
-      rate_limit_threshold {
-        count        = var.requests_per_minute_per_key
-        interval_sec = 60
-      }
-    }
-  }
-
-  rule {
-    action      = "throttle"
-    priority    = 2000
     description = "Requests of one address"
 
     match {

@@ -192,11 +192,21 @@ resource "google_cloudfunctions2_function" "this" {
     }
   }
 
-  # A function must be able to use everything from its first request on.
+  depends_on = [
+    google_firestore_database.this,
+    time_sleep.grants,
+  ]
+}
+
+# A function is built, and must be able to use everything from its first request on. A grant takes a while to be known
+# everywhere.
+resource "time_sleep" "grants" {
+  create_duration = "60s"
+
   depends_on = [
     google_artifact_registry_repository_iam_member.build,
-    google_firestore_database.this,
     google_project_iam_member.build,
+    google_project_iam_member.build_sources,
     google_project_iam_member.function,
     google_secret_manager_secret_iam_member.gemini_api_key,
     google_secret_manager_secret_iam_member.gemini_webhook_secret,

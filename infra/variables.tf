@@ -83,12 +83,6 @@ variable "requests_per_minute_per_address" {
   default     = 200
 }
 
-variable "requests_per_minute_per_key" {
-  description = "Requests that may be sent with one API key in a minute, whatever process they reach."
-  type        = number
-  default     = 300
-}
-
 variable "allowed_origins" {
   description = "Origins of other pages than the studio that may call the API."
   type        = list(string)

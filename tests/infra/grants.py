@@ -67,6 +67,9 @@ def _who(member: Any) -> str:
 
 
 def _on(body: Body, configuration: Configuration, name: str, kind: str) -> str:
+    if condition := body.get("condition"):
+        # Its title says what it leaves of the project.
+        return str(condition[0]["title"])
     target = str(next(body[argument] for argument in TARGETS if argument in body))
     if target == "${var.project_id}":
         return "project"

@@ -85,6 +85,13 @@ def test_every_setting_is_set_somewhere_or_is_for_the_laptop(configuration: Conf
 
 
 @pytest.mark.parametrize(
+    "name", ["default_models", "log_level", "region", "requests_per_minute", "signup_credits", "vertex_location"]
+)
+def test_what_is_not_chosen_is_as_the_code_has_it(configuration: Configuration, name: str) -> None:
+    assert configuration.variables[name]["default"] == Settings.model_fields[name].default
+
+
+@pytest.mark.parametrize(
     ("text", "by", "problem"),
     [
         ('"LOG_LEVEL", "OMNI_OFFERED", "POLL_URL"', '"LOG_LEVEL", "POLL_URL"', "submit: OMNI_OFFERED is missing"),

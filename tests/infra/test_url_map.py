@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import pytest
 
-from local.gateway import RoutingTable
+from local.gateway import LIMITED_PREFIX, REQUESTS_PER_MINUTE, RoutingTable
 from shared.routes import ROUTES
 from tests.infra.configuration import Body, Configuration
 from tests.infra.conftest import Mistaken
@@ -123,6 +123,16 @@ def test_everything_else_is_the_studio(configuration: Configuration) -> None:
     assert [function(rules(configuration), "GET", path) for path in ("/", "/js/main.js", "/docs/", "/tasks/step")] == (
         [None] * 4
     )
+
+
+def test_an_address_may_ask_as_often_as_on_a_laptop(configuration: Configuration) -> None:
+    (policy,) = configuration.instances("google_compute_security_policy")
+    throttles = [rule for rule in policy.body["rule"] if rule["action"] == "throttle"]
+    (match,), (options,) = throttles[0]["match"], throttles[0]["rate_limit_options"]
+    assert match["expr"][0]["expression"] == f"request.path.startsWith('{LIMITED_PREFIX}/')"
+    assert (options["enforce_on_key"], options["rate_limit_threshold"][0]["interval_sec"]) == ("IP", 60)
+    assert options["rate_limit_threshold"][0]["count"] == REQUESTS_PER_MINUTE
+    assert len(throttles) == 1
 
 
 @pytest.mark.parametrize("missing", [row.path for row in ROUTES if row.function in ("submit", "stream")])
