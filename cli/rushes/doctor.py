@@ -53,7 +53,7 @@ def _machine() -> Iterator[Finding]:
     version = ".".join(map(str, sys.version_info[:3]))
     fine = sys.version_info >= LEAST_PYTHON
     yield Finding("python", "ok" if fine else "missing", version, "" if fine else "Python 3.11 or newer: python.org")
-    yield _package("mcp", "rushes mcp, for assistants", "pipx install './cli[mcp]', or pip install mcp jsonschema")
+    yield _package("mcp", "rushes mcp, for assistants", "pipx inject rushes-cli mcp jsonschema, or pip install them")
     found = checkout.find()
     if found is None:
         yield Finding("checkout", "skipped", "none here; only rushes up needs one")

@@ -23,8 +23,10 @@ class Output:
 
     def __init__(self) -> None:
         self.json = False
-        self.errors = Console(stderr=True, highlight=False, soft_wrap=True)
-        self._out = Console(highlight=False, width=None if sys.stdout.isatty() else PIPE_COLUMNS)
+        # What users and servers write is text, whatever brackets and colons it has.
+        self.errors = Console(stderr=True, soft_wrap=True, highlight=False, markup=False, emoji=False)
+        width = None if sys.stdout.isatty() else PIPE_COLUMNS
+        self._out = Console(width=width, highlight=False, markup=False, emoji=False)
 
     def answer(self, document: Any, *shown: Any) -> None:
         """The command's answer: the document for programs, or what is `shown` to people."""

@@ -90,11 +90,20 @@ def see_through(run: Run, api: Api, video: Json, ending: Ending) -> None:
         _check(video)
         written = download_all(api, video, ending.out) if ending.out else []
     except KeyboardInterrupt:
-        message, action = f"{video['id']} goes on without you.", how_to_go_on(video["id"], out)
-        raise Failure(Exit.INTERRUPTED, "INTERRUPTED", message, action, document=video) from None
+        raise _interrupted(video, out) from None
     saved = [f"Saved {file['path']} ({file['size_bytes']:,} bytes)" for file in written]
     shown = saved or [f"{video['id']} is completed. Fetch it with rushes download {video['id']}"]
     run.out.answer({**video, "downloaded": written}, *shown, *_warnings(video))
+
+
+def _interrupted(video: Json, out: str | None) -> Failure:
+    """What Ctrl-C leaves, and how to go on."""
+    if video["status"] == "completed":
+        message = f"{video['id']} is completed, and stays where it is."
+        action = f"Fetch it with rushes download {video['id']}" + (f" -o {out}" if out else "")
+    else:
+        message, action = f"{video['id']} goes on without you.", how_to_go_on(video["id"], out)
+    return Failure(Exit.INTERRUPTED, "INTERRUPTED", message, action, document=video)
 
 
 def _check(video: Json) -> None:

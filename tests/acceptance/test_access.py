@@ -147,6 +147,7 @@ TABLE: dict[str, Row] = {
     "sweep": Row(Rule.MACHINE, 200),
     "reconcile": Row(Rule.MACHINE, 200),
     "retain": Row(Rule.MACHINE, 200),
+    "digest": Row(Rule.MACHINE, 200),
 }
 
 # Which persons are let in, and what the others are told.

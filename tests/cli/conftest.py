@@ -15,9 +15,9 @@ from typing import Any
 from unittest import mock
 
 import pytest
+
 from rushes.checkout import MARKS
 from rushes.main import main
-
 from tests.cloud import ROOT, Cloud, User
 
 TIMEOUT_S = 60.0

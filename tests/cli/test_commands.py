@@ -12,9 +12,9 @@ from typing import Any
 
 import pytest
 import typer
+
 from rushes.exits import Exit
 from rushes.main import app
-
 from shared import agent_tools
 from tests.cli.conftest import TIMEOUT_S, Shell
 from tests.cloud import ROOT, User

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from rushes.downloads import TRIES, download, targets
 from rushes.exits import Exit
 from rushes.failure import Failure

@@ -6,8 +6,8 @@ import json
 from pathlib import Path
 
 import pytest
-from rushes.exits import Exit, of_error
 
+from rushes.exits import Exit, of_error
 from shared.errors import CATALOGUE
 from tests.cli.conftest import Ended, Shell
 from tests.cloud import User

@@ -15,11 +15,11 @@ import pytest
 from mcp import Client, StdioServerParameters, types
 from mcp.client.stdio import stdio_client
 from PIL import Image
+
 from rushes.connection import Given
 from rushes.mcp_server import Assistant
 from rushes.offers import KEPT_FOR_S, Offers
 from rushes.run import Run
-
 from tests.cli.conftest import RUSHES, Shell
 from tests.cloud import User
 

@@ -12,6 +12,7 @@ import pytest
 
 from local.identity import TOOLKIT
 from tests.cli.conftest import Shell
+from tests.cli.shaky import shaky
 from tests.cloud import Cloud, User
 
 PASSWORD = "a paper boat"
@@ -106,6 +107,16 @@ def test_an_api_key_is_kept_under_the_name_that_one_gives(nobody: Shell, user: U
     assert nobody.call("--profile", "studio", "account", "--json").ok().json["id"] == user.account["id"]
     assert nobody.call("profiles", "use", "nowhere").code == 4
     assert nobody.call("--profile", "nowhere", "account").code == 3
+
+
+def test_a_second_cloud_does_not_take_the_place_of_the_first(nobody: Shell, embedded_cloud: Cloud, user: User) -> None:
+    login = ("--api-key", user.token, "login", "--json", "--url")
+    first = embedded_cloud.url.replace("127.0.0.1", "localhost")
+    assert nobody.call(*login, first).ok().json["profile"] == "cloud"
+    assert nobody.call(*login, first).ok().json["profile"] == "cloud"
+    with shaky(embedded_cloud.url) as other:
+        assert nobody.call(*login, other.url).ok().json["profile"] == "127.0.0.1"
+    assert nobody.call("profiles", "list", "--json").json["data"][0]["url"] == first
 
 
 def test_a_key_that_opens_nothing_is_not_kept(nobody: Shell, embedded_cloud: Cloud) -> None:

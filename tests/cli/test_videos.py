@@ -137,6 +137,12 @@ def test_a_list_of_any_length_is_one_answer(shell: Shell, user: User) -> None:
     assert all(video in shell.having(COLUMNS="60").call("list").out for video in made)
 
 
+def test_what_looks_like_markup_is_text(shell: Shell, user: User) -> None:
+    video = user.create("a [bold]boat[/bold] :ship: [never finishes]", seconds=4)["id"]
+    assert "a [bold]boat[/bold] :ship:" in shell.call("get", video).ok().out
+    assert "a [bold]boat[/bold] :ship:" in shell.call("list").ok().out
+
+
 def test_deleting_asks_and_needs_a_yes_where_nobody_can_be_asked(shell: Shell, user: User) -> None:
     video = user.finish("a boat", **SMALL_BODY)["id"]
     assert shell.call("delete", video).code == 2

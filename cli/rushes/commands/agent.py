@@ -15,7 +15,7 @@ def mcp(context: typer.Context) -> None:
     """Serve the Model Context Protocol on standard input and output, for an assistant."""
     run = begin(context, json=False)
     if find_spec("mcp") is None or find_spec("jsonschema") is None:
-        action = "pipx install './cli[mcp]', or pip install mcp jsonschema"
+        action = "pipx inject rushes-cli mcp jsonschema, or pip install them"
         raise Failure(Exit.MISSING, "MISSING", "The packages mcp and jsonschema are not installed.", action)
     # Not at the top, since it costs every other command half a second.
     from rushes.mcp_server import serve

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from typing import Annotated
+from urllib.parse import urlsplit
 
 import typer
 
@@ -67,7 +68,13 @@ def _where(run: Run, url: str | None) -> tuple[str, str]:
         url = saved.url if saved else here
     if url is None:
         raise usage("Sign in to what? No cloud is up on this machine.", "rushes login --url URL, or rushes up")
-    return url, named or (LAPTOP if url == here else CLOUD)
+    return url, named or (LAPTOP if url == here else _new_name(url))
+
+
+def _new_name(url: str) -> str:
+    """What the profile of an installation is called: as before, or cloud, or by its host."""
+    book = Credentials()
+    return book.of_url(url) or (CLOUD if book.get(CLOUD) is None else str(urlsplit(url).hostname))
 
 
 def _asked(run: Run, what: str, *, hidden: bool = False) -> str:
