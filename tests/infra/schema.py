@@ -130,8 +130,11 @@ class _Module:
     @classmethod
     def of(cls, wheel: Path, name: str) -> _Module:
         package = wheel.name.partition("-")[0]
+        _, _, version = next(one for one in BINDINGS.values() if one[0].replace("-", "_") == package)
         with zipfile.ZipFile(wheel) as archive:
             source = archive.read(f"{package}/{name}/__init__.py").decode()
+        if f"/{version}/docs/" not in source:
+            raise ValueError(f"{wheel.name} is not of the provider's version {version}")
         parts = re.split(r"^class (?=\w)", source, flags=re.MULTILINE)[1:]
         return cls({re.split(r"[(:]", part, maxsplit=1)[0]: part for part in parts})
 

@@ -21,6 +21,7 @@ from tests.infra import reach
 from tests.infra.configuration import Body, Configuration
 from tests.infra.conftest import Mistaken
 from tests.unit.conftest import House
+from tools.package import PACKAGES, ROOT
 
 # Where services are on a laptop, and whose name it signs in. In the cloud each is where it always is.
 LAPTOP = {
@@ -67,6 +68,17 @@ def _always(settings: type[Settings]) -> set[str]:
 def test_each_function_of_the_code_is_there_and_no_other(configuration: Configuration) -> None:
     assert set(functions(configuration)) == set(routes.FUNCTIONS)
     assert all(body["build_config"][0]["entry_point"] == name for name, body in functions(configuration).items())
+
+
+def test_a_function_is_built_from_its_archive_whose_name_is_its_content(configuration: Configuration) -> None:
+    archives = {str(each.key): each.body for each in configuration.instances("google_storage_bucket_object")}
+    for name, body in functions(configuration).items():
+        archive = f"${{local.packages}}/{name}.zip"
+        assert archives[name]["source"] == archive
+        assert archives[name]["name"] == f'{name}/${{filesha256("{archive}")}}.zip'
+        (source,) = body["build_config"][0]["source"]
+        assert source["storage_source"][0]["object"] == f'${{google_storage_bucket_object.package["{name}"].name}}'
+    assert str(PACKAGES.relative_to(ROOT)) in configuration.locals["packages"]
 
 
 def test_variables_are_exactly_those_that_the_function_reads(configuration: Configuration) -> None:
