@@ -8,6 +8,7 @@ import { fileName, number } from './format.js';
 import { canExtend } from './models.js';
 import { explain, problemNote } from './problems.js';
 import { go, toVideo } from './router.js';
+import { save } from './save.js';
 import { Segments } from './segments.js';
 import { recall, remember } from './storage.js';
 import { strings } from './strings.js';
@@ -308,11 +309,4 @@ function ending(video) {
     error?.suggested_action && el('p', {}, el('b', {}, words.suggestion), ' ', error.suggested_action),
     cost > 0 && el('p', { class: refunded ? 'refund' : 'refund refund-none' }, refunded ? card.refunded(number(refunded), refunded) : card.noRefund),
   );
-}
-
-/** @param {Blob} blob @param {string} name */
-function save(blob, name) {
-  const url = URL.createObjectURL(blob);
-  el('a', { href: url, download: name }).click();
-  setTimeout(() => URL.revokeObjectURL(url), 60_000);
 }

@@ -391,6 +391,7 @@ export const strings = {
     unit: 'credits',
     /** @param {string} balance */
     balanceLabel: (balance) => `Balance: ${balance} credits. Open the account.`,
+    profile: 'Profile',
     name: 'Name',
     nameHelp: 'Shown to administrators beside your e-mail.',
     email: 'E-mail',

@@ -4,6 +4,7 @@ import { confirmed } from '../confirm.js';
 import { button, el, icon, setText } from '../dom.js';
 import { date, fileSize, number } from '../format.js';
 import { explain, problemNote } from '../problems.js';
+import { save } from '../save.js';
 import { forget, recall, remember } from '../storage.js';
 import { strings } from '../strings.js';
 import { toastProblem } from '../toast.js';
@@ -77,12 +78,24 @@ export class Data {
     this.start.disabled = isUnderWay;
     setText(this.state, isUnderWay ? words.exportUnderWay : expires_at && files.length ? words.exportReady(date(expires_at)) : words.exportGone);
     this.files.replaceChildren(
-      ...files.map(({ name, url, size_bytes }) =>
-        el('li', {}, el('a', { href: url, download: name, target: '_blank', rel: 'noopener' }, icon('download'), name), el('span', { class: 'quiet' }, fileSize(size_bytes))),
-      ),
+      ...files.map(({ name, size_bytes }) => {
+        const download = el('button', { type: 'button', class: 'button button-small', on: { click: () => void this.#download(id, name) } }, icon('download'), name);
+        return el('li', {}, download, el('span', { class: 'quiet' }, fileSize(size_bytes)));
+      }),
     );
     // Only while somebody waits for it here; the export goes on by itself.
     if (isUnderWay) this.#timer = setTimeout(() => this.element.isConnected && void this.#ask(() => this.api.getExport(id)), LOOK_EVERY_MS);
+  }
+
+  /** By a fresh URL: those of the list live for minutes. @param {string} id @param {string} name */
+  async #download(id, name) {
+    try {
+      const { files } = await this.api.getExport(id);
+      const file = files.find((each) => each.name === name);
+      if (file) save(await this.api.file(file.url), name);
+    } catch (error) {
+      toastProblem(error);
+    }
   }
 
   async #erase() {

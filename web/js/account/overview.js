@@ -20,7 +20,7 @@ export class Overview {
     this.facts = el('dl', { class: 'facts' });
     this.usage = new Usage(api);
     this.profile = new Form(
-      words.name,
+      words.profile,
       [{ name: 'display_name', label: words.name, help: words.nameHelp, maxlength: MAX_NAME, optional: true }],
       strings.app.save,
       async ({ display_name = null }) => {

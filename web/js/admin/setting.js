@@ -1,6 +1,7 @@
 /** One live setting as a field: what is stored, what holds otherwise, and what is wrong with it. */
 
 import { button, el, iconButton, setText } from '../dom.js';
+import { asNumber } from '../rooms/form.js';
 import { strings } from '../strings.js';
 
 /**
@@ -126,9 +127,6 @@ function asTyped(type, value) {
   if (type === 'switch') return value === 'true';
   return type === 'number' ? asNumber(value) : value;
 }
-
-/** What is no number goes to the service as it is, which says what is wrong with it. @param {string} text */
-const asNumber = (text) => (Number.isFinite(Number(text)) ? Number(text) : text);
 
 /** @param {any} value */
 function said(value) {

@@ -52,7 +52,7 @@ export class Form {
     this.#clearFaults();
   }
 
-  /** @returns {Record<string, any>} empty ones are left out; numbers are numbers */
+  /** @returns {Record<string, any>} empty ones are left out */
   get values() {
     /** @type {Record<string, any>} */
     const values = {};
@@ -62,7 +62,7 @@ export class Form {
         continue;
       }
       const value = /** @type {HTMLInputElement|HTMLSelectElement} */ (box.querySelector('input, select')).value.trim();
-      if (value !== '') values[name] = field.type === 'number' ? Number(value) : value;
+      if (value !== '') values[name] = field.type === 'number' ? asNumber(value) : value;
     }
     return values;
   }
@@ -121,6 +121,9 @@ export class Form {
     return box;
   }
 }
+
+/** What is no number goes to the service as it is, which says what is wrong with it. @param {string} text */
+export const asNumber = (text) => (Number.isFinite(Number(text)) ? Number(text) : text);
 
 /** @param {Field} field @param {HTMLElement|''|undefined} help @param {HTMLElement} fault */
 function checks({ label, options = [] }, help, fault) {

@@ -1,0 +1,119 @@
+"""The account's room: what was used, keys and webhooks for programs, and one's rights to the data."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import expect
+
+from tests.acceptance.receiver import Receiver
+from tests.browser.acts import balance_becomes
+from tests.browser.conftest import DESK, Open, Person
+from tests.cloud import Cloud, User
+
+pytestmark = pytest.mark.timeout(300)
+
+
+def test_what_was_used_is_plotted_and_the_ledger_adds_up(
+    open_studio: Open, person: Person, window: tuple[int, int]
+) -> None:
+    """Credits and videos per day, and every entry with the balance after it."""
+    balance = person.user.account["balance"]
+    person.user.create("A lighthouse [slow 300s]", seconds=4)
+    person.user.finish("A crowd [content blocked]", seconds=4)
+    screen = open_studio(window, person, "account")
+    page = screen.page
+    balance_becomes(screen, balance - 40)
+    expect(page.locator(".balance-figure")).to_have_text(f"{balance - 40:,}")
+    expect(page.get_by_text("Credits: 40 in all")).to_be_visible()
+    expect(page.get_by_text("Videos: 2 in all")).to_be_visible()
+    page.get_by_text("As a table").first.click()
+    expect(page.get_by_role("region", name="As a table").get_by_role("row").last).to_contain_text("40")
+    assert screen.fits()
+    page.get_by_label("Name").fill("Ada")
+    page.get_by_role("button", name="Save").click()
+    expect(page.get_by_text("Saved.")).to_be_visible()
+    assert person.user.account["display_name"] == "Ada"
+    page.get_by_role("navigation", name="Account").get_by_role("link", name="Ledger").click()
+    rows = page.get_by_role("table", name="Ledger").get_by_role("row")
+    expect(rows).to_have_count(5)
+    for row, (change, after) in enumerate([("+40", balance - 40), ("−40", balance - 80), ("−40", balance - 40)], 1):
+        expect(rows.nth(row)).to_contain_text(change)
+        expect(rows.nth(row)).to_contain_text(f"{after:,}")
+    assert screen.fits()
+    assert screen.complaints == []
+
+
+def test_an_api_key_is_made_shown_once_used_and_revoked(open_studio: Open, cloud: Cloud, person: Person) -> None:
+    """The key works as the API says; afterwards nothing in the page holds it."""
+    screen = open_studio(DESK, person, "account/keys")
+    page = screen.page
+    page.get_by_role("button", name="Make a key").click()
+    expect(page.get_by_label("What it is for")).to_have_attribute("aria-invalid", "true")
+    page.get_by_label("What it is for").fill("nightly renders")
+    page.get_by_label("It may").select_option("read")
+    page.get_by_role("button", name="Make a key").click()
+    shown = page.get_by_role("group", name="This is your key.")
+    key = shown.locator("code").inner_text()
+    assert User(cloud, key).call("GET", "/v1/videos").status_code == 200
+    assert User(cloud, key).call("POST", "/v1/videos", json={"prompt": "no"}).status_code == 403
+    shown.get_by_role("button", name="I have it").click()
+    assert key not in page.content()
+    page.get_by_role("button", name="Revoke: nightly renders").click()
+    page.get_by_role("dialog").get_by_role("button", name="Revoke").click()
+    expect(page.get_by_text("There are no keys.")).to_be_visible()
+    assert person.user.call("GET", "/v1/api-keys").json()["data"] == []
+
+
+def test_a_webhook_is_added_tested_and_its_messages_are_seen(
+    open_studio: Open, person: Person, window: tuple[int, int]
+) -> None:
+    """A test message arrives at one's server; the page shows what became of it."""
+    with Receiver.listening() as receiver:
+        screen = open_studio(window, person, "account/webhooks")
+        page = screen.page
+        page.get_by_label("Address").fill("ftp://example.com")
+        page.get_by_role("button", name="Add an endpoint").click()
+        expect(page.get_by_label("Address")).to_have_attribute("aria-invalid", "true")
+        page.get_by_label("Address").fill(receiver.url("/rushes"))
+        page.get_by_label("canceled ones").uncheck()
+        page.get_by_role("button", name="Add an endpoint").click()
+        expect(page.get_by_text("This is the secret that signs its messages.")).to_be_visible()
+        page.get_by_role("button", name="Send a test").click()
+        [message] = receiver.wait(lambda messages: len(messages) == 1)
+        assert json.loads(message.body)["type"] == "ping"
+        table = page.get_by_role("table", name="Messages")
+        expect(table.get_by_role("row")).to_have_count(2)
+        page.get_by_role("button", name="Refresh").click()
+        expect(table).to_contain_text("Delivered")
+        assert screen.fits()
+    page.get_by_role("switch", name="Messages are sent").uncheck()
+    expect(page.get_by_role("switch", name="Switched off")).not_to_be_checked()
+    [endpoint] = person.user.call("GET", "/v1/webhook-endpoints").json()["data"]
+    assert endpoint["disabled"]
+    assert endpoint["events"] == ["video.completed", "video.failed"]
+    page.get_by_role("listitem").get_by_role("button", name="Delete").click()
+    page.get_by_role("dialog").get_by_role("button", name="Delete").click()
+    expect(page.get_by_text("There are no endpoints.")).to_be_visible()
+
+
+def test_a_copy_of_the_data_is_made_and_the_account_deleted(open_studio: Open, person: Person) -> None:
+    """The copy can be downloaded; deleting asks for the address, and leads to the door for good."""
+    screen = open_studio(DESK, person, "account/data")
+    page = screen.page
+    page.get_by_role("button", name="Make a copy").click()
+    expect(page.get_by_text("Ready. The files are kept until")).to_be_visible()
+    with page.expect_download() as download:
+        page.get_by_role("button", name=re.compile(r"\.json$")).first.click()
+    assert json.loads(Path(download.value.path()).read_text())["data"]
+    page.get_by_role("button", name="Delete my account…").click()
+    dialog = page.get_by_role("dialog", name="Delete your account for good?")
+    expect(dialog.get_by_role("button", name="Delete my account")).to_be_disabled()
+    dialog.get_by_label(f"Type {person.email} to go on").fill(person.email)
+    dialog.get_by_role("button", name="Delete my account").click()
+    expect(page.get_by_role("alert").filter(has_text="Your account is closed")).to_be_visible()
+    expect(page.get_by_label("Password")).to_be_visible()
+    assert person.user.call("POST", "/v1/videos", json={"prompt": "no"}).status_code == 403

@@ -1,0 +1,164 @@
+"""The administrators' room."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+from playwright.sync_api import expect
+
+from tests.browser.conftest import CROWD, DESK, Open, Person, Screen
+from tests.cloud import Cloud
+
+pytestmark = pytest.mark.timeout(300)
+
+
+@pytest.fixture(scope="module")
+def admin(cloud: Cloud) -> Person:
+    return Person.admin(cloud)
+
+
+@pytest.fixture
+def kept_settings(admin: Person) -> Iterator[None]:
+    before = admin.user.call("GET", "/v1/admin/config").json()["stored"]
+    yield
+    assert admin.user.call("PUT", "/v1/admin/config", json=before).status_code == 200
+
+
+def find(screen: Screen, email: str) -> None:
+    page = screen.page
+    page.get_by_role("searchbox", name="Exact e-mail").fill(email)
+    page.get_by_role("button", name="Find").click()
+    page.get_by_role("button", name=f"Open: {email}").click()
+
+
+def test_who_is_no_administrator_sees_nothing_of_it(open_studio: Open, person: Person) -> None:
+    """There is no way in, and the address alone leads to a sentence."""
+    screen = open_studio(DESK, person, "admin/users")
+    expect(screen.page.get_by_text("Only administrators see this.")).to_be_visible()
+    expect(screen.page.get_by_role("link", name="Admin")).to_be_hidden()
+
+
+def test_a_user_is_found_given_credits_and_shut_out(
+    open_studio: Open, admin: Person, person: Person, window: tuple[int, int]
+) -> None:
+    """What is given is in the balance and the ledger, what is changed holds at the service."""
+    balance = person.user.account["balance"]
+    screen = open_studio(window, admin, "admin/users")
+    page = screen.page
+    find(screen, person.email)
+    dialog = page.get_by_role("dialog", name=person.email)
+    dialog.get_by_label("Credits", exact=True).fill("many")
+    dialog.get_by_label("Reason").fill("monthly budget")
+    dialog.get_by_role("button", name="Give").click()
+    expect(dialog.get_by_label("Credits", exact=True)).to_have_attribute("aria-invalid", "true")
+    dialog.get_by_label("Credits", exact=True).fill("250")
+    dialog.get_by_role("button", name="Give").click()
+    expect(page.get_by_text(f"250 credits given to {person.email}.")).to_be_visible()
+    assert person.user.account["balance"] == balance + 250
+    dialog.get_by_label("Plan").fill("no-such-plan")
+    dialog.get_by_role("button", name="Save").click()
+    expect(dialog.get_by_text("there is no such plan")).to_be_visible()
+    dialog.get_by_role("switch").uncheck()
+    expect(page.get_by_text("Changes hold everywhere within a minute.").first).to_be_visible()
+    assert screen.fits()
+    dialog.get_by_role("button", name="Close").click()
+    expect(page.get_by_role("table", name="Users")).to_contain_text("Disabled")
+    found = admin.user.call("GET", f"/v1/admin/users?email={person.email}").json()["data"][0]
+    assert (found["disabled"], found["balance"]) == (True, balance + 250)
+
+
+def test_videos_of_the_tenant_are_seen_by_status_and_user(open_studio: Open, admin: Person, owner: Person) -> None:
+    """Everybody's, one user's, and one with what there is to say of it."""
+    screen = open_studio(DESK, admin, "admin/users")
+    page = screen.page
+    find(screen, owner.email)
+    page.get_by_role("button", name="See this user’s videos").click()
+    rows = page.get_by_role("table", name="Videos").get_by_role("row")
+    expect(rows).to_have_count(4)
+    page.get_by_role("button", name="Open: A paper boat").click()
+    dialog = page.get_by_role("dialog", name="A paper boat")
+    expect(dialog.locator("video")).to_have_count(1)
+    expect(dialog).to_contain_text(owner.email)
+    screen.until("document.querySelector('dialog[open] video').readyState > 0")
+    dialog.get_by_role("button", name="Close").click()
+    page.get_by_role("combobox", name="Show").select_option("status:failed")
+    expect(page.get_by_role("table", name="Videos")).to_contain_text(CROWD)
+    assert screen.complaints == []
+
+
+def test_a_project_is_made_renamed_and_put_away(open_studio: Open, admin: Person, window: tuple[int, int]) -> None:
+    """What is refused is said at its field."""
+    screen = open_studio(window, admin, "admin/projects")
+    page = screen.page
+    form = page.get_by_role("form", name="Make a project")
+    id_ = f"spring-{window[0]}"
+    form.get_by_label("Id").fill("no blanks")
+    form.get_by_label("Title").fill("Spring campaign")
+    form.get_by_role("button", name="Make a project").click()
+    expect(form.get_by_label("Id")).to_have_attribute("aria-invalid", "true")
+    form.get_by_label("Id").fill(id_)
+    form.get_by_role("button", name="Make a project").click()
+    row = page.get_by_role("table", name="Projects").get_by_role("row").filter(has_text=id_)
+    row.get_by_role("button", name="Rename").click()
+    page.get_by_role("dialog", name="Rename").get_by_label("Title").fill("Summer campaign")
+    page.get_by_role("dialog", name="Rename").get_by_role("button", name="Save").click()
+    expect(row).to_contain_text("Summer campaign")
+    row.get_by_role("button", name="Archive").click()
+    expect(row).to_contain_text("Archived")
+    assert admin.user.call("GET", f"/v1/projects/{id_}").json()["archived"]
+    assert screen.fits()
+
+
+@pytest.mark.usefixtures("kept_settings")
+def test_settings_are_changed_and_what_is_wrong_is_said_at_its_field(
+    open_studio: Open, admin: Person, window: tuple[int, int]
+) -> None:
+    """What the service refuses it names; what it accepts it keeps; what is emptied is as by default again."""
+    screen = open_studio(window, admin, "admin/settings")
+    page = screen.page
+    jobs = page.get_by_label("Videos of one account at once")
+    share = page.get_by_label("Share of accounts that may generate")
+    expect(jobs).to_have_attribute("placeholder", "Default: 3")
+    jobs.fill("lots")
+    share.fill("101")
+    page.get_by_role("button", name="Save settings").click()
+    expect(jobs).to_have_attribute("aria-invalid", "true")
+    expect(page.locator("#setting-rollout_percent-fault")).to_contain_text("100")
+    expect(page.get_by_text("Not saved: some values are not accepted.")).to_be_visible()
+    share.fill("")
+    jobs.fill("7")
+    plans = page.get_by_role("group", name="Plans")
+    plans.get_by_role("button", name="Add").click()
+    plans.get_by_label("Plan", exact=True).fill("pro")
+    plans.get_by_label("At once").fill("20")
+    plans.get_by_label("May wait").select_option("true")
+    assert screen.fits()
+    page.get_by_role("button", name="Save settings").click()
+    expect(page.get_by_text("Saved. In force within a minute.")).to_be_visible()
+    stored = admin.user.call("GET", "/v1/admin/config").json()["stored"]
+    assert stored["active_jobs_limit"] == 7
+    assert stored["plans"]["pro"]["active_jobs_limit"] == 20
+    assert stored["plans"]["pro"]["may_wait"] is True
+    assert "rollout_percent" not in stored
+
+
+def test_health_says_what_its_figures_cover(
+    open_studio: Open, admin: Person, owner: Person, window: tuple[int, int]
+) -> None:
+    """The queue as it is, success and times of the newest videos, as plots and as tables."""
+    screen = open_studio(window, admin, "admin/health")
+    page = screen.page
+    expect(page.get_by_text("from your tenant’s newest")).to_be_visible()
+    success = page.locator(".figure-box").filter(has_text="Success").locator(".figure-value")
+    videos = admin.user.call("GET", "/v1/admin/videos?limit=100").json()["data"]
+    made = [video["status"] for video in videos].count("completed")
+    failed = [video["status"] for video in videos].count("failed")
+    if len(videos) < 100:
+        expect(success).to_have_text(f"{100 * made // (made + failed)} %")
+    expect(page.get_by_text("Videos that ended, by day")).to_be_visible()
+    expect(page.get_by_text("Time until ready, by video")).to_be_visible()
+    assert page.locator(".plot-dot").count() >= 2
+    expect(page.get_by_text("The model's safety filter blocked the video.")).to_be_visible()
+    assert screen.fits()
+    assert screen.complaints == []

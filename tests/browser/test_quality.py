@@ -1,0 +1,284 @@
+"""What every state of the page keeps: readable for everybody, by keyboard alone, in any light, size and direction; small,
+still, and without secrets in addresses."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import Page, expect
+
+from tests.browser.acts import card, generate, prompt_box, ready
+from tests.browser.conftest import BOAT, DESK, PHONE, Open, Person, Screen
+from tests.cloud import Cloud
+
+pytestmark = pytest.mark.timeout(300)
+
+ROOT = Path(__file__).parents[2]
+RULES = {"runOnly": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]}
+MOST_BYTES = 100_000
+MOST_SHIFT = 0.05
+# Chromium's own "Fast 3G", and a processor that is four times slower.
+FAST_3G = {"offline": False, "latency": 562.5, "downloadThroughput": 1.44e6 / 8 * 0.9, "uploadThroughput": 675e3 / 8 * 0.9}
+SHIFTS = """globalThis.shifts = [];
+new PerformanceObserver((list) => {
+  for (const entry of list.getEntries()) if (!entry.hadRecentInput) shifts.push(entry.value);
+}).observe({ type: 'layout-shift', buffered: true });"""
+
+
+@pytest.fixture(scope="module")
+def admin(cloud: Cloud) -> Person:
+    return Person.admin(cloud)
+
+
+def violations(page: Page) -> list[str]:
+    found = Axe().run(page, options=RULES).response["violations"]
+    return [f"{each['id']}: {node['html'][:160]} {node['failureSummary']}" for each in found for node in each["nodes"]]
+
+
+def settled(screen: Screen) -> None:
+    """Nothing is loading."""
+    expect(screen.page.locator("[aria-busy=true]:visible")).to_have_count(0)
+    screen.page.evaluate("document.querySelectorAll('.toast').forEach((toast) => toast.remove())")
+
+
+@pytest.mark.parametrize("scheme", ["dark", "light"])
+def test_no_state_of_the_studio_breaks_a_rule_of_accessibility(
+    open_studio: Open, owner: Person, window: tuple[int, int], scheme: str
+) -> None:
+    """axe finds nothing, in either light: at the door, in the form, the library and the player, in dialogs."""
+    door = open_studio(window, color_scheme=scheme)
+    expect(door.page.get_by_label("Password")).to_be_visible()
+    assert violations(door.page) == []
+    screen = open_studio(window, owner, "videos", color_scheme=scheme)
+    page = screen.page
+    ready(card(screen, BOAT))
+    settled(screen)
+    assert violations(page) == []
+    page.get_by_role("button", name="Select", exact=True).click()
+    assert violations(page) == []
+    page.get_by_role("button", name="Done").click()
+    for link in (card(screen, BOAT).get_by_role("link"), page.get_by_role("link", name="Details")):
+        link.click()
+        expect(page.get_by_role("dialog", name="Video", exact=True)).to_be_visible()
+        assert violations(page) == []
+        page.keyboard.press("Escape")
+    screen.go("")
+    page.get_by_text("More settings").click()
+    settled(screen)
+    assert violations(page) == []
+    page.get_by_role("button", name="Templates").click()
+    assert violations(page) == []
+
+
+@pytest.mark.parametrize("scheme", ["dark", "light"])
+def test_no_other_room_breaks_a_rule_of_accessibility(
+    open_studio: Open, admin: Person, owner: Person, window: tuple[int, int], scheme: str
+) -> None:
+    """axe finds nothing in the account's and the administrators' rooms; everything fits the window."""
+    screen = open_studio(window, admin, "account", color_scheme=scheme)
+    sections = {
+        "account": ("overview", "ledger", "keys", "webhooks", "data"),
+        "admin": ("health", "users", "videos", "projects", "settings"),
+    }
+    for room, names in sections.items():
+        for name in names:
+            screen.go(f"{room}/{name}")
+            expect(screen.page.locator(f".room-nav:visible [aria-current][href$='{name}']")).to_be_visible()
+            settled(screen)
+            assert violations(screen.page) == [], f"{room}/{name}"
+            assert screen.fits(), f"{room}/{name}"
+    assert screen.complaints == []
+
+
+def test_a_video_is_made_watched_and_deleted_by_keyboard_alone(open_studio: Open, person: Person) -> None:
+    """From the top of the page with Tab, Enter, Escape and the arrows; the focus is always somewhere."""
+    screen = open_studio(DESK, person)
+    page = screen.page
+    expect(page.locator("#send")).to_be_enabled()
+    keys = page.keyboard
+    keys.press("Tab")
+    expect(page.get_by_role("link", name="Skip to the content")).to_be_focused()
+    keys.press("Enter")
+    tab_to(page, "document.activeElement.id === 'prompt'")
+    keys.type("By keys alone")
+    tab_to(page, "document.activeElement.name === 'seconds'")
+    keys.press("ArrowLeft")
+    keys.press("ArrowLeft")
+    expect(page.get_by_role("radio", name="4 s", exact=True)).to_be_checked()
+    keys.press("Control+Enter")
+    ready(card(screen, "By keys alone"))
+    tab_to(page, "document.activeElement.matches('.card-open')")
+    keys.press("Enter")
+    dialog = page.get_by_role("dialog", name="Video", exact=True)
+    expect(dialog).to_be_visible()
+    keys.press("Escape")
+    expect(dialog).to_be_hidden()
+    tab_to(page, "document.activeElement.getAttribute('aria-label')?.startsWith('Delete')")
+    keys.press("Enter")
+    expect(page.get_by_role("button", name="Undo")).to_be_focused()
+    keys.press("Enter")
+    expect(card(screen, "By keys alone")).to_be_visible()
+    assert screen.complaints == []
+
+
+def tab_to(page: Page, where: str) -> None:
+    for _ in range(80):
+        if page.evaluate(where):
+            return
+        page.keyboard.press("Tab")
+    pytest.fail(f"no way there by Tab: {where}")
+
+
+@pytest.mark.parametrize("size", [(360, 640), (768, 1024), (3840, 2160)], ids=["360px", "tablet", "4k"])
+def test_every_width_from_360_pixels_to_4k_is_filled_and_not_passed(
+    open_studio: Open, owner: Person, size: tuple[int, int]
+) -> None:
+    """Nothing is cut off, and a very large screen shows more and larger things, not a corner of them."""
+    screen = open_studio(size, owner, "videos")
+    ready(card(screen, BOAT))
+    assert screen.fits()
+    screen.go("account")
+    expect(screen.page.locator(".balance-figure")).to_be_visible()
+    assert screen.fits()
+    if size[0] == 3840:
+        assert screen.page.evaluate("getComputedStyle(document.documentElement).fontSize") == "24px"
+
+
+def test_the_page_can_be_turned_round_for_right_to_left_writing(
+    open_studio: Open, owner: Person, window: tuple[int, int]
+) -> None:
+    """The form is on the right, the library on the left, and nothing sticks out."""
+    screen = open_studio(window, owner, "videos")
+    page = screen.page
+    ready(card(screen, BOAT))
+    page.evaluate("document.documentElement.dir = 'rtl'")
+    assert screen.fits()
+    if not screen.is_narrow:
+        form, library = (page.locator(where).bounding_box() for where in ("#compose", ".library"))
+        assert form is not None
+        assert library is not None
+        assert form["x"] >= library["x"] + library["width"] - 1
+    card(screen, BOAT).get_by_role("link").click()
+    assert screen.fits()
+
+
+def fetched(page: Page) -> Callable[[], int]:
+    """Counts what the browser gets over the wire, headers included."""
+    session = page.context.new_cdp_session(page)
+    session.send("Network.enable")
+    sizes: list[float] = []
+    session.on("Network.loadingFinished", lambda event: sizes.append(event["encodedDataLength"]))
+    return lambda: round(sum(sizes))
+
+
+def test_the_first_page_is_light_and_still(
+    open_studio: Open, cloud: Cloud, owner: Person, window: tuple[int, int], record_property: Callable[[str, int], None]
+) -> None:
+    """Under 100 KB over the wire with everything that the studio needs at first, and nothing jumps about."""
+    for name, visitor in (("door", None), ("studio", owner)):
+        screen = open_studio(window, visitor)
+        page = screen.page
+        page.add_init_script(SHIFTS)
+        page.goto("about:blank")
+        # As on the first visit, and without what is the user's own: posters and answers of the API.
+        page.route(re.compile(r"variant=thumbnail"), lambda route: route.abort())
+        count = fetched(page)
+        page.goto(cloud.url)
+        expect(page.locator("#bar" if visitor else "#door")).to_be_visible()
+        if visitor:
+            expect(page.locator("#balance")).to_have_text(re.compile(r"\d"))
+            expect(page.locator(".card-skeleton")).to_have_count(0)
+        page.wait_for_load_state("load")
+        size = count()
+        record_property(f"{name}_bytes", size)
+        print(f"{name}: {size:,} bytes")
+        assert 10_000 < size < MOST_BYTES, name
+        assert page.evaluate("shifts.reduce((sum, shift) => sum + shift, 0)") <= MOST_SHIFT, name
+
+
+def test_nothing_jumps_while_videos_are_made(open_studio: Open, person: Person, window: tuple[int, int]) -> None:
+    """A card has the same size in every state, so that what one points at stays where it is."""
+    screen = open_studio(window, person)
+    screen.page.evaluate(SHIFTS)
+    ready(generate(screen, "A still life [slow 2s]"))
+    assert screen.page.evaluate("shifts.reduce((sum, shift) => sum + shift, 0)") <= MOST_SHIFT
+
+
+def test_how_soon_the_page_can_be_used_on_a_slow_phone_is_reported(
+    open_studio: Open, cloud: Cloud, owner: Person, record_property: Callable[[str, int], None]
+) -> None:
+    """A report and no limit: what it says depends on this machine. The page is usable all the same."""
+    for name, visitor, usable in (("door", None, "#sign-in-button"), ("studio", owner, "#prompt")):
+        screen = open_studio(PHONE, visitor)
+        page = screen.page
+        page.goto("about:blank")
+        session = page.context.new_cdp_session(page)
+        session.send("Network.enable")
+        session.send("Network.emulateNetworkConditions", FAST_3G)
+        session.send("Emulation.setCPUThrottlingRate", {"rate": 4})
+        session.send("Network.setCacheDisabled", {"cacheDisabled": True})
+        page.goto(cloud.url, wait_until="commit")
+        expect(page.locator(usable)).to_be_visible()
+        taken_ms = round(page.evaluate("performance.now()"))
+        record_property(f"{name}_interactive_ms", taken_ms)
+        print(f"{name}: usable after {taken_ms:,} ms at 4x CPU and Fast 3G")
+        page.locator(usable).focus()
+
+
+def test_no_token_is_in_an_address_and_nothing_comes_from_elsewhere(
+    open_studio: Open, cloud: Cloud, owner: Person
+) -> None:
+    """Tokens travel in headers; the page is ours alone, but for the bucket's signed URLs."""
+    screen = open_studio(DESK, owner)
+    page = screen.page
+    seen: list[str] = []
+    page.on("request", lambda request: seen.append(request.url))
+    page.reload()
+    ready(card(screen, BOAT)).click()
+    screen.until("document.querySelector('#player video')?.readyState > 1")
+    screen.go("account/keys")
+    expect(page.get_by_text("There are no keys.")).to_be_visible()
+    kept = page.evaluate("JSON.stringify(localStorage)")
+    assert owner.refresh_token in kept
+    assert "eyJ" not in kept.replace(owner.refresh_token, "")
+    assert not [url for url in seen if "eyJ" in url or owner.refresh_token in url]
+    origins = {url.split("/", 3)[2] for url in seen if not url.startswith(("blob:", "data:"))}
+    assert origins == {cloud.url.removeprefix("http://"), cloud.session["storage"].removeprefix("http://")}
+    policy = cloud.http.get(cloud.url).headers["content-security-policy"]
+    assert "unsafe" not in policy
+    assert "default-src 'self'" in policy
+    html = (ROOT / "web" / "index.html").read_text()
+    assert not re.search(r"<script(?![^>]*\bsrc=)|\son\w+=|\sstyle=", html)
+
+
+def test_what_is_needed_at_first_is_fetched_at_once() -> None:
+    """A module that is only found once another was read costs a journey: index.html names all of them."""
+    web = ROOT / "web"
+    named = set(re.findall(r'modulepreload" href="([^"]+)"', (web / "index.html").read_text()))
+    needed: set[str] = set()
+    found = ["js/main.js"]
+    while found:
+        module = found.pop()
+        if module in needed:
+            continue
+        needed.add(module)
+        text = (web / module).read_text()
+        for name in re.findall(r"^import .*?from '\./(\w+\.js)';|import\('\./(\w+\.js)'\)", text, re.M | re.S):
+            found.append(f"js/{name[0] or name[1]}")
+    assert named == needed
+
+
+def test_prompts_are_shown_as_text(open_studio: Open, person: Person) -> None:
+    """Markup in a prompt is letters, wherever it is shown."""
+    prompt = "<img src=x onerror=alert(1)> [content blocked]"
+    person.user.finish(prompt, seconds=4)
+    screen = open_studio(DESK, person)
+    card(screen, "onerror").get_by_role("link").click()
+    expect(screen.page.locator("#player-prompt")).to_have_text(prompt)
+    screen.page.get_by_role("button", name="Use prompt").click()
+    expect(prompt_box(screen)).to_have_value(prompt)
+    assert screen.complaints == []
