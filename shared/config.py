@@ -7,7 +7,8 @@ and ignored: the last good one stays in force.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -23,6 +24,9 @@ if TYPE_CHECKING:
     from shared.services import Store
 
 KEPT_FOR = timedelta(seconds=60)
+# The field of config/usual_times that shared/usual_times.py writes.
+LEARNED = "learned"
+_LENGTH = re.compile(r"-[0-9]+s$")
 
 
 class StoredConfig:
@@ -53,11 +57,11 @@ class StoredConfig:
     async def _read(self) -> None:
         try:
             video = await self._store.read_config("video")
-            usual_times = await self._store.read_config("usual_times")
+            times = await self._store.read_config("usual_times")
         except Unavailable as error:
             log.warning("config_not_read", error=str(error))
             return
-        stored = {**self._defaults.model_dump(), **video, "usual_times": usual_times}
+        stored = {**self._defaults.model_dump(), **video, "usual_times": _usual_times(times)}
         self._config, complaint = merged(stored, self._config)
         if complaint and complaint != self._complaint:
             log.error("config_not_valid", error=complaint)
@@ -79,7 +83,25 @@ def merged(stored: dict[str, Any], last: LiveConfig) -> tuple[LiveConfig, str]:
         return LiveConfig.model_validate({**stored, **kept}), str(error)
 
 
+def _usual_times(stored: Mapping[str, Any]) -> dict[str, Any]:
+    """What config/usual_times comes to: where an administrator says anything of a model, nothing learned of it holds.
+
+    What is not valid stays, to be complained about.
+    """
+    written = {name: value for name, value in stored.items() if name != LEARNED}
+    learned = stored.get(LEARNED, {})
+    if not isinstance(learned, Mapping):
+        return {**written, LEARNED: learned}
+    untold = {name: value for name, value in learned.items() if _LENGTH.sub("", name) not in written}
+    return {**untold, **written}
+
+
+def length_key(model: str, seconds: int) -> str:
+    """Under which name the usual time of that length of the model is kept."""
+    return f"{model}-{seconds}s"
+
+
 def usual_s(request: VideoRequest, model: Model, config: LiveConfig) -> float:
-    """The usual time of such a generation in seconds: learned, else the catalogue's, in proportion to the length."""
-    learned = config.usual_times.get(f"{model.id}-{request.seconds}s") or config.usual_times.get(model.id)
-    return learned or model.usual_s
+    """The usual time of such a generation in seconds: of its length, else of its model, else the catalogue's."""
+    known = config.usual_times.get(length_key(model.id, request.seconds)) or config.usual_times.get(model.id)
+    return known or model.usual_s

@@ -423,7 +423,7 @@ def _accepted(case: _Case, event: Accepted) -> Change | None:
         return None
     if job.final:
         return case.go(job.stage, None, operation=event.operation, to_tidy=True)
-    first_look = schedule.next_look(case.now, job.expected_s, case.now)
+    first_look = schedule.next_look(case.now, job.expected_s, case.now, case.config.polling == "rarely")
     return case.go(Stage.GENERATING, first_look, operation=event.operation, started_at=case.now)
 
 
@@ -464,8 +464,12 @@ def _unseen(case: _Case, _: Unseen) -> Change | None:
 def _running(case: _Case, _: Running) -> Change | None:
     if case.overdue:
         return case.fail("GENERATION_TIMEOUT", None)
-    started_at = case.job.started_at or _began(case.job)
-    return case.go(Stage.GENERATING, schedule.next_look(started_at, case.job.expected_s, case.now))
+    job = case.job
+    # Who looks before it is due was told to by an event, which may be somewhat ahead of the provider's own answer.
+    told = job.due_at is not None and case.now < job.due_at
+    rarely = case.config.polling == "rarely" and not told
+    started_at = job.started_at or _began(job)
+    return case.go(Stage.GENERATING, schedule.next_look(started_at, job.expected_s, case.now, rarely))
 
 
 def _finished(case: _Case, event: Finished) -> Change | None:

@@ -14,6 +14,7 @@ from typing import Annotated, Any, ClassVar, Literal, Self
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
 
 MAX_PROMPT_BYTES = 4 * 1024  # 1,024 tokens, counted as ceil(bytes / 4)
+MAX_USUAL_S = 3_600.0
 MAX_IDEMPOTENCY_KEY_CHARS = 255
 MAX_REFERENCE_IMAGES = 3
 MAX_IMAGE_BYTES = 8 * 1024 * 1024
@@ -380,6 +381,7 @@ class LiveConfig(Value):
     queue_timeout_s: Annotated[int, Field(ge=60, le=604_800)] = 21_600
     uncertain_policy: Literal["at_most_once", "restart_once"] = "at_most_once"
     cancel_refund: Literal["full", "none"] = "full"
+    polling: Literal["often", "rarely"] = "often"
     retention_days: Annotated[int, Field(ge=1, le=36_500)] = 365
     enabled: bool = True
     message: Annotated[str, Field(max_length=1_000)] = ""
@@ -388,8 +390,8 @@ class LiveConfig(Value):
         default_factory=dict, description="The default model of a tenant, by the tenant's name."
     )
     allow_replacements: bool = True
-    usual_times: dict[str, Annotated[float, Field(gt=0, le=3_600)]] = Field(
-        default_factory=dict, description="Learned usual times by model, from config/usual_times."
+    usual_times: dict[str, Annotated[float, Field(gt=0, le=MAX_USUAL_S)]] = Field(
+        default_factory=dict, description="Usual times by model, or model and length: config/usual_times."
     )
 
 

@@ -1,14 +1,36 @@
-"""When to look at a job next. Pure; seconds."""
+"""When to look at a job next. Pure; seconds.
+
+A look costs, and so does every second in which a finished video is not seen. How long a generation takes is known up to
+a distribution, so looks come close together where it is likely to end, and far apart elsewhere. `python -m bench.looks`
+derives LOOKED_BY from that distribution, and plays a hundred thousand jobs through this module.
+"""
 
 from __future__ import annotations
 
+import math
+from bisect import bisect_right
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 
-FIRST_LOOK_SHARE = 0.75
-STEP_SHARE = 0.08
+# (share of the usual time, looks that are worth their price until then), where LOOKS_UNIT_S seconds are usual. Of all
+# generations 97.5 % end about the usual time (a sigma of 0.25), 2 % at any time, since what is held to be usual may be
+# wrong, and 0.5 % never.
+LOOKED_BY: tuple[tuple[float, float], ...] = (
+    (0.0, 0.0), (0.3, 0.07), (0.4, 0.13), (0.5, 0.24), (0.55, 0.36), (0.6, 0.56),
+    (0.65, 0.85), (0.7, 1.25), (0.75, 1.77), (0.8, 2.4), (0.9, 3.97), (1.0, 5.92),
+    (1.1, 8.17), (1.25, 11.94), (1.5, 18.73), (1.75, 25.1), (2.0, 29.74), (2.5, 34.01),
+    (3.0, 36.03), (4.0, 38.67), (6.0, 41.4), (10.0, 43.2),
+)  # fmt: skip
+_SHARES, _LOOKS = zip(*LOOKED_BY, strict=True)
+LOOKS_UNIT_S = 60.0
+# A longer generation is worth more looks, and later news of it.
+LOOKS_GROW_WITH = 1 / 3
+# Where events tell us of the end, looks are there for the few of which they do not.
+LOST_EVENTS_SHARE = 0.02
+RARELY = LOST_EVENTS_SHARE ** (2 / 3)
 SHORTEST_STEP_S = 1.0
 LONGEST_STEP_S = 30.0
-LATE_STEP_SHARE = 0.15
+LONGEST_RARE_STEP_S = 60.0
 
 UNCERTAIN_STEP_S = 30.0
 WAITING_STEP_S = 30.0
@@ -18,15 +40,28 @@ TIDY_FIRST_STEP_S = 300.0
 TIDY_LONGEST_STEP_S = 3_600.0
 
 
-def next_look(started_at: datetime, expected_s: float, now: datetime) -> datetime:
-    """The first look comes shortly before the usual time, the next ones densely around it, later ones ever wider."""
+def next_look(started_at: datetime, expected_s: float, now: datetime, rarely: bool = False) -> datetime:
+    """When one more look is worth its price, at a generation that was to take `expected_s` and is not known to be over.
+
+    `rarely`: events tell of nearly every end, so that most looks would be in vain.
+    """
     elapsed_s = (now - started_at).total_seconds()
-    first_s = FIRST_LOOK_SHARE * expected_s
-    if elapsed_s < first_s:
-        return started_at + timedelta(seconds=max(first_s, elapsed_s + SHORTEST_STEP_S))
-    share = STEP_SHARE if elapsed_s < 1.5 * expected_s else LATE_STEP_SHARE
-    basis_s = expected_s if elapsed_s < 1.5 * expected_s else elapsed_s
-    return now + timedelta(seconds=min(max(share * basis_s, SHORTEST_STEP_S), LONGEST_STEP_S))
+    looks = (expected_s / LOOKS_UNIT_S) ** LOOKS_GROW_WITH * (RARELY if rarely else 1.0)
+    looked = _interpolated(elapsed_s / expected_s, _SHARES, _LOOKS)
+    worth_s = _interpolated(looked + 1.0 / looks, _LOOKS, _SHARES) * expected_s
+    if looked == _LOOKS[-1]:
+        worth_s = math.inf
+    latest_s = max(elapsed_s, expected_s) + (LONGEST_RARE_STEP_S if rarely else LONGEST_STEP_S)
+    return started_at + timedelta(seconds=max(min(worth_s, latest_s), elapsed_s + SHORTEST_STEP_S))
+
+
+def _interpolated(x: float, xs: Sequence[float], ys: Sequence[float]) -> float:
+    """y at x, on straight lines between the points; the outermost y outside of them."""
+    index = bisect_right(xs, x)
+    if index in (0, len(xs)):
+        return ys[max(index - 1, 0)]
+    share = (x - xs[index - 1]) / (xs[index] - xs[index - 1])
+    return ys[index - 1] + share * (ys[index] - ys[index - 1])
 
 
 def backoff(first_s: float, longest_s: float, tries: int) -> timedelta:

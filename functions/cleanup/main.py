@@ -8,7 +8,7 @@ from typing import Any
 import functions_framework.aio
 from starlette.requests import Request
 
-from shared import digest, errands, reconciliation, retention, sweeper
+from shared import digest, errands, reconciliation, retention, sweeper, usual_times
 from shared.chores import Chore
 from shared.deliveries import Delivery
 from shared.http import Call, Reply, application
@@ -21,7 +21,8 @@ async def sweep(call: Call) -> Reply:
 
 
 async def retain(call: Call) -> Reply:
-    return Reply(await retention.retain(call.services))
+    retained = await retention.retain(call.services)
+    return Reply({**retained, "learned": await usual_times.learn(call.services)})
 
 
 async def reconcile(call: Call) -> Reply:

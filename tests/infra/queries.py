@@ -43,6 +43,7 @@ from shared import (
     sweeper,
     tenant_videos,
     users,
+    usual_times,
 )
 from shared.auth import Caller
 from shared.chores import Chore
@@ -183,6 +184,7 @@ def questions() -> Iterator[Question]:
     yield reconciliation.reconcile
     yield lambda services: reconciliation._agrees(services, account)
     yield digest.last_week
+    yield usual_times.learn
     yield _event
 
 

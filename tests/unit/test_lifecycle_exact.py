@@ -24,8 +24,10 @@ from shared.models import (
     Plan,
     Stage,
 )
+from shared.schedule import next_look
 from tests.unit.test_lifecycle import CONFIG, NOW, REQUEST, STORED, Life, later
 
+RARELY = CONFIG.model_copy(update={"polling": "rarely"})
 RESTART = CONFIG.model_copy(update={"uncertain_policy": "restart_once"})
 IMAGE = Input(
     role="first_frame",
@@ -83,25 +85,46 @@ def test_a_claim_takes_the_lease_and_counts_the_attempt() -> None:
 
 
 def test_a_name_starts_the_looking_before_the_usual_time() -> None:
-    assert told(Life().claimed(), e.Accepted(1, "op-1"), later(5), task_at=later(50)) == {
+    first = next_look(later(5), 60, later(5))
+    assert told(Life().claimed(), e.Accepted(1, "op-1"), later(5), task_at=first) == {
         "stage": Stage.GENERATING,
         "step": 1,
         "lease": None,
         "operation": "op-1",
         "started_at": later(5),
-        "due_at": later(50),
+        "due_at": first,
     }
 
 
 def test_looks_are_counted_from_the_name_and_not_from_the_attempt() -> None:
     life = Life().uncertain()
     life.hear(e.Accepted(1, "op-1"), later(100))
-    assert told(life, e.Running(2), later(145), task_at=later(149.8)) == {"step": 3, "due_at": later(149.8)}
+    again = next_look(later(100), 60, later(145))
+    assert told(life, e.Running(2), later(145), task_at=again) == {"step": 3, "due_at": again}
 
 
 def test_looks_of_a_job_that_never_noted_its_start_are_counted_from_the_attempt() -> None:
     life = changed(Life().generating(later(10)), started_at=None)
-    assert told(life, e.Running(1), later(55), task_at=later(59.8)) == {"step": 2, "due_at": later(59.8)}
+    again = next_look(later(10), 60, later(55))
+    assert told(life, e.Running(1), later(55), task_at=again) == {"step": 2, "due_at": again}
+
+
+def test_where_events_tell_of_the_end_jobs_are_looked_at_rarely() -> None:
+    life = Life().claimed()
+    life.config = RARELY
+    first = next_look(later(5), 60, later(5), rarely=True)
+    assert told(life, e.Accepted(1, "op-1"), later(5), task_at=first)["due_at"] == first
+    again = next_look(later(5), 60, first, rarely=True)
+    assert told(life, e.Running(1), first, task_at=again)["due_at"] == again
+
+
+def test_a_look_that_an_event_asked_for_and_that_comes_too_early_is_repeated_soon() -> None:
+    life = Life().claimed()
+    life.config = RARELY
+    life.hear(e.Accepted(1, "op-1"), later(5))
+    again = next_look(later(5), 60, later(58))
+    assert told(life, e.Running(1), later(58), task_at=again)["due_at"] == again
+    assert again < next_look(later(5), 60, later(58), rarely=True)
 
 
 def test_a_finished_generation_is_stored_by_whoever_learned_of_it() -> None:

@@ -4,29 +4,52 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.schedule import LONGEST_STEP_S, SHORTEST_STEP_S, backoff, next_look
+from bench import looks
+from shared.schedule import (
+    LONGEST_RARE_STEP_S,
+    LONGEST_STEP_S,
+    LOOKED_BY,
+    SHORTEST_STEP_S,
+    backoff,
+    next_look,
+)
 
 START = datetime(2026, 11, 20, 12, tzinfo=UTC)
 
 
-def look_s(expected_s: float, elapsed_s: float) -> float:
+def look_s(expected_s: float, elapsed_s: float, rarely: bool = False) -> float:
     """Seconds from the start to the next look."""
-    return (next_look(START, expected_s, START + timedelta(seconds=elapsed_s)) - START).total_seconds()
+    return (next_look(START, expected_s, START + timedelta(seconds=elapsed_s), rarely) - START).total_seconds()
 
 
-def test_the_first_look_comes_shortly_before_the_usual_time() -> None:
-    assert look_s(60, 0) == 45
+def looks_until(until_s: float, expected_s: float, rarely: bool = False) -> list[float]:
+    found = [look_s(expected_s, 0, rarely)]
+    while found[-1] < until_s:
+        found.append(look_s(expected_s, found[-1], rarely))
+    return found
 
 
-@pytest.mark.parametrize(
-    ("elapsed_s", "wait_s"), [(45, 4.8), (60, 4.8), (89, 4.8), (90, 13.5), (180, 27), (400, LONGEST_STEP_S)]
-)
-def test_looks_are_dense_around_the_usual_time_and_ever_wider_after_it(elapsed_s: float, wait_s: float) -> None:
-    assert look_s(60, elapsed_s) - elapsed_s == pytest.approx(wait_s)
+def test_the_first_look_comes_when_something_may_have_ended() -> None:
+    assert look_s(60, 0) == pytest.approx(40.1, abs=0.1)
+
+
+def test_looks_are_dense_around_the_usual_time_and_ever_wider_after_it() -> None:
+    steps = np.diff(looks_until(400, 60))
+    densest = int(steps.argmin())
+    assert 60 <= looks_until(400, 60)[densest] <= 100
+    assert steps[0] > 2 * steps[densest]
+    assert (np.diff(steps[densest:]) > -0.5).all()
+    assert steps[-1] == LONGEST_STEP_S
+
+
+def test_a_longer_generation_is_worth_more_looks_and_later_news() -> None:
+    quick, slow = (len(looks_until(usual_s, usual_s)) for usual_s in (60, 360))
+    assert quick < slow < 2 * quick
 
 
 def test_a_quick_model_is_not_asked_more_than_once_a_second() -> None:
@@ -34,27 +57,60 @@ def test_a_quick_model_is_not_asked_more_than_once_a_second() -> None:
 
 
 def test_a_usual_generation_is_looked_at_a_few_times_only() -> None:
-    elapsed_s, looks = 0.0, 0
-    while elapsed_s < 60:
-        elapsed_s, looks = look_s(60, elapsed_s), looks + 1
-    assert looks <= 6
+    assert len(looks_until(60, 60)) <= 7
 
 
 def test_fifteen_minutes_of_waiting_cost_some_dozens_of_looks() -> None:
-    elapsed_s, looks = 0.0, 0
-    while elapsed_s < 900:
-        elapsed_s, looks = look_s(60, elapsed_s), looks + 1
-    assert looks < 50
+    assert len(looks_until(900, 60)) < 65
 
 
-@given(st.floats(0.1, 3_600), st.floats(0, 86_400))
-def test_the_next_look_always_lies_in_the_future_and_never_far_beyond_the_first(
-    expected_s: float, elapsed_s: float
+def test_where_events_tell_the_first_look_comes_when_the_usual_time_is_over() -> None:
+    assert 60 < look_s(60, 0, rarely=True) <= 60 + LONGEST_RARE_STEP_S
+
+
+def test_where_events_tell_the_looks_that_remain_are_a_fraction() -> None:
+    assert len(looks_until(900, 60, rarely=True)) < len(looks_until(900, 60)) / 3
+
+
+@pytest.mark.parametrize("factor", [3.0, 1 / 3])
+def test_what_is_wrongly_held_to_be_usual_costs_no_more_than_that_time_again(factor: float) -> None:
+    seen = looks.polled(looks.times(60), looks.scheduled(60 * factor, 600))
+    assert np.median(seen.lag_s) < 60
+    assert seen.looks.mean() < 30
+
+
+def test_the_table_is_what_the_distribution_gives() -> None:
+    assert looks.looked_by() == LOOKED_BY
+
+
+@pytest.mark.parametrize("usual_s", [60.0, 360.0])
+@pytest.mark.parametrize("interval_s", [2.0, 4.0, 6.0, 10.0, 15.0, 30.0, 60.0])
+def test_no_fixed_interval_is_worth_its_looks_so_well(usual_s: float, interval_s: float) -> None:
+    ends = looks.times(usual_s)
+    scheduled = looks.polled(ends, looks.scheduled(usual_s, ends.max()))
+    fixed = looks.polled(ends, looks.every(interval_s, ends.max()))
+    assert cost(scheduled) < 0.9 * cost(fixed)
+
+
+def cost(seen: looks.Lag) -> float:
+    return float((seen.lag_s**looks.IMPATIENCE).mean() + looks.LOOK_PRICE * seen.looks.mean())
+
+
+@given(st.floats(0.1, 3_600), st.floats(0, 86_400), st.booleans())
+def test_the_next_look_always_lies_in_the_future_and_never_far_beyond_the_usual_time(
+    expected_s: float, elapsed_s: float, rarely: bool
 ) -> None:
-    at = look_s(expected_s, elapsed_s)
-    assert at >= elapsed_s + SHORTEST_STEP_S - 0.001 or at == pytest.approx(0.75 * expected_s, abs=0.001)
-    assert at > elapsed_s
-    assert at <= max(elapsed_s + LONGEST_STEP_S, 0.75 * expected_s, elapsed_s + SHORTEST_STEP_S) + 0.001
+    at = look_s(expected_s, elapsed_s, rarely)
+    assert at >= elapsed_s + SHORTEST_STEP_S - 0.001
+    longest_s = LONGEST_RARE_STEP_S if rarely else LONGEST_STEP_S
+    assert at <= max(elapsed_s, expected_s) + longest_s + 0.001
+
+
+@given(st.floats(1, 3_600), st.floats(0, 7_200), st.floats(0, 60), st.booleans())
+def test_who_looks_later_looks_again_no_sooner(
+    expected_s: float, elapsed_s: float, later_s: float, rarely: bool
+) -> None:
+    assert look_s(expected_s, elapsed_s + later_s, rarely) >= look_s(expected_s, elapsed_s, rarely) - 0.001
 
 
 @pytest.mark.parametrize(("tries", "seconds"), [(1, 5), (2, 10), (3, 20), (7, 300), (10**9, 300)])

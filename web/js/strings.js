@@ -24,6 +24,7 @@ export const strings = {
     cancel: 'Cancel',
     save: 'Save',
     saved: 'Saved.',
+    actions: 'Actions',
     copy: 'Copy',
     copied: 'Copied.',
     notCopied: 'This browser does not let the page copy. Select the text and copy it yourself.',
@@ -652,6 +653,7 @@ export const strings = {
         queue_timeout_s: 'Waiting takes at most, in seconds',
         uncertain_policy: 'When a start’s outcome is lost',
         cancel_refund: 'Refund on cancel, once the model has begun',
+        polling: 'Videos that are being made are looked at',
         retention_days: 'Days without a view until files go',
       },
       choices: {
@@ -659,6 +661,8 @@ export const strings = {
         restart_once: 'start once more, at the risk of paying twice',
         full: 'all of it',
         none: 'nothing',
+        often: 'often',
+        rarely: 'rarely, since events tell of their ends',
       },
       columns: {
         tenant: 'Tenant',

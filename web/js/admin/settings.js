@@ -46,6 +46,7 @@ const GROUPS = {
   policy: {
     uncertain_policy: { type: 'choice', choices: ['at_most_once', 'restart_once'] },
     cancel_refund: { type: 'choice', choices: ['full', 'none'] },
+    polling: { type: 'choice', choices: ['often', 'rarely'] },
     retention_days: { type: 'number' },
   },
 };

@@ -1,0 +1,182 @@
+"""How soon a finished video is seen, and how many looks that takes: the schedule beside fixed intervals.
+
+`python -m bench.looks` derives the table of shared/schedule.py from the distribution of generation times, sees that it
+is the one that stands there, plays a hundred thousand jobs of each kind through the schedule, and writes what came of
+it into docs/performance.md. Random numbers come from a fixed seed.
+"""
+
+from __future__ import annotations
+
+import argparse
+import math
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from itertools import pairwise
+from pathlib import Path
+from statistics import NormalDist
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+
+from bench import report
+from shared import schedule
+from shared.generators.catalog import MODELS
+
+PAGE: Final = Path(__file__).parents[1] / "docs" / "performance.md"
+JOBS: Final = 100_000
+SEED: Final = 1
+# Generation times are lognormal about the usual time, with this sigma: an assumption, until a provider is measured.
+SIGMA: Final = 0.25
+# What looks are for: (share of the generations, sigma); what is left never ends.
+PRIOR: Final = ((0.975, SIGMA), (0.02, 0.8))
+# Twice the lag is 2 ** 0.5 times as bad: who has waited for a minute minds the first second more than the tenth.
+IMPATIENCE: Final = 0.5
+# What a look costs, in square roots of seconds: with it one generation of 60 s takes 8 looks, one of 6 min 14.
+LOOK_PRICE: Final = 0.0830
+SHARES: Final = (
+    0.0, 0.3, 0.4, 0.5, 0.55, 0.6, 0.65, 0.7, 0.75, 0.8, 0.9, 1.0, 1.1, 1.25, 1.5, 1.75, 2.0, 2.5, 3.0, 4.0, 6.0, 10.0,
+)  # fmt: skip
+STEP: Final = 0.001
+START: Final = datetime(2026, 11, 20, 12, tzinfo=UTC)
+# From the end of a generation to our look at it where an event tells: Pub/Sub or a webhook, the queue, and the way.
+EVENT_P50_S, EVENT_SIGMA = 0.3, 0.5
+Looks = npt.NDArray[np.float64]
+
+
+# --- the derivation ---
+
+
+def hazard(share: float) -> float:
+    """How likely it is that a generation which still runs ends now, per usual time."""
+    likely, running = 0.0, 1.0 - sum(weight for weight, _ in PRIOR)
+    for weight, sigma in PRIOR:
+        deviations = math.log(share) / sigma
+        likely += weight * NormalDist().pdf(deviations) / (sigma * share)
+        running += weight * NormalDist().cdf(-deviations)
+    return likely / running
+
+
+def looked_by() -> tuple[tuple[float, float], ...]:
+    """How many looks are worth their price until each share of the usual time, where usual is one unit.
+
+    With looks `step` apart, a running generation costs per second
+
+        hazard * step ** impatience / (1 + impatience)      for the seconds in which it is over and not seen,
+        price / step                                        for looking,
+
+    which is least at step = (price * (1 + impatience) / (impatience * hazard)) ** (1 / (1 + impatience)). The looks
+    until some time are the integral of 1 / step. Where n seconds are usual, the hazard of a second is an n-th of that
+    of a usual time, so the integral grows with n ** (impatience / (1 + impatience)).
+    """
+    price = LOOK_PRICE * (1 + IMPATIENCE) / IMPATIENCE
+    per_unit = schedule.LOOKS_UNIT_S**schedule.LOOKS_GROW_WITH
+    looks, rows = 0.0, [(0.0, 0.0)]
+    for before, share in pairwise(SHARES):
+        middles = (before + STEP * (n + 0.5) for n in range(round((share - before) / STEP)))
+        looks += per_unit * sum(STEP * (hazard(middle) / price) ** (1 / (1 + IMPATIENCE)) for middle in middles)
+        rows.append((share, round(looks, 2)))
+    return tuple(rows)
+
+
+# --- playing jobs ---
+
+
+@dataclass(frozen=True)
+class Lag:
+    """Seconds from the provider's end to our look that sees it, and the looks that it took, of many jobs."""
+
+    lag_s: Looks
+    looks: Looks
+
+    def cells(self) -> tuple[str, ...]:
+        p50, p95 = np.percentile(self.lag_s, (50, 95))
+        return (f"{self.lag_s.mean():.1f}", f"{p50:.1f}", f"{p95:.1f}", f"{self.looks.mean():.1f}")
+
+
+def times(usual_s: float, seed: int = SEED) -> Looks:
+    """When the generations end, in seconds from their start."""
+    return usual_s * np.exp(SIGMA * np.random.default_rng(seed).standard_normal(JOBS))
+
+
+def scheduled(expected_s: float, until_s: float, rarely: bool = False) -> Looks:
+    """When the schedule looks at a job that does not end until then."""
+    looks: list[float] = []
+    elapsed_s = 0.0
+    while elapsed_s <= until_s:
+        now = START + timedelta(seconds=elapsed_s)
+        elapsed_s = (schedule.next_look(START, expected_s, now, rarely) - START).total_seconds()
+        looks.append(elapsed_s)
+    return np.array(looks)
+
+
+def every(interval_s: float, until_s: float) -> Looks:
+    return np.arange(1, math.ceil(until_s / interval_s) + 2) * interval_s
+
+
+def polled(ends_s: Looks, looks_s: Looks) -> Lag:
+    seen = np.searchsorted(looks_s, ends_s)
+    return Lag(looks_s[seen] - ends_s, seen + 1.0)
+
+
+def pushed(ends_s: Looks, looks_s: Looks) -> Lag:
+    """With events of which some are lost: a look when one comes, or by schedule, whichever is first."""
+    dice = np.random.default_rng(SEED + 1)
+    told_s = EVENT_P50_S * np.exp(EVENT_SIGMA * dice.standard_normal(JOBS))
+    told_s[dice.random(JOBS) < schedule.LOST_EVENTS_SHARE] = np.inf
+    alone = polled(ends_s, looks_s)
+    return Lag(np.minimum(alone.lag_s, told_s), alone.looks)
+
+
+# --- the tables ---
+
+WAYS: Final[dict[str, Callable[[float, Looks], Lag]]] = {
+    "the schedule": lambda usual_s, ends: polled(ends, scheduled(usual_s, ends.max())),
+    "the schedule, with events": lambda usual_s, ends: pushed(ends, scheduled(usual_s, ends.max())),
+    "looking rarely, with events": lambda usual_s, ends: pushed(ends, scheduled(usual_s, ends.max(), rarely=True)),
+    "every 5 s": lambda usual_s, ends: polled(ends, every(5, ends.max())),
+    "every 10 s": lambda usual_s, ends: polled(ends, every(10, ends.max())),
+    "every 60 s": lambda usual_s, ends: polled(ends, every(60, ends.max())),
+}
+
+
+def rows() -> Iterator[tuple[str, ...]]:
+    """Each way of looking at each usual time of the catalogue, and at 6 min."""
+    usual = sorted({model.usual_s for model in MODELS.values()} | {60.0, 360.0})
+    for usual_s in usual:
+        for way, play in WAYS.items():
+            yield (f"{usual_s:.0f} s, {way}", *play(usual_s, times(usual_s)).cells())
+
+
+def wrong_rows() -> Iterator[tuple[str, ...]]:
+    """The schedule where what is held to be usual is three times too much or a third of it."""
+    for usual_s in (60.0, 360.0):
+        for factor, said in ((3.0, "held to take three times as long"), (1 / 3, "held to take a third of it")):
+            ends = times(usual_s)
+            lag = polled(ends, scheduled(usual_s * factor, ends.max()))
+            yield (f"{usual_s:.0f} s, {said}", *lag.cells())
+
+
+HEAD: Final = ("Usual time", "lag: mean, s", "p50, s", "p95, s", "looks")
+
+
+def main() -> int:
+    """0 when the table in shared/schedule.py is what it is derived to be."""
+    parser = argparse.ArgumentParser(prog="python -m bench.looks", description=__doc__.partition("\n")[0])
+    parser.add_argument("--no-report", action="store_true", help="only print")
+    options = parser.parse_args()
+    derived = looked_by()
+    text = report.table([*rows(), *wrong_rows()], HEAD)
+    print(text)
+    if derived != schedule.LOOKED_BY:
+        print(f"LOOKED_BY in shared/schedule.py ought to be {derived}")
+        return 1
+    if not options.no_report:
+        report.replace("looks", text, PAGE)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,80 @@
+"""Daily: how long generations usually take, learned from the jobs that were completed lately.
+
+What is learned stands under `learned` in config/usual_times. What an administrator writes beside it, in the same
+document, goes before it and is never touched.
+"""
+
+from __future__ import annotations
+
+import statistics
+from collections import defaultdict
+from collections.abc import Mapping
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from shared import jobs, log
+from shared.config import length_key
+from shared.errors import Conflict, Unavailable
+from shared.models import MAX_USUAL_S, Document, Job, Status
+
+if TYPE_CHECKING:
+    from shared.services import Services
+
+PAGE = 200
+# From the newest jobs backwards, until these are many enough or a week is over: what was usual then is not any more,
+# and each job is a read.
+ENOUGH_JOBS = 2_000
+LOOKED_BACK = timedelta(days=7)
+WINDOW = timedelta(hours=3)
+# The middle of fewer says little.
+LEAST_JOBS = 20
+
+
+class Learned(Document):
+    """config/usual_times, as far as it is ours: seconds by model, and by model and length."""
+
+    collection: ClassVar[str] = "config"
+
+    # Anything: what was spoiled in the console is to be replaced.
+    learned: Any = None
+
+
+async def learn(services: Services) -> dict[str, float]:
+    """Learn anew of each model and length of which enough was made; answers what. Raises Unavailable."""
+    found = {name: _usual_s(took_s) for name, took_s in (await _times(services)).items() if len(took_s) >= LEAST_JOBS}
+    if not found:
+        return {}
+    async for _ in jobs.tries(services):
+        document = await services.store.get(Learned, "usual_times") or Learned(id="usual_times")
+        before = document.learned if isinstance(document.learned, Mapping) else {}
+        try:
+            await services.store.commit([document.changed(learned={**before, **found})])
+        except (Conflict, Unavailable):
+            # An administrator may have written beside us.
+            continue
+        log.info("usual_times_learned", times=found)
+        return found
+    raise Unavailable("others kept writing to config/usual_times")
+
+
+async def _times(services: Services) -> dict[str, list[float]]:
+    """Seconds from start to end of the newest generations, by model and by model and length."""
+    times: dict[str, list[float]] = defaultdict(list)
+    now = until = services.clock()
+    seen = 0
+    while seen < ENOUGH_JOBS and until > now - LOOKED_BACK:
+        since = until - WINDOW
+        last: Job | None = None
+        while seen < ENOUGH_JOBS and (page := await services.store.ended_jobs(since, until, last, PAGE)):
+            seen += len(page)
+            last = page[-1]
+            for job in page:
+                if job.status is Status.COMPLETED and job.generation_s is not None:
+                    times[job.request.model].append(job.generation_s)
+                    times[length_key(job.request.model, job.request.seconds)].append(job.generation_s)
+        until = since
+    return times
+
+
+def _usual_s(took_s: list[float]) -> float:
+    return min(max(round(statistics.median(took_s), 1), 0.1), MAX_USUAL_S)
