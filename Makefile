@@ -28,7 +28,11 @@ run: $(INSTALLED) ## start the cloud on this machine and print the studio's URL;
 demo: $(INSTALLED) ## make one video from sign-up to file, without a browser, and stop
 	@exec $(BIN)/python -m local demo --with-parent $(if $(SECONDS),--seconds $(SECONDS)) $(if $(SIZE),--size $(SIZE))
 
-test: lint types unit acceptance ## everything that must pass
+# The longest floor begins first. Some of them mostly wait, so there are more at a time than processors.
+FLOORS := acceptance faults unit reliability page
+
+test: $(INSTALLED) browser lint types ## everything that must pass, three floors of tests at a time
+	@$(MAKE) --no-print-directory --jobs=3 --output-sync=target $(FLOORS)
 
 lint: $(INSTALLED) ## style and common mistakes
 	$(BIN)/ruff check .
@@ -40,9 +44,11 @@ types: $(INSTALLED) ## strict types of what runs in the cloud
 unit: $(INSTALLED) ## the fast floors of the tests
 	$(BIN)/pytest tests/unit tests/contract tests/local tests/infra
 
-acceptance: $(INSTALLED) browser ## the API and the studio against the real local cloud and the embedded form
-	$(BIN)/pytest tests/acceptance
-	@# A run of its own: Playwright keeps an event loop in the thread that other tests start theirs in.
+acceptance: $(INSTALLED) ## the API and the command line against the real local cloud and the embedded form
+	$(BIN)/pytest tests/acceptance tests/cli
+
+# A run of its own: Playwright keeps an event loop in the thread that other tests start theirs in.
+page: $(INSTALLED) browser ## the studio in Chromium, against the real local cloud
 	$(BIN)/pytest tests/browser
 
 faults: $(INSTALLED) ## every crash point and the simulation, in their short form
@@ -54,7 +60,10 @@ reliability: $(INSTALLED) ## contention, killed processes and dependencies that 
 soak: $(INSTALLED) ## a thousand jobs while functions are killed
 	$(BIN)/python -m bench.soak
 
-scoreboard: $(INSTALLED) ## the long form of the faults and the simulation, and docs/reliability.md
+mutants: $(INSTALLED) ## how many small faults of the core the tests find; docs/mutants.md explains the others
+	$(BIN)/python -m bench.mutation
+
+scoreboard: $(INSTALLED) mutants soak ## the long form of all of these, some fifty minutes; writes docs/reliability.md
 	$(BIN)/python -m bench.scoreboard
 
 fuzz: $(INSTALLED) ## twenty thousand requests made from openapi.json

@@ -29,9 +29,7 @@ def stored(value: Any) -> Any:
     if kind in _KEPT:
         return value
     if kind is dict:
-        if "" in value:
-            raise ValueError("a field must have a name")
-        return {stored(key): stored(item) for key, item in value.items()}
+        return _stored_map(value)
     match value:
         case None | bool() | float() | bytes():
             return value
@@ -51,11 +49,17 @@ def stored(value: Any) -> Any:
                 raise ValueError("an array cannot hold an array")
             return items
         case Mapping():
-            if "" in value:
-                raise ValueError("a field must have a name")
-            return {stored(key): stored(item) for key, item in value.items()}
+            return _stored_map(value)
         case _:
             raise TypeError(f"Firestore cannot hold a {type(value).__name__}")
+
+
+def _stored_map(value: Mapping[Any, Any]) -> dict[str, Any]:
+    if "" in value:
+        raise ValueError("a field must have a name")
+    # Raises TypeError for a name that is no text, and ValueError for one that UTF-8 cannot hold.
+    "".join(value).encode()
+    return {str(name): item if type(item) in _KEPT else stored(item) for name, item in value.items()}
 
 
 def sort_key(value: Any) -> tuple[int, Any]:

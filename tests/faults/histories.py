@@ -97,7 +97,7 @@ def record(life: str) -> History:
     """Play that life, and write down each of its commits."""
     model, fate, how = LIVES[life]
     schedule = Schedule(how.get("plan", {}), fate, model, config=how.get("config", {}), waits=how.get("waits", False))
-    driver = Driver(schedule)
+    driver = Driver(schedule, lifecycle.TIDY_FOR_S)
     history = History(life, release(), model, fate, dict(schedule.config))
     decided: dict[tuple[str, int], tuple[datetime, Event, Json]] = {}
     watched = driver.world.watch.committed
@@ -233,7 +233,8 @@ def resume(history: History, entry: int, with_task: bool) -> Job:
 
     `with_task`: the job's task is still in the queue; otherwise the sweeper must find it.
     """
-    driver = Driver(Schedule(fate=history.fate, model=history.model, config=history.config))
+    schedule = Schedule(fate=history.fate, model=history.model, config=history.config)
+    driver = Driver(schedule, lifecycle.TIDY_FOR_S)
     world = driver.world
     world.loop.begin_at(history.entries[entry].now)
     latest = {document.id: document for each in history.entries[: entry + 1] for document in each.documents}

@@ -19,7 +19,7 @@ from tests.faults.effects import Conductor, Effect, Fault, Plan, Point, Process
 from tests.faults.names import is_final_commit, service_of
 from tests.faults.provider import OK, Fate
 from tests.faults.virtual_time import Alarm, seconds_since_epoch
-from tests.faults.world import SWEEP_EVERY_S, World
+from tests.faults.world import SWEEP_EVERY_S, TIDY_FOR_S, World
 
 # Nothing takes longer than to watch a given-up generation for a day.
 LONGEST_S = 40 * 3_600.0
@@ -101,12 +101,12 @@ def play(schedule: Schedule) -> Played:
 class Driver:
     """The client, the queue, the scheduler's timer and the clock of one schedule."""
 
-    def __init__(self, schedule: Schedule) -> None:
+    def __init__(self, schedule: Schedule, tidy_for_s: float = TIDY_FOR_S) -> None:
         self.schedule = schedule
         self.conductor = Conductor(schedule.plan, service_of)
         self.conductor.beside = self._beside
         hinted = schedule.deliveries in (Deliveries.TWICE, Deliveries.TOGETHER)
-        self.world = World(self.conductor, lambda job: schedule.fate, hinted=hinted)
+        self.world = World(self.conductor, lambda job: schedule.fate, hinted=hinted, tidy_for_s=tidy_for_s)
         self.deliveries = 0
         self.disorderly = 0
         # Whether the user's cancel was answered well; None when its answer was lost.

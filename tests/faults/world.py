@@ -64,6 +64,9 @@ SETTINGS = Settings(
     signup_credits=0,
 )
 NO_ANSWER = 504
+# A given-up generation is watched for a day, in the end once an hour. Nothing here goes on for so long, so that a few of
+# these rounds show what all of them would.
+TIDY_FOR_S = 3 * 3_600.0
 SWEEP_EVERY_S = 60.0
 # What a push is worth: Pub/Sub and the Gemini API repeat it for longer, but a job must not need it.
 PUSHES = 4
@@ -112,6 +115,7 @@ class World:
         seed: int = 0,
         hinted: bool = True,
         watch: Watch | None = None,
+        tidy_for_s: float = TIDY_FOR_S,
     ) -> None:
         self.loop = VirtualLoop()
         self.effects = effects
@@ -121,6 +125,7 @@ class World:
         self.media = MemoryMedia(BUCKET, clock=self.clock, finalised=self._object_finalised)
         self.provider = Provider(self.loop, self.media, fate_of, self._generation_finished)
         self.hinted = hinted
+        self._tidy_for_s = tidy_for_s
         self.signals: Counter[str] = Counter()
         self.unexpected: list[str] = []
         self.runs: set[asyncio.Task[Any]] = set()
@@ -183,6 +188,7 @@ class World:
             with (
                 mock.patch.object(log, "_emit", self._noted),
                 mock.patch.object(jobs, "_account_locks", Locks()),
+                mock.patch.object(lifecycle, "TIDY_FOR_S", self._tidy_for_s),
                 films.seen_once(),
             ):
                 yield
