@@ -64,8 +64,8 @@ SETTINGS = Settings(
     signup_credits=0,
 )
 NO_ANSWER = 504
-# A given-up generation is watched for a day, in the end once an hour. Nothing here goes on for so long, so that a few of
-# these rounds show what all of them would.
+# A given-up generation is watched for a day, in the end once an hour. Nothing here goes on for so long: a few of these
+# rounds show what all of them would.
 TIDY_FOR_S = 3 * 3_600.0
 SWEEP_EVERY_S = 60.0
 # What a push is worth: Pub/Sub and the Gemini API repeat it for longer, but a job must not need it.
