@@ -6,14 +6,15 @@ VENV := .venv
 BIN := $(VENV)/bin
 PYTHON ?= python3
 INSTALLED := $(VENV)/.installed
+COMPILE := $(BIN)/python -m uv pip compile --generate-hashes --python-version 3.11 --no-header --no-emit-index-url
 # The tests need them, `make run` and `make demo` do not.
 BROWSERS := chromium chromium-browser google-chrome google-chrome-stable
 
 # The prompt reaches the demo through the environment, so that any quotes in it survive.
 export PROMPT EMBEDDED
 
-.PHONY: help run demo test lint types unit acceptance faults reliability soak scoreboard fuzz openapi screenshots browser \
-	lock package clean clean-data
+.PHONY: help run demo test lint types unit acceptance page faults reliability soak mutants scoreboard fuzz openapi \
+	screenshots browser lock package clean clean-data
 
 help: ## list the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -95,10 +96,10 @@ $(INSTALLED): requirements-pip.txt requirements-dev.txt
 	@touch $@
 
 lock: $(INSTALLED) ## compile the requirements files anew from pyproject.toml
-	@$(BIN)/python -m uv --version >/dev/null 2>&1 || $(BIN)/python -m pip install --disable-pip-version-check uv
-	echo pip | $(BIN)/python -m uv pip compile - --generate-hashes --python-version 3.11 --no-header --no-annotate --no-emit-index-url -o requirements-pip.txt
-	$(BIN)/python -m uv pip compile pyproject.toml --generate-hashes --python-version 3.11 --no-header --no-emit-index-url -o requirements.txt
-	$(BIN)/python -m uv pip compile pyproject.toml --extra dev -c requirements.txt --generate-hashes --python-version 3.11 --no-header --no-emit-index-url -o requirements-dev.txt
+	echo pip | $(COMPILE) - --no-annotate -o requirements-pip.txt
+	echo checkov | $(COMPILE) - --no-annotate -o requirements-checkov.txt
+	$(COMPILE) pyproject.toml -o requirements.txt
+	$(COMPILE) pyproject.toml --extra dev -c requirements.txt -o requirements-dev.txt
 
 package: $(INSTALLED) ## write the archives that are deployed, one per function, into .build/packages
 	$(BIN)/python -m tools.package
@@ -106,7 +107,7 @@ package: $(INSTALLED) ## write the archives that are deployed, one per function,
 
 clean: ## remove what was built: caches, archives, the demo's video
 	rm -rf out .build .coverage .mypy_cache .ruff_cache .pytest_cache .hypothesis
-	find shared functions local tests bench -name __pycache__ -prune -exec rm -rf {} +
+	find shared functions local cli tests bench tools -name __pycache__ -prune -exec rm -rf {} +
 
 clean-data: $(INSTALLED) ## remove the local cloud's users, jobs and videos
 	@exec $(BIN)/python -m local clean
