@@ -47,7 +47,8 @@ def download(
             if size_bytes is not None and written != size_bytes:
                 raise Failure(Exit.UNAVAILABLE, "UNAVAILABLE", f"{written:,} of {size_bytes:,} bytes arrived.")
     except OSError as error:
-        raise Failure(Exit.UNEXPECTED, "FILE_NOT_WRITTEN", f"{out} cannot be written: {error.strerror}.") from None
+        said, action = f"{out} cannot be written: {error.strerror}.", f"rushes download {video} -o another file"
+        raise Failure(Exit.UNEXPECTED, "FILE_NOT_WRITTEN", said, action) from None
     return {"index": index, "path": str(out), "size_bytes": written}
 
 

@@ -14,6 +14,12 @@ from rushes import __version__
 LOOPBACK: Final = frozenset({"localhost", "127.0.0.1", "::1"})
 
 
+def private(url: str) -> bool:
+    """Whether nobody on the way can read what is sent there."""
+    parts = urlsplit(url)
+    return parts.scheme == "https" or parts.hostname in LOOPBACK
+
+
 def client(url: str, timeout_s: float) -> httpx2.Client:
     """A client for one server; its caller closes it."""
     return httpx2.Client(**_options(url, timeout_s))

@@ -7,7 +7,7 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import chdir, redirect_stderr, redirect_stdout
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -101,8 +101,12 @@ def nobody(checkout: Path, tmp_path: Path) -> Shell:
 
 
 @pytest.fixture
-def user(embedded_cloud: Cloud) -> User:
-    return embedded_cloud.user()
+def user(embedded_cloud: Cloud) -> Iterator[User]:
+    """Whose unfinished videos are canceled in the end: the cloud looks at each of them again and again."""
+    made = embedded_cloud.user()
+    yield made
+    for video in made.account["active_jobs"]:
+        made.call("POST", f"/v1/videos/{video}/cancel")
 
 
 @pytest.fixture

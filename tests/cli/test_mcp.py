@@ -112,8 +112,8 @@ async def test_the_model_cannot_say_yes_for_a_user_who_can_be_asked(user: User, 
 
 
 @pytest.mark.parametrize("era", ERAS)
-async def test_elsewhere_it_takes_a_second_call_that_repeats_the_price(shell: Shell, user: User, era: str) -> None:
-    async with assistant(shell, era) as client:
+async def test_elsewhere_it_takes_a_second_call_that_repeats_the_price(user: User, era: str) -> None:
+    async with near(user, era) as client:
         offer = await client.call_tool("create_video", ENDLESS)
         assert offer.structured_content["confirmed_credits"] == 40
         assert "confirmed_credits=40" in text(offer)

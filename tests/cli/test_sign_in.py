@@ -93,6 +93,12 @@ def test_a_wrong_password_is_told_without_saying_which_was_wrong(signed_in: Shel
     assert "The address or the password is wrong." in told.err
 
 
+def test_a_sign_in_over_an_open_line_is_warned_of(nobody: Shell) -> None:
+    login = ("--api-key", "rk_nothing", "--retry-for", "0", "login", "--url")
+    assert "is not encrypted" in nobody.call(*login, "http://rushes.invalid").err
+    assert "is not encrypted" not in nobody.call(*login, "https://rushes.invalid").err
+
+
 def test_nobody_is_asked_where_nobody_sits(nobody: Shell) -> None:
     assert nobody.call("login", "--email", "reader@example.com").code == 2
 

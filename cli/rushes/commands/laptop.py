@@ -63,13 +63,13 @@ def _command(
 
 def _tell(run: Run, command: list[str], environ: dict[str, str], root: Path, directory: Path) -> None:
     """The session as the one document, once the cloud is up; then stay until it ends."""
-    began = time.time()
     path = directory / "session.json"
+    before = _stamp(path)
     # It is in our group and hears Ctrl-C itself; what only we hear is passed on.
     process = subprocess.Popen(command, cwd=root, env=environ, stdout=sys.stderr)  # noqa: S603
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, lambda *_: process.terminate())
-    while process.poll() is None and not _fresh(path, began):
+    while process.poll() is None and _stamp(path) in (None, before):
         time.sleep(LOOK_EVERY_S)
     session = read_json(path) if process.poll() is None else None
     if session is None:
@@ -82,11 +82,12 @@ def _tell(run: Run, command: list[str], environ: dict[str, str], root: Path, dir
         raise Failure(Exit.UNAVAILABLE, "ENDED", f"The cloud ended by itself (exit code {code}).")
 
 
-def _fresh(path: Path, began: float) -> bool:
+def _stamp(path: Path) -> int | None:
+    """When the file was written; None when it is not there."""
     try:
-        return path.stat().st_mtime >= began - 1.0
+        return path.stat().st_mtime_ns
     except FileNotFoundError:
-        return False
+        return None
 
 
 def doctor(context: typer.Context, json: Json = False) -> None:

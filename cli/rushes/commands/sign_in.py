@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 
 import typer
 
-from rushes import checkout, identity
+from rushes import checkout, identity, transport
 from rushes.api import Api
 from rushes.bearer import Fixed
 from rushes.connection import Connection, clean
@@ -34,6 +34,8 @@ def login(
     """Sign in with e-mail and password, or keep an API key (rushes --api-key KEY login)."""
     run = begin(context, json)
     where, name = _where(run, clean(url) if url else None)
+    if not transport.private(where):
+        run.out.warn(f"{where} is not encrypted: whoever is on the way can read what you sign in with.")
     book = Credentials()
     if run.given.api_key:
         profile = Profile(where, api_key=run.given.api_key)
