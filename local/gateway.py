@@ -22,7 +22,7 @@ from starlette.requests import Request
 from starlette.responses import FileResponse, JSONResponse, Response
 from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from local.admission import Admission, Refused
 from local.identity import STS, TOOLKIT
@@ -41,6 +41,8 @@ LIMITED_PREFIX: Final = "/v1"
 REQUESTS_PER_MINUTE: Final = 200
 # Of the page; the functions' answers pass as they are.
 COMPRESSED_FROM_BYTES: Final = 500
+# Types that may hold scripts. Sent with each module, the policy would weigh as much as the module.
+DOCUMENTS: Final = (b"text/html", b"image/svg+xml")
 PARAMETER: Final = re.compile(r"\{\w+\}")
 # What the interpreter's own table lacks or has otherwise, whatever the machine's mime.types says.
 TYPES: Final = {
@@ -187,12 +189,15 @@ def _pattern(path: str) -> re.Pattern[str]:
 def _site(web: Path, media_origins: str) -> ASGIApp:
     for suffix, kind in TYPES.items():
         mimetypes.add_type(kind, suffix)
-    headers = {
+    # What a browser goes by when it shows a file by itself.
+    shown = {
         b"content-security-policy": security_policy(media_origins).encode(),
-        b"x-content-type-options": b"nosniff",
         b"referrer-policy": b"no-referrer",
         b"cross-origin-opener-policy": b"same-origin",
         b"permissions-policy": b"camera=(), microphone=(), geolocation=(), payment=()",
+    }
+    headers = {
+        b"x-content-type-options": b"nosniff",
         # Always asked for again, and answered 304 by its ETag: an edit shows on the next reload.
         b"cache-control": b"no-cache",
     }
@@ -208,12 +213,14 @@ def _site(web: Path, media_origins: str) -> ASGIApp:
     )
 
     async def with_headers(scope: Scope, receive: Receive, send: Send) -> None:
-        async def sending(message: dict[str, object]) -> None:
+        async def sending(message: Message) -> None:
             if message["type"] == "http.response.start":
-                message = {**message, "headers": [*message["headers"], *headers.items()]}  # type: ignore[misc]
+                kind = dict(message["headers"]).get(b"content-type", b"")
+                added = {**headers, **(shown if kind.startswith(DOCUMENTS) else {})}
+                message = {**message, "headers": [*message["headers"], *added.items()]}
             await send(message)
 
-        await site(scope, receive, sending)  # type: ignore[arg-type]
+        await site(scope, receive, sending)
 
     return with_headers
 

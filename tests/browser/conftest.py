@@ -51,8 +51,8 @@ class Person:
     user: User
 
     @classmethod
-    def new(cls, cloud: Cloud) -> Person:
-        return cls._entered(cloud, "signUp", f"studio-{secrets.token_hex(5)}@example.com", "correct horse")
+    def new(cls, cloud: Cloud, email: str = "") -> Person:
+        return cls._entered(cloud, "signUp", email or f"studio-{secrets.token_hex(5)}@example.com", "correct horse")
 
     @classmethod
     def admin(cls, cloud: Cloud) -> Person:
@@ -189,7 +189,7 @@ def open_studio(browser: Browser, cloud: Cloud) -> Iterator[Open]:
                 "has_touch": window[0] <= NARROW_PX,
                 "is_mobile": window[0] <= NARROW_PX,
                 "reduced_motion": "reduce",
-                "storage_state": _signed_in(url or cloud.url, person) if person else None,
+                "storage_state": signed_in(url or cloud.url, person) if person else None,
                 **options,
             }
         )
@@ -203,7 +203,7 @@ def open_studio(browser: Browser, cloud: Cloud) -> Iterator[Open]:
         context.close()
 
 
-def _signed_in(url: str, person: Person) -> Any:
+def signed_in(url: str, person: Person) -> Any:
     """What the browser of who is signed in remembers."""
     session = f'{{"refreshToken":"{person.refresh_token}","email":"{person.email}"}}'
     return {"cookies": [], "origins": [{"origin": url, "localStorage": [{"name": "rushes.session", "value": session}]}]}

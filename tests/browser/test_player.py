@@ -22,9 +22,11 @@ def test_seeking_asks_for_a_range_and_gets_it(open_studio: Open, owner: Person, 
     answers: list[tuple[int, str | None]] = []
     page.on(
         "response",
-        lambda answer: answers.append((answer.status, answer.request.headers.get("range")))
-        if "X-Goog-Signature" in answer.url and "mp4" in answer.url
-        else None,
+        lambda answer: (
+            answers.append((answer.status, answer.request.headers.get("range")))
+            if "X-Goog-Signature" in answer.url and "mp4" in answer.url
+            else None
+        ),
     )
     ready(card(screen, BOAT)).click()
     playing(screen)

@@ -3,13 +3,13 @@
 import { byId, button, el, setText } from './dom.js';
 import { either, MAX_PROMPT_TOKENS, modelName, number, tokens } from './format.js';
 import { Images } from './images.js';
+import { needed } from './lazy.js';
 import * as models from './models.js';
 import { explain, problemNote } from './problems.js';
 import { Quote } from './quote.js';
 import { Segments } from './segments.js';
 import { forget, recall, remember } from './storage.js';
 import { strings } from './strings.js';
-import { Templates } from './templates.js';
 import { toast } from './toast.js';
 
 /**
@@ -61,7 +61,6 @@ export class Compose {
       seconds: this.#segments('seconds-field', 'seconds'),
       count: this.#segments('count-field', 'count'),
     };
-    new Templates((prompt) => this.#write(prompt));
     this.#fillIn();
     this.#listen();
     if (this.models.length) this.#ready();
@@ -145,7 +144,8 @@ export class Compose {
   }
 
   #fillIn() {
-    this.prompt.value = this.draft.prompt ?? '';
+    // Somebody may have begun to write before all of the page was here.
+    this.prompt.value ||= this.draft.prompt ?? '';
     this.negative.value = this.draft.negative_prompt ?? '';
     this.seed.value = this.draft.seed ?? '';
   }
@@ -162,6 +162,7 @@ export class Compose {
       this.#changed();
     });
     for (const material of [this.images, this.source]) material.addEventListener('change', () => this.#show());
+    byId('templates-open').addEventListener('click', () => void this.#openTemplates());
     byId('compose-clear').addEventListener('click', () => this.#clear());
     this.form.addEventListener('submit', (event) => {
       event.preventDefault();
@@ -183,15 +184,23 @@ export class Compose {
     this.images.clear();
     this.source.set(null);
     Object.assign(this.draft, { prompt: '', negative_prompt: '', seed: '' });
+    this.prompt.value = '';
     this.#fillIn();
     this.#begin();
     const undo = () => {
       Object.assign(this.draft, { prompt, negative_prompt, seed });
+      this.prompt.value = '';
       this.#fillIn();
       this.source.set(video);
       this.#begin();
     };
     if (prompt) toast(words.cleared, 'info', { label: strings.app.undo, run: undo });
+  }
+
+  async #openTemplates() {
+    const fetched = await needed(() => import('./templates.js'));
+    if (fetched) this.templates ??= new fetched.Templates((prompt) => this.#write(prompt));
+    this.templates?.open();
   }
 
   /** @param {string} prompt */

@@ -2,15 +2,16 @@
 
 import { byId, button, el, localize } from './dom.js';
 import { Session } from './session.js';
-import { SignIn } from './signin.js';
 import { strings } from './strings.js';
 import { applyTheme } from './theme.js';
 
 /** @param {'signed-out'|'signed-in'|'broken'} state */
 const setState = (state) => (document.body.dataset.state = state);
 
-/** @param {SignIn} door @param {string} notice why, or empty */
-function askToSignIn(door, notice) {
+/** @param {Session} session @param {boolean} anew whether the page is loaded anew on entering @param {string} notice why one is here, or empty */
+async function askToSignIn(session, anew, notice) {
+  const { SignIn } = await import('./signin.js');
+  const door = new SignIn(session, () => (anew ? location.reload() : void enter(session)));
   setState('signed-out');
   for (const dialog of document.querySelectorAll('dialog')) dialog.close();
   for (const id of ['bar', 'studio', 'account', 'admin', 'offline']) byId(id).hidden = true;
@@ -21,6 +22,11 @@ function askToSignIn(door, notice) {
 
 /** @param {Session} session */
 async function enter(session) {
+  document.head.append(/** @type {HTMLTemplateElement} */ (/** @type {unknown} */ (byId('studio-files'))).content);
+  // The form is there to write in while the rest comes.
+  setState('signed-in');
+  byId('door').hidden = true;
+  byId('bar').hidden = byId('studio').hidden = false;
   let studio;
   try {
     const { Studio } = await import('./studio.js');
@@ -29,15 +35,12 @@ async function enter(session) {
     breakDown();
     throw error;
   }
-  setState('signed-in');
-  byId('door').hidden = true;
-  byId('bar').hidden = false;
   await studio.open();
 }
 
 function breakDown() {
   setState('broken');
-  byId('door').hidden = true;
+  for (const id of ['door', 'bar', 'studio']) byId(id).hidden = true;
   byId('broken').replaceChildren(
     el('p', {}, strings.app.failedToStart),
     button(strings.app.tryAgain, () => location.reload(), ''),
@@ -73,14 +76,9 @@ async function start() {
   }
   const session = new Session(config);
   // Entering again after the session ended starts from a clean page, since somebody else may be at the door.
-  let ended = false;
-  const door = new SignIn(session, () => (ended ? location.reload() : void enter(session)));
-  session.addEventListener('ended', () => {
-    ended = true;
-    askToSignIn(door, strings.signIn.ended);
-  });
+  session.addEventListener('ended', () => void askToSignIn(session, true, strings.signIn.ended));
   if (session.signedIn) await enter(session);
-  else askToSignIn(door, session.notice);
+  else await askToSignIn(session, false, session.notice);
 }
 
 void start();

@@ -4,14 +4,13 @@ import { Api } from './api.js';
 import { Balance } from './balance.js';
 import { ApiError } from './client.js';
 import { Compose } from './compose.js';
-import { confirmed } from './confirm.js';
-import { byId, el, setText } from './dom.js';
+import { byId, setText } from './dom.js';
 import { Filters } from './filters.js';
 import { number, shortened } from './format.js';
+import { needed, styled } from './lazy.js';
 import { Library } from './library.js';
 import { Live } from './live.js';
 import { Notices } from './notices.js';
-import { Player } from './player.js';
 import { Posters } from './posters.js';
 import { Preview } from './preview.js';
 import { problemNote } from './problems.js';
@@ -38,6 +37,8 @@ export class Studio {
   #room = null;
   /** @type {import('./types.js').Project[]} */
   projects = [];
+  /** Once a video was opened. @type {import('./player.js').Player|null} */
+  player = null;
 
   /** @param {import('./session.js').Session} session */
   constructor(session) {
@@ -62,7 +63,12 @@ export class Studio {
     this.filters = new Filters();
     this.library = new Library(api, this.videos, this.filters, { posters, preview: new Preview(urls) }, actions);
     const closed = () => here().room === 'video' && go(this.#room === 'create' ? CREATE : VIDEOS);
-    this.player = new Player(api, this.videos, urls, { ...actions, closed, shown: () => this.library.shown }, () => this.compose.models);
+    const pages = { ...actions, closed, shown: () => this.library.shown };
+    this.makePlayer = async () => {
+      const [{ Player }] = await Promise.all([import('./player.js'), styled('css/player.css')]);
+      this.player ??= new Player(api, this.videos, urls, pages, () => this.compose.models);
+      return this.player;
+    };
     this.#listen();
   }
 
@@ -102,10 +108,10 @@ export class Studio {
     const { room, id } = here();
     if (room === 'video') {
       this.#enter(this.#room === 'create' ? 'create' : 'videos');
-      void this.player.open(id);
+      void this.#openPlayer(id);
       return;
     }
-    this.player.close();
+    this.player?.close();
     const isNew = this.#room !== null && this.#room !== room;
     this.#enter(room);
     if (room === 'account' || room === 'admin') void this.#openRoom(room, id);
@@ -130,6 +136,13 @@ export class Studio {
     scrollTo(0, 0);
     const titles = { create: 'compose-title', videos: 'library-title', video: 'library-title', account: 'account-title', admin: 'admin-title' };
     (document.getElementById(titles[room]) ?? byId('main')).focus({ preventScroll: true });
+  }
+
+  /** @param {string} id */
+  async #openPlayer(id) {
+    const player = this.player ?? (await needed(this.makePlayer));
+    // Somebody may have gone on meanwhile.
+    if (here().room === 'video' && here().id === id) await player?.open(id);
   }
 
   /** @param {'account'|'admin'} name @param {string} section */
@@ -196,7 +209,8 @@ export class Studio {
     const { cancelTitle: title, cancelAll, cancelBegun, cancelYes: yes, cancelNo: no } = strings.card;
     const credits = strings.compose.credits(number(video.cost), video.cost);
     const text = ['waiting', 'queued'].includes(video.stage) ? cancelAll(credits) : cancelBegun(credits);
-    if (!(await confirmed({ title, text, yes, no }))) return;
+    const asking = await needed(() => import('./confirm.js'));
+    if (!(await asking?.confirmed({ title, text, yes, no }))) return;
     try {
       const { video: canceled, message } = await this.api.cancelVideo(video.id);
       this.videos.put(canceled);
@@ -209,7 +223,7 @@ export class Studio {
   /** @param {() => void} begin */
   #make(begin) {
     this.#room = 'create';
-    this.player.close();
+    this.player?.close();
     go(CREATE);
     this.#enter('create');
     begin();
@@ -232,18 +246,4 @@ export class Studio {
     if (!this.compose.isReady) await this.compose.load();
     await this.library.recover();
   }
-}
-
-/** A style sheet that is loaded before what it is for is shown. @param {string} href */
-async function styled(href) {
-  if (document.querySelector(`link[href="${href}"]`)) return;
-  const link = el('link', { rel: 'stylesheet', href });
-  await new Promise((loaded, failed) => {
-    link.addEventListener('load', loaded);
-    link.addEventListener('error', () => {
-      link.remove();
-      failed(new TypeError(`${href} did not load`));
-    });
-    document.head.append(link);
-  });
 }

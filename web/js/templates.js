@@ -18,7 +18,6 @@ export class Templates {
     this.dialog = /** @type {HTMLDialogElement} */ (byId('templates'));
     this.blanks = byId('template-blanks');
     this.text = byId('template-text');
-    byId('templates-open').addEventListener('click', () => this.#open());
     this.dialog.addEventListener('close', () => {
       if (this.dialog.returnValue === 'use') use(this.#parts().map((part) => this.#filled(part)).join(''));
     });
@@ -36,7 +35,7 @@ export class Templates {
     byId('template-list').append(...words.all.map(({ title }, at) => this.#choice(title, at)));
   }
 
-  #open() {
+  open() {
     this.#written.clear();
     this.#draw();
     this.dialog.returnValue = '';

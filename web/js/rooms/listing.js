@@ -29,7 +29,9 @@ export class Listing {
     this.empty = el('p', { class: 'lead', hidden: true }, options.empty);
     this.more = button(strings.app.more, () => void this.#page(), '');
     this.more.hidden = true;
-    const heads = options.columns.map(([name, kind]) => el('th', { scope: 'col', role: 'columnheader', class: kind }, name));
+    const heads = options.columns.map(([name, kind]) =>
+      el('th', { scope: 'col', role: 'columnheader', class: kind }, name || el('span', { class: 'hidden-text' }, strings.app.actions)),
+    );
     // Narrow screens lay the rows out as blocks, which takes a table's own roles away: hence they are said.
     this.table = el(
       'table',
