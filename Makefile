@@ -13,7 +13,7 @@ BROWSERS := chromium chromium-browser google-chrome google-chrome-stable
 # The prompt reaches the demo through the environment, so that any quotes in it survive.
 export PROMPT EMBEDDED
 
-.PHONY: help run demo test lint types unit acceptance page faults reliability soak mutants scoreboard fuzz openapi \
+.PHONY: help run demo test lint types unit acceptance page faults reliability soak mutants scoreboard costs looks fuzz openapi \
 	screenshots browser lock package clean clean-data
 
 help: ## list the commands
@@ -39,8 +39,9 @@ lint: $(INSTALLED) ## style and common mistakes
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 
-types: $(INSTALLED) ## strict types of what runs in the cloud
+types: $(INSTALLED) ## strict types of what runs in the cloud, and of the command line
 	$(BIN)/mypy shared functions
+	$(BIN)/mypy --config-file cli/pyproject.toml cli/rushes
 
 unit: $(INSTALLED) ## the fast floors of the tests
 	$(BIN)/pytest tests/unit tests/contract tests/local tests/infra
@@ -67,11 +68,19 @@ mutants: $(INSTALLED) ## how many small faults of the core the tests find; docs/
 scoreboard: $(INSTALLED) mutants soak ## the long form of all of these, some fifty minutes; writes docs/reliability.md
 	$(BIN)/python -m bench.scoreboard
 
+costs: $(INSTALLED) ## what a video costs, and what breaks first, counted anew; writes docs/operations.md and docs/scaling.md
+	$(BIN)/python -m bench.costs
+	$(BIN)/python -m bench.scaling
+
+looks: $(INSTALLED) ## how soon finished videos are seen, and by how many looks; writes docs/scaling.md
+	$(BIN)/python -m bench.looks
+
 fuzz: $(INSTALLED) ## twenty thousand requests made from openapi.json
 	$(BIN)/python -m tests.fuzz --requests 20000
 
-openapi: $(INSTALLED) ## write openapi.json anew
+openapi: $(INSTALLED) ## write openapi.json and the command line's tools for assistants anew
 	$(BIN)/python -m shared.openapi > openapi.json
+	$(BIN)/python -m shared.agent_tools > cli/rushes/agent_tools.json
 
 screenshots: $(INSTALLED) browser ## the studio's main states, in docs/images
 	$(BIN)/python -m tests.browser.screenshots
@@ -85,7 +94,7 @@ browser: ## see that a Chromium is there for the browser test; install it where 
 	echo "No Chromium: the browser test needs one (on Debian: apt-get install chromium)."; \
 	[ "$$CI" != true ]
 
-$(INSTALLED): requirements-pip.txt requirements-dev.txt
+$(INSTALLED): requirements-pip.txt requirements-dev.txt cli/pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || \
 	  { echo "Rushes needs Python 3.11 or newer; $(PYTHON) is $$($(PYTHON) --version 2>&1 || echo missing). Name another with PYTHON=."; exit 1; }
 	@echo "Installing into $(VENV) (once; a few minutes)"
@@ -93,13 +102,14 @@ $(INSTALLED): requirements-pip.txt requirements-dev.txt
 	@# First pip itself: the one that older Pythons bring refuses a lock as soon as a newer release of an extra is out.
 	@$(BIN)/python -m pip install --disable-pip-version-check --require-hashes -r requirements-pip.txt
 	@$(BIN)/python -m pip install --disable-pip-version-check --progress-bar on --require-hashes -r requirements-dev.txt
+	@$(BIN)/python -m pip install --disable-pip-version-check --quiet --no-deps --no-build-isolation -e cli
 	@touch $@
 
 lock: $(INSTALLED) ## compile the requirements files anew from pyproject.toml
 	echo pip | $(COMPILE) - --no-annotate -o requirements-pip.txt
 	echo checkov | $(COMPILE) - --no-annotate -o requirements-checkov.txt
 	$(COMPILE) pyproject.toml -o requirements.txt
-	$(COMPILE) pyproject.toml --extra dev -c requirements.txt -o requirements-dev.txt
+	$(COMPILE) pyproject.toml cli/pyproject.toml --extra dev --extra mcp -c requirements.txt -o requirements-dev.txt
 
 package: $(INSTALLED) ## write the archives that are deployed, one per function, into .build/packages
 	$(BIN)/python -m tools.package
