@@ -2,7 +2,7 @@
 
 `python -m bench.looks` derives the table of shared/schedule.py from the distribution of generation times, sees that it
 is the one that stands there, plays a hundred thousand jobs of each kind through the schedule, and writes what came of
-it into docs/performance.md. Random numbers come from a fixed seed.
+it into docs/scaling.md. Random numbers come from a fixed seed.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from bench import report
 from shared import schedule
 from shared.generators.catalog import MODELS
 
-PAGE: Final = Path(__file__).parents[1] / "docs" / "performance.md"
+PAGE: Final = Path(__file__).parents[1] / "docs" / "scaling.md"
 JOBS: Final = 100_000
 SEED: Final = 1
 # Generation times are lognormal about the usual time, with this sigma: an assumption, until a provider is measured.

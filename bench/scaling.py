@@ -1,0 +1,89 @@
+"""What breaks first: each limit, divided by what one video takes of it.
+
+`python -m bench.scaling` counts a video's operations as bench/costs.py does, and writes the table of docs/scaling.md.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from bench import report
+from bench.costs import BUSY_SHARE
+from bench.counting import Life, Video, play
+from bench.processor import Processor
+from shared.generators.catalog import MODELS
+
+PAGE: Final = Path(__file__).parents[1] / "docs" / "scaling.md"
+# As bench/processor.py measured it on the machine of docs/operations.md; a limit moves with it in proportion.
+PROCESSOR: Final = Processor(
+    {"submit": 0.011, "poll": 0.019, "stream": 0.006, "history": 0.0055, "cleanup": 0.038}, storing_s=0.08
+)
+# infra/functions.tf: the most instances, and requests at once on each.
+INSTANCES: Final = {"submit": (20, 20), "poll": (50, 16), "stream": (20, 200), "history": (20, 40)}
+CREATE_S: Final = 1.5
+GENERATE_AT_ONCE: Final = 20
+# A pass of the function cleanup, and one call in it to Firestore or Cloud Tasks.
+PASS_S, PAGE_S, EXPIRY_S = 900.0, 0.15, 0.05
+DIGEST_PAGE, EXPIRED_AT_ONCE = 200, 16
+
+
+@dataclass(frozen=True)
+class Limit:
+    """So many a second, and how many of them a video takes."""
+
+    name: str
+    per_s: float
+    per_video: float
+
+    @property
+    def videos_per_minute(self) -> float:
+        return 60 * self.per_s / self.per_video
+
+
+def limits(video: Video) -> Iterator[Limit]:
+    """All of them, with the settings of infra/ as they are."""
+    jobs, accounts = video.operations["writes of jobs"], video.operations["writes of accounts"]
+    model = MODELS["veo-3.1-fast"]
+    yield Limit("one model's quota at the provider, a minute", model.quota_per_minute / 60, 1)
+    yield Limit("one model's creates at once", GENERATE_AT_ONCE / CREATE_S, 1)
+    yield Limit("one account's document, by the careful rule of 1 write a second", 1, accounts)
+    yield Limit("one account's document, as measured on the emulator", 59, accounts)
+    yield Limit("index of `jobs/due_at`, 500 writes a second", 500, jobs)
+    yield Limit("index of one tenant's videos by their time, 500 writes a second", 500, 1)
+    yield Limit("queue `poll`, 500 deliveries a second", 500, video.requests["poll"] - 1)
+    yield Limit("creates of tasks, 6 million a minute", 100_000, video.operations["Cloud Tasks operations"] / 2)
+    yield Limit("database without ramping up, 500 operations a second", 500, video.operations["Firestore writes"])
+    for name, (instances, _) in INSTANCES.items():
+        needed_s = PROCESSOR.seconds(name, video.requests[name], 1)  # type: ignore[arg-type, index]
+        yield Limit(f"instances of {name}, by their processors", instances * BUSY_SHARE, needed_s)
+    instances, at_once = INSTANCES["stream"]
+    yield Limit("open event streams, one a video", instances * at_once, model.usual_s)
+    yield Limit("the weekly digest, in one pass", DIGEST_PAGE * PASS_S / PAGE_S / (7 * 86_400), 1)
+    yield Limit("the daily expiry, in one pass", EXPIRED_AT_ONCE * PASS_S / EXPIRY_S / 86_400, 1)
+
+
+def _number(value: float) -> str:
+    return f"{value:,.0f}" if value >= 100 else f"{value:.3g}"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m bench.scaling", description=__doc__.partition("\n")[0])
+    parser.add_argument("--no-report", action="store_true", help="only print")
+    options = parser.parse_args()
+    found = sorted(limits(play(Life("veo-3.1-fast", events=True))), key=lambda limit: limit.videos_per_minute)
+    rows = [
+        (limit.name, _number(limit.per_s), _number(limit.per_video), f"{limit.videos_per_minute:,.0f}")
+        for limit in found
+    ]
+    text = report.table(rows, ("Limit", "a second", "of one video", "reached at videos a minute"))
+    print(text)
+    if not options.no_report:
+        report.replace("limits", text, PAGE)
+
+
+if __name__ == "__main__":
+    main()
