@@ -61,7 +61,7 @@ LIGHTS = pytest.mark.parametrize(("window", "scheme"), [(DESK, "dark"), (PHONE, 
 def test_no_state_of_the_studio_breaks_a_rule_of_accessibility(
     open_studio: Open, owner: Person, window: tuple[int, int], scheme: str
 ) -> None:
-    """axe finds nothing, on a desk in the dark and on a phone by day: at the door, in the form, the library and the player, in dialogs."""
+    """axe finds nothing, on a desk in the dark and on a phone by day: from the door to the player and the dialogs."""
     door = open_studio(window, color_scheme=scheme)
     expect(door.page.get_by_label("Password")).to_be_visible()
     assert violations(door.page) == []

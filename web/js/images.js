@@ -193,7 +193,7 @@ export class Images extends EventTarget {
     for (const slot of SLOTS) this.#drawSlot(slot);
     const reasons = new Set(SLOTS.filter((slot) => slot !== 'last' || this.#barred.last !== words.reasons.needsFirst).map((slot) => this.#barred[slot]));
     setText(byId('images-reason'), [...reasons].filter(Boolean).join(' '));
-    byId('images-help').hidden = this.all.length > 0 || reasons.size === 1;
+    byId('images-help').hidden = this.all.length > 0 || SLOTS.every((slot) => this.#barred[slot]);
   }
 
   /** @param {Slot} slot */

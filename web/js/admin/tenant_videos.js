@@ -23,7 +23,7 @@ export class TenantVideos {
     this.kind.addEventListener('change', () => void this.listing.load());
     this.listing = new Listing({
       label: strings.admin.sections.videos,
-      columns: [[words.prompt, 'wide'], [words.status], [words.model], [words.made, 'quiet'], [words.took, 'figure'], ['', 'actions']],
+      columns: [[words.prompt, 'wide'], [words.status, 'short'], [words.model, 'short'], [words.made, 'quiet'], [words.took, 'figure'], ['', 'actions']],
       fetch: (after) => api.tenantVideos({ limit: PAGE, after, ...this.#filter }),
       cells: (video) => this.#cells(video),
       empty: words.empty,
