@@ -197,8 +197,8 @@ def main() -> None:
 def _said(processor: Processor) -> Iterator[str]:
     each = ", ".join(f"{name} {seconds * 1_000:.1f} ms" for name, seconds in processor.request_s.items())
     yield (
-        f"Processor time of a request, measured on the local cloud: {each}; storing one video of 8 s at 720p "
-        f"{processor.storing_s * 1_000:.0f} ms more."
+        f"Processor time of a request, measured on the local cloud: {each};\n"
+        f"storing one video of 8 s at 720p takes {processor.storing_s * 1_000:.0f} ms more."
     )
 
 

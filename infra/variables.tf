@@ -102,7 +102,7 @@ variable "log_level" {
 }
 
 variable "warm_instances" {
-  description = "Instances of each public function that are kept warm: 0 saves some 10 USD a month and function."
+  description = "Instances of each public function that are kept warm: each function costs some 10 to 20 USD a month."
   type        = number
   default     = 0
 }
