@@ -6,7 +6,7 @@ import re
 
 from playwright.sync_api import Locator, expect
 
-from tests.browser.conftest import WAIT_S, Screen
+from tests.browser.conftest import Screen
 
 VIDEO = "document.querySelector('#player video')"
 
@@ -46,19 +46,19 @@ def card(screen: Screen, prompt: str) -> Locator:
 def ready(made: Locator) -> Locator:
     """The card's link to the video, once it is there."""
     link = made.get_by_role("link", name="Play")
-    expect(link).to_be_visible(timeout=WAIT_S * 1000)
+    expect(link).to_be_visible()
     return link
 
 
 def ended(made: Locator) -> Locator:
     """The card's link, once the video has ended in whatever way."""
     link = made.get_by_role("link", name=re.compile("Play|Details"))
-    expect(link).to_be_visible(timeout=WAIT_S * 1000)
+    expect(link).to_be_visible()
     return link
 
 
 def balance_becomes(screen: Screen, expected: int) -> None:
-    expect(screen.page.locator("#balance")).to_have_text(f"{expected:,}", timeout=WAIT_S * 1000)
+    expect(screen.page.locator("#balance")).to_have_text(f"{expected:,}")
 
 
 def playing(screen: Screen) -> None:

@@ -27,7 +27,7 @@ def test_videos_are_found_by_status_date_and_words(open_studio: Open, person: Pe
     """The service filters by status, model or project and by date; words are looked for in what is loaded."""
     person.user.finish("A fox in the snow [content blocked]", seconds=4)
     person.user.finish("A crowd on a square [content blocked]", seconds=4)
-    person.user.finish("A fox in the dunes [content blocked]", seconds=3, model="omni-flash", project="desert")
+    person.user.finish("A fox in the dunes [content blocked]", seconds=3, model="omni-flash")
     screen = open_studio(window, person, "videos")
     page = screen.page
     cards = page.locator("#grid .card:not(.card-skeleton)")
@@ -102,8 +102,9 @@ def test_a_pointer_that_rests_sees_the_video_move(open_studio: Open, owner: Pers
     screen.page.locator("#prompt").hover()
     expect(screen.page.locator(".preview")).to_have_count(0)
     screen.page.emulate_media(reduced_motion="reduce")
+    screen.page.clock.install()
     link.hover()
-    screen.page.wait_for_timeout(600)
+    screen.page.clock.run_for(2000)
     expect(screen.page.locator(".preview")).to_have_count(0)
     assert screen.complaints == []
 

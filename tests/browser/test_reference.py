@@ -2,23 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import pytest
 from playwright.sync_api import expect
 
 from shared.routes import ROUTES
-from tests.browser.conftest import Screen
+from tests.browser.conftest import Open
 from tests.cloud import Cloud
-
-Open = Callable[[int, int], Screen]
 
 pytestmark = pytest.mark.timeout(300)
 
 
-@pytest.mark.parametrize("window", [(1280, 800), (390, 844)], ids=["desk", "phone"])
 def test_every_operation_is_shown_and_can_be_found(open_studio: Open, cloud: Cloud, window: tuple[int, int]) -> None:
-    screen = open_studio(*window)
+    screen = open_studio(window)
     page = screen.page
     page.goto(f"{cloud.url}/docs")
     screen.until("document.querySelector('main').getAttribute('aria-busy') === 'false'")

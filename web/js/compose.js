@@ -29,6 +29,8 @@ const words = strings.compose;
 export class Compose {
   /** What can be chosen; empty until it is known. @type {Model[]} */
   models = recall(KEPT_MODELS, []);
+  /** Once they were wanted. @type {import('./templates.js').Templates|null} */
+  templates = null;
 
   /**
    * @param {import('./api.js').Api} api

@@ -22,7 +22,7 @@ import { isFinal } from './videos.js';
  * @property {(video: Video) => void} reuse
  * @property {(video: Video) => void} extend
  * @property {(videos: Video[]) => void} remove
- * @property {() => void} closed
+ * @property {(id: string) => void} closed
  * @property {() => Video[]} shown those to turn the pages of
  */
 
@@ -81,9 +81,12 @@ export class Player {
 
   #listen() {
     this.dialog.addEventListener('close', () => {
+      // The word of it comes late: another video may have been opened meanwhile.
+      if (this.dialog.open) return;
+      const id = this.#id;
       this.#id = null;
       this.#clearStage();
-      this.actions.closed();
+      if (id) this.actions.closed(id);
     });
     this.dialog.addEventListener('click', (event) => {
       if (event.target === this.dialog) this.close();

@@ -322,7 +322,7 @@ export const strings = {
     from: 'From',
     to: 'To',
     clear: 'Show all videos',
-    /** @param {string} text @param {number} loaded */
+    /** @param {string} text @param {string} loaded */
     noHit: (text, loaded) => `No prompt with “${text}” among the ${loaded} videos that are loaded.`,
     nothing: 'No video is like this.',
   },

@@ -62,7 +62,9 @@ export class Studio {
     };
     this.filters = new Filters();
     this.library = new Library(api, this.videos, this.filters, { posters, preview: new Preview(urls) }, actions);
-    const closed = () => here().room === 'video' && go(this.#room === 'create' ? CREATE : VIDEOS);
+    const closed = (/** @type {string} */ id) => {
+      if (here().room === 'video' && here().id === id) go(this.#room === 'create' ? CREATE : VIDEOS);
+    };
     const pages = { ...actions, closed, shown: () => this.library.shown };
     this.makePlayer = async () => {
       const [{ Player }] = await Promise.all([import('./player.js'), styled('css/player.css')]);
