@@ -33,7 +33,7 @@ demo: $(INSTALLED) ## make one video from sign-up to file, without a browser, an
 FLOORS := acceptance faults unit reliability page
 
 test: $(INSTALLED) browser lint types ## everything that must pass, three floors of tests at a time
-	@$(MAKE) --no-print-directory --jobs=3 --output-sync=target $(FLOORS)
+	@$(MAKE) --no-print-directory --jobs=3 --keep-going --output-sync=target $(FLOORS)
 
 lint: $(INSTALLED) ## style and common mistakes
 	$(BIN)/ruff check .

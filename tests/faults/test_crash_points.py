@@ -21,6 +21,8 @@ from tests.faults.schedule import Broken, Deliveries, Schedule, play
 SAMPLED_SHARE = 0.1
 SAMPLED_PAIRS = 1_000
 PAIRS_OF_ONE = 50
+# Thousands of schedules, beside other floors and on any machine; each of them ends by itself.
+pytestmark = pytest.mark.timeout(1_800)
 SHOWN = 5
 
 
