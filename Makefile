@@ -29,11 +29,11 @@ run: $(INSTALLED) ## start the cloud on this machine and print the studio's URL;
 demo: $(INSTALLED) ## make one video from sign-up to file, without a browser, and stop
 	@exec $(BIN)/python -m local demo --with-parent $(if $(SECONDS),--seconds $(SECONDS)) $(if $(SIZE),--size $(SIZE))
 
-# The longest floor begins first. Some of them mostly wait, so there are more at a time than processors.
+# The longest floor begins first.
 FLOORS := acceptance faults unit reliability page
 
-test: $(INSTALLED) browser lint types ## everything that must pass, three floors of tests at a time
-	@$(MAKE) --no-print-directory --jobs=3 --keep-going --output-sync=target $(FLOORS)
+test: $(INSTALLED) browser lint types ## everything that must pass, two floors of tests at a time
+	@$(MAKE) --no-print-directory --jobs=2 --keep-going --output-sync=target $(FLOORS)
 
 lint: $(INSTALLED) ## style and common mistakes
 	$(BIN)/ruff check .
