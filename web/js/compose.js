@@ -164,6 +164,7 @@ export class Compose {
       this.#changed();
     });
     for (const material of [this.images, this.source]) material.addEventListener('change', () => this.#show());
+    for (const id of ['templates-open', 'compose-clear']) /** @type {HTMLButtonElement} */ (byId(id)).disabled = false;
     byId('templates-open').addEventListener('click', () => void this.#openTemplates());
     byId('compose-clear').addEventListener('click', () => this.#clear());
     this.form.addEventListener('submit', (event) => {
