@@ -462,12 +462,18 @@ async def test_an_interaction_ends_with_a_small_video_inline(omni: Any) -> None:
     assert known.seconds == pytest.approx(3, abs=1 / 24)
 
 
-async def test_a_delivered_file_is_processing_then_active_then_downloaded(omni: Any) -> None:
-    interaction = await interacted(omni, "an owl", **as_uri())
-    video = interaction.output_video
-    assert (video.data, video.mime_type) == (None, "video/mp4")
-    with pytest.raises(errors.ClientError, match="ACTIVE"):
-        await omni.files.download(file=video.uri)
+async def test_a_delivered_file_is_processing_then_active_then_downloaded(omni: Any, http: Any) -> None:
+    usual_s = (await http.get("/_stats")).json()["config"]["processing_seconds"]
+    # As long as it takes to be asked.
+    await http.post("/_config", json={"processing_seconds": 3_600})
+    try:
+        interaction = await interacted(omni, "an owl", **as_uri())
+        video = interaction.output_video
+        assert (video.data, video.mime_type) == (None, "video/mp4")
+        with pytest.raises(errors.ClientError, match="ACTIVE"):
+            await omni.files.download(file=video.uri)
+    finally:
+        await http.post("/_config", json={"processing_seconds": usual_s})
     file = await active_file(omni, video.uri)
     assert file.source == types.FileSource.GENERATED
     data = await omni.files.download(file=file.name)
