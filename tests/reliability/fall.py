@@ -31,8 +31,9 @@ LOOK_EVERY_S = 0.25
 LATE_MODEL = "veo-3.1-lite"
 LATE_QUEUE = MODELS[LATE_MODEL].queue
 FALLING_QUEUES = (*(queue for queue in GENERATE_QUEUES if queue != LATE_QUEUE), "poll")
+# The first must still be generating when the last has begun, on a slow machine too.
 # Neither the provider nor the bucket says when it is done, so that nothing but the sweeper can bring it back.
-SILENT = "a heron takes off [slow 45s] [lost webhook]"
+SILENT = "a heron takes off [slow 100s] [lost webhook]"
 SMALL_OMNI = {"model": "omni-flash", "seconds": 3, "resolution": "360p"}
 SMALL_VEO = {"seconds": 4, "size": "1280x720"}
 
