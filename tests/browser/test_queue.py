@@ -15,7 +15,7 @@ from tests.cloud import Cloud
 pytestmark = pytest.mark.timeout(300)
 
 # Long enough to look at, short enough to wait for.
-SLOW = "[slow 2s]"
+SLOW = "[slow 15s]"
 ENDLESS = "[slow 300s]"
 
 
