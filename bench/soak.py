@@ -21,7 +21,7 @@ from typing import Any, Final
 
 import httpx2
 
-from bench import report
+from bench import machine, report
 from shared.generators.catalog import MODELS
 from shared.models import Job, LiveConfig, Stage
 from shared.routes import FUNCTIONS
@@ -85,7 +85,7 @@ class Memory:
     samples: dict[str, list[float]] = field(default_factory=dict)
 
     def take(self, processes: Processes) -> None:
-        resident = _resident_mib()
+        resident = machine.resident_mib()
         for name, process in processes.all().items():
             if process.pgid in resident:
                 self.samples.setdefault(name, []).append(resident[process.pgid])
@@ -310,19 +310,6 @@ def _percentiles(seconds: list[float]) -> str:
 
 def _counted(counter: Counter[str]) -> str:
     return ", ".join(f"{count} {name}" for name, count in counter.most_common()) or "none"
-
-
-def _resident_mib() -> dict[int, float]:
-    """By process group, from Linux's /proc."""
-    totals: dict[int, float] = {}
-    for entry in Path("/proc").iterdir():
-        if not entry.name.isdigit():
-            continue
-        with contextlib.suppress(OSError):
-            after_name = (entry / "stat").read_text().rpartition(")")[2].split()
-            group, pages = int(after_name[2]), int(after_name[21])
-            totals[group] = totals.get(group, 0.0) + pages * 4096 / 2**20
-    return totals
 
 
 if __name__ == "__main__":

@@ -1,0 +1,51 @@
+"""What Linux says of this machine, and of what its process groups use."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import platform
+from collections.abc import Iterator
+from importlib import metadata
+from pathlib import Path
+
+PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
+TICKS_PER_S = os.sysconf("SC_CLK_TCK")
+MIB = 2**20
+
+
+def resident_mib() -> dict[int, float]:
+    """Resident MiB of each process group."""
+    totals: dict[int, float] = {}
+    for group, fields in _processes():
+        totals[group] = totals.get(group, 0.0) + int(fields[21]) * PAGE_BYTES / MIB
+    return totals
+
+
+def cpu_s(group: int) -> float:
+    """CPU seconds, user's and system's, that the group's processes have used so far."""
+    return sum((int(fields[11]) + int(fields[12])) / TICKS_PER_S for member, fields in _processes() if member == group)
+
+
+def _processes() -> Iterator[tuple[int, list[str]]]:
+    """Each process's group, and the fields of its stat file after the name (proc(5) numbers them from 3)."""
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit():
+            with contextlib.suppress(OSError):
+                fields = (entry / "stat").read_text().rpartition(")")[2].split()
+                yield int(fields[2]), fields
+
+
+def description(*packages: str) -> str:
+    """Processor, cores, Python and the versions of packages, in one sentence."""
+    model = next(
+        (
+            line.partition(":")[2].strip()
+            for line in Path("/proc/cpuinfo").read_text().splitlines()
+            if "model name" in line
+        ),
+        platform.machine(),
+    )
+    versions = ", ".join(f"{name} {metadata.version(name)}" for name in packages)
+    python = f"Python {platform.python_version()}"
+    return f"{model}, {os.cpu_count()} cores, {platform.system()} {platform.release()}, {python}; {versions}"
