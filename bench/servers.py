@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import os
+import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -39,12 +41,14 @@ def served(
 ) -> Iterator[Server]:
     """The server that the command starts, from the first 200 of `path` on. Raises RuntimeError when there is none."""
     inherited = {name: os.environ[name] for name in INHERITED if name in os.environ}
+    # gunicorn keeps a control socket there.
+    runtime = Path(tempfile.mkdtemp(prefix="bench-"))
     began = time.perf_counter()
     with log.open("ab") as output:
         process = subprocess.Popen(
             [str(part) for part in command],
             cwd=cwd,
-            env={**inherited, **environ},
+            env={**inherited, "XDG_RUNTIME_DIR": str(runtime), **environ},
             stdout=output,
             stderr=output,
             start_new_session=True,
@@ -54,6 +58,7 @@ def served(
         yield Server(port, process.pid, time.perf_counter() - began)
     finally:
         _stop(process)
+        shutil.rmtree(runtime)
 
 
 def framework(target: str, source: Path, port: int) -> list[str | Path]:

@@ -21,7 +21,7 @@ async def edit(services: Services, account_id: str, change: Callable[[Account], 
     """
     tried: set[str] = set()
     async with jobs.account_lock(account_id):
-        async for _ in jobs.tries(services):
+        async for _ in jobs.Tries(services):
             account = await services.store.get(Account, account_id)
             if account is None:
                 raise KeyError(account_id)

@@ -122,7 +122,7 @@ async def make(services: Services, caller: Caller, body: NewApiKey) -> MadeApiKe
 
 async def _commit_new(services: Services, key: ApiKey) -> None:
     async with jobs.account_lock(key.account):
-        async for _ in jobs.tries(services):
+        async for _ in jobs.Tries(services):
             if await services.store.get(ApiKey, key.id) is not None:
                 return
             account = await services.store.get(Account, key.account)
@@ -149,7 +149,7 @@ async def own(services: Services, account: str) -> list[ApiKey]:
 async def revoke(services: Services, caller: Caller, key_id: str) -> None:
     """The key opens nothing any more: here at once, elsewhere within a minute. Raises ApiError NOT_FOUND."""
     tried = False
-    async for _ in jobs.tries(services):
+    async for _ in jobs.Tries(services):
         found = next((key for key in await own(services, caller.account) if key.key_id == key_id), None)
         if found is None:
             if not tried:

@@ -16,7 +16,7 @@ import json
 import urllib.request
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 import jwt
@@ -38,6 +38,9 @@ LEEWAY_S = 5
 ACCOUNT_KEPT_FOR = timedelta(seconds=60)
 ACCOUNTS_KEPT = 10_000
 KEYS_KNOWN = 10_000
+# Verifying a token takes longer than all else that a look does here; who calls once calls again.
+TOKEN_KEPT_FOR = timedelta(seconds=60)
+TOKENS_KEPT = 10_000
 DEFAULT_TENANT = "default"
 
 
@@ -86,14 +89,29 @@ class JwksVerifier:
         self._keys: dict[str, jwt.PyJWK] = {}
         self._asked_at: datetime | None = None
         self._lock = asyncio.Lock()
+        self._verified: dict[bytes, tuple[datetime, Identity]] = {}
 
     async def verify(self, token: str) -> Identity:
+        digest = hashlib.sha256(token.encode()).digest()
+        until, identity = self._verified.get(digest, (None, None))
+        now = self._clock()
+        if until is not None and identity is not None and now < until:
+            return identity
+        claims = await self._claims(token)
+        identity = self._identity(claims)
+        if len(self._verified) >= TOKENS_KEPT:
+            self._verified.clear()
+        expires_at = datetime.fromtimestamp(claims["exp"], UTC)
+        self._verified[digest] = (min(now + TOKEN_KEPT_FOR, expires_at), identity)
+        return identity
+
+    async def _claims(self, token: str) -> dict[str, Any]:
         try:
             key_id = jwt.get_unverified_header(token).get("kid")
             key = await self._key(key_id) if isinstance(key_id, str) else None
             if key is None:
                 raise _unauthenticated("The token's key is not one of the issuer's.")
-            claims = jwt.decode(
+            claims: dict[str, Any] = jwt.decode(
                 token,
                 key,
                 algorithms=["RS256"],
@@ -106,7 +124,7 @@ class JwksVerifier:
             raise _unauthenticated("The token has expired.") from None
         except jwt.PyJWTError as error:
             raise _unauthenticated(f"The token is not valid: {error}.") from None
-        return self._identity(claims)
+        return claims
 
     def _identity(self, claims: dict[str, Any]) -> Identity:
         sub = claims["sub"]
@@ -144,6 +162,8 @@ class JwksVerifier:
     async def _refresh(self, key_id: str) -> None:
         try:
             self._keys = await asyncio.to_thread(self._fetch)
+            # What a key proved that the issuer has taken back since.
+            self._verified.clear()
         except (OSError, ValueError, jwt.PyJWTError) as error:
             # Old keys go on serving through the issuer's outage.
             if key_id not in self._keys:

@@ -62,7 +62,7 @@ async def put(services: Services, caller: Caller, body: Body) -> ConfigView:
         raise ApiError("FORBIDDEN", "The live settings are the installation's, and its own administrators change them.")
     wanted = _given(body.model_dump(exclude_unset=True))
     replaced: dict[str, Any] | None = None
-    async for _ in jobs.tries(services):
+    async for _ in jobs.Tries(services):
         found = await services.store.get(StoredFields, "video")
         before = _given(found.model_dump(include=set(FIELDS))) if found is not None else {}
         if before == wanted:

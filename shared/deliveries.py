@@ -120,7 +120,7 @@ async def ping(services: Services, caller: Caller, endpoint_id: str) -> Delivery
     endpoint = await webhooks.get(services, caller, endpoint_id)
     id_ = _id(services.ids())
     delivery = _new(services, id_, endpoint.tenant, endpoint.account, endpoint.id, None, "ping")
-    async for _ in jobs.tries(services):
+    async for _ in jobs.Tries(services):
         try:
             await services.store.commit([delivery])
         except Conflict:
@@ -220,7 +220,7 @@ async def _judge(
 
 async def _record(services: Services, delivery: Delivery, **facts: Any) -> Verdict:
     """Write what became of the try. A parallel delivery of the same task may write first: success is never undone."""
-    async for _ in jobs.tries(services):
+    async for _ in jobs.Tries(services):
         try:
             await services.store.commit([delivery.changed(**facts, change_id=services.ids())])
         except Conflict:

@@ -40,7 +40,7 @@ async def start(services: Services, caller: Caller) -> Chore:
     """Close the account and begin its deletion, in one commit; a second call gives the same deletion."""
     id_ = chores.erasure_id(caller.account)
     async with jobs.account_lock(caller.account):
-        async for _ in jobs.tries(services):
+        async for _ in jobs.Tries(services):
             there = await services.store.get(Chore, id_)
             account = await services.store.get(Account, caller.account)
             if account is None:

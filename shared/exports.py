@@ -66,7 +66,7 @@ async def start(services: Services, caller: Caller) -> Chore:
         told = f"There may be {EXPORTS_A_DAY} exports in 24 hours."
         raise ApiError("RATE_LIMITED", told, {"exports_a_day": EXPORTS_A_DAY}, retry_after_s=int(wait_s) + 1)
     chore = chores.new(services, "export", f"export_{services.ids()}", caller.tenant, caller.account, PHASES[0])
-    async for _ in jobs.tries(services):
+    async for _ in jobs.Tries(services):
         try:
             await services.store.commit([chore])
         except Conflict:

@@ -12,7 +12,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, nullcontext
 from dataclasses import dataclass, replace
 from datetime import timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Self
 from weakref import WeakValueDictionary
 
 from shared import log
@@ -81,7 +81,7 @@ async def _commit_event(services: Services, job_id: str, event: Event, known: Jo
 
 async def _try_event(services: Services, job: Job, event: Event, config: LiveConfig) -> Outcome:
     tried: dict[str, Change] = {}
-    async for attempt in tries(services):
+    async for attempt in Tries(services):
         if attempt > 0:
             job = await _read(services, job.id)
         now = services.clock()
@@ -126,15 +126,29 @@ def stamp(change: Change, change_id: str) -> Change:
     return replace(change, job=change.job.changed(change_id=change_id), account=account, tenant_day=day)
 
 
-async def tries(services: Services) -> AsyncIterator[int]:
-    """Counts tries of a commit until 10 s are over, waiting between them: jittered, so that rivals fall out of step."""
-    until = services.clock() + TRY_FOR
-    attempt = 0
-    while attempt == 0 or services.clock() < until:
-        yield attempt
-        wait_s = min(FIRST_WAIT_S * 2.0 ** min(attempt, 16), LONGEST_WAIT_S)
-        await services.sleep(random.uniform(0, wait_s))  # noqa: S311 - jitter, not a secret
-        attempt += 1
+class Tries:
+    """Counts tries of a commit until 10 s are over, waiting between them: jittered, so that rivals fall out of step.
+
+    No generator: one that is left early is closed by a task of its own, at every submit.
+    """
+
+    def __init__(self, services: Services) -> None:
+        self._services = services
+        self._until = services.clock() + TRY_FOR
+        self._next = 0
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> int:
+        attempt = self._next
+        self._next += 1
+        if attempt > 0:
+            wait_s = min(FIRST_WAIT_S * 2.0 ** min(attempt - 1, 16), LONGEST_WAIT_S)
+            await self._services.sleep(random.uniform(0, wait_s))  # noqa: S311 - jitter, not a secret
+            if self._services.clock() >= self._until:
+                raise StopAsyncIteration
+        return attempt
 
 
 @asynccontextmanager

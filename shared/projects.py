@@ -122,7 +122,7 @@ async def make(services: Services, caller: Caller, body: NewProject) -> Project:
         updated_at=now,
         change_id=services.ids(),
     )
-    async for _ in jobs.tries(services):
+    async for _ in jobs.Tries(services):
         existing = await services.store.get(Project, project.id)
         if existing is not None and existing.change_id == project.change_id:
             break
@@ -146,7 +146,7 @@ async def update(services: Services, caller: Caller, project: str, body: UpdateP
     """The project with what the body sets. Raises ApiError NOT_FOUND."""
     changes = body.model_dump(exclude_none=True)
     tried: set[str] = set()
-    async for _ in jobs.tries(services):
+    async for _ in jobs.Tries(services):
         found = await get(services, caller, project)
         if found.changed(**changes) == found:
             if found.change_id in tried:

@@ -49,9 +49,14 @@ class Settings(BaseModel):
     default_models: str = Field(
         "veo-3.1-fast,omni-flash", description="Comma-separated; the first that can be had is the default model."
     )
-    signup_credits: int = Field(0, ge=0, description="Credits of a new account, unless config/video says otherwise.")
+    signup_credits: int = Field(
+        0, ge=0, le=1_000_000_000, description="Credits of a new account, unless config/video says otherwise."
+    )
     requests_per_minute: int = Field(
-        100, ge=1, description="Requests of one user per minute and process, unless config/video says otherwise."
+        100,
+        ge=1,
+        le=1_000_000,
+        description="Requests of one user per minute and process, unless config/video says otherwise.",
     )
     local_outbound: bool = Field(
         False, description="On a laptop: webhooks and images may also be called at http URLs of this machine."

@@ -113,7 +113,7 @@ async def _commit_submission(
 ) -> Submitted:
     tried: set[str] = set()
     async with jobs.account_lock(caller.account):
-        async for _ in jobs.tries(services):
+        async for _ in jobs.Tries(services):
             job, account = await services.store.get_job_and_account(plan.job_id, caller.account)
             if job is not None:
                 # A random id can only be ours; a key's may be an earlier request's.

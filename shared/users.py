@@ -148,7 +148,7 @@ async def grant(services: Services, caller: Caller, user: str, body: GrantCredit
     key_hash = base64.urlsafe_b64encode(digest).decode()[:22]
     tried = False
     async with jobs.account_lock(user):
-        async for _ in jobs.tries(services):
+        async for _ in jobs.Tries(services):
             entry = await services.store.get(Transaction, f"grant-{key_hash}")
             if entry is None:
                 account = await _known(services, caller, user)

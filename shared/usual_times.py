@@ -44,7 +44,7 @@ async def learn(services: Services) -> dict[str, float]:
     found = {name: _usual_s(took_s) for name, took_s in (await _times(services)).items() if len(took_s) >= LEAST_JOBS}
     if not found:
         return {}
-    async for _ in jobs.tries(services):
+    async for _ in jobs.Tries(services):
         document = await services.store.get(Learned, "usual_times") or Learned(id="usual_times")
         before = document.learned if isinstance(document.learned, Mapping) else {}
         try:

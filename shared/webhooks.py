@@ -153,7 +153,7 @@ async def make(services: Services, caller: Caller, body: NewWebhookEndpoint) -> 
         change_id=services.ids(),
     )
     async with jobs.account_lock(caller.account):
-        async for _ in jobs.tries(services):
+        async for _ in jobs.Tries(services):
             account = await _open_account(services, caller)
             if endpoint.id in account.webhook_endpoints:
                 return endpoint
@@ -204,7 +204,7 @@ async def update(services: Services, caller: Caller, endpoint_id: str, body: Upd
         changes["events"] = _sorted(body.events)
     if "disabled" in changes:
         changes["disabled_reason"] = None
-    async for _ in jobs.tries(services):
+    async for _ in jobs.Tries(services):
         found = await get(services, caller, endpoint_id)
         changed = found.changed(**changes)
         if changed == found:
@@ -220,7 +220,7 @@ async def update(services: Services, caller: Caller, endpoint_id: str, body: Upd
 async def rotate(services: Services, caller: Caller, endpoint_id: str) -> WebhookEndpoint:
     """The endpoint with a new secret; the one before signs as well for 24 h. Raises ApiError NOT_FOUND."""
     fresh = _new_secret()
-    async for _ in jobs.tries(services):
+    async for _ in jobs.Tries(services):
         found = await get(services, caller, endpoint_id)
         if fresh in found.secrets:
             return found
@@ -237,7 +237,7 @@ async def delete(services: Services, caller: Caller, endpoint_id: str) -> None:
     """The endpoint is told nothing any more; its address and secrets are forgotten. Raises ApiError NOT_FOUND."""
     tried = False
     async with jobs.account_lock(caller.account):
-        async for _ in jobs.tries(services):
+        async for _ in jobs.Tries(services):
             account = await services.store.get(Account, caller.account)
             try:
                 found = await get(services, caller, endpoint_id)
@@ -269,7 +269,7 @@ def forgotten(endpoint: WebhookEndpoint, now: datetime, change_id: str) -> Webho
 
 async def disable(services: Services, endpoint: WebhookEndpoint, reason: str) -> None:
     """Tell the endpoint nothing any more, until its owner enables it. Raises Unavailable."""
-    async for _ in jobs.tries(services):
+    async for _ in jobs.Tries(services):
         found = await services.store.get(WebhookEndpoint, endpoint.id)
         if found is None or found.disabled or found.deleted_at is not None or found.url != endpoint.url:
             return
@@ -288,7 +288,7 @@ async def disable(services: Services, endpoint: WebhookEndpoint, reason: str) ->
 
 async def secret_of(services: Services, tenant: str, account: str) -> WebhookSecret:
     """What signs for the `webhook_url` of the account's jobs; made when it is first wanted. Raises Unavailable."""
-    async for _ in jobs.tries(services):
+    async for _ in jobs.Tries(services):
         found = await services.store.get(WebhookSecret, account)
         if found is not None:
             return found
@@ -309,7 +309,7 @@ async def secret_of(services: Services, tenant: str, account: str) -> WebhookSec
 async def rotate_secret(services: Services, caller: Caller) -> WebhookSecret:
     """A new secret for the `webhook_url` of the caller's jobs; the one before signs as well for 24 h."""
     fresh = _new_secret()
-    async for _ in jobs.tries(services):
+    async for _ in jobs.Tries(services):
         found = await secret_of(services, caller.tenant, caller.account)
         if fresh in found.secrets:
             return found

@@ -184,6 +184,36 @@ async def test_a_token_without_a_key_id_does_not_ask_the_issuer(
     assert issuer.requests == []
 
 
+async def test_a_verified_token_is_known_for_a_minute_and_never_beyond_its_end(
+    verifier: JwksVerifier, clock: Clock, key: rsa.RSAPrivateKey, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    verifications: list[str] = []
+    decode = jwt.decode
+
+    def counted(bearer: str, *args: Any, **options: Any) -> Any:
+        verifications.append(bearer)
+        return decode(bearer, *args, **options)
+
+    monkeypatch.setattr(jwt, "decode", counted)
+    long, short = token(key), token(key, exp=int(clock().timestamp()) + 30)
+    for bearer, kept_s in ((long, 60), (short, 30)):
+        verifications.clear()
+        first = await verifier.verify(bearer)
+        clock.advance(kept_s - 1)
+        assert await verifier.verify(bearer) == first
+        assert verifications == [bearer]
+        clock.advance(1)
+        await verifier.verify(bearer)
+        assert verifications == [bearer, bearer]
+        clock.advance(-kept_s)
+
+
+async def test_another_token_is_not_taken_for_one_that_is_known(verifier: JwksVerifier, key: rsa.RSAPrivateKey) -> None:
+    known = token(key)
+    await verifier.verify(known)
+    await refused(verifier, known[:-4] + ("AAAA" if known[-4:] != "AAAA" else "BBBB"))
+
+
 # --- the issuer's keys ---
 
 

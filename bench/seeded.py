@@ -1,0 +1,142 @@
+"""Users and jobs that a bench writes straight into the local cloud, where the API would take too long to make them."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from itertools import islice
+from typing import Any, Final
+
+from google.cloud import firestore
+from google.cloud.firestore_v1 import _helpers
+from google.cloud.firestore_v1.types import CommitRequest, Document, Write
+from google.protobuf.timestamp_pb2 import Timestamp
+
+from bench.stand import Stand
+from local.keys import Signer
+from local.plan import PROJECT
+from shared.auth import DEFAULT_TENANT, Identity
+from shared.generators.catalog import MODELS
+from shared.models import Job, Output, Stage, Status, TaskRef, VideoRequest
+from shared.services import new_id
+from shared.store import _encode
+
+MODEL: Final = "veo-3.1-fast"
+# Firestore's own limit of writes in one commit.
+WRITES_PER_COMMIT: Final = 500
+_DATABASE: Final = f"projects/{PROJECT}/databases/(default)"
+# Nothing of a seeded job ever falls due while a bench runs.
+_LATER: Final = timedelta(days=1)
+
+
+@dataclass(frozen=True)
+class Person:
+    """A user who is signed in, and the account that the first request makes."""
+
+    token: str
+    account: str
+
+    @property
+    def headers(self) -> dict[str, str]:
+        return {"Authorization": f"Bearer {self.token}"}
+
+
+def people(stand: Stand, count: int) -> list[Person]:
+    """Users with tokens of the identity server's own key: without passwords, whose hashing takes its time."""
+    signer = Signer.of(stand.directory / "identity", PROJECT)
+    found = []
+    for _ in range(count):
+        sub = secrets.token_hex(14)
+        email = f"{sub}@example.com"
+        identity = Identity(signer.issuer, sub, DEFAULT_TENANT, email, email_verified=True)
+        found.append(Person(signer.id_token(sub, email=email), identity.account_id))
+    return found
+
+
+def unfinished(account: str) -> Job:
+    """A job that is being generated."""
+    now = datetime.now(UTC)
+    return Job(
+        id=f"video_{new_id()}",
+        tenant=DEFAULT_TENANT,
+        account=account,
+        request=VideoRequest(
+            prompt="A paper boat drifts down a rain-soaked street at dusk, the camera close to the water",
+            model=MODEL,
+            seconds=8,
+            aspect_ratio="16:9",
+            resolution="720p",
+            generate_audio=True,
+        ),
+        fingerprint=secrets.token_hex(32),
+        status=Status.IN_PROGRESS,
+        stage=Stage.GENERATING,
+        step=3,
+        task=TaskRef(name=f"step-{new_id()}", queue="poll"),
+        due_at=now + _LATER,
+        attempt=1,
+        attempt_started_at=now,
+        operation=f"operations/{new_id()}",
+        expected_s=MODELS[MODEL].usual_s,
+        cost=80,
+        created_at=now,
+        updated_at=now,
+        started_at=now,
+        change_id=new_id(),
+    )
+
+
+def completed(job: Job, outputs: tuple[Output, ...] = ()) -> Job:
+    """The job once its videos can be played; it counts as viewed, so that no view of it is written down."""
+
+    return job.changed(
+        status=Status.COMPLETED,
+        stage=Stage.COMPLETED,
+        due_at=None,
+        outputs=outputs,
+        completed_at=job.created_at,
+        last_viewed_at=job.created_at,
+        expires_at=job.created_at + timedelta(days=365),
+    )
+
+
+def create(client: firestore.Client, *jobs: Job) -> None:
+    """Write new jobs, in commits as large as Firestore takes."""
+    _commit(client, (_document(job) for job in jobs))
+
+
+def copies(client: firestore.Client, job: Job, count: int, every: timedelta) -> None:
+    """Write so many jobs that differ from that one in their ids and times only, each made a while before the last."""
+    template = _document(job)
+    _commit(client, (_copied(template, job.created_at - number * every) for number in range(count)))
+
+
+def _document(job: Job) -> Any:
+    fields = _helpers.encode_dict(_encode(job, None))
+    return Document.pb(Document(name=_name(job.id), fields=fields))
+
+
+def _copied(template: Any, made_at: datetime) -> Any:
+    document = type(template)()
+    document.CopyFrom(template)
+    document.name = _name(f"video_{new_id()}")
+    moment = Timestamp()
+    moment.FromDatetime(made_at)
+    for field in ("created_at", "updated_at", "completed_at"):
+        document.fields[field].timestamp_value.CopyFrom(moment)
+    return document
+
+
+def _name(id_: str) -> str:
+    return f"{_DATABASE}/documents/{Job.collection}/{id_}"
+
+
+def _commit(client: firestore.Client, documents: Iterable[Any]) -> None:
+    remaining = iter(documents)
+    while some := list(islice(remaining, WRITES_PER_COMMIT)):
+        request = CommitRequest(database=_DATABASE)
+        for document in some:
+            CommitRequest.pb(request).writes.append(Write.pb(Write()).__class__(update=document))
+        client._firestore_api.commit(request=request, metadata=client._rpc_metadata)
