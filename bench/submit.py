@@ -17,11 +17,12 @@ from bench.performance import Goal, Part, at_least, at_most, ratio, run_alone
 from bench.servers import ROOT, Server, framework, free_port, served
 from bench.stand import Stand, bearer, known
 
-USERS = 32
+# Twice as many as ask at once: no two requests meet in one account.
+USERS = 64
 ROUNDS = 5
-WARM_UP = 100
+WARM_UP = 64
 # Requests of one round: enough for a steady median, few enough for five rounds of everything within a minute.
-ALONE, TOGETHER = 150, 480
+ALONE, TOGETHER = 80, 256
 CONCURRENCY = 32
 BODY = {"prompt": "A paper boat sails down a rainy street"}
 

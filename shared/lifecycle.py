@@ -110,7 +110,7 @@ TRANSITIONS: Mapping[type[Event], Mapping[Stage, frozenset[Stage]]] = {
     Running: {Stage.GENERATING: _to(Stage.GENERATING, Stage.FAILED)},
     Finished: {
         Stage.GENERATING: _to(Stage.STORING, Stage.FAILED),
-        Stage.UNCERTAIN: _to(Stage.STORING),
+        Stage.UNCERTAIN: _to(Stage.STORING, Stage.FAILED),
     },
     Broke: {Stage.GENERATING: _to(Stage.FAILED), Stage.UNCERTAIN: _to(Stage.FAILED)},
     Stored: {Stage.STORING: _to(Stage.COMPLETED)},

@@ -13,14 +13,21 @@ from typing import Any, TypeVar
 
 from google.api_core import exceptions
 from google.api_core.retry import AsyncRetry, if_exception_type
-from google.cloud.firestore import DELETE_FIELD, AsyncClient
+from google.cloud.firestore import AsyncClient
 from google.cloud.firestore_v1.async_aggregation import AsyncAggregationQuery
 from google.cloud.firestore_v1.async_query import AsyncQuery
-from google.cloud.firestore_v1.base_document import DocumentSnapshot
 from google.cloud.firestore_v1.base_query import FieldFilter
+from google.cloud.firestore_v1.services.firestore import FirestoreAsyncClient
+from google.cloud.firestore_v1.types import (
+    BatchGetDocumentsRequest,
+    BatchGetDocumentsResponse,
+    CommitRequest,
+    CommitResponse,
+)
 
 from shared.documents import decode, readable
 from shared.errors import Conflict, Unavailable
+from shared.firestore_values import fill, read
 from shared.models import Account, Document, Job, ListVideosQuery, Status, Transaction
 from shared.settings import Settings
 
@@ -34,6 +41,9 @@ _RETRY = AsyncRetry(
     multiplier=1.5,
     timeout=CALL_TIMEOUT_S,
 )
+# The plain protobuf classes within the client's.
+_GetRequest = BatchGetDocumentsRequest.pb()
+_CommitRequest = CommitRequest.pb()
 D = TypeVar("D", bound=Document)
 T = TypeVar("T")
 
@@ -56,38 +66,75 @@ class FirestoreStore:
     def _client(self) -> AsyncClient:
         return AsyncClient(project=self._settings.google_cloud_project)
 
+    @property
+    def _api(self) -> FirestoreAsyncClient:
+        """The generated client beneath, which takes messages as they are; there is no public name for it."""
+        api: FirestoreAsyncClient = self._client._firestore_api
+        return api
+
+    @property
+    def _name(self) -> str:
+        return f"projects/{self._settings.google_cloud_project}/databases/(default)"
+
+    def _path(self, kind: type[Document], id_: str) -> str:
+        return f"{self._name}/documents/{kind.collection}/{id_}"
+
     async def get(self, kind: type[D], id: str) -> D | None:  # noqa: A002
-        reference = self._client.collection(kind.collection).document(id)
-        return _decode(kind, await _answer(reference.get(timeout=CALL_TIMEOUT_S, retry=_RETRY)))
+        found = await self._get((self._path(kind, id),))
+        return _decode(kind, found.get(self._path(kind, id)))
 
     async def get_job_and_account(self, job_id: str, account_id: str) -> tuple[Job | None, Account | None]:
-        job = self._client.collection(Job.collection).document(job_id)
-        account = self._client.collection(Account.collection).document(account_id)
-        found: dict[str, DocumentSnapshot[Any]] = {}
+        job, account = self._path(Job, job_id), self._path(Account, account_id)
+        found = await self._get((job, account))
+        return _decode(Job, found.get(job)), _decode(Account, found.get(account))
 
-        async def read() -> None:
-            async for snapshot in self._client.get_all([job, account], timeout=CALL_TIMEOUT_S, retry=_RETRY):
-                found[snapshot.reference.path] = snapshot
+    async def _get(self, paths: Sequence[str]) -> dict[str, Any]:
+        """The Document messages of those that are there, by path; all in one round trip."""
+        asked = _GetRequest(database=self._name, documents=paths)
 
-        await _answer(read())
-        return _decode(Job, found[job.path]), _decode(Account, found[account.path])
+        async def answers() -> dict[str, Any]:
+            stream = await self._api.batch_get_documents(
+                request=BatchGetDocumentsRequest.wrap(asked),
+                metadata=self._client._rpc_metadata,
+                timeout=CALL_TIMEOUT_S,
+                retry=_RETRY,
+            )
+            messages = [BatchGetDocumentsResponse.pb(answer) async for answer in stream]
+            return {message.found.name: message.found for message in messages if message.HasField("found")}
+
+        return await _answer(answers())
 
     async def commit(self, documents: Sequence[D]) -> list[D]:
-        batch = self._client.batch()
+        request = _CommitRequest(database=self._name)
         for document in documents:
-            reference = self._client.collection(document.collection).document(document.id)
-            if document.revision is None:
-                batch.create(reference, _encode(document, None))
-            else:
-                option = self._client.write_option(last_update_time=document.revision)
-                batch.update(reference, _encode(document, DELETE_FIELD), option=option)
+            self._write(request.writes.add(), document)
         try:
-            results = await _answer(batch.commit(timeout=CALL_TIMEOUT_S, retry=_RETRY))
+            response = await _answer(
+                self._api.commit(
+                    request=CommitRequest.wrap(request),
+                    metadata=self._client._rpc_metadata,
+                    timeout=CALL_TIMEOUT_S,
+                    retry=_RETRY,
+                )
+            )
         except _PRECONDITION as error:
             raise Conflict(str(error)) from error
+        results = CommitResponse.pb(response).write_results
         return [
             document.changed(revision=result.update_time) for document, result in zip(documents, results, strict=True)
         ]
+
+    def _write(self, write: Any, document: Document) -> None:
+        """Fill the Write message: a new document must not be there, a known one must not have changed."""
+        fields = _encode(document)
+        write.update.name = self._path(type(document), document.id)
+        fill(write.update.fields, fields)
+        if document.revision is None:
+            write.current_document.exists = False
+            return
+        write.current_document.update_time.CopyFrom(document.revision)
+        # What is in the mask and not among the fields is removed.
+        write.update_mask.field_paths.extend(fields.keys() | document.absent_when_none)
 
     async def due_jobs(self, before: datetime, after: Job | None, limit: int) -> list[Job]:
         return await self.due(Job, before, after, limit)
@@ -217,28 +264,26 @@ class FirestoreStore:
         while True:
             wanted = limit - len(found)
             snapshots = await _answer(query.limit(wanted).get(timeout=CALL_TIMEOUT_S, retry=_RETRY))
-            read = (readable(kind, one.id, one.to_dict() or {}, one.update_time) for one in snapshots)
+            read = (readable(kind, one.id, one.to_dict() or {}, one.update_time.timestamp_pb()) for one in snapshots)
             found += [document for document in read if document is not None]
             if len(snapshots) < wanted or len(found) == limit:
                 return found
             query = query.start_after(snapshots[-1])
 
 
-def _encode(document: Document, absent: Any) -> dict[str, Any]:
-    """The stored form; what is not to be indexed when it is None is removed with `absent`, or left out."""
+def _encode(document: Document) -> dict[str, Any]:
+    """The stored form; what is not to be indexed when it is None is left out."""
     fields = document.model_dump(mode="python", exclude={"id"})
     for name in document.absent_when_none:
         if fields[name] is None:
             del fields[name]
-            if absent is not None:
-                fields[name] = absent
     return fields
 
 
-def _decode(kind: type[D], snapshot: DocumentSnapshot[Any]) -> D | None:
-    if not snapshot.exists:
+def _decode(kind: type[D], message: Any) -> D | None:
+    if message is None:
         return None
-    return decode(kind, snapshot.id, snapshot.to_dict() or {}, snapshot.update_time)
+    return decode(kind, message.name.rpartition("/")[2], read(message.fields), message.update_time)
 
 
 async def _answer(call: Awaitable[T]) -> T:

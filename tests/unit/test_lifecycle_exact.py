@@ -276,6 +276,11 @@ def test_a_generation_that_ended_without_a_video_leaves_nothing_to_do(event: e.E
     assert described(life) == ("video_abc-refund", 80, f"{code}: {CATALOGUE[code].message}", "video_abc")
 
 
+def test_an_uncertain_start_that_ended_without_a_video_fails_too() -> None:
+    failed = told(Life().uncertain(), e.Finished(1, "h", (), 1, "violence"), later(50))
+    assert failed == ends("SAFETY_BLOCKED", "violence", later(50), due_at=None)
+
+
 def test_a_refused_create_leaves_nothing_to_do() -> None:
     failed = told(Life().claimed(), e.Refused(0, "h1", "PROMPT_REJECTED", "bad"))
     assert failed == ends("PROMPT_REJECTED", "bad", lease=None, due_at=None)
