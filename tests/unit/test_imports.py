@@ -6,36 +6,79 @@ import json
 import os
 import subprocess
 import sys
+from functools import cache
 from pathlib import Path
 
 import pytest
 
 ROOT = Path(__file__).parents[2]
-HEAVY = ("google.cloud.storage", "google.cloud.tasks", "google.cloud.tasks_v2", "google.genai", "av", "numpy", "PIL")
-PROBE = """
+HEAVY = ("av", "numpy", "PIL")
+# Google's libraries that importing a function may load. What only some requests need, their gateway imports when it is
+# first used (shared/services.py).
+AT_IMPORT: dict[str, frozenset[str]] = {
+    "submit": frozenset(),
+    "poll": frozenset(),
+    "stream": frozenset(),
+    "history": frozenset(),
+    "cleanup": frozenset(),
+}
+# Every request makes the services; the database alone is in use from then on.
+CLIENTS_OF_ANY_REQUEST = {"google.cloud.firestore", "google.cloud.firestore_v1"}
+FRAMEWORKS_OWN = ("google.cloud.functions", "google.cloud.functions_v1")
+# What the client libraries have in common.
+COMMON = ("google.cloud._helpers", "google.cloud.client", "google.cloud.exceptions", "google.cloud.location")
+IMPORTING = """
 import importlib.util, json, sys
 spec = importlib.util.spec_from_file_location("main", sys.argv[1])
 module = importlib.util.module_from_spec(spec)
 spec.loader.exec_module(module)
-print(json.dumps(sorted(sys.modules)))
 """
+SERVING = """
+from shared.services import services
+services()
+"""
+TELLING = "print(json.dumps(sorted(sys.modules)))"
 
 
-def loaded(function: str) -> set[str]:
-    """The modules that a fresh interpreter has loaded once the function is imported."""
+@cache
+def loaded(function: str, then: str = "") -> frozenset[str]:
+    """The modules that a fresh interpreter has loaded once the function is imported, and `then` was run."""
     path = ROOT / "functions" / function / "main.py"
-    environ = {**os.environ, "PYTHONPATH": str(ROOT)}
+    environ = {**os.environ, "PYTHONPATH": str(ROOT), "GOOGLE_CLOUD_PROJECT": "rushes-test", "BUCKET": "videos"}
+    probe = f"{IMPORTING}{then}{TELLING}"
     run = subprocess.run(
-        [sys.executable, "-c", PROBE, str(path)], env=environ, cwd=ROOT, capture_output=True, text=True, check=True
+        [sys.executable, "-c", probe, str(path)], env=environ, cwd=ROOT, capture_output=True, text=True, check=True
     )
-    return set(json.loads(run.stdout))
+    return frozenset(json.loads(run.stdout))
 
 
-@pytest.mark.parametrize("function", ["submit", "poll", "stream", "history", "cleanup"])
+def google_libraries(modules: frozenset[str]) -> set[str]:
+    """Google's libraries among the modules, as google.cloud.NAME, google.NAME or grpc; bare namespaces are none."""
+    names = set()
+    for parts in (module.split(".") for module in modules):
+        depth = 3 if parts[:2] == ["google", "cloud"] else 2 if parts[0] == "google" else 1
+        if parts[0] in ("google", "grpc", "grpc_status", "proto") and len(parts) >= depth:
+            names.add(".".join(parts[:depth]))
+    return names - set(FRAMEWORKS_OWN)
+
+
+@pytest.mark.parametrize("function", AT_IMPORT)
 def test_a_cold_start_loads_nothing_that_only_some_requests_need(function: str) -> None:
     modules = loaded(function)
     assert not modules & set(HEAVY)
     assert not any(module == "local" or module.startswith("local.") for module in modules)
+
+
+@pytest.mark.parametrize(("function", "allowed"), AT_IMPORT.items())
+def test_a_function_imports_no_google_library_that_it_does_not_use(function: str, allowed: frozenset[str]) -> None:
+    assert google_libraries(loaded(function)) == allowed
+
+
+@pytest.mark.parametrize("function", AT_IMPORT)
+def test_of_googles_clients_every_request_needs_the_database_alone(function: str) -> None:
+    found = google_libraries(loaded(function, SERVING))
+    clients = {name for name in found if name.startswith(("google.cloud.", "google.genai"))} - set(COMMON)
+    assert clients == CLIENTS_OF_ANY_REQUEST
 
 
 def test_the_pure_core_reaches_no_cloud() -> None:
