@@ -9,6 +9,7 @@ import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
+from urllib.parse import quote
 
 import httpx2
 from starlette.applications import Starlette
@@ -31,7 +32,7 @@ async def hop(request: Request) -> Response:
     """The object as the bucket gives it, with the range that was asked for."""
     client: httpx2.AsyncClient = request.state.client
     wanted = {name: request.headers[name] for name in ("range",) if name in request.headers}
-    url = f"{os.environ['OBJECTS']}/{request.path_params['path']}?alt=media"
+    url = f"{os.environ['OBJECTS']}/{quote(request.path_params['path'], safe='')}?alt=media"
     answer = await client.send(client.build_request("GET", url, headers=wanted), stream=True)
     headers = {name: answer.headers[name] for name in PASSED_ON if name in answer.headers}
     return StreamingResponse(_passed_on(answer), answer.status_code, headers)
