@@ -1,0 +1,239 @@
+"""A page of one's videos beside one bare query of the same shape, however many videos there are.
+
+It leaves tens of thousands of jobs in the database, which the emulator goes through at each query from then on: the
+last of all parts.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import importlib
+import json
+import os
+import statistics
+import time
+from collections.abc import AsyncIterator, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import Any, Final
+from unittest import mock
+
+import httpx2
+
+from bench import machine, seeded
+from bench.load import Load, load, request
+from bench.performance import Goal, Part, at_most, ratio, run_alone
+from bench.report import table
+from bench.seeded import Person
+from bench.servers import ROOT, Server, framework, free_port, served
+from bench.stand import Stand
+from shared import services as gateways
+from shared.http import application
+from shared.store import FirestoreStore
+
+SIZES: Final = (100, 10_000, 50_000)
+PAGE_JOBS: Final = 20
+# Rounds go on until one of these is reached, but there are three at least.
+MOST_ROUNDS: Final = 15
+LEAST_ROUNDS: Final = 3
+ROUNDS_S: Final = 15.0
+# A page that takes a millisecond is asked for some times in each round, one that takes seconds once.
+ROUND_S: Final = 0.3
+MOST_IN_ROUND: Final = 20
+MADE_EVERY: Final = timedelta(minutes=1)
+
+
+@dataclass
+class Size:
+    """What came out with so many jobs of one user. Seconds of a page and of a bare query, round by round."""
+
+    jobs: int
+    seeded_a_second: float
+    ours_s: list[float] = field(default_factory=list)
+    bare_s: list[float] = field(default_factory=list)
+    ours_cpu_s: list[float] = field(default_factory=list)
+    bare_cpu_s: list[float] = field(default_factory=list)
+
+    @property
+    def ratios(self) -> list[float]:
+        return [ours / bare for ours, bare in zip(self.ours_s, self.bare_s, strict=True)]
+
+    @property
+    def cells(self) -> tuple[str, ...]:
+        medians = (self.ours_s, self.bare_s, self.ours_cpu_s, self.bare_cpu_s)
+        return (
+            f"{self.jobs:,}",
+            *(f"{statistics.median(seconds) * 1_000:.1f}" for seconds in medians),
+            ratio(self.ratios),
+            str(len(self.ratios)),
+        )
+
+
+HEAD: Final = ("jobs of the user", "page, ms", "bare, ms", "page, CPU ms", "bare, CPU ms", "page over bare", "rounds")
+
+
+@contextmanager
+def function(stand: Stand, target: str, folder: str, **asked: Any) -> Iterator[Server]:
+    """A function of the benches' own, with the stand's services. It is ready when it answers what is `asked`."""
+    port = free_port()
+    command = framework(target, ROOT / "bench" / folder / "main.py", port)
+    with served(command, port, stand.directory / f"{folder}.log", stand.environ, **asked) as server:
+        yield server
+
+
+def measure(stand: Stand) -> Part:
+    people = seeded.people(stand, len(SIZES))
+    account = {"path": "/v1/account", "headers": people[0].headers}
+    with function(stand, "bare_page", "bare_page") as bare, function(stand, "history", "patient", **account) as ours:
+        found = [_measured(stand, ours, bare, person, jobs) for person, jobs in zip(people, SIZES, strict=True)]
+    reads = _reads(stand, people[0])
+    return Part(_goals(found, reads), _text(found, reads))
+
+
+def _measured(stand: Stand, ours: Server, bare: Server, person: Person, jobs: int) -> Size:
+    """Write the user's jobs, then ask for the first page by both ways in turn."""
+    began = time.monotonic()
+    with stand.firestore() as client:
+        template = seeded.completed(seeded.unfinished(person.account))
+        seeded.copies(client, template, jobs, MADE_EVERY)
+    size = Size(jobs, jobs / (time.monotonic() - began))
+    page = Side(ours, request("GET", f"/v1/videos?limit={PAGE_JOBS}", person.headers), size.ours_s, size.ours_cpu_s)
+    query = Side(bare, request("GET", f"/{person.account}?limit={PAGE_JOBS}"), size.bare_s, size.bare_cpu_s)
+    slowest_s = max(side.asked().p50_s for side in (page, query))
+    times = max(1, min(MOST_IN_ROUND, int(ROUND_S / slowest_s)))
+    over = time.monotonic() + ROUNDS_S
+    while len(size.ours_s) < LEAST_ROUNDS or (len(size.ours_s) < MOST_ROUNDS and time.monotonic() < over):
+        for side in (page, query):
+            side.measure(times)
+    return size
+
+
+@dataclass
+class Side:
+    """One of the two ways, and where its seconds and CPU seconds of a page are collected."""
+
+    server: Server
+    request: bytes
+    seconds: list[float]
+    cpu_s: list[float]
+
+    def measure(self, times: int) -> None:
+        used_s = machine.cpu_s(self.server.group)
+        self.seconds.append(self.asked(times).p50_s)
+        self.cpu_s.append((machine.cpu_s(self.server.group) - used_s) / times)
+
+    def asked(self, times: int = 1) -> Load:
+        return asyncio.run(load(self.server.port, [self.request] * times)).check(httpx2.codes.OK)
+
+
+# --- reads ---
+
+
+@dataclass
+class Reads:
+    """Documents that Firestore gave for a page, the first and the next, once the caller is known."""
+
+    first: int
+    after: int
+
+
+class _CountedApi:
+    """The generated client beneath the official one, whose documents are counted as they come."""
+
+    def __init__(self, api: Any) -> None:
+        self._api = api
+        self.documents = 0
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._api, name)
+
+    async def run_query(self, *args: Any, **options: Any) -> AsyncIterator[Any]:
+        return self._counted(await self._api.run_query(*args, **options), "document")
+
+    async def batch_get_documents(self, *args: Any, **options: Any) -> AsyncIterator[Any]:
+        return self._counted(await self._api.batch_get_documents(*args, **options), "found", "missing")
+
+    async def _counted(self, messages: AsyncIterator[Any], *kinds: str) -> AsyncIterator[Any]:
+        async for message in messages:
+            self.documents += any(kind in message for kind in kinds)
+            yield message
+
+
+def _reads(stand: Stand, person: Person) -> Reads:
+    """The function's own app, in this process, over the real store with a counter beneath."""
+    with mock.patch.dict(os.environ, stand.environ), _fresh_services() as services:
+        return asyncio.run(_counted_pages(services, person))
+
+
+@contextmanager
+def _fresh_services() -> Iterator[gateways.Services]:
+    """Services of the present environment, which nobody else in this process gets."""
+    gateways.services.cache_clear()
+    try:
+        yield gateways.services()
+    finally:
+        gateways.services.cache_clear()
+
+
+async def _counted_pages(services: gateways.Services, person: Person) -> Reads:
+    store = services.store
+    assert isinstance(store, FirestoreStore)
+    client = store._client
+    counted = _CountedApi(client._firestore_api)
+    # What the official client keeps its generated one in, there being no way to give it one.
+    client._firestore_api_internal = counted
+    app = application("history", importlib.import_module("functions.history.main").HANDLERS, lambda: services)
+    async with httpx2.AsyncClient(transport=httpx2.ASGITransport(app=app), base_url="http://history") as http:
+
+        async def page(after: str = "") -> tuple[str, int]:
+            before = counted.documents
+            query = {"limit": str(PAGE_JOBS), **({"after": after} if after else {})}
+            answer = await http.get("/v1/videos", params=query, headers=person.headers, timeout=60.0)
+            return json.loads(answer.raise_for_status().content)["last_id"], counted.documents - before
+
+        await page()
+        last, first = await page()
+        _, after = await page(last)
+    await counted.transport.close()
+    return Reads(first, after)
+
+
+# --- the part ---
+
+
+def _goals(found: list[Size], reads: Reads) -> list[Goal]:
+    return [
+        *(
+            at_most(f"History: a page of a user with {size.jobs:,} jobs over one bare query", size.ratios, 1.2)
+            for size in found
+        ),
+        *(
+            Goal(
+                f"History: documents read for {which} page of {PAGE_JOBS}",
+                str(count),
+                f"at most {PAGE_JOBS + 1}",
+                count <= PAGE_JOBS + 1,
+            )
+            for which, count in (("the first", reads.first), ("a later", reads.after))
+        ),
+    ]
+
+
+def _text(found: list[Size], reads: Reads) -> str:
+    rates = f"{min(size.seeded_a_second for size in found):,.0f} to {max(size.seeded_a_second for size in found):,.0f}"
+    return "\n\n".join(
+        [
+            f"The first page of {PAGE_JOBS} jobs, newest first, by the function `history`; and the same query "
+            "by Google's own client in a function that does nothing else (bench/bare_page). Times grow with the number "
+            "of jobs because the emulator goes through all of them; Firestore itself reads an index. The jobs were "
+            f"written directly, {rates} a second.",
+            table([size.cells for size in found], HEAD),
+            f"Documents that the database gave, counted as they came: {reads.first} for the first page (one more "
+            f"than the page tells whether there is another), {reads.after} for a later one.",
+        ]
+    )
+
+
+if __name__ == "__main__":
+    run_alone("history", measure)
