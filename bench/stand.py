@@ -30,6 +30,8 @@ CREDITS = 1_000_000_000
 UNLIMITED = {"SIGNUP_CREDITS": str(CREDITS), "REQUESTS_PER_MINUTE": "1000000", "LOG_LEVEL": "INFO"}
 # As many as the live settings allow.
 ACTIVE_LIMIT = 500
+# Not while something is measured: to a sweep, thousands of jobs at rest are overdue.
+SWEPT_EVERY_S = 86_400.0
 
 
 @dataclass
@@ -42,7 +44,7 @@ class Stand:
     @classmethod
     @contextmanager
     def started(cls, directory: Path, **environ: str) -> Iterator[Stand]:
-        with Cloud.started(directory, **{**UNLIMITED, **environ}) as cloud:
+        with Cloud.started(directory, sweep_every_s=SWEPT_EVERY_S, **{**UNLIMITED, **environ}) as cloud:
             stand = cls(cloud, Processes(cloud))
             stand.rest()
             with stand.firestore() as client:
