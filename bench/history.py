@@ -1,37 +1,34 @@
-"""A page of one's videos beside one bare query of the same shape, however many videos there are.
-
-It leaves tens of thousands of jobs in the database, which the emulator goes through at each query from then on: the
-last of all parts.
-"""
+"""A page of one's videos beside one bare query of the same shape, however many videos there are."""
 
 from __future__ import annotations
 
 import asyncio
 import importlib
 import json
-import os
 import statistics
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any, Final
-from unittest import mock
 
 import httpx2
 
-from bench import machine, seeded
+from bench import machine, reads, seeded
 from bench.load import Load, load, request
 from bench.performance import Goal, Part, at_most, ratio, run_alone
+from bench.reads import Counted
 from bench.report import table
 from bench.seeded import Person
 from bench.servers import ROOT, Server, framework, free_port, served
 from bench.stand import Stand
-from shared import services as gateways
 from shared.http import application
+from shared.services import Services
 from shared.store import FirestoreStore
 
+# A database of its own: the emulator goes through all jobs at each query.
+ENVIRON: Final = {"GOOGLE_CLOUD_PROJECT": "rushes-history"}
 SIZES: Final = (100, 10_000, 50_000)
 PAGE_JOBS: Final = 20
 # Rounds go on until one of these is reached, but there are three at least.
@@ -75,10 +72,10 @@ HEAD: Final = ("jobs of the user", "page, ms", "bare, ms", "page, CPU ms", "bare
 
 @contextmanager
 def function(stand: Stand, target: str, folder: str, **asked: Any) -> Iterator[Server]:
-    """A function of the benches' own, with the stand's services. It is ready when it answers what is `asked`."""
+    """A function of the benches' own, with the database of this part. It is ready when it answers what is `asked`."""
     port = free_port()
     command = framework(target, ROOT / "bench" / folder / "main.py", port)
-    with served(command, port, stand.directory / f"{folder}.log", stand.environ, **asked) as server:
+    with served(command, port, stand.directory / f"{folder}.log", stand.environ | ENVIRON, **asked) as server:
         yield server
 
 
@@ -87,14 +84,14 @@ def measure(stand: Stand) -> Part:
     account = {"path": "/v1/account", "headers": people[0].headers}
     with function(stand, "bare_page", "bare_page") as bare, function(stand, "history", "patient", **account) as ours:
         found = [_measured(stand, ours, bare, person, jobs) for person, jobs in zip(people, SIZES, strict=True)]
-    reads = _reads(stand, people[0])
-    return Part(_goals(found, reads), _text(found, reads))
+    counted = _reads(stand, people[0])
+    return Part(_goals(found, counted), _text(found, counted))
 
 
 def _measured(stand: Stand, ours: Server, bare: Server, person: Person, jobs: int) -> Size:
     """Write the user's jobs, then ask for the first page by both ways in turn."""
     began = time.monotonic()
-    with stand.firestore() as client:
+    with stand.firestore(ENVIRON["GOOGLE_CLOUD_PROJECT"]) as client:
         template = seeded.completed(seeded.unfinished(person.account))
         seeded.copies(client, template, jobs, MADE_EVERY)
     size = Size(jobs, jobs / (time.monotonic() - began))
@@ -138,71 +135,36 @@ class Reads:
     after: int
 
 
-class _CountedApi:
-    """The generated client beneath the official one, whose documents are counted as they come."""
-
-    def __init__(self, api: Any) -> None:
-        self._api = api
-        self.documents = 0
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._api, name)
-
-    async def run_query(self, *args: Any, **options: Any) -> AsyncIterator[Any]:
-        return self._counted(await self._api.run_query(*args, **options), "document")
-
-    async def batch_get_documents(self, *args: Any, **options: Any) -> AsyncIterator[Any]:
-        return self._counted(await self._api.batch_get_documents(*args, **options), "found", "missing")
-
-    async def _counted(self, messages: AsyncIterator[Any], *kinds: str) -> AsyncIterator[Any]:
-        async for message in messages:
-            self.documents += any(kind in message for kind in kinds)
-            yield message
-
-
 def _reads(stand: Stand, person: Person) -> Reads:
     """The function's own app, in this process, over the real store with a counter beneath."""
-    with mock.patch.dict(os.environ, stand.environ), _fresh_services() as services:
+    with reads.services(stand.environ | ENVIRON) as services:
         return asyncio.run(_counted_pages(services, person))
 
 
-@contextmanager
-def _fresh_services() -> Iterator[gateways.Services]:
-    """Services of the present environment, which nobody else in this process gets."""
-    gateways.services.cache_clear()
-    try:
-        yield gateways.services()
-    finally:
-        gateways.services.cache_clear()
-
-
-async def _counted_pages(services: gateways.Services, person: Person) -> Reads:
+async def _counted_pages(services: Services, person: Person) -> Reads:
     store = services.store
     assert isinstance(store, FirestoreStore)
-    client = store._client
-    counted = _CountedApi(client._firestore_api)
-    # What the official client keeps its generated one in, there being no way to give it one.
-    client._firestore_api_internal = counted
+    counted = Counted(store._client)
     app = application("history", importlib.import_module("functions.history.main").HANDLERS, lambda: services)
     async with httpx2.AsyncClient(transport=httpx2.ASGITransport(app=app), base_url="http://history") as http:
 
         async def page(after: str = "") -> tuple[str, int]:
-            before = counted.documents
+            before = counted.reads
             query = {"limit": str(PAGE_JOBS), **({"after": after} if after else {})}
             answer = await http.get("/v1/videos", params=query, headers=person.headers, timeout=60.0)
-            return json.loads(answer.raise_for_status().content)["last_id"], counted.documents - before
+            return json.loads(answer.raise_for_status().content)["last_id"], counted.reads - before
 
         await page()
         last, first = await page()
         _, after = await page(last)
-    await counted.transport.close()
+    await counted.close()
     return Reads(first, after)
 
 
 # --- the part ---
 
 
-def _goals(found: list[Size], reads: Reads) -> list[Goal]:
+def _goals(found: list[Size], counted: Reads) -> list[Goal]:
     return [
         *(
             at_most(f"History: a page of a user with {size.jobs:,} jobs over one bare query", size.ratios, 1.2)
@@ -215,12 +177,12 @@ def _goals(found: list[Size], reads: Reads) -> list[Goal]:
                 f"at most {PAGE_JOBS + 1}",
                 count <= PAGE_JOBS + 1,
             )
-            for which, count in (("the first", reads.first), ("a later", reads.after))
+            for which, count in (("the first", counted.first), ("a later", counted.after))
         ),
     ]
 
 
-def _text(found: list[Size], reads: Reads) -> str:
+def _text(found: list[Size], counted: Reads) -> str:
     rates = f"{min(size.seeded_a_second for size in found):,.0f} to {max(size.seeded_a_second for size in found):,.0f}"
     return "\n\n".join(
         [
@@ -229,8 +191,8 @@ def _text(found: list[Size], reads: Reads) -> str:
             "of jobs because the emulator goes through all of them; Firestore itself reads an index. The jobs were "
             f"written directly, {rates} a second.",
             table([size.cells for size in found], HEAD),
-            f"Documents that the database gave, counted as they came: {reads.first} for the first page (one more "
-            f"than the page tells whether there is another), {reads.after} for a later one.",
+            f"Documents that the database gave, counted as they came: {counted.first} for the first page (one more "
+            f"than the page tells whether there is another), {counted.after} for a later one.",
         ]
     )
 

@@ -28,7 +28,6 @@ WRITES_PER_COMMIT: Final = 500
 # The plain protobuf classes within the client's: what is filled and copied a hundred thousand times.
 _Document: Any = Document.pb()
 _CommitRequest: Any = CommitRequest.pb()
-_DATABASE: Final = f"projects/{PROJECT}/databases/(default)"
 # Nothing of a seeded job ever falls due while a bench runs.
 _LATER: Final = timedelta(days=1)
 
@@ -106,38 +105,42 @@ def completed(job: Job, outputs: tuple[Output, ...] = ()) -> Job:
 
 def create(client: firestore.Client, *jobs: Job) -> None:
     """Write new jobs, in commits as large as Firestore takes."""
-    _commit(client, (_document(job) for job in jobs))
+    _commit(client, (_document(client, job) for job in jobs))
 
 
 def copies(client: firestore.Client, job: Job, count: int, every: timedelta) -> None:
     """Write so many jobs that differ from that one in their ids and times only, each made a while before the last."""
-    template = _document(job)
-    _commit(client, (_copied(template, job.created_at - number * every) for number in range(count)))
+    template = _document(client, job)
+    _commit(client, (_copied(client, template, job.created_at - number * every) for number in range(count)))
 
 
-def _document(job: Job) -> Any:
-    document = _Document(name=_name(job.id))
+def _document(client: firestore.Client, job: Job) -> Any:
+    document = _Document(name=_name(client, job.id))
     fill(document.fields, _encode(job))
     return document
 
 
-def _copied(template: Any, made_at: datetime) -> Any:
+def _copied(client: firestore.Client, template: Any, made_at: datetime) -> Any:
     document = _Document()
     document.CopyFrom(template)
-    document.name = _name(f"video_{new_id()}")
+    document.name = _name(client, f"video_{new_id()}")
     for field in ("created_at", "updated_at", "completed_at"):
         document.fields[field].timestamp_value.FromDatetime(made_at)
     return document
 
 
-def _name(id_: str) -> str:
-    return f"{_DATABASE}/documents/{Job.collection}/{id_}"
+def _database(client: firestore.Client) -> str:
+    return f"projects/{client.project}/databases/(default)"
+
+
+def _name(client: firestore.Client, id_: str) -> str:
+    return f"{_database(client)}/documents/{Job.collection}/{id_}"
 
 
 def _commit(client: firestore.Client, documents: Iterable[Any]) -> None:
     remaining = iter(documents)
     while some := list(islice(remaining, WRITES_PER_COMMIT)):
-        request = _CommitRequest(database=_DATABASE)
+        request = _CommitRequest(database=_database(client))
         for document in some:
             request.writes.add().update.CopyFrom(document)
         client._firestore_api.commit(request=CommitRequest.wrap(request), metadata=client._rpc_metadata)

@@ -85,11 +85,11 @@ class Stand:
             self._tasks.resume_queue(name=queue.name)
 
     @contextmanager
-    def firestore(self) -> Iterator[firestore.Client]:
-        """The database, from the inside."""
+    def firestore(self, project: str = PROJECT) -> Iterator[firestore.Client]:
+        """The database, from the inside; that of another project is one of its own."""
         host = f"{HOST}:{self.processes['firestore'].port}"
         with mock.patch.dict(os.environ, {"FIRESTORE_EMULATOR_HOST": host}):
-            client = firestore.Client(project=PROJECT)
+            client = firestore.Client(project=project)
         try:
             yield client
         finally:

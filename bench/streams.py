@@ -1,0 +1,327 @@
+"""A thousand open event streams on one instance: what they weigh, how soon they tell, and what they read."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import re
+import resource
+import statistics
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import aclosing, contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from itertools import cycle, islice
+from pathlib import Path
+from typing import Any, Final
+
+from google.cloud import firestore
+
+from bench import machine, reads, seeded
+from bench.load import request
+from bench.performance import Goal, Part, run_alone
+from bench.reads import Counted
+from bench.report import table
+from bench.seeded import Person
+from bench.servers import ROOT, Server, framework, free_port, served
+from bench.stand import Stand
+from local.ports import HOST
+from shared import event_stream
+from shared.auth import DEFAULT_TENANT, Caller
+from shared.models import Job
+from shared.services import Services, new_id
+from shared.store import FirestoreStore
+
+STREAMS: Final = 1_000
+USERS: Final = (20, 200, 1_000)
+OPENED_AT_ONCE: Final = 25
+COMMITS_A_SECOND: Final = 10.0
+COMMITS: Final = 100
+# For what was committed last to be told.
+TOLD_WITHIN_S: Final = 3.0
+AT_REST_S: Final = 2.0
+# The server inherits the limit of open files, too.
+OPEN_FILES: Final = 4_096
+MOST_MB: Final = 300
+P95_S: Final = 1.0
+COUNTED_STREAMS: Final = 3
+COUNTED_CHANGES: Final = 10
+MB: Final = 1_000_000
+_VERSION: Final = re.compile(rb'"version":(\d+)')
+_ID: Final = re.compile(rb'"id":"(video_[A-Za-z0-9_-]+)"')
+
+
+@dataclass
+class Stream:
+    """One client of /v1/events. It remembers of each job the version that it was told last."""
+
+    person: Person
+    versions: dict[str, int] = field(default_factory=dict)
+    ready: bool = False
+
+
+@dataclass
+class Audience:
+    """All clients, and the seconds from each commit to each event that told it."""
+
+    port: int
+    committed_at: dict[tuple[str, int], float] = field(default_factory=dict)
+    lags_s: list[float] = field(default_factory=list)
+    events: int = 0
+    writers: list[asyncio.StreamWriter] = field(default_factory=list)
+    tasks: list[asyncio.Task[None]] = field(default_factory=list)
+
+    async def open(self, stream: Stream) -> None:
+        """Connect, and be told that the stream has begun. Raises AssertionError when it is refused."""
+        reader, writer = await asyncio.open_connection(HOST, self.port)
+        self.writers.append(writer)
+        writer.write(request("GET", "/v1/events", {**stream.person.headers, "Accept": "text/event-stream"}))
+        head = await reader.readuntil(b"\r\n\r\n")
+        assert head.startswith(b"HTTP/1.1 200"), head.decode()
+        await self._event(reader, stream)
+        # The job that is under way is told, too.
+        await self._event(reader, stream)
+        self.tasks.append(asyncio.create_task(self._follow(reader, stream)))
+
+    async def _follow(self, reader: asyncio.StreamReader, stream: Stream) -> None:
+        with contextlib.suppress(asyncio.IncompleteReadError, ConnectionError):
+            while True:
+                await self._event(reader, stream)
+
+    async def _event(self, reader: asyncio.StreamReader, stream: Stream) -> None:
+        # What the chunked encoding puts around an event is looked past.
+        event = await reader.readuntil(b"\n\n")
+        now = time.time()
+        id_, version = _ID.search(event), _VERSION.search(event)
+        if id_ is None or version is None:
+            return
+        self.events += 1
+        job, told = id_[1].decode(), int(version[1])
+        if told > stream.versions.get(job, 0):
+            stream.versions[job] = told
+            if (committed_at := self.committed_at.get((job, told))) is not None:
+                self.lags_s.append(now - committed_at)
+
+    async def leave(self) -> None:
+        for task in self.tasks:
+            task.cancel()
+        await asyncio.gather(*self.tasks, return_exceptions=True)
+        for writer in self.writers:
+            writer.close()
+
+
+@dataclass
+class Case:
+    """What came out with so many users. MB are resident; CPU is in cores."""
+
+    users: int
+    before_mb: float
+    open_mb: float = 0.0
+    most_mb: float = 0.0
+    opened_s: float = 0.0
+    resting_cores: float = 0.0
+    told: int = 0
+    expected: int = 0
+    lags_s: list[float] = field(default_factory=list)
+
+    @property
+    def p95_s(self) -> float:
+        return statistics.quantiles(self.lags_s, n=20, method="inclusive")[18]
+
+    @property
+    def cells(self) -> tuple[str, ...]:
+        return (
+            f"{self.users:,} users, {STREAMS // self.users} streams each",
+            f"{self.before_mb:.0f}",
+            f"{self.open_mb:.0f}",
+            f"{self.most_mb:.0f}",
+            f"{STREAMS / self.opened_s:.0f}",
+            f"{self.resting_cores:.2f}",
+            f"{statistics.median(self.lags_s) * 1_000:.0f}",
+            f"{self.p95_s * 1_000:.0f}",
+            f"{max(self.lags_s) * 1_000:.0f}",
+            f"{self.told:,} of {self.expected:,}",
+        )
+
+
+HEAD: Final = (
+    f"{STREAMS:,} streams",
+    "RSS before, MB",
+    "open, MB",
+    "most, MB",
+    "opened a second",
+    "cores at rest",
+    "p50, ms",
+    "p95, ms",
+    "longest, ms",
+    "told",
+)
+
+
+def measure(stand: Stand) -> Part:
+    _allow_open_files()
+    cases = [_case(stand, users) for users in USERS]
+    return _part(cases, _reads(stand))
+
+
+def _allow_open_files() -> None:
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft < OPEN_FILES:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (OPEN_FILES, hard))
+
+
+def _case(stand: Stand, users: int) -> Case:
+    people = seeded.people(stand, users)
+    jobs = [seeded.unfinished(person.account) for person in people]
+    # A database of its own: the emulator goes through all jobs at each query.
+    project = f"rushes-{users}-users"
+    environ = stand.environ | {"GOOGLE_CLOUD_PROJECT": project}
+    with stand.firestore(project) as client, _instance(stand.directory, environ, people[0]) as server:
+        seeded.create(client, *jobs)
+        return asyncio.run(_watched(client, server, people, jobs))
+
+
+@contextmanager
+def _instance(directory: Path, environ: Mapping[str, str], person: Person) -> Iterator[Server]:
+    """A fresh process of the function, which has answered once."""
+    port = free_port()
+    command = framework("stream", ROOT / "functions" / "stream" / "main.py", port)
+    once = {"method": "HEAD", "path": "/v1/events", "headers": person.headers}
+    with served(command, port, directory / "streams.log", environ, **once) as server:
+        yield server
+
+
+async def _watched(client: firestore.Client, server: Server, people: Sequence[Person], jobs: Sequence[Job]) -> Case:
+    case = Case(len(people), _resident_mb(server))
+    audience = Audience(server.port)
+    began = time.perf_counter()
+    turns = asyncio.Semaphore(OPENED_AT_ONCE)
+
+    async def opened(person: Person) -> None:
+        async with turns:
+            await audience.open(Stream(person))
+
+    await asyncio.gather(*(opened(person) for person in islice(cycle(people), STREAMS)))
+    case.opened_s = time.perf_counter() - began
+    used_s = machine.cpu_s(server.group)
+    await asyncio.sleep(AT_REST_S)
+    case.resting_cores = (machine.cpu_s(server.group) - used_s) / AT_REST_S
+    case.open_mb = case.most_mb = _resident_mb(server)
+    for number, job in enumerate(islice(cycle(jobs), COMMITS)):
+        turn = asyncio.create_task(asyncio.sleep(1 / COMMITS_A_SECOND))
+        version = job.version + 1 + number // len(jobs)
+        audience.committed_at[job.id, version] = time.time()
+        await asyncio.to_thread(_commit, client, job.id, version)
+        await turn
+        if number % int(COMMITS_A_SECOND) == 0:
+            case.most_mb = max(case.most_mb, _resident_mb(server))
+    case.expected = COMMITS * STREAMS // len(people)
+    over = time.monotonic() + TOLD_WITHIN_S
+    while len(audience.lags_s) < case.expected and time.monotonic() < over:
+        await asyncio.sleep(0.05)
+    case.most_mb = max(case.most_mb, _resident_mb(server))
+    await audience.leave()
+    case.lags_s, case.told = audience.lags_s, len(audience.lags_s)
+    return case
+
+
+def _resident_mb(server: Server) -> float:
+    return machine.resident_mib()[server.group] * machine.MIB / MB
+
+
+def _commit(client: firestore.Client, job: str, version: int) -> None:
+    """What a step of a job changes, of what a client sees."""
+    changes = {"version": version, "updated_at": datetime.now(UTC), "change_id": new_id()}
+    client.collection(Job.collection).document(job).update(changes)
+
+
+# --- reads ---
+
+
+@dataclass
+class Reads:
+    """Documents read for the first stream of an account, for each further one, and for a change that all are told."""
+
+    first: int
+    further: float
+    change: float
+
+
+def _reads(stand: Stand) -> Reads:
+    """The function's own code in this process, over the real gateways with counters beneath."""
+    person = seeded.people(stand, 1)[0]
+    job = seeded.unfinished(person.account)
+    with stand.firestore() as client, reads.services(stand.environ) as services:
+        seeded.create(client, job)
+        return asyncio.run(_counted(client, services, person, job))
+
+
+async def _counted(client: firestore.Client, services: Services, person: Person, job: Job) -> Reads:
+    store, live = services.store, services.live
+    assert isinstance(store, FirestoreStore)
+    counters = [Counted(store._client), Counted(live._client)]  # type: ignore[attr-defined]
+    caller = Caller(person.account, DEFAULT_TENANT, "user", "default", None)
+
+    def count() -> int:
+        return sum(counter.reads for counter in counters)
+
+    async with contextlib.AsyncExitStack() as stack:
+        streams, opened = [], [count()]
+        for _ in range(COUNTED_STREAMS):
+            answer: Any = await event_stream.of_account(services, caller, None)
+            stream = await stack.enter_async_context(aclosing(answer.body_iterator))
+            streams.append(stream)
+            await _until(stream, job.version)
+            # What the listening begins with comes by itself.
+            await asyncio.sleep(1.0)
+            opened.append(count())
+        for change in range(1, COUNTED_CHANGES + 1):
+            await asyncio.to_thread(_commit, client, job.id, job.version + change)
+            for stream in streams:
+                await _until(stream, job.version + change)
+        changed = count() - opened[-1]
+    await live.close()  # type: ignore[attr-defined]
+    await counters[0].close()
+    return Reads(opened[1] - opened[0], (opened[-1] - opened[1]) / (COUNTED_STREAMS - 1), changed / COUNTED_CHANGES)
+
+
+async def _until(stream: Any, version: int) -> None:
+    """Read events until the version is told. Raises TimeoutError."""
+    async with asyncio.timeout(30.0):
+        async for event in stream:
+            found = _VERSION.search(event)
+            if found is not None and int(found[1]) >= version:
+                return
+
+
+# --- the part ---
+
+
+def _part(cases: list[Case], counted: Reads) -> Part:
+    most_mb, slowest_s = max(case.most_mb for case in cases), max(case.p95_s for case in cases)
+    minutes = event_stream.PACE.longest_s / 60
+    a_minute = counted.further / minutes
+    goals = [
+        Goal(f"Events: RSS with {STREAMS:,} streams", f"{most_mb:.0f} MB", f"under {MOST_MB} MB", most_mb < MOST_MB),
+        Goal("Events: p95 from commit to event", f"{slowest_s:.2f} s", f"under {P95_S:g} s", slowest_s < P95_S),
+        Goal("Events: documents read, per stream and minute", f"{a_minute:.2f}, and {counted.change:.0f} a change"),
+    ]
+    text = "\n\n".join(
+        [
+            f"{STREAMS:,} streams of `/v1/events` on one process of the function, each user with one video that is "
+            f"being generated, whose progress each stream looks at every {event_stream.PACE.tick_s:g} s. Then {COMMITS} "
+            f"changes are committed, {COMMITS_A_SECOND:g} a second, and timed from just before the commit is sent "
+            "to the moment at which a client has the event, by one clock. The clients run on the same cores.",
+            table([case.cells for case in cases], HEAD),
+            f"Firestore gives {counted.first} documents (or empty answers, which cost as much) when an account's "
+            f"first stream opens, {counted.further:.0f} for each further one, and {counted.change:.0f} for each change, "
+            f"which all streams of the account share. A stream is opened anew every {minutes:.0f} minutes: that is "
+            f"{a_minute:.2f} reads per stream and minute, and the changes.",
+        ]
+    )
+    return Part(goals, text)
+
+
+if __name__ == "__main__":
+    run_alone("streams", measure)
