@@ -13,7 +13,7 @@ BROWSERS := chromium chromium-browser google-chrome google-chrome-stable
 # The prompt reaches the demo through the environment, so that any quotes in it survive.
 export PROMPT EMBEDDED
 
-.PHONY: help run demo test lint types unit acceptance page faults reliability soak mutants scoreboard costs looks fuzz openapi \
+.PHONY: help run demo test lint types unit acceptance page faults reliability soak mutants scoreboard costs looks bench peers fuzz openapi \
 	screenshots browser lock package clean clean-data
 
 help: ## list the commands
@@ -78,6 +78,12 @@ costs: $(INSTALLED) ## what a video costs, and what breaks first, counted anew; 
 looks: $(INSTALLED) ## how soon finished videos are seen, and by how many looks; writes docs/scaling.md
 	$(BIN)/python -m bench.looks
 
+bench: $(INSTALLED) peers ## how fast it is, beside the least that could be and beside others; writes docs/performance.md
+	$(BIN)/python -m bench.performance
+
+peers: $(INSTALLED) ## what `make bench` compares with: LiteLLM, FastAPI and arq, Redis
+	@sh tools/peers.sh
+
 fuzz: $(INSTALLED) ## twenty thousand requests made from openapi.json
 	$(BIN)/python -m tests.fuzz --requests 20000
 
@@ -111,6 +117,7 @@ $(INSTALLED): requirements-pip.txt requirements-dev.txt cli/pyproject.toml
 lock: $(INSTALLED) ## compile the requirements files anew from pyproject.toml
 	echo pip | $(COMPILE) - --no-annotate -o requirements-pip.txt
 	echo checkov | $(COMPILE) - --no-annotate -o requirements-checkov.txt
+	printf '%s\n' 'litellm[proxy]' fastapi arq httpx 'uvicorn[standard]' | $(COMPILE) - --no-annotate -o requirements-peers.txt
 	$(COMPILE) pyproject.toml -o requirements.txt
 	$(COMPILE) pyproject.toml cli/pyproject.toml --extra dev --extra mcp -c requirements.txt -o requirements-dev.txt
 

@@ -22,6 +22,8 @@ import numpy as np
 import numpy.typing as npt
 
 from bench import report
+from bench.performance import Goal, Part
+from bench.stand import Stand
 from shared import schedule
 from shared.generators.catalog import MODELS
 
@@ -157,6 +159,32 @@ def wrong_rows() -> Iterator[tuple[str, ...]]:
             ends = times(usual_s)
             lag = polled(ends, scheduled(usual_s * factor, ends.max()))
             yield (f"{usual_s:.0f} s, {said}", *lag.cells())
+
+
+def measure(_: Stand) -> Part:
+    """The goals of docs/performance.md; everything else stands in docs/scaling.md."""
+    goals = [
+        *_goals("by looking alone", 60.0, "the schedule", 50, 2.0, 8.0),
+        *_goals("by looking alone", 360.0, "the schedule", 50, 5.0, 14.0),
+        *_goals("with events", 60.0, "looking rarely, with events", 95, 1.0, 2.0),
+        *_goals("with events", 360.0, "looking rarely, with events", 95, 1.0, 2.0),
+    ]
+    text = f"""{JOBS:,} simulated jobs each; how the schedule is derived, and it beside fixed intervals, is in
+[scaling.md](scaling.md)."""
+    return Part(goals, text)
+
+
+def _goals(how: str, usual_s: float, way: str, percent: int, lag_s: float, looks: float) -> Iterator[Goal]:
+    found = WAYS[way](usual_s, times(usual_s))
+    seen_s, taken = float(np.percentile(found.lag_s, percent)), float(found.looks.mean())
+    job = f"a job of {usual_s:.0f} s, {how}"
+    yield Goal(
+        f"From the provider's end to completed, p{percent}, {job}",
+        f"{seen_s:.1f} s",
+        f"at most {lag_s:g} s",
+        seen_s <= lag_s,
+    )
+    yield Goal(f"Looks at {job}", f"{taken:.1f}", f"at most {looks:g}", taken <= looks)
 
 
 HEAD: Final = ("Usual time", "lag: mean, s", "p50, s", "p95, s", "looks")

@@ -150,7 +150,7 @@ class Embedded:
             run=asyncio.to_thread,
             finalised=lambda record: self._notifier.finalised(record, None),
         )
-        self._pool = RenderPool()
+        self._pool = RenderPool(cache=place.environ.get("PROVIDERS_CACHE") == "1")
         self._engine = Engine(self._pool.render, MediaBuckets(self._media), durations=place.durations())
         self._webhooks = Webhooks(self._engine, f"{place.url}/hooks/gemini", place.webhook_secret)
         self.services = self._services(place.settings())

@@ -89,7 +89,7 @@ FINAL = frozenset({Stage.COMPLETED, Stage.FAILED, Stage.CANCELED})
 class Value(BaseModel):
     """A frozen part of a document."""
 
-    model_config = ConfigDict(frozen=True, extra="ignore")
+    model_config = ConfigDict(frozen=True, extra="ignore", defer_build=True)
 
 
 class Document(Value):
@@ -401,7 +401,7 @@ class LiveConfig(Value):
 class Body(BaseModel):
     """A request's body. An unknown field is an error; numbers may come as strings, as multipart forms send them."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)
 
 
 class ImageInput(Body):
@@ -544,7 +544,7 @@ class ContentQuery(Body):
 class Response(BaseModel):
     """A response's body. Times are Unix seconds."""
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(extra="forbid", defer_build=True)
 
 
 class VideoError(Response):

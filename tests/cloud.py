@@ -90,6 +90,12 @@ class Cloud:
         assert answer.status_code == 200, answer.text
         return User(self, answer.json()["idToken"])
 
+    def have_project(self, id_: str) -> None:
+        """See that the tenant has that project: from its first one on, videos may name no other, whoever made that."""
+        admin = User(self, self.session["admin_token"])
+        answer = admin.call("POST", "/v1/projects", json={"id": id_, "title": id_.capitalize()})
+        assert answer.status_code in (201, 409), answer.text
+
     def log(self) -> str:
         return (self.directory / "up.log").read_text(errors="replace")
 

@@ -78,7 +78,7 @@ def _parse() -> argparse.Namespace:
         "--cache",
         action="store_true",
         default=_env("CACHE") == "1",
-        help="render once per size, length and sound, without titles",
+        help="render once per size, length, sound and input media, without titles",
     )
     arguments = parser.parse_args()
     try:

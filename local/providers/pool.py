@@ -13,8 +13,8 @@ from local.providers.render import Film, render
 class RenderPool:
     """Renders films, at most `workers` at a time.
 
-    With `cache`, films without input media are rendered once per size, length and sound, without a title, and served
-    again: for load tests, where the picture does not matter.
+    With `cache`, a film is rendered once per size, length, sound and input media, without a title, and served again: for
+    tests and loads, where the picture does not matter.
     """
 
     def __init__(self, workers: int = 1, *, cache: bool = False) -> None:
@@ -24,7 +24,7 @@ class RenderPool:
 
     async def render(self, film: Film) -> bytes:
         """The MP4 of a film. Raises what `render.render` raises."""
-        if self._cache is None or film.first_frame or film.last_frame or film.extends:
+        if self._cache is None:
             return await self._rendered(film)
         blank = replace(film, prompt="", seed=0, caption="")
         if blank not in self._cache:

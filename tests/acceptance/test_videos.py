@@ -278,7 +278,8 @@ def test_videos_are_listed_newest_first_in_pages(user: User) -> None:
     assert second["has_more"] is False
 
 
-def test_videos_can_be_filtered_by_one_of_status_model_and_project(user: User) -> None:
+def test_videos_can_be_filtered_by_one_of_status_model_and_project(cloud: Cloud, user: User) -> None:
+    cloud.have_project("alpha")
     kept = user.finish("kept", seconds=4, project="alpha")["id"]
     user.finish("lost [blocked]", seconds=4)
     for query in ("status=completed", "project=alpha"):

@@ -42,6 +42,7 @@ def test_a_video_is_asked_for_waited_for_and_fetched_in_one_command(shell: Shell
 
 
 def test_everything_that_one_may_wish_for_reaches_the_api(shell: Shell, user: User, image: Path) -> None:
+    user.cloud.have_project("winter")
     wished = {
         "--model": "veo-3.1",
         "--seconds": "8",

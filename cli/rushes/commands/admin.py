@@ -22,7 +22,8 @@ users = typer.Typer(no_args_is_help=True, help="The tenant's users.")
 admin.add_typer(users, name="users")
 
 
-@admin.command()
+# A user's id may begin with a dash.
+@admin.command(context_settings={"ignore_unknown_options": True})
 def grant(
     context: typer.Context,
     user: Annotated[str, typer.Argument(help="An e-mail address, or the user's id.")],

@@ -1,0 +1,22 @@
+"""The parts of `make bench`, in the order of their measuring: the last one leaves a database full of jobs behind."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Final
+
+from bench import cold_start, costs, history, hot_account, looks, peers, serving, streams, submit
+from bench.performance import Part
+from bench.stand import Stand
+
+PARTS: Final[Mapping[str, Callable[[Stand], Part]]] = {
+    "submit": submit.measure,
+    "hot-account": hot_account.measure,
+    "peers": peers.measure,
+    "cold-start": cold_start.measure,
+    "serving": serving.measure,
+    "events": streams.measure,
+    "looks": looks.measure,
+    "costs": costs.measure,
+    "history": history.measure,
+}
