@@ -51,12 +51,13 @@ from local.session import ADMIN, DEVELOPER, Person, SessionFile, sign_in
 from local.storage.notify import Notifier
 from local.usual_times import stand_in_times
 from shared import errands, lifecycle, log
-from shared.auth import Accounts, JwksVerifier
+from shared.auth import Accounts
 from shared.chores import Chore
 from shared.config import StoredConfig
 from shared.deliveries import Delivery
 from shared.generators import Generator, Generators
 from shared.http import application
+from shared.id_tokens import JwksVerifier
 from shared.models import Account
 from shared.outbound import Internet
 from shared.routes import FUNCTIONS, Function

@@ -1,4 +1,4 @@
-"""Who is calling: verifies users' ID tokens and knows their accounts.
+"""Who is calling: callers and their accounts.
 
 A token proves only issuer, subject, e-mail and tenant. Role, plan and whether an account is disabled are the account
 document's, and are kept for at most a minute. The first request of a user makes the account.
@@ -9,38 +9,23 @@ administrator can do needs somebody who has signed in.
 
 from __future__ import annotations
 
-import asyncio
 import base64
 import hashlib
-import json
-import urllib.request
-from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Any, Literal, Protocol
-
-import jwt
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Literal, Protocol
 
 from shared import api_keys, ledger
 from shared.api_keys import ApiKey
 from shared.errors import ApiError, Conflict, Unavailable
 from shared.models import Account
-from shared.settings import Settings
 
 if TYPE_CHECKING:
     from shared.services import Services
 
-KEYS_KEPT_FOR = timedelta(hours=1)
-# An unknown key id may mean that keys were rotated; asking more often than this would let anybody make us ask.
-KEYS_ASKED_EVERY = timedelta(seconds=30)
-KEYS_TIMEOUT_S = 5.0
-LEEWAY_S = 5
 ACCOUNT_KEPT_FOR = timedelta(seconds=60)
 ACCOUNTS_KEPT = 10_000
 KEYS_KNOWN = 10_000
-# Verifying a token takes longer than all else that a look does here; who calls once calls again.
-TOKEN_KEPT_FOR = timedelta(seconds=60)
-TOKENS_KEPT = 10_000
 DEFAULT_TENANT = "default"
 
 
@@ -80,104 +65,6 @@ class Verifier(Protocol):
         """Raises ApiError UNAUTHENTICATED, or Unavailable when the issuer's keys cannot be had."""
 
 
-class JwksVerifier:
-    """Verifies RS256 tokens of one OpenID Connect issuer, as Identity Platform's documentation prescribes."""
-
-    def __init__(self, settings: Settings, clock: Callable[[], datetime]) -> None:
-        self._settings = settings
-        self._clock = clock
-        self._keys: dict[str, jwt.PyJWK] = {}
-        self._asked_at: datetime | None = None
-        self._lock = asyncio.Lock()
-        self._verified: dict[bytes, tuple[datetime, Identity]] = {}
-
-    async def verify(self, token: str) -> Identity:
-        digest = hashlib.sha256(token.encode()).digest()
-        until, identity = self._verified.get(digest, (None, None))
-        now = self._clock()
-        if until is not None and identity is not None and now < until:
-            return identity
-        claims = await self._claims(token)
-        identity = self._identity(claims)
-        if len(self._verified) >= TOKENS_KEPT:
-            self._verified.clear()
-        expires_at = datetime.fromtimestamp(claims["exp"], UTC)
-        self._verified[digest] = (min(now + TOKEN_KEPT_FOR, expires_at), identity)
-        return identity
-
-    async def _claims(self, token: str) -> dict[str, Any]:
-        try:
-            key_id = jwt.get_unverified_header(token).get("kid")
-            key = await self._key(key_id) if isinstance(key_id, str) else None
-            if key is None:
-                raise _unauthenticated("The token's key is not one of the issuer's.")
-            claims: dict[str, Any] = jwt.decode(
-                token,
-                key,
-                algorithms=["RS256"],
-                issuer=self._settings.issuer,
-                audience=self._settings.audience,
-                leeway=LEEWAY_S,
-                options={"require": ["exp", "iat", "sub", "iss", "aud"]},
-            )
-        except jwt.ExpiredSignatureError:
-            raise _unauthenticated("The token has expired.") from None
-        except jwt.PyJWTError as error:
-            raise _unauthenticated(f"The token is not valid: {error}.") from None
-        return claims
-
-    def _identity(self, claims: dict[str, Any]) -> Identity:
-        sub = claims["sub"]
-        auth_time = claims.get("auth_time", 0)
-        if not isinstance(sub, str) or not 1 <= len(sub) <= 128:
-            raise _unauthenticated("The token names no user.")
-        if not isinstance(auth_time, int | float) or auth_time > self._clock().timestamp() + LEEWAY_S:
-            raise _unauthenticated("The token's sign-in lies in the future.")
-        firebase = claims.get("firebase")
-        tenant = firebase.get("tenant") if isinstance(firebase, dict) else None
-        email = claims.get("email")
-        return Identity(
-            issuer=claims["iss"],
-            sub=sub,
-            tenant=tenant if isinstance(tenant, str) and tenant else DEFAULT_TENANT,
-            email=email if isinstance(email, str) else None,
-            email_verified=claims.get("email_verified") is True,
-        )
-
-    async def _key(self, key_id: str) -> jwt.PyJWK | None:
-        if self._fresh(key_id):
-            return self._keys.get(key_id)
-        async with self._lock:
-            if not self._fresh(key_id):
-                await self._refresh(key_id)
-            return self._keys.get(key_id)
-
-    def _fresh(self, key_id: str) -> bool:
-        """Whether what is known of that key may still be relied on."""
-        if self._asked_at is None or not self._keys:
-            return False
-        age = self._clock() - self._asked_at
-        return age < (KEYS_KEPT_FOR if key_id in self._keys else KEYS_ASKED_EVERY)
-
-    async def _refresh(self, key_id: str) -> None:
-        try:
-            self._keys = await asyncio.to_thread(self._fetch)
-            # What a key proved that the issuer has taken back since.
-            self._verified.clear()
-        except (OSError, ValueError, jwt.PyJWTError) as error:
-            # Old keys go on serving through the issuer's outage.
-            if key_id not in self._keys:
-                raise Unavailable(f"the issuer's keys: {error}") from error
-        finally:
-            self._asked_at = self._clock()
-
-    def _fetch(self) -> dict[str, jwt.PyJWK]:
-        # The address is an operator's setting, never a caller's.
-        with urllib.request.urlopen(self._settings.jwks_url, timeout=KEYS_TIMEOUT_S) as answer:  # noqa: S310
-            keys = jwt.PyJWKSet.from_dict(json.load(answer)).keys
-        return {key.key_id: key for key in keys if key.key_id}
-
-
 class Accounts:
     """The accounts that lately called, and the making of new ones."""
 
@@ -197,7 +84,7 @@ class Accounts:
         """
         scheme, _, token = (authorization or "").partition(" ")
         if scheme.lower() != "bearer" or not token.strip():
-            raise _unauthenticated("There is no Bearer token in the Authorization header.")
+            raise unauthenticated("There is no Bearer token in the Authorization header.")
         if token.strip().startswith(api_keys.PREFIX):
             return await self._caller_of_key(services, token.strip())
         identity = await services.verifier.verify(token.strip())
@@ -212,7 +99,7 @@ class Accounts:
         refusal = key.refusal(services.clock()) if key is not None else "There is no such API key."
         account = await self._account(services, key.account) if key is not None and refusal is None else None
         if key is None or account is None:
-            raise _unauthenticated(refusal or "There is no account of this API key any more.")
+            raise unauthenticated(refusal or "There is no account of this API key any more.")
         _check_open(account)
         read_only = key.scope == "read"
         return Caller(account.id, account.tenant, "user", account.plan, account.email, key.key_id, read_only)
@@ -282,5 +169,5 @@ def _check_open(account: Account) -> None:
         raise ApiError("ACCOUNT_DISABLED")
 
 
-def _unauthenticated(message: str) -> ApiError:
+def unauthenticated(message: str) -> ApiError:
     return ApiError("UNAUTHENTICATED", message, headers={"WWW-Authenticate": "Bearer"})

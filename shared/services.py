@@ -257,7 +257,6 @@ class _Lazy:
 @cache
 def services() -> Services:
     """The process's services, made on first use: the module is imported before the server forks."""
-    from shared.auth import JwksVerifier
     from shared.config import StoredConfig
     from shared.store import FirestoreStore
 
@@ -273,9 +272,15 @@ def services() -> Services:
         media=media,
         generators=_generators(settings, media),
         config=StoredConfig(settings, store, utc_now),
-        verifier=JwksVerifier(settings, utc_now),
+        verifier=cast("Verifier", _Lazy(lambda: _verifier(settings))),
         outbound=cast(Outbound, _Lazy(lambda: _outbound(settings))),
     )
+
+
+def _verifier(settings: Settings) -> Verifier:
+    from shared.id_tokens import JwksVerifier
+
+    return JwksVerifier(settings, utc_now)
 
 
 def _live(settings: Settings) -> Live:

@@ -13,8 +13,8 @@ from local.providers.render import Film, render
 class RenderPool:
     """Renders films, at most `workers` at a time.
 
-    With `cache`, a film is rendered once per size, length, sound and input media, without a title, and served again: for
-    tests and loads, where the picture does not matter.
+    With `cache`, a film is rendered once per size, length, sound and input media, without a title, and served again:
+    for tests and loads, where the picture does not matter.
     """
 
     def __init__(self, workers: int = 1, *, cache: bool = False) -> None:

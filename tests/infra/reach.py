@@ -24,7 +24,7 @@ GATEWAYS: Final = {
     "queue": "shared.queue.CloudTasks",
     "media": "shared.media.CloudStorage",
     "config": "shared.config.StoredConfig",
-    "verifier": "shared.auth.JwksVerifier",
+    "verifier": "shared.id_tokens.JwksVerifier",
     "outbound": "shared.outbound.Internet",
 }
 PROVIDERS: Final = frozenset({"shared.generators.veo.Veo", "shared.generators.omni.Omni"})

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-HEAVY = ("av", "numpy", "PIL")
+HEAVY = ("jwt", "av", "numpy", "PIL")
 # Google's libraries that importing a function may load. What only some requests need, their gateway imports when it is
 # first used (shared/services.py).
 AT_IMPORT: dict[str, frozenset[str]] = {
