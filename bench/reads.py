@@ -31,7 +31,7 @@ class Counted:
     async def batch_get_documents(self, *args: Any, **options: Any) -> AsyncIterator[Any]:
         return self._told(await self._api.batch_get_documents(*args, **options), "found", "missing")
 
-    async def listen(self, *args: Any, **options: Any) -> AsyncIterator[Any]:
+    async def listen(self, *args: Any, **options: Any) -> _Call:
         return _Call(await self._api.listen(*args, **options), self)
 
     async def close(self) -> None:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from itertools import islice
 from typing import Any, Final
 
 from google.cloud import firestore
@@ -25,6 +25,7 @@ from shared.store import _encode
 MODEL: Final = "veo-3.1-fast"
 # Firestore's own limit of writes in one commit.
 WRITES_PER_COMMIT: Final = 500
+COMMITS_AT_ONCE: Final = 2
 # The plain protobuf classes within the client's: what is filled and copied a hundred thousand times.
 _Document: Any = Document.pb()
 _CommitRequest: Any = CommitRequest.pb()
@@ -105,13 +106,21 @@ def completed(job: Job, outputs: tuple[Output, ...] = ()) -> Job:
 
 def create(client: firestore.Client, *jobs: Job) -> None:
     """Write new jobs, in commits as large as Firestore takes."""
-    _commit(client, (_document(client, job) for job in jobs))
+    for first in range(0, len(jobs), WRITES_PER_COMMIT):
+        _commit(client, (_document(client, job) for job in jobs[first : first + WRITES_PER_COMMIT]))
 
 
 def copies(client: firestore.Client, job: Job, count: int, every: timedelta) -> None:
     """Write so many jobs that differ from that one in their ids and times only, each made a while before the last."""
     template = _document(client, job)
-    _commit(client, (_copied(client, template, job.created_at - number * every) for number in range(count)))
+
+    def write(first: int) -> None:
+        numbers = range(first, min(first + WRITES_PER_COMMIT, count))
+        _commit(client, (_copied(client, template, job.created_at - number * every) for number in numbers))
+
+    with ThreadPoolExecutor(COMMITS_AT_ONCE) as pool:
+        # All of them are awaited, and an error is raised here.
+        list(pool.map(write, range(0, count, WRITES_PER_COMMIT)))
 
 
 def _document(client: firestore.Client, job: Job) -> Any:
@@ -138,9 +147,7 @@ def _name(client: firestore.Client, id_: str) -> str:
 
 
 def _commit(client: firestore.Client, documents: Iterable[Any]) -> None:
-    remaining = iter(documents)
-    while some := list(islice(remaining, WRITES_PER_COMMIT)):
-        request = _CommitRequest(database=_database(client))
-        for document in some:
-            request.writes.add().update.CopyFrom(document)
-        client._firestore_api.commit(request=CommitRequest.wrap(request), metadata=client._rpc_metadata)
+    request = _CommitRequest(database=_database(client))
+    for document in documents:
+        request.writes.add().update.CopyFrom(document)
+    client._firestore_api.commit(request=CommitRequest.wrap(request), metadata=client._rpc_metadata)

@@ -8,6 +8,7 @@ import os
 import random
 import socket
 import statistics
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -117,11 +118,11 @@ class Viewer:
         remaining, nowhere = length - len(body), bytearray(RECEIVED_BYTES)
         while remaining and time.monotonic() < until:
             # Linux drops the bytes without copying them: the viewers' share of the processors is as small as can be.
-            received = connection.recv_into(nowhere, min(remaining, RECEIVED_BYTES), socket.MSG_TRUNC)
-            if not received:
+            dropped = connection.recv_into(nowhere, min(remaining, RECEIVED_BYTES), socket.MSG_TRUNC)
+            if not dropped:
                 raise ConnectionError("closed within the answer")
-            remaining -= received
-            self.received_bytes += received
+            remaining -= dropped
+            self.received_bytes += dropped
         self.answers += 1
 
 
@@ -207,8 +208,17 @@ def sources(stand: Stand) -> Iterator[Sources]:
         "PYTHONPATH": str(ROOT),
     }
     port = free_port()
-    program = Path(os.sys.executable).with_name("uvicorn")
-    command = [program, "bench.files:app", "--host", HOST, "--port", str(port), "--log-level", "error"]
+    program = Path(sys.executable).with_name("uvicorn")
+    command: list[str | Path] = [
+        program,
+        "bench.files:app",
+        "--host",
+        HOST,
+        "--port",
+        str(port),
+        "--log-level",
+        "error",
+    ]
     with served(command, port, stand.directory / "files.log", environ) as beside:
 
         def of(index: int) -> dict[str, Source]:
@@ -407,7 +417,8 @@ def signing(stand: Stand) -> Signing:
 async def _signing(settings: Settings) -> Signing:
     clock = _Moment()
     media = CloudStorage(settings, clock)
-    key: Any = crypt.RSASigner.from_string(Path(settings.signer_key_file).read_text())
+    signers: Any = crypt.RSASigner
+    key = signers.from_string(Path(settings.signer_key_file).read_text())
     found = Signing()
     await media.sign("warm", "warm.mp4")
     for number in range(ROUNDS):
