@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 from collections.abc import Iterable, Mapping
 from functools import cached_property
@@ -10,6 +11,7 @@ from typing import Any
 from unittest import mock
 
 import grpc
+from google.api_core.exceptions import NotFound
 from google.cloud import firestore, tasks_v2
 from google.cloud.tasks_v2.services.cloud_tasks.transports import CloudTasksGrpcTransport
 
@@ -97,10 +99,13 @@ class Console:
         return [task.name.rpartition("/")[2] for task in self._tasks.list_tasks(parent=self._queue(queue))]
 
     def hurry(self, queues: Iterable[str]) -> None:
-        """Attempt every task of the queues at once, whatever their pace and state."""
+        """Attempt every task of the queues that is not being attempted at once, whatever their pace and state."""
         for queue in queues:
             for task in self._tasks.list_tasks(parent=self._queue(queue)):
-                self._tasks.run_task(name=task.name)
+                if task.response_count == task.dispatch_count:
+                    # It may have been done meanwhile.
+                    with contextlib.suppress(NotFound):
+                        self._tasks.run_task(name=task.name)
 
     def _queue(self, queue: str) -> str:
         return f"projects/{self._cloud.session['project']}/locations/{REGION}/queues/{queue}"
