@@ -91,6 +91,8 @@ resource "google_compute_backend_bucket" "site" {
     "Content-Security-Policy: ${local.content_security_policy}",
     "X-Content-Type-Options: nosniff",
     "Referrer-Policy: no-referrer",
+    "Cross-Origin-Opener-Policy: same-origin",
+    "Permissions-Policy: camera=(), microphone=(), geolocation=(), payment=()",
     "Strict-Transport-Security: max-age=31536000",
   ]
 }

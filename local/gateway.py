@@ -43,6 +43,12 @@ REQUESTS_PER_MINUTE: Final = 200
 COMPRESSED_FROM_BYTES: Final = 500
 # Types that may hold scripts. Sent with each module, the policy would weigh as much as the module.
 DOCUMENTS: Final = (b"text/html", b"image/svg+xml")
+# Beside its content security policy.
+DOCUMENT_HEADERS: Final = {
+    "Referrer-Policy": "no-referrer",
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Permissions-Policy": "camera=(), microphone=(), geolocation=(), payment=()",
+}
 PARAMETER: Final = re.compile(r"\{\w+\}")
 # What the interpreter's own table lacks or has otherwise, whatever the machine's mime.types says.
 TYPES: Final = {
@@ -192,9 +198,7 @@ def _site(web: Path, media_origins: str) -> ASGIApp:
     # What a browser goes by when it shows a file by itself.
     shown = {
         b"content-security-policy": security_policy(media_origins).encode(),
-        b"referrer-policy": b"no-referrer",
-        b"cross-origin-opener-policy": b"same-origin",
-        b"permissions-policy": b"camera=(), microphone=(), geolocation=(), payment=()",
+        **{name.lower().encode(): value.encode() for name, value in DOCUMENT_HEADERS.items()},
     }
     headers = {
         b"x-content-type-options": b"nosniff",
