@@ -500,8 +500,8 @@ def _text(ran: list[Race], ours: Memory, file: Memory, signed: Signing) -> str:
             "The same files from the same disk: by the function (which verifies the caller, reads the job, and proxies "
             "the bucket), by Starlette's `FileResponse`, by a proxy that only passes a stream on, and by the bucket's "
             "stand-in itself. The last two say what the function costs: behind it the stand-in, a Python program, runs "
-            "on the same cores. The function answers a Range with at most 16 MiB. Before its first byte it has verified "
-            "the caller and read the job, which is most of what a range of 1 MiB takes.",
+            "on the same cores. The function answers a Range with at most 16 MiB. Before its first byte it has "
+            "verified the caller and read the job, which is most of what a range of 1 MiB takes.",
             table([race.cells for race in ran], RACE_HEAD),
             "What each server itself uses for a MiB; the function and the plain proxy need the stand-in's as well.",
             table([race.cpu_cells for race in ran], CPU_HEAD),
