@@ -19,7 +19,6 @@ from typing import Any
 
 from google.api_core import exceptions
 from google.cloud.firestore import AsyncClient
-from google.cloud.firestore_v1 import _helpers
 from google.cloud.firestore_v1.types import (
     DocumentChange,
     DocumentDelete,
@@ -35,6 +34,7 @@ from google.cloud.firestore_v1.types import (
 
 from shared import log
 from shared.documents import readable
+from shared.firestore_values import read
 from shared.models import Job
 from shared.services import CHANGES_SETTLE_IN, utc_now
 from shared.settings import Settings
@@ -264,8 +264,8 @@ class FirestoreLive:
         targets = [one for one in self._numbered(change.target_ids) if not one.has(id_, update_time)]
         if not targets:
             return
-        fields: Any = _helpers.decode_dict(change.document.fields, self._client)
-        job = readable(Job, id_, fields, update_time)
+        document = DocumentChange.pb(change).document
+        job = readable(Job, id_, read(document.fields), document.update_time)
         if job is not None:
             for target in targets:
                 target.changed[id_] = job

@@ -10,7 +10,7 @@ import base64
 import datetime as dt
 import threading
 from collections.abc import AsyncIterator, Callable
-from functools import cached_property, partial
+from functools import cached_property
 from http import HTTPStatus
 from pathlib import Path
 from typing import Any, BinaryIO, TypeVar, cast
@@ -26,6 +26,7 @@ from google.auth import crypt
 from google.cloud.storage import Blob, Bucket, Client
 from google.cloud.storage.exceptions import InvalidResponse
 
+from shared.downloads import Downloads
 from shared.errors import StorageRefused, Unavailable
 from shared.services import ObjectExists, SignedUrl, StoredObject
 from shared.settings import Settings
@@ -35,7 +36,6 @@ T = TypeVar("T")
 # A multiple of 256 KiB, as resumable uploads demand. The library, the request and a second thread's heap each hold one
 # or more at a time: four times as much takes 32 MiB and more of memory for any video.
 CHUNK_BYTES = 2 * 1024 * 1024
-STREAM_BYTES = 1024 * 1024
 READ_AHEAD_BYTES = 256 * 1024
 CALL_TIMEOUT_S = 30.0
 SIGNED_FOR = dt.timedelta(minutes=15)
@@ -62,6 +62,10 @@ class CloudStorage:
     def _bucket(self) -> Bucket:
         client = Client(project=self._settings.google_cloud_project)
         return client.bucket(self._settings.bucket)
+
+    @cached_property
+    def _downloads(self) -> Downloads:
+        return Downloads(self._bucket)
 
     @cached_property
     def _signer(self) -> Signer:
@@ -122,11 +126,8 @@ class CloudStorage:
 
         return await _in_thread(run)
 
-    async def stream(self, name: str, start: int, end: int) -> AsyncIterator[bytes]:
-        blob = self._bucket.blob(name)
-        for first in range(start, end + 1, STREAM_BYTES):
-            last = min(first + STREAM_BYTES - 1, end)
-            yield await _in_thread(partial(_piece, blob, first, last))
+    def stream(self, name: str, start: int, end: int) -> AsyncIterator[bytes]:
+        return self._downloads.stream(name, start, end)
 
     async def sign(self, name: str, filename: str) -> SignedUrl:
         """A V4 URL of 15 min, re-used for everybody while at least 5 min of it remain."""
@@ -241,13 +242,6 @@ class _Measured:
             if error.response.status_code != HTTPStatus.PRECONDITION_FAILED:
                 raise
             self._refused = True
-
-
-def _piece(blob: Blob, first: int, last: int) -> bytes:
-    data: bytes = blob.download_as_bytes(
-        start=first, end=last, raw_download=True, checksum=None, timeout=CALL_TIMEOUT_S, retry=_RETRY
-    )
-    return data
 
 
 def _described(blob: Blob) -> StoredObject:

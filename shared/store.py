@@ -7,6 +7,7 @@ is not there. Measured on one hot account, this is some hundred times the rate o
 from __future__ import annotations
 
 from collections.abc import Awaitable, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cached_property
 from typing import Any, TypeVar
@@ -16,6 +17,7 @@ from google.api_core.retry import AsyncRetry, if_exception_type
 from google.cloud.firestore import AsyncClient
 from google.cloud.firestore_v1.async_aggregation import AsyncAggregationQuery
 from google.cloud.firestore_v1.async_query import AsyncQuery
+from google.cloud.firestore_v1.base_document import DocumentSnapshot
 from google.cloud.firestore_v1.base_query import FieldFilter
 from google.cloud.firestore_v1.services.firestore import FirestoreAsyncClient
 from google.cloud.firestore_v1.types import (
@@ -23,6 +25,9 @@ from google.cloud.firestore_v1.types import (
     BatchGetDocumentsResponse,
     CommitRequest,
     CommitResponse,
+    RunQueryRequest,
+    RunQueryResponse,
+    StructuredQuery,
 )
 
 from shared.documents import decode, readable
@@ -32,6 +37,7 @@ from shared.models import Account, Document, Job, ListVideosQuery, Status, Trans
 from shared.settings import Settings
 
 CALL_TIMEOUT_S = 5.0
+PLACES_KEPT = 10_000
 # The client's own retry goes on for a minute. A commit may be repeated too: its preconditions make it harmless, and
 # jobs.py recognises a commit whose first answer was lost.
 _RETRY = AsyncRetry(
@@ -44,6 +50,7 @@ _RETRY = AsyncRetry(
 # The plain protobuf classes within the client's.
 _GetRequest = BatchGetDocumentsRequest.pb()
 _CommitRequest = CommitRequest.pb()
+_QueryRequest = RunQueryRequest.pb()
 D = TypeVar("D", bound=Document)
 T = TypeVar("T")
 
@@ -56,11 +63,20 @@ _NO_ANSWER = (
 )
 
 
+@dataclass(frozen=True)
+class _Place:
+    """Where a job stands in its account's list, which never changes."""
+
+    account: str
+    created_at: datetime
+
+
 class FirestoreStore:
     """The database of one project."""
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
+        self._places: dict[str, _Place] = {}
 
     @cached_property
     def _client(self) -> AsyncClient:
@@ -186,12 +202,25 @@ class FirestoreStore:
         direction = AsyncQuery.DESCENDING if query.order == "desc" else AsyncQuery.ASCENDING
         jobs = jobs.order_by("created_at", direction=direction).order_by("__name__", direction=direction)
         if query.after is not None:
-            last = await self.get(Job, query.after)
-            if last is None or last.account != account:
+            place = self._places.get(query.after) or await self._place(query.after)
+            if place is None or place.account != account:
                 return []
-            reference = self._client.collection(Job.collection).document(last.id)
-            jobs = jobs.start_after({"created_at": last.created_at, "__name__": reference})
-        return await self._read(Job, jobs, query.limit + 1)
+            reference = self._client.collection(Job.collection).document(query.after)
+            jobs = jobs.start_after({"created_at": place.created_at, "__name__": reference})
+        found = await self._read(Job, jobs, query.limit + 1)
+        if len(found) > query.limit:
+            self._remember(found[query.limit - 1])
+        return found
+
+    async def _place(self, id_: str) -> _Place | None:
+        job = await self.get(Job, id_)
+        return None if job is None else _Place(job.account, job.created_at)
+
+    def _remember(self, job: Job) -> None:
+        """A page ended there: the next one, asked for here, needs not read it again."""
+        if len(self._places) >= PLACES_KEPT:
+            self._places.clear()
+        self._places[job.id] = _Place(job.account, job.created_at)
 
     async def changed_jobs(
         self, tenant: str, account: str, since: datetime, after: Job | None, limit: int
@@ -263,12 +292,35 @@ class FirestoreStore:
         found: list[D] = []
         while True:
             wanted = limit - len(found)
-            snapshots = await _answer(query.limit(wanted).get(timeout=CALL_TIMEOUT_S, retry=_RETRY))
-            read = (readable(kind, one.id, one.to_dict() or {}, one.update_time.timestamp_pb()) for one in snapshots)
-            found += [document for document in read if document is not None]
-            if len(snapshots) < wanted or len(found) == limit:
+            messages = await self._query(query.limit(wanted))
+            documents = (readable(kind, _id(one), read(one.fields), one.update_time) for one in messages)
+            found += [document for document in documents if document is not None]
+            if len(messages) < wanted or len(found) == limit:
                 return found
-            query = query.start_after(snapshots[-1])
+            query = query.start_after(self._snapshot(kind, messages[-1]))
+
+    def _snapshot(self, kind: type[Document], message: Any) -> DocumentSnapshot[Any]:
+        """A document as the official client knows it, which can be a query's cursor."""
+        reference = self._client.collection(kind.collection).document(_id(message))
+        return DocumentSnapshot(reference, read(message.fields), True, None, None, None)
+
+    async def _query(self, query: AsyncQuery) -> list[Any]:
+        """The Document messages that the query finds."""
+        asked = _QueryRequest(
+            parent=f"{self._name}/documents", structured_query=StructuredQuery.pb(query._to_protobuf())
+        )
+
+        async def answers() -> list[Any]:
+            stream = await self._api.run_query(
+                request=RunQueryRequest.wrap(asked),
+                metadata=self._client._rpc_metadata,
+                timeout=CALL_TIMEOUT_S,
+                retry=_RETRY,
+            )
+            messages = [RunQueryResponse.pb(answer) async for answer in stream]
+            return [message.document for message in messages if message.HasField("document")]
+
+        return await _answer(answers())
 
 
 def _encode(document: Document) -> dict[str, Any]:
@@ -283,7 +335,11 @@ def _encode(document: Document) -> dict[str, Any]:
 def _decode(kind: type[D], message: Any) -> D | None:
     if message is None:
         return None
-    return decode(kind, message.name.rpartition("/")[2], read(message.fields), message.update_time)
+    return decode(kind, _id(message), read(message.fields), message.update_time)
+
+
+def _id(message: Any) -> str:
+    return str(message.name.rpartition("/")[2])
 
 
 async def _answer(call: Awaitable[T]) -> T:

@@ -21,7 +21,12 @@ from typing import Any, Final
 
 from google.auth.credentials import AnonymousCredentials
 from google.cloud.firestore import AsyncClient
-from google.cloud.firestore_v1.types import RunAggregationQueryResponse, RunQueryResponse, StructuredQuery
+from google.cloud.firestore_v1.types import (
+    RunAggregationQueryResponse,
+    RunQueryRequest,
+    RunQueryResponse,
+    StructuredQuery,
+)
 from google.cloud.firestore_v1.types.query import StructuredAggregationQuery
 from starlette.datastructures import Headers
 
@@ -88,8 +93,8 @@ class _Wire:
     def __init__(self, recorded: Recorded) -> None:
         self._recorded = recorded
 
-    async def run_query(self, request: dict[str, Any], **_: Any) -> AsyncIterator[RunQueryResponse]:
-        self._note(request["structured_query"])
+    async def run_query(self, request: RunQueryRequest, **_: Any) -> AsyncIterator[RunQueryResponse]:
+        self._note(request.structured_query)
         return _none()
 
     async def run_aggregation_query(
