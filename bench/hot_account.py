@@ -10,10 +10,11 @@ from bench.performance import Part, at_least, run_alone
 from bench.stand import Stand, bearer, known
 from bench.submit import BODY, bare_function
 
-ROUNDS = 3
+ROUNDS = 2
 SUBMITS = 64
-# A transaction that waits for others is slow: as many as make a fair rate, and no more.
+# Transactions wait for each other's locks, the longer the more they are; as many as are done in this time count.
 TRANSACTIONS = 8
+PATIENCE_S = 15.0
 
 
 def measure(stand: Stand) -> Part:
@@ -26,19 +27,27 @@ def measure(stand: Stand) -> Part:
             ours.append(_at_once(stand.port("submit"), submits))
             account = known(stand, stand.user())
             transacted = [request("POST", f"/transact/{account}")] * TRANSACTIONS
-            transactions.append(_at_once(bare.port, transacted))
-    ratios = [mine.rate / theirs.rate for mine, theirs in zip(ours, transactions, strict=True)]
+            transactions.append(asyncio.run(load(bare.port, transacted, TRANSACTIONS, PATIENCE_S)).check(202))
+    # Where not one was done, one is counted: the ratio is then the least that it can be.
+    rates = [max(theirs.rate, 1 / theirs.wall_s) for theirs in transactions]
+    ratios = [mine.rate / theirs for mine, theirs in zip(ours, rates, strict=True)]
     goal = at_least(f"{SUBMITS} submits of one account at once, over {TRANSACTIONS} in transactions: rate", ratios, 30)
     rows = [
-        (f"round {number + 1}", f"{mine.rate:.0f}", f"{mine.p95_s:.2f}", f"{theirs.rate:.1f}", f"{theirs.p95_s:.2f}")
+        (
+            f"round {number + 1}",
+            f"{mine.rate:.0f}",
+            f"{mine.p95_s:.2f}",
+            f"{len(theirs.seconds)} of {TRANSACTIONS}",
+            f"{theirs.wall_s:.1f}",
+        )
         for number, (mine, theirs) in enumerate(zip(ours, transactions, strict=True))
     ]
-    head = ("", "Rushes, a second", "p95, s", "transactions, a second", "p95, s")
+    head = ("", "Rushes, a second", "p95, s", "transactions done", "in, s")
     return Part([goal], report.table(rows, head))
 
 
 def _at_once(port: int, requests: list[bytes]) -> Load:
-    """No error, or it is no rate. Raises AssertionError."""
+    """How all at once went. Raises AssertionError when one was refused."""
     return asyncio.run(load(port, requests, len(requests))).check(202)
 
 

@@ -6,6 +6,7 @@ Written for little work of its own: the server under measure and this program sh
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import statistics
 import time
@@ -54,18 +55,20 @@ def request(method: str, path: str, headers: Mapping[str, str] | None = None, bo
     return "\r\n".join(lines).encode() + content
 
 
-async def load(port: int, requests: Iterable[bytes], concurrency: int = 1) -> Load:
+async def load(port: int, requests: Iterable[bytes], concurrency: int = 1, patience_s: float | None = None) -> Load:
     """Send all requests over so many connections to the server on that port of 127.0.0.1, and read the answers.
 
-    The answers must have a Content-Length or be chunked, and keep the connection. Raises OSError when one is closed.
+    The answers must have a Content-Length or be chunked, and keep the connection. Who has not been answered after
+    `patience_s` is not waited for. Raises OSError when a connection is closed.
     """
     result = Load()
     waiting = iter(requests)
     connections = [await asyncio.open_connection("127.0.0.1", port) for _ in range(concurrency)]
     began = time.perf_counter()
-    async with asyncio.TaskGroup() as group:
-        for reader, writer in connections:
-            group.create_task(_converse(reader, writer, waiting, result))
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(patience_s), asyncio.TaskGroup() as group:
+            for reader, writer in connections:
+                group.create_task(_converse(reader, writer, waiting, result))
     result.wall_s = time.perf_counter() - began
     for _, writer in connections:
         writer.close()

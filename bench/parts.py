@@ -1,4 +1,4 @@
-"""The parts of `make bench`, in the order of their measuring: the last one leaves a database full of jobs behind."""
+"""The parts of `make bench`, in the order of the page."""
 
 from __future__ import annotations
 

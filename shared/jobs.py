@@ -59,8 +59,7 @@ async def advance(services: Services, job_id: str, event: Event, known: Job | No
     """
     outcome = await _commit_event(services, job_id, event, known)
     if outcome.change is not None:
-        for signal in outcome.change.signals:
-            log.warning(signal, job=job_id, account=outcome.job.account, attempt=outcome.job.attempt)
+        _tell(outcome.job, outcome.change.signals)
         _log_end(outcome)
         if outcome.change.task is not None:
             try:
@@ -81,6 +80,7 @@ async def _commit_event(services: Services, job_id: str, event: Event, known: Jo
 
 async def _try_event(services: Services, job: Job, event: Event, config: LiveConfig) -> Outcome:
     tried: dict[str, Change] = {}
+    untold: tuple[str, ...] = ()
     async for attempt in Tries(services):
         if attempt > 0:
             job = await _read(services, job.id)
@@ -93,14 +93,18 @@ async def _try_event(services: Services, job: Job, event: Event, config: LiveCon
             return Outcome(job, tried[job.change_id])
         change = decide(job, account, event, now, config)
         if change is None:
+            # Ours may have been committed, and another's on top of it: told once more is better than never.
+            _tell(job, untold)
             return Outcome(job, None)
         change = stamp(change, services.ids())
         tried[change.job.change_id] = change
         try:
             return Outcome(await commit(services, change), change)
-        except (Conflict, Unavailable):
-            # Either way what counts is what is there now: ours, or what to decide on afresh.
-            continue
+        except Unavailable:
+            untold = change.signals
+        except Conflict:
+            pass
+        # Either way what counts is what is there now: ours, or what to decide on afresh.
     raise Unavailable(f"others kept writing to {job.id}")
 
 
@@ -175,6 +179,11 @@ async def _acquired(lock: asyncio.Lock) -> bool:
             return await lock.acquire()
     except TimeoutError:
         return False
+
+
+def _tell(job: Job, signals: tuple[str, ...]) -> None:
+    for signal in signals:
+        log.warning(signal, job=job.id, account=job.account, attempt=job.attempt)
 
 
 def _log_end(outcome: Outcome) -> None:

@@ -609,9 +609,14 @@ def _tidied(case: _Case, event: Tidied) -> Change | None:
 
 
 def _may_still_write(case: _Case) -> bool:
-    """A delivery that was storing when the job ended may be at it until its function's own limit."""
+    """A delivery that was storing when the job ended may be at it until its function's own limit.
+
+    Also one whose lease another had taken over, which then completed the job: if the video is deleted meanwhile, what
+    it still writes is to go too.
+    """
     job = case.job
-    if job.stage is Stage.COMPLETED or job.storing_started_at is None or job.completed_at is None:
+    kept = job.stage is Stage.COMPLETED and job.outputs
+    if kept or job.storing_started_at is None or job.completed_at is None:
         return False
     return case.now < job.completed_at + timedelta(seconds=FUNCTION_TIMEOUT_S)
 

@@ -311,7 +311,7 @@ class Driver:
         )
 
     def _check_signals(self, job: Job) -> None:
-        """What was abandoned and what came too late is told, once for each, unless the process died in telling it."""
+        """What was abandoned and what came too late is told, unless the process died in telling it."""
         signals, world = self.world.signals, self.world
         code = job.error.code if job.error else None
         untold = any(fault in (Fault.DIES_AFTER, Fault.FROZEN) for fault in self.schedule.plan.values())
@@ -322,7 +322,7 @@ class Driver:
         late = code in ("GENERATION_TIMEOUT", "START_UNCERTAIN") and bool(succeeded) and shows
         assert job.late_success == late, f"late success is {job.late_success} of {code}, and {late}"
         if late and not untold:
-            assert signals["late_success"] == 1, f"a late success was told {signals['late_success']} times"
+            assert signals["late_success"] >= 1, "a late success was not told"
 
     def _check_leftovers(self, job: Job) -> None:
         """What is in the bucket is what the job says, and nothing else."""

@@ -26,7 +26,10 @@ RARE = (
     "config_not_valid",
     "frozen",
     "delayed",
+    "waited and entered",
 )
+# Schedules in which a promise was broken once.
+ONCE_BROKEN = (3459, 6448)
 
 
 def played(seeds: range) -> list[Seen | str]:
@@ -61,3 +64,8 @@ def test_a_thousand_random_schedules_keep_every_promise_and_reach_every_rare_bra
 
 def test_one_seed_is_one_schedule() -> None:
     assert simulate(7) == simulate(7)
+
+
+@pytest.mark.parametrize("seed", ONCE_BROKEN)
+def test_a_schedule_that_once_broke_a_promise_keeps_them_all(seed: int) -> None:
+    simulate(seed)

@@ -451,6 +451,15 @@ def test_a_finished_video_survives_the_tidying_of_its_first_attempt() -> None:
     assert told(life, e.Tidied(2, again=False)) == {"due_at": None, "to_tidy": False, "files_removed_at": None}
 
 
+def test_a_video_that_was_deleted_is_removed_again_as_long_as_another_delivery_may_still_store_it() -> None:
+    life = Life().completed()
+    life.hear(e.Delete(), later(5))
+    due_at = later(5 + 300)
+    assert told(life, e.Tidied(3, again=False), later(5), task_at=due_at) == {"step": 4, "due_at": due_at}
+    assert told(life, e.Tidied(4, again=False), later(899), task_at=later(899 + 899))["step"] == 5
+    assert told(life, e.Tidied(5, again=False), later(900))["files_removed_at"] == later(900)
+
+
 def test_what_was_tidied_is_not_tidied_again() -> None:
     assert Life().completed().hear(e.Tidied(2, again=False)) is None
 
