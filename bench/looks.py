@@ -180,7 +180,7 @@ def _goals(how: str, usual_s: float, way: str, percent: int, lag_s: float, looks
     job = f"a job of {usual_s:.0f} s, {how}"
     yield Goal(
         f"From the provider's end to completed, p{percent}, {job}",
-        f"{seen_s:.1f} s",
+        f"{seen_s:.2f} s",
         f"at most {lag_s:g} s",
         seen_s <= lag_s,
     )

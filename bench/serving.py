@@ -44,7 +44,7 @@ FILM_BYTES: Final = 64 * MIB
 LARGE_BYTES: Final = 1024 * MIB
 VIEWERS: Final = (1, 8)
 MANY_VIEWERS: Final = 32
-# Two pieces of 1 MiB for each viewer: one on the way to him, one on the way from the bucket.
+# For each viewer 2 MiB: some pieces on the way to him, some on the way from the bucket.
 FLAT_MIB: Final = 64
 WATCHED_S: Final = 4.0
 STALLED_S: Final = 2.0
@@ -507,7 +507,7 @@ def _text(ran: list[Race], ours: Memory, file: Memory, signed: Signing) -> str:
             table([race.cpu_cells for race in ran], CPU_HEAD),
             f"Resident memory while {MANY_VIEWERS} viewers watch one film of 1 GiB for {WATCHED_S:.0f} s, and then as "
             f"many ask for it and read nothing for {STALLED_S:.0f} s. Flat was taken to be: at most {FLAT_MIB} MiB "
-            f"more than before, which is two pieces of 1 MiB for each viewer.",
+            f"more than before, which is 2 MiB for each viewer.",
             table([ours.cells(OURS), file.cells(FILE)], MEMORY_HEAD),
             "With a key in a file, as on a laptop; in the cloud a signature is a call to IAM, so that only the cache "
             f"keeps it off the way. Through a day of virtual time one film was asked for {signed.handed_out:,} times "
