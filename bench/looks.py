@@ -37,7 +37,7 @@ PRIOR: Final = ((0.975, SIGMA), (0.02, 0.8))
 # Twice the lag is 2 ** 0.5 times as bad: who has waited for a minute minds the first second more than the tenth.
 IMPATIENCE: Final = 0.5
 # What a look costs, in square roots of seconds: with it one generation of 60 s takes 8 looks, one of 6 min 14.
-LOOK_PRICE: Final = 0.0830
+LOOK_PRICE: Final = 0.0824
 SHARES: Final = (
     0.0, 0.3, 0.4, 0.5, 0.55, 0.6, 0.65, 0.7, 0.75, 0.8, 0.9, 1.0, 1.1, 1.25, 1.5, 1.75, 2.0, 2.5, 3.0, 4.0, 6.0, 10.0,
 )  # fmt: skip

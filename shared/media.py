@@ -34,8 +34,8 @@ from shared.settings import Settings
 T = TypeVar("T")
 
 # A multiple of 256 KiB, as resumable uploads demand. The library, the request and a second thread's heap each hold one
-# or more at a time: four times as much takes 32 MiB and more of memory for any video.
-CHUNK_BYTES = 2 * 1024 * 1024
+# or more at a time: twice as much takes up to 32 MiB of memory for any video where the machine is busy.
+CHUNK_BYTES = 1024 * 1024
 READ_AHEAD_BYTES = 256 * 1024
 CALL_TIMEOUT_S = 30.0
 SIGNED_FOR = dt.timedelta(minutes=15)

@@ -117,8 +117,9 @@ def test_a_video_that_is_deleted_before_it_was_announced_is_still_tidied() -> No
     assert (life.job.webhook_url, life.job.to_announce, life.job.to_tidy) == (None, True, True)
     life.hear(e.Announced(life.job.step))
     assert life.job.due_at is not None
-    life.hear(e.Tidied(life.job.step, again=False))
-    assert (life.job.due_at, life.job.files_removed_at) == (None, NOW)
+    tidied_at = NOW + timedelta(seconds=lifecycle.FUNCTION_TIMEOUT_S)
+    life.hear(e.Tidied(life.job.step, again=False), tidied_at)
+    assert (life.job.due_at, life.job.files_removed_at) == (None, tidied_at)
 
 
 def test_a_name_that_comes_after_the_end_is_tidied_after_the_announcement() -> None:
