@@ -29,11 +29,14 @@ run: $(INSTALLED) ## start the cloud on this machine and print the studio's URL;
 demo: $(INSTALLED) ## make one video from sign-up to file, without a browser, and stop
 	@exec $(BIN)/python -m local demo --with-parent $(if $(SECONDS),--seconds $(SECONDS)) $(if $(SIZE),--size $(SIZE))
 
-# The longest begins first. Three at a time, because much of what they do is waiting for something to happen.
-FLOORS := acceptance unit page faults reliability
+# The longest begins first. Much of what they do is waiting for something to happen.
+FLOORS := acceptance unit faults
+# What these two see is bounded in time.
+LIVE_FLOORS := page reliability
 
-test: $(INSTALLED) browser lint types ## everything that must pass, three floors of tests at a time
+test: $(INSTALLED) browser lint types ## everything that must pass, some floors of tests at a time
 	@$(MAKE) --no-print-directory --jobs=3 --keep-going --output-sync=target $(FLOORS)
+	@$(MAKE) --no-print-directory --jobs=2 --keep-going --output-sync=target $(LIVE_FLOORS)
 
 lint: $(INSTALLED) ## style and common mistakes
 	$(BIN)/ruff check .

@@ -40,7 +40,7 @@ from local.memory.media import DiskFiles, MemoryMedia
 from local.memory.queue import Dispatcher, MemoryQueue
 from local.oidc import Minter
 from local.plan import BUCKET, PROJECT, ROOT, SIGNUP_CREDITS, email
-from local.ports import HOST
+from local.ports import HOST, KEEP_ALIVE_S
 from local.providers.durations import Durations
 from local.providers.engine import Engine
 from local.providers.pool import RenderPool
@@ -253,7 +253,12 @@ async def serve(directory: Path, listener: socket.socket, sweep_every_s: float, 
     embedded = Embedded(Place(directory, url, environ))
     session = SessionFile(directory)
     config = uvicorn.Config(
-        embedded.app, lifespan="off", log_level="warning", access_log=False, timeout_graceful_shutdown=GRACE_S
+        embedded.app,
+        lifespan="off",
+        log_level="warning",
+        access_log=False,
+        timeout_keep_alive=KEEP_ALIVE_S,
+        timeout_graceful_shutdown=GRACE_S,
     )
     server = uvicorn.Server(config)
     working: asyncio.Future[None] | None = None

@@ -26,6 +26,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from local.admission import Admission, Refused
 from local.identity import STS, TOOLKIT
+from local.ports import KEEP_ALIVE_S
 from local.proxy import Proxy, respond
 from shared.errors import ApiError
 from shared.rate_limits import TokenBuckets
@@ -285,6 +286,7 @@ def main() -> None:
         port=options.port,
         log_level="warning",
         proxy_headers=False,
+        timeout_keep_alive=KEEP_ALIVE_S,
         timeout_graceful_shutdown=GRACE_S,
     )
     uvicorn.Server(config).run()

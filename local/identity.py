@@ -29,6 +29,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from local.keys import ID_TOKEN_LIFETIME_S, Signer
+from local.ports import KEEP_ALIVE_S
 from local.users import User, Users, new_local_id
 
 Json = dict[str, Any]
@@ -370,7 +371,14 @@ def main() -> None:
     parser.add_argument("--project", default="rushes-local", help="audience of the tokens, and end of their issuer")
     options = parser.parse_args()
     app = create_app(options.directory, options.project)
-    uvicorn.run(app, host="127.0.0.1", port=options.port, log_level="warning", timeout_graceful_shutdown=2)
+    uvicorn.run(
+        app,
+        host="127.0.0.1",
+        port=options.port,
+        log_level="warning",
+        timeout_keep_alive=KEEP_ALIVE_S,
+        timeout_graceful_shutdown=2,
+    )
 
 
 if __name__ == "__main__":

@@ -598,14 +598,14 @@ def _tidied(case: _Case, event: Tidied) -> Change | None:
     job = case.job
     if job.due_at is None or job.to_announce:
         return None
+    kept = job.stage is Stage.COMPLETED and job.outputs
+    # Images are gone with the first tidying; nobody writes them again.
+    request = job.request if kept else job.request.model_copy(update={"inputs": ()})
     if (event.again or _may_still_write(case)) and case.now < _began(job) + timedelta(seconds=TIDY_FOR_S):
         since_end_s = (case.now - (job.completed_at or case.now)).total_seconds()
         wait_s = min(max(since_end_s, schedule.TIDY_FIRST_STEP_S), schedule.TIDY_LONGEST_STEP_S)
-        return case.go(job.stage, case.now + timedelta(seconds=wait_s))
-    if job.stage is Stage.COMPLETED and job.outputs:
-        return Change(case.write(due_at=None, to_tidy=False, files_removed_at=None))
-    request = job.request.model_copy(update={"inputs": ()})
-    return Change(case.write(due_at=None, to_tidy=False, files_removed_at=case.now, request=request))
+        return case.go(job.stage, case.now + timedelta(seconds=wait_s), request=request)
+    return Change(case.write(due_at=None, to_tidy=False, files_removed_at=None if kept else case.now, request=request))
 
 
 def _may_still_write(case: _Case) -> bool:

@@ -11,11 +11,10 @@ from typing import Final
 import uvicorn
 
 from local import oidc
+from local.ports import KEEP_ALIVE_S
 from local.storage import app
 
 HOST: Final = "127.0.0.1"
-# Longer than any pooled client keeps a connection, so that the client is the one to close it.
-KEEP_ALIVE_S: Final = 120
 GRACE_S: Final = 2
 BACKLOG: Final = 1024
 
