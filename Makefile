@@ -31,12 +31,11 @@ demo: $(INSTALLED) ## make one video from sign-up to file, without a browser, an
 
 # The longest begins first. Much of what they do is waiting for something to happen.
 FLOORS := acceptance unit faults
-# What these two see is bounded in time.
-LIVE_FLOORS := page reliability
-
 test: $(INSTALLED) browser lint types ## everything that must pass, some floors of tests at a time
 	@$(MAKE) --no-print-directory --jobs=3 --keep-going --output-sync=target $(FLOORS)
-	@$(MAKE) --no-print-directory --jobs=2 --keep-going --output-sync=target $(LIVE_FLOORS)
+	@# By themselves: what they see is bounded in time.
+	@$(MAKE) --no-print-directory reliability
+	@$(MAKE) --no-print-directory page
 
 lint: $(INSTALLED) ## style and common mistakes
 	$(BIN)/ruff check .
