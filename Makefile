@@ -31,6 +31,7 @@ demo: $(INSTALLED) ## make one video from sign-up to file, without a browser, an
 
 # The longest begins first. Much of what they do is waiting for something to happen.
 FLOORS := acceptance unit faults
+
 test: $(INSTALLED) browser lint types ## everything that must pass, some floors of tests at a time
 	@$(MAKE) --no-print-directory --jobs=3 --keep-going --output-sync=target $(FLOORS)
 	@# By themselves: what they see is bounded in time.
