@@ -19,7 +19,7 @@ from typing import Any, Final
 
 from bench import machine, report
 from bench.performance import Part, at_most, run_alone
-from bench.servers import ROOT, Server, framework, free_port, served
+from bench.servers import ROOT, Server, function
 from bench.stand import Stand, bearer, known
 from shared.routes import FUNCTIONS, Function
 from tests.cloud import User
@@ -106,14 +106,12 @@ ours has the time of its own imports, of making its clients and of its calls bey
 
 
 def _ours(stand: Stand, user: User, name: Function) -> AbstractContextManager[Server]:
-    port = free_port()
     environ = stand.environ
     method, path, asked = _first(stand, user, name)
     if name == "cleanup":
         environ = {**environ, "GOOGLE_CLOUD_PROJECT": EMPTY_PROJECT}
-    command = framework(name, ROOT / "functions" / name / "main.py", port)
-    log = stand.directory / f"cold-{name}.log"
-    return served(command, port, log, environ, path, method=method, **asked)
+    source, log = ROOT / "functions" / name / "main.py", stand.directory / f"cold-{name}.log"
+    return function(name, source, log, environ, path, method=method, **asked)
 
 
 def _first(stand: Stand, user: User, name: Function) -> tuple[str, str, dict[str, Any]]:
@@ -146,8 +144,7 @@ def _hello(stand: Stand, name: Function) -> AbstractContextManager[Server]:
     source = stand.directory / f"hello-{name}" / "main.py"
     source.parent.mkdir(exist_ok=True)
     source.write_text(HELLO.format(clients="\n".join(CLIENTS[name])))
-    port = free_port()
-    return served(framework("hello", source, port), port, stand.directory / "hello.log", {})
+    return function("hello", source, stand.directory / "hello.log", {})
 
 
 def _import_ms(name: Function) -> tuple[str, str]:

@@ -7,8 +7,7 @@ import importlib
 import json
 import statistics
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any, Final
@@ -21,7 +20,7 @@ from bench.performance import Goal, Part, at_most, ratio, run_alone
 from bench.reads import Counted
 from bench.report import table
 from bench.seeded import Person
-from bench.servers import ROOT, Server, framework, free_port, served
+from bench.servers import ROOT, Server, function
 from bench.stand import Stand
 from shared.http import application
 from shared.services import Services
@@ -71,19 +70,16 @@ class Size:
 HEAD: Final = ("jobs of the user", "page, ms", "bare, ms", "page, CPU ms", "bare, CPU ms", "page over bare", "rounds")
 
 
-@contextmanager
-def function(stand: Stand, target: str, folder: str, **asked: Any) -> Iterator[Server]:
+def _function(stand: Stand, target: str, folder: str, **asked: Any) -> AbstractContextManager[Server]:
     """A function of the benches' own, with the database of this part. It is ready when it answers what is `asked`."""
-    port = free_port()
-    command = framework(target, ROOT / "bench" / folder / "main.py", port)
-    with served(command, port, stand.directory / f"{folder}.log", stand.environ | ENVIRON, **asked) as server:
-        yield server
+    source, log = ROOT / "bench" / folder / "main.py", stand.directory / f"{folder}.log"
+    return function(target, source, log, stand.environ | ENVIRON, **asked)
 
 
 def measure(stand: Stand) -> Part:
     people = seeded.people(stand, len(SIZES))
     account = {"path": "/v1/account", "headers": people[0].headers}
-    with function(stand, "bare_page", "bare_page") as bare, function(stand, "history", "patient", **account) as ours:
+    with _function(stand, "bare_page", "bare_page") as bare, _function(stand, "history", "patient", **account) as ours:
         found = [_measured(stand, ours, bare, person, jobs) for person, jobs in zip(people, SIZES, strict=True)]
     counted = _reads(stand, people[0])
     return Part(_goals(found, counted), _text(found, counted))

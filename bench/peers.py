@@ -33,7 +33,7 @@ import httpx2
 from bench import machine, pieces, report
 from bench.load import load, request
 from bench.performance import Goal, Part, at_least, at_most, ratio, run_alone
-from bench.servers import ROOT, Server, framework, free_port, served, started
+from bench.servers import ROOT, Server, free_port, function, served, started
 from bench.stand import Stand, bearer, known
 from local.ports import HOST
 from shared.routes import Function
@@ -234,22 +234,19 @@ def _ours(stand: Stand) -> Peer:
     )
 
 
-def _start_s(stand: Stand, function: Function, method: str, path: str, **asked: Any) -> float:
-    port = free_port()
-    command = framework(function, ROOT / "functions" / function / "main.py", port)
-    log = stand.directory / f"{function}-started.log"
-    with served(command, port, log, stand.environ, path, method=method, **asked) as server:
+def _start_s(stand: Stand, name: Function, method: str, path: str, **asked: Any) -> float:
+    source, log = ROOT / "functions" / name / "main.py", stand.directory / f"{name}-started.log"
+    with function(name, source, log, stand.environ, path, method=method, **asked) as server:
         return server.started_s
 
 
 @contextmanager
 def _floor(stand: Stand) -> Iterator[Peer]:
-    port = free_port()
-    with served(framework("floor", RIVALS / "floor.py", port), port, stand.directory / "floor.log", {}) as server:
+    with function("floor", RIVALS / "floor.py", stand.directory / "floor.log", {}) as server:
         yield Peer(
             {
-                "create": Operation(port, server.group, cycle([request("POST", "/", {}, BODY)]), 200),
-                "status": Operation(port, server.group, cycle([request("GET", "/")]), 200),
+                "create": Operation(server.port, server.group, cycle([request("POST", "/", {}, BODY)]), 200),
+                "status": Operation(server.port, server.group, cycle([request("GET", "/")]), 200),
             },
             {"": server.started_s},
             {"": server.group},

@@ -55,9 +55,9 @@ class Part:
     text: str = ""
 
 
-def ratio(values: Sequence[float], unit: str = "") -> str:
+def ratio(values: Sequence[float]) -> str:
     """The median of ratios that were measured round by round, and their spread."""
-    return f"{statistics.median(values):.2f}{unit} ({min(values):.2f} to {max(values):.2f})"
+    return f"{statistics.median(values):.2f} ({min(values):.2f} to {max(values):.2f})"
 
 
 def at_most(what: str, ratios: Sequence[float], limit: float) -> Goal:

@@ -11,7 +11,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -84,10 +84,14 @@ def started(
         shutil.rmtree(runtime)
 
 
-def framework(target: str, source: Path, port: int) -> list[str | Path]:
-    """The command that serves a function as the cloud does: functions-framework, one worker."""
+def function(
+    target: str, source: Path, log: Path, environ: Mapping[str, str], path: str = "/", **asked: Any
+) -> AbstractContextManager[Server]:
+    """A function served as the cloud serves it, by functions-framework with one worker, on a free port."""
+    port = free_port()
     program = Path(sys.executable).with_name("functions-framework")
-    return [program, "--target", target, "--source", source, "--host", HOST, "--port", str(port)]
+    command = [program, "--target", target, "--source", source, "--host", HOST, "--port", str(port)]
+    return served(command, port, log, environ, path, **asked)
 
 
 def free_port() -> int:

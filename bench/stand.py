@@ -79,11 +79,6 @@ class Stand:
         for queue in self._tasks.list_queues(parent=f"projects/{PROJECT}/locations/{REGION}"):
             self._tasks.pause_queue(name=queue.name)
 
-    def resume(self) -> None:
-        """Let all queues run again."""
-        for queue in self._tasks.list_queues(parent=f"projects/{PROJECT}/locations/{REGION}"):
-            self._tasks.resume_queue(name=queue.name)
-
     @contextmanager
     def firestore(self, project: str = PROJECT) -> Iterator[firestore.Client]:
         """The database, from the inside; that of another project is one of its own."""

@@ -8,8 +8,8 @@ import re
 import resource
 import statistics
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import aclosing, contextmanager
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager, aclosing
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from itertools import cycle, islice
@@ -24,7 +24,7 @@ from bench.performance import Goal, Part, run_alone
 from bench.reads import Counted
 from bench.report import table
 from bench.seeded import Person
-from bench.servers import ROOT, Server, framework, free_port, served
+from bench.servers import ROOT, Server, function
 from bench.stand import Stand
 from local.ports import HOST
 from shared import event_stream
@@ -185,14 +185,10 @@ def _case(stand: Stand, users: int, commits_a_second: float, commits: int) -> Ca
         return asyncio.run(_watched(client, server, people, _Commits(jobs, commits_a_second, commits)))
 
 
-@contextmanager
-def _instance(directory: Path, environ: Mapping[str, str], person: Person) -> Iterator[Server]:
+def _instance(directory: Path, environ: Mapping[str, str], person: Person) -> AbstractContextManager[Server]:
     """A fresh process of the function, which has answered once."""
-    port = free_port()
-    command = framework("stream", ROOT / "functions" / "stream" / "main.py", port)
-    asked: dict[str, Any] = {"method": "HEAD", "path": "/v1/events", "headers": person.headers}
-    with served(command, port, directory / "streams.log", environ, **asked) as server:
-        yield server
+    source, log = ROOT / "functions" / "stream" / "main.py", directory / "streams.log"
+    return function("stream", source, log, environ, "/v1/events", method="HEAD", headers=person.headers)
 
 
 @dataclass(frozen=True)

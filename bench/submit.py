@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import statistics
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from itertools import cycle, islice
 
@@ -14,7 +14,7 @@ from google.cloud import firestore
 from bench import machine, report
 from bench.load import Load, load, request
 from bench.performance import Goal, Part, at_least, at_most, ratio, run_alone
-from bench.servers import ROOT, Server, framework, free_port, served
+from bench.servers import ROOT, Server, function
 from bench.stand import Stand, bearer, known
 
 # Twice as many as ask at once: no two requests meet in one account.
@@ -54,13 +54,9 @@ class Round:
         return self.ours.rate / self.bare.rate
 
 
-@contextmanager
-def bare_function(stand: Stand) -> Iterator[Server]:
+def bare_function(stand: Stand) -> AbstractContextManager[Server]:
     """The function of bench/bare, with the stand's services."""
-    port = free_port()
-    command = framework("bare", ROOT / "bench" / "bare" / "main.py", port)
-    with served(command, port, stand.directory / "bare.log", stand.environ) as server:
-        yield server
+    return function("bare", ROOT / "bench" / "bare" / "main.py", stand.directory / "bare.log", stand.environ)
 
 
 def measure(stand: Stand) -> Part:

@@ -42,10 +42,10 @@ class JwksVerifier:
 
     async def verify(self, token: str) -> Identity:
         digest = hashlib.sha256(token.encode()).digest()
-        until, identity = self._verified.get(digest, (None, None))
         now = self._clock()
-        if until is not None and identity is not None and now < until:
-            return identity
+        known = self._verified.get(digest)
+        if known is not None and now < known[0]:
+            return known[1]
         claims = await self._claims(token)
         identity = self._identity(claims)
         if len(self._verified) >= TOKENS_KEPT:

@@ -112,18 +112,14 @@ class FirestoreLive:
     def _client(self) -> AsyncClient:
         return AsyncClient(project=self._settings.google_cloud_project)
 
-    @property
-    def _database(self) -> str:
-        return f"projects/{self._settings.google_cloud_project}/databases/(default)"
-
     def watch_job(self, job: str) -> AbstractContextManager[Watch]:
-        name = f"{self._database}/documents/{Job.collection}/{job}"
+        name = f"{self._settings.database}/documents/{Job.collection}/{job}"
         return self._watch(("job", job), {"documents": Target.DocumentsTarget(documents=[name])})
 
     def watch_account(self, tenant: str, account: str) -> AbstractContextManager[Watch]:
         since = self._clock() - CHANGES_SETTLE_IN
         query = Target.QueryTarget(
-            parent=f"{self._database}/documents", structured_query=_changes_query(tenant, account, since)
+            parent=f"{self._settings.database}/documents", structured_query=_changes_query(tenant, account, since)
         )
         return self._watch(("account", tenant, account), {"query": query})
 
@@ -169,11 +165,11 @@ class FirestoreLive:
 
     def _remove(self, target: _Target) -> None:
         del self._numbers[target.number]
-        self._send(ListenRequest(database=self._database, remove_target=target.number))
+        self._send(ListenRequest(database=self._settings.database, remove_target=target.number))
 
     def _send_target(self, target: _Target) -> None:
         spec = Target(target_id=target.number, resume_token=target.token or None, **target.spec)
-        self._send(ListenRequest(database=self._database, add_target=spec))
+        self._send(ListenRequest(database=self._settings.database, add_target=spec))
 
     def _send(self, request: ListenRequest) -> None:
         # Without a stream nothing is lost: a new one begins with all targets.

@@ -65,6 +65,11 @@ class Settings(BaseModel):
     log_level: str = Field("INFO", description="Least severity that is logged.")
 
     @cached_property
+    def database(self) -> str:
+        """The Firestore database's resource name."""
+        return f"projects/{self.google_cloud_project}/databases/(default)"
+
+    @cached_property
     def issuer(self) -> str:
         return self.oidc_issuer or SECURETOKEN_ISSUER + self.google_cloud_project
 

@@ -89,15 +89,16 @@ class FirestoreStore:
         return api
 
     @property
-    def _name(self) -> str:
-        return f"projects/{self._settings.google_cloud_project}/databases/(default)"
+    def _options(self) -> dict[str, Any]:
+        """Of every call of the generated client; the official one gives its own the same metadata."""
+        return {"metadata": self._client._rpc_metadata, "timeout": CALL_TIMEOUT_S, "retry": _RETRY}
 
     def _path(self, kind: type[Document], id_: str) -> str:
-        return f"{self._name}/documents/{kind.collection}/{id_}"
+        return f"{self._settings.database}/documents/{kind.collection}/{id_}"
 
     async def get(self, kind: type[D], id: str) -> D | None:  # noqa: A002
-        found = await self._get((self._path(kind, id),))
-        return _decode(kind, found.get(self._path(kind, id)))
+        path = self._path(kind, id)
+        return _decode(kind, (await self._get((path,))).get(path))
 
     async def get_job_and_account(self, job_id: str, account_id: str) -> tuple[Job | None, Account | None]:
         job, account = self._path(Job, job_id), self._path(Account, account_id)
@@ -106,33 +107,21 @@ class FirestoreStore:
 
     async def _get(self, paths: Sequence[str]) -> dict[str, Any]:
         """The Document messages of those that are there, by path; all in one round trip."""
-        asked = _GetRequest(database=self._name, documents=paths)
+        asked = _GetRequest(database=self._settings.database, documents=paths)
 
         async def answers() -> dict[str, Any]:
-            stream = await self._api.batch_get_documents(
-                request=BatchGetDocumentsRequest.wrap(asked),
-                metadata=self._client._rpc_metadata,
-                timeout=CALL_TIMEOUT_S,
-                retry=_RETRY,
-            )
+            stream = await self._api.batch_get_documents(BatchGetDocumentsRequest.wrap(asked), **self._options)
             messages = [BatchGetDocumentsResponse.pb(answer) async for answer in stream]
             return {message.found.name: message.found for message in messages if message.HasField("found")}
 
         return await _answer(answers())
 
     async def commit(self, documents: Sequence[D]) -> list[D]:
-        request = _CommitRequest(database=self._name)
+        request = _CommitRequest(database=self._settings.database)
         for document in documents:
             self._write(request.writes.add(), document)
         try:
-            response = await _answer(
-                self._api.commit(
-                    request=CommitRequest.wrap(request),
-                    metadata=self._client._rpc_metadata,
-                    timeout=CALL_TIMEOUT_S,
-                    retry=_RETRY,
-                )
-            )
+            response = await _answer(self._api.commit(CommitRequest.wrap(request), **self._options))
         except _PRECONDITION as error:
             raise Conflict(str(error)) from error
         results = CommitResponse.pb(response).write_results
@@ -307,16 +296,11 @@ class FirestoreStore:
     async def _query(self, query: AsyncQuery) -> list[Any]:
         """The Document messages that the query finds."""
         asked = _QueryRequest(
-            parent=f"{self._name}/documents", structured_query=StructuredQuery.pb(query._to_protobuf())
+            parent=f"{self._settings.database}/documents", structured_query=StructuredQuery.pb(query._to_protobuf())
         )
 
         async def answers() -> list[Any]:
-            stream = await self._api.run_query(
-                request=RunQueryRequest.wrap(asked),
-                metadata=self._client._rpc_metadata,
-                timeout=CALL_TIMEOUT_S,
-                retry=_RETRY,
-            )
+            stream = await self._api.run_query(RunQueryRequest.wrap(asked), **self._options)
             messages = [RunQueryResponse.pb(answer) async for answer in stream]
             return [message.document for message in messages if message.HasField("document")]
 

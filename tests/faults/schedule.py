@@ -98,6 +98,10 @@ def play(schedule: Schedule) -> Played:
         raise Broken(f"{schedule}\n    {error}") from error
 
 
+# The caller does not learn whether its call took effect.
+UNKNOWN = frozenset({Fault.FAILS, Fault.ANSWER_LOST, Fault.LATE, Fault.DELAYED, Fault.OUTAGE})
+
+
 class Driver:
     """The client, the queue, the scheduler's timer and the clock of one schedule."""
 
@@ -322,7 +326,10 @@ class Driver:
         late = code in ("GENERATION_TIMEOUT", "START_UNCERTAIN") and bool(succeeded) and shows
         assert job.late_success == late, f"late success is {job.late_success} of {code}, and {late}"
         if late and not untold:
-            assert signals["late_success"] >= 1, "a late success was not told"
+            # Whoever does not know whether its own commit was made tells what another may tell too.
+            most = 2 if UNKNOWN & set(self.schedule.plan.values()) else 1
+            told = signals["late_success"]
+            assert 1 <= told <= most, f"a late success was told {told} times"
 
     def _check_leftovers(self, job: Job) -> None:
         """What is in the bucket is what the job says, and nothing else."""
