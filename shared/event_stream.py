@@ -3,6 +3,9 @@
 An event is the latest state, never a difference: what changes faster than a client reads is told once, as it then is.
 `video` carries the video, `deleted` says that it is gone. Whoever comes back with Last-Event-ID is told all that is
 newer, so that in the end it knows the latest state of every video; some of it may be told twice, and `version` tells.
+While a video is unfinished it is read once a minute besides: a stream to the database that has died without a word
+(an instance that slept, a half-open connection; the emulator loses a commit made while it begins to listen) then
+costs a minute and not the end of the video.
 """
 
 from __future__ import annotations
@@ -21,7 +24,7 @@ from starlette.types import Receive, Scope, Send
 
 from shared import library, views
 from shared.auth import Caller
-from shared.errors import ApiError
+from shared.errors import ApiError, Unavailable
 from shared.models import DeletedVideo, Job, ListVideosQuery, Status
 from shared.services import CHANGES_SETTLE_IN
 from shared.watch import Watch, WatchEnded
@@ -49,11 +52,12 @@ _VERSION = re.compile(r"\d{1,9}")
 
 @dataclass(frozen=True)
 class Pace:
-    """Seconds: between two looks at the progress, of silence at most, and of a whole stream."""
+    """Seconds: between two looks at the progress, of silence at most, of a whole stream, between two readings."""
 
     tick_s: float = 2.0
     keep_alive_s: float = 15.0
     longest_s: float = 600.0
+    read_s: float = 60.0
 
 
 PACE = Pace()
@@ -127,11 +131,16 @@ async def _video_events(services: Services, job: Job, known: int | None, pace: P
     telling = _Telling(services.clock, lambda told: str(told.version))
     if known is not None and known <= job.version:
         telling.knows(job, known)
+
+    async def read() -> AsyncIterator[Mapping[str, Job | None]]:
+        yield {job.id: await services.store.get(Job, job.id)}
+
     with _place(job.account), services.live.watch_job(job.id) as watch:
         # What was committed before the watch began is read, what is committed after it is told.
-        for event in telling.events({job.id: await services.store.get(Job, job.id)}):
-            yield event
-        async for event in _relay(watch, telling, pace, lambda: not telling.following):
+        async for found in read():
+            for event in telling.events(found):
+                yield event
+        async for event in _relay(watch, telling, pace, read, lambda: not telling.following):
             yield event
 
 
@@ -142,6 +151,13 @@ async def _account_events(
     position = Position.parsed(last, now)
     cursor = _Cursor(position or Position(now - RECENT))
     telling = _Telling(services.clock, cursor.id_of)
+    since = cursor.position.updated_at
+
+    def read() -> AsyncIterator[Mapping[str, Job | None]]:
+        nonlocal since
+        earliest, since = since - CHANGES_SETTLE_IN, services.clock()
+        return _changed(services, caller, earliest)
+
     with _place(caller.account), services.live.watch_account(caller.tenant, caller.account) as watch:
         yield _event("ready", READY, str(cursor.position))
         async for job in _unfinished(services, caller, (Status.IN_PROGRESS,) if position else UNFINISHED):
@@ -149,10 +165,10 @@ async def _account_events(
                 telling.knows(job, job.version)
             for event in telling.events({job.id: job}):
                 yield event
-        async for page in _changed(services, caller, cursor.position.updated_at - CHANGES_SETTLE_IN):
+        async for page in read():
             for event in telling.events(page):
                 yield event
-        async for event in _relay(watch, telling, pace, lambda: False):
+        async for event in _relay(watch, telling, pace, read, lambda: False):
             yield event
 
 
@@ -168,7 +184,7 @@ async def _unfinished(services: Services, caller: Caller, statuses: Sequence[Sta
             query = query.model_copy(update={"after": jobs[PAGE_JOBS - 1].id})
 
 
-async def _changed(services: Services, caller: Caller, since: datetime) -> AsyncIterator[Mapping[str, Job]]:
+async def _changed(services: Services, caller: Caller, since: datetime) -> AsyncIterator[Mapping[str, Job | None]]:
     """The jobs that changed since then, in pages, the earliest first."""
     after = None
     while True:
@@ -179,16 +195,24 @@ async def _changed(services: Services, caller: Caller, since: datetime) -> Async
         after = jobs[-1]
 
 
-async def _relay(watch: Watch, telling: _Telling, pace: Pace, ended: Callable[[], bool]) -> AsyncGenerator[bytes, None]:
+async def _relay(
+    watch: Watch,
+    telling: _Telling,
+    pace: Pace,
+    read: Callable[[], AsyncIterator[Mapping[str, Job | None]]],
+    ended: Callable[[], bool],
+) -> AsyncGenerator[bytes, None]:
     """Tell what changes, and what progresses, until there is nothing more to tell or the time is over."""
     time = asyncio.get_running_loop().time
-    over, tick, spoke = time() + pace.longest_s, time() + pace.tick_s, time()
+    over, tick, reading, spoke = time() + pace.longest_s, time() + pace.tick_s, time() + pace.read_s, time()
     while not ended():
         try:
-            changes = await watch.take(max(min(tick, over) - time(), 0.0))
-        except WatchEnded:
+            events = telling.events(await watch.take(max(min(tick, over) - time(), 0.0)))
+            if telling.following and time() >= reading:
+                events += [event async for found in read() for event in telling.events(found)]
+                reading = time() + pace.read_s
+        except (WatchEnded, Unavailable):
             break
-        events = telling.events(changes)
         if time() >= tick:
             events += telling.progress()
             tick = time() + pace.tick_s

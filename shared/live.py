@@ -42,8 +42,14 @@ from shared.watch import Watch
 
 FIRST_WAIT_S = 0.1
 LONGEST_WAIT_S = 10.0
+
+
+class _Unreadable(Exception):  # noqa: N818
+    """gRPC hands on as None what it cannot parse; the emulator spoils what two of its threads say at once."""
+
+
 # After these the resume tokens may be what is wrong.
-_TOKENS_REFUSED = (exceptions.ClientError, exceptions.DataLoss)
+_TOKENS_REFUSED = (exceptions.ClientError, exceptions.DataLoss, _Unreadable)
 _TOKENS_KEPT = (exceptions.Cancelled, exceptions.TooManyRequests, exceptions.Aborted, exceptions.Unauthenticated)
 _Change = TargetChange.TargetChangeType
 
@@ -204,6 +210,8 @@ class FirestoreLive:
         )
         try:
             async for response in call:
+                if response is None:
+                    raise _Unreadable("a message of Listen could not be read")
                 self._hear(response)
         finally:
             if self._outbox is outbox:

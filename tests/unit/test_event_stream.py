@@ -12,7 +12,7 @@ import pytest
 
 from local.memory.store import MemoryStore
 from shared import auth, event_stream, library, views
-from shared.errors import ApiError
+from shared.errors import ApiError, Unavailable
 from shared.event_stream import HEADERS, MAX_STREAMS_PER_ACCOUNT, EventStream, Pace, Position
 from shared.models import Job
 from shared.watch import MAX_PENDING_JOBS, Watch, WatchEnded
@@ -187,6 +187,39 @@ async def test_nothing_is_told_while_nothing_changes_but_that_we_are_there(house
         await client.next()
         assert await client.chunk() == b": keep-alive\n\n"
         assert await client.chunk() == b": keep-alive\n\n"
+
+
+@pytest.mark.parametrize("opened", [video, account])
+async def test_an_end_that_the_database_never_told_is_read(
+    house: House, opened: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    alice = await house.sign_up()
+    job = await house.submit(alice)
+    pace = Pace(0.01, 0.0, WITHIN_S, read_s=0.02)
+    arguments = (house, alice, job) if opened is video else (house, alice)
+    async with opened(*arguments, pace=pace) as client:
+        # With that it has read all that there was.
+        while await client.chunk() != event_stream.KEEP_ALIVE:
+            pass
+        monkeypatch.setattr(Watch, "offer", lambda *_: None)
+        ended = await finish(house, job)
+        assert (await client.until(ended))[-1].version == ended.version
+
+
+async def test_a_stream_whose_database_does_not_answer_ends_and_says_when_to_come_back(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    alice = await house.sign_up()
+    job = await house.submit(alice)
+    async with video(house, alice, job, pace=Pace(0.01, WITHIN_S, WITHIN_S, read_s=0.02)) as client:
+        await client.until(job)
+        monkeypatch.setattr(house.store, "get", unavailable)
+        await client.rest()
+        assert client.reader.retry_ms == 1000
+
+
+async def unavailable(*_: Any) -> None:
+    raise Unavailable("Firestore")
 
 
 async def test_a_stream_ends_after_its_time_and_says_when_to_come_back(house: House) -> None:

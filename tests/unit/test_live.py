@@ -31,6 +31,7 @@ from tests.unit.conftest import SETTINGS, Clock
 WITHIN_S = 30.0
 NOON = datetime(2026, 11, 20, 12, tzinfo=UTC)
 Kind = TargetChange.TargetChangeType
+SPOILED = "spoiled"
 ROOT = f"projects/{SETTINGS.google_cloud_project}/databases/(default)/documents/jobs/"
 
 
@@ -39,7 +40,7 @@ class Stream:
 
     def __init__(self, requests: AsyncIterator[ListenRequest]) -> None:
         self._requests = requests
-        self._said: asyncio.Queue[ListenResponse | Exception | None] = asyncio.Queue()
+        self._said: asyncio.Queue[ListenResponse | Exception | str | None] = asyncio.Queue()
         self.canceled = False
 
     async def asked(self) -> ListenRequest:
@@ -71,16 +72,22 @@ class Stream:
         """None: the server ends the stream in peace."""
         self._said.put_nowait(error)
 
+    def spoil(self) -> None:
+        """Say what gRPC cannot parse."""
+        self._said.put_nowait(SPOILED)
+
     def cancel(self) -> None:
         self.canceled = True
 
     def __aiter__(self) -> Stream:
         return self
 
-    async def __anext__(self) -> ListenResponse:
+    async def __anext__(self) -> ListenResponse | None:
         said = await self._said.get()
         if said is None:
             raise StopAsyncIteration
+        if isinstance(said, str):
+            return None
         if isinstance(said, Exception):
             raise said
         return said
@@ -224,6 +231,26 @@ async def test_a_broken_stream_is_resumed_by_its_tokens(
         stream.consistent(token=b"second")
         stream.breaks(error)
         assert (await (await server.stream()).asked()).add_target.resume_token == b"second"
+
+
+async def test_after_a_message_that_cannot_be_parsed_everything_is_asked_for_anew(
+    live: FirestoreLive, server: Server, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with live.watch_job("video_a") as watch:
+        stream = await server.stream()
+        number = (await stream.asked()).add_target.target_id
+        stream.document(a_job("video_a"), number)
+        stream.current(number, token=b"first")
+        stream.consistent(token=b"second")
+        await taken(watch)
+        stream.spoil()
+        stream = await server.stream()
+        assert (await stream.asked()).add_target.resume_token == b""
+        stream.document(a_job("video_a", version=2), number, second=2)
+        stream.current(number)
+        stream.consistent()
+        assert [job.version for job in (await taken(watch)).values() if job is not None] == [2]
+    assert "a message of Listen could not be read" in capsys.readouterr().out
 
 
 async def test_a_token_is_not_for_a_target_that_was_not_yet_told_whole(live: FirestoreLive, server: Server) -> None:
