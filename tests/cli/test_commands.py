@@ -160,8 +160,9 @@ def test_administrators_commands_answer_with_one_json_document(nobody: Shell, us
     assert nobody.call("admin", "users", "list", "--limit", "1", "--json").ok().json["object"] == "list"
     assert nobody.call("admin", "grant", "nobody@example.org", "6", "--json").code == Exit.NOT_FOUND
     assert nobody.call("admin", "grant", "no-such", "6", "--json").code == Exit.USAGE
-    # An id may begin with a dash, and is no option then.
-    assert nobody.call("admin", "grant", f"-9{'a' * 20}", "6", "--json").code == Exit.NOT_FOUND
+    # An id may begin with a dash, and is no option then, nor are its letters.
+    for id_ in (f"-9{'a' * 20}", f"-U{'h' * 20}", f"--{'h' * 20}"):
+        assert nobody.call("admin", "grant", id_, "6", "--json").code == Exit.NOT_FOUND
 
 
 def test_json_may_stand_before_the_command(shell: Shell) -> None:

@@ -22,8 +22,8 @@ users = typer.Typer(no_args_is_help=True, help="The tenant's users.")
 admin.add_typer(users, name="users")
 
 
-# A user's id may begin with a dash.
-@admin.command(context_settings={"ignore_unknown_options": True})
+# A user's id may begin with a dash: none of its letters is an option then, not even -h.
+@admin.command(context_settings={"ignore_unknown_options": True, "help_option_names": ["--help"]})
 def grant(
     context: typer.Context,
     user: Annotated[str, typer.Argument(help="An e-mail address, or the user's id.")],
