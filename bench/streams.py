@@ -343,8 +343,8 @@ def _part(cases: list[Case], counted: Reads) -> Part:
             f"first stream opens, {counted.further:.0f} for each further one, and {counted.change:.1f} for each "
             "change, which all streams of the account share. A stream is opened anew every "
             f"{minutes:.0f} minutes: that is {a_minute:.2f} reads per stream and minute, and the changes. "
-            f"While a video is unfinished its stream reads besides every {event_stream.PACE.read_s:g} s, in case that Firestore's "
-            "stream has died without a word: one document, or what has changed since.",
+            f"While a video is unfinished its stream reads besides every {event_stream.PACE.read_s:g} s, in case that "
+            "Firestore's stream has died without a word: one document, or what has changed since.",
         ]
     )
     return Part(goals, text)
