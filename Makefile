@@ -29,14 +29,15 @@ run: $(INSTALLED) ## start the cloud on this machine and print the studio's URL;
 demo: $(INSTALLED) ## make one video from sign-up to file, without a browser, and stop
 	@exec $(BIN)/python -m local demo --with-parent $(if $(SECONDS),--seconds $(SECONDS)) $(if $(SIZE),--size $(SIZE))
 
-# The longest begins first. Much of what they do is waiting for something to happen.
-FLOORS := acceptance unit faults
-
 test: $(INSTALLED) browser lint types ## everything that must pass, some floors of tests at a time
-	@$(MAKE) --no-print-directory --jobs=3 --keep-going --output-sync=target $(FLOORS)
-	@# By themselves: what they see is bounded in time.
-	@$(MAKE) --no-print-directory reliability
-	@$(MAKE) --no-print-directory page
+	@$(MAKE) --no-print-directory --jobs=3 --keep-going --output-sync=target IN_ORDER=1 acceptance unit reliability page faults
+
+# What is bounded in time has the machine to itself, but for the schedules, which take what all others leave of it.
+ifdef IN_ORDER
+reliability: acceptance unit
+page: reliability
+LAST := nice -n 19
+endif
 
 lint: $(INSTALLED) ## style and common mistakes
 	$(BIN)/ruff check .
@@ -57,7 +58,7 @@ page: $(INSTALLED) browser ## the studio in Chromium, against the real local clo
 	$(BIN)/pytest tests/browser
 
 faults: $(INSTALLED) ## every crash point and the simulation, in their short form
-	$(BIN)/pytest tests/faults tests/simulation
+	$(LAST) $(BIN)/pytest --timeout 1200 tests/faults tests/simulation
 
 reliability: $(INSTALLED) ## contention, killed processes and dependencies that are down, on the real local cloud
 	$(BIN)/pytest tests/reliability

@@ -190,11 +190,8 @@ class Inside:
         with mock.patch.dict(os.environ, {"FIRESTORE_EMULATOR_HOST": self._host("firestore")}):
             client = firestore.Client(project=self._cloud.session["project"])
         try:
-            return Records(
-                jobs=_documents(client, Job),
-                accounts=_documents(client, Account),
-                transactions=_documents(client, Transaction),
-            )
+            # All as it is at one moment: jobs of earlier tests may still be on their way.
+            return _consistent_records(client.transaction(read_only=True), client)
         finally:
             client.close()
 
@@ -202,11 +199,20 @@ class Inside:
         return str(self._cloud.session[name]).removeprefix("http://")
 
 
-def _documents(client: firestore.Client, kind: type[D]) -> list[D]:
+@firestore.transactional
+def _consistent_records(transaction: firestore.Transaction, client: firestore.Client) -> Records:
+    return Records(
+        jobs=_documents(transaction, client, Job),
+        accounts=_documents(transaction, client, Account),
+        transactions=_documents(transaction, client, Transaction),
+    )
+
+
+def _documents(transaction: firestore.Transaction, client: firestore.Client, kind: type[D]) -> list[D]:
     absent = dict.fromkeys(kind.absent_when_none)
     return [
         kind.model_validate({**absent, **(snapshot.to_dict() or {}), "id": snapshot.id})
-        for snapshot in client.collection(kind.collection).stream()
+        for snapshot in client.collection(kind.collection).stream(transaction=transaction)
     ]
 
 

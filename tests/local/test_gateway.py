@@ -32,18 +32,27 @@ QUEUE = "tasks@rushes-local.iam.gserviceaccount.com"
 
 
 @asynccontextmanager
-async def serving(app: ASGIApp) -> AsyncIterator[str]:
-    """The app on a real socket; its URL."""
-    listener = socket.create_server(("127.0.0.1", 0))
-    config = uvicorn.Config(app, log_level="error", lifespan="off", proxy_headers=False, timeout_graceful_shutdown=1)
-    server = uvicorn.Server(config)
-    task = asyncio.create_task(server.serve(sockets=[listener]))
+async def serving(*apps: ASGIApp) -> AsyncIterator[list[str]]:
+    """The apps, each on a real socket; their URLs."""
+    listeners = [socket.create_server(("127.0.0.1", 0)) for _ in apps]
+    servers = [
+        uvicorn.Server(
+            uvicorn.Config(app, log_level="error", lifespan="off", proxy_headers=False, timeout_graceful_shutdown=1)
+        )
+        for app in apps
+    ]
+    tasks = [
+        asyncio.create_task(server.serve(sockets=[listener]))
+        for server, listener in zip(servers, listeners, strict=True)
+    ]
     try:
-        yield f"http://127.0.0.1:{listener.getsockname()[1]}"
+        yield [f"http://127.0.0.1:{listener.getsockname()[1]}" for listener in listeners]
     finally:
-        server.should_exit = True
-        await task
-        listener.close()
+        for server in servers:
+            server.should_exit = True
+        await asyncio.gather(*tasks)
+        for listener in listeners:
+            listener.close()
 
 
 async def eventually(condition: asyncio.Event) -> None:
@@ -127,16 +136,8 @@ async def world(tmp_path: Path) -> AsyncIterator[World]:
     (tmp_path / "secret").write_text("not for pages")
     ensure_key(tmp_path / "oidc.pem")
     functions = {name: Function(name) for name in FUNCTIONS}
-    async with (
-        serving(functions["submit"].app) as submit,
-        serving(functions["poll"].app) as poll,
-        serving(functions["stream"].app) as stream,
-        serving(functions["history"].app) as history,
-        serving(functions["cleanup"].app) as cleanup,
-        serving(Function("identity").app) as identity,
-    ):
-        urls = dict(zip(FUNCTIONS, (submit, poll, stream, history, cleanup), strict=True))
-        proxies = {name: Proxy(name, url) for name, url in (urls | {"identity": identity}).items()}
+    async with serving(*(function.app for function in functions.values()), Function("identity").app) as urls:
+        proxies = {name: Proxy(name, url) for name, url in zip((*functions, "identity"), urls, strict=True)}
         gateway = Gateway(
             {name: proxies[name] for name in FUNCTIONS},
             proxies["identity"],
@@ -144,7 +145,7 @@ async def world(tmp_path: Path) -> AsyncIterator[World]:
             admission=Admission(tmp_path / "oidc.pem", AUDIENCE, [QUEUE]),
             media_origins="http://storage:1",
         )
-        async with serving(gateway) as url:
+        async with serving(gateway) as (url,):
             world = World(url, functions, Minter.from_file(tmp_path / "oidc.pem"))
             yield world
             await world.http.aclose()
@@ -289,7 +290,7 @@ async def test_a_function_that_is_down_is_a_clear_and_retryable_error(tmp_path: 
         absent = Proxy("submit", nobody)
         functions: dict[Any, ASGIApp] = dict.fromkeys(FUNCTIONS, absent) | {"stream": Function("stream").app}
         gateway = Gateway(functions, Function("identity").app, tmp_path)
-        async with serving(gateway) as url, httpx2.AsyncClient(base_url=url) as http:
+        async with serving(gateway) as (url,), httpx2.AsyncClient(base_url=url) as http:
             answer = await http.post("/v1/videos", json={"prompt": "a"})
             other = await http.get("/v1/videos/video_1/content")
         await absent.aclose()
@@ -304,7 +305,7 @@ async def test_an_address_may_ask_the_api_so_often_and_machines_as_often_as_they
     """As Cloud Armor counts in the cloud: everybody behind an address together, whatever they sign in with."""
     functions: dict[Any, ASGIApp] = {name: Function(name).app for name in FUNCTIONS}
     gateway = Gateway(functions, Function("identity").app, tmp_path, requests_per_minute=5)
-    async with serving(gateway) as url, httpx2.AsyncClient(base_url=url) as http:
+    async with serving(gateway) as (url,), httpx2.AsyncClient(base_url=url) as http:
         headers = [{"Authorization": f"Bearer {number}", "X-Forwarded-For": f"10.0.0.{number}"} for number in range(6)]
         answers = [await http.get("/v1/videos", headers=one) for one in headers]
         machines = [await http.post("/hooks/gemini") for _ in range(10)]
