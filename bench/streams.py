@@ -328,7 +328,11 @@ def _part(cases: list[Case], counted: Reads) -> Part:
     goals = [
         Goal(f"Events: RSS with {STREAMS:,} streams", f"{most_mb:.0f} MB", f"under {MOST_MB} MB", most_mb < MOST_MB),
         Goal("Events: p95 from commit to event", f"{slowest_s:.2f} s", f"under {P95_S:g} s", slowest_s < P95_S),
-        Goal("Events: documents read, per stream and minute", f"{a_minute:.2f}, and {counted.change:.1f} a change"),
+        Goal(
+            "Events: documents read, per stream and minute",
+            f"{a_minute:.2f}, {a_minute + 60 / event_stream.PACE.read_s:.2f} with an unfinished video, "
+            f"and {counted.change:.1f} a change",
+        ),
     ]
     text = "\n\n".join(
         [
