@@ -26,7 +26,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from local.admission import Admission, Refused
 from local.identity import STS, TOOLKIT
-from local.ports import KEEP_ALIVE_S
+from local.ports import HOST, KEEP_ALIVE_S
 from local.proxy import Proxy, respond
 from shared.errors import ApiError
 from shared.rate_limits import TokenBuckets
@@ -282,7 +282,7 @@ def main() -> None:
     # Nothing stands before it that could tell who the client is.
     config = uvicorn.Config(
         gateway,
-        host="127.0.0.1",
+        host=HOST,
         port=options.port,
         log_level="warning",
         proxy_headers=False,

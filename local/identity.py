@@ -29,7 +29,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from local.keys import ID_TOKEN_LIFETIME_S, Signer
-from local.ports import KEEP_ALIVE_S
+from local.ports import HOST, KEEP_ALIVE_S
 from local.users import User, Users, new_local_id
 
 Json = dict[str, Any]
@@ -373,7 +373,7 @@ def main() -> None:
     app = create_app(options.directory, options.project)
     uvicorn.run(
         app,
-        host="127.0.0.1",
+        host=HOST,
         port=options.port,
         log_level="warning",
         timeout_keep_alive=KEEP_ALIVE_S,

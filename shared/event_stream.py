@@ -136,10 +136,6 @@ async def _video_events(services: Services, job: Job, known: int | None, pace: P
         yield {job.id: await services.store.get(Job, job.id)}
 
     with _place(job.account), services.live.watch_job(job.id) as watch:
-        # What was committed before the watch began is read, what is committed after it is told.
-        async for found in read():
-            for event in telling.events(found):
-                yield event
         async for event in _relay(watch, telling, pace, read, lambda: not telling.following):
             yield event
 
@@ -164,9 +160,6 @@ async def _account_events(
             if position is not None:
                 telling.knows(job, job.version)
             for event in telling.events({job.id: job}):
-                yield event
-        async for page in read():
-            for event in telling.events(page):
                 yield event
         async for event in _relay(watch, telling, pace, read, lambda: False):
             yield event
@@ -202,7 +195,11 @@ async def _relay(
     read: Callable[[], AsyncIterator[Mapping[str, Job | None]]],
     ended: Callable[[], bool],
 ) -> AsyncGenerator[bytes, None]:
-    """Tell what changes, and what progresses, until there is nothing more to tell or the time is over."""
+    """Tell what there is, what changes, and what progresses, until nothing more is to be told or the time is over."""
+    # What was committed before the watch began is read, what is committed after it is told.
+    async for found in read():
+        for event in telling.events(found):
+            yield event
     time = asyncio.get_running_loop().time
     over, tick, reading, spoke = time() + pace.longest_s, time() + pace.tick_s, time() + pace.read_s, time()
     while not ended():

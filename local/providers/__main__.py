@@ -12,6 +12,7 @@ import sys
 
 import uvicorn
 
+from local.ports import HOST
 from local.providers.app import Providers
 from local.providers.buckets import GoogleBuckets
 from local.providers.durations import Durations
@@ -45,7 +46,7 @@ async def _serve(arguments: argparse.Namespace) -> None:
     engine = Engine(pool.render, buckets, durations=arguments.durations)
     webhooks = Webhooks(engine, arguments.webhook_url, arguments.webhook_secret)
     providers = Providers(engine, webhooks, arguments.processing_seconds)
-    listener = socket.create_server(("127.0.0.1", arguments.port), backlog=1024)
+    listener = socket.create_server((HOST, arguments.port), backlog=1024)
     config = uvicorn.Config(
         providers.app,
         log_config=None,
@@ -54,7 +55,7 @@ async def _serve(arguments: argparse.Namespace) -> None:
         timeout_keep_alive=_KEEP_ALIVE_S,
         timeout_graceful_shutdown=1,
     )
-    print(f"providers listening on http://127.0.0.1:{listener.getsockname()[1]}", flush=True)
+    print(f"providers listening on http://{HOST}:{listener.getsockname()[1]}", flush=True)
     try:
         await uvicorn.Server(config).serve(sockets=[listener])
     finally:

@@ -11,10 +11,9 @@ from typing import Final
 import uvicorn
 
 from local import oidc
-from local.ports import KEEP_ALIVE_S
+from local.ports import HOST, KEEP_ALIVE_S
 from local.storage import app
 
-HOST: Final = "127.0.0.1"
 GRACE_S: Final = 2
 BACKLOG: Final = 1024
 

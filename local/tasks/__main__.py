@@ -7,8 +7,9 @@ import signal
 from pathlib import Path
 
 from local.oidc import Minter
+from local.ports import HOST
 from local.tasks.queues_file import read_queues
-from local.tasks.server import HOST, serve
+from local.tasks.server import serve
 
 
 def arguments() -> argparse.Namespace:

@@ -6,10 +6,10 @@ from typing import Any, Final
 import grpc
 
 from local.oidc import Minter
+from local.ports import HOST
 from local.tasks.service import Service
 from local.tasks.target import Target
 
-HOST: Final = "127.0.0.1"
 GRACE_S: Final = 0.2
 
 

@@ -31,7 +31,6 @@ from tests.unit.conftest import SETTINGS, Clock
 WITHIN_S = 30.0
 NOON = datetime(2026, 11, 20, 12, tzinfo=UTC)
 Kind = TargetChange.TargetChangeType
-SPOILED = "spoiled"
 ROOT = f"projects/{SETTINGS.google_cloud_project}/databases/(default)/documents/jobs/"
 
 
@@ -40,7 +39,7 @@ class Stream:
 
     def __init__(self, requests: AsyncIterator[ListenRequest]) -> None:
         self._requests = requests
-        self._said: asyncio.Queue[ListenResponse | Exception | str | None] = asyncio.Queue()
+        self._said: asyncio.Queue[ListenResponse | Exception | None] = asyncio.Queue()
         self.canceled = False
 
     async def asked(self) -> ListenRequest:
@@ -70,11 +69,11 @@ class Stream:
 
     def breaks(self, error: Exception | None) -> None:
         """None: the server ends the stream in peace."""
-        self._said.put_nowait(error)
+        self._said.put_nowait(error or StopAsyncIteration())
 
     def spoil(self) -> None:
-        """Say what gRPC cannot parse."""
-        self._said.put_nowait(SPOILED)
+        """Say what gRPC cannot parse, and hands on as None."""
+        self._said.put_nowait(None)
 
     def cancel(self) -> None:
         self.canceled = True
@@ -84,10 +83,6 @@ class Stream:
 
     async def __anext__(self) -> ListenResponse | None:
         said = await self._said.get()
-        if said is None:
-            raise StopAsyncIteration
-        if isinstance(said, str):
-            return None
         if isinstance(said, Exception):
             raise said
         return said
