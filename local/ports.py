@@ -18,7 +18,7 @@ HIGHEST: Final = 32_000
 TRIES: Final = 1_000
 # Longer than any client keeps a connection that is not used: one that is closed just as the next request comes would
 # fail that request.
-KEEP_ALIVE_S: Final = 120
+KEEP_ALIVE_S: Final = 300
 
 
 def is_free(port: int) -> bool:

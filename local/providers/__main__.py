@@ -12,7 +12,7 @@ import sys
 
 import uvicorn
 
-from local.ports import HOST
+from local.ports import HOST, KEEP_ALIVE_S
 from local.providers.app import Providers
 from local.providers.buckets import GoogleBuckets
 from local.providers.durations import Durations
@@ -21,8 +21,6 @@ from local.providers.pool import RenderPool
 from local.providers.webhooks import Webhooks, secret_key
 
 _DEFAULT_S = 3.0
-# Longer than a client's pool keeps a connection: one that the server closes first may swallow a create.
-_KEEP_ALIVE_S = 300
 _PUBLISHED_RANGE_S = 11.0, 360.0
 
 
@@ -52,7 +50,7 @@ async def _serve(arguments: argparse.Namespace) -> None:
         log_config=None,
         access_log=False,
         lifespan="off",
-        timeout_keep_alive=_KEEP_ALIVE_S,
+        timeout_keep_alive=KEEP_ALIVE_S,
         timeout_graceful_shutdown=1,
     )
     print(f"providers listening on http://{HOST}:{listener.getsockname()[1]}", flush=True)
