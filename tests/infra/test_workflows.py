@@ -89,3 +89,10 @@ def test_a_pull_request_plans_as_who_may_not_change_anything() -> None:
 def test_the_environments_are_those_of_infra() -> None:
     options = on(read("apply"))["workflow_dispatch"]["inputs"]["environment"]["options"]
     assert set(options) == {path.stem for path in (INFRA / "environments").glob("*.tfvars")}
+
+
+@pytest.mark.parametrize("path", WORKFLOWS, ids=lambda path: path.stem)
+def test_actions_of_others_are_pinned_by_hash_with_their_version_beside_it(path: Any) -> None:
+    """A tag can be moved to other code by whoever takes over its repository; a commit's hash can't."""
+    used = re.findall(r"uses: (?!\./)(.+)", path.read_text())
+    assert all(re.fullmatch(r"[\w./-]+@[0-9a-f]{40} # v\d+\.\d+\.\d+", action) for action in used), used
