@@ -1,6 +1,6 @@
 """A virtual environment with one file of requirements and nothing else.
 
-With requirements.txt it is what the cloud's builder makes for a function.
+With requirements.txt it is what the cloud's builder makes for a function, by that builder's pip and flags.
 """
 
 from __future__ import annotations
@@ -12,20 +12,31 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from importlib.util import find_spec
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
 VENVS = ROOT / ".build" / "venvs"
-PIP, REQUIREMENTS = ROOT / "requirements-pip.txt", ROOT / "requirements.txt"
+REQUIREMENTS = ROOT / "requirements.txt"
+
+
+# The oldest pip that the cloud's builder may have for python311: the one that CPython has bundled since 3.11.9. The
+# builder doesn't upgrade it, and pip before 24.0 refuses a lock in which an extra has a newer release.
+BUILDERS_PIP = "pip==24.0"
+# What the builder installs with: GoogleCloudPlatform/buildpacks, pkg/python/python.go. Bytecode is compiled afterwards.
+BUILDERS_FLAGS = (
+    "--upgrade",
+    "--upgrade-strategy=only-if-needed",
+    "--no-warn-script-location",
+    "--no-warn-conflicts",
+    "--force-reinstall",
+    "--no-compile",
+    "--disable-pip-version-check",
+)
 
 
 def python(requirements: Path = REQUIREMENTS) -> Path:
-    """The environment's interpreter. Made once for each content of the requirements.
-
-    That takes some 40 s, of which uv saves most where it is installed.
-    """
-    content = PIP.read_bytes() + requirements.read_bytes() + sys.version.encode()
+    """The environment's interpreter. Made once for each content of the requirements, in some 40 s."""
+    content = Path(__file__).read_bytes() + requirements.read_bytes() + sys.version.encode()
     venv = VENVS / hashlib.sha256(content).hexdigest()[:16]
     VENVS.mkdir(parents=True, exist_ok=True)
     with _alone(venv.with_suffix(".lock")):
@@ -34,20 +45,22 @@ def python(requirements: Path = REQUIREMENTS) -> Path:
     return venv / "bin" / "python"
 
 
-def _make(venv: Path, own: Path) -> None:
+def _make(venv: Path, requirements: Path) -> None:
     shutil.rmtree(venv, ignore_errors=True)
     subprocess.run([sys.executable, "-m", "venv", venv], check=True)
     interpreter = venv / "bin" / "python"
-    if find_spec("uv"):
-        # The same files in a tenth of the time.
-        install = ["-m", "uv", "pip", "install", "--quiet", "--require-hashes", "--python", interpreter, "-r", own]
-        subprocess.run([sys.executable, *install], check=True)
+    if requirements == REQUIREMENTS:
+        _run_pip(interpreter, BUILDERS_PIP)
+        _run_pip(interpreter, *BUILDERS_FLAGS, "--requirement", requirements)
     else:
-        # First pip itself, as in the Makefile: older ones refuse the lock.
-        for requirements in (PIP, own):
-            install = ["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--require-hashes"]
-            subprocess.run([interpreter, *install, "-r", requirements], check=True)
+        # The same files in a tenth of the time.
+        uv = [sys.executable, "-m", "uv", "pip", "install", "--quiet", "--require-hashes", "--python", interpreter]
+        subprocess.run([*uv, "-r", requirements], check=True)
     (venv / "complete").touch()
+
+
+def _run_pip(interpreter: Path, *arguments: str | Path) -> None:
+    subprocess.run([interpreter, "-m", "pip", "install", "--quiet", *arguments], check=True)
 
 
 @contextmanager

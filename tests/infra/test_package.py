@@ -126,6 +126,12 @@ def test_only_the_archives_whose_content_changed_get_another_hash(archives: dict
 # --- alone ---
 
 
+def test_the_builders_pip_installed_the_requirements(python: Path) -> None:
+    """An older pip than ours is what reads the lock in the cloud; that it does is how this environment was made."""
+    version = subprocess.run([python, "-m", "pip", "--version"], capture_output=True, text=True, check=True)
+    assert version.stdout.startswith(f"{clean_venv.BUILDERS_PIP.replace('==', ' ')} ")
+
+
 def test_the_requirements_agree_with_each_other(python: Path) -> None:
     # The cloud's builder makes this check, and refuses the build when it fails.
     check = subprocess.run([python, "-m", "pip", "check"], capture_output=True, text=True, check=False)
