@@ -3,12 +3,15 @@
 import base64
 import hashlib
 import time
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
 import jwt
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey, RSAPublicKey
 from cryptography.hazmat.primitives.serialization import load_pem_private_key, load_pem_public_key
+
+from shared.caching import Cache
 
 ISSUER: Final = "https://accounts.google.com"
 LIFETIME_S: Final = 3600
@@ -49,7 +52,7 @@ class Minter:
     def __init__(self, key: RSAPrivateKey, kid: str | None = None) -> None:
         self._key = key
         self.kid = kid or thumbprint(key.public_key())
-        self._cache: dict[tuple[str, str], tuple[float, str]] = {}
+        self._cache: Cache[tuple[str, str], str] = Cache(CACHE_ENTRIES)
 
     @classmethod
     def from_file(cls, path: Path, kid: str | None = None) -> "Minter":
@@ -59,13 +62,11 @@ class Minter:
     def token(self, email: str, audience: str) -> str:
         """A signed token for `email`, valid for `audience` for at least half an hour."""
         now = time.time()
-        minted_at, token = self._cache.get((email, audience), (0.0, ""))
-        if now - minted_at < REUSE_S:
-            return token
+        cached = self._cache.get((email, audience), datetime.fromtimestamp(now, UTC))
+        if cached is not None:
+            return cached
         token = self._mint(email, audience, int(now))
-        if len(self._cache) >= CACHE_ENTRIES:
-            self._cache.clear()
-        self._cache[email, audience] = (now, token)
+        self._cache.put((email, audience), token, datetime.fromtimestamp(now + REUSE_S, UTC))
         return token
 
     def _mint(self, email: str, audience: str, now_s: int) -> str:

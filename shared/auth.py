@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Literal, Protocol
 
 from shared import api_keys, ledger
 from shared.api_keys import ApiKey
+from shared.caching import Cache
 from shared.errors import ApiError, Conflict, Unavailable
 from shared.models import Account
 
@@ -69,13 +70,13 @@ class Accounts:
     """The accounts that lately called, and the making of new ones."""
 
     def __init__(self) -> None:
-        self._known: dict[str, tuple[datetime, Account]] = {}
-        self._keys: dict[str, tuple[datetime, ApiKey]] = {}
+        self._known: Cache[str, Account] = Cache(ACCOUNTS_KEPT)
+        self._keys: Cache[str, ApiKey] = Cache(KEYS_KNOWN)
 
     def forget(self, account: str) -> None:
         """Read that account and its keys afresh at their next request: something of them was changed here."""
-        self._known.pop(account, None)
-        self._keys = {id_: known for id_, known in self._keys.items() if known[1].account != account}
+        self._known.drop(account)
+        self._keys.drop_where(lambda key: key.account == account)
 
     async def caller(self, services: Services, authorization: str | None) -> Caller:
         """The user that the Authorization header proves.
@@ -108,33 +109,29 @@ class Accounts:
         if not api_keys.KEY.fullmatch(secret):
             return None
         now, id_ = services.clock(), api_keys.document_id(secret)
-        known = self._keys.get(id_)
-        if known is not None and now - known[0] < ACCOUNT_KEPT_FOR:
-            return known[1]
+        known = self._keys.get(id_, now)
+        if known is not None:
+            return known
         key = await services.store.get(ApiKey, id_)
         if key is None:
             return None
         if key.refusal(now) is None:
             await api_keys.note_use(services, key)
-        if len(self._keys) >= KEYS_KNOWN:
-            self._keys.clear()
-        self._keys[id_] = (now, key)
+        self._keys.put(id_, key, now + ACCOUNT_KEPT_FOR)
         return key
 
     async def _account(self, services: Services, id_: str, identity: Identity | None = None) -> Account | None:
         """The account, as it was at most a minute ago; made for an identity that has none."""
         now = services.clock()
-        known = self._known.get(id_)
-        if known is not None and now - known[0] < ACCOUNT_KEPT_FOR:
-            return known[1]
+        known = self._known.get(id_, now)
+        if known is not None:
+            return known
         account = await services.store.get(Account, id_)
         if account is None and identity is not None:
             account = await _open(services, identity, now)
         if account is None:
             return None
-        if len(self._known) >= ACCOUNTS_KEPT:
-            self._known.clear()
-        self._known[account.id] = (now, account)
+        self._known.put(account.id, account, now + ACCOUNT_KEPT_FOR)
         return account
 
 

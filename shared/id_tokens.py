@@ -16,6 +16,7 @@ from typing import Any
 import jwt
 
 from shared.auth import DEFAULT_TENANT, Identity, unauthenticated
+from shared.caching import Cache
 from shared.errors import Unavailable
 from shared.settings import Settings
 
@@ -38,20 +39,18 @@ class JwksVerifier:
         self._keys: dict[str, jwt.PyJWK] = {}
         self._asked_at: datetime | None = None
         self._lock = asyncio.Lock()
-        self._verified: dict[bytes, tuple[datetime, Identity]] = {}
+        self._verified: Cache[bytes, Identity] = Cache(TOKENS_KEPT)
 
     async def verify(self, token: str) -> Identity:
         digest = hashlib.sha256(token.encode()).digest()
         now = self._clock()
-        known = self._verified.get(digest)
-        if known is not None and now < known[0]:
-            return known[1]
+        known = self._verified.get(digest, now)
+        if known is not None:
+            return known
         claims = await self._claims(token)
         identity = self._identity(claims)
-        if len(self._verified) >= TOKENS_KEPT:
-            self._verified.clear()
         expires_at = datetime.fromtimestamp(claims["exp"], UTC)
-        self._verified[digest] = (min(now + TOKEN_KEPT_FOR, expires_at), identity)
+        self._verified.put(digest, identity, min(now + TOKEN_KEPT_FOR, expires_at))
         return identity
 
     async def _claims(self, token: str) -> dict[str, Any]:

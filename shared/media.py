@@ -26,6 +26,7 @@ from google.auth import crypt
 from google.cloud.storage import Blob, Bucket, Client
 from google.cloud.storage.exceptions import InvalidResponse
 
+from shared.caching import Cache
 from shared.downloads import Downloads
 from shared.errors import StorageRefused, Unavailable
 from shared.services import ObjectExists, SignedUrl, StoredObject
@@ -52,7 +53,7 @@ class CloudStorage:
     def __init__(self, settings: Settings, clock: Callable[[], dt.datetime]) -> None:
         self._settings = settings
         self._clock = clock
-        self._urls: dict[tuple[str, str], SignedUrl] = {}
+        self._urls: Cache[tuple[str, str], SignedUrl] = Cache(CACHED_URLS)
 
     @property
     def bucket(self) -> str:
@@ -130,17 +131,16 @@ class CloudStorage:
         return self._downloads.stream(name, start, end)
 
     async def sign(self, name: str, filename: str) -> SignedUrl:
-        """A V4 URL of 15 min, re-used for everybody while at least 5 min of it remain."""
+        """A V4 URL of 15 min, re-used for everybody while more than 5 min of it remain."""
         now = self._clock()
-        cached = self._urls.get((name, filename))
-        if cached is not None and cached.expires_at - now >= REUSED_WHILE:
+        cached = self._urls.get((name, filename), now)
+        if cached is not None:
             return cached
         expires_at = now + SIGNED_FOR
         url = await _in_thread(lambda: self._signer.sign(self._bucket.blob(name), filename))
-        if len(self._urls) >= CACHED_URLS:
-            self._urls.clear()
-        self._urls[(name, filename)] = SignedUrl(url, expires_at)
-        return self._urls[(name, filename)]
+        signed = SignedUrl(url, expires_at)
+        self._urls.put((name, filename), signed, expires_at - REUSED_WHILE)
+        return signed
 
     async def delete(self, prefix: str) -> int:
         def run() -> int:

@@ -30,6 +30,7 @@ from google.cloud.firestore_v1.types import (
     StructuredQuery,
 )
 
+from shared.caching import Cache
 from shared.documents import decode, readable
 from shared.errors import Conflict, Unavailable
 from shared.firestore_values import fill, read
@@ -76,7 +77,7 @@ class FirestoreStore:
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
-        self._places: dict[str, _Place] = {}
+        self._places: Cache[str, _Place] = Cache(PLACES_KEPT)
 
     @cached_property
     def _client(self) -> AsyncClient:
@@ -191,7 +192,7 @@ class FirestoreStore:
         direction = AsyncQuery.DESCENDING if query.order == "desc" else AsyncQuery.ASCENDING
         jobs = jobs.order_by("created_at", direction=direction).order_by("__name__", direction=direction)
         if query.after is not None:
-            place = self._places.get(query.after) or await self._place(query.after)
+            place = self._places.get(query.after, datetime.now(UTC)) or await self._place(query.after)
             if place is None or place.account != account:
                 return []
             reference = self._client.collection(Job.collection).document(query.after)
@@ -207,9 +208,7 @@ class FirestoreStore:
 
     def _remember(self, job: Job) -> None:
         """A page ended there: the next one, asked for here, needs not read it again."""
-        if len(self._places) >= PLACES_KEPT:
-            self._places.clear()
-        self._places[job.id] = _Place(job.account, job.created_at)
+        self._places.put(job.id, _Place(job.account, job.created_at))
 
     async def changed_jobs(
         self, tenant: str, account: str, since: datetime, after: Job | None, limit: int

@@ -28,6 +28,7 @@ from local.storage.downloads import download
 from local.storage.objects import Conditions
 from local.storage.objects import StoredObject as Record
 from local.storage.writer import Writer
+from shared.caching import Cache
 from shared.services import ObjectExists, SignedUrl, StoredObject, utc_now
 
 T = TypeVar("T")
@@ -95,7 +96,7 @@ class MemoryMedia:
         self._secret = (secret or uuid.uuid4().hex).encode()
         self._run_in = run
         self._finalised = finalised
-        self._urls: dict[tuple[str, str], SignedUrl] = {}
+        self._urls: Cache[tuple[str, str], SignedUrl] = Cache(CACHED_URLS)
 
     @property
     def bucket(self) -> str:
@@ -141,16 +142,14 @@ class MemoryMedia:
 
     async def sign(self, name: str, filename: str) -> SignedUrl:
         now = self._clock()
-        cached = self._urls.get((name, filename))
-        if cached is not None and cached.expires_at - now >= REUSED_WHILE:
+        cached = self._urls.get((name, filename), now)
+        if cached is not None:
             return cached
         expires_at = now + SIGNED_FOR
         expires = str(int(expires_at.timestamp()))
         query = {"expires": expires, "filename": filename, "signature": self._signature(name, filename, expires)}
-        if len(self._urls) >= CACHED_URLS:
-            self._urls.clear()
         url = SignedUrl(f"{self._public_url}{PATH}/{quote(name)}?{urlencode(query)}", expires_at)
-        self._urls[(name, filename)] = url
+        self._urls.put((name, filename), url, expires_at - REUSED_WHILE)
         return url
 
     async def delete(self, prefix: str) -> int:
