@@ -57,6 +57,7 @@ locals {
     "jobs/last_viewed_at",
     "jobs/lease",
     "jobs/outputs",
+    "jobs/repeats_taken",
     "jobs/request.negative_prompt",
     "jobs/request.prompt",
     "jobs/started_at",

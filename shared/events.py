@@ -151,6 +151,13 @@ class Fallen(Event):
 
 
 @dataclass(frozen=True)
+class Repeated(Event):
+    """A client that may have lost the response to this job's request repeats it, for the `count`-th time."""
+
+    count: int
+
+
+@dataclass(frozen=True)
 class Announced(StepEvent):
     """The end of the job was handed to the queue of webhooks for all who wanted to hear of it."""
 

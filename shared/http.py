@@ -36,6 +36,7 @@ if TYPE_CHECKING:
 MAX_BODY_BYTES = 30 * 1024 * 1024
 MAX_DRAINED_BYTES = 2 * MAX_BODY_BYTES
 MAX_DETAIL_FIELDS = 10
+MAX_REPEATS_DIGITS = 4
 # How often the OpenAI SDKs look at a video that they wait for.
 POLL_AFTER_MS = "2000"
 
@@ -77,10 +78,10 @@ class Call:
         return str(self.request.path_params["id"])
 
     @property
-    def is_retried(self) -> bool:
-        """Whether the client says that it sends this request again, as the OpenAI SDKs do."""
+    def repeats(self) -> int:
+        """How often the client says it has sent this request before, as the OpenAI SDKs do; 0 if it doesn't say."""
         count = self.request.headers.get("x-stainless-retry-count", "0")
-        return count.isascii() and count.isdigit() and count.strip("0") != ""
+        return int(count) if count.isascii() and count.isdigit() and len(count) <= MAX_REPEATS_DIGITS else 0
 
     @property
     def idempotency_key(self) -> str | None:
@@ -322,10 +323,19 @@ class _Exchange:
         headers = dict(error.headers)
         if error.retry_after_s is not None:
             headers["Retry-After"] = str(error.retry_after_s)
-        # The OpenAI SDKs repeat 409, 429 and 5xx by themselves unless told not to.
-        headers["x-should-retry"] = "true" if error.entry.retryable and error.entry.status in (429, 503) else "false"
+        headers["x-should-retry"] = "true" if self._should_retry(scope["method"], error) else "false"
         response = JSONResponse(error.body(self._request_id), error.entry.status, headers)
         await response(scope, self._receive, self.send)
+
+    def _should_retry(self, method: str, error: ApiError) -> bool:
+        """Whether the OpenAI SDKs, which retry 409, 429 and 5xx unless they are told not to, should do so.
+
+        Without an Idempotency-Key, a repeat of a rejected POST looks like a repeat of an accepted one whose response
+        was lost. So only an error that leaves the outcome unknown asks for it.
+        """
+        if method == "POST" and "idempotency-key" not in self._headers:
+            return error.code == "UNAVAILABLE"
+        return error.entry.retryable and error.entry.status in (429, 503)
 
 
 def _too_large() -> ApiError:

@@ -35,6 +35,7 @@ from shared.events import (
     NotStored,
     Refused,
     Renew,
+    Repeated,
     Running,
     StepEvent,
     Stored,
@@ -117,6 +118,7 @@ TRANSITIONS: Mapping[type[Event], Mapping[Stage, frozenset[Stage]]] = {
     NotStored: {Stage.STORING: _to(Stage.STORING, Stage.FAILED)},
     Cancel: dict.fromkeys(UNFINISHED, _to(Stage.CANCELED)),
     Hint: {Stage.STARTING: _to(Stage.STARTING), Stage.UNCERTAIN: _to(Stage.UNCERTAIN)},
+    Repeated: {**_ANY_UNFINISHED, **_ANY_FINAL},
     Fallen: {**_ANY_UNFINISHED, **_ANY_FINAL},
     Delete: _ANY_FINAL,
     Viewed: {Stage.COMPLETED: _to(Stage.COMPLETED)},
@@ -534,6 +536,12 @@ def _hint(case: _Case, event: Hint) -> Change | None:
     return Change(case.write(hinted_operation=event.operation))
 
 
+def _repeated(case: _Case, event: Repeated) -> Change | None:
+    if case.job.repeats_taken >= event.count or case.job.deleted_at is not None:
+        return None
+    return Change(case.write(repeats_taken=event.count))
+
+
 def _fallen(case: _Case, event: Fallen) -> Change | None:
     job = case.job
     late_at = case.now - timedelta(seconds=SWEEP_AFTER_S)
@@ -637,6 +645,7 @@ _DECISIONS: Mapping[type[Event], Callable[[_Case, Any], Change | None]] = {
     NotStored: _not_stored,
     Cancel: _cancel,
     Hint: _hint,
+    Repeated: _repeated,
     Fallen: _fallen,
     Delete: _delete,
     Viewed: _viewed,

@@ -237,6 +237,7 @@ class Job(Document):
     labels: dict[str, str] = Field(default_factory=dict)
     warnings: tuple[Warned, ...] = ()
     idempotency_key: str | None = None
+    repeats_taken: int = 0
     created_at: datetime
     updated_at: datetime
     started_at: datetime | None = None

@@ -32,49 +32,48 @@ from shared.plans import plan_of
 if TYPE_CHECKING:
     from shared.services import Services
 
-# How long a client that repeats a request by itself, without an Idempotency-Key, is known to do so.
-TWINS_WITHIN = timedelta(minutes=10)
+# How long a client that retries on its own, without an Idempotency-Key, may take to do so.
+REPEATED_WITHIN = timedelta(minutes=10)
 
 
 @dataclass(frozen=True)
 class Submitted:
-    """The job, and whether it is the job of an earlier request: of the same Idempotency-Key, or one that is retried."""
+    """The job, and whether an earlier request made it: of the same Idempotency-Key, or one whose response was lost."""
 
     job: Job
     replayed: bool = False
 
 
-async def submit(
-    services: Services, caller: Caller, body: CreateVideo, key: str | None, retried: bool = False
-) -> Submitted:
+async def submit(services: Services, caller: Caller, body: CreateVideo, key: str | None, repeats: int = 0) -> Submitted:
     """Charge, create the job, and enqueue its first step.
 
-    `retried`: the client says that it sends this request again. Without a key it gets the job of the last minutes that
-    the same request made, if there is one. Two first attempts are never taken for one.
+    `repeats`: how many times the client says it has sent this request before. Without a key, a repeat takes a job that
+    the same request made in the last minutes and that no repeat of that number has taken yet; if there is none, it is a
+    new request. So two first attempts are never taken for one, and parallel repeats get a job each.
 
     Once the commit is known the answer is the job, whatever the queue says: the sweeper finds it. Raises ApiError; an
     unknown commit is resolved by reading the job, and is UNAVAILABLE with the job's id in details if that fails.
     """
     config = await services.config.get()
     images = await inputs.given(body)
-    retried = retried and key is None
+    repeats = repeats if key is None else 0
     try:
         plan = await _plan(services, caller, body, key, config, images)
     except ApiError:
         # What is not offered any more may have been when the key was used first.
-        earlier = await _earlier(services, caller, _fingerprint(body, images), key, retried)
+        earlier = await _earlier(services, caller, _fingerprint(body, images), key, repeats)
         if earlier is None:
             raise
         return earlier
     if images:
-        earlier = await _earlier(services, caller, plan.fingerprint, key, retried)
+        earlier = await _earlier(services, caller, plan.fingerprint, key, repeats)
         if earlier is not None:
             return earlier
         await _check_admission(services, caller, plan, config)
         stored = await inputs.store(services, caller, plan.job_id, images)
         plan = replace(plan, request=plan.request.model_copy(update={"inputs": stored}))
     try:
-        submitted = await _commit_submission(services, caller, plan, config, retried)
+        submitted = await _commit_submission(services, caller, plan, config, repeats)
     except Unavailable as error:
         log.error("submit_unknown", job=plan.job_id, account=caller.account, error=str(error))
         raise ApiError("UNAVAILABLE", details={"video": plan.job_id}, retry_after_s=5) from error
@@ -109,7 +108,7 @@ async def submit(
 
 
 async def _commit_submission(
-    services: Services, caller: Caller, plan: lifecycle.Submission, config: LiveConfig, retried: bool
+    services: Services, caller: Caller, plan: lifecycle.Submission, config: LiveConfig, repeats: int
 ) -> Submitted:
     tried: set[str] = set()
     async with jobs.account_lock(caller.account):
@@ -119,9 +118,9 @@ async def _commit_submission(
                 # A random id can only be ours; a key's may be an earlier request's.
                 return _existing(job, plan.fingerprint, ours=plan.idempotency_key is None or job.change_id in tried)
             # After the account was read: whatever is committed later makes our own commit fail, and is found then.
-            twin = await _twin(services, caller, plan.fingerprint) if retried else None
-            if twin is not None:
-                return Submitted(twin, replayed=True)
+            repeated = await _take_repeated(services, caller, plan.fingerprint, repeats) if repeats else None
+            if repeated is not None:
+                return Submitted(repeated, replayed=True)
             if account is None:
                 raise ApiError("UNAUTHENTICATED", "There is no account of this user any more.")
             if account.disabled:
@@ -149,25 +148,27 @@ async def _tenant_day(services: Services, tenant: str, now: datetime, config: Li
 
 
 async def _earlier(
-    services: Services, caller: Caller, fingerprint: str, key: str | None, retried: bool
+    services: Services, caller: Caller, fingerprint: str, key: str | None, repeats: int
 ) -> Submitted | None:
-    if retried:
-        twin = await _twin(services, caller, fingerprint)
-        return Submitted(twin, replayed=True) if twin is not None else None
+    if repeats:
+        repeated = await _take_repeated(services, caller, fingerprint, repeats)
+        return Submitted(repeated, replayed=True) if repeated is not None else None
     job = await services.store.get(Job, _job_id(caller.account, key)) if key else None
     return _existing(job, fingerprint, ours=False) if job is not None else None
 
 
-async def _twin(services: Services, caller: Caller, fingerprint: str) -> Job | None:
-    """The newest job of the last minutes that the same request made, without a key."""
-    since = int((services.clock() - TWINS_WITHIN).timestamp())
+async def _take_repeated(services: Services, caller: Caller, fingerprint: str, repeats: int) -> Job | None:
+    """The oldest recent job of the same keyless request that no repeat of that number has taken; taken for this one."""
+    since = int((services.clock() - REPEATED_WITHIN).timestamp())
     after: str | None = None
     while True:
-        query = ListVideosQuery(limit=MAX_PAGE, created_after=since, after=after)
+        query = ListVideosQuery(limit=MAX_PAGE, created_after=since, order="asc", after=after)
         page = await services.store.list_jobs(caller.tenant, caller.account, query)
         for job in page[:MAX_PAGE]:
-            if job.fingerprint == fingerprint and job.idempotency_key is None:
-                return job
+            if job.fingerprint == fingerprint and job.idempotency_key is None and job.repeats_taken < repeats:
+                taken = await jobs.advance(services, job.id, events.Repeated(repeats), job)
+                if taken.change is not None:
+                    return taken.job
         if len(page) <= MAX_PAGE:
             return None
         after = page[MAX_PAGE - 1].id

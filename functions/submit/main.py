@@ -12,7 +12,7 @@ from shared.models import Canceled
 
 async def create_video(call: Call) -> Reply:
     submitted = await submission.submit(
-        call.services, call.caller, call.body, call.idempotency_key, retried=call.is_retried
+        call.services, call.caller, call.body, call.idempotency_key, repeats=call.repeats
     )
     headers = {"Location": f"/v1/videos/{submitted.job.id}", "openai-poll-after-ms": POLL_AFTER_MS}
     if submitted.replayed:

@@ -194,6 +194,16 @@ def test_its_own_retries_never_make_a_second_video(
     user.wait(created.id)
 
 
+def test_over_the_limit_the_package_raises_and_makes_nothing(client: openai.OpenAI, user: User) -> None:
+    made = [client.videos.create(prompt="a fox [never finishes]", **SMALL).id for _ in range(3)]
+    with pytest.raises(openai.RateLimitError) as rejected:
+        client.videos.create(prompt="a fox [never finishes]", **SMALL)
+    assert rejected.value.code == "TOO_MANY_ACTIVE_JOBS"
+    assert sorted(video.id for video in client.videos.list()) == sorted(made)
+    for each in made:
+        user.call("POST", f"/v1/videos/{each}/cancel")
+
+
 def test_two_creates_of_the_same_prompt_are_two_videos(client: openai.OpenAI, user: User) -> None:
     ids = {client.videos.create(prompt="twice", **SMALL).id for _ in range(2)}
     assert len(ids) == 2

@@ -200,7 +200,7 @@ def _of_videos() -> Iterator[Question]:
         yield partial(library.own_jobs, caller=CALLER, query=ListVideosQuery(order=order, **chosen, **within))
     for wanted in ({}, {"status": Status.QUEUED}, {"model": "m"}, {"user": ACCOUNT}):
         yield partial(tenant_videos.page, caller=CALLER, query=ListTenantVideosQuery(**wanted))
-    yield lambda services: submission._twin(services, CALLER, "fingerprint")
+    yield lambda services: submission._take_repeated(services, CALLER, "fingerprint", 1)
     yield lambda services: _all(event_stream._unfinished(services, CALLER, event_stream.UNFINISHED))
     yield lambda services: _all(event_stream._changed(services, CALLER, NOON))
 

@@ -13,7 +13,9 @@ from tests.infra import queries
 from tests.infra.configuration import Configuration
 from tests.infra.indexes import Need, need_of, problems, unindexed
 
-NEVER_ASKED_FOR = {f"jobs/{name}" for name in ("request.prompt", "outputs", "error", "labels", "created_at")}
+NEVER_ASKED_FOR = {
+    f"jobs/{name}" for name in ("request.prompt", "outputs", "error", "labels", "created_at", "repeats_taken")
+}
 
 
 @pytest.fixture(scope="module")

@@ -173,8 +173,8 @@ SHOWN: Final = {
     Job: """
         id tenant account kind request fingerprint status stage step task due_at lease attempt attempt_started_at
         operation hinted_operation expected_s outputs filtered filter_reason storing_started_at storing_tries cost
-        refunded error project labels warnings idempotency_key created_at updated_at started_at completed_at
-        last_viewed_at expires_at deleted_at files_removed_at late_success webhook_url to_announce to_tidy
+        refunded error project labels warnings idempotency_key repeats_taken created_at updated_at started_at
+        completed_at last_viewed_at expires_at deleted_at files_removed_at late_success webhook_url to_announce to_tidy
         version change_id
     """,
     Account: """

@@ -147,7 +147,20 @@ async def test_a_dependency_that_does_not_answer_is_unavailable_with_retry_after
 )
 async def test_clients_that_repeat_by_themselves_are_told_whether_to(house: House, code: str, should: str) -> None:
     async with client_raising(house, ApiError(code)) as client:
-        assert (await client.post("/tasks/sweep")).headers["x-should-retry"] == should
+        response = await client.post("/tasks/sweep", headers={"Idempotency-Key": "k"})
+    assert response.headers["x-should-retry"] == should
+
+
+async def test_a_rejection_says_not_to_repeat_a_post_without_a_key(submit: httpx2.AsyncClient, house: House) -> None:
+    """Such a repeat could not be told from the repeat of an accepted request, and would get that request's video."""
+    await house.sign_up()
+    house.configure(active_jobs_limit=0)
+    said = {}
+    for key in (None, "k"):
+        headers = ALICE | ({"Idempotency-Key": key} if key else {})
+        response = await submit.post("/v1/videos", json={"prompt": "a kite"}, headers=headers)
+        said[key] = (shape(response)["code"], response.headers["x-should-retry"])
+    assert said == {None: ("TOO_MANY_ACTIVE_JOBS", "false"), "k": ("TOO_MANY_ACTIVE_JOBS", "true")}
 
 
 async def test_an_error_of_its_own_headers_and_details_keeps_them(house: House) -> None:

@@ -344,7 +344,7 @@ async def test_a_replay_works_though_the_extended_video_was_deleted(house: House
 async def test_a_retry_gets_the_job_that_the_first_try_made(house: House) -> None:
     caller = await house.sign_up()
     first = await submission.submit(house.services, caller, body_of(), None)
-    again = await submission.submit(house.services, caller, body_of(), None, retried=True)
+    again = await submission.submit(house.services, caller, body_of(), None, repeats=1)
     assert (again.job.id, again.replayed) == (first.job.id, True)
     assert house.amounts(first.job) == [-30]
     house.check()
@@ -353,7 +353,30 @@ async def test_a_retry_gets_the_job_that_the_first_try_made(house: House) -> Non
 async def test_a_retry_of_what_made_no_job_makes_one(house: House) -> None:
     caller = await house.sign_up()
     await submission.submit(house.services, caller, body_of(prompt="another"), None)
-    assert not (await submission.submit(house.services, caller, body_of(), None, retried=True)).replayed
+    assert not (await submission.submit(house.services, caller, body_of(), None, repeats=1)).replayed
+
+
+async def test_a_job_that_a_repeat_took_is_not_taken_by_another_of_the_same_number(house: House) -> None:
+    caller = await house.sign_up()
+    older = await submission.submit(house.services, caller, body_of(), None)
+    house.clock.advance(1)
+    newer = await submission.submit(house.services, caller, body_of(), None)
+    taken = [await submission.submit(house.services, caller, body_of(), None, repeats=1) for _ in range(3)]
+    assert [each.job.id for each in taken[:2]] == [older.job.id, newer.job.id]
+    assert not taken[2].replayed
+    again = await submission.submit(house.services, caller, body_of(), None, repeats=2)
+    assert again.job.id == older.job.id
+
+
+async def test_a_repeat_whose_own_commit_was_lost_has_taken_one_job(house: House) -> None:
+    caller = await house.sign_up()
+    older = await submission.submit(house.services, caller, body_of(), None)
+    house.clock.advance(1)
+    newer = await submission.submit(house.services, caller, body_of(), None)
+    house.store.lose("commit")
+    again = await submission.submit(house.services, caller, body_of(), None, repeats=1)
+    assert again.job.id == older.job.id
+    assert (await house.job(newer.job.id)).repeats_taken == 0
 
 
 async def test_two_first_tries_are_two_jobs(house: House) -> None:
@@ -366,21 +389,21 @@ async def test_a_retry_is_known_for_ten_minutes(house: House) -> None:
     caller = await house.sign_up()
     first = await submission.submit(house.services, caller, body_of(), None)
     house.clock.advance(11 * 60)
-    again = await submission.submit(house.services, caller, body_of(), None, retried=True)
+    again = await submission.submit(house.services, caller, body_of(), None, repeats=1)
     assert again.job.id != first.job.id
 
 
 async def test_a_job_with_a_key_is_nobodys_first_try(house: House) -> None:
     caller = await house.sign_up()
     keyed = await submission.submit(house.services, caller, body_of(), "k")
-    assert (await submission.submit(house.services, caller, body_of(), None, retried=True)).job.id != keyed.job.id
+    assert (await submission.submit(house.services, caller, body_of(), None, repeats=1)).job.id != keyed.job.id
 
 
 async def test_a_retry_with_images_gets_the_job_and_leaves_no_second_images(house: House) -> None:
     caller = await house.sign_up()
     body = body_of(input_reference=inline(PNG))
     first = await submission.submit(house.services, caller, body, None)
-    again = await submission.submit(house.services, caller, body, None, retried=True)
+    again = await submission.submit(house.services, caller, body, None, repeats=1)
     assert again.job.id == first.job.id
     assert len(await house.files()) == 1
 
@@ -388,7 +411,7 @@ async def test_a_retry_with_images_gets_the_job_and_leaves_no_second_images(hous
 async def test_a_retry_gets_its_job_though_nothing_could_be_submitted_now(house: House) -> None:
     caller = await house.sign_up(balance=30)
     first = await submission.submit(house.services, caller, body_of(), None)
-    assert (await submission.submit(house.services, caller, body_of(), None, retried=True)).job.id == first.job.id
+    assert (await submission.submit(house.services, caller, body_of(), None, repeats=1)).job.id == first.job.id
 
 
 async def test_a_first_try_that_commits_while_its_retry_decides_is_found(house: House) -> None:
@@ -405,7 +428,7 @@ async def test_a_first_try_that_commits_while_its_retry_decides_is_found(house: 
         first.append(await jobs.commit(house.services, jobs.stamp(change, house.services.ids())))
 
     house.store.before("commit", commits)
-    again = await submission.submit(house.services, caller, body_of(), None, retried=True)
+    again = await submission.submit(house.services, caller, body_of(), None, repeats=1)
     assert (again.replayed, again.job.id) == (True, first[0].id)
     house.check()
 
