@@ -35,6 +35,9 @@ locals {
   unindexed = [
     "accounts/closed_at",
     "accounts/created_at",
+    "accounts/email_as_of",
+    "accounts/valid_since",
+    "accounts/verified_at",
     "api_keys/created_at",
     "api_keys/expires_at",
     "api_keys/last_used_at",
@@ -66,6 +69,7 @@ locals {
     "jobs/warnings",
     "projects/created_at",
     "projects/updated_at",
+    "signup_markers/created_at",
     "webhook_endpoints/created_at",
     "webhook_endpoints/deleted_at",
     "webhook_endpoints/secrets",

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
 from pydantic import Field
 
-from shared import audit, jobs, log
+from shared import audit, jobs, log, verification
 from shared.errors import ApiError, Conflict, Unavailable
 from shared.models import ONE_LINE, Account, Body, Document, Response
 
@@ -101,7 +101,7 @@ def document_id(key: str) -> str:
 
 
 async def make(services: Services, caller: Caller, body: NewApiKey) -> MadeApiKey:
-    """A new key of the caller's. Raises ApiError LIMIT_REACHED when the account has 20 already."""
+    """A new key of the caller's. Raises ApiError EMAIL_NOT_VERIFIED; LIMIT_REACHED if the account has 20 already."""
     secret = PREFIX + secrets.token_urlsafe(SECRET_BYTES)
     now = services.clock()
     key = ApiKey(
@@ -115,21 +115,24 @@ async def make(services: Services, caller: Caller, body: NewApiKey) -> MadeApiKe
         created_at=now,
         expires_at=now + timedelta(days=body.expires_in_days) if body.expires_in_days else None,
     )
-    await _commit_new(services, key)
+    key = await _commit_new(services, key)
     audit.record("api_key_made", caller, made=key.key_id, scope=key.scope, expires_at=key.expires_at)
     return MadeApiKey(**view(key).model_dump(), key=secret)
 
 
-async def _commit_new(services: Services, key: ApiKey) -> None:
+async def _commit_new(services: Services, key: ApiKey) -> ApiKey:
     async with jobs.account_lock(key.account):
         async for _ in jobs.Tries(services):
-            if await services.store.get(ApiKey, key.id) is not None:
-                return
+            if (there := await services.store.get(ApiKey, key.id)) is not None:
+                return there
             account = await services.store.get(Account, key.account)
             if account is None:
                 raise ApiError("UNAUTHENTICATED", "There is no account of this user any more.")
             if account.closed_at is not None:
                 raise ApiError("ACCOUNT_CLOSED")
+            verification.check_verified(account)
+            # Never before the proof that it rests on, however far another process's clock is ahead.
+            key = key.changed(created_at=max(key.created_at, account.verified_at or key.created_at))
             if len(await own(services, key.account)) >= MAX_KEYS:
                 raise ApiError("LIMIT_REACHED", f"An account has at most {MAX_KEYS} keys.", {"limit": MAX_KEYS})
             try:
@@ -137,7 +140,7 @@ async def _commit_new(services: Services, key: ApiKey) -> None:
                 await services.store.commit([key, account.changed(change_id=services.ids())])
             except (Conflict, Unavailable):
                 continue
-            return
+            return key
     raise Unavailable(f"others kept writing to account {key.account}")
 
 

@@ -1,7 +1,8 @@
 """Who is calling: callers and their accounts.
 
 A token proves only issuer, subject, e-mail and tenant. Role, plan and whether an account is disabled are the account
-document's, and are kept for at most a minute. The first request of a user makes the account.
+document's, and are kept for at most a minute. The first request of a user opens the account; verification.py says how
+its email address follows the tokens, and what the first proof of an address earns.
 
 An API key proves its account too, and never carries the role admin: keys lie about in scripts, and what an
 administrator can do needs somebody who has signed in.
@@ -12,14 +13,15 @@ from __future__ import annotations
 import base64
 import hashlib
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Literal, Protocol
 
-from shared import api_keys, ledger
+from shared import api_keys, jobs, ledger, log, verification
 from shared.api_keys import ApiKey
 from shared.caching import Cache
 from shared.errors import ApiError, Conflict, Unavailable
-from shared.models import Account
+from shared.models import Account, Document, Transaction
+from shared.verification import SignupMarker
 
 if TYPE_CHECKING:
     from shared.services import Services
@@ -28,17 +30,27 @@ ACCOUNT_KEPT_FOR = timedelta(seconds=60)
 ACCOUNTS_KEPT = 10_000
 KEYS_KNOWN = 10_000
 DEFAULT_TENANT = "default"
+UNKNOWN_TIME = datetime.fromtimestamp(0, UTC)
 
 
 @dataclass(frozen=True)
 class Identity:
-    """What a verified token proves."""
+    """What a verified token proves.
+
+    `provider` is how the user signed in (Identity Platform's name, such as password or google.com); `federated` is
+    whether a provider other than the password knows this user. Refreshing a token changes `issued_at`, and keeps
+    `signed_in_at`.
+    """
 
     issuer: str
     sub: str
     tenant: str
     email: str | None
     email_verified: bool
+    provider: str | None = None
+    federated: bool = False
+    signed_in_at: datetime = UNKNOWN_TIME
+    issued_at: datetime = UNKNOWN_TIME
 
     @property
     def account_id(self) -> str:
@@ -89,10 +101,7 @@ class Accounts:
         if token.strip().startswith(api_keys.PREFIX):
             return await self._caller_of_key(services, token.strip())
         identity = await services.verifier.verify(token.strip())
-        account = await self._account(services, identity.account_id, identity)
-        if account is None:
-            raise Unavailable(f"account {identity.account_id} could not be opened")
-        _check_open(account)
+        account = await self._signed_in(services, identity)
         return Caller(account.id, account.tenant, account.role, account.plan, account.email)
 
     async def _caller_of_key(self, services: Services, secret: str) -> Caller:
@@ -102,6 +111,8 @@ class Accounts:
         if key is None or account is None:
             raise unauthenticated(refusal or "There is no account of this API key any more.")
         _check_open(account)
+        if account.verified_at is None or key.created_at < account.verified_at:
+            raise unauthenticated("The API key was created before its account's email address was verified.")
         read_only = key.scope == "read"
         return Caller(account.id, account.tenant, "user", account.plan, account.email, key.key_id, read_only)
 
@@ -120,43 +131,78 @@ class Accounts:
         self._keys.put(id_, key, now + ACCOUNT_KEPT_FOR)
         return key
 
-    async def _account(self, services: Services, id_: str, identity: Identity | None = None) -> Account | None:
-        """The account, as it was at most a minute ago; made for an identity that has none."""
-        now = services.clock()
-        known = self._known.get(id_, now)
+    async def _signed_in(self, services: Services, identity: Identity) -> Account:
+        """The account of an ID token, opened for a new user; its address follows the token."""
+        account = await self._account(services, identity.account_id)
+        if account is None or not verification.agrees(account, identity):
+            account = await _follow(services, identity)
+            self._keep(services, account)
+        _check_open(account)
+        if refusal := verification.refusal(account, identity):
+            raise unauthenticated(refusal)
+        return account
+
+    async def _account(self, services: Services, id_: str) -> Account | None:
+        """The account, as it was at most a minute ago."""
+        known = self._known.get(id_, services.clock())
         if known is not None:
             return known
         account = await services.store.get(Account, id_)
-        if account is None and identity is not None:
-            account = await _open(services, identity, now)
-        if account is None:
-            return None
-        self._known.put(account.id, account, now + ACCOUNT_KEPT_FOR)
+        if account is not None:
+            self._keep(services, account)
         return account
 
+    def _keep(self, services: Services, account: Account) -> None:
+        self._known.put(account.id, account, services.clock() + ACCOUNT_KEPT_FOR)
 
-async def _open(services: Services, identity: Identity, now: datetime) -> Account:
-    account = Account(
-        id=identity.account_id,
-        issuer=identity.issuer,
-        sub=identity.sub,
-        email=identity.email,
-        tenant=identity.tenant,
-        created_at=now,
-        change_id=services.ids(),
+
+async def _follow(services: Services, identity: Identity) -> Account:
+    """The account after it took over what the token says, with the credits that a first proof earns.
+
+    Raises ApiError UNAUTHENTICATED, ACCOUNT_DISABLED or ACCOUNT_CLOSED; Unavailable.
+    """
+    async with jobs.account_lock(identity.account_id):
+        async for _ in jobs.Tries(services):
+            account = await services.store.get(Account, identity.account_id)
+            if account is not None:
+                _check_open(account)
+            if refusal := verification.refusal(account, identity):
+                raise unauthenticated(refusal)
+            if account is not None and verification.agrees(account, identity):
+                # A parallel request was first, or our own commit whose answer was lost.
+                return account
+            now = services.clock()
+            followed = verification.follow(account or _new_account(services, identity, now), identity, now)
+            try:
+                stored = await services.store.commit(await _documents(services, followed, identity, now))
+            except (Conflict, Unavailable):
+                continue
+            if followed.proven:
+                log.info("email_verified", account=identity.account_id, granted=len(stored) > 1)
+            opened = stored[0]
+            assert isinstance(opened, Account)
+            return opened
+    raise Unavailable(f"others kept writing to account {identity.account_id}")
+
+
+def _new_account(services: Services, identity: Identity, now: datetime) -> Account:
+    return Account(
+        id=identity.account_id, issuer=identity.issuer, sub=identity.sub, tenant=identity.tenant, created_at=now
     )
-    documents = ledger.open_account(account, identity.email_verified, await services.config.get(), now)
-    try:
-        await services.store.commit(documents)
-    except Conflict:
-        # A parallel first request made it, or our own commit whose answer was lost.
-        found = await services.store.get(Account, account.id)
-        if found is None:
-            raise Unavailable(f"account {account.id} was refused and is not there") from None
-        return found
-    opened = documents[0]
-    assert isinstance(opened, Account)
-    return opened
+
+
+async def _documents(
+    services: Services, followed: verification.Followed, identity: Identity, now: datetime
+) -> list[Document]:
+    """What one commit writes: the account, and with the first proof of its address the credits and their marker."""
+    account = followed.account.changed(change_id=services.ids())
+    marker = verification.marker(identity, now) if followed.proven else None
+    if marker is None or await services.store.get(SignupMarker, marker.id) is not None:
+        return [account]
+    if await services.store.get(Transaction, ledger.signup_id(account.id)) is not None:
+        return [account]
+    granted = ledger.sign_up(account, (await services.config.get()).signup_credits, now)
+    return [*granted, marker] if len(granted) > 1 else [account]
 
 
 def _check_open(account: Account) -> None:

@@ -1,7 +1,8 @@
 """The deletion of an account at its user's wish: everything goes but the ledger, which keeps no name.
 
 From the first commit on the account is closed: nobody gets in, and nothing new is submitted. It stays closed for good:
-who signs in again with the same identity is told so, and gets no second sign-up grant.
+who signs in again with the same identity is told so. A new sign-in with the same address opens a new account without
+sign-up credits, since the hash that marks the address stays (verification.SignupMarker).
 """
 
 from __future__ import annotations
@@ -148,7 +149,7 @@ def anonymous(account: Account) -> Account:
     if account.sub.startswith("sha256:"):
         return account
     hashed = f"sha256:{hashlib.sha256(account.sub.encode()).hexdigest()}"
-    return account.changed(sub=hashed, email=None, display_name=None, locale=None)
+    return account.changed(sub=hashed, email=None, email_verified=False, display_name=None, locale=None)
 
 
 async def _commit(services: Services, document: Document) -> None:

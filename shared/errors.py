@@ -65,6 +65,12 @@ CATALOGUE: dict[str, ErrorCode] = {
     "ACCOUNT_CLOSED": ErrorCode(
         403, "client", "This account was deleted at its user's wish.", "Nothing can be done with it any more."
     ),
+    "EMAIL_NOT_VERIFIED": ErrorCode(
+        403,
+        "client",
+        "Your email address isn't verified.",
+        "Open the link in the verification email, refresh your token, and try again.",
+    ),
     "NOT_FOUND": ErrorCode(404, "client", "There is no such thing here.", "Check the address and the id."),
     "METHOD_NOT_ALLOWED": ErrorCode(
         405, "client", "This address does not answer that method.", "Use a method named in the Allow header."

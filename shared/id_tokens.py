@@ -76,20 +76,27 @@ class JwksVerifier:
 
     def _identity(self, claims: dict[str, Any]) -> Identity:
         sub = claims["sub"]
-        auth_time = claims.get("auth_time", 0)
+        # Issuers other than Identity Platform need not tell when their user signed in: no later than now.
+        auth_time = claims.get("auth_time", int(claims["iat"]))
         if not isinstance(sub, str) or not 1 <= len(sub) <= 128:
             raise unauthenticated("The token names no user.")
-        if not isinstance(auth_time, int | float) or auth_time > self._clock().timestamp() + LEEWAY_S:
+        if not isinstance(auth_time, int | float) or not 0 <= auth_time <= self._clock().timestamp() + LEEWAY_S:
             raise unauthenticated("The token's sign-in lies in the future.")
         firebase = claims.get("firebase")
-        tenant = firebase.get("tenant") if isinstance(firebase, dict) else None
+        firebase = firebase if isinstance(firebase, dict) else {}
+        tenant, provider = firebase.get("tenant"), firebase.get("sign_in_provider")
+        identities = firebase.get("identities")
         email = claims.get("email")
         return Identity(
             issuer=claims["iss"],
             sub=sub,
             tenant=tenant if isinstance(tenant, str) and tenant else DEFAULT_TENANT,
             email=email if isinstance(email, str) else None,
-            email_verified=claims.get("email_verified") is True,
+            email_verified=claims.get("email_verified") is True and isinstance(email, str),
+            provider=provider if isinstance(provider, str) else None,
+            federated=isinstance(identities, dict) and bool(identities.keys() - {"email", "phone"}),
+            signed_in_at=datetime.fromtimestamp(auth_time, UTC),
+            issued_at=datetime.fromtimestamp(int(claims["iat"]), UTC),
         )
 
     async def _key(self, key_id: str) -> jwt.PyJWK | None:

@@ -39,13 +39,23 @@ def post(
 
 
 def open_account(account: Account, email_verified: bool, config: LiveConfig, now: datetime) -> tuple[Document, ...]:
-    """A new account with its signup grant, which only a verified e-mail address earns. All of it is new."""
-    if not email_verified or config.signup_credits == 0:
+    """A new account; one whose email address is verified gets the credits for signing up with it. All of it is new."""
+    if not email_verified:
         return (account,)
-    account, grant = post(
-        account, f"{account.id}-signup", "signup", config.signup_credits, "Credits for signing up", now
-    )
-    return (account, grant)
+    proven = account.changed(email_verified=True, verified_at=account.verified_at or now)
+    return sign_up(proven, config.signup_credits, now)
+
+
+def sign_up(account: Account, amount: int, now: datetime) -> tuple[Document, ...]:
+    """The credits for signing up, which an account gets once, as the entry's id ensures."""
+    if amount == 0:
+        return (account,)
+    return post(account, signup_id(account.id), "signup", amount, "Credits for signing up", now)
+
+
+def signup_id(account: str) -> str:
+    """The id of the entry with the account's credits for signing up."""
+    return f"{account}-signup"
 
 
 def grant(account: Account, key_hash: str, amount: int, description: str, now: datetime) -> tuple[Document, ...]:

@@ -300,6 +300,12 @@ class Account(Document):
     issuer: str
     sub: str
     email: str | None = None
+    email_verified: bool = False
+    # When the token was issued that the two above were taken from.
+    email_as_of: datetime | None = None
+    # The first proof of an address. API keys from before it, and sign-ins from before `valid_since`, are void.
+    verified_at: datetime | None = None
+    valid_since: datetime | None = None
     tenant: str
     role: Literal["user", "admin"] = "user"
     plan: str = "default"
@@ -658,6 +664,9 @@ class AccountView(Response):
     id: str
     object: Literal["account"] = "account"
     email: str | None
+    email_verified: Annotated[
+        bool, Field(description="Until it is, there are no credits for signing up, API keys or webhooks.")
+    ]
     display_name: str | None
     locale: str | None
     tenant: str

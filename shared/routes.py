@@ -197,7 +197,7 @@ ROUTES: tuple[Route, ...] = (
         body=api_keys.NewApiKey,
         response=api_keys.MadeApiKey,
         status=201,
-        errors=("LIMIT_REACHED",),
+        errors=("LIMIT_REACHED", "EMAIL_NOT_VERIFIED"),
     ),
     Route("list_api_keys", "GET", "/v1/api-keys", "history", "One's API keys", response=api_keys.ApiKeyList),
     Route(
@@ -400,7 +400,7 @@ ROUTES: tuple[Route, ...] = (
         status=201,
         body=webhooks.NewWebhookEndpoint,
         response=webhooks.WebhookEndpointWithSecret,
-        errors=("LIMIT_REACHED",),
+        errors=("LIMIT_REACHED", "EMAIL_NOT_VERIFIED"),
     ),
     Route(
         "list_webhook_endpoints",
@@ -485,6 +485,7 @@ ROUTES: tuple[Route, ...] = (
         "What signs the messages to a video's own webhook_url",
         keys=False,
         response=webhooks.WebhookSecretView,
+        errors=("EMAIL_NOT_VERIFIED",),
     ),
     Route(
         "rotate_webhook_secret",
@@ -494,6 +495,7 @@ ROUTES: tuple[Route, ...] = (
         "A new secret for the messages to a video's own webhook_url",
         keys=False,
         response=webhooks.WebhookSecretView,
+        errors=("EMAIL_NOT_VERIFIED",),
     ),
     Route(
         "webhook",

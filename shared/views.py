@@ -191,6 +191,7 @@ def account(account: Account, config: LiveConfig) -> AccountView:
     return AccountView(
         id=account.id,
         email=account.email,
+        email_verified=account.email_verified,
         display_name=account.display_name,
         locale=account.locale,
         tenant=account.tenant,

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
 from pydantic import Field
 
-from shared import jobs, log, targets
+from shared import jobs, log, targets, verification
 from shared.errors import ApiError, Conflict, Unavailable
 from shared.models import ONE_LINE, Account, Body, Document, Response, Value
 
@@ -137,7 +137,10 @@ class WebhookSecretView(Response):
 
 
 async def make(services: Services, caller: Caller, body: NewWebhookEndpoint) -> WebhookEndpoint:
-    """A new endpoint with a secret. Raises ApiError INVALID_REQUEST for its URL, or LIMIT_REACHED (10 an account)."""
+    """A new endpoint with a secret.
+
+    Raises ApiError INVALID_REQUEST for its URL; EMAIL_NOT_VERIFIED; LIMIT_REACHED (10 an account).
+    """
     check_url(services, "url", body.url)
     now = services.clock()
     endpoint = WebhookEndpoint(
@@ -154,7 +157,7 @@ async def make(services: Services, caller: Caller, body: NewWebhookEndpoint) -> 
     )
     async with jobs.account_lock(caller.account):
         async for _ in jobs.Tries(services):
-            account = await _open_account(services, caller)
+            account = await _verified_account(services, caller)
             if endpoint.id in account.webhook_endpoints:
                 return endpoint
             if len(account.webhook_endpoints) >= MAX_ENDPOINTS:
@@ -306,8 +309,18 @@ async def secret_of(services: Services, tenant: str, account: str) -> WebhookSec
     raise Unavailable(f"others kept writing to the webhook secret of {account}")
 
 
+async def own_secret(services: Services, caller: Caller) -> WebhookSecret:
+    """The caller's, to be shown. Raises ApiError EMAIL_NOT_VERIFIED: a stranger who saw it could sign for the owner."""
+    await _verified_account(services, caller)
+    return await secret_of(services, caller.tenant, caller.account)
+
+
 async def rotate_secret(services: Services, caller: Caller) -> WebhookSecret:
-    """A new secret for the `webhook_url` of the caller's jobs; the one before signs as well for 24 h."""
+    """A new secret for the `webhook_url` of the caller's jobs; the one before signs as well for 24 h.
+
+    Raises ApiError EMAIL_NOT_VERIFIED.
+    """
+    await _verified_account(services, caller)
     fresh = _new_secret()
     async for _ in jobs.Tries(services):
         found = await secret_of(services, caller.tenant, caller.account)
@@ -364,12 +377,13 @@ def check_url(services: Services, field: str, url: str) -> None:
         raise ApiError("INVALID_REQUEST", f"{field}: {error}", {"fields": fields}) from None
 
 
-async def _open_account(services: Services, caller: Caller) -> Account:
+async def _verified_account(services: Services, caller: Caller) -> Account:
     account = await services.store.get(Account, caller.account)
     if account is None:
         raise ApiError("UNAUTHENTICATED", "There is no account of this user any more.")
     if account.closed_at is not None:
         raise ApiError("ACCOUNT_CLOSED")
+    verification.check_verified(account)
     return account
 
 

@@ -188,7 +188,7 @@ async def list_video_deliveries(call: Call) -> Reply:
 
 
 async def get_webhook_secret(call: Call) -> Reply:
-    secret = await webhooks.secret_of(call.services, call.caller.tenant, call.caller.account)
+    secret = await webhooks.own_secret(call.services, call.caller)
     return Reply(webhooks.secret_view(secret, call.services.clock()))
 
 

@@ -41,6 +41,7 @@ OTHER_COLLECTIONS: Final = (
     "webhook_endpoints",
     "deliveries",
     "chores",
+    "signup_markers",
     "budgets",
     "anything",
 )

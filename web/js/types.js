@@ -90,6 +90,7 @@
  * @typedef {object} AccountView
  * @property {string} id
  * @property {string|null} email
+ * @property {boolean} email_verified
  * @property {string|null} display_name
  * @property {string} tenant
  * @property {'user'|'admin'} role
