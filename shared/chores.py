@@ -60,7 +60,7 @@ def new(
 ) -> Chore:
     """A chore that is due now; to be committed and enqueued."""
     now = services.clock()
-    return Chore(
+    chore = Chore(
         id=id_,
         tenant=tenant,
         account=account,
@@ -69,8 +69,8 @@ def new(
         kind=kind,
         phase=phase,
         created_at=now,
-        change_id=services.ids(),
     )
+    return errands.stamped(chore, services.ids())
 
 
 def erasure_id(account: str) -> str:

@@ -138,7 +138,7 @@ def _new(
     services: Services, id_: str, tenant: str, account: str, endpoint: str | None, job: str | None, event: str
 ) -> Delivery:
     now = services.clock()
-    return Delivery(
+    delivery = Delivery(
         id=id_,
         tenant=tenant,
         account=account,
@@ -149,8 +149,8 @@ def _new(
         event=event,
         created_at=now,
         expires_at=now + KEPT_FOR,
-        change_id=services.ids(),
     )
+    return errands.stamped(delivery, services.ids())
 
 
 def _id(unique: str) -> str:

@@ -131,7 +131,7 @@ async def _exports(services: Services, chore: Chore) -> bool:
     while page := await services.store.newest(Chore, where, last, MAX_PAGE):
         for export in page:
             if export.due_at is not None:
-                again = errands.forward(export, later, files=(), change_id=services.ids())
+                again = errands.stamped(errands.forward(export, later, files=()), services.ids())
                 await _commit(services, again)
                 await services.queue.create(errands.task(again))
         last = page[-1]

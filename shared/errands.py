@@ -15,7 +15,7 @@ from pydantic import Field
 
 from shared import log
 from shared.errors import Conflict, Unavailable
-from shared.lifecycle import SWEEP_AFTER_S, Task
+from shared.lifecycle import SWEEP_AFTER_S, TASK_SUFFIX_CHARS, Task
 from shared.models import Body, Document, TaskRef
 
 if TYPE_CHECKING:
@@ -52,8 +52,20 @@ E = TypeVar("E", bound=Errand)
 
 
 def ref(kind: type[Errand], id_: str, step: int) -> TaskRef:
+    """The task of that step, before stamped() completes its name."""
     # The random part comes first: names that begin alike make a queue slow.
     return TaskRef(name=f"{id_.partition('_')[2] or id_}-{step}", queue=kind.queue)
+
+
+def stamped(errand: E, change_id: str) -> E:
+    """As it is to be committed: under that change_id, whose end completes the name of a new step's task.
+
+    As with jobs, no other decision's task has that name; see lifecycle.with_task_name.
+    """
+    task = errand.task
+    if task == ref(type(errand), errand.id, errand.step):
+        task = task.model_copy(update={"name": f"{task.name}-{change_id[-TASK_SUFFIX_CHARS:]}"})
+    return errand.changed(change_id=change_id, task=task)
 
 
 def task(errand: Errand) -> Task:
@@ -62,7 +74,7 @@ def task(errand: Errand) -> Task:
 
 
 def forward(errand: E, at: datetime, **changes: Any) -> E:
-    """The errand at its next step, whose task comes at that moment."""
+    """The errand at its next step, whose task comes at that moment; to be stamped and committed."""
     step = errand.step + 1
     return errand.changed(step=step, task=ref(type(errand), errand.id, step), due_at=at, **changes)
 
@@ -96,8 +108,9 @@ async def advance(services: Services, errand: E) -> None:
 
     Nothing happens when somebody else advanced it: their task is there, or will be. Raises Unavailable.
     """
+    errand = stamped(errand, services.ids())
     try:
-        await services.store.commit([errand.changed(change_id=services.ids())])
+        await services.store.commit([errand])
     except Conflict:
         log.info("errand_advanced_by_another", errand=errand.id, step=errand.step)
         return
@@ -132,7 +145,7 @@ async def _restore(services: Services, errand: Errand) -> str | None:
         if await services.queue.exists(errand.task):
             return None
         # A new name: names of tasks that were there are blocked for a day.
-        again = forward(errand, services.clock(), change_id=services.ids())
+        again = stamped(forward(errand, services.clock()), services.ids())
         await services.store.commit([again])
         await services.queue.create(task(again))
     except Conflict:

@@ -18,7 +18,7 @@ from weakref import WeakValueDictionary
 from shared import log
 from shared.errors import Conflict, Unavailable
 from shared.events import Event
-from shared.lifecycle import Change, decide, needs_account
+from shared.lifecycle import Change, decide, needs_account, with_task_name
 from shared.models import Job, LiveConfig
 
 if TYPE_CHECKING:
@@ -124,10 +124,15 @@ async def commit(services: Services, change: Change) -> Job:
 
 
 def stamp(change: Change, change_id: str) -> Change:
-    """A fresh change_id in what is changed: no write is then a no-op, and each can be recognised as ours."""
+    """A fresh change_id in what is changed: no write is then a no-op, and each can be recognized as ours.
+
+    It is also part of the name of a new step's task, so that no other decision's task has that name.
+    """
+    job = with_task_name(change.job.changed(change_id=change_id))
+    task = replace(change.task, ref=job.task) if change.task else None
     account = change.account.changed(change_id=change_id) if change.account else None
     day = change.tenant_day.changed(change_id=change_id) if change.tenant_day else None
-    return replace(change, job=change.job.changed(change_id=change_id), account=account, tenant_day=day)
+    return replace(change, job=job, account=account, task=task, tenant_day=day)
 
 
 class Tries:

@@ -65,6 +65,8 @@ from shared.plans import plan_of
 
 POLL_QUEUE = "poll"
 STEP_PATH = "/tasks/step"
+# Of a change_id, 48 bits of randomness: enough within one step of one job.
+TASK_SUFFIX_CHARS = 8
 
 # A create is given up after 45 s; its lease lives longer, the function (900 s) longer still, so that a holder that
 # still runs after its lease has ended can tell, and must not create.
@@ -668,12 +670,26 @@ def _task(job: Job, at: datetime | None) -> Task:
     return Task(job.task, at, {"job": job.id, "step": job.step})
 
 
+def with_task_name(job: Job) -> Job:
+    """The job to be committed, with the end of its change_id in the name of a new step's task.
+
+    A restored database repeats steps, and Cloud Tasks blocks the names of the steps that it lost for up to a day. So a
+    name belongs to one decision: if it is taken, that very decision's task was created before.
+    """
+    bare = _task_name(job.id, job.step)
+    if job.task.name != bare:
+        return job
+    return job.changed(task=job.task.model_copy(update={"name": f"{bare}-{job.change_id[-TASK_SUFFIX_CHARS:]}"}))
+
+
 def _task_ref(job_id: str, step: int, stage: Stage, model: str) -> TaskRef:
+    queue = MODELS[model].queue if stage is Stage.QUEUED and model in MODELS else POLL_QUEUE
+    return TaskRef(name=_task_name(job_id, step), queue=queue)
+
+
+def _task_name(job_id: str, step: int) -> str:
     # The random part comes first: names that begin alike make a queue slow.
-    random_part = job_id.removeprefix("video_")
-    if stage is Stage.QUEUED and model in MODELS:
-        return TaskRef(name=f"{random_part}-{step}", queue=MODELS[model].queue)
-    return TaskRef(name=f"{random_part}-{step}", queue=POLL_QUEUE)
+    return f"{job_id.removeprefix('video_')}-{step}"
 
 
 def _day(now: datetime) -> str:

@@ -39,7 +39,11 @@ class CloudTasks:
         self._client = _client(settings)
 
     async def create(self, task: Task) -> None:
-        """Create the task under its name; one that exists already is success. Raises Unavailable."""
+        """Create the task under its name. Raises Unavailable.
+
+        A name that is taken is success: it belongs to one decision, whose task was created before, perhaps by a call
+        whose answer was lost.
+        """
         try:
             await self._client.create_task(
                 parent=self._queue(task.ref.queue), task=self._message(task), timeout=CALL_TIMEOUT_S, retry=_RETRY

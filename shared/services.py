@@ -154,7 +154,11 @@ class Queue(Protocol):
     """Cloud Tasks."""
 
     async def create(self, task: Task) -> None:
-        """Create the task under its name; one that exists already is success. Raises Unavailable."""
+        """Create the task under its name. Raises Unavailable.
+
+        A name that is taken is success: it belongs to one decision, whose task was created before, perhaps by a call
+        whose answer was lost.
+        """
 
     async def exists(self, ref: TaskRef) -> bool:
         """Whether the task is still to be delivered. Raises Unavailable."""

@@ -7,6 +7,7 @@ again. A file holds what was committed, commit by commit, with the event that le
 from __future__ import annotations
 
 import json
+import re
 import sys
 import tomllib
 from collections.abc import Callable, Iterator, Sequence
@@ -31,6 +32,7 @@ KINDS: dict[str, type[Document]] = {kind.collection: kind for kind in (Job, Acco
 FATE_OF_NAME = {fate.name: fate for fate in FATES}
 # Written anew with each commit, whoever makes it.
 NOT_COMPARED = frozenset({"change_id"})
+TASK_STEP = re.compile(r".{22}-\d+")
 Json = dict[str, Any]
 
 
@@ -216,8 +218,8 @@ def replay(history: History) -> Iterator[tuple[Entry, list[str]]]:
 
 
 def _differences(recorded_: Sequence[Document], now: Sequence[Document]) -> list[str]:
-    saved = {document.id: document.model_dump(mode="json", exclude_unset=True) for document in recorded_}
-    made = {document.id: document.model_dump(mode="json") for document in now}
+    saved = {document.id: _comparable(document.model_dump(mode="json", exclude_unset=True)) for document in recorded_}
+    made = {document.id: _comparable(document.model_dump(mode="json")) for document in now}
     found = [f"documents {sorted(made)} instead of {sorted(saved)}"] if set(made) != set(saved) else []
     for id_ in saved.keys() & made.keys():
         found += [
@@ -226,6 +228,14 @@ def _differences(recorded_: Sequence[Document], now: Sequence[Document]) -> list
             if name not in NOT_COMPARED and value != made[id_].get(name)
         ]
     return found
+
+
+def _comparable(fields: Json) -> Json:
+    """The fields with the name of a task up to its step: what follows is of the commit, as the change_id is."""
+    if "task" not in fields:
+        return fields
+    step = TASK_STEP.match(fields["task"]["name"])
+    return {**fields, "task": {**fields["task"], "name": step and step[0]}}
 
 
 def resume(history: History, entry: int, with_task: bool) -> Job:

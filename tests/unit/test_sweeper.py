@@ -6,8 +6,11 @@ import asyncio
 
 import pytest
 
-from shared import events, lifecycle, submission, sweeper
+from local.memory.generator import Videos
+from shared import errands, events, exports, lifecycle, submission, sweeper
+from shared.chores import Chore
 from shared.errors import Unavailable
+from shared.generators import Running
 from shared.jobs import advance
 from shared.models import Job, Stage
 from tests.unit.conftest import House
@@ -151,3 +154,35 @@ async def test_a_job_document_that_cannot_be_read_does_not_stop_the_others(house
     broken, _ = await fallen(house, 2)
     house.store.edit("jobs", broken.id, {"step": "seven"})
     assert (await sweeper.sweep(house.services))["restored"] == 1
+
+
+async def test_after_a_restore_one_sweep_is_enough_though_the_queue_remembers_the_lost_steps(house: House) -> None:
+    """Cloud Tasks blocks the names of the steps that the restored database will reach once more."""
+    job = await house.submit_veo(await house.sign_up())
+    house.script(looks=[Running(), Running(), Running(), Videos()])
+    generating = await house.until(job, "generating")
+    backup = house.store.snapshot()
+    lost = await house.run(job)
+    assert lost.step > generating.step + 1
+    house.store.load(backup)
+    house.queue.purge()
+    house.clock.advance(LATE_S)
+    assert (await sweeper.sweep(house.services))["restored"] == 1
+    assert (await house.run(job)).stage is Stage.COMPLETED
+    house.check()
+
+
+async def test_after_a_restore_an_export_needs_one_sweep_too(house: House) -> None:
+    caller = await house.sign_up()
+    started = await exports.start(house.services, caller)
+    await house.deliver_next()
+    backup = house.store.snapshot()
+    for _ in exports.PHASES:
+        await house.deliver_next()
+    house.store.load(backup)
+    house.queue.purge()
+    house.clock.advance(LATE_S)
+    assert (await errands.sweep(house.services, Chore))["restored"] == 1
+    for _ in exports.PHASES[1:]:
+        await house.deliver_next()
+    assert (await exports.get(house.services, caller, started.id)).status == "completed"
