@@ -47,6 +47,7 @@ from google.genai import types"""
 CLIENTS: Final[Mapping[Function, tuple[str, ...]]] = {
     "submit": (_FIRESTORE, _TASKS),
     "poll": (_FIRESTORE, _TASKS, _GENAI),
+    "deliver": (_FIRESTORE,),
     "stream": (_FIRESTORE, _STORAGE),
     "history": (_FIRESTORE,),
     "cleanup": (_FIRESTORE,),
@@ -100,9 +101,10 @@ def measure(stand: Stand) -> Part:
 
 
 NOTE: Final = """\
-The first request of submit creates a video, poll's starts one at the provider, stream's asks for a signed URL,
-history's for a video, and cleanup's sweeps an empty database. The bare function answers without doing anything, so that
-ours has the time of its own imports, of making its clients and of its calls beyond that."""
+The first request of submit creates a video, poll's starts one at the provider, deliver's is for a message that is not
+there, stream's asks for a signed URL, history's for a video, and cleanup's sweeps an empty database. The bare function
+answers without doing anything, so that ours has the time of its own imports, of making its clients and of its calls
+beyond that."""
 
 
 def _ours(stand: Stand, user: User, name: Function) -> AbstractContextManager[Server]:
@@ -121,6 +123,8 @@ def _first(stand: Stand, user: User, name: Function) -> tuple[str, str, dict[str
             return "POST", "/v1/videos", {"headers": bearer(user), "json": {"prompt": PROMPT}}
         case "poll":
             return "POST", "/tasks/step", {"json": {"job": user.create(PROMPT)["id"], "step": 0}}
+        case "deliver":
+            return "POST", "/tasks/webhook", {"json": {"id": "msg_none", "step": 0}}
         case "stream":
             return "GET", f"/v1/videos/{_completed(stand, user)}/content?redirect=json", {"headers": bearer(user)}
         case "history":

@@ -54,7 +54,14 @@ BUSY_SHARE: Final = 0.6
 MONTH_S: Final = 730 * 3_600
 
 # As infra/functions.tf sets them.
-MEMORY_GIB: Final[dict[Function, float]] = {"submit": 2.0, "poll": 2.0, "stream": 1.0, "history": 0.5, "cleanup": 0.5}
+MEMORY_GIB: Final[dict[Function, float]] = {
+    "submit": 2.0,
+    "poll": 2.0,
+    "deliver": 0.5,
+    "stream": 1.0,
+    "history": 0.5,
+    "cleanup": 0.5,
+}
 WARM: Final[tuple[Function, ...]] = ("submit", "stream", "history")
 SCHEDULER_JOBS, SCHEDULER_JOBS_FREE, SCHEDULER_JOB = 4, 3, 0.10
 LOAD_BALANCER: Final = 18.25
@@ -126,7 +133,11 @@ def _billed_s(wall_s: float) -> float:
 
 
 def counts(videos: dict[str, Video]) -> str:
-    names = [*OPERATION, *(f"requests of {name}" for name in FUNCTIONS if name != "cleanup"), "log of our own, kB"]
+    names = [
+        *OPERATION,
+        *(f"requests of {name}" for name in FUNCTIONS if name not in ("deliver", "cleanup")),
+        "log of our own, kB",
+    ]
 
     rows = ((name, *(f"{_count(video, name):.1f}" for video in videos.values())) for name in names)
     return report.table(rows, ("Of one video", *videos))

@@ -259,7 +259,7 @@ class Names:
 
 
 class Counted:
-    """The five functions over counted gateways."""
+    """All functions over counted gateways."""
 
     def __init__(self, life: Life) -> None:
         self.loop = VirtualLoop()

@@ -70,6 +70,8 @@ class _Measuring:
         requests: dict[Function, float] = {
             "submit": submits,
             "poll": float(delivery),
+            # Without the time in which the receiver is waited for, as much as a step.
+            "deliver": float(delivery),
             "stream": stream,
             "history": history,
             # A sweep that finds nothing asks Firestore as often as two deliveries do.

@@ -20,7 +20,8 @@ from shared.generators.catalog import MODELS
 PAGE: Final = Path(__file__).parents[1] / "docs" / "scaling.md"
 # As bench/processor.py measured it on the machine of docs/operations.md; a limit moves with it in proportion.
 PROCESSOR: Final = Processor(
-    {"submit": 0.011, "poll": 0.019, "stream": 0.006, "history": 0.0055, "cleanup": 0.038}, storing_s=0.08
+    {"submit": 0.011, "poll": 0.019, "deliver": 0.019, "stream": 0.006, "history": 0.0055, "cleanup": 0.038},
+    storing_s=0.08,
 )
 # infra/functions.tf: the most instances, and requests at once on each.
 INSTANCES: Final = {"submit": (20, 20), "poll": (50, 16), "stream": (20, 200), "history": (20, 40)}

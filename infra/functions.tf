@@ -14,8 +14,8 @@ locals {
       max         = 20
       public      = true
       settings = [
-        "ALLOWED_ORIGINS", "BUCKET", "DEFAULT_MODELS", "GOOGLE_CLOUD_PROJECT", "LOG_LEVEL", "OMNI_OFFERED", "POLL_URL",
-        "REGION", "REQUESTS_PER_MINUTE", "SIGNUP_CREDITS", "TASKS_SERVICE_ACCOUNT", "VERTEX_PROJECT",
+        "ALLOWED_ORIGINS", "BUCKET", "DEFAULT_MODELS", "DELIVER_URL", "GOOGLE_CLOUD_PROJECT", "LOG_LEVEL", "OMNI_OFFERED",
+        "POLL_URL", "REGION", "REQUESTS_PER_MINUTE", "SIGNUP_CREDITS", "TASKS_SERVICE_ACCOUNT", "VERTEX_PROJECT",
       ]
       secrets = ["GEMINI_WEBHOOK_SECRET"]
     }
@@ -30,10 +30,26 @@ locals {
       max         = 50
       public      = false
       settings = [
-        "ALLOWED_ORIGINS", "BUCKET", "GOOGLE_CLOUD_PROJECT", "LOG_LEVEL", "POLL_URL", "REGION", "REQUESTS_PER_MINUTE",
-        "SIGNUP_CREDITS", "TASKS_SERVICE_ACCOUNT", "VERTEX_LOCATION", "VERTEX_PROJECT",
+        "ALLOWED_ORIGINS", "BUCKET", "DELIVER_URL", "GOOGLE_CLOUD_PROJECT", "LOG_LEVEL", "POLL_URL", "REGION",
+        "REQUESTS_PER_MINUTE", "SIGNUP_CREDITS", "TASKS_SERVICE_ACCOUNT", "VERTEX_LOCATION", "VERTEX_PROJECT",
       ]
       secrets = ["GEMINI_API_KEY"]
+    }
+
+    # Messages to servers of users, each of which may be waited for during 15 s; apart from poll, so that no receiver
+    # takes a slot from a job's step. One instance: the limits per account and host that it keeps are the limits.
+    deliver = {
+      memory      = "512Mi"
+      timeout_s   = 60
+      concurrency = 40
+      warm        = false
+      max         = 1
+      public      = false
+      settings = [
+        "ALLOWED_ORIGINS", "BUCKET", "DELIVER_URL", "GOOGLE_CLOUD_PROJECT", "LOG_LEVEL", "POLL_URL", "REGION",
+        "REQUESTS_PER_MINUTE", "SIGNUP_CREDITS", "TASKS_SERVICE_ACCOUNT",
+      ]
+      secrets = []
     }
 
     # Live events: streams of up to ten minutes that mostly wait, over one connection to Firestore for all of them. The
@@ -61,8 +77,8 @@ locals {
       max         = 20
       public      = true
       settings = [
-        "ALLOWED_ORIGINS", "BUCKET", "DEFAULT_MODELS", "GOOGLE_CLOUD_PROJECT", "LOG_LEVEL", "OMNI_OFFERED", "POLL_URL",
-        "REGION", "REQUESTS_PER_MINUTE", "SIGNUP_CREDITS", "TASKS_SERVICE_ACCOUNT", "VERTEX_PROJECT",
+        "ALLOWED_ORIGINS", "BUCKET", "DEFAULT_MODELS", "DELIVER_URL", "GOOGLE_CLOUD_PROJECT", "LOG_LEVEL", "OMNI_OFFERED",
+        "POLL_URL", "REGION", "REQUESTS_PER_MINUTE", "SIGNUP_CREDITS", "TASKS_SERVICE_ACCOUNT", "VERTEX_PROJECT",
       ]
       secrets = []
     }
@@ -76,20 +92,21 @@ locals {
       max         = 3
       public      = false
       settings = [
-        "ALLOWED_ORIGINS", "BUCKET", "GOOGLE_CLOUD_PROJECT", "LOG_LEVEL", "POLL_URL", "REGION", "REQUESTS_PER_MINUTE",
-        "SIGNUP_CREDITS", "TASKS_SERVICE_ACCOUNT",
+        "ALLOWED_ORIGINS", "BUCKET", "DELIVER_URL", "GOOGLE_CLOUD_PROJECT", "LOG_LEVEL", "POLL_URL", "REGION",
+        "REQUESTS_PER_MINUTE", "SIGNUP_CREDITS", "TASKS_SERVICE_ACCOUNT",
       ]
       secrets = []
     }
   }
 
-  # Known before the functions are, so that poll can be told its own.
+  # Known before the functions are, so that poll and deliver can be told their own.
   run_urls = { for name, _ in local.functions : name => "https://${name}-${data.google_project.this.number}.${var.region}.run.app" }
 
   # shared/settings.py. What is not here is for the laptop.
   settings = {
     ALLOWED_ORIGINS       = join(",", concat(["https://${var.domain}"], var.allowed_origins))
     BUCKET                = google_storage_bucket.videos.name
+    DELIVER_URL           = local.run_urls.deliver
     DEFAULT_MODELS        = var.default_models
     GOOGLE_CLOUD_PROJECT  = var.project_id
     LOG_LEVEL             = var.log_level
@@ -129,7 +146,7 @@ resource "google_artifact_registry_repository" "functions" {
     id     = "keep-recent"
     action = "KEEP"
 
-    # Enough for each of the five functions to be rolled back a few times.
+    # Enough for each function to be rolled back a few times.
     most_recent_versions {
       keep_count = 10
     }

@@ -9,7 +9,7 @@ resource "google_service_account" "function" {
 
 resource "google_service_account" "tasks" {
   account_id   = "rushes-tasks"
-  display_name = "Cloud Tasks calling the poll function"
+  display_name = "Cloud Tasks calling the functions poll and deliver"
   depends_on   = [time_sleep.apis]
 }
 
@@ -53,6 +53,13 @@ resource "google_cloud_run_v2_service_iam_member" "poll" {
   member   = each.value
 }
 
+resource "google_cloud_run_v2_service_iam_member" "deliver" {
+  name     = google_cloudfunctions2_function.this["deliver"].name
+  location = var.region
+  role     = "roles/run.invoker"
+  member   = google_service_account.tasks.member
+}
+
 resource "google_cloud_run_v2_service_iam_member" "cleanup" {
   name     = google_cloudfunctions2_function.this["cleanup"].name
   location = var.region
@@ -63,7 +70,7 @@ resource "google_cloud_run_v2_service_iam_member" "cleanup" {
 # --- the functions ---
 
 resource "google_project_iam_member" "function" {
-  for_each = toset(["submit", "poll", "stream", "history", "cleanup"])
+  for_each = toset(["submit", "poll", "deliver", "stream", "history", "cleanup"])
   project  = var.project_id
   # Firestore has no smaller thing to grant on than the database, and the project has one.
   role   = "roles/datastore.user"
@@ -129,6 +136,7 @@ resource "google_cloud_tasks_queue_iam_binding" "webhooks" {
   role     = "roles/cloudtasks.enqueuer"
   members = [
     google_service_account.function["poll"].member,
+    google_service_account.function["deliver"].member,
     google_service_account.function["history"].member,
     google_service_account.function["cleanup"].member,
   ]
@@ -160,7 +168,7 @@ resource "google_cloud_tasks_queue_iam_member" "webhooks" {
 
 # Whoever creates a task must be allowed to act as the account that the task calls with.
 resource "google_service_account_iam_member" "tasks" {
-  for_each           = toset(["submit", "poll", "history", "cleanup"])
+  for_each           = toset(["submit", "poll", "deliver", "history", "cleanup"])
   service_account_id = google_service_account.tasks.name
   role               = "roles/iam.serviceAccountUser"
   member             = google_service_account.function[each.key].member

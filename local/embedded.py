@@ -60,7 +60,7 @@ from shared.http import application
 from shared.id_tokens import JwksVerifier
 from shared.models import Account
 from shared.outbound import Internet
-from shared.routes import FUNCTIONS, Function
+from shared.routes import FUNCTIONS, ROUTES, Function
 from shared.services import Services, utc_now
 from shared.settings import Settings
 
@@ -156,7 +156,7 @@ class Embedded:
         self._webhooks = Webhooks(self._engine, f"{place.url}/hooks/gemini", place.webhook_secret)
         self.services = self._services(place.settings())
         self._apps = {name: self._function(name) for name in FUNCTIONS}
-        self._poll = httpx2.AsyncClient(transport=httpx2.ASGITransport(app=self._apps["poll"]), base_url=place.url)
+        self._private = {route.path: self._client(route.function) for route in ROUTES if route.caller == "queue"}
         self._dispatcher = Dispatcher(self._queue, self._deliver)
 
     @cached_property
@@ -210,7 +210,8 @@ class Embedded:
     async def close(self) -> None:
         """Stop the rest, and save."""
         await self._webhooks.close()
-        await self._poll.aclose()
+        for client in self._private.values():
+            await client.aclose()
         self._pool.close()
         await self.saved.save()
 
@@ -243,8 +244,11 @@ class Embedded:
         main = importlib.import_module(f"functions.{name}.main")
         return application(name, main.HANDLERS, lambda: self.services)
 
+    def _client(self, name: Function) -> httpx2.AsyncClient:
+        return httpx2.AsyncClient(transport=httpx2.ASGITransport(app=self._apps[name]), base_url=self._place.url)
+
     async def _deliver(self, path: str, body: Mapping[str, Any]) -> int:
-        return (await self._poll.post(path, json=dict(body))).status_code
+        return (await self._private[path].post(path, json=dict(body))).status_code
 
 
 async def serve(directory: Path, listener: socket.socket, sweep_every_s: float, environ: Mapping[str, str]) -> None:

@@ -57,9 +57,9 @@ LONGEST_RUN_DIRECTORY: Final = 90
 # ever gives up by itself.
 GENERATE_RETRY: Final = {"max_attempts": -1, "min_backoff_s": 2.0, "max_backoff_s": 60.0, "max_doublings": 5}
 POLL_RETRY: Final = {"max_attempts": -1, "min_backoff_s": 1.0, "max_backoff_s": 30.0, "max_doublings": 5}
-# Somebody else's server may be down for long: ever wider, up to an hour.
-WEBHOOKS_RETRY: Final = {"max_attempts": -1, "min_backoff_s": 1.0, "max_backoff_s": 3_600.0, "max_doublings": 12}
 POLL_RATE: Final = {"max_dispatches_per_second": 500.0, "max_concurrent_dispatches": 1000}
+# No more at once than the function takes: Cloud Run would refuse the rest, which slows the whole queue.
+WEBHOOKS_RATE: Final = {"max_dispatches_per_second": 500.0, "max_concurrent_dispatches": 40}
 MAX_CONCURRENT_CREATES: Final = 20
 
 
@@ -149,7 +149,7 @@ class Plan:
             }
             for model in MODELS.values()
         ]
-        queues += [{"name": "poll", **POLL_RATE, **POLL_RETRY}, {"name": "webhooks", **POLL_RATE, **WEBHOOKS_RETRY}]
+        queues += [{"name": "poll", **POLL_RATE, **POLL_RETRY}, {"name": "webhooks", **WEBHOOKS_RATE, **POLL_RETRY}]
         path = self.directory / "queues.json"
         write_json(path, queues)
         return path
@@ -179,7 +179,7 @@ class Plan:
         )
 
     def function_environment(self) -> dict[str, str]:
-        """The settings of the five functions: where everything is, and whose models they use."""
+        """The settings of the functions: where everything is, and whose models they use."""
         settings = {
             "GOOGLE_CLOUD_PROJECT": PROJECT,
             "REGION": REGION,
@@ -189,6 +189,7 @@ class Plan:
             "OIDC_AUDIENCE": PROJECT,
             "OIDC_JWKS_URL": f"{self.url('identity')}/.well-known/jwks.json",
             "POLL_URL": self.gateway,
+            "DELIVER_URL": self.gateway,
             "TASKS_SERVICE_ACCOUNT": email("tasks"),
             "LOCAL_OUTBOUND": "1",
             "SIGNUP_CREDITS": self._environ.get("SIGNUP_CREDITS", str(SIGNUP_CREDITS)),
@@ -255,7 +256,7 @@ class Plan:
         program = Path(sys.executable).with_name("functions-framework")
         source = self._functions / name / "main.py"
         options = ("--target", name, "--source", source, "--host", HOST, "--port", port)
-        # gunicorn keeps a control socket in this directory: one each, or the five would fight over it.
+        # gunicorn keeps a control socket in this directory: one each, or they would fight over it.
         runtime = {"K_SERVICE": name, "XDG_RUNTIME_DIR": str(self._run_directory(name))}
         settings = self.function_environment()
         return Member(self._spec(name, program, *options, **settings, **runtime), "http", port, function=True)

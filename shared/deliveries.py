@@ -1,8 +1,12 @@
 """Webhook deliveries: from the end of a job to the server that wants to hear of it, at least once.
 
 The job's end makes one delivery for each address; its id is made of the job, the address and the event, so that it is
-made once however often that step runs. The queue repeats a delivery that fails for 24 hours; whoever receives it can
-tell repetitions by the `webhook-id`, which stays, while timestamp and signature are made anew at each try.
+made once however often that step runs. A delivery that fails is tried again for 24 hours, at moments that its document
+states; a receiver can recognize repetitions by the `webhook-id`, which stays, while each try has its own timestamp and
+signature. A ping is tried once.
+
+No receiver takes more than its share of the function (receivers.py), and an endpoint that keeps failing is paused: one
+message finds out whether it answers again, the others wait without that counting as a try.
 """
 
 from __future__ import annotations
@@ -16,11 +20,14 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
 from pydantic import Field
 
-from shared import errands, jobs, library, log, schedule, views, webhooks
+from shared import errands, jobs, library, log, receivers, schedule, views, webhooks
 from shared.errands import Errand
 from shared.errors import Conflict, Unavailable
+from shared.lifecycle import DELIVER_QUEUE
 from shared.models import Account, Job, PageQuery, Response
+from shared.receivers import Receivers
 from shared.services import NotReached
+from shared.targets import host_of
 from shared.verdict import Verdict
 from shared.webhooks import Secret, WebhookEndpoint
 
@@ -28,7 +35,6 @@ if TYPE_CHECKING:
     from shared.auth import Caller
     from shared.services import Services
 
-# As the queue's own back-off, whose longest step is an hour.
 FIRST_WAIT_S = 5
 LONGEST_WAIT_S = 3_600
 RETRIED_FOR = timedelta(hours=24)
@@ -44,7 +50,7 @@ class Delivery(Errand):
 
     collection: ClassVar[str] = "deliveries"
     path: ClassVar[str] = "/tasks/webhook"
-    queue: ClassVar[str] = "webhooks"
+    queue: ClassVar[str] = DELIVER_QUEUE
 
     endpoint: str | None
     job: str | None
@@ -55,6 +61,15 @@ class Delivery(Errand):
     last_error: str | None = None
     delivered_at: datetime | None = None
     expires_at: datetime
+
+    @property
+    def is_ping(self) -> bool:
+        return self.job is None
+
+    @property
+    def ends_at(self) -> datetime:
+        """Until when it is tried again."""
+        return self.created_at + RETRIED_FOR
 
 
 class ListDeliveriesQuery(PageQuery):
@@ -97,6 +112,15 @@ class _Message:
     endpoint: WebhookEndpoint | None
 
 
+@dataclass(frozen=True)
+class _Answer:
+    """What came of a try: `error` is None when the message was taken."""
+
+    status: int | None
+    error: str | None
+    retry_after_s: float | None = None
+
+
 # --- making them ---
 
 
@@ -116,22 +140,25 @@ async def announce(services: Services, job: Job) -> None:
 
 
 async def ping(services: Services, caller: Caller, endpoint_id: str) -> Delivery:
-    """A test message to the endpoint, even a disabled one. Raises ApiError NOT_FOUND."""
-    endpoint = await webhooks.get(services, caller, endpoint_id)
+    """A test message to the endpoint, even a disabled or paused one.
+
+    Raises ApiError NOT_FOUND, or RATE_LIMITED after five in a minute.
+    """
     id_ = _id(services.ids())
-    delivery = _new(services, id_, endpoint.tenant, endpoint.account, endpoint.id, None, "ping")
     async for _ in jobs.Tries(services):
+        endpoint = webhooks.pinged(await webhooks.get(services, caller, endpoint_id), services.clock())
+        delivery = _new(services, id_, endpoint.tenant, endpoint.account, endpoint.id, None, "ping")
         try:
-            await services.store.commit([delivery])
-        except Conflict:
-            break
-        except Unavailable:
-            continue
-        break
-    else:
-        raise Unavailable(f"delivery {id_} could not be written")
-    await errands.enqueue(services, delivery)
-    return delivery
+            # With the endpoint, so that each ping counts and none is made for an endpoint that is deleted meanwhile.
+            await services.store.commit([delivery, endpoint.changed(change_id=services.ids())])
+        except (Conflict, Unavailable):
+            written = await services.store.get(Delivery, id_)
+            if written is None:
+                continue
+            delivery = written
+        await errands.enqueue(services, delivery)
+        return delivery
+    raise Unavailable(f"delivery {id_} could not be written")
 
 
 def _new(
@@ -171,51 +198,111 @@ async def _create(services: Services, delivery: Delivery) -> None:
 # --- delivering ---
 
 
-async def deliver(services: Services, id_: str, step: int) -> Verdict:
-    """One delivery of the task {id, step}: one try to post the message, and what the queue is told."""
+async def deliver(services: Services, receiving: Receivers, id_: str, step: int) -> Verdict:
+    """One delivery of the task {id, step}: at most one try to post the message. Answers the queue's verdict."""
     try:
         delivery = await errands.arrive(services, Delivery, id_, step)
         if delivery is None:
             return Verdict.DONE
-        return await _try(services, delivery)
+        return await _arrived(services, receiving, delivery)
     except Unavailable as error:
         log.warning("delivery_unavailable", delivery=id_, error=str(error))
         return Verdict.COME_BACK
 
 
-async def _try(services: Services, delivery: Delivery) -> Verdict:
-    message = await _message(services, delivery)
+async def _arrived(services: Services, receiving: Receivers, delivery: Delivery) -> Verdict:
+    """Try now, or wait for the endpoint's pause to end or for a place to be free."""
+    message, now = await _message(services, delivery), services.clock()
     if isinstance(message, str):
         return await _record(services, delivery, status="failed", last_error=message, due_at=None)
+    endpoint = message.endpoint
+    if endpoint is None or endpoint.paused_until is None or delivery.is_ping:
+        return await _try(services, receiving, delivery, message)
+    if now < endpoint.paused_until:
+        return await _wait(services, delivery, endpoint.paused_until)
+    with receiving.probe(endpoint.id) as mine:
+        if not mine:
+            return await _wait(services, delivery, now + receivers.PROBE)
+        return await _try(services, receiving, delivery, message)
+
+
+async def _try(services: Services, receiving: Receivers, delivery: Delivery, message: _Message) -> Verdict:
+    with receiving.place(delivery.account, host_of(message.url)) as free:
+        if free:
+            return await _judge(services, receiving, delivery, message, await _post(services, delivery, message))
+    return await _wait(services, delivery, receiving.turn(delivery.account, services.clock()))
+
+
+async def _wait(services: Services, delivery: Delivery, until: datetime) -> Verdict:
+    """Come back then, without that counting as a try."""
+    if services.clock() >= delivery.ends_at:
+        reason = delivery.last_error or "the webhook endpoint was paused after failing repeatedly"
+        return await _give_up(services, delivery, last_error=reason)
+    return await _again(services, delivery, until)
+
+
+async def _post(services: Services, delivery: Delivery, message: _Message) -> _Answer:
     headers = {
         "Content-Type": "application/json",
         **webhooks.signed(message.secrets, delivery.id, message.body, services.clock()),
     }
-    said: str | None
     try:
-        status: int | None = (await services.outbound.post(message.url, headers, message.body)).status
+        answer = await services.outbound.post(message.url, headers, message.body)
     except NotReached as error:
-        status, said = None, str(error)[:200]
-    else:
-        said = None if status is not None and 200 <= status < 300 else f"the server answered {status}"
-    return await _judge(services, delivery, message, status, said)
+        return _Answer(None, str(error)[:200])
+    taken = 200 <= answer.status < 300
+    return _Answer(answer.status, None if taken else f"the server answered {answer.status}", answer.retry_after_s)
 
 
 async def _judge(
-    services: Services, delivery: Delivery, message: _Message, status: int | None, said: str | None
+    services: Services, receiving: Receivers, delivery: Delivery, message: _Message, answer: _Answer
 ) -> Verdict:
     now, tries = services.clock(), delivery.tries + 1
-    facts: dict[str, Any] = {"tries": tries, "last_status": status, "last_error": said}
-    if said is None:
-        return await _record(services, delivery, **facts, status="delivered", delivered_at=now, due_at=None)
-    if status == GONE and message.endpoint is not None:
+    facts: dict[str, Any] = {"tries": tries, "last_status": answer.status, "last_error": answer.error}
+    if answer.error is None:
+        verdict = await _record(services, delivery, **facts, status="delivered", delivered_at=now, due_at=None)
+        await _answered(services, receiving, message.endpoint)
+        return verdict
+    gone = answer.status == GONE
+    if gone and message.endpoint is not None:
         await webhooks.disable(services, message.endpoint, "its server answered 410 Gone")
-    if status == GONE or now >= delivery.created_at + RETRIED_FOR:
-        log.info("webhook_given_up", delivery=delivery.id, account=delivery.account, tries=tries, status=status)
-        return await _record(services, delivery, **facts, status="failed", due_at=None)
-    wait = schedule.backoff(FIRST_WAIT_S, LONGEST_WAIT_S, tries)
-    await _record(services, delivery, **facts, due_at=now + wait)
-    return Verdict.COME_BACK
+    if gone or delivery.is_ping or now >= delivery.ends_at:
+        verdict = await _give_up(services, delivery, **facts)
+    else:
+        wait = schedule.backoff(FIRST_WAIT_S, LONGEST_WAIT_S, tries)
+        asked = timedelta(seconds=min(answer.retry_after_s or 0.0, LONGEST_WAIT_S))
+        verdict = await _again(services, delivery, now + max(wait, asked), **facts)
+    if message.endpoint is not None and not gone:
+        await _failed(services, receiving, message.endpoint)
+    return verdict
+
+
+async def _answered(services: Services, receiving: Receivers, endpoint: WebhookEndpoint | None) -> None:
+    if endpoint is not None:
+        receiving.answered(endpoint.id)
+        if endpoint.failing_since is not None:
+            await webhooks.resume(services, endpoint)
+
+
+async def _failed(services: Services, receiving: Receivers, endpoint: WebhookEndpoint) -> None:
+    """Pause an endpoint that fails once too often, or again after a pause; disable it after days of that."""
+    now = services.clock()
+    failures = receiving.failed(endpoint.id, now)
+    if endpoint.failing_since is not None and now >= endpoint.failing_since + webhooks.DISABLED_AFTER:
+        await webhooks.disable(services, endpoint, f"it took no message for {webhooks.DISABLED_AFTER.days} days")
+    elif endpoint.paused_until is not None or failures.count >= receivers.PAUSED_AFTER:
+        await webhooks.pause(services, endpoint, failures.since)
+
+
+async def _give_up(services: Services, delivery: Delivery, **facts: Any) -> Verdict:
+    log.info("webhook_given_up", delivery=delivery.id, account=delivery.account, tries=facts.get("tries"))
+    return await _record(services, delivery, **facts, status="failed", due_at=None)
+
+
+async def _again(services: Services, delivery: Delivery, at: datetime, **facts: Any) -> Verdict:
+    """On to the next step, at that moment; where somebody else wrote first, that is what counts."""
+    await errands.advance(services, errands.forward(delivery, min(at, delivery.ends_at), **facts))
+    return Verdict.DONE
 
 
 async def _record(services: Services, delivery: Delivery, **facts: Any) -> Verdict:
@@ -225,7 +312,7 @@ async def _record(services: Services, delivery: Delivery, **facts: Any) -> Verdi
             await services.store.commit([delivery.changed(**facts, change_id=services.ids())])
         except Conflict:
             found = await services.store.get(Delivery, delivery.id)
-            if found is None or found.status != "pending" or facts.get("status") is None:
+            if found is None or found.status != "pending":
                 return Verdict.DONE
             delivery = found
             continue
@@ -243,7 +330,7 @@ async def _message(services: Services, delivery: Delivery) -> _Message | str:
         endpoint = await services.store.get(WebhookEndpoint, delivery.endpoint)
         if endpoint is None or endpoint.deleted_at is not None:
             return "the webhook endpoint was deleted"
-        if endpoint.disabled and job is not None:
+        if endpoint.disabled and not delivery.is_ping:
             return "the webhook endpoint is disabled"
         return _Message(endpoint.url, endpoint.secrets, _body(services, delivery, job), endpoint)
     if job is None or job.webhook_url is None:

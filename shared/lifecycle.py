@@ -64,6 +64,8 @@ from shared.models import (
 from shared.plans import plan_of
 
 POLL_QUEUE = "poll"
+# The one queue whose tasks go to the function deliver; all others' go to poll.
+DELIVER_QUEUE = "webhooks"
 STEP_PATH = "/tasks/step"
 # Of a change_id, 48 bits of randomness: enough within one step of one job.
 TASK_SUFFIX_CHARS = 8

@@ -8,6 +8,7 @@ name. No redirect is followed, no proxy used, no connection kept, and size and t
 from __future__ import annotations
 
 import asyncio
+import re
 import socket
 import ssl
 from collections.abc import AsyncIterable, Awaitable, Callable, Iterable, Mapping
@@ -48,7 +49,7 @@ class Internet:
         self._trust = trust
 
     async def post(self, url: str, headers: Mapping[str, str], body: bytes) -> OutboundAnswer:
-        """POST the body; of the answer only the status is looked at. Raises NotReached."""
+        """POST the body; of the answer only the status and Retry-After are looked at. Raises NotReached."""
         if len(body) > MAX_SENT_BYTES:
             raise NotReached(f"the body has more than {MAX_SENT_BYTES:,} bytes")
         return await self._call("POST", url, headers, body, 0, POST_TIMEOUT_S)
@@ -113,8 +114,9 @@ class Internet:
         try:
             response = await connection.handle_async_request(request)
             data = await _read(response, max_bytes) if max_bytes else b""
-            kind = next((value for name, value in response.headers if name.lower() == b"content-type"), b"")
-            return OutboundAnswer(response.status, kind.decode("latin-1"), data)
+            kind, wait = _header(response, b"content-type"), _header(response, b"retry-after")
+            wait_s = float(wait) if re.fullmatch(rb"\d{1,9}", wait) else None
+            return OutboundAnswer(response.status, kind.decode("latin-1"), data, wait_s)
         finally:
             await connection.aclose()
 
@@ -169,7 +171,7 @@ class _Resolver:
 
 async def _read(response: httpcore2.Response, max_bytes: int) -> bytes:
     too_large = NotReached(f"the answer has more than {max_bytes:,} bytes")
-    length = next((value for name, value in response.headers if name.lower() == b"content-length"), b"0")
+    length = _header(response, b"content-length")
     if length.isdigit() and int(length[:20]) > max_bytes:
         raise too_large
     data = bytearray()
@@ -180,6 +182,11 @@ async def _read(response: httpcore2.Response, max_bytes: int) -> bytes:
         if len(data) > max_bytes:
             raise too_large
     return bytes(data)
+
+
+def _header(response: httpcore2.Response, wanted: bytes) -> bytes:
+    """The header's value; empty without one. `wanted` is in lower case."""
+    return next((value for name, value in response.headers if name.lower() == wanted), b"")
 
 
 def _said(error: Exception) -> str:

@@ -13,6 +13,7 @@ from google.cloud.tasks_v2.services.cloud_tasks.transports import CloudTasksGrpc
 from google.protobuf import duration_pb2, timestamp_pb2
 
 from shared.errors import Unavailable
+from shared.lifecycle import DELIVER_QUEUE
 from shared.models import TaskRef
 
 if TYPE_CHECKING:
@@ -21,8 +22,10 @@ if TYPE_CHECKING:
 
 CALL_TIMEOUT_S = 5.0
 CREATE_BUDGET_S = 10.0
-# Longer than the function's own limit of 900 s: a shorter one would start a second delivery beside the first.
+# Longer than the function's own limit (poll 900 s, deliver 60 s): a shorter one would start a second delivery beside
+# the first.
 DISPATCH_DEADLINE_S = 960
+DELIVER_DEADLINE_S = 90
 
 _TRANSIENT = (exceptions.ServiceUnavailable, exceptions.DeadlineExceeded, exceptions.InternalServerError)
 # create_task has no retry of its own. Repeating it is safe because every task has a name.
@@ -70,7 +73,8 @@ class CloudTasks:
         return f"{self._queue(ref.queue)}/tasks/{ref.name}"
 
     def _message(self, task: Task) -> tasks_v2.Task:
-        root = self._settings.poll_url.rstrip("/")
+        delivers = task.ref.queue == DELIVER_QUEUE
+        root = (self._settings.deliver_url if delivers else self._settings.poll_url).rstrip("/")
         message = tasks_v2.Task(
             name=self._name(task.ref),
             http_request=tasks_v2.HttpRequest(
@@ -84,7 +88,7 @@ class CloudTasks:
                     audience=root,
                 ),
             ),
-            dispatch_deadline=duration_pb2.Duration(seconds=DISPATCH_DEADLINE_S),
+            dispatch_deadline=duration_pb2.Duration(seconds=DELIVER_DEADLINE_S if delivers else DISPATCH_DEADLINE_S),
         )
         if task.at is not None:
             moment = timestamp_pb2.Timestamp()

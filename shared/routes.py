@@ -27,9 +27,9 @@ from shared import (
 )
 from shared import models as m
 
-Function = Literal["submit", "poll", "stream", "history", "cleanup"]
+Function = Literal["submit", "poll", "deliver", "stream", "history", "cleanup"]
 Caller = Literal["user", "admin", "queue", "scheduler", "provider", "bucket"]
-FUNCTIONS: tuple[Function, ...] = ("submit", "poll", "stream", "history", "cleanup")
+FUNCTIONS: tuple[Function, ...] = ("submit", "poll", "deliver", "stream", "history", "cleanup")
 
 
 @dataclass(frozen=True)
@@ -455,7 +455,7 @@ ROUTES: tuple[Route, ...] = (
         "Send a ping to a webhook endpoint",
         response=deliveries.DeliveryView,
         status=202,
-        errors=("NOT_FOUND",),
+        errors=("NOT_FOUND", "RATE_LIMITED"),
     ),
     Route(
         "list_endpoint_deliveries",
@@ -501,7 +501,7 @@ ROUTES: tuple[Route, ...] = (
         "webhook",
         "POST",
         "/tasks/webhook",
-        "poll",
+        "deliver",
         "Deliver a webhook message",
         caller="queue",
         body=errands.ErrandBody,

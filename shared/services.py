@@ -68,11 +68,15 @@ class ObjectExists(Exception):  # noqa: N818
 
 @dataclass(frozen=True)
 class OutboundAnswer:
-    """What a server outside answered; `data` is empty where only the status was wanted."""
+    """What a server outside answered; `data` is empty where only the status was wanted.
+
+    `retry_after_s`: the seconds of its Retry-After header, where it has one that is a number.
+    """
 
     status: int
     content_type: str = ""
     data: bytes = b""
+    retry_after_s: float | None = None
 
 
 class NotReached(Exception):  # noqa: N818
@@ -203,7 +207,7 @@ class Outbound(Protocol):
     """Calls to addresses that users name; only public ones are called."""
 
     async def post(self, url: str, headers: Mapping[str, str], body: bytes) -> OutboundAnswer:
-        """POST the body; of the answer only the status is looked at. Raises NotReached."""
+        """POST the body; of the answer only the status and Retry-After are looked at. Raises NotReached."""
 
     async def fetch(self, url: str, max_bytes: int, accept: str = "*/*") -> OutboundAnswer:
         """GET at most so many bytes; the answer is a 200. Raises NotReached."""

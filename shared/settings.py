@@ -29,6 +29,7 @@ class Settings(BaseModel):
     oidc_jwks_url: str = Field("", description="Where the issuer's keys are. Empty: Identity Platform's.")
 
     poll_url: str = Field("", description="Root URL of the poll function, called by Cloud Tasks.")
+    deliver_url: str = Field("", description="Root URL of the deliver function, called by Cloud Tasks.")
     tasks_service_account: str = Field("", description="E-mail in the OIDC tokens that Cloud Tasks sends.")
     cloud_tasks_emulator_host: str = Field("", description="host:port of a local Cloud Tasks server, without TLS.")
 

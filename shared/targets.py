@@ -90,6 +90,14 @@ def parse(url: str, loopback_http: bool) -> Target:
     return Target(scheme, host, port, (parts.path or "/") + (f"?{parts.query}" if parts.query else ""))
 
 
+def host_of(url: str) -> str:
+    """The host of a URL that was accepted before, in lower case; empty where it has none."""
+    try:
+        return (urlsplit(url).hostname or "").lower()
+    except ValueError:
+        return ""
+
+
 def check(target: Target, address: str, loopback_http: bool) -> Address:
     """The address that the target's host resolved to, if it may be connected to; raises NotAllowed."""
     try:

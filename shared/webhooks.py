@@ -9,15 +9,16 @@ from __future__ import annotations
 import base64
 import hashlib
 import hmac
+import math
 import re
 import secrets
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
 from pydantic import Field
 
-from shared import jobs, log, targets, verification
+from shared import jobs, log, receivers, targets, verification
 from shared.errors import ApiError, Conflict, Unavailable
 from shared.models import ONE_LINE, Account, Body, Document, Response, Value
 
@@ -28,6 +29,9 @@ if TYPE_CHECKING:
 MAX_ENDPOINTS = 10
 SECRET_BYTES = 32
 OLD_SECRET_FOR = timedelta(hours=24)
+PINGS_A_MINUTE = 5
+# An endpoint that took nothing for so long, tried at least once an hour, is not coming back by itself.
+DISABLED_AFTER = timedelta(days=5)
 ENDPOINT_ID = r"^whe_[A-Za-z0-9_-]{22}$"
 
 WebhookEvent = Literal["video.completed", "video.failed", "video.canceled"]
@@ -45,7 +49,11 @@ class Secret(Value):
 
 
 class WebhookEndpoint(Document):
-    """One address that is told of an account's jobs. A deleted one keeps its id and nothing else."""
+    """One address that is told of an account's jobs. A deleted one keeps its id and nothing else.
+
+    `failing_since`, `pauses` and `paused_until` are there from the fifth failed try in a row until one succeeds.
+    `pinged_at`: the last minute's pings.
+    """
 
     collection: ClassVar[str] = "webhook_endpoints"
 
@@ -56,6 +64,10 @@ class WebhookEndpoint(Document):
     description: str | None = None
     disabled: bool = False
     disabled_reason: str | None = None
+    failing_since: datetime | None = None
+    pauses: int = 0
+    paused_until: datetime | None = None
+    pinged_at: tuple[datetime, ...] = ()
     secrets: tuple[Secret, ...]
     created_at: datetime
     updated_at: datetime
@@ -95,7 +107,11 @@ class UpdateWebhookEndpoint(Body):
 
 
 class WebhookEndpointView(Response):
-    """`disabled_reason` says why we disabled it ourselves."""
+    """`disabled_reason` says why we disabled it ourselves.
+
+    An endpoint that has failed five times in a row is paused: `failing_since` is when that began, and `paused_until`
+    when one message will find out whether it answers again.
+    """
 
     id: str
     object: Literal["webhook_endpoint"] = "webhook_endpoint"
@@ -104,6 +120,8 @@ class WebhookEndpointView(Response):
     description: str | None
     disabled: bool
     disabled_reason: str | None
+    failing_since: int | None
+    paused_until: int | None
     created_at: int
     updated_at: int
 
@@ -207,6 +225,9 @@ async def update(services: Services, caller: Caller, endpoint_id: str, body: Upd
         changes["events"] = _sorted(body.events)
     if "disabled" in changes:
         changes["disabled_reason"] = None
+    if "url" in changes or "disabled" in changes:
+        # Whoever changes it has mended it: the next message finds out.
+        changes |= _UNPAUSED
     async for _ in jobs.Tries(services):
         found = await get(services, caller, endpoint_id)
         changed = found.changed(**changes)
@@ -267,23 +288,83 @@ def _without(services: Services, account: Account | None, endpoint: WebhookEndpo
 
 def forgotten(endpoint: WebhookEndpoint, now: datetime, change_id: str) -> WebhookEndpoint:
     """A deleted endpoint, without anything that was its user's."""
-    return endpoint.changed(url="", description=None, secrets=(), deleted_at=now, updated_at=now, change_id=change_id)
+    return endpoint.changed(
+        url="",
+        description=None,
+        disabled_reason=None,
+        secrets=(),
+        pinged_at=(),
+        **_UNPAUSED,
+        deleted_at=now,
+        updated_at=now,
+        change_id=change_id,
+    )
+
+
+def pinged(endpoint: WebhookEndpoint, now: datetime) -> WebhookEndpoint:
+    """The endpoint with one more ping. Raises ApiError RATE_LIMITED after five in a minute."""
+    recent = tuple(at for at in endpoint.pinged_at if at > now - timedelta(minutes=1))
+    if len(recent) >= PINGS_A_MINUTE:
+        wait_s = (recent[0] + timedelta(minutes=1) - now).total_seconds()
+        message = f"An endpoint is sent at most {PINGS_A_MINUTE} pings in a minute."
+        raise ApiError("RATE_LIMITED", message, {"pings_a_minute": PINGS_A_MINUTE}, retry_after_s=math.ceil(wait_s))
+    return endpoint.changed(pinged_at=(*recent, now))
+
+
+async def pause(services: Services, endpoint: WebhookEndpoint, failing_since: datetime) -> None:
+    """Send the endpoint nothing for a while, longer each time in a row. Raises Unavailable."""
+
+    def paused(found: WebhookEndpoint) -> dict[str, Any] | None:
+        now = services.clock()
+        if found.paused_until is not None and now < found.paused_until:
+            return None
+        return {
+            "failing_since": found.failing_since or failing_since,
+            "pauses": found.pauses + 1,
+            "paused_until": now + receivers.pause(found.pauses),
+        }
+
+    if await _note(services, endpoint, paused):
+        log.info("webhook_endpoint_paused", endpoint=endpoint.id, account=endpoint.account)
+
+
+async def resume(services: Services, endpoint: WebhookEndpoint) -> None:
+    """The endpoint took a message: it is sent everything again. Raises Unavailable."""
+    if await _note(services, endpoint, lambda found: _UNPAUSED if found.failing_since is not None else None):
+        log.info("webhook_endpoint_resumed", endpoint=endpoint.id, account=endpoint.account)
 
 
 async def disable(services: Services, endpoint: WebhookEndpoint, reason: str) -> None:
-    """Tell the endpoint nothing any more, until its owner enables it. Raises Unavailable."""
+    """Send the endpoint nothing more until its owner enables it. Raises Unavailable."""
+    changes = {"disabled": True, "disabled_reason": reason, **_UNPAUSED}
+    if await _note(services, endpoint, lambda found: {**changes, "updated_at": services.clock()}):
+        log.info("webhook_endpoint_disabled", endpoint=endpoint.id, account=endpoint.account, reason=reason)
+
+
+async def _note(
+    services: Services, endpoint: WebhookEndpoint, change: Callable[[WebhookEndpoint], Mapping[str, Any] | None]
+) -> bool:
+    """Write what a try showed of the endpoint, unless its owner has changed it meanwhile; whether it was written."""
+    tried = ""
     async for _ in jobs.Tries(services):
         found = await services.store.get(WebhookEndpoint, endpoint.id)
         if found is None or found.disabled or found.deleted_at is not None or found.url != endpoint.url:
-            return
-        changes = {"disabled": True, "disabled_reason": reason, "updated_at": services.clock()}
+            return found is not None and found.change_id == tried
+        if found.change_id == tried:
+            return True
+        changes = change(found)
+        if changes is None:
+            return False
+        tried = services.ids()
         try:
-            await services.store.commit([found.changed(**changes, change_id=services.ids())])
+            await services.store.commit([found.changed(**changes, change_id=tried)])
         except (Conflict, Unavailable):
             continue
-        log.info("webhook_endpoint_disabled", endpoint=endpoint.id, account=endpoint.account, reason=reason)
-        return
+        return True
     raise Unavailable(f"others kept writing to webhook endpoint {endpoint.id}")
+
+
+_UNPAUSED: Mapping[str, Any] = {"failing_since": None, "pauses": 0, "paused_until": None}
 
 
 # --- the account's secret ---
@@ -400,6 +481,8 @@ def view(endpoint: WebhookEndpoint) -> WebhookEndpointView:
         description=endpoint.description,
         disabled=endpoint.disabled,
         disabled_reason=endpoint.disabled_reason,
+        failing_since=int(endpoint.failing_since.timestamp()) if endpoint.failing_since else None,
+        paused_until=int(endpoint.paused_until.timestamp()) if endpoint.paused_until else None,
         created_at=int(endpoint.created_at.timestamp()),
         updated_at=int(endpoint.updated_at.timestamp()),
     )

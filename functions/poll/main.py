@@ -1,4 +1,4 @@
-"""Machines only: steps of jobs and chores, webhook deliveries, and the bucket's notifications.
+"""Machines only: steps of jobs and chores, and the bucket's notifications.
 
 Cloud Run admits the queue's and Pub/Sub's accounts only.
 """
@@ -8,7 +8,7 @@ from typing import Any
 import functions_framework.aio
 from starlette.requests import Request
 
-from shared import data_rights, deliveries, hints, steps
+from shared import data_rights, hints, steps
 from shared.http import Call, Reply, application
 
 
@@ -22,17 +22,12 @@ async def object_finalised(call: Call) -> Reply:
     return Reply()
 
 
-async def webhook(call: Call) -> Reply:
-    verdict = await deliveries.deliver(call.services, call.body.id, call.body.step)
-    return Reply(status=verdict.value)
-
-
 async def chore(call: Call) -> Reply:
     verdict = await data_rights.deliver(call.services, call.body.id, call.body.step)
     return Reply(status=verdict.value)
 
 
-HANDLERS = {"step": step, "webhook": webhook, "chore": chore, "object_finalised": object_finalised}
+HANDLERS = {"step": step, "chore": chore, "object_finalised": object_finalised}
 app = application("poll", HANDLERS)
 
 

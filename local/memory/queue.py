@@ -17,7 +17,7 @@ from typing import Any, Final
 from local.tasks.pace import Pace
 from local.tasks.retry import RetryPolicy
 from shared.generators.catalog import MODELS
-from shared.lifecycle import Task
+from shared.lifecycle import DELIVER_QUEUE, Task
 from shared.models import TaskRef
 from shared.services import utc_now
 
@@ -35,8 +35,8 @@ _LOG = logging.getLogger(__name__)
 # Those of the laptop's queues. Deadlines live in the job, so a task is never given up.
 GENERATE_RETRY: Final = RetryPolicy(-1, 0, min_backoff_s=2.0, max_backoff_s=60.0, max_doublings=5)
 RETRY: Final = RetryPolicy(-1, 0, min_backoff_s=1.0, max_backoff_s=30.0, max_doublings=5)
-WEBHOOKS_RETRY: Final = RetryPolicy(-1, 0, min_backoff_s=1.0, max_backoff_s=3_600.0, max_doublings=12)
 MAX_CONCURRENT_CREATES: Final = 20
+MAX_CONCURRENT_WEBHOOKS: Final = 40
 
 
 @dataclass(frozen=True)
@@ -51,8 +51,10 @@ class Limits:
 def limits_of(queue: str) -> Limits:
     """A model's queue is paced to the model's quota; the others go as fast as Cloud Tasks does."""
     quotas = {model.queue: model.quota_per_minute for model in MODELS.values()}
+    if queue == DELIVER_QUEUE:
+        return Limits(max_concurrent=MAX_CONCURRENT_WEBHOOKS)
     if queue not in quotas:
-        return Limits(retry=WEBHOOKS_RETRY if queue == "webhooks" else RETRY)
+        return Limits()
     return Limits(quotas[queue] / 60, MAX_CONCURRENT_CREATES, GENERATE_RETRY)
 
 

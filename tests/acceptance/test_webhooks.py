@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from standardwebhooks import Webhook, WebhookVerificationError
 
-from tests.acceptance.receiver import Receiver
+from tests.acceptance.receiver import Receiver, Silent
 from tests.cloud import Cloud, User
 
 WAIT_S = 60.0
@@ -68,15 +68,27 @@ def test_a_finished_video_is_told_to_an_endpoint_and_to_its_own_url_each_with_it
 
 
 def test_a_failed_try_is_repeated_with_the_same_id_and_a_new_signature(user: User, receiver: Receiver) -> None:
-    receiver.answers.extend([500, 302])
+    receiver.answers.append(302)
+    made = endpoint(user, receiver.url("/"))
+    job = user.create("an endless road [never finishes]", seconds=4)
+    assert user.call("POST", f"/v1/videos/{job['id']}/cancel").status_code == 200
+    messages = receiver.wait(lambda messages: len(messages) == 2)
+    (seen,) = deliveries(user, f"/v1/webhook-endpoints/{made['id']}", settled=1)
+    assert {message.headers["webhook-id"] for message in messages} == {seen["id"]}
+    assert len({message.headers["webhook-signature"] for message in messages}) == 2
+    assert all(Webhook(made["secret"]).verify(one.body, one.headers)["type"] == "video.canceled" for one in messages)
+    assert (seen["status"], seen["tries"], seen["last_status"], seen["last_error"]) == ("delivered", 2, 204, None)
+
+
+def test_a_ping_is_tried_once(user: User, receiver: Receiver) -> None:
+    receiver.answers.append(500)
     made = endpoint(user, receiver.url("/"))
     answer = user.call("POST", f"/v1/webhook-endpoints/{made['id']}/test")
     assert (answer.status_code, answer.json()["status"]) == (202, "pending")
-    messages = receiver.wait(lambda messages: len(messages) == 3)
-    assert {message.headers["webhook-id"] for message in messages} == {answer.json()["id"]}
-    assert all(Webhook(made["secret"]).verify(one.body, one.headers)["type"] == "ping" for one in messages)
     (seen,) = deliveries(user, f"/v1/webhook-endpoints/{made['id']}", settled=1)
-    assert (seen["status"], seen["tries"], seen["last_status"], seen["last_error"]) == ("delivered", 3, 204, None)
+    assert (seen["status"], seen["tries"], seen["last_status"]) == ("failed", 1, 500)
+    (message,) = receiver.messages
+    assert Webhook(made["secret"]).verify(message.body, message.headers)["type"] == "ping"
 
 
 def test_after_a_rotation_the_old_secret_and_the_new_one_both_verify(user: User, receiver: Receiver) -> None:
@@ -118,14 +130,8 @@ def test_addresses_that_are_not_public_are_refused_or_never_reached(user: User) 
         assert (answer.status_code, answer.json()["error"]["code"]) == (400, "INVALID_REQUEST"), url
     made = endpoint(user, "https://169.254.169.254/computeMetadata/v1/")
     user.call("POST", f"/v1/webhook-endpoints/{made['id']}/test")
-    deadline = time.monotonic() + WAIT_S
-    while True:
-        (seen,) = user.call("GET", f"/v1/webhook-endpoints/{made['id']}/deliveries").json()["data"]
-        if seen["tries"]:
-            break
-        assert time.monotonic() < deadline
-        time.sleep(0.1)
-    assert (seen["status"], seen["last_status"]) == ("pending", None)
+    (seen,) = deliveries(user, f"/v1/webhook-endpoints/{made['id']}", settled=1)
+    assert (seen["status"], seen["last_status"]) == ("failed", None)
     assert seen["last_error"] == "the host has no public address"
     assert user.call("DELETE", f"/v1/webhook-endpoints/{made['id']}").status_code == 200
 
@@ -137,3 +143,26 @@ def test_an_account_has_at_most_ten_endpoints(user: User, receiver: Receiver) ->
     assert user.call("DELETE", f"/v1/webhook-endpoints/{made[0]}").json()["deleted"] is True
     assert user.call("GET", f"/v1/webhook-endpoints/{made[0]}").status_code == 404
     assert endpoint(user, receiver.url("/more"))["id"] not in made
+
+
+def test_a_server_that_never_answers_delays_neither_videos_nor_other_users_messages(
+    cloud: Cloud, user: User, receiver: Receiver
+) -> None:
+    """Sixty pings to servers that accept and stay silent: four are under way, none is tried twice."""
+    with Silent.listening() as silent:
+        mallory = cloud.user()
+        pinged = 0
+        for number in range(10):
+            made = endpoint(mallory, silent.url(f"/{number}"))
+            for _ in range(6):
+                answer = mallory.call("POST", f"/v1/webhook-endpoints/{made['id']}/test")
+                assert answer.status_code in (202, 429), answer.text
+                pinged += answer.status_code == 202
+        assert pinged == 50
+        silent.wait(lambda taken: taken > 0)
+        made = endpoint(user, receiver.url("/"))
+        user.finish("a lighthouse", **SMALL)
+        receiver.wait(lambda messages: len(messages) == 1)
+        (seen,) = deliveries(user, f"/v1/webhook-endpoints/{made['id']}", settled=1)
+        assert (seen["status"], seen["tries"]) == ("delivered", 1)
+        assert silent.most_at_once <= 4

@@ -32,6 +32,7 @@ from shared.generators import Generators
 from shared.generators.catalog import provider_of
 from shared.lifecycle import Task
 from shared.models import Account, CreateVideo, Job, LiveConfig, Transaction
+from shared.receivers import Receivers
 from shared.services import Services
 from shared.settings import Settings
 from tests import invariants
@@ -133,6 +134,7 @@ class World:
         self._ids = 0
         self._random = random.Random(seed)
         self.posted: list[Posted] = []
+        self.receivers = Receivers()
         self._seam_store = seam_store = SeamStore(effects, self.store, self.watch)
         self._config = self.new_config()
         generator = SeamGenerator(effects, self.provider, self.watch)
@@ -255,7 +257,7 @@ class World:
         if task.path == Delivery.path:
             id_ = task.body["id"]
             answer = await self.call(
-                "webhook", process, lambda: deliveries.deliver(self.services, id_, step), patience_s
+                "webhook", process, lambda: deliveries.deliver(self.services, self.receivers, id_, step), patience_s
             )
         else:
             job = task.body["job"]

@@ -14,8 +14,10 @@ from shared.event_stream import PACE
 from shared.events import Viewed
 from shared.http import MAX_BODY_BYTES
 from shared.models import LiveConfig, Stage
-from shared.queue import DISPATCH_DEADLINE_S
+from shared.outbound import POST_TIMEOUT_S
+from shared.queue import DELIVER_DEADLINE_S, DISPATCH_DEADLINE_S
 from shared.settings import Settings
+from shared.store import CALL_TIMEOUT_S as FIRESTORE_TIMEOUT_S
 from tests.contract.test_store import NOON, a_job
 from tests.infra import reach
 from tests.infra.configuration import Body, Configuration
@@ -106,7 +108,7 @@ def test_what_is_not_chosen_is_as_the_code_has_it(configuration: Configuration, 
 @pytest.mark.parametrize(
     ("text", "by", "problem"),
     [
-        ('"LOG_LEVEL", "OMNI_OFFERED", "POLL_URL"', '"LOG_LEVEL", "POLL_URL"', "submit: OMNI_OFFERED is missing"),
+        ('"LOG_LEVEL", "OMNI_OFFERED",', '"LOG_LEVEL",', "submit: OMNI_OFFERED is missing"),
         ('"REQUESTS_PER_MINUTE", "SIGNUP_CREDITS",\n      ]', '"REGION", "REQUESTS_PER_MINUTE", "SIGNUP_CREDITS",\n      ]', "stream: REGION is not read"),  # noqa: E501
         ('secrets = ["GEMINI_WEBHOOK_SECRET"]', "secrets = []", "submit: GEMINI_WEBHOOK_SECRET is missing"),
         ("LOG_LEVEL             = var.log_level", "", "poll: LOG_LEVEL has no value"),
@@ -132,6 +134,7 @@ async def test_what_reach_leaves_out_cannot_happen() -> None:
 def test_the_clocks_are_those_of_the_code(configuration: Configuration) -> None:
     timeout_s = {name: row["timeout_s"] for name, row in configuration.locals["functions"].items()}
     assert timeout_s["poll"] == lifecycle.FUNCTION_TIMEOUT_S < DISPATCH_DEADLINE_S
+    assert POST_TIMEOUT_S + 2 * FIRESTORE_TIMEOUT_S < timeout_s["deliver"] < DELIVER_DEADLINE_S
     assert timeout_s["stream"] > PACE.longest_s
     deadlines_s = {name: row["deadline_s"] for name, row in configuration.locals["schedules"].items()}
     assert all(deadline_s > timeout_s["cleanup"] for name, deadline_s in deadlines_s.items() if name != "sweep")

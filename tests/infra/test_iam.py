@@ -79,7 +79,7 @@ def test_there_is_no_basic_role_and_no_key(configuration: Configuration) -> None
         ('toset(["stream", "history"])', 'toset(["stream", "history", "poll"])', "poll: roles/iam.serviceAccountTokenCreator on account poll is not needed"),  # noqa: E501
         ('role   = "roles/datastore.user"', 'role   = "roles/datastore.owner"', "submit: roles/datastore.owner on project is not needed"),  # noqa: E501
         ('member    = google_service_account.function["poll"].member', 'member    = google_service_account.function["history"].member', "history: roles/secretmanager.secretAccessor on secret gemini_api_key is not needed"),  # noqa: E501
-        ('toset(["submit", "poll", "history", "cleanup"])', 'toset(["submit", "poll", "cleanup"])', "history: roles/iam.serviceAccountUser on account tasks is missing"),  # noqa: E501
+        ('toset(["submit", "poll", "deliver", "history", "cleanup"])', 'toset(["submit", "poll", "deliver", "cleanup"])', "history: roles/iam.serviceAccountUser on account tasks is missing"),  # noqa: E501
     ],
 )  # fmt: skip
 def test_a_role_too_many_or_too_few_is_noticed(mistaken: Mistaken, text: str, by: str, problem: str) -> None:

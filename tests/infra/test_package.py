@@ -32,6 +32,7 @@ QUESTIONS: Mapping[str, tuple[str, str, Any, int, str]] = {
     "stream": ("GET", f"{VIDEO}/content", None, 401, "UNAUTHENTICATED"),
     "history": ("GET", "/v1/videos", None, 401, "UNAUTHENTICATED"),
     "poll": ("POST", "/tasks/step", {"job": "video_a", "step": "soon"}, 400, "INVALID_REQUEST"),
+    "deliver": ("POST", "/tasks/webhook", {"id": "msg_a", "step": "soon"}, 400, "INVALID_REQUEST"),
     "cleanup": ("POST", "/tasks/sweep", None, 503, "UNAVAILABLE"),
 }
 LOADED = """
@@ -211,7 +212,7 @@ def test_a_function_imports_nothing_that_is_not_in_its_archive(
 
 
 def test_every_module_of_shared_imports_with_the_requirements_alone(python: Path, sources: dict[str, Path]) -> None:
-    # All five have the same; what a function imports at its first use is here as well.
+    # All have the same; what a function imports at its first use is here as well.
     modules = loaded(python, sources["poll"], "everything")
     names = {path.relative_to(ROOT).with_suffix("").as_posix() for path in (ROOT / "shared").rglob("*.py")}
     assert {name.removesuffix("/__init__").replace("/", ".") for name in names} <= set(modules)

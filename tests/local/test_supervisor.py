@@ -420,7 +420,7 @@ def test_without_keys_the_functions_use_the_stand_in(tmp_path: Path) -> None:
     settings = here.function_environment()
     assert settings["VERTEX_URL"] == settings["GEMINI_URL"] == here.url("providers")
     assert base64.b64decode(settings["GEMINI_WEBHOOK_SECRET"].removeprefix("whsec_"))
-    assert settings["POLL_URL"] == here.gateway
+    assert settings["POLL_URL"] == settings["DELIVER_URL"] == here.gateway
 
 
 def test_with_keys_the_functions_use_google(tmp_path: Path) -> None:

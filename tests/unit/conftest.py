@@ -27,6 +27,7 @@ from shared.config import StoredConfig
 from shared.errors import ApiError, Unavailable
 from shared.generators import Generators
 from shared.models import Account, CreateVideo, Job, LiveConfig, Transaction
+from shared.receivers import Receivers
 from shared.services import NotReached, OutboundAnswer, Services
 from shared.settings import Settings
 from shared.steps import Verdict
@@ -158,15 +159,19 @@ class ScriptedInternet:
     """Servers outside, by what they answer: a status, or the reason why they are not reached. Others answer 200."""
 
     def __init__(self) -> None:
-        self.answers: deque[int | str] = deque()
+        self.answers: deque[int | str | OutboundAnswer] = deque()
         self.posts: list[tuple[str, dict[str, str], bytes]] = []
+        # What each of the next posts waits for before it is answered.
+        self.meanwhile: deque[Callable[[], Awaitable[object]]] = deque()
 
     async def post(self, url: str, headers: Mapping[str, str], body: bytes) -> OutboundAnswer:
         self.posts.append((url, dict(headers), body))
+        if self.meanwhile:
+            await self.meanwhile.popleft()()
         answer = self.answers.popleft() if self.answers else 200
         if isinstance(answer, str):
             raise NotReached(answer)
-        return OutboundAnswer(answer)
+        return answer if isinstance(answer, OutboundAnswer) else OutboundAnswer(answer)
 
     async def fetch(self, url: str, max_bytes: int, accept: str = "*/*") -> OutboundAnswer:
         raise NotReached("there are no files")
@@ -185,6 +190,7 @@ class House:
         self.live = MemoryLive(self.store)
         self.queue: Any = Shaky(MemoryQueue(self.clock))
         self.internet = ScriptedInternet()
+        self.receivers = Receivers()
         self.omni = ScriptedGenerator()
         self.veo = ScriptedGenerator(media=self.media)
         numbers = count()
@@ -241,6 +247,10 @@ class House:
         assert job is not None
         return job  # type: ignore[no-any-return]
 
+    async def job_of_alice(self) -> Job:
+        """Any of alice's jobs."""
+        return next(job for job in self.store.documents(Job) if job.account == "alice")
+
     async def account(self, name: str = "alice") -> Account:
         found = await self.store.get(Account, name)
         assert found is not None
@@ -272,7 +282,7 @@ class House:
         body = entry.task.body
         match entry.task.path:
             case "/tasks/webhook":
-                return await deliveries.deliver(self.services, body["id"], body["step"])
+                return await deliveries.deliver(self.services, self.receivers, body["id"], body["step"])
             case "/tasks/chore":
                 return await data_rights.deliver(self.services, body["id"], body["step"])
         return await steps.deliver(self.services, body["job"], body["step"])

@@ -18,6 +18,7 @@ HEAVY = ("jwt", "av", "numpy", "PIL")
 AT_IMPORT: dict[str, frozenset[str]] = {
     "submit": frozenset(),
     "poll": frozenset(),
+    "deliver": frozenset(),
     "stream": frozenset(),
     "history": frozenset(),
     "cleanup": frozenset(),

@@ -10,10 +10,11 @@ from typing import Any
 import pytest
 from google.api_core import exceptions
 
+from shared.deliveries import Delivery
 from shared.errors import Unavailable
 from shared.lifecycle import Task
 from shared.models import TaskRef
-from shared.queue import DISPATCH_DEADLINE_S, CloudTasks
+from shared.queue import DELIVER_DEADLINE_S, DISPATCH_DEADLINE_S, CloudTasks
 from shared.settings import Settings
 
 SETTINGS = Settings(
@@ -21,6 +22,7 @@ SETTINGS = Settings(
     region="r",
     bucket="b",
     poll_url="https://poll.example/",
+    deliver_url="https://deliver.example/",
     tasks_service_account="tasks@p.iam.example",
     cloud_tasks_emulator_host="127.0.0.1:1",
 )
@@ -72,6 +74,15 @@ async def test_a_task_carries_a_token_for_the_poll_functions_root(tasks: Tasks) 
     await queue.create(TASK)
     token = client.asked[0]["task"].http_request.oidc_token
     assert (token.service_account_email, token.audience) == ("tasks@p.iam.example", "https://poll.example")
+
+
+async def test_a_webhooks_task_goes_to_the_deliver_function_with_its_own_deadline(tasks: Tasks) -> None:
+    queue, client = tasks(None)
+    await queue.create(Task(TaskRef(name="abc-0", queue=Delivery.queue), None, {"id": "msg_abc"}, Delivery.path))
+    message = client.asked[0]["task"]
+    assert message.http_request.url == "https://deliver.example/tasks/webhook"
+    assert message.http_request.oidc_token.audience == "https://deliver.example"
+    assert message.dispatch_deadline.total_seconds() == DELIVER_DEADLINE_S
 
 
 async def test_a_task_may_take_as_long_as_the_function_may(tasks: Tasks) -> None:

@@ -471,6 +471,8 @@ export const strings = {
     disabled: 'Switched off',
     /** @param {string} reason */
     disabledBecause: (reason) => `Switched off, because ${reason}`,
+    /** @param {string} date */
+    pausedUntil: (date) => `Paused after several failures; next try at ${date}`,
     test: 'Send a test',
     tested: 'A test message is on its way.',
     rotate: 'New secret',

@@ -154,6 +154,7 @@
  * @property {string|null} description
  * @property {boolean} disabled
  * @property {string|null} disabled_reason
+ * @property {number|null} paused_until
  * @property {number} created_at
  *
  * @typedef {object} Delivery

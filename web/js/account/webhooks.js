@@ -117,8 +117,7 @@ class Endpoint {
 
   /** @param {WebhookEndpoint} endpoint */
   #draw(endpoint) {
-    const { url, events, description, disabled, disabled_reason } = endpoint;
-    const state = disabled ? (disabled_reason ? words.disabledBecause(disabled_reason) : words.disabled) : words.enabled;
+    const { url, events, description, disabled } = endpoint;
     const enabled = el('input', { type: 'checkbox', role: 'switch', class: 'switch', checked: !disabled });
     enabled.addEventListener('change', () => void this.#attempt(async () => this.#draw(await this.api.updateWebhookEndpoint(this.id, { disabled: !enabled.checked }))));
     this.element.replaceChildren(
@@ -132,7 +131,7 @@ class Endpoint {
           description && el('p', {}, description),
           el('p', { class: 'lead' }, events.map((event) => words.eventNames[/** @type {'video.failed'} */ (event)] ?? event).join(', ')),
         ),
-        el('label', { class: 'check-field' }, enabled, state),
+        el('label', { class: 'check-field' }, enabled, state(endpoint)),
       ),
       el(
         'div',
@@ -180,6 +179,12 @@ class Endpoint {
       toastProblem(error);
     }
   }
+}
+
+/** @param {WebhookEndpoint} endpoint */
+function state({ disabled, disabled_reason, paused_until }) {
+  if (disabled) return disabled_reason ? words.disabledBecause(disabled_reason) : words.disabled;
+  return paused_until ? words.pausedUntil(dateTime(paused_until)) : words.enabled;
 }
 
 /** @param {() => Promise<void>} act */
