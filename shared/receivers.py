@@ -6,16 +6,15 @@ for the 15 s of a try, so what bounds the harm is how many slots its account and
 
 from __future__ import annotations
 
-from collections import Counter, OrderedDict
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Final, TypeVar
+from typing import Final
 
 from shared import schedule
-
-T = TypeVar("T")
+from shared.caching import Cache
 
 # Of the 40 requests that the function takes at once (infra/functions.tf).
 AT_ONCE_OF_ACCOUNT: Final = 4
@@ -49,8 +48,8 @@ class Receivers:
     def __init__(self) -> None:
         self._of_account: Counter[str] = Counter()
         self._of_host: Counter[str] = Counter()
-        self._turns: OrderedDict[str, datetime] = OrderedDict()
-        self._failures: OrderedDict[str, Failures] = OrderedDict()
+        self._turns: Cache[str, datetime] = Cache(REMEMBERED)
+        self._failures: Cache[str, Failures] = Cache(REMEMBERED)
         self._probing: set[str] = set()
 
     @contextmanager
@@ -72,10 +71,10 @@ class Receivers:
     def turn(self, account: str, now: datetime) -> datetime:
         """When a message that found no place should come back: a quarter of a second after the account's one before."""
         earliest = now + SHORTEST_WAIT
-        turn = max(earliest, self._turns.pop(account, earliest) + TURN)
+        turn = max(earliest, (self._turns.get(account, now) or earliest) + TURN)
         if turn > now + LONGEST_QUEUE:
             turn = earliest
-        _remember(self._turns, account, turn)
+        self._turns.put(account, turn, until=turn)
         return turn
 
     @contextmanager
@@ -92,14 +91,14 @@ class Receivers:
 
     def failed(self, endpoint: str, now: datetime) -> Failures:
         """Count one more failed try in a row."""
-        before = self._failures.pop(endpoint, None)
+        before = self._failures.get(endpoint, now)
         failures = Failures(before.count + 1, before.since) if before else Failures(1, now)
-        _remember(self._failures, endpoint, failures)
+        self._failures.put(endpoint, failures)
         return failures
 
     def answered(self, endpoint: str) -> None:
         """The endpoint took a message: what failed before it does not count any more."""
-        self._failures.pop(endpoint, None)
+        self._failures.drop(endpoint)
 
 
 def pause(pauses: int) -> timedelta:
@@ -111,9 +110,3 @@ def _release(counter: Counter[str], name: str) -> None:
     counter[name] -= 1
     if not counter[name]:
         del counter[name]
-
-
-def _remember(kept: OrderedDict[str, T], name: str, value: T) -> None:
-    kept[name] = value
-    if len(kept) > REMEMBERED:
-        kept.popitem(last=False)
