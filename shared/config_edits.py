@@ -14,6 +14,7 @@ from shared import audit, jobs
 from shared import config as live
 from shared.auth import DEFAULT_TENANT
 from shared.errors import ApiError, Conflict, Unavailable
+from shared.generators.catalog import MODELS
 from shared.models import Body, Document, LiveConfig, Response
 
 if TYPE_CHECKING:
@@ -61,6 +62,7 @@ async def put(services: Services, caller: Caller, body: Body) -> ConfigView:
     if caller.tenant != DEFAULT_TENANT:
         raise ApiError("FORBIDDEN", "The live settings are the installation's, and its own administrators change them.")
     wanted = _given(body.model_dump(exclude_unset=True))
+    _check_prices(wanted)
     replaced: dict[str, Any] | None = None
     async for _ in jobs.Tries(services):
         found = await services.store.get(StoredFields, "video")
@@ -79,6 +81,16 @@ async def put(services: Services, caller: Caller, body: Body) -> ConfigView:
     if replaced is not None:
         audit.record("config_changed", caller, before=_differing(replaced, wanted), after=_differing(wanted, replaced))
     return await _view(services, wanted)
+
+
+def _check_prices(wanted: dict[str, Any]) -> None:
+    """Raises ApiError INVALID_REQUEST for the price of a model that there isn't: nobody would ever pay it."""
+    names = [name.partition(" ")[0] for name in wanted.get("credits_per_second_by_model", {})]
+    unknown = sorted(set(names) - set(MODELS))
+    if unknown:
+        message = f"There is no model {unknown[0]}; prices are for {', '.join(MODELS)}."
+        fields = [{"field": "credits_per_second_by_model", "message": message}]
+        raise ApiError("INVALID_REQUEST", message, {"fields": fields})
 
 
 def _given(fields: dict[str, Any]) -> dict[str, Any]:

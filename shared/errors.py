@@ -79,6 +79,12 @@ CATALOGUE: dict[str, ErrorCode] = {
         409, "client", "The job is not finished.", "Wait until the job has ended, or cancel it first."
     ),
     "NOT_CANCELABLE": ErrorCode(409, "client", "The job has already ended.", "Nothing is left to cancel."),
+    "PRICE_CHANGED": ErrorCode(
+        409,
+        "client",
+        "This costs more than you agreed to.",
+        "Look at the price in details, and send the request again with it if you still want the video.",
+    ),
     "VIDEO_NOT_AVAILABLE": ErrorCode(
         409, "client", "The job has ended without a video.", "See the job's error, and generate again."
     ),

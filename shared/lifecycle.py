@@ -223,6 +223,8 @@ class Submission:
     idempotency_key: str | None = None
     may_wait: bool = False
     webhook_url: str | None = None
+    max_cost: int | None = None
+    quote: str | None = None
 
 
 def submit(
@@ -230,8 +232,8 @@ def submit(
 ) -> Change:
     """Charge the account and create the job, queued or, over the limit and allowed to, waiting.
 
-    `tenant_day` is needed where the tenant has a daily cap. Raises ApiError INSUFFICIENT_CREDITS, DAILY_LIMIT or
-    TOO_MANY_ACTIVE_JOBS; nothing is charged then.
+    `tenant_day` is needed where the tenant has a daily cap. Raises ApiError PRICE_CHANGED, INSUFFICIENT_CREDITS,
+    DAILY_LIMIT or TOO_MANY_ACTIVE_JOBS; nothing is charged then.
     """
     refusal = refuse(submission, account, now, config, tenant_day)
     if refusal is not None:
@@ -281,7 +283,10 @@ def submit(
 def refuse(
     submission: Submission, account: Account, now: datetime, config: LiveConfig, tenant_day: TenantDay | None = None
 ) -> ApiError | None:
-    """Why the account may not start such a job now; None when it may."""
+    """Why the account may not start such a job now, or its user would not want it; None when it may."""
+    conflict = pricing.price_conflict(submission.request, submission.cost, submission.max_cost, submission.quote)
+    if conflict is not None:
+        return conflict
     cost, terms = submission.cost, plan_of(config, account.plan)
     limit = terms.active_jobs_limit
     if len(account.active_jobs) >= limit and not (submission.may_wait and terms.may_wait):

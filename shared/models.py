@@ -21,9 +21,13 @@ MAX_IMAGE_BYTES = 8 * 1024 * 1024
 # An image as base64, in a data URL or by itself; the bytes in it are counted later.
 MAX_IMAGE_CHARS = MAX_IMAGE_BYTES * 2
 MAX_PAGE = 100
+MAX_COST = 1_000_000_000
 VIDEO_ID = r"^video_[A-Za-z0-9_-]{22}$"
 # One line for people: no control characters, and something besides white space.
 ONE_LINE = r"^[^\x00-\x1f\x7f]*[^\x00-\x20\x7f][^\x00-\x1f\x7f]*$"
+QUOTE_ID = r"^quote_[0-9]{1,15}_[A-Za-z0-9_-]{22}$"
+# A model, or a model and a resolution: "veo-3.1", "veo-3.1 4k".
+PRICED_AS = r"^\S{1,64}( (360p|720p|1080p|4k))?$"
 PLAN_NAME = r"^[A-Za-z0-9_-]{1,64}$"
 TRANSACTION_ID = r"^(grant-[A-Za-z0-9_-]+|[A-Za-z0-9_-]+-(charge|refund|signup))$"
 
@@ -371,8 +375,12 @@ class LiveConfig(Value):
     """What an administrator may change while it runs: config/video in Firestore. Durations are in seconds."""
 
     credits_per_second: Annotated[int, Field(ge=0, le=100_000)] = 10
-    credits_per_second_by_model: dict[str, Annotated[int, Field(ge=0, le=100_000)]] = Field(default_factory=dict)
-    extension_credits_per_second: Annotated[int, Field(ge=0, le=100_000)] = 10
+    credits_per_second_by_model: dict[
+        Annotated[str, Field(pattern=PRICED_AS)], Annotated[int, Field(ge=0, le=100_000)]
+    ] = Field(default_factory=dict, description='By model, or by model and resolution: "veo-3.1", "veo-3.1 4k".')
+    extension_credits_per_second: Annotated[
+        int | None, Field(ge=0, le=100_000, description="Least that a second added to a video costs.")
+    ] = None
     signup_credits: Annotated[int, Field(ge=0, le=1_000_000_000)] = 0
     active_jobs_limit: Annotated[int, Field(ge=0, le=500)] = 3
     requests_per_minute: Annotated[int, Field(ge=1, le=1_000_000)] = 100
@@ -469,6 +477,12 @@ class CreateVideo(Body):
     ] = None
     project: Annotated[str | None, Field(max_length=64, pattern=r"^[A-Za-z0-9_-]+$")] = None
     labels: Annotated[dict[str, str], Field(max_length=16)] = Field(default_factory=dict)
+    max_cost: Annotated[
+        int | None, Field(ge=0, le=MAX_COST, description="The most credits you agree to; above that: PRICE_CHANGED.")
+    ] = None
+    quote: Annotated[
+        str | None, Field(pattern=QUOTE_ID, description="An estimate's `quote`: as `max_cost`, for that very request.")
+    ] = None
     on_limit: Annotated[
         Literal["fail", "wait"],
         Field(description="Over the limit of active jobs: 429, or wait for a free place (where the plan allows it)."),
@@ -650,6 +664,7 @@ class Estimate(Response):
     size: str
     count: int
     cost: int
+    quote: Annotated[str, Field(description="Sent with the create, it rejects a price above `cost`.")]
     expected_seconds: float
     warnings: list[WarningView]
     balance: int
@@ -707,10 +722,11 @@ class ExtensionView(Response):
     max_total_seconds: int
     resolutions: list[Resolution]
     credits_per_second: int
+    credits_per_second_by_resolution: dict[Resolution, int]
 
 
 class ModelView(Response):
-    """What a model can do, costs and usually takes.
+    """What a model can do, costs and usually takes. `credits_per_second` is the price at the default size.
 
     `aliases` are other names of this very model; `replaces` are models that are not offered any more, whose requests
     it serves with a warning.
@@ -739,6 +755,7 @@ class ModelView(Response):
     seconds_with_reference_images: list[int]
     extension: ExtensionView | None
     credits_per_second: int
+    credits_per_second_by_resolution: dict[Resolution, int]
     usual_seconds: float
 
 

@@ -86,6 +86,7 @@ ROUTES: tuple[Route, ...] = (
             "INVALID_IMAGE",
             "IMAGE_NOT_FETCHED",
             "INSUFFICIENT_CREDITS",
+            "PRICE_CHANGED",
             "IDEMPOTENCY_KEY_REUSED",
             "TOO_MANY_ACTIVE_JOBS",
             "DAILY_LIMIT",

@@ -218,6 +218,8 @@ async def _plan(
         idempotency_key=key,
         may_wait=body.on_limit == "wait",
         webhook_url=body.webhook_url,
+        max_cost=body.max_cost,
+        quote=body.quote,
     )
 
 
@@ -233,8 +235,11 @@ def _choice(
 
 
 def _fingerprint(body: CreateVideo, images: tuple[inputs.Given, ...]) -> str:
-    """The same for the same request, whatever the order of its fields and labels, and however its images came."""
-    asked = body.model_dump(mode="json", exclude_unset=True, exclude=inputs.FIELDS)
+    """The same for the same request, whatever the order of its fields and labels, and however its images came.
+
+    The price that the caller agrees to isn't part of it: it may change after a lost response, and the video stays.
+    """
+    asked = body.model_dump(mode="json", exclude_unset=True, exclude={*inputs.FIELDS, "max_cost", "quote"})
     if images:
         asked["images"] = [[image.field, image.identity] for image in images]
     return hashlib.sha256(json.dumps(asked, sort_keys=True).encode()).hexdigest()
@@ -266,6 +271,7 @@ async def estimate(services: Services, caller: Caller, body: CreateVideo) -> Est
         size=plan.request.size,
         count=plan.request.count,
         cost=plan.cost,
+        quote=pricing.quote_id(plan.request, plan.cost),
         expected_seconds=plan.expected_s,
         warnings=views.warnings(plan.warnings),
         balance=account.balance,

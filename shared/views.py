@@ -168,7 +168,10 @@ def model(model: Model, default: bool, providers: frozenset[str], config: LiveCo
             (model.reference_seconds or model.seconds) if model.reference_images else ()
         ),
         extension=_extension(model, config),
-        credits_per_second=pricing.credits_per_second(model.id, config),
+        credits_per_second=pricing.credits_per_second(model.id, catalog.DEFAULT_RESOLUTION, config),
+        credits_per_second_by_resolution={
+            resolution: pricing.credits_per_second(model.id, resolution, config) for resolution in model.resolutions
+        },
         usual_seconds=config.usual_times.get(model.id, model.usual_s),
     )
 
@@ -183,7 +186,11 @@ def _extension(model: Model, config: LiveConfig) -> ExtensionView | None:
         max_source_seconds=extension.max_source_s,
         max_total_seconds=extension.max_total_s,
         resolutions=list(extension.resolutions),
-        credits_per_second=config.extension_credits_per_second,
+        credits_per_second=pricing.credits_per_added_second(model.id, catalog.DEFAULT_RESOLUTION, config),
+        credits_per_second_by_resolution={
+            resolution: pricing.credits_per_added_second(model.id, resolution, config)
+            for resolution in extension.resolutions
+        },
     )
 
 

@@ -168,11 +168,14 @@ class Assistant:
         return _answer(f"{again}Nothing is made yet. Ask the user: {offer.text()}\n{how}", said)
 
     async def _make(self, offer: Offer) -> Answer:
-        """Make what was said yes to, unless its price has changed since."""
-        estimate = await self._on_api(partial(_estimated, offer.wish))
-        if estimate["cost"] != offer.credits:
+        """Make what the user said yes to, unless its price has risen since."""
+        priced = {**offer.wish, "quote": offer.estimate["quote"]}
+        try:
+            video = await self._on_api(lambda api: api.post("/v1/videos", key=offer.id, json=priced))
+        except Failure as failure:
+            if failure.code != "PRICE_CHANGED":
+                raise
             return await self._offer(offer.wish, offer.credits)
-        video = await self._on_api(lambda api: api.post("/v1/videos", key=offer.id, json=offer.wish))
         said = f"{video['id']} is under way, for {video['cost']} credits; usually {video['expected_seconds']:.0f} s."
         return _answer(f"{said} See how it gets on with video_status.", video)
 

@@ -36,12 +36,21 @@ class Pending:
     path: Path | None
     key: str
     resumed: bool = False
+    quote: str | None = None
 
     def renew(self) -> None:
-        """What the key stood for has ended: ask afresh, under a new one."""
-        self.key, self.resumed = _new_key(), False
+        """What the key stood for has ended: ask again, under a new one."""
+        self.key, self.resumed, self.quote = _new_key(), False, None
+        self._write()
+
+    def agree(self, quote: str) -> None:
+        """Save the price that the request agrees to: if it is sent again, it agrees to no other."""
+        self.quote = quote
+        self._write()
+
+    def _write(self) -> None:
         if self.path is not None:
-            files.write_private(self.path, {"key": self.key, "noted_at": time.time()})
+            files.write_private(self.path, {"key": self.key, "quote": self.quote, "noted_at": time.time()})
 
     def done(self) -> None:
         """Nothing is left to go on with."""
@@ -80,7 +89,8 @@ def pending(wish: Any, *, fresh: bool = False, key: str | None = None) -> Iterat
 def _noted(path: Path) -> Pending:
     note = files.read_json(path)
     if isinstance(note, dict) and "key" in note:
-        return Pending(path, str(note["key"]), resumed=True)
+        quote = note.get("quote")
+        return Pending(path, str(note["key"]), resumed=True, quote=str(quote) if quote else None)
     made = Pending(path, "")
     made.renew()
     return made

@@ -17,6 +17,8 @@ from rushes.wish import Wish
 
 # An earlier run's key stands for something that cannot be gone on with.
 LOST = frozenset({"GONE", "IDEMPOTENCY_KEY_REUSED"})
+# An estimate says so for a request that cannot be made as it is.
+UNMAKEABLE = frozenset({Exit.USAGE, Exit.NOT_FOUND, Exit.STATE})
 
 
 @dataclass(frozen=True)
@@ -58,7 +60,7 @@ def submit(run: Run, wish: Wish, ending: Ending, *, fresh: bool, key: str | None
 def _accepted(run: Run, api: Api, wish: Wish, note: Pending) -> Json:
     """The video as the server took it, or took it before."""
     try:
-        video = api.post("/v1/videos", key=note.key, **wish.request())
+        video = api.post("/v1/videos", key=note.key, **_priced(api, wish, note).request())
     except Failure as failure:
         if note.resumed and failure.code in LOST:
             note.renew()
@@ -74,6 +76,19 @@ def _accepted(run: Run, api: Api, wish: Wish, note: Pending) -> Json:
         return _accepted(run, api, wish, note)
     run.out.warn(f"Going on with {video['id']}, which this command asked for before (--new asks for another).")
     return video
+
+
+def _priced(api: Api, wish: Wish, note: Pending) -> Wish:
+    """The wish with the price that it agrees to: the one quoted now, or when it was first sent."""
+    if note.quote is None:
+        try:
+            note.agree(api.post("/v1/videos/estimate", repeatable=True, **wish.request())["quote"])
+        except Failure as failure:
+            if failure.exit not in UNMAKEABLE:
+                raise
+            # The create says so as well, or returns what an earlier one with this key made.
+            return wish
+    return wish.with_fields(quote=note.quote)
 
 
 def see_through(run: Run, api: Api, video: Json, ending: Ending) -> None:

@@ -142,10 +142,19 @@ def model(one: Json) -> Table:
             ("can", ", ".join(name.replace("_", " ") for name in features if one[name])),
             ("images", _images(one)),
             ("extends by", _numbers(one["extension"]["seconds"]) + " s" if one["extension"] else None),
-            ("price", f"{one['credits_per_second']} credits a second"),
+            ("price", _prices(one)),
+            ("price of an added second", _prices(one["extension"]) if one["extension"] else None),
             ("usual time", f"{one['usual_seconds']:.0f} s"),
         ]
     )
+
+
+def _prices(one: Json) -> str:
+    """Credits a second; the resolutions only where they differ."""
+    prices = one["credits_per_second_by_resolution"]
+    if len(set(prices.values())) == 1:
+        return f"{one['credits_per_second']} credits a second"
+    return "credits a second: " + ", ".join(f"{price} at {resolution}" for resolution, price in prices.items())
 
 
 def _make(one: Json) -> str:

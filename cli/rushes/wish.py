@@ -84,8 +84,9 @@ class Wish:
         return {"data": self._form(), "files": self._files()}
 
     def identity(self) -> dict[str, Any]:
-        """What makes two wishes the same."""
-        return {"fields": self.fields, "images": [[image.field, image.identity] for image in self.images]}
+        """What makes two wishes the same: not the price that they agree to."""
+        fields = {name: value for name, value in self.fields.items() if name != "max_cost"}
+        return {"fields": fields, "images": [[image.field, image.identity] for image in self.images]}
 
     def with_fields(self, **fields: Any) -> Wish:
         return Wish({**self.fields, **fields}, self.images)
@@ -142,6 +143,9 @@ def wished(
     ] = None,
     project: Annotated[str | None, typer.Option(help="The project that the video belongs to.")] = None,
     label: Annotated[list[str] | None, typer.Option(metavar="NAME=VALUE", help="As often as wanted.")] = None,
+    max_cost: Annotated[
+        int | None, typer.Option(min=0, metavar="CREDITS", help="Do not make it if it costs more.")
+    ] = None,
     on_limit: Annotated[OnLimit | None, typer.Option(help="Over the limit of active jobs: fail, or wait.")] = None,
     webhook_url: Annotated[str | None, typer.Option(metavar="URL", help="Is told when the video is done.")] = None,
 ) -> Wish:
@@ -160,6 +164,7 @@ def wished(
         "count": count,
         "project": project,
         "labels": dict(map(_label, label or [])) or None,
+        "max_cost": max_cost,
         "on_limit": on_limit,
         "webhook_url": webhook_url,
     }

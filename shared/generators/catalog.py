@@ -23,6 +23,7 @@ from shared.models import (
 )
 
 DEFAULT_SIZE = "1280x720"
+DEFAULT_RESOLUTION: Resolution = "720p"
 HIGH_RESOLUTIONS: tuple[Resolution, ...] = ("1080p", "4k")
 ASPECT_RATIOS: tuple[AspectRatio, ...] = ("16:9", "9:16")
 
@@ -456,7 +457,7 @@ def _as_the_source(field: str, asked: str | None, is_: str) -> None:
 
 def _frame(body: CreateVideo, model: Model) -> tuple[AspectRatio, Resolution]:
     if body.size is None:
-        resolution = body.resolution or "720p"
+        resolution = body.resolution or DEFAULT_RESOLUTION
         _require(model, "resolution", resolution, model.resolutions)
         return body.aspect_ratio or "16:9", resolution
     for resolution in model.resolutions:

@@ -223,3 +223,28 @@ def test_a_request_whose_answer_is_lost_is_made_and_charged_once(open_studio: Op
     balance_becomes(screen, balance - cost)
     assert len(keys) == 2
     assert len(set(keys)) == 1
+
+
+def test_a_price_that_rose_is_shown_before_anything_is_made(open_studio: Open, person: Person) -> None:
+    """The page agrees to the price that it shows, and to no other."""
+    screen = open_studio(DESK, person)
+    page = screen.page
+    balance = screen.number("#balance")
+    estimates = re.compile(r"/v1/videos/estimate$")
+
+    def cheaper(route) -> None:  # type: ignore[no-untyped-def]
+        said = route.fetch().json()
+        route.fulfill(json=said | {"cost": 39, "balance_after": balance - 39})
+
+    page.route(estimates, cheaper)
+    write(screen, "A lantern festival, seen from the river")
+    choose(screen, "4 s")
+    expect(page.locator("#quote-cost")).to_have_text("39 credits")
+    page.unroute(estimates)
+    page.get_by_role("button", name="Generate").click()
+    expect(page.locator("#compose-notice")).to_contain_text("The price is 40 credits now; it was 39 credits.")
+    expect(page.locator("#quote-cost")).to_have_text("40 credits")
+    assert person.user.ledger == [500]
+    page.get_by_role("button", name="Generate").click()
+    expect(card(screen, "A lantern festival")).to_be_visible()
+    balance_becomes(screen, balance - 40)

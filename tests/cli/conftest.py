@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
@@ -16,6 +17,7 @@ from unittest import mock
 
 import pytest
 
+from rushes.api import Api
 from rushes.checkout import MARKS
 from rushes.main import main
 from tests.cloud import ROOT, Cloud, User
@@ -107,6 +109,21 @@ def user(embedded_cloud: Cloud) -> Iterator[User]:
     yield made
     for video in made.account["active_jobs"]:
         made.call("POST", f"/v1/videos/{video}/cancel")
+
+
+@pytest.fixture
+def price_rise(monkeypatch: pytest.MonkeyPatch) -> None:
+    """From now on everything costs a credit less in estimates than when it is made: as if the price rose in between."""
+    post = Api.post
+
+    def cheaper(self: Api, path: str, **options: Any) -> Any:
+        said = post(self, path, **options)
+        if path != "/v1/videos/estimate":
+            return said
+        cost = said["cost"] - 1
+        return said | {"cost": cost, "quote": re.sub(r"_\d+_", f"_{cost}_", said["quote"], count=1)}
+
+    monkeypatch.setattr(Api, "post", cheaper)
 
 
 @pytest.fixture

@@ -127,6 +127,16 @@ async def test_elsewhere_it_takes_a_second_call_that_repeats_the_price(user: Use
     assert user.ledger == [500, -40]
 
 
+@pytest.mark.usefixtures("price_rise")
+async def test_a_price_that_rose_after_the_yes_is_offered_again_and_makes_nothing(user: User) -> None:
+    async with near(user) as client:
+        await client.call_tool("create_video", ENDLESS)
+        again = await client.call_tool("create_video", {**ENDLESS, "confirmed_credits": 39})
+    assert again.structured_content["object"] == "offer"
+    assert "Nothing was made" in text(again)
+    assert made(user) == []
+
+
 async def test_a_price_that_was_never_offered_makes_nothing(user: User) -> None:
     async with near(user) as client:
         guessed = await client.call_tool("create_video", {**ENDLESS, "confirmed_credits": 40})

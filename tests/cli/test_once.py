@@ -115,6 +115,28 @@ def test_another_wish_is_another_video(shell: Shell, user: User) -> None:
     assert charges(user) == 2
 
 
+@pytest.mark.usefixtures("price_rise")
+def test_a_price_that_rose_since_the_estimate_makes_nothing(shell: Shell, user: User) -> None:
+    refused = shell.call(*WISH)
+    assert (refused.code, refused.json["error"]["code"]) == (7, "PRICE_CHANGED")
+    assert (charges(user), left(shell)) == (0, [])
+
+
+def test_a_command_that_broke_off_keeps_to_its_first_price(shell: Shell, user: User, network: Shaky) -> None:
+    network.refuses = First("POST", "/v1/videos")
+    impatient = shell.having(RUSHES_URL=network.url, RUSHES_RETRY_FOR="0")
+    assert impatient.call(*WISH).code == 10
+    impatient.call(*WISH).ok()
+    assert network.seen["POST", "/v1/videos/estimate"] == 1
+
+
+def test_more_than_the_given_maximum_is_not_paid(shell: Shell, user: User) -> None:
+    refused = shell.call(*WISH, "--max-cost", "39")
+    assert (refused.code, refused.json["error"]["details"]["cost"]) == (7, 40)
+    shell.call(*WISH, "--max-cost", "40").ok()
+    assert charges(user) == 1
+
+
 def test_a_key_of_ones_own_is_used(shell: Shell, user: User) -> None:
     made = [shell.call(*WISH, "--idempotency-key", "mine").ok().json["id"] for _ in range(2)]
     assert made[0] == made[1]

@@ -44,6 +44,17 @@ async def test_what_is_put_is_stored_and_in_force_within_a_minute(house: House) 
     assert (in_force.credits_per_second, in_force.plans["pro"]) == (7, Plan(requests_per_minute=5))
 
 
+async def test_a_price_of_a_model_that_does_not_exist_is_refused(house: House) -> None:
+    """Nobody would ever pay it: the model that was meant would stay at the common price."""
+    with pytest.raises(ApiError) as caught:
+        await put(house, credits_per_second_by_model={"veo-3.1 4k": 80, "veo-3.2 4k": 90})
+    assert (caught.value.code, caught.value.details["fields"][0]["field"]) == (
+        "INVALID_REQUEST",
+        "credits_per_second_by_model",
+    )
+    assert house.store.fields("config", "video") == {}
+
+
 async def test_what_is_left_out_has_its_default_again(house: House) -> None:
     await put(house, credits_per_second=7, message="soon")
     view = await put(house, message="later")

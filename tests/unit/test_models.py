@@ -131,6 +131,8 @@ def test_a_query_that_is_not_valid_is_refused(model: Any, wrong: dict[str, Any])
     [
         {"credits_per_second": -1},
         {"credits_per_second_by_model": {"omni-flash": -1}},
+        {"credits_per_second_by_model": {"veo-3.1 4K": 80}},
+        {"credits_per_second_by_model": {"veo-3.1 8k": 80}},
         {"active_jobs_limit": -1},
         {"generation_timeout_s": 0},
         {"uncertain_policy": "restart_always"},

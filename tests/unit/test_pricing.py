@@ -6,20 +6,31 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.models import LiveConfig, VideoRequest
-from shared.pricing import cost, credits_per_second, refund_for_filtered
+from shared.models import CreateVideo, Extends, LiveConfig, Resolution, VideoRequest
+from shared.pricing import cost, credits_per_second, price_conflict, quote_id, refund_for_filtered
 
 
-def request(seconds: int, count: int = 1, model: str = "veo-3.1-fast") -> VideoRequest:
+def request(
+    seconds: int,
+    count: int = 1,
+    model: str = "veo-3.1-fast",
+    resolution: Resolution = "720p",
+    extends: Extends | None = None,
+) -> VideoRequest:
     return VideoRequest(
         prompt="p",
         model=model,
         seconds=seconds,
         aspect_ratio="16:9",
-        resolution="720p",
+        resolution=resolution,
         generate_audio=True,
         count=count,
+        extends=extends,
     )
+
+
+SOURCE = Extends(job="video_source", object="o", size_bytes=1, seconds=8.0)
+PRICES = LiveConfig(credits_per_second_by_model={"veo-3.1": 40, "veo-3.1 4k": 80, "veo-3.1-lite": 5})
 
 
 @pytest.mark.parametrize(("seconds", "price"), [(4, 40), (6, 60), (8, 80)])
@@ -33,9 +44,76 @@ def test_each_of_several_videos_costs_the_same() -> None:
 
 def test_a_models_own_price_goes_before_the_common_one() -> None:
     config = LiveConfig(credits_per_second=5, credits_per_second_by_model={"omni-flash": 7})
-    assert credits_per_second("omni-flash", config) == 7
-    assert credits_per_second("veo-3.1", config) == 5
+    assert credits_per_second("omni-flash", "720p", config) == 7
+    assert credits_per_second("veo-3.1", "720p", config) == 5
     assert cost(request(10, model="omni-flash"), config) == 70
+
+
+@pytest.mark.parametrize(
+    ("model", "resolution", "price"),
+    [("veo-3.1", "720p", 320), ("veo-3.1", "1080p", 320), ("veo-3.1", "4k", 640), ("veo-3.1-lite", "1080p", 40)],
+)
+def test_a_resolution_of_a_model_may_have_its_own_price(model: str, resolution: Resolution, price: int) -> None:
+    assert cost(request(8, model=model, resolution=resolution), PRICES) == price
+
+
+@pytest.mark.parametrize(
+    ("model", "resolution", "price"),
+    [("veo-3.1", "720p", 280), ("veo-3.1", "4k", 560), ("veo-3.1-lite", "720p", 35)],
+)
+def test_an_extension_is_priced_by_its_own_model_and_size(model: str, resolution: Resolution, price: int) -> None:
+    """Seven seconds of an expensive model cost the same whatever made the video before them."""
+    assert cost(request(7, model=model, resolution=resolution, extends=SOURCE), PRICES) == price
+
+
+def test_an_added_second_costs_at_least_the_minimum_and_never_less_than_its_model() -> None:
+    config = PRICES.model_copy(update={"extension_credits_per_second": 10})
+    assert cost(request(7, model="veo-3.1-lite", extends=SOURCE), config) == 70
+    assert cost(request(7, model="veo-3.1", extends=SOURCE), config) == 280
+
+
+@pytest.mark.parametrize(
+    ("max_cost", "quoted", "code"),
+    [
+        (None, None, None),
+        (80, None, None),
+        (79, None, "PRICE_CHANGED"),
+        (None, 80, None),
+        (None, 81, None),
+        (None, 79, "PRICE_CHANGED"),
+        (80, 79, "PRICE_CHANGED"),
+        (79, 80, "PRICE_CHANGED"),
+    ],
+)
+def test_a_price_above_what_was_agreed_to_is_a_conflict(
+    max_cost: int | None, quoted: int | None, code: str | None
+) -> None:
+    wanted = request(8)
+    quote = None if quoted is None else quote_id(wanted, quoted)
+    conflict = price_conflict(wanted, 80, max_cost, quote)
+    assert (conflict.code if conflict else None) == code
+    if conflict is not None:
+        assert conflict.details == {"cost": 80, "max_cost": 79, "quote": quote_id(wanted, 80)}
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        request(4),
+        request(8, 2),
+        request(8, model="veo-3.1"),
+        request(8, resolution="1080p"),
+        request(8, extends=SOURCE),
+    ],
+)
+def test_a_quote_is_for_one_request_only(other: VideoRequest) -> None:
+    conflict = price_conflict(other, 1, None, quote_id(request(8), 80))
+    assert conflict is not None
+    assert (conflict.code, conflict.details) == ("INVALID_REQUEST", {"field": "quote"})
+
+
+def test_a_quote_can_be_sent_as_it_is() -> None:
+    assert CreateVideo(prompt="p", quote=quote_id(request(60, 4), 24_000_000)).quote
 
 
 @pytest.mark.parametrize(

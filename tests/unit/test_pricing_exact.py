@@ -217,8 +217,8 @@ def test_a_signup_is_granted_in_words() -> None:
     assert (entry.type, entry.description, entry.job) == ("signup", "Credits for signing up", None)
 
 
-def test_of_an_extension_only_what_is_added_is_paid_for_at_a_price_of_its_own() -> None:
+def test_of_an_extension_only_what_is_added_is_paid_for() -> None:
     source = Extends(job="video_x", object="o", size_bytes=1, seconds=8.0)
     extension = REQUEST.model_copy(update={"seconds": 7, "extends": source})
     config = LiveConfig(extension_credits_per_second=3, credits_per_second_by_model={"veo-3.1-fast": 5})
-    assert (pricing.cost(extension, config), pricing.cost(REQUEST, config)) == (21, 40)
+    assert (pricing.cost(extension, config), pricing.cost(REQUEST, config)) == (35, 40)

@@ -245,6 +245,38 @@ async def test_an_estimate_says_why_it_would_be_refused(
     assert (estimate.accepted, estimate.refusal) == (False, refusal)
 
 
+async def test_a_create_above_the_price_that_was_agreed_to_makes_nothing(house: House) -> None:
+    caller = await house.sign_up()
+    quote = (await submission.estimate(house.services, caller, BODY)).quote
+    house.configure(credits_per_second=11)
+    for terms in ({"max_cost": 30}, {"quote": quote}):
+        body = BODY.model_copy(update=terms)
+        error = await refused(submission.submit(house.services, caller, body, None))
+        assert (error.code, error.details["cost"], error.details["max_cost"]) == ("PRICE_CHANGED", 33, 30)
+        assert (await submission.estimate(house.services, caller, body)).refusal == "PRICE_CHANGED"
+    assert house.store.documents(Job) == []
+    assert (await house.account()).balance == 500
+
+
+async def test_a_lower_price_than_the_quoted_one_is_charged(house: House) -> None:
+    caller = await house.sign_up()
+    quote = (await submission.estimate(house.services, caller, BODY)).quote
+    house.configure(credits_per_second=9)
+    assert (
+        await submission.submit(house.services, caller, BODY.model_copy(update={"quote": quote}), None)
+    ).job.cost == 27
+
+
+async def test_a_repeat_after_the_price_rose_is_still_the_first_job(house: House) -> None:
+    """Whatever price the repeat agrees to: it asks for the video that was paid for already."""
+    caller = await house.sign_up()
+    first = await submission.submit(house.services, caller, BODY.model_copy(update={"max_cost": 30}), "k")
+    house.configure(credits_per_second=20)
+    for terms in ({"max_cost": 30}, {"max_cost": 60}, {}):
+        again = await submission.submit(house.services, caller, BODY.model_copy(update=terms), "k")
+        assert (again.job.id, again.replayed) == (first.job.id, True)
+
+
 # --- cancel ---
 
 
@@ -377,10 +409,17 @@ async def test_the_models_are_those_whose_provider_is_set_up(house: House) -> No
 
 
 async def test_a_models_price_and_time_are_those_in_force(house: House) -> None:
-    house.configure(credits_per_second_by_model={"omni-flash": 3}, usual_times={"omni-flash": 42.0})
+    prices = {"omni-flash": 3, "omni-flash 4k": 9}
+    house.configure(
+        credits_per_second_by_model=prices, usual_times={"omni-flash": 42.0}, extension_credits_per_second=4
+    )
     models = (await library.models(house.services, await house.sign_up())).data
     omni = next(model for model in models if model.id == "omni-flash")
     assert (omni.credits_per_second, omni.usual_seconds) == (3, 42.0)
+    assert omni.credits_per_second_by_resolution == {"360p": 3, "720p": 3, "1080p": 3, "4k": 9}
+    assert omni.extension is not None
+    assert omni.extension.credits_per_second == 4
+    assert omni.extension.credits_per_second_by_resolution == {"360p": 4, "720p": 4, "1080p": 4, "4k": 9}
 
 
 async def test_a_job_that_cannot_be_read_does_not_hide_older_ones(house: House) -> None:

@@ -1,5 +1,6 @@
 /** The form: what to make, from what, and sending it. What was written survives a reload. */
 
+import { ApiError } from './client.js';
 import { byId, button, el, setText } from './dom.js';
 import { either, MAX_PROMPT_TOKENS, modelName, number, tokens } from './format.js';
 import { Images } from './images.js';
@@ -235,7 +236,7 @@ export class Compose {
     const material = this.#material;
     const settings = models.fit(model, this.draft, material);
     const { aspect_ratio, resolution, seconds, count } = settings;
-    this.#showModels(model);
+    this.#showModels(model, resolution);
     this.rows.aspect_ratio.show(models.orientationChoices(this.models, model, material), aspect_ratio);
     this.rows.resolution.show(models.resolutionChoices(this.models, model, aspect_ratio, material), resolution);
     this.rows.seconds.show(models.lengthChoices(model, resolution, material), String(seconds));
@@ -249,8 +250,8 @@ export class Compose {
     this.quote.show({ model, settings, material, request: this.#fault() ? null : this.#request() });
   }
 
-  /** @param {Model} chosen */
-  #showModels(chosen) {
+  /** @param {Model} chosen @param {import('./types.js').Resolution} resolution */
+  #showModels(chosen, resolution) {
     const { video } = this.source;
     const unable = video ? this.models.filter((model) => !models.canExtend(model, video)) : [];
     const options = this.models.map((model) =>
@@ -259,7 +260,7 @@ export class Compose {
         { value: model.id, disabled: unable.includes(model) },
         unable.includes(model)
           ? words.modelBarred(modelName(model.id))
-          : words.modelOption(modelName(model.id), number((video && model.extension?.credits_per_second) ?? model.credits_per_second)),
+          : words.modelOption(modelName(model.id), number(models.pricePerSecond(model, resolution, video))),
       ),
     );
     // Redrawing an open list would close it, so it happens only when the options are others.
@@ -331,7 +332,8 @@ export class Compose {
     this.notice.replaceChildren();
     this.#setButton(true, words.sending);
     try {
-      const video = await this.submission.send(this.#request(), this.images, () => setText(this.notice, words.retrying));
+      const retrying = () => setText(this.notice, words.retrying);
+      const video = await this.submission.send(this.#request(), this.quote.cost, this.images, retrying);
       this.notice.replaceChildren();
       this.#setButton(true, words.sent);
       this.sent(video);
@@ -339,8 +341,15 @@ export class Compose {
       setTimeout(() => this.#setButton(false, words.send), SENT_SHOWN_MS);
     } catch (error) {
       this.#setButton(false, words.send);
+      // The new price is shown before the user is asked to agree to it.
+      if (error instanceof ApiError && error.code === 'PRICE_CHANGED') await this.#reprice();
       this.#tell(error);
     }
+  }
+
+  async #reprice() {
+    this.quote.refresh();
+    await this.load();
   }
 
   /** @param {unknown} error @param {...Node} more */

@@ -144,9 +144,14 @@ export const countChoices = (model) =>
   Array.from({ length: model.max_count }, (_, i) => ({ value: String(i + 1), label: String(i + 1) }));
 
 /** What the list of models says of the price, until the service has said it. @param {Model} model @param {Settings} settings @param {Material} material */
-export function listPrice(model, { seconds, count }, { source }) {
-  const perSecond = source && model.extension ? model.extension.credits_per_second : model.credits_per_second;
-  return perSecond * seconds * count;
+export function listPrice(model, { resolution, seconds, count }, { source }) {
+  return pricePerSecond(model, resolution, source) * seconds * count;
+}
+
+/** @param {Model} model @param {Resolution} resolution @param {Video|null} source */
+export function pricePerSecond(model, resolution, source) {
+  const prices = (source && model.extension) || model;
+  return prices.credits_per_second_by_resolution?.[resolution] ?? prices.credits_per_second;
 }
 
 /** @param {Model} model @param {Resolution} resolution @param {Material} material */

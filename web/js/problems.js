@@ -25,12 +25,17 @@ function message(error) {
   if (error.code === 'INSUFFICIENT_CREDITS' && [required, available, deficit].every(Number.isFinite)) {
     return strings.problems.credits(number(required), number(available), number(deficit));
   }
+  if (error.code === 'PRICE_CHANGED') {
+    const [cost, agreed] = [error.details.cost, error.details.max_cost].map((n) => strings.compose.credits(number(n), n));
+    return strings.problems.price(cost, agreed);
+  }
   return error.message;
 }
 
 /** @param {ApiError} error */
 function action(error) {
   if (error.code === 'RATE_LIMITED' && error.retryAfter_s) return strings.problems.wait(duration(error.retryAfter_s));
+  if (error.code === 'PRICE_CHANGED') return strings.problems.priceAction;
   return error.suggestedAction;
 }
 

@@ -25,6 +25,8 @@ export class Quote {
   #wish = null;
   /** @type {Estimate|null} */
   #estimate = null;
+  /** The price that is shown. */
+  #cost = 0;
   /** The request that the estimate is of. */
   #estimated = '';
   #timer = 0;
@@ -43,7 +45,11 @@ export class Quote {
     this.#plan(PAUSE_MS);
   }
 
-  /** The balance may be another one. */
+  get cost() {
+    return this.#cost;
+  }
+
+  /** The balance or the price may be another one. */
   refresh() {
     this.#estimated = '';
     this.#draw();
@@ -81,6 +87,7 @@ export class Quote {
     const { model, settings, material, request } = this.#wish;
     const known = request && this.#estimated === JSON.stringify(request) ? this.#estimate : null;
     const cost = known?.cost ?? listPrice(model, settings, material);
+    this.#cost = cost;
     const balance = known?.balance ?? this.balance.credits;
     const after = known?.balance_after ?? (balance === null ? null : balance - cost);
     setText(byId('quote-cost'), words.credits(number(cost), cost));

@@ -642,8 +642,8 @@ export const strings = {
         default_models: 'Default model of a tenant',
         allow_replacements: 'Serve retired models by their successors',
         credits_per_second: 'Credits per second',
-        credits_per_second_by_model: 'Credits per second of single models',
-        extension_credits_per_second: 'Credits per second that is added',
+        credits_per_second_by_model: 'Credits per second by model, or model and resolution (veo-3.1 4k)',
+        extension_credits_per_second: 'Minimum credits per second added to a video',
         signup_credits: 'Credits of a new account',
         active_jobs_limit: 'Videos of one account at once',
         requests_per_minute: 'Requests per minute of one account',
@@ -688,6 +688,9 @@ export const strings = {
     },
     /** @param {string} required @param {string} available @param {string} deficit */
     credits: (required, available, deficit) => `This costs ${required} credits and you have ${available}: ${deficit} too few.`,
+    /** @param {string} cost @param {string} agreed */
+    price: (cost, agreed) => `The price is ${cost} now; it was ${agreed}. Nothing was made.`,
+    priceAction: 'Press Generate again to make it at the new price.',
     /** @param {string} message @param {string} fields */
     fields: (message, fields) => `${message} ${fields}`,
     /** @param {string} seconds */

@@ -27,12 +27,14 @@ export class Submission {
   /**
    * The accepted video; raises ApiError with what to tell the user.
    * @param {CreateVideo} request
+   * @param {number} maxCost the price that was shown; it isn't part of what makes two requests the same
    * @param {import('./images.js').Images} images
    * @param {() => void} retrying called before each repetition
    */
-  async send(request, images, retrying) {
+  async send(request, maxCost, images, retrying) {
     const { key } = this.#pending(`${JSON.stringify(request)} ${images.fingerprint}`);
-    const body = images.all.length ? form(request, images) : request;
+    const priced = { ...request, max_cost: maxCost };
+    const body = images.all.length ? form(priced, images) : priced;
     for (const pause_ms of [...PAUSES_MS, null]) {
       try {
         const video = await this.api.createVideo(body, key);

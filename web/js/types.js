@@ -69,6 +69,7 @@
  * @property {number[]} seconds_with_reference_images empty: all
  * @property {Extension|null} extension
  * @property {number} credits_per_second
+ * @property {Partial<Record<Resolution, number>>} [credits_per_second_by_resolution]
  * @property {number} usual_seconds
  *
  * @typedef {object} Extension how a model goes on from a video
@@ -78,6 +79,7 @@
  * @property {number} max_total_seconds
  * @property {Resolution[]} resolutions
  * @property {number} credits_per_second
+ * @property {Partial<Record<Resolution, number>>} [credits_per_second_by_resolution]
  *
  * @typedef {object} Estimate
  * @property {number} cost
@@ -131,6 +133,7 @@
  * @property {number} [count]
  * @property {string} [extends]
  * @property {string} [project]
+ * @property {number} [max_cost] the price that was shown
  *
  * @typedef {object} Project
  * @property {string} id
