@@ -1,7 +1,9 @@
 """Live settings: what an administrator may change in the Firestore console while it runs.
 
-Read from config/video and config/usual_times, kept for at most a minute. A value that does not validate is logged once
-and ignored: the last good one stays in force.
+Read from config/video and config/usual_times, and kept for at most a minute. A value that isn't valid is logged once
+and ignored: the last valid one stays in force, in new processes too, which find it in config/last_valid. A setting that
+isn't stored has its default. Without a successful read there are no settings: a default is never a guess at what an
+administrator may have stored.
 """
 
 from __future__ import annotations
@@ -10,14 +12,15 @@ import asyncio
 import re
 from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
-from pydantic import ValidationError
+from pydantic import Field, ValidationError
 
 from shared import log
-from shared.errors import Unavailable
+from shared.errors import Conflict, Unavailable
 from shared.generators.catalog import Model
-from shared.models import LiveConfig, VideoRequest
+from shared.models import Document, LiveConfig, VideoRequest
+from shared.services import new_id
 from shared.settings import Settings
 
 if TYPE_CHECKING:
@@ -26,7 +29,23 @@ if TYPE_CHECKING:
 KEPT_FOR = timedelta(seconds=60)
 # The field of config/usual_times that shared/usual_times.py writes.
 LEARNED = "learned"
+LAST_VALID = "last_valid"
+# Nothing is decided by these: without a valid one the catalogue's own estimate serves.
+ESTIMATES = frozenset({"usual_times"})
 _LENGTH = re.compile(r"-[0-9]+s$")
+
+
+class LastValid(Document):
+    """config/last_valid: the stored values that were last in force, which a new process uses in place of invalid ones.
+
+    Written by the first process that sees other valid values; nobody edits it.
+    """
+
+    collection: ClassVar[str] = "config"
+
+    values: dict[str, Any] = Field(default_factory=dict)
+    changed_at: datetime
+    change_id: str
 
 
 class StoredConfig:
@@ -36,36 +55,92 @@ class StoredConfig:
         self._store = store
         self._clock = clock
         self._defaults = defaults(settings)
-        self._config = self._defaults
-        self._read_at: datetime | None = None
+        self._config: LiveConfig | None = None
+        self._read_at = clock()
         self._complaint = ""
         self._first = asyncio.Lock()
+        self._first_tries = 0
+        # The values of config/last_valid, as this process last saw or wrote them.
+        self._kept: dict[str, Any] | None = None
 
     async def get(self) -> LiveConfig:
+        """The settings in force.
+
+        Raises Unavailable until this process has read them once, and when a value is invalid and no valid one is known.
+        """
+        if self._config is None:
+            return await self._first_read()
         now = self._clock()
-        if self._read_at is None:
-            async with self._first:
-                if self._read_at is None:
-                    await self._read()
-                    self._read_at = now
-        elif now - self._read_at >= KEPT_FOR:
+        if now - self._read_at >= KEPT_FOR:
             # Set first: while one request reads, the others go on with what was in force.
             self._read_at = now
-            await self._read()
+            try:
+                self._config = await self._read(self._config)
+            except Unavailable as error:
+                log.warning("config_not_read", error=str(error))
         return self._config
 
-    async def _read(self) -> None:
-        try:
-            video = await self._store.read_config("video")
-            times = await self._store.read_config("usual_times")
-        except Unavailable as error:
-            log.warning("config_not_read", error=str(error))
-            return
-        stored = {**self._defaults.model_dump(), **video, "usual_times": _usual_times(times)}
-        self._config, complaint = merged(stored, self._config)
+    async def _first_read(self) -> LiveConfig:
+        """Read once for all who wait: those who waited for a read that failed don't each try again."""
+        tries = self._first_tries
+        async with self._first:
+            if self._config is None:
+                if self._first_tries != tries:
+                    raise Unavailable("the live settings could not be read")
+                self._read_at = self._clock()
+                try:
+                    self._config = await self._read(None)
+                finally:
+                    self._first_tries += 1
+            return self._config
+
+    async def _read(self, last: LiveConfig | None) -> LiveConfig:
+        stored = await self._stored()
+        whole = {**self._defaults.model_dump(), **stored}
+        bad, complaint = invalid(whole)
         if complaint and complaint != self._complaint:
             log.error("config_not_valid", error=complaint)
         self._complaint = complaint
+        kept = await self._last_valid()
+        config = merged(whole, bad, last or self._before(bad, kept))
+        valid = {name: value for name, value in stored.items() if name not in bad}
+        still = {name: value for name, value in (kept or {}).items() if name in bad}
+        await self._keep({**valid, **still})
+        return config
+
+    async def _stored(self) -> dict[str, Any]:
+        video = await self._store.read_config("video")
+        times = await self._store.read_config("usual_times")
+        known = {name: value for name, value in video.items() if name in LiveConfig.model_fields}
+        return {**known, "usual_times": _usual_times(times)}
+
+    async def _last_valid(self) -> dict[str, Any] | None:
+        if self._kept is None:
+            found = await self._store.get(LastValid, LAST_VALID)
+            self._kept = found.values if found is not None else None
+        return self._kept
+
+    def _before(self, bad: frozenset[str], kept: dict[str, Any] | None) -> LiveConfig:
+        """What was in force before this process began. Raises Unavailable where that is needed and not known."""
+        values = {**self._defaults.model_dump(), **(kept or {})}
+        broken, _ = invalid(values)
+        if bad - ESTIMATES and (kept is None or broken & bad):
+            raise Unavailable(f"{', '.join(sorted(bad))} of config/video is not valid, and no valid value is known")
+        return merged(values, broken, self._defaults)
+
+    async def _keep(self, values: dict[str, Any]) -> None:
+        """Write what is in force to where a new process finds it. If that fails, the next read tries again."""
+        if values == self._kept:
+            return
+        changes = {"values": values, "changed_at": self._clock(), "change_id": new_id()}
+        try:
+            found = await self._store.get(LastValid, LAST_VALID)
+            if found is None or found.values != values:
+                await self._store.commit([found.changed(**changes) if found else LastValid(id=LAST_VALID, **changes)])
+        except (Conflict, Unavailable) as error:
+            log.warning("last_valid_config_not_kept", error=str(error))
+            return
+        self._kept = values
 
 
 def defaults(settings: Settings) -> LiveConfig:
@@ -73,14 +148,18 @@ def defaults(settings: Settings) -> LiveConfig:
     return LiveConfig(signup_credits=settings.signup_credits, requests_per_minute=settings.requests_per_minute)
 
 
-def merged(stored: dict[str, Any], last: LiveConfig) -> tuple[LiveConfig, str]:
-    """What was stored, with the last good value for every field that is not valid; and what is wrong with those."""
+def invalid(values: dict[str, Any]) -> tuple[frozenset[str], str]:
+    """The fields whose values aren't valid, and what is wrong with them."""
     try:
-        return LiveConfig.model_validate(stored), ""
+        LiveConfig.model_validate(values)
     except ValidationError as error:
-        bad = {str(problem["loc"][0]) for problem in error.errors()}
-        kept = {name: value for name, value in last.model_dump().items() if name in bad}
-        return LiveConfig.model_validate({**stored, **kept}), str(error)
+        return frozenset(str(problem["loc"][0]) for problem in error.errors()), str(error)
+    return frozenset(), ""
+
+
+def merged(values: dict[str, Any], bad: frozenset[str], last: LiveConfig) -> LiveConfig:
+    """The values, with those of `last` for the bad ones."""
+    return LiveConfig.model_validate({**values, **last.model_dump(include=set(bad))})
 
 
 def _usual_times(stored: Mapping[str, Any]) -> dict[str, Any]:

@@ -105,7 +105,9 @@ async def _view(services: Services, stored: dict[str, Any]) -> ConfigView:
     defaults = live.defaults(services.settings)
     in_force = await services.config.get()
     usual_times = {"usual_times": in_force.usual_times}
-    values, _ = live.merged({**defaults.model_dump(), **stored, **usual_times}, in_force)
+    whole = {**defaults.model_dump(), **stored, **usual_times}
+    bad, _ = live.invalid(whole)
+    values = live.merged(whole, bad, in_force)
     return ConfigView(
         values=values, defaults=defaults, stored=stored, in_force_within_s=int(live.KEPT_FOR.total_seconds())
     )

@@ -227,7 +227,7 @@ class Config(Protocol):
     """Live settings."""
 
     async def get(self) -> LiveConfig:
-        """The settings in force; never fails once any were read, and else answers the defaults."""
+        """The settings in force. Raises Unavailable until they were read once, never afterwards."""
 
 
 @dataclass(frozen=True)

@@ -8,8 +8,10 @@ from typing import Any
 import pytest
 
 from shared.config import StoredConfig, usual_s
+from shared.errors import Conflict, Unavailable
 from shared.generators.catalog import MODELS
 from shared.models import LiveConfig
+from shared.steps import Verdict
 from tests.unit.conftest import SETTINGS, House
 from tests.unit.test_pricing import request
 
@@ -70,7 +72,9 @@ async def test_a_bad_edit_keeps_the_last_good_value_and_is_logged_once(
 
 async def test_a_good_edit_after_a_bad_one_is_in_force(house: House) -> None:
     config = config_of(house)
+    await config.get()
     house.store.edit_config("video", {"credits_per_second": -1})
+    house.clock.advance(60)
     await config.get()
     house.store.edit_config("video", {"credits_per_second": 3})
     house.clock.advance(60)
@@ -78,6 +82,7 @@ async def test_a_good_edit_after_a_bad_one_is_in_force(house: House) -> None:
 
 
 async def test_one_bad_value_does_not_take_the_good_ones_with_it(house: House) -> None:
+    await config_of(house).get()
     house.store.edit_config("video", {"credits_per_second": -1, "enabled": False})
     assert not (await config_of(house).get()).enabled
 
@@ -111,6 +116,108 @@ async def test_a_store_that_is_down_keeps_what_was_read(house: House) -> None:
     house.clock.advance(60)
     house.store.fail("read_config")
     assert (await config.get()).credits_per_second == 7
+
+
+# --- a new process ---
+
+
+async def test_without_one_good_read_there_are_no_settings(house: House) -> None:
+    """What an administrator stored may be anything: the defaults are no guess at it."""
+    house.store.edit_config("video", {"enabled": False, "credits_per_second": 25})
+    config = config_of(house)
+    for _ in range(2):
+        house.store.fail("read_config")
+        with pytest.raises(Unavailable):
+            await config.get()
+    assert not (await config.get()).enabled
+
+
+@pytest.mark.parametrize("document", ["video", "usual_times", "last_valid"])
+async def test_a_new_process_that_cannot_read_the_settings_takes_no_job_and_ends_none(
+    house: House, document: str
+) -> None:
+    caller = await house.sign_up()
+    house.with_stored_config()
+    job = await house.submit(caller)
+    house.store.edit_config("video", {"enabled": False, "generation_timeout_s": 86_400})
+    house.with_stored_config()
+    method = "get" if document == "last_valid" else "read_config"
+    house.store.let_pass(method, 1 if document == "usual_times" else 0)
+    house.store.fail(method)
+    with pytest.raises(Unavailable):
+        await house.submit(caller)
+    house.with_stored_config()
+    house.store.let_pass("get")
+    house.store.fail("read_config")
+    assert await house.deliver(job) is Verdict.COME_BACK
+    assert await house.job(job.id) == job
+    assert (await house.account()).balance == 470
+
+
+async def test_those_who_wait_for_a_first_read_that_fails_do_not_each_try_again(house: House) -> None:
+    config = config_of(house)
+
+    async def slowly_fails() -> None:
+        await asyncio.sleep(0)
+        raise Unavailable("Firestore is down")
+
+    house.store.before("read_config", slowly_fails, times=50)
+    results = await asyncio.gather(*(config.get() for _ in range(50)), return_exceptions=True)
+    assert [type(result) for result in results] == [Unavailable] * 50
+    assert house.store.calls["read_config"] == 1
+
+
+async def test_a_new_process_keeps_what_was_valid_before_a_bad_edit(house: House) -> None:
+    house.store.edit_config("video", {"credits_per_second": 25, "enabled": False})
+    await config_of(house).get()
+    house.store.edit_config("video", {"credits_per_second": "much", "enabled": "perhaps", "message": "soon"})
+    kept = await config_of(house).get()
+    assert (kept.credits_per_second, kept.enabled, kept.message) == (25, False, "soon")
+    # What was good of the bad edit is in force, and what was replaced by it stays known.
+    house.store.edit_config("video", {"credits_per_second": -1, "message": 7})
+    kept = await config_of(house).get()
+    assert (kept.credits_per_second, kept.enabled, kept.message) == (25, True, "soon")
+
+
+async def test_a_setting_that_was_not_stored_before_a_bad_edit_has_its_default(house: House) -> None:
+    await config_of(house).get()
+    house.store.edit_config("video", {"credits_per_second": -1})
+    assert (await config_of(house).get()).credits_per_second == 10
+
+
+async def test_an_invalid_setting_without_a_known_valid_one_is_no_setting(
+    house: House, capsys: pytest.CaptureFixture[str]
+) -> None:
+    house.store.edit_config("video", {"credits_per_second": -1})
+    config = config_of(house)
+    with pytest.raises(Unavailable, match="credits_per_second"):
+        await config.get()
+    assert '"config_not_valid"' in capsys.readouterr().out
+    house.store.edit_config("video", {"credits_per_second": 25})
+    assert (await config.get()).credits_per_second == 25
+
+
+async def test_the_valid_values_are_written_once_for_each_edit(house: House) -> None:
+    processes = [config_of(house) for _ in range(5)]
+    for price in (25, 30, -1, 35):
+        house.store.edit_config("video", {"credits_per_second": price})
+        for config in processes * 3:
+            house.clock.advance(60)
+            await config.get()
+    assert house.store.fields("config", "last_valid")["values"] == {"credits_per_second": 35, "usual_times": {}}
+    assert house.store.calls["commit"] == 3
+
+
+@pytest.mark.parametrize("error", [Unavailable, Conflict])
+async def test_a_value_that_could_not_be_kept_is_kept_by_the_next_read(house: House, error: type[Exception]) -> None:
+    house.store.edit_config("video", {"credits_per_second": 25})
+    config = config_of(house)
+    house.store.fail("commit", error=error)
+    assert (await config.get()).credits_per_second == 25
+    assert house.store.fields("config", "last_valid") == {}
+    house.clock.advance(60)
+    await config.get()
+    assert house.store.fields("config", "last_valid")["values"]["credits_per_second"] == 25
 
 
 async def test_an_unknown_field_is_ignored(house: House) -> None:
