@@ -227,6 +227,7 @@ class Cloud:
         passwords = self._directory / "keys"
         try:
             async with httpx2.AsyncClient(trust_env=False, timeout=CALL_TIMEOUT_S) as client:
+                await firestore.load_rules(client, plan.url("firestore"), PROJECT)
                 # Before the first request, since the functions keep what they read for a minute.
                 await usual_times.tell(client, plan.url("firestore"), PROJECT, plan.usual_times)
                 developer = await sign_in(client, plan.gateway, signer, passwords, DEVELOPER)

@@ -32,6 +32,7 @@ SDK_PLACES: Final = (
 )
 # A class file of major version N needs Java N - 44 (Java Virtual Machine Specification, table 4.1-A).
 CLASS_VERSION_OFFSET: Final = 44
+RULES: Final = Path(__file__).parents[1] / "infra" / "firestore.rules"
 EXPORT_TIMEOUT_S: Final = 30.0
 EXPORT_EVERY_S: Final = 30.0
 
@@ -108,6 +109,16 @@ def _version(java: Path) -> int:
 def _needed_java(jar: Path) -> int:
     with zipfile.ZipFile(jar) as archive, archive.open(MAIN_CLASS.replace(".", "/") + ".class") as compiled:
         return int.from_bytes(compiled.read(8)[6:8], "big") - CLASS_VERSION_OFFSET
+
+
+async def load_rules(client: httpx2.AsyncClient, url: str, project: str) -> None:
+    """Make the emulator enforce the rules that infra/ deploys; without any it lets every client read and write.
+
+    Raises httpx2.HTTPError.
+    """
+    rules = {"files": [{"name": RULES.name, "content": await asyncio.to_thread(RULES.read_text)}]}
+    answer = await client.put(f"{url}/emulator/v1/projects/{project}:securityRules", json={"rules": rules})
+    answer.raise_for_status()
 
 
 @dataclass(frozen=True)
