@@ -50,8 +50,8 @@ types: $(INSTALLED) ## strict types of what runs in the cloud, and of the comman
 unit: $(INSTALLED) ## the fast floors of the tests
 	$(BIN)/pytest tests/unit tests/contract tests/local tests/infra
 
-acceptance: $(INSTALLED) ## the API and the command line against the real local cloud and the embedded form
-	$(BIN)/pytest tests/acceptance tests/cli
+acceptance: $(INSTALLED) ## the API, the command line and generated clients against the real local cloud and the embedded form
+	$(BIN)/pytest tests/acceptance tests/cli tests/clients
 
 # A run of its own: Playwright keeps an event loop in the thread that other tests start theirs in.
 page: $(INSTALLED) browser ## the studio in Chromium, against the real local cloud
@@ -118,6 +118,7 @@ $(INSTALLED): requirements-pip.txt requirements-dev.txt cli/pyproject.toml
 lock: $(INSTALLED) ## compile the requirements files anew from pyproject.toml
 	echo pip | $(COMPILE) - --no-annotate -o requirements-pip.txt
 	echo checkov | $(COMPILE) - --no-annotate -o requirements-checkov.txt
+	echo openapi-python-client | $(COMPILE) - --no-annotate -o requirements-clients.txt
 	printf '%s\n' 'litellm[proxy]' fastapi arq httpx 'uvicorn[standard]' | $(COMPILE) - --no-annotate -o requirements-peers.txt
 	$(COMPILE) pyproject.toml -o requirements.txt
 	$(COMPILE) pyproject.toml cli/pyproject.toml --extra dev --extra mcp -c requirements.txt -o requirements-dev.txt

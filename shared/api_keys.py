@@ -13,6 +13,7 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
 from pydantic import Field
+from typing_extensions import TypeAliasType
 
 from shared import audit, jobs, log, verification
 from shared.errors import ApiError, Conflict, Unavailable
@@ -29,7 +30,7 @@ MAX_KEYS = 20
 USE_NOTED_EVERY = timedelta(days=1)
 KEY = re.compile(r"rk_[A-Za-z0-9_-]{43}")
 
-Scope = Literal["read", "write"]
+Scope = TypeAliasType("Scope", Literal["read", "write"])
 
 
 class ApiKey(Document):

@@ -11,6 +11,8 @@ import hashlib
 from datetime import datetime
 from typing import TYPE_CHECKING, ClassVar, Literal
 
+from typing_extensions import TypeAliasType
+
 from shared import errands
 from shared.errands import Errand
 from shared.models import Value
@@ -18,7 +20,7 @@ from shared.models import Value
 if TYPE_CHECKING:
     from shared.services import Services
 
-ChoreStatus = Literal["queued", "in_progress", "completed", "expired", "canceled"]
+ChoreStatus = TypeAliasType("ChoreStatus", Literal["queued", "in_progress", "completed", "expired", "canceled"])
 
 
 class ExportedFile(Value):

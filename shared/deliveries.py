@@ -19,6 +19,7 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
 from pydantic import Field
+from typing_extensions import TypeAliasType
 
 from shared import errands, jobs, library, log, receivers, schedule, views, webhooks
 from shared.errands import Errand
@@ -42,7 +43,7 @@ KEPT_FOR = timedelta(days=30)
 GONE = 410
 DELIVERY_ID = r"^msg_[A-Za-z0-9_-]{22}$"
 
-DeliveryStatus = Literal["pending", "delivered", "failed"]
+DeliveryStatus = TypeAliasType("DeliveryStatus", Literal["pending", "delivered", "failed"])
 
 
 class Delivery(Errand):

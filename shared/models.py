@@ -12,6 +12,7 @@ from enum import StrEnum
 from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
+from typing_extensions import TypeAliasType
 
 MAX_PROMPT_BYTES = 4 * 1024  # 1,024 tokens, counted as ceil(bytes / 4)
 MAX_USUAL_S = 3_600.0
@@ -31,12 +32,12 @@ PRICED_AS = r"^\S{1,64}( (360p|720p|1080p|4k))?$"
 PLAN_NAME = r"^[A-Za-z0-9_-]{1,64}$"
 TRANSACTION_ID = r"^(grant-[A-Za-z0-9_-]+|[A-Za-z0-9_-]+-(charge|refund|signup))$"
 
-AspectRatio = Literal["16:9", "9:16"]
-Resolution = Literal["360p", "720p", "1080p", "4k"]
-PersonGeneration = Literal["allow_adult", "dont_allow", "allow_all"]
-TransactionType = Literal["signup", "grant", "charge", "refund"]
-InputRole = Literal["first_frame", "last_frame", "reference"]
-ImageType = Literal["image/png", "image/jpeg", "image/webp"]
+AspectRatio = TypeAliasType("AspectRatio", Literal["16:9", "9:16"])
+Resolution = TypeAliasType("Resolution", Literal["360p", "720p", "1080p", "4k"])
+PersonGeneration = TypeAliasType("PersonGeneration", Literal["allow_adult", "dont_allow", "allow_all"])
+TransactionType = TypeAliasType("TransactionType", Literal["signup", "grant", "charge", "refund"])
+InputRole = TypeAliasType("InputRole", Literal["first_frame", "last_frame", "reference"])
+ImageType = TypeAliasType("ImageType", Literal["image/png", "image/jpeg", "image/webp"])
 
 LANDSCAPE_PX: Mapping[Resolution, tuple[int, int]] = {
     "360p": (640, 360),

@@ -1,22 +1,26 @@
-"""The API as an OpenAPI 3.1 document, made from the table of all routes, the models and the catalogue of errors. Pure.
+"""The API as an OpenAPI 3.1 document, made from the route table, the models, the error catalog and api_reference.py.
 
-What a row does not say is said here once for its kind: which codes every operation of it may answer, and the headers
-that go with an answer. `python -m shared.openapi` prints the document.
+It describes what clients call; routes that only the installation's own machines call aren't in it. What a row of the
+table doesn't say is said here once for its kind: which codes any such operation can return, and which headers.
+`python -m shared.openapi` prints the document.
 """
 
 from __future__ import annotations
 
 import json
 import re
+import tomllib
 from collections.abc import Iterable, Mapping
 from functools import cache
+from pathlib import Path
 from typing import Any, Final, Literal, cast
 
 from pydantic import BaseModel
 from pydantic.json_schema import GenerateJsonSchema, models_json_schema
 
+from shared.api_reference import DESCRIPTIONS, SAMPLES, TAGS
 from shared.errors import CATALOGUE
-from shared.models import MAX_IDEMPOTENCY_KEY_CHARS, VIDEO_ID, DeletedVideo, ErrorBody, Video
+from shared.models import MAX_IDEMPOTENCY_KEY_CHARS, VIDEO_ID, DeletedVideo, ErrorResponse, Video
 from shared.routes import ROUTES, Route
 
 Json = dict[str, Any]
@@ -27,6 +31,9 @@ FORM: Final = "multipart/form-data"
 EVENTS: Final = "text/event-stream"
 MAX_ID_CHARS: Final = 128
 MAX_NAMED_CODES: Final = 3
+PROJECT_FILE: Final = Path(__file__).parents[1] / "pyproject.toml"
+# Routes for people and their programs; the rest is called by the installation's own machines and by providers.
+PUBLIC_ROUTES: Final = tuple(route for route in ROUTES if route.caller in ("user", "admin"))
 
 TITLES: Final = {
     "videos": "Videos",
@@ -39,8 +46,6 @@ TITLES: Final = {
     "agent": "Assistants",
     "webhook-endpoints": "Webhooks",
     "admin": "Administration",
-    "hooks": "Machines",
-    "tasks": "Machines",
 }
 SECURITY: Final[Mapping[str, Json]] = {
     "id_token": {
@@ -54,12 +59,6 @@ SECURITY: Final[Mapping[str, Json]] = {
         "scheme": "bearer",
         "bearerFormat": "rk_...",
         "description": "An API key of the user, perhaps for reading only. It never carries an administrator's role.",
-    },
-    "service_account": {
-        "type": "http",
-        "scheme": "bearer",
-        "bearerFormat": "JWT",
-        "description": "An OIDC token of one of the installation's own service accounts.",
     },
 }
 
@@ -148,7 +147,7 @@ EVENT_EXAMPLES: Final[Json] = {
 def document() -> Json:
     """The whole document, as a JSON value."""
     paths: dict[str, Json] = {}
-    for route in ROUTES:
+    for route in PUBLIC_ROUTES:
         path = paths.setdefault(route.path, {})
         path[route.method.lower()] = _operation(route)
         if route.name == "video_content":
@@ -157,12 +156,15 @@ def document() -> Json:
         "openapi": "3.1.0",
         "info": {
             "title": "Rushes",
-            "version": "1",
+            "version": version(),
             "summary": "Turns prompts into videos, sells them for credits, and never loses a job, a credit or a video.",
+            "description": "JSON over HTTPS; times are Unix seconds. Every error has the same shape, with a `code` to "
+            "act on, a message for people, and `suggested_action`. See docs/api.md for a guide.",
+            "contact": {"name": "The operator of this installation"},
             "license": {"name": "Apache 2.0", "identifier": "Apache-2.0"},
         },
         "servers": [{"url": "/"}],
-        "tags": [{"name": name} for name in dict.fromkeys(TITLES.values())],
+        "tags": [{"name": name, "description": TAGS[name]} for name in sorted(set(TITLES.values()))],
         "paths": paths,
         "components": {
             "schemas": _schemas(),
@@ -173,15 +175,15 @@ def document() -> Json:
     }
 
 
+def version() -> str:
+    """The package's version, which is the API's too."""
+    return str(tomllib.loads(PROJECT_FILE.read_text())["project"]["version"])
+
+
 def errors_of(route: Route) -> tuple[str, ...]:
     """Every code that the operation may answer: those of its row, and those of its kind."""
     codes = [*route.errors, "INTERNAL", "UNAVAILABLE"]
-    if route.caller in ("user", "admin"):
-        codes += ["UNAUTHENTICATED", "ACCOUNT_DISABLED", "ACCOUNT_CLOSED", "FORBIDDEN", "RATE_LIMITED"]
-    if route.caller in ("queue", "scheduler", "bucket"):
-        codes += ["UNAUTHENTICATED", "FORBIDDEN"]
-    if route.caller == "provider":
-        codes += ["UNAUTHENTICATED"]
+    codes += ["UNAUTHENTICATED", "ACCOUNT_DISABLED", "ACCOUNT_CLOSED", "FORBIDDEN", "RATE_LIMITED"]
     if route.body is not None:
         codes += ["INVALID_JSON", "INVALID_REQUEST", "UNSUPPORTED_MEDIA_TYPE"]
     if route.query is not None or route.name in REQUEST_HEADERS:
@@ -200,6 +202,7 @@ def _operation(route: Route) -> Json:
     operation: Json = {
         "operationId": route.name,
         "summary": route.summary,
+        "description": DESCRIPTIONS[route.name],
         "tags": [_tag(route)],
         "security": _security(route),
         "parameters": [*_path_parameters(route), *_query_parameters(route), *REQUEST_HEADERS.get(route.name, [])],
@@ -215,6 +218,7 @@ def _head_of(route: Route) -> Json:
     operation = _operation(route)
     operation["operationId"] = f"head_{route.name}"
     operation["summary"] = "Length, type and ETag of the video, or of its poster frame"
+    operation["description"] = DESCRIPTIONS["head_video_content"]
     operation["responses"] = {
         status: {key: value for key, value in response.items() if key != "content"}
         for status, response in operation["responses"].items()
@@ -229,11 +233,6 @@ def _tag(route: Route) -> str:
 
 
 def _security(route: Route) -> list[dict[str, list[str]]]:
-    if route.caller == "provider":
-        # Its body is signed instead.
-        return []
-    if route.caller in ("queue", "scheduler", "bucket"):
-        return [{"service_account": []}]
     keys: list[dict[str, list[str]]] = [{"api_key": []}] if route.caller == "user" and route.keys else []
     return [{"id_token": []}, *keys]
 
@@ -273,9 +272,7 @@ def _parameter(name: str, schema: Json, required: bool) -> Json:
 def _request_body(route: Route) -> Json:
     assert route.body is not None, "only of a route with a body"
     name = _name(route.body, "validation")
-    content: Json = {JSON: {"schema": {"$ref": SCHEMAS + name}}}
-    if route.name in EXAMPLES:
-        content[JSON]["examples"] = {text: {"value": value} for text, value in EXAMPLES[route.name].items()}
+    content: Json = {JSON: {"schema": {"$ref": SCHEMAS + name}, "examples": _request_examples(route)}}
     if route.form:
         content[FORM] = {"schema": {"$ref": SCHEMAS + _form_name(name)}}
     return {"required": True, "content": content}
@@ -303,13 +300,14 @@ def _successes(route: Route) -> dict[str, Json]:
 def _content(route: Route) -> Json:
     if route.status == 204:
         return {}
-    schema = {"$ref": SCHEMAS + _name(route.response, "serialization")} if route.response else {"type": "object"}
-    return {JSON: {"schema": schema}}
+    assert route.response is not None, f"{route.name} has no response"
+    name = _name(route.response, "serialization")
+    return {JSON: {"schema": {"$ref": SCHEMAS + name}, "example": example_of(name)}}
 
 
 def _content_responses(route: Route) -> dict[str, Json]:
-    # Bytes: in 3.1 an empty schema.
-    films: Json = {"video/mp4": {}, "image/jpeg": {}}
+    # 3.1 has no type for bytes; generators know this one from 3.0.
+    films: Json = {type_: {"schema": {"type": "string", "format": "binary"}} for type_ in ("video/mp4", "image/jpeg")}
     tagged = _headers("Accept-Ranges", "ETag")
     whole = _answer(route, "With redirect=json a signed URL, with redirect=false the bytes", _content(route) | films)
     whole["headers"] |= tagged
@@ -350,9 +348,7 @@ def _event_schema() -> Json:
 
 
 def _answer(route: Route, description: str, content: Json) -> Json:
-    names = ["X-Request-Id"]
-    if route.caller in ("user", "admin"):
-        names += ["RateLimit", "RateLimit-Policy"]
+    names = ["X-Request-Id", "RateLimit", "RateLimit-Policy"]
     answer: Json = {"description": description, "headers": _headers(*names)}
     return answer | ({"content": content} if content else {})
 
@@ -368,7 +364,7 @@ def _all_failures() -> Json:
     """The errors of all operations by HTTP status: which codes, what they mean, and what to do."""
     return {
         _failure_name(route, status, codes): _failure(status, codes)
-        for route in ROUTES
+        for route in PUBLIC_ROUTES
         for status, codes in _codes_by_status(route).items()
     }
 
@@ -393,15 +389,10 @@ def _failure(status: int, codes: Iterable[str]) -> Json:
     names += ["Content-Range"] if status == 416 else []
     return {
         "description": "\n".join(f"- `{code}`: {entry.message} {entry.suggested_action}" for code, entry in entries),
+        "x-error-codes": [code for code, _ in entries],
         "headers": _headers(*names),
-        "content": {JSON: {"schema": _error_schema([code for code, _ in entries])}},
+        "content": {JSON: {"schema": {"$ref": SCHEMAS + _name(ErrorResponse, "serialization")}}},
     }
-
-
-def _error_schema(codes: list[str]) -> Json:
-    one_of_codes = {"type": "object", "properties": {"code": {"enum": codes}}}
-    body = {"allOf": [{"$ref": SCHEMAS + _name(ErrorBody, "serialization")}, one_of_codes]}
-    return {"type": "object", "properties": {"error": body}, "required": ["error"], "additionalProperties": False}
 
 
 def _headers(*names: str) -> Json:
@@ -423,8 +414,8 @@ class _Schema(GenerateJsonSchema):
 @cache
 def _generated() -> tuple[Mapping[tuple[type[BaseModel], Mode], Json], Json]:
     """Every model that a route names, by what it is used for; and all definitions."""
-    used: dict[tuple[type[BaseModel], Mode], None] = {(ErrorBody, "serialization"): None}
-    for route in ROUTES:
+    used: dict[tuple[type[BaseModel], Mode], None] = {(ErrorResponse, "serialization"): None}
+    for route in PUBLIC_ROUTES:
         for model in (route.body, route.query):
             if model is not None:
                 used[model, "validation"] = None
@@ -451,23 +442,37 @@ def _form_name(name: str) -> str:
 def _schemas() -> Json:
     """All schemas that are named: queries are spelled out as parameters."""
     _, definitions = _generated()
-    queries = {_name(route.query, "validation") for route in ROUTES if route.query is not None}
+    queries = {_name(route.query, "validation") for route in PUBLIC_ROUTES if route.query is not None}
     schemas = {name: _tidied(schema) for name, schema in definitions.items() if name not in queries}
-    forms = {_name(route.body, "validation") for route in ROUTES if route.form and route.body is not None}
+    forms = {_name(route.body, "validation") for route in PUBLIC_ROUTES if route.form and route.body is not None}
     schemas |= {_form_name(name): _form(schemas[name]) for name in forms}
     return dict(sorted(schemas.items()))
 
 
 def _tidied(schema: Any) -> Any:
-    """Without the titles that pydantic makes of the names, and without defaults that nobody may send."""
+    """Without the titles that pydantic makes of the names, and with defaults in words.
+
+    Generated TypeScript demands every field that has a `default`, though a client may leave it out.
+    """
     if isinstance(schema, list):
         return [_tidied(item) for item in schema]
     if not isinstance(schema, dict):
         return schema
-    dropped = {"default"} if schema.get("default") == "" and schema.get("minLength") else set()
-    # A property may bear the name "title"; then its value is a schema and not a text.
-    dropped |= {"title"} if isinstance(schema.get("title"), str) else set()
-    return {key: _tidied(value) for key, value in schema.items() if key not in dropped}
+    tidied = {key: _tidied(value) for key, value in schema.items() if not _is_noise(key, value)}
+    default = schema.get("default")
+    if isinstance(default, str | int | float) and default != "" and "const" not in schema:
+        said = tidied.get("description", "")
+        tidied["description"] = f"{said} Default: {json.dumps(default)}.".strip()
+    return tidied
+
+
+def _is_noise(key: str, value: Any) -> bool:
+    # A property may bear the name "title" or "default"; then its value is a schema.
+    return (key == "title" and isinstance(value, str)) or (key == "default" and not _is_schema(value))
+
+
+def _is_schema(value: Any) -> bool:
+    return isinstance(value, dict) and bool(value.keys() & {"type", "anyOf", "$ref", "const", "enum"})
 
 
 def _form(schema: Json) -> Json:
@@ -483,6 +488,71 @@ def _part(field: Json) -> Json:
     if field.get("type") == "array":
         return {"type": "array", "items": file, "maxItems": field.get("maxItems", 1), **said}
     return {**file, **said}
+
+
+# --- examples ---
+
+
+def _request_examples(route: Route) -> Json:
+    assert route.body is not None, "only of a route with a body"
+    given = EXAMPLES.get(route.name) or {"example": example_of(_name(route.body, "validation"))}
+    return {text: {"value": value} for text, value in given.items()}
+
+
+def example_of(name: str) -> Any:
+    """A plausible value of the schema of that name: the samples of api_reference.py, and for the rest its type's."""
+    _, definitions = _generated()
+    return _example({"$ref": SCHEMAS + name}, name, "", definitions)
+
+
+def _example(schema: Json, owner: str, field: str, definitions: Json) -> Any:
+    for sample in (SAMPLES[key] for key in (f"{owner}.{field}", field) if key in SAMPLES):
+        if _fits(sample, schema, definitions):
+            return sample
+    if "$ref" in schema:
+        name = str(schema["$ref"]).removeprefix(SCHEMAS)
+        return _example(definitions[name], name, "", definitions)
+    if "const" in schema:
+        return schema["const"]
+    if "enum" in schema:
+        return schema["enum"][0]
+    if "anyOf" in schema:
+        return _example(schema["anyOf"][0], owner, field, definitions)
+    match schema.get("type"):
+        case "object" if "properties" in schema:
+            fields = schema["properties"].items()
+            return {name: _example(one, owner, name, definitions) for name, one in fields}
+        case "object":
+            return {}
+        case "array":
+            return [_example(schema["items"], owner, "", definitions)]
+        case "integer" | "number":
+            return schema.get("minimum", 1)
+        case "boolean":
+            return True
+        case "null":
+            return None
+    return "text"
+
+
+def _fits(sample: Any, schema: Json, definitions: Json) -> bool:
+    """Whether the sample is of the schema's type: fields of one name aren't always alike."""
+    if "$ref" in schema:
+        return _fits(sample, definitions[str(schema["$ref"]).removeprefix(SCHEMAS)], definitions)
+    if "anyOf" in schema:
+        return any(_fits(sample, one, definitions) for one in schema["anyOf"])
+    return _JSON_TYPES.get(str(schema.get("type"))) is type(sample) and not ("properties" in schema and sample == {})
+
+
+_JSON_TYPES: Final[Mapping[str, type]] = {
+    "string": str,
+    "integer": int,
+    "number": float,
+    "boolean": bool,
+    "array": list,
+    "object": dict,
+    "null": type(None),
+}
 
 
 def rendered() -> str:

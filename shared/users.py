@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import Field
+from typing_extensions import TypeAliasType
 
 from shared import accounts, audit, jobs, ledger, plans
 from shared.errors import ApiError, Conflict, Unavailable
@@ -28,7 +29,7 @@ USER_ID = r"^[A-Za-z0-9_-]{22}$"
 RESERVED = re.compile(r"__.*__")
 MAX_GRANT = 1_000_000_000
 
-Role = Literal["user", "admin"]
+Role = TypeAliasType("Role", Literal["user", "admin"])
 
 
 class ListUsersQuery(PageQuery):

@@ -17,6 +17,7 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
 from pydantic import Field
+from typing_extensions import TypeAliasType
 
 from shared import jobs, log, receivers, targets, verification
 from shared.errors import ApiError, Conflict, Unavailable
@@ -34,7 +35,7 @@ PINGS_A_MINUTE = 5
 DISABLED_AFTER = timedelta(days=5)
 ENDPOINT_ID = r"^whe_[A-Za-z0-9_-]{22}$"
 
-WebhookEvent = Literal["video.completed", "video.failed", "video.canceled"]
+WebhookEvent = TypeAliasType("WebhookEvent", Literal["video.completed", "video.failed", "video.canceled"])
 ALL_EVENTS: tuple[WebhookEvent, ...] = ("video.completed", "video.failed", "video.canceled")
 Events = Annotated[tuple[WebhookEvent, ...], Field(min_length=1, max_length=len(ALL_EVENTS))]
 Url = Annotated[str, Field(min_length=1, max_length=targets.MAX_URL_CHARS, description="An https URL.")]

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.acceptance import node_program
+from tests import node_program
 from tests.cloud import Cloud
 
 DENIED = "permission-denied"
@@ -20,7 +20,7 @@ def test_a_client_reads_its_own_account_and_ledger_and_nothing_else(local_cloud:
     job = user.create("a lantern [never finishes]")["id"]
     account = user.account["id"]
     host, _, port = str(local_cloud.session["firestore"]).removeprefix("http://").partition(":")
-    program = node_program.installed("firebase", tmp_path) / "client.mjs"
+    program = node_program.installed(Path(__file__).parent / "firebase", tmp_path) / "client.mjs"
     told = json.loads(node_program.run(program, host, port, local_cloud.session["project"], user.token, account, job))
     assert told.pop("read the account") == told.pop("list the ledger") == "ok"
     assert told == dict.fromkeys(told, DENIED)

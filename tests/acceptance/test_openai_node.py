@@ -7,13 +7,13 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from tests.acceptance import node_program
+from tests import node_program
 from tests.cloud import Cloud
 
 
 @pytest.fixture(scope="session")
 def program(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return node_program.installed("node", tmp_path_factory.mktemp("node")) / "acceptance.mjs"
+    return node_program.installed(Path(__file__).parent / "node", tmp_path_factory.mktemp("node")) / "acceptance.mjs"
 
 
 @pytest.mark.timeout(2 * node_program.TIMEOUT_S)

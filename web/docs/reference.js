@@ -3,7 +3,7 @@
 /** @typedef {Record<string, any>} Json */
 
 const METHODS = ['get', 'post', 'put', 'patch', 'delete', 'head'];
-const CREDENTIALS = { id_token: 'ID token', api_key: 'API key', service_account: 'service account' };
+const CREDENTIALS = { id_token: 'ID token', api_key: 'API key' };
 
 /**
  * A new element.
@@ -105,7 +105,8 @@ function parameters(api, operation) {
 
 /** @param {Json} media */
 function examples(media) {
-  return Object.entries(media.examples ?? {}).map(([text, example]) =>
+  const all = media.example === undefined ? (media.examples ?? {}) : { example: { value: media.example } };
+  return Object.entries(all).map(([text, example]) =>
     el('figure', {}, el('figcaption', { class: 'muted' }, text), el('pre', {}, JSON.stringify(example.value, null, 2))),
   );
 }
@@ -150,7 +151,7 @@ const codes = (failure) => [...failure.description.matchAll(/^- `([A-Z_]+)`/gm)]
 /** @param {Json} operation */
 function callers(operation) {
   const names = operation.security.flatMap((/** @type {Json} */ one) => Object.keys(one));
-  return names.length ? names.map((/** @type {keyof typeof CREDENTIALS} */ name) => CREDENTIALS[name] ?? name).join(' or ') : 'a signed body';
+  return names.map((/** @type {keyof typeof CREDENTIALS} */ name) => CREDENTIALS[name] ?? name).join(' or ');
 }
 
 /** @param {Json} api @param {string} path @param {string} method @param {Json} operation */
@@ -161,9 +162,10 @@ function described(api, path, method, operation) {
     el('h3', {}, operation.summary),
     el('p', { class: 'address' }, el('code', { class: 'method' }, method.toUpperCase()), el('code', {}, path)),
     el('p', { class: 'muted' }, `${operation.operationId} · with ${callers(operation)}`),
+    ...operation.description.split('\n\n').map((/** @type {string} */ text) => el('p', {}, text.replaceAll('`', ''))),
     ...parameters(api, operation),
     ...body(api, operation),
-    ...section('Answers', ...Object.entries(operation.responses).map(([status, one]) => answer(api, status, one))),
+    ...section('Responses', ...Object.entries(operation.responses).map(([status, one]) => answer(api, status, one))),
   );
 }
 
@@ -172,15 +174,14 @@ function operations(api) {
   const all = Object.entries(api.paths).flatMap(([path, item]) =>
     METHODS.filter((method) => item[method]).map((method) => ({ path, method, operation: item[method] })),
   );
-  const tags = api.tags.map((/** @type {Json} */ tag) => tag.name);
-  return tags.map((/** @type {string} */ tag) => ({ tag, found: all.filter(({ operation }) => operation.tags.includes(tag)) }));
+  return api.tags.map((/** @type {Json} */ { name: tag, description }) => ({ tag, description, found: all.filter(({ operation }) => operation.tags.includes(tag)) }));
 }
 
 /** Draw everything. @param {Json} api @param {HTMLElement} main @param {HTMLElement} contents */
 function draw(api, main, contents) {
-  for (const { tag, found } of operations(api)) {
+  for (const { tag, description, found } of operations(api)) {
     if (!found.length) continue;
-    main.append(el('h2', {}, tag));
+    main.append(el('h2', {}, tag), el('p', { class: 'muted' }, description));
     contents.append(el('h2', {}, tag));
     for (const { path, method, operation } of found) {
       main.append(described(api, path, method, operation));

@@ -9,17 +9,16 @@ from pathlib import Path
 
 import pytest
 
-HERE = Path(__file__).parent
 TIMEOUT_S = 300
 
 
-def installed(folder: str, directory: Path) -> Path:
-    """A copy of tests/acceptance/`folder` in `directory`, with the packages of its package.json."""
+def installed(folder: Path, directory: Path) -> Path:
+    """A copy of the folder in `directory`, with the packages of its package.json."""
     if not (shutil.which("node") and shutil.which("npm")):
         if os.environ.get("CI") == "true":
             pytest.fail("node and npm are needed")
         pytest.skip("node and npm are not on this machine")
-    shutil.copytree(HERE / folder, directory, dirs_exist_ok=True)
+    shutil.copytree(folder, directory, dirs_exist_ok=True)
     command = ["npm", "install", "--no-audit", "--no-fund", "--no-package-lock", "--ignore-scripts"]
     done = subprocess.run(command, cwd=directory, capture_output=True, text=True, timeout=TIMEOUT_S, check=False)
     assert done.returncode == 0, done.stderr
