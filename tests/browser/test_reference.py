@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from playwright.sync_api import expect
 
-from shared.routes import ROUTES
+from shared.openapi import PUBLIC_ROUTES
 from tests.browser.conftest import Open
 from tests.cloud import Cloud
 
@@ -17,7 +17,7 @@ def test_every_operation_is_shown_and_can_be_found(open_studio: Open, cloud: Clo
     page = screen.page
     page.goto(f"{cloud.url}/docs")
     screen.until("document.querySelector('main').getAttribute('aria-busy') === 'false'")
-    for route in ROUTES:
+    for route in PUBLIC_ROUTES:
         expect(page.locator(f"article#{route.name}")).to_contain_text(route.path)
     page.get_by_role("searchbox", name="Find").fill("create_video multipart")
     expect(page.locator("article:visible")).to_have_count(1)
