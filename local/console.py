@@ -35,3 +35,4 @@ class Console:
 
     def address(self, url: str) -> None:
         self._out.print(Text.assemble("The studio is at ", (url, "bold cyan"), "  (Ctrl-C ends it)"))
+        self._out.print(Text.assemble("Email to new users is at ", (f"{url}/emulator/mailbox", "cyan")))

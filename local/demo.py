@@ -15,6 +15,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from types import FrameType
 from typing import Any, Final
@@ -25,8 +26,9 @@ from rich.progress import BarColumn, DownloadColumn, Progress, TaskProgressColum
 from rich.table import Table
 from rich.text import Text
 
+from local.identity import MAILBOX
 from local.lock import DirectoryLock, Held
-from local.plan import ROOT
+from local.plan import PROJECT, ROOT
 from local.process import ended_with_parent, tail
 from local.session import SessionFile
 
@@ -112,13 +114,29 @@ class Client:
         self._http = httpx2.Client(base_url=url, trust_env=False, timeout=CALL_TIMEOUT_S)
 
     def sign_up(self) -> str:
-        """Become a new user; the address."""
-        config = self.get("/config.json")
+        """Become a new user, with an address verified by the mailed link; the address."""
         email = f"demo-{secrets.token_hex(3)}@example.com"
         user = {"email": email, "password": secrets.token_urlsafe(12), "returnSecureToken": True}
-        signed_up = self.post(f"{config['identity_url']}/accounts:signUp?key={config['api_key']}", user)
-        self._http.headers["Authorization"] = f"Bearer {signed_up['idToken']}"
+        signed_up = self._identity("signUp", user)
+        self._identity("sendOobCode", {"requestType": "VERIFY_EMAIL", "idToken": signed_up["idToken"]})
+        mails = self.get(f"{MAILBOX}/{PROJECT}/oobCodes")["oobCodes"]
+        self._identity("update", {"oobCode": next(mail["oobCode"] for mail in mails if mail["email"] == email)})
+        # The first token still says that the address is unverified.
+        self._http.headers["Authorization"] = f"Bearer {self._refreshed(signed_up['refreshToken'])}"
         return email
+
+    def _identity(self, call: str, body: Json) -> Json:
+        config = self._config
+        return self.post(f"{config['identity_url']}/accounts:{call}?key={config['api_key']}", body)
+
+    def _refreshed(self, refresh_token: str) -> str:
+        config, form = self._config, {"grant_type": "refresh_token", "refresh_token": refresh_token}
+        answer = self._http.post(f"{config['token_url']}/token", params={"key": config["api_key"]}, data=form)
+        return str(_answer(answer)["id_token"])
+
+    @cached_property
+    def _config(self) -> Json:
+        return self.get("/config.json")
 
     def balance(self) -> int:
         return int(self.get("/v1/account")["balance"])

@@ -28,10 +28,10 @@ import uvicorn
 from starlette.applications import Starlette
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from local import identity
 from local.admission import Admission
 from local.console import Console
 from local.gateway import REQUESTS_PER_MINUTE, Gateway, under
+from local.identity.server import create_app
 from local.keys import Signer, ensure_key, secret
 from local.memory.generator import MediaBuckets, MemoryGenerator
 from local.memory.live import MemoryLive
@@ -165,7 +165,7 @@ class Embedded:
         accounts = [email("tasks"), email("scheduler"), email("pubsub")]
         gateway = Gateway(
             self._apps,
-            identity.create_app(self._place.directory / "identity", PROJECT),
+            create_app(self._place.directory / "identity", PROJECT, self._sign_ups_per_hour),
             ROOT / "web",
             admission=Admission(self._place.oidc_key, self._place.url, accounts),
             requests_per_minute=int(self._place.environ.get("REQUESTS_PER_MINUTE_PER_IP") or REQUESTS_PER_MINUTE),
@@ -177,6 +177,11 @@ class Embedded:
             await (media if is_media else gateway)(scope, receive, send)
 
         return door
+
+    @property
+    def _sign_ups_per_hour(self) -> int | None:
+        given = self._place.environ.get("SIGN_UPS_PER_HOUR")
+        return int(given) if given else None
 
     async def people(self) -> tuple[Person, Person]:
         """The developer and the administrator, both signed in; made on the first start."""

@@ -25,7 +25,7 @@ from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from local.admission import Admission, Refused
-from local.identity import STS, TOOLKIT
+from local.identity import GOOGLE, GOOGLE_CLIENT_ID, PREFIXES, STS, TOOLKIT
 from local.ports import HOST, KEEP_ALIVE_S
 from local.proxy import Proxy, respond
 from shared.errors import ApiError
@@ -33,7 +33,6 @@ from shared.rate_limits import TokenBuckets
 from shared.routes import FUNCTIONS, ROUTES, Function
 from shared.services import utc_now
 
-IDENTITY_PREFIXES: Final = (TOOLKIT.split("/v1")[0], STS.split("/v1")[0])
 API_PREFIXES: Final[Mapping[str, Function]] = {"/v1": "history", "/hooks": "submit", "/tasks": "poll"}
 GRACE_S: Final = 2
 PRIVATE_PREFIX: Final = "/tasks"
@@ -125,7 +124,7 @@ class Gateway:
             await self._site(scope, receive, send)
             return
         path: str = scope["path"]
-        if any(under(path, prefix) for prefix in IDENTITY_PREFIXES):
+        if any(under(path, prefix) for prefix in PREFIXES):
             await self._identity(scope, receive, send)
             return
         headers = dict(scope["headers"])
@@ -231,7 +230,17 @@ def _site(web: Path, media_origins: str) -> ASGIApp:
 
 
 async def _page_config(_request: Request) -> Response:
-    return JSONResponse({"identity_url": TOOLKIT, "token_url": STS, "api_key": "local", "tenant": None})
+    config = {
+        "identity_url": TOOLKIT,
+        "token_url": STS,
+        "api_key": "local",
+        "tenant": None,
+        "google_client_id": GOOGLE_CLIENT_ID,
+        "google_url": f"{GOOGLE}/o/oauth2/v2/auth",
+        # Nothing is mailed from a laptop: where the links are instead.
+        "mailbox_url": "/emulator/mailbox",
+    }
+    return JSONResponse(config)
 
 
 def _reference_of(document: Path) -> Callable[[Request], Awaitable[Response]]:

@@ -81,13 +81,15 @@ class Signer:
         email_verified: bool = True,
         tenant: str | None = None,
         provider: str = "password",
+        identities: Mapping[str, Any] | None = None,
         auth_time_s: int | None = None,
         lifetime_s: int = ID_TOKEN_LIFETIME_S,
         **more: Any,
     ) -> str:
         """An ID token with Identity Platform's claims; `more` adds claims or replaces them."""
         now_s = int(time.time())
-        identities: dict[str, Any] = {"email": [email]} if email else {}
+        if identities is None:
+            identities = {"email": [email]} if email else {}
         firebase: dict[str, Any] = {"identities": identities, "sign_in_provider": provider}
         if tenant:
             firebase["tenant"] = tenant

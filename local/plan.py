@@ -48,6 +48,7 @@ EMBEDDED_SETTINGS: Final = (
     "SIGNUP_CREDITS",
     "REQUESTS_PER_MINUTE",
     "REQUESTS_PER_MINUTE_PER_IP",
+    "SIGN_UPS_PER_HOUR",
 )
 PROVIDERS_PREFIX: Final = "PROVIDERS_"
 # A Unix socket's path has at most 107 bytes; gunicorn adds the name of its own.
@@ -122,9 +123,7 @@ class Plan:
             self._server("storage", self._storage_options(), health="http"),
             self._server("tasks", self._tasks_options(), health="grpc"),
             self._server("providers", self._providers_options(), health="http", path="/_stats"),
-            self._server(
-                "identity", ["--directory", self.directory / "identity", "--project", PROJECT], path="/healthz"
-            ),
+            self._server("identity", self._identity_options(), path="/healthz"),
             *(self._function(name) for name in FUNCTIONS),
             Member(self._module("scheduler", *self._scheduler_options()), "running"),
             self._server("gateway", self._gateway_options(), path="/healthz"),
@@ -282,6 +281,11 @@ class Plan:
     def _providers_options(self) -> list[Any]:
         hook = f"{self.gateway}/hooks/gemini"
         return ["--storage-url", self.url("storage"), "--webhook-url", hook, "--webhook-secret", self.webhook_secret]
+
+    def _identity_options(self) -> list[Any]:
+        sign_ups = self._environ.get("SIGN_UPS_PER_HOUR")
+        options = ["--directory", self.directory / "identity", "--project", PROJECT]
+        return [*options, *(("--sign-ups-per-hour", sign_ups) if sign_ups else ())]
 
     def _scheduler_options(self) -> list[Any]:
         target = ["--url", self.gateway, "--audience", self.gateway, "--email", email("scheduler")]

@@ -11,7 +11,7 @@ from typing import Any, Final
 import httpx2
 
 from local.files import read_json, write_json
-from local.identity import TOOLKIT
+from local.identity import MAILBOX, TOOLKIT
 from local.keys import Signer, secret
 
 TOKEN_LIFETIME_S: Final = 12 * 3600
@@ -39,15 +39,32 @@ class Person:
 
 
 async def sign_in(client: httpx2.AsyncClient, url: str, signer: Signer, passwords: Path, email: str) -> Person:
-    """The user of that address, made on the first start with a random password."""
+    """The user of that address, signed up on the first start with a random password and verified by mail."""
     password = secret(passwords / f"{email}.password")
     body = {"email": email, "password": password, "returnSecureToken": True}
-    answer = await client.post(f"{url}{TOOLKIT}/accounts:signInWithPassword?key=local", json=body)
+    answer = await _call(client, url, "signInWithPassword", body)
     if answer.status_code == httpx2.codes.BAD_REQUEST:
-        answer = await client.post(f"{url}{TOOLKIT}/accounts:signUp?key=local", json=body)
+        answer = await _call(client, url, "signUp", body)
     user = _body(answer, "the identity service")
+    await _verify(client, url, signer.project, user)
     local_id = user["localId"]
     return Person(local_id, email, password, signer.id_token(local_id, email=email, lifetime_s=TOKEN_LIFETIME_S))
+
+
+async def _verify(client: httpx2.AsyncClient, url: str, project: str, user: dict[str, Any]) -> None:
+    """Have a verification email sent, unless the address is verified already, and do what its link does."""
+    token = {"idToken": user["idToken"]}
+    known = _body(await _call(client, url, "lookup", token), "the identity service")["users"][0]
+    if known["emailVerified"]:
+        return
+    _body(await _call(client, url, "sendOobCode", {"requestType": "VERIFY_EMAIL", **token}), "the identity service")
+    mails = _body(await client.get(f"{url}{MAILBOX}/{project}/oobCodes"), "the mailbox")["oobCodes"]
+    code = next(mail["oobCode"] for mail in reversed(mails) if mail["email"] == known["email"])
+    _body(await _call(client, url, "update", {"oobCode": code}), "the identity service")
+
+
+async def _call(client: httpx2.AsyncClient, url: str, name: str, body: dict[str, Any]) -> httpx2.Response:
+    return await client.post(f"{url}{TOOLKIT}/accounts:{name}?key=local", json=body)
 
 
 async def make_admin(client: httpx2.AsyncClient, url: str, firestore: str, project: str, person: Person) -> None:

@@ -68,11 +68,18 @@ def refusal(account: Account | None, identity: Identity) -> str | None:
         if identity.email_verified and identity.provider == PASSWORD and identity.federated:
             return "Another provider confirmed your email address. Sign in with that provider first."
         return None
-    if account.valid_since is not None and identity.signed_in_at < account.valid_since:
+    if _before(account.valid_since, identity):
         return "Your email address was confirmed after this sign-in. Sign in again."
     if not agrees(account, identity) and not _newer(account, identity):
         return "Your email address has changed or was confirmed since this token was issued. Refresh the token."
     return None
+
+
+def _before(valid_since: datetime | None, identity: Identity) -> bool:
+    """Whether the sign-in is older than the one that voided all earlier ones; by password, within its second too."""
+    if valid_since is None or identity.signed_in_at > valid_since:
+        return False
+    return identity.signed_in_at < valid_since or identity.provider == PASSWORD
 
 
 def _newer(account: Account, identity: Identity) -> bool:

@@ -38,7 +38,6 @@ BOAT = "A paper boat sails down a street at dusk"
 SWING = "A swing in the garden, and nobody on it"
 CROWD = "A crowd on a square [blocked]"
 POLL_MS = 50
-TOOLKIT = "/identitytoolkit.googleapis.com/v1/accounts"
 
 
 @dataclass
@@ -49,10 +48,16 @@ class Person:
     password: str
     refresh_token: str
     user: User
+    local_id: str
 
     @classmethod
     def new(cls, cloud: Cloud, email: str = "") -> Person:
-        return cls._entered(cloud, "signUp", email or f"studio-{secrets.token_hex(5)}@example.com", "correct horse")
+        """With a verified address."""
+        email = email or f"studio-{secrets.token_hex(5)}@example.com"
+        person = cls._entered(cloud, "signUp", email, "correct horse")
+        cloud.verify_email(person.local_id)
+        person.user.token = cloud.refreshed(person.refresh_token)
+        return person
 
     @classmethod
     def admin(cls, cloud: Cloud) -> Person:
@@ -63,17 +68,12 @@ class Person:
     @classmethod
     def _entered(cls, cloud: Cloud, call: str, email: str, password: str) -> Person:
         body = {"email": email, "password": password, "returnSecureToken": True}
-        answer = cloud.http.post(f"{cloud.url}{TOOLKIT}:{call}?key=local", json=body)
-        assert answer.status_code == 200, answer.text
-        tokens: Json = answer.json()
-        return cls(email, password, tokens["refreshToken"], User(cloud, tokens["idToken"]))
+        tokens = cloud.identity(call, **body)
+        return cls(email, password, tokens["refreshToken"], User(cloud, tokens["idToken"]), tokens["localId"])
 
     def change_password(self, password: str) -> None:
         """On another machine: the sessions of this one end when they are renewed."""
-        cloud = self.user.cloud
-        body = {"idToken": self.user.token, "password": password}
-        answer = cloud.http.post(f"{cloud.url}{TOOLKIT}:update?key=local", json=body)
-        assert answer.status_code == 200, answer.text
+        self.user.cloud.identity("update", idToken=self.user.token, password=password)
         self.password = password
 
 

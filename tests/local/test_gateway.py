@@ -370,19 +370,27 @@ async def test_the_private_functions_have_no_back_door(world: World) -> None:
 
 async def test_the_identity_service_is_on_the_same_port(world: World) -> None:
     """So a page needs no second origin."""
-    for path in ("/identitytoolkit.googleapis.com/v1/accounts:signUp", "/securetoken.googleapis.com/v1/token"):
+    for path in (
+        "/identitytoolkit.googleapis.com/v1/accounts:signUp",
+        "/securetoken.googleapis.com/v1/token",
+        "/accounts.google.com/o/oauth2/v2/auth",
+        "/emulator/mailbox",
+    ):
         said = (await world.http.post(f"{path}?key=local")).json()
         assert (said["function"], said["target"]) == ("identity", f"{path}?key=local")
 
 
 async def test_the_page_learns_where_to_sign_in(world: World) -> None:
-    """config.json names the identity service by paths of the same origin."""
+    """config.json names the identity service, Google's page and the mailbox by paths of the same origin."""
     config = (await world.http.get("/config.json")).json()
     assert config == {
         "identity_url": "/identitytoolkit.googleapis.com/v1",
         "token_url": "/securetoken.googleapis.com/v1",
         "api_key": "local",
         "tenant": None,
+        "google_client_id": "local.apps.googleusercontent.com",
+        "google_url": "/accounts.google.com/o/oauth2/v2/auth",
+        "mailbox_url": "/emulator/mailbox",
     }
 
 

@@ -2,21 +2,27 @@
 
 from __future__ import annotations
 
-import json
 import secrets
+import time
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
+from urllib.parse import parse_qsl, urlsplit
 
 import httpx2
 import jwt
 import pytest
 
-from local.identity import STS, TOOLKIT, create_app
+from local.identity import GOOGLE, GOOGLE_CLIENT_ID, HOST_PREFIX, MAILBOX, STS, TOOLKIT
+from local.identity import mail as mails
+from local.identity.google import Google
+from local.identity.server import create_app
 from local.keys import Signer
 
 PROJECT = "a-project"
 KEY = {"key": "any"}
+OWNER = {"Authorization": "Bearer owner"}
+CONFIG = f"{HOST_PREFIX}/admin/v2/projects/{PROJECT}/config"
 
 
 class Api:
@@ -25,7 +31,8 @@ class Api:
     def __init__(self, directory: Path) -> None:
         self.directory = directory
         transport = httpx2.ASGITransport(create_app(directory, PROJECT))
-        self.http = httpx2.AsyncClient(transport=transport, base_url="http://identity")
+        self.http = httpx2.AsyncClient(transport=transport, base_url="http://localhost:8080")
+        self.google = Google(directory)
 
     async def call(self, name: str, **body: Any) -> httpx2.Response:
         return await self.http.post(f"{TOOLKIT}/accounts:{name}", params=KEY, json=body)
@@ -47,9 +54,46 @@ class Api:
         email = f"user-{secrets.token_hex(4)}@example.com"
         return await self.ok("signUp", email=email, password="correct horse", returnSecureToken=True, **more)
 
+    async def admin(self, name: str, tenant: str = "", **body: Any) -> dict[str, Any]:
+        where = f"/tenants/{tenant}" if tenant else ""
+        path = f"{TOOLKIT}/projects/{PROJECT}{where}/accounts{name}"
+        answer = await self.http.post(path, headers=OWNER, json=body)
+        assert answer.status_code == 200, answer.text
+        return dict(answer.json())
+
+    async def configure(self, mask: str, **body: Any) -> None:
+        answer = await self.http.patch(CONFIG, params={"updateMask": mask}, headers=OWNER, json=body)
+        assert answer.status_code == 200, answer.text
+
+    async def tenant(self) -> str:
+        path = f"{HOST_PREFIX}/v2/projects/{PROJECT}/tenants"
+        made = (await self.http.post(path, headers=OWNER, json={"displayName": "studio"})).json()
+        return str(made["name"]).rpartition("/")[2]
+
+    async def mailed(self, kind: str, **body: Any) -> dict[str, str]:
+        """The mail that a call of sendOobCode has sent."""
+        await self.ok("sendOobCode", requestType=kind, **body)
+        mail: dict[str, str] = (await self.mailbox())[-1]
+        assert mail["requestType"] == kind
+        return mail
+
+    async def mailbox(self) -> list[dict[str, str]]:
+        return list((await self.http.get(f"{MAILBOX}/{PROJECT}/oobCodes")).json()["oobCodes"])
+
+    async def with_google(self, email: str, **more: Any) -> dict[str, Any]:
+        post = f"id_token={self.google.id_token(email)}&providerId=google.com"
+        return await self.ok("signInWithIdp", postBody=post, requestUri="http://localhost:8080", **more)
+
+    async def refused(self, refresh_token: str) -> str:
+        return str((await self.token(refresh_token)).json()["error"]["message"])
+
     async def token(self, refresh_token: str, **more: str) -> httpx2.Response:
         form = {"grant_type": "refresh_token", "refresh_token": refresh_token, **more}
         return await self.http.post(f"{STS}/token", params=KEY, data=form)
+
+
+def claims_of(token: str) -> dict[str, Any]:
+    return dict(jwt.decode(token, options={"verify_signature": False}))
 
 
 @pytest.fixture
@@ -70,7 +114,7 @@ async def test_an_id_token_is_verified_by_the_published_key(api: Api) -> None:
     assert claims["sub"] == claims["user_id"] == user["localId"]
     assert claims["exp"] - claims["iat"] == 3600 == int(user["expiresIn"])
     assert claims["auth_time"] <= claims["iat"]
-    assert (claims["email"], claims["email_verified"], claims["name"]) == (user["email"], True, "Ada")
+    assert (claims["email"], claims["email_verified"], claims["name"]) == (user["email"], False, "Ada")
     assert claims["firebase"] == {"identities": {"email": [user["email"]]}, "sign_in_provider": "password"}
 
 
@@ -83,15 +127,26 @@ async def test_the_configuration_document_leads_to_the_keys(api: Api) -> None:
 
 async def test_a_tenant_is_a_world_of_its_own(api: Api) -> None:
     """The tenant is in the token, and one address may be two users in two tenants."""
-    one = await api.sign_up(tenantId="studio-a")
-    other = await api.ok("signUp", email=one["email"], password="another one", tenantId="studio-b")
+    here, there = await api.tenant(), await api.tenant()
+    one = await api.sign_up(tenantId=here)
+    other = await api.ok("signUp", email=one["email"], password="another one", tenantId=there)
     assert one["localId"] != other["localId"]
-    claims = jwt.decode(one["idToken"], options={"verify_signature": False})
-    assert claims["firebase"]["tenant"] == "studio-a"
-    here = await api.ok("signInWithPassword", email=one["email"], password="correct horse", tenantId="studio-a")
-    assert here["localId"] == one["localId"]
-    body = {"email": one["email"], "password": "correct horse", "tenantId": "studio-b"}
+    assert claims_of(one["idToken"])["firebase"]["tenant"] == here
+    signed_in = await api.ok("signInWithPassword", email=one["email"], password="correct horse", tenantId=here)
+    assert signed_in["localId"] == one["localId"]
+    body = {"email": one["email"], "password": "correct horse", "tenantId": there}
     assert await api.error("signInWithPassword", **body) == "INVALID_LOGIN_CREDENTIALS"
+    assert await api.error("lookup", idToken=one["idToken"], tenantId=there) == "TENANT_ID_MISMATCH"
+
+
+async def test_a_tenant_that_nobody_made_is_refused(api: Api) -> None:
+    """In every call that names one; Firebase's emulator would make it."""
+    assert (
+        await api.error("signUp", email="a@example.com", password="correct horse", tenantId="x") == "INVALID_TENANT_ID"
+    )
+    body = {"email": "a@example.com", "tenantId": "x"}
+    assert await api.error("signInWithPassword", password="correct horse", **body) == "INVALID_TENANT_ID"
+    assert await api.error("sendOobCode", requestType="PASSWORD_RESET", **body) == "INVALID_TENANT_ID"
 
 
 async def test_users_and_key_survive_a_restart(api: Api) -> None:
@@ -183,42 +238,360 @@ async def test_a_new_password_voids_the_old_one_and_its_refresh_tokens(api: Api)
     assert "passwordHash" not in looked_up["users"][0]
 
 
-async def test_a_forgotten_password_is_reset_by_the_code_that_is_printed(
-    api: Api, capsys: pytest.CaptureFixture[str]
-) -> None:
-    """No mail is sent; the code is in the log, works once, and an unknown address gets the same answer."""
+async def test_an_old_sign_in_cannot_change_the_password(api: Api, tmp_path: Path) -> None:
+    """The client signs in again, and retries."""
+    user = await api.sign_up()
+    old = Signer.of(tmp_path, PROJECT).id_token(user["localId"], auth_time_s=int(time.time()) - 301)
+    assert await api.error("update", idToken=old, password="battery staple") == "CREDENTIAL_TOO_OLD_LOGIN_AGAIN"
+    await api.ok("update", idToken=old, displayName="Grace")
+
+
+# --- mail ---
+
+
+async def test_a_new_user_verifies_the_address_by_mail(api: Api) -> None:
+    """The account says so at once, the token with its next refresh; the code works once, and on any device."""
+    user = await api.sign_up()
+    mail = await api.mailed("VERIFY_EMAIL", idToken=user["idToken"])
+    asked = dict(parse_qsl(urlsplit(mail["oobLink"]).query))
+    assert mail["oobLink"].startswith("http://localhost:8080/?")
+    assert asked == {"mode": "verifyEmail", "oobCode": mail["oobCode"], "apiKey": "any", "lang": "en"}
+    # Looking does not use it up.
+    seen = await api.ok("resetPassword", oobCode=mail["oobCode"])
+    assert (seen["email"], seen["requestType"]) == (user["email"], "VERIFY_EMAIL")
+    assert (await api.ok("lookup", idToken=user["idToken"]))["users"][0]["emailVerified"] is False
+    assert (await api.ok("update", oobCode=mail["oobCode"]))["emailVerified"] is True
+    assert await api.error("update", oobCode=mail["oobCode"]) == "INVALID_OOB_CODE"
+    assert (await api.ok("lookup", idToken=user["idToken"]))["users"][0]["emailVerified"] is True
+    refreshed = (await api.token(user["refreshToken"])).json()["id_token"]
+    verified = [claims_of(token)["email_verified"] for token in (user["idToken"], refreshed)]
+    assert verified == [False, True]
+
+
+async def test_a_forgotten_password_is_reset_by_mail(api: Api) -> None:
+    """That verifies the address too, ends all sign-ins, and an unknown address gets the same answer and no mail."""
     user = await api.sign_up()
     known = await api.ok("sendOobCode", requestType="PASSWORD_RESET", email=user["email"])
-    assert known["email"] == user["email"]
-    code = capsys.readouterr().out.rsplit(" ", 1)[1].strip()
+    code = (await api.mailbox())[-1]["oobCode"]
+    assert (await api.error("resetPassword", oobCode=code, newPassword="short")).startswith("WEAK_PASSWORD")
     await api.ok("resetPassword", oobCode=code, newPassword="battery staple")
     assert await api.error("resetPassword", oobCode=code, newPassword="once more") == "INVALID_OOB_CODE"
-    await api.ok("signInWithPassword", email=user["email"], password="battery staple")
+    assert await api.refused(user["refreshToken"]) == "TOKEN_EXPIRED"
+    signed_in = await api.ok("signInWithPassword", email=user["email"], password="battery staple")
+    assert claims_of(signed_in["idToken"])["email_verified"] is True
+    before = await api.mailbox()
     unknown = await api.ok("sendOobCode", requestType="PASSWORD_RESET", email="nobody@example.com")
-    assert set(unknown) == set(known)
-    assert capsys.readouterr().out == ""
+    assert (set(unknown), await api.mailbox()) == (set(known), before)
 
 
-async def test_a_deleted_user_is_gone(api: Api) -> None:
-    """Its tokens too; and its address is free again."""
+async def test_codes_expire(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A reset's after an hour, a verification's after three days."""
     user = await api.sign_up()
+    reset = await api.mailed("PASSWORD_RESET", email=user["email"])
+    verify = await api.mailed("VERIFY_EMAIL", idToken=user["idToken"])
+    now = time.time()
+    monkeypatch.setattr(mails.time, "time", lambda: now + 3_601)
+    assert await api.error("resetPassword", oobCode=reset["oobCode"]) == "EXPIRED_OOB_CODE"
+    await api.ok("resetPassword", oobCode=verify["oobCode"])
+    monkeypatch.setattr(mails.time, "time", lambda: now + 72 * 3_600 + 1)
+    assert await api.error("update", oobCode=verify["oobCode"]) == "EXPIRED_OOB_CODE"
+    assert await api.error("update", oobCode="never sent") == "INVALID_OOB_CODE"
+
+
+async def test_codes_survive_a_restart(api: Api) -> None:
+    user = await api.sign_up()
+    mail = await api.mailed("VERIFY_EMAIL", idToken=user["idToken"])
+    again = Api(api.directory)
+    assert (await again.ok("update", oobCode=mail["oobCode"]))["emailVerified"] is True
+    await again.http.aclose()
+
+
+async def test_a_code_is_good_for_its_own_purpose_only(api: Api) -> None:
+    user = await api.sign_up()
+    reset = await api.mailed("PASSWORD_RESET", email=user["email"])
+    assert await api.error("update", oobCode=reset["oobCode"]) == "INVALID_OOB_CODE"
+    verify = await api.mailed("VERIFY_EMAIL", idToken=user["idToken"])
+    body = {"oobCode": verify["oobCode"], "newPassword": "battery staple"}
+    assert await api.error("resetPassword", **body) == "INVALID_OOB_CODE"
+
+
+async def test_an_address_changes_by_mail_and_can_be_brought_back(api: Api) -> None:
+    """The new address gets the code; the old one gets a way back; sign-ins end both times."""
+    user = await api.sign_up()
+    assert (
+        await api.error("update", idToken=user["idToken"], email="b@example.com") == "EMAIL_CHANGE_NEEDS_VERIFICATION"
+    )
+    change = await api.mailed("VERIFY_AND_CHANGE_EMAIL", idToken=user["idToken"], newEmail="b@example.com")
+    assert (change["email"], change["newEmail"]) == (user["email"], "b@example.com")
+    changed = await api.ok("update", oobCode=change["oobCode"])
+    assert (changed["email"], changed["emailVerified"]) == ("b@example.com", True)
+    assert await api.refused(user["refreshToken"]) == "TOKEN_EXPIRED"
+    recover = (await api.mailbox())[-1]
+    assert (recover["requestType"], recover["email"]) == ("RECOVER_EMAIL", user["email"])
+    assert (await api.ok("update", oobCode=recover["oobCode"]))["email"] == user["email"]
+    await api.ok("signInWithPassword", email=user["email"], password="correct horse")
+
+
+@pytest.mark.parametrize(
+    ("url", "said"),
+    [
+        ("/relative", "INVALID_CONTINUE_URI"),
+        ("javascript:alert(1)", "INVALID_CONTINUE_URI"),
+        ("https://evil.example/", "UNAUTHORIZED_DOMAIN"),
+        ("http://localhost:8080/?verified=1", ""),
+    ],
+)
+async def test_a_link_leads_back_to_authorized_domains_only(api: Api, url: str, said: str) -> None:
+    user = await api.sign_up()
+    body = {"requestType": "VERIFY_EMAIL", "idToken": user["idToken"], "continueUrl": url}
+    if said:
+        assert (await api.error("sendOobCode", **body)).partition(" : ")[0] == said
+        return
+    await api.ok("sendOobCode", **body)
+    assert dict(parse_qsl(urlsplit((await api.mailbox())[-1]["oobLink"]).query))["continueUrl"] == url
+
+
+async def test_a_mail_is_in_the_readers_language_and_its_link_where_the_project_says(api: Api) -> None:
+    user = await api.sign_up()
+    await api.configure(
+        "notification.sendEmail.callbackUri", notification={"sendEmail": {"callbackUri": "https://h/a"}}
+    )
+    body = {"requestType": "VERIFY_EMAIL", "idToken": user["idToken"]}
+    await api.http.post(f"{TOOLKIT}/accounts:sendOobCode", params=KEY, json=body, headers={"X-Firebase-Locale": "de"})
+    link = (await api.mailbox())[-1]["oobLink"]
+    assert link.startswith("https://h/a?mode=verifyEmail")
+    assert "lang=de" in link
+
+
+async def test_only_an_administrator_is_given_the_link(api: Api) -> None:
+    user = await api.sign_up()
+    body = {"requestType": "VERIFY_EMAIL", "returnOobLink": True}
+    assert (await api.call("sendOobCode", idToken=user["idToken"], **body)).status_code == 403
+    said = await api.admin(":sendOobCode", email=user["email"], **body)
+    assert said["oobCode"] in said["oobLink"]
+
+
+async def test_mail_to_one_user_is_throttled(api: Api) -> None:
+    user = await api.sign_up()
+    body = {"requestType": "VERIFY_EMAIL", "idToken": user["idToken"]}
+    for _ in range(10):
+        await api.ok("sendOobCode", **body)
+    assert await api.error("sendOobCode", **body) == "TOO_MANY_ATTEMPTS_TRY_LATER"
+
+
+# --- Google ---
+
+
+async def test_a_new_user_signs_in_with_google(api: Api) -> None:
+    """Verified from the start; the token says who vouches."""
+    user = await api.with_google("ada@example.com")
+    assert (user["emailVerified"], user["isNewUser"]) == (True, True)
+    claims = claims_of((await api.token(user["refreshToken"])).json()["id_token"])
+    assert claims["email_verified"] is True
+    assert claims["firebase"]["sign_in_provider"] == "google.com"
+    assert set(claims["firebase"]["identities"]) == {"google.com", "email"}
+    again = await api.with_google("ada@example.com")
+    assert (again["localId"], "isNewUser" in again) == (user["localId"], False)
+
+
+async def test_google_takes_over_an_unverified_user(api: Api) -> None:
+    """The same user, without the stranger's password; the stranger's refresh token goes on, as on the emulator."""
+    stranger = await api.sign_up()
+    owner = await api.with_google(stranger["email"])
+    assert owner["localId"] == stranger["localId"]
+    body = {"email": stranger["email"], "password": "correct horse"}
+    assert await api.error("signInWithPassword", **body) == "INVALID_LOGIN_CREDENTIALS"
+    claims = claims_of((await api.token(stranger["refreshToken"])).json()["id_token"])
+    assert (claims["email_verified"], claims["firebase"]["sign_in_provider"]) == (True, "password")
+    assert "google.com" in claims["firebase"]["identities"]
+
+
+async def test_google_joins_a_verified_user(api: Api) -> None:
+    """Who keeps the password, until it is reset: then Google goes."""
+    user = await api.sign_up()
+    await api.admin(":update", localId=user["localId"], emailVerified=True)
+    assert (await api.with_google(user["email"]))["localId"] == user["localId"]
+    await api.ok("signInWithPassword", email=user["email"], password="correct horse")
+    mail = await api.mailed("PASSWORD_RESET", email=user["email"])
+    await api.ok("resetPassword", oobCode=mail["oobCode"], newPassword="battery staple")
+    known = (await api.admin(":lookup", localId=[user["localId"]]))["users"][0]
+    assert [provider["providerId"] for provider in known["providerUserInfo"]] == ["password"]
+
+
+async def test_a_google_account_belongs_to_one_user(api: Api) -> None:
+    """A 200 without tokens, as the real service answers it."""
+    await api.with_google("ada@example.com")
+    user = await api.sign_up()
+    said = await api.with_google("ada@example.com", idToken=user["idToken"])
+    assert said["errorMessage"] == "FEDERATED_USER_ID_ALREADY_LINKED"
+    assert "idToken" not in said
+
+
+async def test_not_every_token_is_googles(api: Api, tmp_path: Path) -> None:
+    async def said(token: str, nonce: str = "") -> str:
+        post = f"id_token={token}&providerId=google.com&nonce={nonce}"
+        told = await api.error("signInWithIdp", postBody=post, requestUri="http://localhost:8080")
+        return told.partition(" : ")[0]
+
+    assert await said(api.google.id_token("a@example.com", aud="another client")) == "INVALID_IDP_RESPONSE"
+    assert await said(Google(tmp_path / "other").id_token("a@example.com")) == "INVALID_IDP_RESPONSE"
+    assert await said(api.google.id_token("a@example.com", nonce="n")) == "MISSING_OR_INVALID_NONCE"
+    assert await said(api.google.id_token("a@example.com", nonce="n"), "other") == "MISSING_OR_INVALID_NONCE"
+    await api.ok(
+        "signInWithIdp",
+        postBody=f"id_token={api.google.id_token('a@example.com', nonce='n')}&providerId=google.com&nonce=n",
+        requestUri="http://localhost:8080",
+    )
+
+
+async def test_googles_page_returns_a_token_for_the_address(api: Api) -> None:
+    """By the flow that createAuthUri begins: the session binds the return to who began it, once."""
+    begun = await api.ok("createAuthUri", providerId="google.com", continueUri="http://localhost:8080/")
+    assert "<form" in (await api.http.get(begun["authUri"])).text
+    returned = await api.http.get(f"{begun['authUri']}&email=ada%40example.com")
+    assert returned.status_code == 302
+    body = {"requestUri": returned.headers["location"], "sessionId": begun["sessionId"]}
+    assert (await api.error("signInWithIdp", **{**body, "sessionId": "x"})).startswith("INVALID_IDP_RESPONSE")
+    assert (await api.ok("signInWithIdp", **body))["email"] == "ada@example.com"
+    assert (await api.error("signInWithIdp", **body)).startswith("INVALID_IDP_RESPONSE")
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"client_id": "other"},
+        {"redirect_uri": "https://evil.example/"},
+        {"redirect_uri": "http://localhost:8080/#x"},
+        {"response_type": "token"},
+        {"nonce": ""},
+    ],
+)
+async def test_googles_page_refuses_a_wrong_request(api: Api, wrong: dict[str, str]) -> None:
+    good = {
+        "client_id": GOOGLE_CLIENT_ID,
+        "redirect_uri": "http://localhost:8080/",
+        "response_type": "id_token",
+        "scope": "openid email",
+        "nonce": "n",
+    }
+    path = f"{GOOGLE}/o/oauth2/v2/auth"
+    assert (await api.http.get(path, params=good)).status_code == 200
+    assert (await api.http.get(path, params=good | wrong)).status_code == 400
+
+
+# --- abuse, and administrators ---
+
+
+async def test_sign_ups_from_one_address_are_throttled(api: Api) -> None:
+    """Google's are counted too; an administrator's are not, and other addresses are not affected."""
+    quota = {"quota": "2", "quotaDuration": "3600s"}
+    await api.configure("quota.signUpQuotaConfig", quota={"signUpQuotaConfig": quota})
+    user = await api.sign_up()
+    await api.with_google("ada@example.com")
+    body = {"email": "third@example.com", "password": "correct horse"}
+    assert await api.error("signUp", **body) == "TOO_MANY_ATTEMPTS_TRY_LATER"
+    post = f"id_token={api.google.id_token('bob@example.com')}&providerId=google.com"
+    said = await api.error("signInWithIdp", postBody=post, requestUri="http://localhost:8080")
+    assert said == "TOO_MANY_ATTEMPTS_TRY_LATER"
+    await api.ok("signInWithPassword", email=user["email"], password="correct horse")
+    await api.admin("", email="fourth@example.com", password="correct horse")
+    elsewhere = {"X-Forwarded-For": "1.1.1.1, 203.0.113.7"}
+    answer = await api.http.post(f"{TOOLKIT}/accounts:signUp", params=KEY, json=body, headers=elsewhere)
+    assert answer.status_code == 200
+
+
+async def test_wrong_passwords_are_throttled(api: Api) -> None:
+    user = await api.sign_up()
+    for _ in range(10):
+        await api.error("signInWithPassword", email=user["email"], password="wrong horse")
+    body = {"email": user["email"], "password": "correct horse"}
+    assert await api.error("signInWithPassword", **body) == "TOO_MANY_ATTEMPTS_TRY_LATER"
+
+
+async def test_without_protection_the_answers_tell_who_has_an_account(api: Api) -> None:
+    """The page and the command line know both vocabularies."""
+    user = await api.sign_up()
+    uri = "http://localhost:8080/"
+    assert "registered" not in await api.ok("createAuthUri", identifier=user["email"], continueUri=uri)
+    privacy = {"enableImprovedEmailPrivacy": False}
+    await api.configure("emailPrivacyConfig.enableImprovedEmailPrivacy", emailPrivacyConfig=privacy)
+    assert (await api.ok("createAuthUri", identifier=user["email"], continueUri=uri))["signinMethods"] == ["password"]
+    body = {"email": "nobody@example.com"}
+    assert await api.error("signInWithPassword", password="correct horse", **body) == "EMAIL_NOT_FOUND"
+    assert await api.error("signInWithPassword", email=user["email"], password="wrong") == "INVALID_PASSWORD"
+    assert await api.error("sendOobCode", requestType="PASSWORD_RESET", **body) == "EMAIL_NOT_FOUND"
+
+
+async def test_the_password_policy_is_told_and_kept(api: Api) -> None:
+    path = f"{HOST_PREFIX}/v2/passwordPolicy"
+    assert (await api.http.get(path, params=KEY)).json()["customStrengthOptions"]["minPasswordLength"] == 6
+    versions = [{"customStrengthOptions": {"minPasswordLength": 15, "maxPasswordLength": 30}}]
+    policy = {"passwordPolicyVersions": versions, "passwordPolicyEnforcementState": "ENFORCE"}
+    await api.configure("passwordPolicyConfig", passwordPolicyConfig=policy)
+    assert (await api.http.get(path, params=KEY)).json()["customStrengthOptions"]["minPasswordLength"] == 15
+    body = {"email": "new@example.com", "password": "correct horse"}
+    assert "at least 15 characters" in await api.error("signUp", **body)
+
+
+async def test_users_do_not_delete_themselves_unless_the_project_lets_them(api: Api) -> None:
+    """A deleted user's tokens are gone with it, and its address is free again."""
+    user = await api.sign_up()
+    assert await api.error("delete", idToken=user["idToken"]) == "ADMIN_ONLY_OPERATION"
+    permissions = {"permissions": {"disabledUserDeletion": False}}
+    await api.configure("client.permissions.disabledUserDeletion", client=permissions)
     await api.ok("delete", idToken=user["idToken"])
     assert await api.error("lookup", idToken=user["idToken"]) == "USER_NOT_FOUND"
-    assert (await api.token(user["refreshToken"])).json()["error"]["message"] == "USER_NOT_FOUND"
+    assert await api.refused(user["refreshToken"]) == "USER_NOT_FOUND"
     again = await api.ok("signUp", email=user["email"], password="correct horse")
     assert again["localId"] != user["localId"]
+    await api.admin(":delete", localId=again["localId"])
+    assert await api.error("lookup", idToken=again["idToken"]) == "USER_NOT_FOUND"
 
 
-async def test_a_disabled_user_cannot_come_in(api: Api, tmp_path: Path) -> None:
-    """As an operator may have disabled it in the file."""
+async def test_signing_up_can_be_the_administrators_alone(api: Api) -> None:
+    permissions = {"permissions": {"disabledUserSignup": True}}
+    await api.configure("client.permissions.disabledUserSignup", client=permissions)
+    body = {"email": "new@example.com", "password": "correct horse"}
+    assert await api.error("signUp", **body) == "ADMIN_ONLY_OPERATION"
+    await api.admin("", emailVerified=True, **body)
+    assert claims_of((await api.ok("signInWithPassword", **body))["idToken"])["email_verified"] is True
+
+
+async def test_revoked_sign_ins_are_not_refreshed(api: Api) -> None:
+    """Signing out everywhere: `validSince` ends what began before it."""
     user = await api.sign_up()
-    path = tmp_path / "users.json"
-    path.write_text(json.dumps([{**record, "disabled": True} for record in json.loads(path.read_text())]))
-    disabled = Api(tmp_path)
+    await api.admin(":update", localId=user["localId"], validSince=str(int(time.time()) + 1))
+    assert await api.refused(user["refreshToken"]) == "TOKEN_EXPIRED"
+    assert await api.error("lookup", idToken=user["idToken"]) == "TOKEN_EXPIRED"
+
+
+async def test_an_administrators_calls_need_the_credential(api: Api) -> None:
+    user = await api.sign_up()
+    for path in (f"{TOOLKIT}/projects/{PROJECT}/accounts:update", f"{TOOLKIT}/projects/{PROJECT}/accounts"):
+        answer = await api.http.post(path, params=KEY, json={"localId": user["localId"], "emailVerified": True})
+        assert answer.status_code == 403
+    assert (await api.http.get(CONFIG)).status_code == 403
+    other = await api.http.post(f"{TOOLKIT}/projects/other/accounts:lookup", headers=OWNER, json={})
+    assert other.json()["error"]["message"] == "PROJECT_NOT_FOUND"
+
+
+async def test_pages_of_other_origins_read_neither_mail_nor_administrators_answers(api: Api) -> None:
+    """Sign-in answers every origin, as the real service does; what is on this machine only stays there."""
+    origin = {"Origin": "https://evil.example"}
+    for path in (f"{MAILBOX}/{PROJECT}/oobCodes", "/emulator/mailbox", CONFIG):
+        answer = await api.http.get(path, headers=origin | OWNER)
+        assert "access-control-allow-origin" not in answer.headers
+    answer = await api.http.post(f"{TOOLKIT}/accounts:signUp", params=KEY, json={}, headers=origin)
+    assert answer.headers["access-control-allow-origin"] == "*"
+
+
+async def test_a_disabled_user_cannot_come_in(api: Api) -> None:
+    """Nor go on with a sign-in from before."""
+    user = await api.sign_up()
+    await api.admin(":update", localId=user["localId"], disableUser=True)
     body = {"email": user["email"], "password": "correct horse"}
-    assert await disabled.error("signInWithPassword", **body) == "USER_DISABLED"
-    assert (await disabled.token(user["refreshToken"])).json()["error"]["message"] == "USER_DISABLED"
-    await disabled.http.aclose()
+    assert await api.error("signInWithPassword", **body) == "USER_DISABLED"
+    assert await api.refused(user["refreshToken"]) == "USER_DISABLED"
 
 
 async def test_an_expired_or_foreign_token_opens_nothing(api: Api, tmp_path: Path) -> None:
