@@ -12,7 +12,7 @@ from collections import Counter, defaultdict
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextvars import ContextVar
 from dataclasses import dataclass, field
-from functools import cache
+from functools import cache, partial
 from typing import Any, BinaryIO, Final, TypeVar
 from unittest import mock
 
@@ -26,7 +26,7 @@ from local.memory.store import MemoryStore
 from shared import log
 from shared.auth import Identity
 from shared.config import StoredConfig
-from shared.generators import Generators
+from shared.generators import Generators, Start
 from shared.generators.catalog import MODELS
 from shared.http import application
 from shared.lifecycle import Task
@@ -235,9 +235,12 @@ class CountedGenerator:
     provider: Provider
     tally: Tally
 
-    async def start(self, job: Any, prefix: str) -> str:
+    async def prepare(self, job: Any) -> Start:
+        return partial(self._start, await self.provider.prepare(job))
+
+    async def _start(self, start: Start, job: Any, prefix: str) -> str:
         self.tally.waited("create")
-        return await self.provider.start(job, prefix)
+        return await start(job, prefix)
 
     async def look(self, operation: str) -> Any:
         self.tally.waited("look")

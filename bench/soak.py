@@ -44,8 +44,8 @@ SHORTEST_KILL_EVERY_S: Final = 4.0
 # What goes wrong in one job of two, on top of the killing.
 FAULTS: Final = (
     *("",) * 10,
-    "[429]",
-    "[503 x2]",
+    "[429] [retry after 2s]",
+    "[accepted 503]",
     "[look 503 x2]",
     "[slow 5s]",
     "[lost webhook]",

@@ -6,6 +6,7 @@ or both. Nothing else in the system invents a code.
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -19,6 +20,7 @@ class ErrorCode:
 
     `status` is the HTTP status when a request is answered with it. `retryable` tells the caller whether the same
     request may succeed later. `refund` tells whether a job that fails with it gets its charge back in full.
+    `about_prompt`: the reason of such a failure is what the provider says about the user's own prompt.
     """
 
     status: int
@@ -27,6 +29,7 @@ class ErrorCode:
     suggested_action: str
     retryable: bool = False
     refund: bool = True
+    about_prompt: bool = False
 
 
 CATALOGUE: dict[str, ErrorCode] = {
@@ -34,7 +37,11 @@ CATALOGUE: dict[str, ErrorCode] = {
     "INVALID_JSON": ErrorCode(400, "client", "The body is not valid JSON.", "Send one JSON object as the body."),
     "INVALID_REQUEST": ErrorCode(400, "client", "The request is not valid.", "Correct the fields named in details."),
     "PROMPT_TOO_LONG": ErrorCode(
-        400, "client", "The prompt is longer than the model reads.", "Shorten the prompt to at most 1,024 tokens."
+        400,
+        "client",
+        "The prompt is longer than the model reads.",
+        "Shorten the prompt to at most 1,024 tokens.",
+        about_prompt=True,
     ),
     "MODEL_NOT_FOUND": ErrorCode(400, "client", "There is no such model.", "Choose a model named in details."),
     "UNSUPPORTED_BY_MODEL": ErrorCode(
@@ -146,9 +153,14 @@ CATALOGUE: dict[str, ErrorCode] = {
         "provider",
         "The model's safety filter blocked the video.",
         "Change the prompt: name no real people, and leave out what the reason mentions.",
+        about_prompt=True,
     ),
     "PROMPT_REJECTED": ErrorCode(
-        422, "provider", "The model did not accept the request.", "Change the prompt or the settings."
+        422,
+        "provider",
+        "The model did not accept the request.",
+        "Change the prompt or the settings.",
+        about_prompt=True,
     ),
     "INPUT_GONE": ErrorCode(
         410,
@@ -201,6 +213,27 @@ CATALOGUE: dict[str, ErrorCode] = {
 }
 
 
+_LINK = re.compile(r"https?://\S+")
+# What is said about a prompt has none of these. A provider that rejects how we asked may name our bucket, our project,
+# who lacks which permission, or the exception that it met.
+_OURS = re.compile(
+    r"://|\bgs:|(?<![\w.])[~.]{0,2}/[\w.-]+|\w/[\w.-]+/|\\\\|@|\bbuckets?\b|permission|credential|authori[sz]|authenticat"
+    r"|service.?account|api.?key|billing|quota|\biam\b|(?-i:\w(?:Error|Exception)\b)|errno|traceback",
+    re.IGNORECASE,
+)
+
+
+def public_reason(code: str, reason: str | None) -> str | None:
+    """What a failed job's user reads of its reason: the provider's words about the prompt, and nothing else.
+
+    Operators find the rest in the log (`job_ended`) and in the job's document.
+    """
+    if reason is None or not CATALOGUE[code].about_prompt:
+        return None
+    said = " ".join(_LINK.sub("", reason).split())
+    return said if said and not _OURS.search(said) else None
+
+
 @dataclass
 class ApiError(Exception):
     """Ends a request with an entry of the catalogue; http.py renders it.
@@ -241,7 +274,11 @@ class Unavailable(Exception):  # noqa: N818 - reads as the state it names
 
 
 class StorageRefused(Unavailable):
-    """Cloud Storage answers that it will not: a permission, a quota, a closed bill. Only an operator changes that."""
+    """Cloud Storage answers that it will not: a permission, a quota, a closed bill.
+
+    Only an operator changes that, and it takes minutes to arrive; 403 is also a rate limit. So it is tried again like
+    any other failure, and told to operators at once.
+    """
 
 
 class Conflict(Exception):  # noqa: N818

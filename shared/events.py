@@ -48,7 +48,7 @@ class Accepted(Event):
 
 @dataclass(frozen=True)
 class Deferred(StepEvent):
-    """The provider took nothing on (429, 503, no connection): the same task comes again."""
+    """The provider definitely took nothing on (429, no connection): the same task comes again, not before the wait."""
 
     holder: str
     retry_after_s: float
@@ -56,9 +56,9 @@ class Deferred(StepEvent):
 
 @dataclass(frozen=True)
 class Refused(StepEvent):
-    """The provider will not make this video."""
+    """The video will not be made: the provider says so, or, before any claim (no holder), what it needs is gone."""
 
-    holder: str
+    holder: str | None
     code: str
     reason: str
 
@@ -82,12 +82,13 @@ class Running(StepEvent):
 
 @dataclass(frozen=True)
 class Finished(StepEvent):
-    """The provider is done, or files of an uncertain attempt were found. `holder` goes on to store them."""
+    """The provider is done, or the attempt's files were `found` in our bucket. `holder` goes on to store them."""
 
     holder: str
     uris: tuple[str, ...]
     filtered: int = 0
     reason: str | None = None
+    found: bool = False
 
 
 @dataclass(frozen=True)

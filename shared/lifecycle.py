@@ -73,9 +73,13 @@ TASK_SUFFIX_CHARS = 8
 # A create is given up after 45 s; its lease lives longer, the function (900 s) longer still, so that a holder that
 # still runs after its lease has ended can tell, and must not create.
 CREATE_TIMEOUT_S = 45
+PREPARE_TIMEOUT_S = 75
 LEASE_S = 120
 FUNCTION_TIMEOUT_S = 900
 SWEEP_AFTER_S = 60
+# Past its deadline a job gets one last try to store its video. A delivery may die in it, and the next one has its try
+# then; as many as these, so that a video that kills whoever stores it does not go on for ever.
+LAST_TRIES = 3
 DEFAULT_LONGEST_S = 360.0
 # A generation that was given up is watched this long, so that what it still delivers is removed.
 TIDY_FOR_S = 24 * 3_600
@@ -109,7 +113,7 @@ TRANSITIONS: Mapping[type[Event], Mapping[Stage, frozenset[Stage]]] = {
         **_ANY_FINAL,
     },
     Deferred: {Stage.STARTING: _to(Stage.QUEUED)},
-    Refused: {Stage.STARTING: _to(Stage.FAILED)},
+    Refused: {Stage.QUEUED: _to(Stage.FAILED), Stage.STARTING: _to(Stage.FAILED)},
     Lost: {Stage.STARTING: _to(Stage.UNCERTAIN)},
     Unseen: {Stage.UNCERTAIN: _to(Stage.UNCERTAIN, Stage.QUEUED, Stage.FAILED)},
     Running: {Stage.GENERATING: _to(Stage.GENERATING, Stage.FAILED)},
@@ -198,6 +202,23 @@ def deadline(job: Job, config: LiveConfig) -> datetime:
             return job.lease.until
         case _:
             return job.created_at + timedelta(seconds=config.queue_timeout_s)
+
+
+def claimable(job: Job, now: datetime, config: LiveConfig) -> bool:
+    """Whether a claim of a queued or storing job would be granted now, or end it.
+
+    Not while somebody holds its lease, and not before the provider's Retry-After is over, however often the queue
+    brings the task meanwhile.
+    """
+    if _held(job, now):
+        return False
+    waits = job.stage is Stage.QUEUED and job.due_at is not None and job.due_at > now
+    return not waits or now >= deadline(job, config)
+
+
+def searched_until(job: Job, config: LiveConfig) -> datetime:
+    """Until when a job past its deadline waits for a bucket that does not say whether its video is there."""
+    return deadline(job, config) + timedelta(seconds=config.storing_timeout_s)
 
 
 def watched_until(job: Job) -> datetime:
@@ -333,7 +354,7 @@ class _Case:
     def overdue(self) -> bool:
         return self.now >= deadline(self.job, self.config)
 
-    def holds(self, holder: str) -> bool:
+    def holds(self, holder: str | None) -> bool:
         return self.job.lease is not None and self.job.lease.holder == holder
 
     def write(self, **changes: Any) -> Job:
@@ -413,12 +434,12 @@ def _enter(case: _Case, _: Enter) -> Change | None:
 
 def _claim(case: _Case, event: Claim) -> Change | None:
     job = case.job
-    if job.lease is not None and job.lease.until > case.now:
+    if not claimable(job, case.now, case.config):
         return None
     if job.stage is Stage.STORING:
-        if case.overdue:
-            return case.fail("STORING_FAILED", "the time for storing is over")
-        return case.hold(Stage.STORING, event.holder)
+        if case.overdue and job.last_tries >= LAST_TRIES:
+            return case.fail("STORING_FAILED", "the time for storing is over, and no delivery survived its last try")
+        return case.hold(Stage.STORING, event.holder, last_tries=job.last_tries + int(case.overdue))
     if case.overdue:
         return case.fail("QUEUE_TIMEOUT", None)
     return case.hold(Stage.STARTING, event.holder, attempt=job.attempt + 1, attempt_started_at=case.now)
@@ -453,7 +474,9 @@ def _deferred(case: _Case, event: Deferred) -> Change | None:
 
 
 def _refused(case: _Case, event: Refused) -> Change | None:
-    return case.fail(event.code, event.reason, leftovers=False) if case.holds(event.holder) else None
+    if case.job.stage is Stage.STARTING and not case.holds(event.holder):
+        return None
+    return case.fail(event.code, event.reason, leftovers=_abandoned_one(case.job))
 
 
 def _lost(case: _Case, event: Lost) -> Change | None:
@@ -486,10 +509,11 @@ def _running(case: _Case, _: Running) -> Change | None:
 def _finished(case: _Case, event: Finished) -> Change | None:
     count = case.job.request.count
     if not event.uris and event.filtered:
-        return case.fail("SAFETY_BLOCKED", event.reason, leftovers=False)
+        return case.fail("SAFETY_BLOCKED", event.reason, leftovers=_abandoned_one(case.job))
     if not event.uris:
-        return case.fail("PROVIDER_ERROR", event.reason or "the generation ended without a video", leftovers=False)
-    adopted = ("adopted",) if case.job.stage is Stage.UNCERTAIN else ()
+        reason = event.reason or "the generation ended without a video"
+        return case.fail("PROVIDER_ERROR", reason, leftovers=_abandoned_one(case.job))
+    adopted = ("adopted",) if event.found else ()
     until = case.now + timedelta(seconds=LEASE_S)
     # No task yet: the delivery that brought the news goes on to store. If it dies, its redelivery creates the task.
     change = case.go(
@@ -506,7 +530,7 @@ def _finished(case: _Case, event: Finished) -> Change | None:
 
 
 def _broke(case: _Case, event: Broke) -> Change | None:
-    return case.fail(event.code, event.reason, leftovers=False)
+    return case.fail(event.code, event.reason, leftovers=_abandoned_one(case.job))
 
 
 def _stored(case: _Case, event: Stored) -> Change | None:
@@ -724,6 +748,15 @@ def _began(job: Job) -> datetime:
 def _longest_s(job: Job) -> float:
     model = MODELS.get(job.request.model)
     return model.longest_s if model else DEFAULT_LONGEST_S
+
+
+def _held(job: Job, now: datetime) -> bool:
+    return job.lease is not None and job.lease.until > now
+
+
+def _abandoned_one(job: Job) -> bool:
+    """An attempt before the last that began, which may still write files."""
+    return job.attempt > (0 if job.stage is Stage.QUEUED else 1)
 
 
 def _with_signals(change: Change, *signals: str) -> Change:

@@ -194,7 +194,10 @@ class Output(Value):
 
 
 class JobError(Value):
-    """Why a job failed: a code of the catalogue, a sentence for people, and the provider's own words."""
+    """Why a job failed: a code of the catalogue, a sentence for people, and a reason.
+
+    The reason is the provider's words or our own, for operators; errors.public_reason() is what users see of it.
+    """
 
     code: str
     message: str
@@ -235,6 +238,7 @@ class Job(Document):
     filter_reason: str | None = None
     storing_started_at: datetime | None = None
     storing_tries: int = 0
+    last_tries: int = 0
     cost: int
     refunded: int = 0
     error: JobError | None = None
@@ -570,6 +574,8 @@ class Response(BaseModel):
 
 
 class VideoError(Response):
+    """Why a video failed. `reason` is what the provider says about the prompt; null where it says nothing about it."""
+
     code: str
     message: str
     reason: str | None

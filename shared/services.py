@@ -171,7 +171,7 @@ class Queue(Protocol):
 class Media(Protocol):
     """The bucket of the videos. Object names have no leading slash.
 
-    Every method raises Unavailable, and its kind StorageRefused where trying again would not help.
+    Every method raises Unavailable; its kind StorageRefused says that an operator may have to change something.
     """
 
     @property

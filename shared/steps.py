@@ -12,9 +12,9 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from shared import deliveries, events, generators, lifecycle, log, storing
-from shared.errors import Unavailable
+from shared.errors import StorageRefused, Unavailable
 from shared.generators.catalog import provider_of
-from shared.jobs import JobMissing, TaskNotCreated, advance
+from shared.jobs import JobMissing, Outcome, TaskNotCreated, advance
 from shared.models import Job, Stage
 from shared.verdict import Verdict as Verdict
 
@@ -22,9 +22,11 @@ if TYPE_CHECKING:
     from shared.services import Services
 
 BUSY_WAIT_S = 30.0
-# The name of an accepted generation is worth money: it is tried for as long as the function may run.
+# The name of an accepted generation is worth money: it is tried for as long as the function may run. What else a create
+# came to is known for sure only as long as its lease lives.
 KEEP_NAME_FOR_S = 600.0
-KEEP_NAME_EVERY_S = 5.0
+KEEP_OUTCOME_FOR_S = 60.0
+KEEP_EVERY_S = 5.0
 
 
 async def deliver(services: Services, job_id: str, step: int) -> Verdict:
@@ -61,6 +63,29 @@ async def _enter(services: Services, job: Job) -> Verdict:
 
 
 async def _start(services: Services, job: Job) -> Verdict:
+    """Prepare, claim, create: nothing slow comes between the claim and the create."""
+    now, config = services.clock(), await services.config.get()
+    if not lifecycle.claimable(job, now, config):
+        return Verdict.COME_BACK
+    if now >= lifecycle.deadline(job, config):
+        await advance(services, job.id, events.Claim(job.step, services.ids()), job)
+        return Verdict.DONE
+    try:
+        async with asyncio.timeout(lifecycle.PREPARE_TIMEOUT_S):
+            start = await services.generators.of(provider_of(job.request.model)).prepare(job)
+    except generators.Refused as refusal:
+        await advance(services, job.id, events.Refused(job.step, None, refusal.code, refusal.reason), job)
+        return Verdict.DONE
+    except generators.Busy as busy:
+        log.info("provider_busy", job=job.id, model=job.request.model, reason=busy.reason)
+        return Verdict.COME_BACK
+    except Exception as error:  # noqa: BLE001 - nothing was begun, so whatever it was can be tried again
+        log.error("create_not_prepared", job=job.id, model=job.request.model, error=repr(error))
+        return Verdict.COME_BACK
+    return await _claim_and_create(services, job, start)
+
+
+async def _claim_and_create(services: Services, job: Job, start: generators.Start) -> Verdict:
     holder = services.ids()
     job = (await advance(services, job.id, events.Claim(job.step, holder), job)).job
     if job.final:
@@ -72,42 +97,70 @@ async def _start(services: Services, job: Job) -> Verdict:
         await advance(services, job.id, events.Deferred(job.step, holder, 0.0))
         return Verdict.COME_BACK
     try:
-        generator = services.generators.of(provider_of(job.request.model))
         async with asyncio.timeout(lifecycle.CREATE_TIMEOUT_S):
-            operation = await generator.start(job, job.prefix)
+            operation = await start(job, job.prefix)
     except generators.Refused as refusal:
-        await advance(services, job.id, events.Refused(job.step, holder, refusal.code, refusal.reason))
+        await _keep_outcome(services, job, events.Refused(job.step, holder, refusal.code, refusal.reason))
         return Verdict.DONE
     except generators.Busy as busy:
         log.info("provider_busy", job=job.id, model=job.request.model, reason=busy.reason)
         wait_s = busy.retry_after_s if busy.retry_after_s is not None else BUSY_WAIT_S
-        await advance(services, job.id, events.Deferred(job.step, holder, wait_s))
+        await _keep_outcome(services, job, events.Deferred(job.step, holder, wait_s))
         return Verdict.SLOW_DOWN
     except Exception as error:  # noqa: BLE001 - whatever it was, the provider may have accepted
         log.exception("start_outcome_unknown", job=job.id, attempt=job.attempt, error=repr(error))
-        await advance(services, job.id, events.Lost(job.step, holder))
+        await _keep_outcome(services, job, events.Lost(job.step, holder))
         return Verdict.DONE
     await _keep_name(services, job, operation)
     return Verdict.DONE
 
 
 async def _keep_name(services: Services, job: Job, operation: str) -> None:
-    """Commit the operation's name, however long Firestore does not answer."""
-    until = services.clock() + timedelta(seconds=KEEP_NAME_FOR_S)
+    """Commit the operation's name, whatever Firestore answers; if it must be given up, the attempt is searched for."""
+
+    def not_kept(error: Exception) -> None:
+        log.error("operation_not_kept", job=job.id, attempt=job.attempt, operation=operation, error=repr(error))
+
+    try:
+        outcome = await _keep(services, job, events.Accepted(job.attempt, operation), KEEP_NAME_FOR_S, not_kept)
+    except (TaskNotCreated, JobMissing):
+        raise
+    except Exception:
+        if job.lease is not None:
+            await advance(services, job.id, events.Lost(job.step, job.lease.holder))
+        raise
+    if outcome.job.operation != operation:
+        log.error("generation_orphaned", job=job.id, attempt=job.attempt, operation=operation)
+
+
+async def _keep_outcome(services: Services, job: Job, event: events.StepEvent) -> None:
+    """Commit that nothing began, or that nobody knows; if it must be given up, a dead lease says the latter."""
+
+    def not_kept(error: Exception) -> None:
+        outcome = type(event).__name__
+        log.error("create_outcome_not_kept", job=job.id, attempt=job.attempt, outcome=outcome, error=repr(error))
+
+    await _keep(services, job, event, KEEP_OUTCOME_FOR_S, not_kept)
+
+
+async def _keep(
+    services: Services, job: Job, event: events.Event, for_s: float, not_kept: Callable[[Exception], None]
+) -> Outcome:
+    """Commit the event, again and again for so many seconds; raises the last error.
+
+    Not only after silence: a permission that is being edited comes back, and a rejected argument may.
+    """
+    until = services.clock() + timedelta(seconds=for_s)
     while True:
         try:
-            outcome = await advance(services, job.id, events.Accepted(job.attempt, operation), job)
-        except TaskNotCreated:
+            return await advance(services, job.id, event, job)
+        except (TaskNotCreated, JobMissing):
             raise
-        except Unavailable as error:
-            log.error("operation_not_kept", job=job.id, attempt=job.attempt, operation=operation, error=str(error))
+        except Exception as error:
+            not_kept(error)
             if services.clock() >= until:
                 raise
-            await services.sleep(KEEP_NAME_EVERY_S)
-            continue
-        if outcome.job.operation != operation:
-            log.error("generation_orphaned", job=job.id, attempt=job.attempt, operation=operation)
-        return
+            await services.sleep(KEEP_EVERY_S)
 
 
 async def _await_start(services: Services, job: Job) -> Verdict:
@@ -123,12 +176,9 @@ async def _find(services: Services, job: Job) -> Verdict:
     if job.hinted_operation is not None:
         await advance(services, job.id, events.Accepted(job.attempt, job.hinted_operation), job)
         return Verdict.DONE
-    found = [item for item in await services.media.list(job.prefix) if item.name.endswith(".mp4")]
-    over = services.clock() >= lifecycle.deadline(job, await services.config.get())
-    if len(found) >= job.request.count or (found and over):
-        uris = tuple(f"gs://{services.media.bucket}/{item.name}" for item in found)
-        await _finish(services, job, events.Finished(job.step, services.ids(), uris))
-        return Verdict.DONE
+    verdict = await _adopt(services, job)
+    if verdict is not None:
+        return verdict
     await advance(services, job.id, events.Unseen(job.step), job)
     return Verdict.DONE
 
@@ -139,16 +189,57 @@ async def _look(services: Services, job: Job) -> Verdict:
         look = await services.generators.of(provider_of(job.request.model)).look(job.operation)
     except Exception as error:  # noqa: BLE001 - a failed look says nothing about the generation
         log.warning("look_failed", job=job.id, operation=job.operation, error=repr(error))
-        if services.clock() < lifecycle.deadline(job, await services.config.get()):
-            return Verdict.COME_BACK
-        look = generators.Running()
+        return await _without_answer(services, job)
     match look:
         case generators.Running():
-            await advance(services, job.id, events.Running(job.step), job)
+            return await _still_running(services, job)
         case generators.Broken(code, reason):
             await advance(services, job.id, events.Broke(job.step, code, reason), job)
         case generators.Finished(uris, filtered, reason):
             await _finish(services, job, events.Finished(job.step, services.ids(), uris, filtered, reason))
+    return Verdict.DONE
+
+
+async def _without_answer(services: Services, job: Job) -> Verdict:
+    """The provider does not say how it stands, perhaps never will: a model may be retired along with its endpoint."""
+    verdict = await _adopt(services, job)
+    if verdict is not None:
+        return verdict
+    if services.clock() < lifecycle.deadline(job, await services.config.get()):
+        return Verdict.COME_BACK
+    await advance(services, job.id, events.Running(job.step), job)
+    return Verdict.DONE
+
+
+async def _still_running(services: Services, job: Job) -> Verdict:
+    if services.clock() >= lifecycle.deadline(job, await services.config.get()):
+        verdict = await _adopt(services, job)
+        if verdict is not None:
+            return verdict
+    await advance(services, job.id, events.Running(job.step), job)
+    return Verdict.DONE
+
+
+async def _adopt(services: Services, job: Job) -> Verdict | None:
+    """Store the files that are under the attempt's own prefix: all that were asked for, or any once the wait is over.
+
+    None when there are none to adopt. A bucket that does not answer is no reason to give a paid video up: it is asked
+    again, past the deadline for as long as storing may take.
+    """
+    config = await services.config.get()
+    over = services.clock() >= lifecycle.deadline(job, config)
+    try:
+        found = [item for item in await services.media.list(job.prefix) if item.name.endswith(".mp4")]
+    except Exception as error:  # noqa: BLE001 - whatever it was, nothing is known of the files
+        if isinstance(error, StorageRefused):
+            log.error("storage_refused", job=job.id, account=job.account, error=str(error))
+        else:
+            log.warning("bucket_not_searched", job=job.id, attempt=job.attempt, error=repr(error))
+        return Verdict.COME_BACK if services.clock() < lifecycle.searched_until(job, config) else None
+    if len(found) < job.request.count and not (found and over):
+        return None
+    uris = tuple(f"gs://{services.media.bucket}/{item.name}" for item in found)
+    await _finish(services, job, events.Finished(job.step, services.ids(), uris, found=True))
     return Verdict.DONE
 
 

@@ -27,10 +27,8 @@ RENEW_EVERY_S = lifecycle.LEASE_S / 3
 
 @dataclass
 class NotStored(Exception):  # noqa: N818
-    """A video could not be stored now; `permanent` when trying again would not help.
-
-    That is when the provider's own file is not the video, or when the bucket refuses.
-    """
+    """A video could not be stored now; `permanent` when trying again would not help: the provider's own file is not
+    the video. A bucket that refuses is no such case, since a change of a permission takes minutes to arrive."""
 
     code: str
     reason: str
@@ -82,8 +80,10 @@ async def _store_one(services: Services, job: Job, index: int) -> Kept:
             if not _is_ours(services, job.outputs[index].uri):
                 await services.media.delete(_object_name(services, job, index))
         except StorageRefused as error:
+            checksums.append(None)
+            # Told at once, for only an operator can change it; and tried again like everything else.
             log.error("storage_refused", job=job.id, account=job.account, error=str(error))
-            raise NotStored("STORAGE_REFUSED", str(error), permanent=True) from error
+            failure = NotStored("STORAGE_REFUSED", str(error))
         except Exception as error:  # noqa: BLE001 - network, provider or bucket: all are tried again
             checksums.append(None)
             failure = NotStored("STORING_FAILED", f"{type(error).__name__}: {error}")

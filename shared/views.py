@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from datetime import datetime
 
 from shared import pricing
-from shared.errors import CATALOGUE
+from shared.errors import CATALOGUE, public_reason
 from shared.generators import catalog
 from shared.generators.catalog import Model
 from shared.models import (
@@ -218,7 +218,7 @@ def _error(job: Job) -> VideoError | None:
     return VideoError(
         code=job.error.code,
         message=job.error.message,
-        reason=job.error.reason,
+        reason=public_reason(job.error.code, job.error.reason),
         retryable=entry.retryable,
         suggested_action=entry.suggested_action,
     )

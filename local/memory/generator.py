@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import BinaryIO, Final, Literal
 
 from local.memory.media import MemoryMedia
@@ -21,7 +22,7 @@ from local.providers.engine import (
     Request,
     UnknownGenerationError,
 )
-from shared.generators import Broken, Busy, Finished, Look, Refused, Running, faults
+from shared.generators import Broken, Busy, Finished, Look, Refused, Running, Start, faults
 from shared.generators.catalog import MODELS
 from shared.generators.veo import label
 from shared.models import Job
@@ -34,7 +35,8 @@ FILES_URL: Final = "https://generativelanguage.googleapis.com/v1beta/files/"
 _FILE_ID: Final = re.compile(r"files/([A-Za-z0-9]+)")
 # What the providers' HTTP statuses mean for a create; of a 400 the words tell more.
 _REFUSALS: Final = {401: "PROVIDER_DENIED", 403: "PROVIDER_DENIED", 404: "MODEL_RETIRED"}
-_BUSY: Final = frozenset({429, 503})
+# Nothing else proves that nothing began.
+_BUSY: Final = 429
 
 
 class MediaBuckets:
@@ -77,12 +79,17 @@ class MemoryGenerator:
         self._media = media
         self._accepted = accepted
 
-    async def start(self, job: Job, prefix: str) -> str:
+    async def prepare(self, job: Job) -> Start:
+        return partial(self._start, await self._request(job))
+
+    async def _start(self, request: Request, job: Job, prefix: str) -> str:
+        if self._provider == "vertex":
+            request = replace(request, storage_uri=f"gs://{self._media.bucket}/{prefix}")
         try:
-            generation = await self._engine.create(await self._request(job, prefix))
+            generation = await self._engine.create(request)
         except AnswerLostError as lost:
             self._accepted(lost.generation, self._name(lost.generation))
-            raise ConnectionError("the connection was closed without an answer") from lost
+            raise ConnectionError(str(lost)) from lost
         except RefusedError as refusal:
             raise _translated(refusal) from refusal
         name = self._name(generation)
@@ -119,7 +126,7 @@ class MemoryGenerator:
             except UnknownGenerationError:
                 return
 
-    async def _request(self, job: Job, prefix: str) -> Request:
+    async def _request(self, job: Job) -> Request:
         """Raises Refused when what the video is to be made from is not there any more."""
         wanted = job.request
         try:
@@ -141,7 +148,6 @@ class MemoryGenerator:
             first_frame=images.get("first_frame"),
             last_frame=images.get("last_frame"),
             extends=extends,
-            storage_uri=f"gs://{self._media.bucket}/{prefix}" if self._provider == "vertex" else None,
             labels={"job": label(job.id)} if self._provider == "vertex" else {},
         )
 
@@ -165,10 +171,11 @@ class Videos:
 class Script:
     """What one job's creates and looks come to, in their order; the last look's outcome stands for all later ones.
 
-    A create is accepted (None) or raises; a LostAnswer is raised after the generation was accepted. Creates beyond the
-    list are accepted.
+    A create is accepted (None) or raises; a LostAnswer is raised after the generation was accepted. Preparations and
+    creates beyond their lists go well.
     """
 
+    prepares: Sequence[Exception | None] = ()
     creates: Sequence[Exception | None] = ()
     looks: Sequence[Look | Videos | Exception] = (Videos(),)
     fetches: Sequence[Exception | None] = ()
@@ -202,12 +209,25 @@ class ScriptedGenerator:
     script: Script | Callable[[Job], Script] = field(default_factory=Script)
     video: bytes = b""
     media: MemoryMedia | None = None
+    prepared: list[Job] = field(default_factory=list)
     creates: list[Job] = field(default_factory=list)
     started: dict[str, Started] = field(default_factory=dict)
     fetches: list[str] = field(default_factory=list)
 
+    async def prepare(self, job: Job) -> Start:
+        outcomes = self._script(job).prepares
+        number = sum(prepared.id == job.id for prepared in self.prepared)
+        self.prepared.append(job)
+        outcome = outcomes[number] if number < len(outcomes) else None
+        if outcome is not None:
+            raise outcome
+        return self.start
+
+    def _script(self, job: Job) -> Script:
+        return self.script(job) if callable(self.script) else self.script
+
     async def start(self, job: Job, prefix: str) -> str:
-        script = self.script(job) if callable(self.script) else self.script
+        script = self._script(job)
         number = sum(created.id == job.id for created in self.creates)
         self.creates.append(job)
         outcome = script.creates[number] if number < len(script.creates) else None
@@ -262,8 +282,8 @@ class ScriptedGenerator:
 
 def _translated(refusal: RefusedError) -> Exception:
     said = str(refusal)
-    if refusal.status in _BUSY:
-        return Busy(said)
+    if refusal.status == _BUSY:
+        return Busy(said, refusal.retry_after_s)
     if refusal.status == 400:
         return Refused(faults.rejection(f"{refusal.reason} {said}"), said)
     if refusal.status in _REFUSALS:

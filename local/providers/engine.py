@@ -41,26 +41,30 @@ _REFUSALS = {
     404: "Requested entity was not found.",
     429: "Resource has been exhausted (e.g. check quota).",
     500: "Internal error encountered.",
+    502: "The server encountered a temporary error and could not complete your request.",
     503: "The model is overloaded. Please try again later.",
     504: "Deadline expired before operation could complete.",
 }
 
 
 class RefusedError(Exception):
-    """The provider says no: an HTTP status, a message, and a reason ("retired", "content_blocked" or "")."""
+    """The provider says no: an HTTP status, a message, a reason ("retired", "content_blocked" or ""), a Retry-After."""
 
-    def __init__(self, status: int, message: str = "", reason: str = "") -> None:
+    def __init__(self, status: int, message: str = "", reason: str = "", retry_after_s: float | None = None) -> None:
         super().__init__(message or _REFUSALS[status])
         self.status = status
         self.reason = reason
+        self.retry_after_s = retry_after_s
 
 
 class AnswerLostError(Exception):
-    """The generation was accepted and runs, but its caller shall not learn of it."""
+    """The generation was accepted and runs, but its caller shall not learn of it: the connection is cut, or the answer
+    is `refusal`, as of a service in front of the model that gave up waiting."""
 
-    def __init__(self, generation: Generation) -> None:
-        super().__init__(generation.id)
+    def __init__(self, generation: Generation, refusal: RefusedError | None = None) -> None:
+        super().__init__(f"{refusal.status}: {refusal}" if refusal else "the connection was closed without an answer")
         self.generation = generation
+        self.refusal = refusal
 
 
 class UnknownGenerationError(KeyError):
@@ -165,9 +169,14 @@ class Engine:
             self._count("refused", request)
             raise
         generation = self._start(request, faults)
-        if self._accepted[scope] < faults.lost_answers:
+        if faults.lost_answers or faults.accepted_refusals:
+            accepted = self._accepted[scope]
             self._accepted[scope] += 1
-            raise AnswerLostError(generation)
+            if accepted < faults.lost_answers:
+                raise AnswerLostError(generation)
+            status = refusal_at(faults.accepted_refusals, accepted)
+            if status is not None:
+                raise AnswerLostError(generation, RefusedError(status))
         return generation
 
     async def look(self, generation_id: str) -> Generation:
@@ -176,6 +185,8 @@ class Engine:
         self._count("looks", generation.request)
         status = refusal_at(generation.faults.look_refusals, generation.looks)
         generation.looks += 1
+        if generation.faults.retired_midway:
+            raise _retired(generation.request.model)
         if status is not None:
             raise RefusedError(status)
         return generation
@@ -353,14 +364,16 @@ class _OperationError(Exception):
 
 def _refuse(faults: Faults, call: int, model: str) -> None:
     if faults.retired:
-        raise RefusedError(
-            404, f"This model models/{model} is no longer available. Please use a newer model.", "retired"
-        )
+        raise _retired(model)
     if faults.content_blocked:
         raise RefusedError(400, "The prompt was blocked because it violates usage guidelines.", "content_blocked")
     status = refusal_at(faults.create_refusals, call)
     if status is not None:
-        raise RefusedError(status)
+        raise RefusedError(status, retry_after_s=faults.retry_after_s)
+
+
+def _retired(model: str) -> RefusedError:
+    return RefusedError(404, f"This model models/{model} is no longer available. Please use a newer model.", "retired")
 
 
 def _film(request: Request, faults: Faults, seed: int) -> Film:

@@ -34,7 +34,10 @@ class Faults:
     title: str = ""
     create_refusals: list[Refusal] = field(default_factory=list)
     look_refusals: list[Refusal] = field(default_factory=list)
+    accepted_refusals: list[Refusal] = field(default_factory=list)
+    retry_after_s: float | None = None
     retired: bool = False
+    retired_midway: bool = False
     content_blocked: bool = False
     lost_answers: int = 0
     slow_s: float | None = None
@@ -87,6 +90,14 @@ def _create(faults: Faults, found: re.Match[str]) -> None:
     faults.create_refusals.append(Refusal(int(found["status"]), _times(found, ALWAYS)))
 
 
+def _accepted(faults: Faults, found: re.Match[str]) -> None:
+    faults.accepted_refusals.append(Refusal(int(found["status"]), _times(found, 1)))
+
+
+def _retry_after(faults: Faults, found: re.Match[str]) -> None:
+    faults.retry_after_s = float(found["seconds"])
+
+
 def _look(faults: Faults, found: re.Match[str]) -> None:
     faults.look_refusals.append(Refusal(int(found["status"]), _times(found, 1)))
 
@@ -124,8 +135,11 @@ _TIMES = r"(?: x(?P<times>\d{1,4}))?"
 _WORDS: Mapping[re.Pattern[str], Callable[[Faults, re.Match[str]], None]] = {
     re.compile(rf"(?P<status>429|503){_TIMES}"): _overloaded,
     re.compile(rf"create (?P<status>400|401|403|500|504){_TIMES}"): _create,
+    re.compile(rf"accepted (?P<status>500|502|503|504){_TIMES}"): _accepted,
+    re.compile(r"retry after (?P<seconds>\d{1,5}) ?s"): _retry_after,
     re.compile(rf"look (?P<status>403|404|429|500|503){_TIMES}"): _look,
     re.compile(r"retired"): _set("retired"),
+    re.compile(r"retired midway"): _set("retired_midway"),
     re.compile(r"content blocked"): _set("content_blocked"),
     re.compile(rf"lost answer{_TIMES}"): _lost_answer,
     re.compile(r"slow(?: (?P<seconds>\d{1,5}(?:\.\d+)?) ?s)?"): _slow,

@@ -37,6 +37,7 @@ from local.providers.wire import (
     one_of,
     only,
     pixels,
+    retry_after,
     whole,
 )
 
@@ -83,6 +84,7 @@ _CODES = {
     413: "invalid_request",
     429: "resource_exhausted",
     500: "internal_error",
+    502: "unavailable",
     503: "unavailable",
     504: "deadline_exceeded",
 }
@@ -143,13 +145,15 @@ class InteractionService:
                 answer: Response = await call(request)
             except RefusedError as error:
                 code = "content_blocked" if error.reason == "content_blocked" else _CODES[error.status]
-                return _error(error.status, code, str(error))
+                return _error(error.status, code, str(error), error.retry_after_s)
             except BadRequestError as error:
                 return _error(error.status, _CODES[error.status], str(error))
             except UnknownGenerationError:
                 return _error(400, "invalid_request", "Invalid interaction name.")
-            except AnswerLostError:
-                return lost_answer()
+            except AnswerLostError as lost:
+                if lost.refusal is None:
+                    return lost_answer()
+                return _error(lost.refusal.status, _CODES[lost.refusal.status], str(lost.refusal))
             return answer
 
         return guarded
@@ -349,8 +353,8 @@ def _authenticate(request: HttpRequest) -> None:
         raise BadRequestError("Video generation is available in the location global only.", 404)
 
 
-def _error(status: int, code: str, message: str) -> Response:
-    return JSONResponse({"error": {"code": code, "message": message}}, status)
+def _error(status: int, code: str, message: str, retry_after_s: float | None = None) -> Response:
+    return JSONResponse({"error": {"code": code, "message": message}}, status, retry_after(retry_after_s))
 
 
 def _name(generation: Generation) -> str:

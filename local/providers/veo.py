@@ -108,10 +108,12 @@ class VeoService:
             if model not in MODELS or request.path_params["location"] not in LOCATIONS:
                 raise BadRequestError(f"Publisher Model `{parent}` was not found or is not available here.", 404)
             return await calls[method](model, parent, await json_body(request))
-        except (BadRequestError, RefusedError) as error:
+        except BadRequestError as error:
             return rpc_error(error.status, str(error))
-        except AnswerLostError:
-            return lost_answer()
+        except RefusedError as error:
+            return rpc_error(error.status, str(error), error.retry_after_s)
+        except AnswerLostError as lost:
+            return lost_answer() if lost.refusal is None else rpc_error(lost.refusal.status, str(lost.refusal))
 
     async def _create(self, model: str, parent: str, body: Mapping[str, Any]) -> Response:
         generation = await self._engine.create(await self._read(model, body))

@@ -25,6 +25,7 @@ _STATUSES = {
     413: "INVALID_ARGUMENT",
     429: "RESOURCE_EXHAUSTED",
     500: "INTERNAL",
+    502: "UNAVAILABLE",
     503: "UNAVAILABLE",
     504: "DEADLINE_EXCEEDED",
 }
@@ -54,10 +55,15 @@ def lost_answer() -> Response:
     return CutResponse(b"", 512, "application/json")
 
 
-def rpc_error(status: int, message: str) -> Response:
+def retry_after(seconds: float | None) -> dict[str, str]:
+    """The header that asks a client to wait, in whole seconds; none without any."""
+    return {} if seconds is None else {"Retry-After": str(round(seconds))}
+
+
+def rpc_error(status: int, message: str, retry_after_s: float | None = None) -> Response:
     """The google.rpc error body of Google's REST services."""
     error = {"code": status, "message": message, "status": _STATUSES.get(status, "UNKNOWN")}
-    return JSONResponse({"error": error}, status)
+    return JSONResponse({"error": error}, status, retry_after(retry_after_s))
 
 
 async def json_body(request: Request) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
 from starlette.applications import Starlette
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import PlainTextResponse, Response
-from starlette.routing import Mount
+from starlette.routing import Mount, Route
 from starlette.types import Message, Receive, Scope, Send
 
 from local.storage import cors, errors
@@ -20,6 +20,7 @@ from local.storage.downloads import download
 from local.storage.json_api import JsonApi
 from local.storage.notify import Notifier
 from local.storage.objects import Conditions, StoredObject, number
+from local.storage.refusals import Refusals
 from local.storage.signature import Verifier
 from local.storage.uploads import CLIENT_CLOSED_REQUEST, Uploads
 
@@ -51,8 +52,9 @@ class Body:
 class Door:
     """Sends each request to the JSON API or the XML API; paths are split before they are decoded."""
 
-    def __init__(self, disk: Disk, uploads: Uploads, verifier: Verifier | None) -> None:
+    def __init__(self, disk: Disk, uploads: Uploads, verifier: Verifier | None, refusals: Refusals) -> None:
         self._disk = disk
+        self._refusals = refusals
         self._uploads = uploads
         self._verifier = verifier
         self._json = JsonApi(disk, uploads)
@@ -83,6 +85,7 @@ class Door:
         if request.method == "OPTIONS":
             return Response(headers=cors.preflight_headers(JSON_CORS, request.headers))
         try:
+            self._refusals.check(request.method)
             response = await self._json.answer(request, segments)
         except errors.StorageError as error:
             response = error.as_json()
@@ -95,6 +98,7 @@ class Door:
             rules = self._disk.bucket(bucket).get("cors", cors.DEFAULT)
             if request.method == "OPTIONS":
                 return Response(headers=cors.preflight_headers(rules, request.headers))
+            self._refusals.check(request.method)
             response = await self._object(request, bucket, name)
         except errors.StorageError as error:
             response = error.as_xml()
@@ -150,8 +154,11 @@ def app(
             notifiers.clear()
 
     verifier = Verifier(signer_key, signer_email) if signer_key is not None else None
-    door = Door(disk, Uploads(disk, finalised), verifier)
-    return Starlette(routes=[Mount("/", app=door)], lifespan=lifespan)
+    refusals = Refusals()
+    door = Door(disk, Uploads(disk, finalised), verifier, refusals)
+    # No bucket's name begins like this.
+    control = Route("/_refusals", refusals.set, methods=["POST"])
+    return Starlette(routes=[control, Mount("/", app=door)], lifespan=lifespan)
 
 
 def _overrides(query: Mapping[str, str], stored: StoredObject) -> dict[str, str]:

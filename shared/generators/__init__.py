@@ -1,4 +1,4 @@
-"""The protocol that every provider of videos is behind: start, look, fetch, cancel.
+"""The protocol that every provider of videos is behind: prepare, start, look, fetch, cancel.
 
 A job never knows its provider. Whatever a provider's errors look like, they reach the job as one of the exceptions
 below, or as any other exception, which then means that the outcome is unknown.
@@ -6,6 +6,7 @@ below, or as any other exception, which then means that the outcome is unknown.
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import BinaryIO, Protocol
 
@@ -22,7 +23,7 @@ class Refused(Exception):  # noqa: N818 - the outcomes of a create: refused, bus
 
 
 class Busy(Exception):  # noqa: N818
-    """The provider took nothing on; the same call may succeed later. `retry_after_s` is its own wish, if it has one."""
+    """The provider definitely took nothing on; the same call may succeed later. `retry_after_s` is what it asks for."""
 
     def __init__(self, reason: str, retry_after_s: float | None = None) -> None:
         super().__init__(reason)
@@ -55,13 +56,20 @@ class Finished:
 Look = Running | Broken | Finished
 
 
+# Begins the generation of a claimed job once, and returns the operation's name; files are to go under the prefix, which
+# is in our bucket and ends in a slash. Raises Refused, or Busy; any other exception leaves the outcome unknown.
+Start = Callable[[Job, str], Awaitable[str]]
+
+
 class Generator(Protocol):
     """One provider. Every call is bounded in time; none of them repeats a create."""
 
-    async def start(self, job: Job, prefix: str) -> str:
-        """Begin the generation once and return the operation's name; files are to go under `prefix` of our bucket.
+    async def prepare(self, job: Job) -> Start:
+        """Have everything that a create needs and that takes time: the client, an access token, the inputs.
 
-        Raises Refused, Busy; any other exception leaves the outcome unknown.
+        Nothing begins here, so it comes before the claim: whoever dies between a claim and its create leaves a start
+        of which nobody knows whether it began. Raises Refused if the video can never be made; any other exception
+        means: try again later.
         """
 
     async def look(self, operation: str) -> Look:

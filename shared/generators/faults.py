@@ -21,21 +21,24 @@ from google.genai import errors
 
 from shared.generators import Broken, Busy, Refused
 
-# A create, with the token that may have to be fetched before it, ends within the 45 s that a step allows for it.
+# A create ends within the 45 s that a step allows for it.
 CREATE_TIMEOUT_S = 30.0
 LOOK_TIMEOUT_S = 15.0
 LOOK_ATTEMPTS = 3
 LOOK_FIRST_WAIT_S = 0.5
 # All attempts of a look and the waits between them: a server's Retry-After must not hold the function.
 LOOK_LIMIT_S = 60.0
-# Longer wishes are cut: the job has its own deadline.
+# A longer Retry-After is cut: the job has its own deadline.
 LONGEST_RETRY_AFTER_S = 3_600.0
 LONGEST_REASON_CHARS = 500
 
 # httpx2 raises these before the first byte of the request is written, and never afterwards.
 _NOTHING_SENT = (httpx2.ConnectError, httpx2.ConnectTimeout, httpx2.PoolTimeout)
 
-_BUSY = frozenset({429, 503})
+# The only answer that proves that nothing began: a 503 may come after the model has started (Google: "not always safe
+# to repeat").
+_BUSY = 429
+_EXHAUSTED = frozenset({"RESOURCE_EXHAUSTED", "429"})
 _REJECTED = frozenset({400, 422})
 _DENIED = frozenset({401, 403})
 _RETIRED = 404
@@ -158,7 +161,7 @@ def _outcome(error: Exception) -> Refused | Busy | None:
         return None
     code, message, details = _told(error)
     reason = readable(message) or f"HTTP {status}"
-    if status in _BUSY:
+    if status == _BUSY or code.upper() in _EXHAUSTED:
         return Busy(reason, _retry_after_s(error, details))
     if status in _REJECTED:
         return Refused(rejection(f"{code} {message}"), reason)
@@ -185,10 +188,16 @@ def _told(error: Exception) -> tuple[str, str, list[Any]]:
         inner = body.get("error", body)
         if isinstance(inner, Mapping):
             details = inner.get("details")
-            code = inner.get("code") or ""
-            return str(code), str(inner.get("message") or ""), details if isinstance(details, list) else []
+            code = _named_code(inner)
+            return code, str(inner.get("message") or ""), details if isinstance(details, list) else []
         body = inner
     return "", str(body or ""), []
+
+
+def _named_code(error: Mapping[str, Any]) -> str:
+    """The error's code in words where there is one: google.rpc has it in `status`, the Interactions API in `code`."""
+    status, code = error.get("status"), error.get("code")
+    return str(status if isinstance(status, str) and status else code or "")
 
 
 def _retry_after_s(error: Exception, details: list[Any]) -> float | None:

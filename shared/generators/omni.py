@@ -11,7 +11,7 @@ import io
 import re
 import time
 from collections.abc import Mapping
-from functools import cached_property
+from functools import cached_property, partial
 from typing import BinaryIO, Literal, cast
 
 import httpx2
@@ -29,7 +29,7 @@ from google.genai.interactions import (
 
 from shared import log
 from shared.errors import Unavailable
-from shared.generators import Broken, Busy, Finished, Look, Refused, Running, faults
+from shared.generators import Broken, Busy, Finished, Look, Refused, Running, Start, faults
 from shared.generators.catalog import MODELS
 from shared.models import Extends, Input, InputRole, Job, VideoRequest
 from shared.services import Media
@@ -38,8 +38,8 @@ from shared.settings import Settings
 FETCH_SILENCE_S = 30.0
 # A fetch must end, one way or the other, before the function that waits for it does (900 s).
 FETCH_LIMIT_S = 600.0
-# Reading what a video is made from and the create after it end within the 45 s that a step allows for both.
-READ_INPUTS_S = 12.0
+# Reading what a video is made from, and uploading it where it is large; no lease is held meanwhile.
+READ_INPUTS_S = 60.0
 UPLOAD_LOOK_EVERY_S = 1.0
 # A request may have 20 MB in all, and base64 makes of 3 bytes 4.
 LARGEST_INLINE_BYTES = 12 * 1024 * 1024
@@ -77,9 +77,13 @@ class Omni:
         self._settings = settings
         self._media = media
 
-    async def start(self, job: Job, prefix: str) -> str:
-        """`prefix` is not told: the Gemini API writes to no bucket, and reads from none."""
+    async def prepare(self, job: Job) -> Start:
         content = await self._content(job.request)
+        _ = self._creating
+        return partial(self._start, content)
+
+    async def _start(self, content: list[ContentParam] | None, job: Job, prefix: str) -> str:
+        """`prefix` is not sent: the Gemini API writes to no bucket, and reads from none."""
         with faults.of_create():
             async with asyncio.timeout(faults.CREATE_TIMEOUT_S + 1):
                 created = await self._creating.aio.interactions.create(request={"body": _body(job, content)})

@@ -18,7 +18,7 @@ from google.auth.transport.requests import Request
 from google.genai import types
 from google.oauth2.credentials import Credentials as FixedToken
 
-from shared.generators import Broken, Busy, Finished, Look, Refused, Running, faults
+from shared.generators import Broken, Busy, Finished, Look, Running, Start, faults
 from shared.generators.catalog import MODELS
 from shared.models import InputRole, Job, VideoRequest
 from shared.settings import Settings
@@ -33,8 +33,13 @@ class Veo:
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
 
-    async def start(self, job: Job, prefix: str) -> str:
+    async def prepare(self, job: Job) -> Start:
+        """Raises Busy while no access token is to be had; a GoogleAuthError where only an operator can change that."""
         await self._authorize()
+        _ = self._client
+        return self.start
+
+    async def start(self, job: Job, prefix: str) -> str:
         with faults.of_create():
             async with asyncio.timeout(faults.CREATE_TIMEOUT_S + 1):
                 operation = await self._client.aio.models.generate_videos(
@@ -92,7 +97,7 @@ class Veo:
         return credentials
 
     async def _authorize(self) -> None:
-        """Have a valid token before the create: nothing was sent yet, which nobody could tell from inside of it."""
+        """Have a token that outlives the create: google-auth takes one for expired some minutes before it is."""
         try:
             async with asyncio.timeout(TOKEN_TIMEOUT_S):
                 await asyncio.to_thread(self._refresh)
@@ -101,7 +106,7 @@ class Veo:
         except GoogleAuthError as error:
             if error.retryable:
                 raise Busy(f"no access token: {error}") from error
-            raise Refused("PROVIDER_DENIED", f"no access token: {error}") from error
+            raise
 
     def _refresh(self) -> None:
         if not self._credentials.valid:

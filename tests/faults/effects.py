@@ -24,6 +24,7 @@ FROZEN_S = 200.0
 # Longer than a caller waits for an answer, shorter than a lease.
 DELAYED_S = 60.0
 OUTAGE_S = 600.0
+REFUSED_S = 60.0
 
 
 class Death(BaseException):
@@ -45,15 +46,18 @@ class Fault(Enum):
     PURGED = "queue purged at"
     # The service does not answer, from this call on, for ten minutes.
     OUTAGE = "outage from"
-    # The bucket answers that it will not: a permission or a quota.
-    REFUSED = "refused at"
+    # The bucket answers 403, from this call on, for a minute: a permission is being edited, or the rate is too high.
+    REFUSED = "refused from"
 
 
 # A read changes nothing: to die after it is to die before the next effect, and a lost answer is a failure.
 READ_FAULTS = (Fault.DIES_BEFORE, Fault.FAILS, Fault.FROZEN, Fault.CANCELED, Fault.PURGED, Fault.OUTAGE)
 WRITE_FAULTS = tuple(fault for fault in Fault if fault is not Fault.REFUSED)
-# To store is all that a refusal of the bucket puts an end to; everything else is tried again, as after a failure.
-STORING_FAULTS = (*WRITE_FAULTS, Fault.REFUSED)
+# Only the bucket refuses.
+BUCKET_READ_FAULTS = (*READ_FAULTS, Fault.REFUSED)
+BUCKET_WRITE_FAULTS = (*WRITE_FAULTS, Fault.REFUSED)
+# What goes on after the call at which it began, and for how many seconds.
+LASTING = {Fault.OUTAGE: OUTAGE_S, Fault.REFUSED: REFUSED_S}
 # A blocking call inside of another one; it can be cut, and not made to wait.
 BESIDE = frozenset({Fault.CANCELED, Fault.PURGED})
 BLOCKING_FAULTS = (Fault.DIES_BEFORE, Fault.DIES_AFTER, Fault.FAILS, Fault.ANSWER_LOST)
@@ -137,7 +141,7 @@ class Conductor:
     def __init__(self, plan: Plan, service_of: Callable[[str], str]) -> None:
         self._plan = plan
         self._service_of = service_of
-        self._down_until_s: dict[str, float] = {}
+        self._down: dict[str, tuple[Fault, float]] = {}
         self._numbers: Counter[str] = Counter()
         self.beside: Callable[[Fault], Awaitable[None]] = _nothing
         self.trace: list[Effect] = []
@@ -201,10 +205,11 @@ class Conductor:
         if fault is not None:
             self.hit_at_s[point] = now_s
         service = self._service_of(point.name)
-        if fault is Fault.OUTAGE:
-            self._down_until_s[service] = now_s + OUTAGE_S
-        if fault is None and now_s < self._down_until_s.get(service, 0.0):
-            return Fault.OUTAGE
+        if fault in LASTING:
+            self._down[service] = fault, now_s + LASTING[fault]
+        if fault is None and service in self._down:
+            lasting, until_s = self._down[service]
+            return lasting if now_s < until_s else None
         return fault
 
 

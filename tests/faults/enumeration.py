@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from tests.faults.effects import Effect
 from tests.faults.provider import OK, fates_of
-from tests.faults.schedule import Deliveries, Schedule, cycles, play
+from tests.faults.schedule import STOPPED, Deliveries, Schedule, cycles, play
 
 MODELS = ("veo-3.1-fast", "omni-flash")
 
@@ -18,6 +18,7 @@ def calm() -> Iterator[Schedule]:
             for deliveries in Deliveries:
                 yield Schedule({}, fate, model, deliveries)
         yield Schedule({}, OK, model, config={"uncertain_policy": "restart_once"})
+        yield Schedule({}, OK, model, config=STOPPED)
         yield Schedule({}, OK, model, webhook=True)
         yield Schedule({}, OK, model, waits=True)
 

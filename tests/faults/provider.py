@@ -12,7 +12,7 @@ from functools import partial
 from typing import BinaryIO, Literal
 
 from local.memory.media import MemoryMedia
-from shared.generators import Broken, Busy, Finished, Look, Refused, Running
+from shared.generators import Broken, Busy, Finished, Look, Refused, Running, Start, faults
 from shared.generators.catalog import provider_of
 from shared.models import Job
 from tests.faults import films
@@ -23,10 +23,12 @@ Ending = Literal["video", "error", "filtered", "nothing"]
 
 @dataclass(frozen=True)
 class Fate:
-    """What becomes of a request. `refusals` are raised by the first creates, in their order; `takes_s` None: for ever.
+    """What becomes of a request. `takes_s` None: for ever.
 
-    `filtered` of `count` videos are kept back. `corrupt` of the files, counted by fetch or by generation, are no films;
-    -1: all of them.
+    `refusals` are raised by the first creates, in their order, and nothing begins; `answers` by the first that are
+    accepted, after the generation has begun. `retired`: so is the model once the generation has begun, and its endpoint
+    too, so that no look is answered. `says` is what an error says. `filtered` of `count` videos are kept back.
+    `corrupt` of the files, counted by fetch or by generation, are no films; -1: all of them.
     """
 
     name: str = "ok"
@@ -35,6 +37,9 @@ class Fate:
     count: int = 1
     filtered: int = 0
     refusals: tuple[Callable[[], Exception], ...] = ()
+    answers: tuple[Callable[[], Exception], ...] = ()
+    retired: bool = False
+    says: str = "internal error"
     corrupt: int = 0
 
     def __str__(self) -> str:
@@ -70,6 +75,9 @@ class Provider:
     calls: dict[str, int] = field(default_factory=dict)
     fetched: int = 0
 
+    async def prepare(self, job: Job) -> Start:
+        return self.start
+
     async def start(self, job: Job, prefix: str) -> str:
         fate = self.fate_of(job)
         call = self.calls.get(job.id, 0)
@@ -78,6 +86,9 @@ class Provider:
             raise fate.refusals[call]()
         operation = f"operations/{job.id}-{call}"
         self.accept(job, prefix, operation, self.loop.time())
+        accepted = call - len(fate.refusals)
+        if accepted < len(fate.answers):
+            raise fate.answers[accepted]()
         return operation
 
     def accept(self, job: Job, prefix: str, operation: str, began_s: float) -> None:
@@ -95,13 +106,15 @@ class Provider:
 
     async def look(self, operation: str) -> Look:
         generation = self.generations[operation]
+        if generation.fate.retired:
+            raise LookupError("404: the model is no longer available")
         if generation.stopped:
             return Broken("PROVIDER_ERROR", "the generation was cancelled")
         if generation.ends_s is None or self.loop.time() < generation.ends_s:
             return Running()
         fate = generation.fate
         if fate.ending == "error":
-            return Broken("PROVIDER_ERROR", "13: internal error")
+            return faults.broken(13, fate.says)
         if fate.ending == "nothing":
             return Broken("PROVIDER_ERROR", "the generation ended without a video")
         if fate.ending == "filtered":
@@ -169,6 +182,7 @@ def _at_once(media: MemoryMedia, name: str, data: bytes) -> None:
 
 
 OK = Fate()
+RETIRED_MIDWAY = Fate("retired midway", retired=True)
 FATES: tuple[Fate, ...] = (
     OK,
     Fate("error", ending="error"),
@@ -178,7 +192,10 @@ FATES: tuple[Fate, ...] = (
     Fate("never ends", takes_s=None),
     Fate("late success", takes_s=1_500.0),
     Fate("429 then ok", refusals=(partial(Busy, "429"),)),
-    Fate("503 then ok", refusals=(partial(Busy, "503", 7.0), partial(Busy, "503"))),
+    Fate("429 with Retry-After", refusals=(partial(Busy, "429", 7.0), partial(Busy, "429", 600.0))),
+    Fate("503", refusals=(partial(ConnectionError, "503"),)),
+    Fate("503 after it began", answers=(partial(ConnectionError, "503"),)),
+    RETIRED_MIDWAY,
     Fate("retired", refusals=(partial(Refused, "MODEL_RETIRED", "404"),) * 9),
     Fate("corrupt", corrupt=-1),
 )
@@ -188,5 +205,6 @@ CORRUPT_ONCE = replace(OK, name="corrupt once", corrupt=1)
 def fates_of(model: str) -> tuple[Fate, ...]:
     """The fates that a model's requests can have."""
     if provider_of(model) == "gemini":
-        return (*(fate for fate in FATES if fate.count == 1), CORRUPT_ONCE)
+        # Nothing shows what a retired endpoint of the Gemini API has made: that is the deadline's, as "never ends".
+        return (*(fate for fate in FATES if fate.count == 1 and fate is not RETIRED_MIDWAY), CORRUPT_ONCE)
     return FATES

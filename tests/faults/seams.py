@@ -6,17 +6,25 @@ import json
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 from typing import Any, BinaryIO, Protocol, TypeVar
 
 from local.memory.media import MemoryMedia
 from local.memory.queue import MemoryQueue
 from local.memory.store import MemoryStore
 from shared.errors import Unavailable
-from shared.generators import Busy, Look
+from shared.generators import Busy, Look, Start
 from shared.lifecycle import Task
 from shared.models import Account, Document, Job, ListVideosQuery, Status, TaskRef, Transaction
 from shared.services import NotReached, OutboundAnswer, SignedUrl, StoredObject
-from tests.faults.effects import CURRENT, READ_FAULTS, STORING_FAULTS, WRITE_FAULTS, Fault
+from tests.faults.effects import (
+    BUCKET_READ_FAULTS,
+    BUCKET_WRITE_FAULTS,
+    CURRENT,
+    READ_FAULTS,
+    WRITE_FAULTS,
+    Fault,
+)
 from tests.faults.names import commit_name
 from tests.faults.provider import Provider
 from tests.faults.watch import Watch
@@ -161,19 +169,23 @@ class SeamMedia:
         return self.media.bucket
 
     async def stat(self, name: str) -> StoredObject | None:
-        return await self.effects.effect("object.stat", lambda: self.media.stat(name), Unavailable, READ_FAULTS)
+        return await self.effects.effect("object.stat", lambda: self.media.stat(name), Unavailable, BUCKET_READ_FAULTS)
 
     async def list(self, prefix: str) -> list[StoredObject]:
-        return await self.effects.effect("objects.list", lambda: self.media.list(prefix), Unavailable, READ_FAULTS)
+        return await self.effects.effect(
+            "objects.list", lambda: self.media.list(prefix), Unavailable, BUCKET_READ_FAULTS
+        )
 
     async def write(self, name: str, produce: Callable[[BinaryIO], None], content_type: str) -> StoredObject:
         what = "poster" if content_type == "image/jpeg" else "video"
         return await self.effects.effect(
-            f"{what}.write", lambda: self.media.write(name, produce, content_type), Unavailable, STORING_FAULTS
+            f"{what}.write", lambda: self.media.write(name, produce, content_type), Unavailable, BUCKET_WRITE_FAULTS
         )
 
     async def use(self, name: str, use: Callable[[BinaryIO], T]) -> T:
-        return await self.effects.effect("video.use", lambda: self.media.use(name, use), Unavailable, READ_FAULTS)
+        return await self.effects.effect(
+            "video.use", lambda: self.media.use(name, use), Unavailable, BUCKET_READ_FAULTS
+        )
 
     def stream(self, name: str, start: int, end: int) -> AsyncIterator[bytes]:
         return self.media.stream(name, start, end)
@@ -182,7 +194,9 @@ class SeamMedia:
         return await self.media.sign(name, filename)
 
     async def delete(self, prefix: str) -> int:
-        return await self.effects.effect("objects.delete", lambda: self.media.delete(prefix), Unavailable, WRITE_FAULTS)
+        return await self.effects.effect(
+            "objects.delete", lambda: self.media.delete(prefix), Unavailable, BUCKET_WRITE_FAULTS
+        )
 
 
 @dataclass(frozen=True)
@@ -193,10 +207,16 @@ class SeamGenerator:
     provider: Provider
     watch: Watch
 
-    async def start(self, job: Job, prefix: str) -> str:
+    async def prepare(self, job: Job) -> Start:
+        start = await self.effects.effect(
+            "provider.prepare", lambda: self.provider.prepare(job), ConnectionError, READ_FAULTS
+        )
+        return partial(self._start, start)
+
+    async def _start(self, start: Start, job: Job, prefix: str) -> str:
         self.watch.create(job, self.provider.loop.clock(), CURRENT.get().process)
         return await self.effects.effect(
-            "provider.create", lambda: self.provider.start(job, prefix), ConnectionError, WRITE_FAULTS, Busy
+            "provider.create", lambda: start(job, prefix), ConnectionError, WRITE_FAULTS, Busy
         )
 
     async def look(self, operation: str) -> Look:

@@ -342,6 +342,44 @@ async def test_a_lost_answer_leaves_a_generation_that_runs_on(veo: Any, storage:
     assert stats["jobs"][job] == {"creates": 1, "accepted": 1, "succeeded": 1}
 
 
+async def test_a_503_may_come_after_the_generation_has_begun(veo: Any, storage: Recorder, http: Any) -> None:
+    prefix, job = f"gs://films/{unique('begun')}/", unique("job")
+    with pytest.raises(errors.ServerError) as answer:
+        await create(veo, "[accepted 503]", output_gcs_uri=prefix, labels={"job": job})
+    assert (answer.value.code, answer.value.status) == (503, "UNAVAILABLE")
+
+    async def look() -> dict[str, bytes]:
+        return storage.under(prefix)
+
+    await until(look, bool)
+    stats = (await http.get("/_stats")).json()
+    assert stats["jobs"][job] == {"creates": 1, "accepted": 1, "succeeded": 1}
+
+
+async def test_a_429_may_say_when_to_come_back(veo: Any, omni: Any) -> None:
+    for call in (
+        create(veo, f"{unique('n')} [429] [retry after 600s]"),
+        omni.interactions.create(**omni_body(f"{unique('n')} [429] [retry after 600s]")),
+    ):
+        with pytest.raises(Exception) as refusal:
+            await call
+        response = refusal.value.response  # type: ignore[attr-defined]
+        assert response.headers["retry-after"] == "600"
+
+
+async def test_a_model_may_be_retired_with_its_endpoint_while_it_makes_a_film(veo: Any, storage: Recorder) -> None:
+    prefix = f"gs://films/{unique('retired')}/"
+    operation = await create(veo, "[retired midway]", output_gcs_uri=prefix)
+
+    async def look() -> dict[str, bytes]:
+        return storage.under(prefix)
+
+    await until(look, bool)
+    with pytest.raises(errors.ClientError) as refusal:
+        await veo.operations.get(operation)
+    assert refusal.value.code == 404
+
+
 @pytest.mark.parametrize("word", ["[corrupt file]", "[tiny file]", "[truncated download]", "[wrong length]"])
 async def test_a_finished_file_can_be_unfit(veo: Any, storage: Recorder, word: str) -> None:
     operation = await made(veo, word, output_gcs_uri="gs://films/unfit")
@@ -518,6 +556,7 @@ async def test_an_empty_interaction_is_completed_without_any_output(omni: Any) -
         ("[create 500]", 500, "internal_error"),
         ("[content blocked]", 400, "content_blocked"),
         ("[retired]", 404, "not_found"),
+        ("[accepted 503]", 503, "unavailable"),
     ],
 )
 async def test_an_interaction_can_be_refused(omni: Any, word: str, status: int, code: str) -> None:

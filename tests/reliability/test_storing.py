@@ -12,6 +12,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, BinaryIO, cast
 
+import httpx2
 import pytest
 
 from shared import events, storing
@@ -126,6 +127,27 @@ async def test_a_video_that_a_dead_delivery_had_stored_already_is_used_as_it_is(
     assert ended.stage is Stage.COMPLETED
     assert ended.outputs[0].crc32c == files.film.crc32c
     assert files.downloads == 0
+
+
+async def test_a_bucket_that_answers_403_for_a_while_costs_time_and_no_video(
+    stored_house: House, files: FilesServer, bucket_url: str
+) -> None:
+    """What the real client makes of a real 403, at each call of a storing; permissions take minutes to arrive."""
+    house = stored_house
+    job = await about_to_store(house, files.uri)
+    refuse(bucket_url, seconds=3_600)
+    await storing.store(house.services, job, "me")
+    waiting = await house.job(job.id)
+    assert (waiting.stage, waiting.storing_tries) == (Stage.STORING, 1)
+    refuse(bucket_url, seconds=0)
+    ended = await house.run(job, lambda found: found.final)
+    assert ended.stage is Stage.COMPLETED
+    assert ended.outputs[0].crc32c == files.film.crc32c
+
+
+def refuse(bucket_url: str, seconds: float) -> None:
+    answer = httpx2.post(f"{bucket_url}/_refusals", json={"status": 403, "seconds": seconds}, trust_env=False)
+    answer.raise_for_status()
 
 
 async def test_two_deliveries_that_store_at_once_make_one_object_and_one_end(

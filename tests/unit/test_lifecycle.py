@@ -225,6 +225,25 @@ def test_a_busy_provider_costs_no_attempt_and_the_same_task_comes_again() -> Non
     assert life.job.due_at == later(30)
 
 
+@pytest.mark.parametrize(
+    ("at_s", "claimed"), [(0, False), (2, False), (6, False), (14, False), (599, False), (600, True)]
+)
+def test_no_claim_is_granted_before_the_providers_retry_after_is_over(at_s: int, claimed: bool) -> None:
+    """However often the queue brings the task: after 2, 6, and 14 s."""
+    life = Life().claimed()
+    life.hear(e.Deferred(life.job.step, "h1", 600.0))
+    change = life.hear(e.Claim(life.job.step, "h2"), later(at_s))
+    assert (change is not None) == claimed
+    assert life.job.stage is (Stage.STARTING if claimed else Stage.QUEUED)
+
+
+def test_a_refusal_before_any_claim_fails_the_job_and_counts_no_attempt() -> None:
+    life = Life()
+    life.hear(e.Refused(life.job.step, None, "INPUT_GONE", "gone"))
+    assert (life.job.stage, life.job.attempt, life.job.due_at) == (Stage.FAILED, 0, None)
+    assert life.amounts == [-80, 80]
+
+
 def test_a_refusal_fails_the_job_with_a_full_refund() -> None:
     life = Life().claimed()
     life.hear(e.Refused(life.job.step, "h1", "PROMPT_REJECTED", "bad words"))
@@ -299,9 +318,10 @@ def test_a_name_that_comes_before_the_restart_saves_it() -> None:
     assert (life.job.stage, life.job.attempt) == (Stage.GENERATING, 1)
 
 
-def test_files_of_an_uncertain_attempt_are_adopted() -> None:
-    life = Life().uncertain()
-    life.hear(e.Finished(life.job.step, "h2", ("gs://b/x.mp4",)))
+@pytest.mark.parametrize("stage", ["uncertain", "generating"])
+def test_files_that_are_found_of_an_attempt_are_adopted(stage: str) -> None:
+    life: Life = getattr(Life(), stage)()
+    life.hear(e.Finished(life.job.step, "h2", ("gs://b/x.mp4",), found=True))
     assert life.job.stage is Stage.STORING
     assert "adopted" in life.signals
 

@@ -142,7 +142,9 @@ def test_a_finished_generation_is_stored_by_whoever_learned_of_it() -> None:
 
 
 def test_an_adopted_video_began_when_it_was_found() -> None:
-    found = told(Life().uncertain(), e.Finished(1, "h2", ("gs://b/x.mp4",)), later(50), signals=("adopted",))
+    found = told(
+        Life().uncertain(), e.Finished(1, "h2", ("gs://b/x.mp4",), found=True), later(50), signals=("adopted",)
+    )
     assert (found["started_at"], found["storing_started_at"]) == (later(50), later(50))
 
 
@@ -292,7 +294,7 @@ def test_a_refused_create_leaves_nothing_to_do() -> None:
         ("uncertain", e.Unseen(1), 360, "START_UNCERTAIN", None, ("abandoned_generation",)),
         ("generating", e.Running(1), 900, "GENERATION_TIMEOUT", None, ()),
         ("storing", e.NotStored(2, "h2", "INVALID_VIDEO", "odd", True), 9, "INVALID_VIDEO", "odd", ()),
-        ("storing", e.Claim(2, "h3"), 3_600, "STORING_FAILED", "the time for storing is over", ()),
+        ("storing", e.NotStored(2, "h2", "STORING_FAILED", "cut"), 3_600, "STORING_FAILED", "cut", ()),
     ],
 )
 def test_a_generation_that_was_given_up_is_tidied_at_once(

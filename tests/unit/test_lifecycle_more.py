@@ -59,12 +59,43 @@ def test_a_name_that_comes_after_completion_keeps_the_video() -> None:
     assert (life.job.files_removed_at, life.job.due_at) == (None, None)
 
 
-def test_a_claim_of_storing_after_its_time_fails_the_job() -> None:
+def test_storing_gets_a_last_try_after_its_time() -> None:
+    """Perhaps no delivery came for an hour; a paid video is there all the same."""
     life = Life().storing()
-    life.hear(e.Claim(life.job.step, "other"), later(3_600))
+    life.hear(e.Claim(life.job.step, "other"), later(3_700))
+    assert (life.job.stage, life.job.last_tries) == (Stage.STORING, 1)
+    life.hear(e.Stored(life.job.step, "other", (STORED,)), later(3_710))
+    assert life.job.stage is Stage.COMPLETED
+    assert life.amounts == [-80]
+
+
+def test_a_last_try_that_fails_ends_the_job_with_its_refund() -> None:
+    life = Life().storing()
+    life.hear(e.Claim(life.job.step, "other"), later(3_700))
+    life.hear(e.NotStored(life.job.step, "other", "STORAGE_REFUSED", "403"), later(3_710))
+    assert life.job.error is not None
+    assert life.job.error.code == "STORAGE_REFUSED"
+    assert life.amounts == [-80, 80]
+
+
+def test_a_video_that_kills_whoever_stores_it_is_given_up_after_some_last_tries() -> None:
+    life = Life().storing()
+    at_s = 3_700
+    for number in range(lifecycle.LAST_TRIES):
+        life.hear(e.Claim(life.job.step, f"dead {number}"), later(at_s))
+        assert life.job.stage is Stage.STORING
+        at_s += lifecycle.LEASE_S
+    life.hear(e.Claim(life.job.step, "other"), later(at_s))
     assert life.job.error is not None
     assert life.job.error.code == "STORING_FAILED"
     assert life.amounts == [-80, 80]
+
+
+def test_a_refused_second_start_leaves_the_first_ones_files_to_be_removed() -> None:
+    life = Life(CONFIG.model_copy(update={"uncertain_policy": "restart_once"})).uncertain()
+    life.hear(e.Unseen(life.job.step), later(360))
+    life.claimed(later(360)).hear(e.Refused(life.job.step, "h1", "PROMPT_REJECTED", "r"), later(361))
+    assert (life.job.stage, life.job.to_tidy) == (Stage.FAILED, True)
 
 
 def test_a_provider_that_broke_ends_an_uncertain_job_too() -> None:

@@ -27,6 +27,7 @@ from shared.errors import Conflict
 from shared.generators import Broken, Busy, Finished, Look, Refused, Running
 from shared.lifecycle import Task
 from shared.models import STATUS_OF, Account, Job, Stage, TaskRef, Transaction, VideoRequest
+from tests.unit.wire import started
 
 NOON = datetime(2026, 11, 20, 12, tzinfo=UTC)
 FILM = b"film" * 500
@@ -279,7 +280,7 @@ def a_provider(provider: Any, accepted: Callable[[Generation, str], None] = lamb
 async def test_vertex_writes_every_video_under_the_prefix() -> None:
     media, engine, vertex = a_provider("vertex")
     job = a_job(count=2)
-    operation = await vertex.start(job, job.prefix)
+    operation = await started(vertex, job, job.prefix)
     assert await vertex.look(operation) == Running()
     found = await settled(engine, vertex, operation)
     objects = [f"gs://bucket/{item.name}" for item in await media.list(job.prefix)]
@@ -290,7 +291,7 @@ async def test_vertex_writes_every_video_under_the_prefix() -> None:
 async def test_the_gemini_api_keeps_the_video_until_it_is_fetched_and_may_cut_the_download() -> None:
     media, engine, gemini = a_provider("gemini")
     job = a_job("an owl [truncated download]", "omni-flash")
-    found = await settled(engine, gemini, await gemini.start(job, job.prefix))
+    found = await settled(engine, gemini, await started(gemini, job, job.prefix))
     assert await media.list("") == []
     with pytest.raises(ConnectionError):
         gemini.fetch(found.uris[0], io.BytesIO())
@@ -307,7 +308,8 @@ async def test_the_gemini_api_keeps_the_video_until_it_is_fetched_and_may_cut_th
         ("create 403", Refused, "PROVIDER_DENIED"),
         ("retired", Refused, "MODEL_RETIRED"),
         ("429", Busy, None),
-        ("503", Busy, None),
+        ("503", ConnectionError, None),
+        ("accepted 503", ConnectionError, None),
         ("create 500", ConnectionError, None),
         ("lost answer", ConnectionError, None),
     ],
@@ -317,7 +319,7 @@ async def test_words_in_the_prompt_refuse_a_create_as_on_the_wire(
 ) -> None:
     _, engine, vertex = a_provider("vertex")
     with pytest.raises(raised) as refusal:
-        await vertex.start(a_job(f"an owl [{word}]"), "p/")
+        await started(vertex, a_job(f"an owl [{word}]"), "p/")
     assert getattr(refusal.value, "code", None) == code
     await engine.close()
 
@@ -335,7 +337,7 @@ async def test_words_in_the_prompt_refuse_a_create_as_on_the_wire(
 )
 async def test_words_in_the_prompt_decide_what_becomes_of_it(provider: str, word: str, found: Look) -> None:
     _, engine, generator = a_provider(provider)
-    seen = await settled(engine, generator, await generator.start(a_job(f"an owl [{word}]"), "p/"))
+    seen = await settled(engine, generator, await started(generator, a_job(f"an owl [{word}]"), "p/"))
     match found:
         case Broken(code):
             assert isinstance(seen, Broken)
@@ -348,7 +350,7 @@ async def test_words_in_the_prompt_decide_what_becomes_of_it(provider: str, word
 async def test_only_the_gemini_api_can_stop_a_generation() -> None:
     for provider, stopped in (("vertex", False), ("gemini", True)):
         _, engine, generator = a_provider(provider)
-        operation = await generator.start(a_job("an owl [never finishes]"), "p/")
+        operation = await started(generator, a_job("an owl [never finishes]"), "p/")
         await asyncio.sleep(0)
         await generator.cancel(operation)
         assert isinstance(await generator.look(operation), Broken) == stopped
@@ -359,7 +361,7 @@ async def test_a_lost_answer_is_told_to_those_who_send_webhooks() -> None:
     told: list[str] = []
     _, engine, gemini = a_provider("gemini", lambda generation, name: told.append(name))
     with pytest.raises(ConnectionError):
-        await gemini.start(a_job("an owl [lost answer]", "omni-flash"), "p/")
+        await started(gemini, a_job("an owl [lost answer]", "omni-flash"), "p/")
     assert isinstance(await settled(engine, gemini, told[0]), Finished)
 
 
@@ -372,8 +374,8 @@ async def test_a_script_plays_creates_looks_and_fetches_in_their_order() -> None
     generator = ScriptedGenerator(script, FILM)
     job = a_job()
     with pytest.raises(Busy):
-        await generator.start(job, job.prefix)
-    operation = await generator.start(job, job.prefix)
+        await started(generator, job, job.prefix)
+    operation = await started(generator, job, job.prefix)
     assert await generator.look(operation) == Running()
     with pytest.raises(OSError, match="no answer"):
         await generator.look(operation)
@@ -396,10 +398,10 @@ async def test_a_scripted_lost_answer_leaves_its_video_where_it_can_be_found() -
     generator = ScriptedGenerator(lambda job: scripts[job.id], FILM, media)
     job = a_job()
     with pytest.raises(LostAnswer):
-        await generator.start(job, job.prefix)
+        await started(generator, job, job.prefix)
     assert [item.size_bytes for item in await media.list(job.prefix)] == [len(FILM)]
     other = a_job(id_="video_b")
-    await generator.start(other, other.prefix)
+    await started(generator, other, other.prefix)
     assert await media.list(other.prefix) == [], "its video is there once it is looked at"
 
 

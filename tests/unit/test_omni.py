@@ -26,7 +26,7 @@ from shared.generators.omni import Omni
 from shared.models import Extends, ImageType, Input, InputRole, VideoRequest
 from shared.settings import Settings
 from tests.unit.conftest import Shaky
-from tests.unit.wire import Answer, Cut, Recorder, Silence, a_job, refused_url
+from tests.unit.wire import Answer, Cut, Recorder, Silence, a_job, refused_url, started
 
 ID = "v1_Ab-9"
 INLINE = f"interaction:{ID}"
@@ -144,7 +144,7 @@ async def test_images_go_inline_with_the_tags_that_say_what_they_are_for(
 ) -> None:
     """Each image is in the request, in order and before the prompt; the prompt's own tags are left as they are."""
     generator = Omni(settings(recorder.url), await media_with(a=b"AAA", b=b"BBB"))
-    await generator.start(a_job(MINIMAL.model_copy(update={"inputs": inputs, "prompt": prompt})), PREFIX)
+    await started(generator, a_job(MINIMAL.model_copy(update={"inputs": inputs, "prompt": prompt})), PREFIX)
     await generator.close()
     body = recorder.requests[0].body
     (step,) = body["input"]
@@ -167,7 +167,7 @@ def extending(name: str, size_bytes: int = 3) -> VideoRequest:
 async def test_an_extension_sends_the_video_and_the_seconds_that_are_added(recorder: Recorder) -> None:
     """A small video goes with the request itself."""
     generator = Omni(settings(recorder.url), await media_with(film=b"MP4"))
-    await generator.start(a_job(extending("film")), PREFIX)
+    await started(generator, a_job(extending("film")), PREFIX)
     await generator.close()
     body = recorder.requests[0].body
     assert body["input"][0]["content"] == [
@@ -184,7 +184,7 @@ async def test_a_large_video_is_uploaded_first(monkeypatch: pytest.MonkeyPatch, 
     monkeypatch.setattr(omni, "LARGEST_INLINE_BYTES", 10)
     async with stand_in() as (url, extended):
         generator = Omni(settings(url), await media_with(film=small_video))
-        await generator.start(a_job(extending("film", len(small_video))), PREFIX)
+        await started(generator, a_job(extending("film", len(small_video))), PREFIX)
         await generator.close()
     assert extended == [small_video]
 
@@ -218,7 +218,7 @@ async def stand_in() -> AsyncIterator[tuple[str, list[bytes | None]]]:
 async def test_an_input_that_is_gone_is_refused(generator: Omni, recorder: Recorder) -> None:
     """Nothing was sent, and nothing ever will be: its charge comes back."""
     with pytest.raises(Refused) as refused:
-        await generator.start(a_job(extending("nothing")), PREFIX)
+        await generator.prepare(a_job(extending("nothing")))
     assert refused.value.code == "INPUT_GONE"
     assert not recorder.requests
 
@@ -229,14 +229,14 @@ async def test_a_bucket_that_does_not_answer_is_busy(recorder: Recorder) -> None
     media.fail("use")
     generator = Omni(settings(recorder.url), media)
     with pytest.raises(Busy):
-        await generator.start(a_job(extending("film")), PREFIX)
+        await generator.prepare(a_job(extending("film")))
     await generator.close()
     assert not recorder.requests
 
 
 async def test_a_create_sends_exactly_what_was_asked_for(generator: Omni, recorder: Recorder) -> None:
     """Every setting of a full request is sent, and nothing besides, not even a seed of 0 is left out."""
-    await generator.start(a_job(FULL), PREFIX)
+    await started(generator, a_job(FULL), PREFIX)
     (request,) = recorder.requests
     assert (request.method, request.path) == ("POST", "/v1/interactions")
     assert request.body == {
@@ -256,7 +256,7 @@ async def test_a_create_sends_exactly_what_was_asked_for(generator: Omni, record
 
 async def test_a_create_leaves_out_what_was_not_asked_for(generator: Omni, recorder: Recorder) -> None:
     """A minimal request has no generation_config."""
-    await generator.start(a_job(MINIMAL), PREFIX)
+    await started(generator, a_job(MINIMAL), PREFIX)
     assert recorder.requests[0].body == {
         "model": "gemini-omni-1.2-flash",
         "background": True,
@@ -273,7 +273,7 @@ async def test_a_create_leaves_out_what_was_not_asked_for(generator: Omni, recor
 
 async def test_a_create_answers_the_id_of_the_interaction(generator: Omni) -> None:
     """What start returns is the id that a look needs."""
-    assert await generator.start(a_job(FULL), PREFIX) == ID
+    assert await started(generator, a_job(FULL), PREFIX) == ID
 
 
 async def test_the_key_is_sent_and_the_environment_changes_nothing(
@@ -282,7 +282,7 @@ async def test_the_key_is_sent_and_the_environment_changes_nothing(
     """Variables that turn the SDK to Vertex AI do not turn us: the Gemini API is asked, with the settings' key."""
     monkeypatch.setenv("GOOGLE_GENAI_USE_ENTERPRISE", "true")
     monkeypatch.setenv("GOOGLE_API_KEY", "ANOTHER")
-    await generator.start(a_job(FULL), PREFIX)
+    await started(generator, a_job(FULL), PREFIX)
     assert recorder.requests[0].path == "/v1/interactions"
     assert recorder.requests[0].headers["x-goog-api-key"] == "KEY"
 
@@ -312,7 +312,7 @@ async def test_a_create_is_refused_for_good(generator: Omni, recorder: Recorder,
     answer, code = REFUSALS[case]
     recorder.answers(answer)
     with pytest.raises(Refused) as refused:
-        await generator.start(a_job(FULL), PREFIX)
+        await started(generator, a_job(FULL), PREFIX)
     assert refused.value.code == code
     assert len(recorder.requests) == 1
 
@@ -321,26 +321,26 @@ async def test_a_refusal_tells_the_providers_words(generator: Omni, recorder: Re
     """The reason is the message of the error, without its wrapping."""
     recorder.answers(refusal(400, "invalid_request", "Unsupported duration."))
     with pytest.raises(Refused) as refused:
-        await generator.start(a_job(FULL), PREFIX)
+        await started(generator, a_job(FULL), PREFIX)
     assert refused.value.reason == "Unsupported duration."
 
 
 BUSY = {
     "a quota": (refusal(429, "resource_exhausted", "slow down"), None),
-    "an overloaded model": (refusal(503, "unavailable", "overloaded"), None),
+    "a quota under another status": (refusal(503, "resource_exhausted", "slow down"), None),
     "seconds": (Answer(429, {"error": {"message": "slow"}}, {"Retry-After": "37"}), 37.0),
-    "a page": (Answer(503, b"<html>Unavailable</html>", {"content-type": "text/html"}), None),
+    "a page": (Answer(429, b"<html>Too many requests</html>", {"content-type": "text/html"}), None),
     "a list of errors": (Answer(429, [{"error": {"code": 429, "message": "slow"}}]), None),
 }
 
 
 @pytest.mark.parametrize("case", BUSY)
 async def test_a_create_is_to_come_back_later(generator: Omni, recorder: Recorder, case: str) -> None:
-    """429 and 503 are Busy, with the server's wish when to come back; the SDK's five tries are one request here."""
+    """Only an exhausted quota is Busy, with the server's Retry-After; the SDK's five tries are one request here."""
     answer, retry_after_s = BUSY[case]
     recorder.answers(answer)
     with pytest.raises(Busy) as busy:
-        await generator.start(a_job(FULL), PREFIX)
+        await started(generator, a_job(FULL), PREFIX)
     assert busy.value.retry_after_s == retry_after_s
     assert len(recorder.requests) == 1
 
@@ -350,7 +350,7 @@ async def test_a_refused_connection_is_busy() -> None:
     with refused_url() as url:
         generator = Omni(settings(url), MEDIA)
         with pytest.raises(Busy):
-            await generator.start(a_job(FULL), PREFIX)
+            await started(generator, a_job(FULL), PREFIX)
         await generator.close()
 
 
@@ -361,6 +361,7 @@ async def test_a_refused_connection_is_busy() -> None:
         refusal(409, "aborted", "x"),
         refusal(500, "internal_error", "x"),
         refusal(502, "unavailable", "x"),
+        refusal(503, "unavailable", "x"),
         refusal(504, "deadline_exceeded", "x"),
         Answer(502, b"<html><p>Bad gateway", {"content-type": "text/html"}),
         Cut(),
@@ -369,13 +370,13 @@ async def test_a_refused_connection_is_busy() -> None:
         Answer(body={"id": "", "status": "in_progress"}),
         Answer(body=b"all is well"),
     ],
-    ids=["408", "409", "500", "502", "504", "page", "cut", "cut answer", "nothing", "no id", "no JSON"],
+    ids=["408", "409", "500", "502", "503", "504", "page", "cut", "cut answer", "nothing", "no id", "no JSON"],
 )
 async def test_what_may_hide_a_success_is_unknown(generator: Omni, recorder: Recorder, answer: Answer | Cut) -> None:
     """After anything else a generation may have started: neither Refused nor Busy, and exactly one request."""
     recorder.answers(answer)
     with pytest.raises(Exception) as error:
-        await generator.start(a_job(FULL), PREFIX)
+        await started(generator, a_job(FULL), PREFIX)
     assert not isinstance(error.value, Refused | Busy)
     assert len(recorder.requests) == 1
 
@@ -385,7 +386,7 @@ async def test_silence_is_unknown(generator: Omni, recorder: Recorder, monkeypat
     monkeypatch.setattr(faults, "CREATE_TIMEOUT_S", 1.0)
     recorder.answers(Silence())
     with pytest.raises(Exception) as error:
-        await generator.start(a_job(FULL), PREFIX)
+        await started(generator, a_job(FULL), PREFIX)
     assert not isinstance(error.value, Refused | Busy)
     assert len(recorder.requests) == 1
 

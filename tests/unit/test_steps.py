@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+from datetime import timedelta
 from typing import Any
 
 import pytest
+from google.api_core.exceptions import InvalidArgument, NotFound, PermissionDenied
 
 from local.memory.generator import LostAnswer, Videos
 from shared import events, library, lifecycle, steps, storing, submission
+from shared.errors import StorageRefused, Unavailable
 from shared.generators import Broken, Busy, Finished, Refused, Running
 from shared.jobs import advance
 from shared.models import Job, Stage
@@ -239,8 +242,85 @@ async def test_a_busy_provider_slows_the_queue_and_the_same_task_starts_it_later
     assert (deferred.stage, deferred.step, deferred.attempt) == (Stage.QUEUED, 0, 0)
     assert deferred.due_at is not None
     assert (deferred.due_at - house.clock()).total_seconds() == 7.0
+    house.clock.advance(7.0)
     assert await house.deliver(job, 0) is Verdict.DONE
     assert (await house.job(job.id)).attempt == 1
+
+
+async def test_no_create_is_made_before_retry_after_is_over_however_often_the_queue_comes(house: House) -> None:
+    house.script(creates=[Busy("full", 600.0)])
+    job = await house.submit(await house.sign_up())
+    began = house.clock()
+    assert await house.deliver(job, 0) is Verdict.SLOW_DOWN
+    for waited_s in (2, 6, 14, 30, 62, 599):
+        house.clock.now = began + timedelta(seconds=waited_s)
+        assert await house.deliver(job, 0) is Verdict.COME_BACK
+    assert (house.creates, len(house.omni.prepared)) == (1, 1)
+    house.clock.now = began + timedelta(seconds=600)
+    assert await house.deliver(job, 0) is Verdict.DONE
+    assert (await house.job(job.id)).attempt == 1
+
+
+# --- what comes before the claim ---
+
+
+async def test_everything_slow_is_done_before_the_claim(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    job = await house.submit(await house.sign_up())
+    seen: list[Stage] = []
+
+    async def slow(prepared: Job) -> Any:
+        house.clock.advance(LONGER_THAN_THE_LEASE_S)
+        seen.append((await house.job(job.id)).stage)
+        return house.omni.start
+
+    monkeypatch.setattr(house.omni, "prepare", slow)
+    assert await house.deliver(job, 0) is Verdict.DONE
+    assert seen == [Stage.QUEUED]
+    assert (await house.job(job.id)).stage is Stage.GENERATING
+
+
+@pytest.mark.parametrize("failure", [Busy("no token"), OSError("no route"), RuntimeError("no credentials")])
+async def test_a_preparation_that_fails_costs_no_attempt(house: House, failure: Exception) -> None:
+    house.script(prepares=[failure, failure])
+    job = await house.submit(await house.sign_up())
+    for _ in range(2):
+        assert await house.deliver(job, 0) is Verdict.COME_BACK
+        assert await house.job(job.id) == job
+    assert await house.deliver(job, 0) is Verdict.DONE
+    assert (await house.job(job.id)).attempt == 1
+
+
+async def test_a_process_that_dies_in_its_preparation_leaves_a_queued_job(house: House) -> None:
+    begun = asyncio.Event()
+
+    async def never(job: Job) -> Any:
+        begun.set()
+        await asyncio.Event().wait()
+
+    house.omni.prepare = never  # type: ignore[method-assign]
+    job = await house.submit(await house.sign_up())
+    delivery = asyncio.create_task(house.deliver(job, 0))
+    await begun.wait()
+    delivery.cancel()
+    await asyncio.gather(delivery, return_exceptions=True)
+    assert await house.job(job.id) == job
+
+
+async def test_a_preparation_that_never_goes_well_ends_at_the_deadline_of_the_queue(house: House) -> None:
+    house.configure(queue_timeout_s=600)
+    house.script(prepares=[OSError("no credentials")] * 5_000)
+    job = await house.run(await house.submit(await house.sign_up()), lambda job: job.final)
+    assert job.error is not None
+    assert job.error.code == "QUEUE_TIMEOUT"
+    assert (house.creates, house.amounts(job)) == (0, [-30, 30])
+
+
+async def test_what_can_never_be_made_fails_before_any_attempt(house: House) -> None:
+    house.script(prepares=[Refused("INPUT_GONE", "gone")])
+    job = await house.run(await house.submit(await house.sign_up()))
+    assert job.error is not None
+    assert (job.error.code, job.attempt, house.creates) == ("INPUT_GONE", 0, 0)
+    house.check()
 
 
 async def test_a_busy_provider_without_a_wish_is_left_alone_for_half_a_minute(house: House) -> None:
@@ -335,6 +415,55 @@ async def test_the_operations_name_is_kept_though_the_store_is_down_for_a_while(
     assert await house.deliver(job, 0) is Verdict.DONE
     kept = await house.job(job.id)
     assert (kept.stage, kept.operation) == (Stage.GENERATING, f"operations/{job.id}-0")
+
+
+@pytest.mark.parametrize("error", [PermissionDenied, InvalidArgument, NotFound, RuntimeError])
+async def test_the_operations_name_is_kept_whatever_firestore_answers_for_a_while(
+    house: House, error: Any, capsys: Any
+) -> None:
+    """A permission that is being edited, a rejected argument, anything: the video is paid for."""
+    job = await house.submit(await house.sign_up())
+    house.store.let_pass("commit")
+    house.store.fail("commit", times=20, error=error)
+    assert await house.deliver(job, 0) is Verdict.DONE
+    assert (await house.job(job.id)).operation == f"operations/{job.id}-0"
+    told = capsys.readouterr().out
+    assert '"operation_not_kept"' in told
+    assert f"operations/{job.id}-0" in told
+
+
+async def test_a_name_that_firestore_rejects_for_good_leaves_a_start_that_is_searched_for(
+    house: House, veo_video: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    job = await house.submit_veo(await house.sign_up())
+    commit = house.store.commit
+
+    async def without_names(documents: Any) -> Any:
+        if any(isinstance(document, Job) and document.operation for document in documents):
+            raise InvalidArgument("operation")  # type: ignore[no-untyped-call]
+        return await commit(documents)
+
+    monkeypatch.setattr(house.store._inner, "commit", without_names)
+    monkeypatch.setattr(house.services.store, "commit", without_names, raising=False)
+    with pytest.raises(InvalidArgument):
+        await house.deliver(job, 0)
+    uncertain = await house.job(job.id)
+    assert uncertain.stage is Stage.UNCERTAIN
+    await house.media.write(
+        f"{uncertain.prefix}1/sample_0.mp4", lambda file: file.write(veo_video) and None, "video/mp4"
+    )
+    assert (await house.run(job, lambda job: job.final)).stage is Stage.COMPLETED
+
+
+async def test_a_refusal_is_kept_though_the_store_is_down_for_a_while(house: House) -> None:
+    house.script(creates=[Refused("SAFETY_BLOCKED", "violence")])
+    job = await house.submit(await house.sign_up())
+    house.store.let_pass("commit")
+    house.store.fail("commit", times=5, error=PermissionDenied)
+    assert await house.deliver(job, 0) is Verdict.DONE
+    failed = await house.job(job.id)
+    assert failed.error is not None
+    assert failed.error.code == "SAFETY_BLOCKED"
 
 
 async def test_a_name_that_cannot_be_kept_for_ten_minutes_is_given_up_loudly(house: House, capsys: Any) -> None:
@@ -440,6 +569,73 @@ async def test_a_look_that_fails_before_the_deadline_is_made_again(house: House)
     assert (await house.job(job.id)) == job
     assert await house.deliver(job) is Verdict.DONE
     assert (await house.job(job.id)).stage is Stage.COMPLETED
+
+
+async def wrote(house: House, job: Job, data: bytes, index: int = 0) -> None:
+    """As the provider does, though it does not say so any more."""
+    await house.media.write(f"{job.prefix}1/sample_{index}.mp4", lambda file: file.write(data) and None, "video/mp4")
+
+
+@pytest.mark.parametrize("late", [False, True])
+async def test_a_video_in_the_bucket_is_adopted_though_its_operation_cannot_be_read(
+    house: House, veo_video: bytes, late: bool, capsys: Any
+) -> None:
+    """A model that is retired along with its endpoint, a permission, an outage."""
+    house.script(looks=[LookupError("404: no longer available")])
+    job = await house.until(await house.submit_veo(await house.sign_up()), "generating")
+    assert await house.deliver(job) is Verdict.COME_BACK
+    await wrote(house, job, veo_video)
+    if late:
+        house.clock.advance(2 * house.config.config.generation_timeout_s)
+    assert await house.deliver(job) is Verdict.DONE
+    done = await house.job(job.id)
+    assert (done.stage, house.amounts(done)) == (Stage.COMPLETED, [-40])
+    assert '"adopted"' in capsys.readouterr().out
+    house.check()
+
+
+async def test_the_bucket_is_searched_before_a_generation_that_still_runs_is_given_up(
+    house: House, veo_video: bytes
+) -> None:
+    house.script(looks=[Running()])
+    job = await house.until(await house.submit_veo(await house.sign_up(), count=2), "generating")
+    await wrote(house, job, veo_video)
+    await house.deliver(job)
+    assert (await house.job(job.id)).stage is Stage.GENERATING
+    house.clock.advance(house.config.config.generation_timeout_s)
+    await house.deliver(job)
+    done = await house.job(job.id)
+    assert (done.stage, done.refunded) == (Stage.COMPLETED, 40)
+    house.check()
+
+
+@pytest.mark.parametrize("error", [Unavailable, StorageRefused, RuntimeError])
+async def test_a_bucket_that_does_not_say_what_it_holds_ends_no_generation_for_an_hour(
+    house: House, veo_video: bytes, error: Any
+) -> None:
+    house.script(looks=[OSError("no route")])
+    job = await house.until(await house.submit_veo(await house.sign_up()), "generating")
+    await wrote(house, job, veo_video)
+    house.clock.advance(house.config.config.generation_timeout_s)
+    house.media.fail("list", times=3, error=error)
+    for _ in range(3):
+        assert await house.deliver(job) is Verdict.COME_BACK
+    assert await house.deliver(job) is Verdict.DONE
+    assert (await house.job(job.id)).stage is Stage.COMPLETED
+
+
+@pytest.mark.parametrize("stage", ["generating", "uncertain"])
+async def test_a_bucket_that_never_says_what_it_holds_holds_no_job_for_ever(house: House, stage: str) -> None:
+    house.script(creates=[None if stage == "generating" else ConnectionError("cut")], looks=[OSError("no route")])
+    job = await house.until(await house.submit_veo(await house.sign_up()), stage)
+    house.media.fail("list", times=10_000, error=StorageRefused)
+    ended = await house.run(job, lambda job: job.final)
+    assert ended.stage is Stage.FAILED
+    assert ended.completed_at is not None
+    assert ended.attempt_started_at is not None
+    waited_s = (ended.completed_at - ended.attempt_started_at).total_seconds()
+    assert waited_s > house.config.config.storing_timeout_s
+    assert house.amounts(job) == [-40, 40]
 
 
 async def test_a_look_that_fails_after_the_deadline_ends_the_job_with_its_refund(house: House) -> None:

@@ -10,12 +10,14 @@ import pytest
 
 from local.memory.generator import Videos
 from local.memory.media import MemoryMedia
-from shared import lifecycle, storing, video
+from shared import events, lifecycle, storing, video
 from shared.errors import StorageRefused
+from shared.jobs import advance
 from shared.models import Job, Stage
 from tests.unit.conftest import BUCKET, House, film
 
 CUT = ConnectionError("cut")
+TRIES_OF_A_DELIVERY = 1 + len(storing.QUICK_TRIES_AFTER_S)
 
 
 async def generating(house: House, veo: bool = False) -> Job:
@@ -258,18 +260,40 @@ async def test_a_bucket_that_is_down_costs_time_and_nothing_else(house: House) -
 
 
 @pytest.mark.parametrize("effect", ["write", "use", "stat"])
-async def test_a_bucket_that_refuses_ends_the_job_with_its_refund_and_tells_the_operators(
+async def test_a_bucket_that_refuses_for_a_while_is_told_at_once_and_costs_time_only(
     house: House, effect: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Permission and quota: nothing but an operator changes them, so there is no second try."""
+    """A change of a permission takes minutes to arrive, and 403 is a rate limit too."""
     job = await generating(house)
-    house.media.fail(effect, error=StorageRefused)
+    house.media.fail(effect, times=3 * TRIES_OF_A_DELIVERY, error=StorageRefused)
     await house.deliver(job)
-    ended = await house.job(job.id)
-    assert (ended.stage, ended.error and ended.error.code) == (Stage.FAILED, "STORAGE_REFUSED")
-    assert ended.refunded == ended.cost
-    assert house.media.calls[effect] == 1
+    assert (await house.job(job.id)).stage is Stage.STORING
     assert '"storage_refused"' in capsys.readouterr().out
+    assert (await house.run(job)).stage is Stage.COMPLETED
+    house.check()
+
+
+async def test_a_bucket_that_refuses_until_the_deadline_costs_the_video_and_gives_the_credits_back(
+    house: House,
+) -> None:
+    job = await generating(house, veo=True)
+    house.media.fail("stat", times=10_000, error=StorageRefused)
+    began = house.clock()
+    ended = await house.run(job, lambda job: job.final)
+    assert (ended.stage, ended.error and ended.error.code) == (Stage.FAILED, "STORAGE_REFUSED")
+    assert (house.clock() - began).total_seconds() >= house.config.config.storing_timeout_s
+    assert ended.refunded == ended.cost
+    assert len(await house.files()) == 1, "only the cleaning up after the end removes it"
+
+
+async def test_storing_that_stood_still_past_its_deadline_is_done_by_the_next_delivery(house: House) -> None:
+    job = await generating(house, veo=True)
+    await house.veo.look(job.operation or "")
+    uris = house.veo.started[job.operation or ""].uris
+    await advance(house.services, job.id, events.Finished(job.step, "dead", uris))
+    house.clock.advance(house.config.config.storing_timeout_s + 100)
+    await house.deliver(job)
+    assert (await house.job(job.id)).stage is Stage.COMPLETED
     house.check()
 
 

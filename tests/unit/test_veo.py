@@ -12,6 +12,7 @@ from typing import Any
 import google.auth
 import httpx2
 import pytest
+from google import genai
 from google.auth.credentials import Credentials
 from google.auth.exceptions import DefaultCredentialsError, GoogleAuthError, TransportError
 from google.genai import errors
@@ -21,7 +22,7 @@ from shared.generators.veo import TOKEN_TIMEOUT_S, Veo, label
 from shared.lifecycle import CREATE_TIMEOUT_S
 from shared.models import Extends, Input, InputRole, VideoRequest
 from shared.settings import Settings
-from tests.unit.wire import Answer, Cut, Recorder, Silence, a_job, refused_url
+from tests.unit.wire import Answer, Cut, Recorder, Silence, a_job, refused_url, started
 
 MODEL = "projects/p1/locations/us-central1/publishers/google/models/veo-3.1-generate-001"
 OPERATION = f"{MODEL}/operations/0a1b"
@@ -93,7 +94,7 @@ def test_veo_is_a_generator() -> None:
 
 async def test_a_create_sends_exactly_what_was_asked_for(veo: Veo, recorder: Recorder) -> None:
     """Every setting of a full request is sent, and nothing besides, not even a seed of 0 is left out."""
-    await veo.start(a_job(FULL), PREFIX)
+    await started(veo, a_job(FULL), PREFIX)
     (request,) = recorder.requests
     assert (request.method, request.path) == ("POST", f"/v1beta1/{MODEL}:predictLongRunning")
     assert request.body == {
@@ -122,7 +123,7 @@ def image(role: InputRole, name: str) -> Input:
 async def test_frames_are_named_by_their_objects_in_our_bucket(veo: Veo, recorder: Recorder) -> None:
     """Vertex AI reads images from the bucket itself."""
     inputs = (image("first_frame", "inputs/1.webp"), image("last_frame", "inputs/2.webp"))
-    await veo.start(a_job(MINIMAL.model_copy(update={"inputs": inputs})), PREFIX)
+    await started(veo, a_job(MINIMAL.model_copy(update={"inputs": inputs})), PREFIX)
     assert recorder.requests[0].body["instances"] == [
         {
             "prompt": "a cat",
@@ -135,7 +136,7 @@ async def test_frames_are_named_by_their_objects_in_our_bucket(veo: Veo, recorde
 async def test_reference_images_are_assets(veo: Veo, recorder: Recorder) -> None:
     """Each is named by its object, in order."""
     inputs = tuple(image("reference", f"inputs/{number}.webp") for number in range(2))
-    await veo.start(a_job(MINIMAL.model_copy(update={"inputs": inputs})), PREFIX)
+    await started(veo, a_job(MINIMAL.model_copy(update={"inputs": inputs})), PREFIX)
     assert recorder.requests[0].body["instances"][0]["referenceImages"] == [
         {"image": {"gcsUri": f"gs://videos/inputs/{number}.webp", "mimeType": "image/webp"}, "referenceType": "ASSET"}
         for number in range(2)
@@ -145,7 +146,7 @@ async def test_reference_images_are_assets(veo: Veo, recorder: Recorder) -> None
 async def test_an_extension_names_its_video_and_leaves_out_what_that_decides(veo: Veo, recorder: Recorder) -> None:
     """The length of a step is fixed and the shape is the video's."""
     extends = Extends(job="video_x", object="t/a/video_x/1/0.mp4", size_bytes=9, seconds=8.0)
-    await veo.start(a_job(MINIMAL.model_copy(update={"extends": extends, "seconds": 7})), PREFIX)
+    await started(veo, a_job(MINIMAL.model_copy(update={"extends": extends, "seconds": 7})), PREFIX)
     body = recorder.requests[0].body
     assert body["instances"] == [
         {"prompt": "a cat", "video": {"gcsUri": "gs://videos/t/a/video_x/1/0.mp4", "mimeType": "video/mp4"}}
@@ -156,7 +157,7 @@ async def test_an_extension_names_its_video_and_leaves_out_what_that_decides(veo
 
 async def test_a_create_leaves_out_what_was_not_asked_for(veo: Veo, recorder: Recorder) -> None:
     """A minimal request has neither a seed nor a negative prompt, and says that it wants no sound."""
-    await veo.start(a_job(MINIMAL), PREFIX)
+    await started(veo, a_job(MINIMAL), PREFIX)
     assert recorder.requests[0].body["parameters"] == {
         "sampleCount": 1,
         "storageUri": "gs://videos/t/a/video_x/1/",
@@ -170,20 +171,20 @@ async def test_a_create_leaves_out_what_was_not_asked_for(veo: Veo, recorder: Re
 
 async def test_a_create_answers_the_name_of_the_operation(veo: Veo) -> None:
     """What start returns is the resource name that a look needs."""
-    assert await veo.start(a_job(FULL), PREFIX) == OPERATION
+    assert await started(veo, a_job(FULL), PREFIX) == OPERATION
 
 
 async def test_a_fixed_token_is_sent_to_a_server_of_ones_own(veo: Veo, recorder: Recorder) -> None:
     """With vertex_url the token of the settings is the bearer token."""
-    await veo.start(a_job(FULL), PREFIX)
+    await started(veo, a_job(FULL), PREFIX)
     assert recorder.requests[0].headers["authorization"] == "Bearer TOKEN"
 
 
 async def test_the_client_is_made_once(veo: Veo) -> None:
     """Calls after the first one use the first one's client: a temporary one could be closed under its own call."""
-    await veo.start(a_job(FULL), PREFIX)
+    await started(veo, a_job(FULL), PREFIX)
     first = veo._client
-    await veo.start(a_job(FULL), PREFIX)
+    await started(veo, a_job(FULL), PREFIX)
     assert veo._client is first
 
 
@@ -240,34 +241,42 @@ async def test_a_create_is_refused_for_good(veo: Veo, recorder: Recorder, case: 
     answer, code = REFUSALS[case]
     recorder.answers(answer)
     with pytest.raises(Refused) as refusal:
-        await veo.start(a_job(FULL), PREFIX)
+        await started(veo, a_job(FULL), PREFIX)
     assert refusal.value.code == code
     assert len(recorder.requests) == 1
 
 
 BUSY = {
     "a quota": (rpc(429, "Resource has been exhausted (e.g. check quota)."), None),
-    "an overloaded model": (rpc(503, "The model is overloaded."), None),
+    "a quota of a proxy's": (
+        Answer(429, {"error": {"message": "litellm.RateLimitError", "type": "throttling_error", "code": "429"}}),
+        None,
+    ),
+    "a quota under another status": (
+        Answer(503, {"error": {"code": 503, "message": "slow", "status": "RESOURCE_EXHAUSTED"}}),
+        None,
+    ),
+    "a proxy's words for a quota": (Answer(500, {"error": {"message": "litellm.RateLimitError", "code": "429"}}), None),
     "seconds": (Answer(429, {"error": {"message": "slow"}}, {"Retry-After": "37"}), 37.0),
-    "a wish for years": (Answer(503, {"error": {"message": "slow"}}, {"Retry-After": "999999999"}), 3600.0),
-    "a moment that is over": (Answer(503, b"", {"Retry-After": "Wed, 21 Oct 2015 07:28:00 GMT"}), 0.0),
-    "nonsense": (Answer(503, b"", {"Retry-After": "soon"}), None),
+    "a wish for years": (Answer(429, {"error": {"message": "slow"}}, {"Retry-After": "999999999"}), 3600.0),
+    "a moment that is over": (Answer(429, b"", {"Retry-After": "Wed, 21 Oct 2015 07:28:00 GMT"}), 0.0),
+    "nonsense": (Answer(429, b"", {"Retry-After": "soon"}), None),
     "a detail": (
         rpc(429, "slow", details=[{"@type": "type.googleapis.com/google.rpc.RetryInfo", "retryDelay": "12.5s"}]),
         12.5,
     ),
-    "a page": (Answer(503, b"<html>Unavailable</html>", {"content-type": "text/html"}), None),
+    "a page": (Answer(429, b"<html>Too many requests</html>", {"content-type": "text/html"}), None),
     "a list of errors": (Answer(429, [{"error": {"code": 429, "message": "slow"}}]), None),
 }
 
 
 @pytest.mark.parametrize("case", BUSY)
 async def test_a_create_is_to_come_back_later(veo: Veo, recorder: Recorder, case: str) -> None:
-    """429 and 503 are Busy, with the server's wish when to come back, after exactly one request."""
+    """Only an exhausted quota is Busy, with the server's Retry-After, after exactly one request."""
     answer, retry_after_s = BUSY[case]
     recorder.answers(answer)
     with pytest.raises(Busy) as busy:
-        await veo.start(a_job(FULL), PREFIX)
+        await started(veo, a_job(FULL), PREFIX)
     assert busy.value.retry_after_s == retry_after_s
     assert len(recorder.requests) == 1
 
@@ -277,7 +286,7 @@ async def test_retry_after_may_be_a_date(veo: Veo, recorder: Recorder) -> None:
     moment = format_datetime(datetime.now(UTC) + timedelta(seconds=1800), usegmt=True)
     recorder.answers(Answer(429, b"", {"Retry-After": moment}))
     with pytest.raises(Busy) as busy:
-        await veo.start(a_job(FULL), PREFIX)
+        await started(veo, a_job(FULL), PREFIX)
     assert busy.value.retry_after_s is not None
     assert 0 < busy.value.retry_after_s <= 1800
 
@@ -287,16 +296,16 @@ async def test_a_refused_connection_is_busy() -> None:
     with refused_url() as url:
         veo = Veo(settings(url))
         with pytest.raises(Busy):
-            await veo.start(a_job(FULL), PREFIX)
+            await started(veo, a_job(FULL), PREFIX)
         await veo.close()
 
 
-@pytest.mark.parametrize("status", [408, 409, 500, 501, 502, 504])
+@pytest.mark.parametrize("status", [408, 409, 500, 501, 502, 503, 504])
 async def test_an_answer_that_may_hide_a_success_is_unknown(veo: Veo, recorder: Recorder, status: int) -> None:
     """Other errors say nothing about the generation: the exception goes on, after exactly one request."""
     recorder.answers(rpc(status, "something"))
     with pytest.raises(errors.APIError) as error:
-        await veo.start(a_job(FULL), PREFIX)
+        await started(veo, a_job(FULL), PREFIX)
     assert error.value.code == status
     assert len(recorder.requests) == 1
 
@@ -305,7 +314,7 @@ async def test_a_gateways_page_is_unknown(veo: Veo, recorder: Recorder) -> None:
     """A 502 with a page from the front end is an unknown outcome like any other 502."""
     recorder.answers(Answer(502, b"<html><p>Bad gateway", {"content-type": "text/html"}))
     with pytest.raises(errors.ServerError):
-        await veo.start(a_job(FULL), PREFIX)
+        await started(veo, a_job(FULL), PREFIX)
     assert len(recorder.requests) == 1
 
 
@@ -313,7 +322,7 @@ async def test_a_cut_connection_is_unknown(veo: Veo, recorder: Recorder) -> None
     """A connection that closes after the request was read may have started a generation."""
     recorder.answers(Cut())
     with pytest.raises(httpx2.RemoteProtocolError):
-        await veo.start(a_job(FULL), PREFIX)
+        await started(veo, a_job(FULL), PREFIX)
     assert len(recorder.requests) == 1
 
 
@@ -321,7 +330,7 @@ async def test_a_cut_answer_is_unknown(veo: Veo, recorder: Recorder) -> None:
     """An answer of which only the beginning arrives has started a generation whose name is lost."""
     recorder.answers(Answer(body={"name": OPERATION}, missing_bytes=10))
     with pytest.raises(httpx2.RemoteProtocolError):
-        await veo.start(a_job(FULL), PREFIX)
+        await started(veo, a_job(FULL), PREFIX)
     assert len(recorder.requests) == 1
 
 
@@ -330,7 +339,7 @@ async def test_silence_is_unknown(veo: Veo, recorder: Recorder, monkeypatch: pyt
     monkeypatch.setattr(faults, "CREATE_TIMEOUT_S", 1.0)
     recorder.answers(Silence())
     with pytest.raises((httpx2.ReadTimeout, TimeoutError)):
-        await veo.start(a_job(FULL), PREFIX)
+        await started(veo, a_job(FULL), PREFIX)
     assert len(recorder.requests) == 1
 
 
@@ -339,7 +348,7 @@ async def test_an_answer_without_a_name_is_unknown(veo: Veo, recorder: Recorder,
     """A success that names no operation is neither Refused nor Busy: something may have started."""
     recorder.answers(answer)
     with pytest.raises((RuntimeError, ValueError)):
-        await veo.start(a_job(FULL), PREFIX)
+        await started(veo, a_job(FULL), PREFIX)
     assert len(recorder.requests) == 1
 
 
@@ -365,7 +374,7 @@ async def test_without_a_fixed_token_the_own_identity_is_used(
     """Application default credentials are refreshed, and their token is sent."""
     monkeypatch.setattr(google.auth, "default", lambda scopes: (Identity("OWN"), "p0"))
     veo = Veo(settings(recorder.url, token=""))
-    await veo.start(a_job(FULL), PREFIX)
+    await started(veo, a_job(FULL), PREFIX)
     await veo.close()
     assert recorder.requests[0].headers["authorization"] == "Bearer OWN"
 
@@ -375,18 +384,34 @@ async def test_without_a_fixed_token_the_own_identity_is_used(
     [
         (TransportError("the metadata server does not answer"), Busy),  # type: ignore[no-untyped-call]
         (GoogleAuthError("try again", retryable=True), Busy),  # type: ignore[no-untyped-call]
-        (DefaultCredentialsError("no credentials"), Refused),  # type: ignore[no-untyped-call]
+        (DefaultCredentialsError("no credentials"), DefaultCredentialsError),  # type: ignore[no-untyped-call]
     ],
 )
 async def test_without_a_token_nothing_is_sent(
     recorder: Recorder, monkeypatch: pytest.MonkeyPatch, failure: Exception, outcome: type[Exception]
 ) -> None:
-    """A token that cannot be had is never an unknown outcome: Busy where it may come, Refused where it will not."""
+    """A token that cannot be had ends the preparation: Busy where it may come, an error for operators where not."""
     monkeypatch.setattr(google.auth, "default", lambda scopes: (Identity(failure), "p0"))
     veo = Veo(settings(recorder.url, token=""))
     with pytest.raises(outcome):
-        await veo.start(a_job(FULL), PREFIX)
+        await veo.prepare(a_job(FULL))
     assert recorder.requests == []
+
+
+async def test_a_prepared_create_asks_nobody_for_a_token(recorder: Recorder, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Between the claim and the create nothing is loaded or fetched any more: one request is all there is."""
+    recorder.answers(Answer(body={"name": OPERATION}))
+    identity = Identity("OWN")
+    monkeypatch.setattr(google.auth, "default", lambda scopes: (identity, "p0"))
+    veo = Veo(settings(recorder.url, token=""))
+    start = await veo.prepare(a_job(FULL))
+    identity.outcome = TransportError("the metadata server is asked again")  # type: ignore[no-untyped-call]
+    monkeypatch.setattr(google.auth, "default", None)
+    monkeypatch.setattr(genai, "Client", None)
+    assert recorder.requests == []
+    assert await start(a_job(FULL), PREFIX) == OPERATION
+    assert len(recorder.requests) == 1
+    await veo.close()
 
 
 # --- look ---

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from shared import events as e
 from shared import lifecycle, views
+from shared.errors import CATALOGUE
 from shared.lifecycle import decide
 from shared.models import Account, Job, JobError, LiveConfig, Output, Stage, Transaction
 from tests.unit.conftest import NOW, House
@@ -141,6 +142,48 @@ def test_a_failed_job_says_why_and_what_to_do() -> None:
         False,
     )
     assert "prompt" in shown.suggested_action
+
+
+@pytest.mark.parametrize(
+    ("code", "reason", "shown"),
+    [
+        ("SAFETY_BLOCKED", "violence (support code 61493863)", "violence (support code 61493863)"),
+        ("SAFETY_BLOCKED", "I can't and/or won't. See https://example.com/policy", "I can't and/or won't. See"),
+        ("PROMPT_TOO_LONG", "The prompt is longer than 1024 tokens.", "The prompt is longer than 1024 tokens."),
+        (
+            "PROMPT_REJECTED",
+            "If you think this was an error, send feedback.",
+            "If you think this was an error, send feedback.",
+        ),
+        ("PROMPT_REJECTED", "Unable to read gs://videos/t/a/video_x/1.png", None),
+        ("PROMPT_REJECTED", "[Errno 2] processing input: '/tmp/x'", None),
+        ("PROMPT_REJECTED", "The service account a@b.iam.gserviceaccount.com lacks a role.", None),
+        ("PROMPT_REJECTED", "projects/p/locations/l/publishers/google/models/m", None),
+        ("PROMPT_REJECTED", "ValueError: bad", None),
+        ("SAFETY_BLOCKED", None, None),
+        ("STORING_FAILED", "FileNotFoundError: gs://videos/x", None),
+        ("STORAGE_REFUSED", "Cloud Storage: 403 a@b does not have storage.objects.get", None),
+        ("PROVIDER_DENIED", "Permission 'aiplatform.endpoints.predict' denied", None),
+        ("PROVIDER_ERROR", "internal error", None),
+        ("MODEL_RETIRED", "Publisher Model `projects/p/...` was not found", None),
+        ("INVALID_VIDEO", "the video is 4.00 s long instead of 8 s", None),
+        ("INPUT_GONE", "inputs/t/a/1.png is not in the bucket any more", None),
+    ],
+)
+def test_a_reason_is_the_providers_words_about_the_prompt_or_nothing(
+    code: str, reason: str | None, shown: str | None
+) -> None:
+    job, _ = queued()
+    failed = job.changed(stage=Stage.FAILED, error=JobError(code=code, message="m", reason=reason))
+    error = views.video(failed, NOW).error
+    assert error is not None
+    assert error.reason == shown
+
+
+def test_only_codes_about_the_prompt_show_a_reason() -> None:
+    """A new code shows none until somebody says that it may."""
+    shown = {code for code, entry in CATALOGUE.items() if entry.about_prompt}
+    assert shown == {"SAFETY_BLOCKED", "PROMPT_REJECTED", "PROMPT_TOO_LONG"}
 
 
 @pytest.mark.parametrize(("found", "shown", "more"), [(0, 0, False), (2, 2, False), (3, 2, True)])

@@ -12,6 +12,7 @@ from datetime import UTC, datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
+from shared.generators import Generator
 from shared.models import Job, Stage, Status, TaskRef, VideoRequest
 
 
@@ -138,3 +139,9 @@ def a_job(request: VideoRequest, id: str = "video_AbCdEfGhIjKlMnOpQr-_12") -> Jo
         created_at=now,
         updated_at=now,
     )
+
+
+async def started(generator: Generator, job: Job, prefix: str) -> str:
+    """The operation of a create, prepared and made as a step does."""
+    start = await generator.prepare(job)
+    return await start(job, prefix)
