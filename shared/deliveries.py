@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 from pydantic import Field
 from typing_extensions import TypeAliasType
 
-from shared import errands, jobs, library, log, receivers, schedule, views, webhooks
+from shared import errands, jobs, library, log, receivers, schedule, storable, views, webhooks
 from shared.errands import Errand
 from shared.errors import Conflict, Unavailable
 from shared.lifecycle import DELIVER_QUEUE
@@ -250,7 +250,7 @@ async def _post(services: Services, delivery: Delivery, message: _Message) -> _A
     try:
         answer = await services.outbound.post(message.url, headers, message.body)
     except NotReached as error:
-        return _Answer(None, str(error)[:200])
+        return _Answer(None, storable.text(str(error), 200))
     taken = 200 <= answer.status < 300
     return _Answer(answer.status, None if taken else f"the server answered {answer.status}", answer.retry_after_s)
 

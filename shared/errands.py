@@ -17,6 +17,7 @@ from shared import log
 from shared.errors import Conflict, Unavailable
 from shared.lifecycle import SWEEP_AFTER_S, TASK_SUFFIX_CHARS, Task
 from shared.models import Body, Document, TaskRef
+from shared.storable import MAX_INTEGER
 
 if TYPE_CHECKING:
     from shared.services import Services
@@ -45,7 +46,7 @@ class ErrandBody(Body):
     """POST /tasks/webhook and /tasks/chore: the body of every task of an errand."""
 
     id: Annotated[str, Field(max_length=64, pattern=r"^[A-Za-z0-9_-]+$")]
-    step: Annotated[int, Field(ge=0)]
+    step: Annotated[int, Field(ge=0, le=MAX_INTEGER)]
 
 
 E = TypeVar("E", bound=Errand)

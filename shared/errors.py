@@ -281,5 +281,14 @@ class StorageRefused(Unavailable):
     """
 
 
+class NotStorable(ValueError):  # noqa: N818
+    """Firestore cannot hold a document, whoever sends it and however often. `field` is the dotted path in it."""
+
+    def __init__(self, field: str, why: str) -> None:
+        self.field = field.encode(errors="replace").decode()[:200]
+        self.why = why
+        super().__init__(f"{self.field}: {why}")
+
+
 class Conflict(Exception):  # noqa: N818
     """A precondition of a commit failed: somebody else wrote first, or our own commit had already taken effect."""

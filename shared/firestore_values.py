@@ -14,13 +14,11 @@ from google.protobuf.struct_pb2 import NULL_VALUE
 
 
 def fill(messages: Any, fields: Mapping[str, Any]) -> None:
-    """Put the fields into a message's map from name to Value.
+    """Put the fields, which storable.check() has passed, into a message's map from name to Value.
 
-    Raises TypeError for a kind that no document has, ValueError for a name or value that Firestore cannot hold.
+    Raises TypeError for a kind that no document has.
     """
     for name, value in fields.items():
-        if not name:
-            raise ValueError("a field must have a name")
         _fill(messages[name], value)
 
 

@@ -17,9 +17,9 @@ from typing import TYPE_CHECKING, Any
 
 from starlette.datastructures import Headers
 
-from shared import lifecycle, log
+from shared import lifecycle, log, storable
 from shared.errors import ApiError
-from shared.models import Job, Stage, TaskRef
+from shared.models import VIDEO_ID, Job, Stage, TaskRef
 
 if TYPE_CHECKING:
     from shared.services import Services
@@ -36,7 +36,7 @@ async def gemini_event(services: Services, headers: Headers, raw: bytes) -> None
     event = _object(raw)
     data = event.get("data")
     operation = data.get("id") if isinstance(data, dict) else None
-    if not isinstance(operation, str) or not 0 < len(operation) <= 512:
+    if not isinstance(operation, str) or not 0 < len(operation) <= 512 or not _is_text(operation):
         log.info("event_ignored", type=str(event.get("type"))[:64])
         return
     job = await services.store.job_of_operation(operation)
@@ -48,7 +48,7 @@ async def object_finalised(services: Services, attributes: Mapping[str, str]) ->
     """A notification of the bucket, by its attributes; the object's name holds the job's id."""
     name = attributes.get("objectId", "")
     parts = name.split("/")
-    if len(parts) < 5 or not parts[2].startswith("video_"):
+    if len(parts) < 5 or not re.fullmatch(VIDEO_ID, parts[2]):
         return
     job = await services.store.get(Job, parts[2])
     if job is not None and job.tenant == parts[0] and job.account == parts[1]:
@@ -77,6 +77,11 @@ def verify_signature(secret: str, headers: Headers, raw: bytes, now_s: float) ->
     offered = [part.partition(",") for part in headers.get("webhook-signature", "").split(" ")]
     if not any(v == "v1" and hmac.compare_digest(given.encode(), expected) for v, _, given in offered):
         raise ApiError("UNAUTHENTICATED", "The event's signature is wrong.")
+
+
+def _is_text(value: str) -> bool:
+    """Whether a query can ask for it; JSON can hold half a surrogate pair, which UTF-8 cannot."""
+    return storable.text(value, storable.MAX_QUERIED_BYTES) == value
 
 
 def _object(raw: bytes) -> dict[str, Any]:

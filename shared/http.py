@@ -24,7 +24,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from shared import forms, log, routes
 from shared.auth import Accounts, Caller
 from shared.door import ANSWER_HEADERS, Door
-from shared.errors import ApiError, Unavailable
+from shared.errors import ApiError, NotStorable, Unavailable
 from shared.models import MAX_IDEMPOTENCY_KEY_CHARS
 from shared.services import Services, services
 
@@ -257,6 +257,11 @@ class Boundary:
         except Unavailable as error:
             log.error("dependency_unavailable", error=str(error), path=scope["path"])
             await exchange.fail(scope, ApiError("UNAVAILABLE", retry_after_s=5))
+        except NotStorable as error:
+            # No field's own check caught it; it will not be storable at the next try either.
+            log.error("not_storable", error=str(error), path=scope["path"])
+            said = {"field": error.field, "message": error.why}
+            await exchange.fail(scope, ApiError("INVALID_REQUEST", str(error), {"fields": [said]}))
         except ClientDisconnect:
             log.info("client_left", path=scope["path"])
         except Exception:  # noqa: BLE001 - the boundary: logged in full, and answered without a stack trace

@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import json
+import re
 import urllib.request
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
@@ -15,6 +16,7 @@ from typing import Any
 
 import jwt
 
+from shared import storable
 from shared.auth import DEFAULT_TENANT, Identity, unauthenticated
 from shared.caching import Cache
 from shared.errors import Unavailable
@@ -25,6 +27,9 @@ KEYS_KEPT_FOR = timedelta(hours=1)
 KEYS_ASKED_EVERY = timedelta(seconds=30)
 KEYS_TIMEOUT_S = 5.0
 LEEWAY_S = 5
+TENANT = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,127}")
+# RFC 5321: 64 for the local part, 255 for the domain.
+LONGEST_EMAIL_CHARS = 320
 # Verifying a token takes longer than all else that a look does here; who calls once calls again.
 TOKEN_KEPT_FOR = timedelta(seconds=60)
 TOKENS_KEPT = 10_000
@@ -78,21 +83,24 @@ class JwksVerifier:
         sub = claims["sub"]
         # Issuers other than Identity Platform need not tell when their user signed in: no later than now.
         auth_time = claims.get("auth_time", int(claims["iat"]))
-        if not isinstance(sub, str) or not 1 <= len(sub) <= 128:
+        if not isinstance(sub, str) or not 1 <= len(sub) <= 128 or storable.text(sub) != sub:
             raise unauthenticated("The token names no user.")
         if not isinstance(auth_time, int | float) or not 0 <= auth_time <= self._clock().timestamp() + LEEWAY_S:
             raise unauthenticated("The token's sign-in lies in the future.")
         firebase = claims.get("firebase")
         firebase = firebase if isinstance(firebase, dict) else {}
-        tenant, provider = firebase.get("tenant"), firebase.get("sign_in_provider")
+        tenant, provider = firebase.get("tenant") or DEFAULT_TENANT, firebase.get("sign_in_provider")
+        # It is a segment of the names of the tenant's objects.
+        if not isinstance(tenant, str) or not TENANT.fullmatch(tenant):
+            raise unauthenticated("The token's tenant has no valid name.")
         identities = firebase.get("identities")
-        email = claims.get("email")
+        email = _email(claims.get("email"))
         return Identity(
             issuer=claims["iss"],
             sub=sub,
-            tenant=tenant if isinstance(tenant, str) and tenant else DEFAULT_TENANT,
-            email=email if isinstance(email, str) else None,
-            email_verified=claims.get("email_verified") is True and isinstance(email, str),
+            tenant=tenant,
+            email=email,
+            email_verified=claims.get("email_verified") is True and email is not None,
             provider=provider if isinstance(provider, str) else None,
             federated=isinstance(identities, dict) and bool(identities.keys() - {"email", "phone"}),
             signed_in_at=datetime.fromtimestamp(auth_time, UTC),
@@ -131,3 +139,10 @@ class JwksVerifier:
         with urllib.request.urlopen(self._settings.jwks_url, timeout=KEYS_TIMEOUT_S) as answer:  # noqa: S310
             keys = jwt.PyJWKSet.from_dict(json.load(answer)).keys
         return {key.key_id: key for key in keys if key.key_id}
+
+
+def _email(claimed: Any) -> str | None:
+    """The address; None for what cannot be one, which proves nothing."""
+    if not isinstance(claimed, str) or not 0 < len(claimed) <= LONGEST_EMAIL_CHARS or storable.text(claimed) != claimed:
+        return None
+    return claimed

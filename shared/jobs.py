@@ -15,7 +15,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Self
 from weakref import WeakValueDictionary
 
-from shared import log
+from shared import log, storable
 from shared.errors import Conflict, Unavailable
 from shared.events import Event
 from shared.lifecycle import Change, decide, needs_account, with_task_name
@@ -57,7 +57,8 @@ async def advance(services: Services, job_id: str, event: Event, known: Job | No
     `known` is the job as just read, which saves reading it again. Raises JobMissing; TaskNotCreated; Unavailable when
     the outcome of the commit is unknown, or when others kept writing for 10 s.
     """
-    outcome = await _commit_event(services, job_id, event, known)
+    # What others said is in the event; the rest of the job has been stored before.
+    outcome = await _commit_event(services, job_id, storable.cleaned(event), known)
     if outcome.change is not None:
         _tell(outcome.job, outcome.change.signals)
         _log_end(outcome)

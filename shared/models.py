@@ -9,20 +9,23 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import datetime
 from enum import StrEnum
-from typing import Annotated, Any, ClassVar, Literal, Self
+from typing import Annotated, Any, ClassVar, Literal, Self, TypeVar
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
 from typing_extensions import TypeAliasType
 
+from shared import storable
+
 MAX_PROMPT_BYTES = 4 * 1024  # 1,024 tokens, counted as ceil(bytes / 4)
 MAX_USUAL_S = 3_600.0
+# Of one setting, price or grant: far below the 64 bits that Firestore adds up in.
+MAX_CREDITS = 1_000_000_000
 MAX_IDEMPOTENCY_KEY_CHARS = 255
 MAX_REFERENCE_IMAGES = 3
 MAX_IMAGE_BYTES = 8 * 1024 * 1024
 # An image as base64, in a data URL or by itself; the bytes in it are counted later.
 MAX_IMAGE_CHARS = MAX_IMAGE_BYTES * 2
 MAX_PAGE = 100
-MAX_COST = 1_000_000_000
 VIDEO_ID = r"^video_[A-Za-z0-9_-]{22}$"
 # One line for people: no control characters, and something besides white space.
 ONE_LINE = r"^[^\x00-\x1f\x7f]*[^\x00-\x20\x7f][^\x00-\x1f\x7f]*$"
@@ -373,7 +376,12 @@ class Plan(Value):
     requests_per_minute: Annotated[int | None, Field(ge=1, le=1_000_000)] = None
     active_jobs_limit: Annotated[int | None, Field(ge=0, le=500)] = None
     may_wait: bool | None = None
-    daily_credits: Annotated[int | None, Field(ge=0, le=1_000_000_000)] = None
+    daily_credits: Annotated[int | None, Field(ge=0, le=MAX_CREDITS)] = None
+
+
+V = TypeVar("V")
+# A map that an administrator fills: its names are chosen freely, so they must be storable, and bounded.
+ByName = Annotated[dict[Annotated[str, Field(max_length=128), storable.AS_KEY], V], Field(max_length=1_000)]
 
 
 class LiveConfig(Value):
@@ -381,19 +389,25 @@ class LiveConfig(Value):
 
     credits_per_second: Annotated[int, Field(ge=0, le=100_000)] = 10
     credits_per_second_by_model: dict[
-        Annotated[str, Field(pattern=PRICED_AS)], Annotated[int, Field(ge=0, le=100_000)]
-    ] = Field(default_factory=dict, description='By model, or by model and resolution: "veo-3.1", "veo-3.1 4k".')
+        Annotated[str, Field(pattern=PRICED_AS), storable.AS_KEY], Annotated[int, Field(ge=0, le=100_000)]
+    ] = Field(
+        default_factory=dict,
+        max_length=1_000,
+        description='By model, or by model and resolution: "veo-3.1", "veo-3.1 4k".',
+    )
     extension_credits_per_second: Annotated[
         int | None, Field(ge=0, le=100_000, description="Least that a second added to a video costs.")
     ] = None
-    signup_credits: Annotated[int, Field(ge=0, le=1_000_000_000)] = 0
+    signup_credits: Annotated[int, Field(ge=0, le=MAX_CREDITS)] = 0
     active_jobs_limit: Annotated[int, Field(ge=0, le=500)] = 3
     requests_per_minute: Annotated[int, Field(ge=1, le=1_000_000)] = 100
-    plans: Annotated[dict[Annotated[str, Field(pattern=PLAN_NAME)], Plan], Field(max_length=100)] = Field(
-        default_factory=dict
+    plans: Annotated[dict[Annotated[str, Field(pattern=PLAN_NAME), storable.AS_KEY], Plan], Field(max_length=100)] = (
+        Field(default_factory=dict)
     )
-    daily_credits: Annotated[int | None, Field(ge=0, description="Most an account may spend a day (UTC).")] = None
-    tenant_daily_credits: dict[str, Annotated[int, Field(ge=0)]] = Field(
+    daily_credits: Annotated[
+        int | None, Field(ge=0, le=MAX_CREDITS, description="Most an account may spend a day (UTC).")
+    ] = None
+    tenant_daily_credits: ByName[Annotated[int, Field(ge=0, le=MAX_CREDITS)]] = Field(
         default_factory=dict, description="Most all accounts of a tenant may spend a day (UTC), by tenant."
     )
     generation_timeout_s: Annotated[int, Field(ge=60, le=86_400)] = 900
@@ -406,11 +420,11 @@ class LiveConfig(Value):
     enabled: bool = True
     message: Annotated[str, Field(max_length=1_000)] = ""
     rollout_percent: Annotated[int, Field(ge=0, le=100)] = 100
-    default_models: dict[str, Annotated[str, Field(max_length=64)]] = Field(
+    default_models: ByName[Annotated[str, Field(max_length=64)]] = Field(
         default_factory=dict, description="The default model of a tenant, by the tenant's name."
     )
     allow_replacements: bool = True
-    usual_times: dict[str, Annotated[float, Field(gt=0, le=MAX_USUAL_S)]] = Field(
+    usual_times: ByName[Annotated[float, Field(gt=0, le=MAX_USUAL_S)]] = Field(
         default_factory=dict, description="Usual times by model, or model and length: config/usual_times."
     )
 
@@ -481,9 +495,14 @@ class CreateVideo(Body):
         Field(pattern=VIDEO_ID, description="A finished video of one's own to go on from; `seconds` are added to it."),
     ] = None
     project: Annotated[str | None, Field(max_length=64, pattern=r"^[A-Za-z0-9_-]+$")] = None
-    labels: Annotated[dict[str, str], Field(max_length=16)] = Field(default_factory=dict)
+    labels: Annotated[
+        dict[
+            Annotated[str, Field(min_length=1, max_length=63), storable.AS_KEY], Annotated[str, Field(max_length=255)]
+        ],
+        Field(max_length=16, description="Names of 1 to 63 characters, not in double underscores; values to 255."),
+    ] = Field(default_factory=dict)
     max_cost: Annotated[
-        int | None, Field(ge=0, le=MAX_COST, description="The most credits you agree to; above that: PRICE_CHANGED.")
+        int | None, Field(ge=0, le=MAX_CREDITS, description="The most credits you agree to; above that: PRICE_CHANGED.")
     ] = None
     quote: Annotated[
         str | None, Field(pattern=QUOTE_ID, description="An estimate's `quote`: as `max_cost`, for that very request.")
@@ -504,19 +523,12 @@ class CreateVideo(Body):
             raise ValueError("the prompt is empty")
         return prompt
 
-    @field_validator("labels")
-    @classmethod
-    def _short_labels(cls, labels: dict[str, str]) -> dict[str, str]:
-        if any(not 1 <= len(key) <= 63 or len(value) > 255 for key, value in labels.items()):
-            raise ValueError("a label's name has 1 to 63 characters, its value at most 255")
-        return labels
-
 
 class StepBody(Body):
     """POST /tasks/step: the body of every task of a job."""
 
     job: Annotated[str, Field(pattern=r"^video_[A-Za-z0-9_-]{1,58}$")]
-    step: Annotated[int, Field(ge=0)]
+    step: Annotated[int, Field(ge=0, le=storable.MAX_INTEGER)]
 
 
 class PushedMessage(BaseModel):

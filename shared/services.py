@@ -95,7 +95,8 @@ class Store(Protocol):
     async def commit(self, documents: Sequence[D]) -> list[D]:
         """Write all or nothing: one without a revision must not exist, one with a revision must not have changed.
 
-        Answers the documents with their new revisions; raises Conflict when a precondition fails.
+        Answers the documents with their new revisions; raises Conflict when a precondition fails, and NotStorable for
+        a document that Firestore would reject at every try.
         """
 
     async def due_jobs(self, before: datetime, after: Job | None, limit: int) -> list[Job]:

@@ -30,9 +30,10 @@ from google.cloud.firestore_v1.types import (
     StructuredQuery,
 )
 
+from shared import storable
 from shared.caching import Cache
 from shared.documents import decode, readable
-from shared.errors import Conflict, Unavailable
+from shared.errors import Conflict, NotStorable, Unavailable
 from shared.firestore_values import fill, read
 from shared.models import Account, Document, Job, ListVideosQuery, Status, Transaction
 from shared.settings import Settings
@@ -98,6 +99,8 @@ class FirestoreStore:
         return f"{self._settings.database}/documents/{kind.collection}/{id_}"
 
     async def get(self, kind: type[D], id: str) -> D | None:  # noqa: A002
+        if storable.id_problem(id):
+            return None
         path = self._path(kind, id)
         return _decode(kind, (await self._get((path,))).get(path))
 
@@ -125,6 +128,8 @@ class FirestoreStore:
             response = await _answer(self._api.commit(CommitRequest.wrap(request), **self._options))
         except _PRECONDITION as error:
             raise Conflict(str(error)) from error
+        except exceptions.InvalidArgument as error:
+            raise NotStorable("(document)", error.message) from error
         results = CommitResponse.pb(response).write_results
         return [
             document.changed(revision=result.update_time) for document, result in zip(documents, results, strict=True)
@@ -133,6 +138,7 @@ class FirestoreStore:
     def _write(self, write: Any, document: Document) -> None:
         """Fill the Write message: a new document must not be there, a known one must not have changed."""
         fields = _encode(document)
+        storable.check(f"{document.collection}/{document.id}", fields)
         write.update.name = self._path(type(document), document.id)
         fill(write.update.fields, fields)
         if document.revision is None:
@@ -184,6 +190,7 @@ class FirestoreStore:
         )
         for path, value in (("status", query.status), ("request.model", query.model), ("project", query.project)):
             if value is not None:
+                storable.check_queried(path, str(value))
                 jobs = jobs.where(filter=FieldFilter(path, "==", str(value)))
         for operator, seconds in ((">=", query.created_after), ("<", query.created_before)):
             if seconds is not None:
@@ -244,6 +251,7 @@ class FirestoreStore:
         query = collection.order_by("created_at", direction=AsyncQuery.DESCENDING)
         query = query.order_by("__name__", direction=AsyncQuery.DESCENDING)
         for path, value in where.items():
+            storable.check_queried(path, value)
             query = query.where(filter=FieldFilter(path, "==", value))
         if after is not None:
             created_at = after.model_dump(include={"created_at"})["created_at"]
@@ -266,6 +274,7 @@ class FirestoreStore:
         return values["entries"], values["total"]
 
     async def job_of_operation(self, operation: str) -> Job | None:
+        storable.check_queried("operation", operation)
         jobs = self._client.collection(Job.collection).where(filter=FieldFilter("operation", "==", operation))
         return next(iter(await self._read(Job, jobs, 1)), None)
 

@@ -13,6 +13,7 @@ from itertools import islice
 from typing import Any, TypeVar
 
 from local.memory.values import NUMBER, Fields, Json, from_json, same_type, sort_key, stored, to_json
+from shared import storable
 from shared.documents import decode, readable
 from shared.errors import Conflict
 from shared.models import Account, Document, Job, ListVideosQuery, Status, Transaction
@@ -64,9 +65,13 @@ class MemoryStore:
         return job, _decode(Account, self._find(Account.collection, account_id))
 
     async def commit(self, documents: Sequence[D]) -> list[D]:
+        encoded = [_storable(document) for document in documents]
         self._check(documents)
         now = self._next_update_time()
-        changes = [(document.collection, self._changed(document, now)) for document in documents]
+        changes = [
+            (document.collection, self._changed(document, fields, now))
+            for document, fields in zip(documents, encoded, strict=True)
+        ]
         before = [self._find(collection, snapshot.id) for collection, snapshot in changes]
         for collection, snapshot in changes:
             self._collections.setdefault(collection, {})[snapshot.id] = snapshot
@@ -251,6 +256,8 @@ class MemoryStore:
         return iter(self._collections.get(kind.collection, {}).values())
 
     def _matching(self, kind: type[Document], wanted: Mapping[str, Any]) -> list[Snapshot]:
+        for path, value in wanted.items():
+            storable.check_queried(path, value)
         return [
             snapshot
             for snapshot in self._all(kind)
@@ -266,8 +273,7 @@ class MemoryStore:
             if document.revision is not None and (current is None or current.update_time != document.revision):
                 raise Conflict(f"{name} is not what was read")
 
-    def _changed(self, document: Document, now: datetime) -> Snapshot:
-        fields = _encode(document)
+    def _changed(self, document: Document, fields: Fields, now: datetime) -> Snapshot:
         current = self._find(document.collection, document.id)
         if current is None:
             return Snapshot(document.id, fields, now)
@@ -277,6 +283,7 @@ class MemoryStore:
         return current if _same(fields, current.fields) else Snapshot(document.id, fields, now)
 
     def _put(self, collection: str, id_: str, fields: Fields) -> None:
+        storable.check(f"{collection}/{id_}", fields)
         current = self._find(collection, id_)
         if current is None or not _same(fields, current.fields):
             documents = self._collections.setdefault(collection, {})
@@ -291,6 +298,13 @@ class MemoryStore:
     def _next_update_time(self) -> datetime:
         self._last_update = max(stored(self._clock()), self._last_update + TICK)
         return self._last_update
+
+
+def _storable(document: Document) -> Json:
+    """The stored form; raises NotStorable, as Firestore rejects it."""
+    fields = _encode(document)
+    storable.check(f"{document.collection}/{document.id}", fields)
+    return fields
 
 
 def _encode(document: Document) -> Json:

@@ -19,6 +19,7 @@ from typing import Any
 import httpx2
 from google.genai import errors
 
+from shared import storable
 from shared.generators import Broken, Busy, Refused
 
 # A create ends within the 45 s that a step allows for it.
@@ -31,6 +32,8 @@ LOOK_LIMIT_S = 60.0
 # A longer Retry-After is cut: the job has its own deadline.
 LONGEST_RETRY_AFTER_S = 3_600.0
 LONGEST_REASON_CHARS = 500
+# Of an error page only the beginning is looked at.
+LONGEST_READ_CHARS = 16 * 1024
 
 # httpx2 raises these before the first byte of the request is written, and never afterwards.
 _NOTHING_SENT = (httpx2.ConnectError, httpx2.ConnectTimeout, httpx2.PoolTimeout)
@@ -60,6 +63,7 @@ _OPERATORS_FAULT = re.compile(
     r"api[ _]key|billing|user location|service account|RESOURCE_PROJECT_INVALID|permission|unauthenticated",
     re.IGNORECASE,
 )
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]+")
 _TAG = re.compile(r"<(style|script|title)\b.*?</\1>|<[a-z!/][^>]*>", re.IGNORECASE | re.DOTALL)
 _SUPPORT_CODE = re.compile(r"\b\d{8}\b")
 _CODES_AT_END = re.compile(r"\s*support codes?:?[\s\d,;]*\.?\s*$", re.IGNORECASE)
@@ -130,7 +134,7 @@ def rejection(said: str) -> str:
 def readable(text: str) -> str:
     """One line of plain text, at most 500 characters; support codes are said in words, such as
     "violence (support code 61493863)", before whatever else the text tells."""
-    text = " ".join(_TAG.sub(" ", text).split())
+    text = storable.text(" ".join(_TAG.sub(" ", _CONTROL.sub(" ", text[:LONGEST_READ_CHARS])).split()))
     codes = dict.fromkeys(_SUPPORT_CODE.findall(text))
     told = _CODES_AT_END.search(text) is not None
     names = [_named(code) for code in codes if told or code in _CATEGORY]

@@ -8,9 +8,11 @@ from datetime import UTC, datetime, timedelta, timezone
 from typing import Any, cast
 
 import pytest
+from google.api_core.exceptions import GoogleAPICallError
 
+from shared import storable
 from shared.chores import Chore
-from shared.errors import Conflict
+from shared.errors import Conflict, NotStorable
 from shared.models import (
     STATUS_OF,
     Account,
@@ -166,16 +168,91 @@ async def test_labels_are_replaced_and_not_merged(database: Database) -> None:
 
 @pytest.mark.parametrize(
     "changes",
-    [{"prompt_text": "\ud800"}, {"cost": 2**63}, {"labels": {"": "x"}}],
-    ids=["a lone surrogate", "more than 64 bits", "a label without a name"],
+    [
+        {"prompt_text": "\ud800"},
+        {"cost": 2**63},
+        {"labels": {"": "x"}},
+        {"labels": {"__a__": "x"}},
+        {"id": "__a__"},
+        {"operation": "x" * storable.MAX_VALUE_BYTES + "x"},
+    ],
+    ids=["surrogate", "65 bits", "nameless", "reserved", "reserved id", "too long"],
 )
 async def test_what_cannot_be_stored_is_refused_and_leaves_nothing(database: Database, changes: dict[str, Any]) -> None:
     job = a_job()
+    changes = dict(changes)
     if text := changes.pop("prompt_text", None):
         changes["request"] = job.request.model_copy(update={"prompt": text})
-    with pytest.raises((ValueError, OverflowError)):
+    with pytest.raises(NotStorable):
         await saved(database.store, an_account(), job.changed(**changes))
     assert await database.store.get_job_and_account(job.id, "ann") == (None, None)
+
+
+def nested(depth: int, lists: bool = False) -> Any:
+    """So many maps, or maps and lists by turns, one in another."""
+    value: Any = 1
+    for level in range(depth):
+        value = [value] if lists and level % 2 == 0 else {"a": value}
+    return value
+
+
+# Just inside and just outside of each limit. A document of the database under test is "things/0" to "things/99".
+STORED: tuple[Any, ...] = (
+    {"\0": "\0\uffff"},
+    {"__a": 1, "a__": 1, "___": 1},
+    {"k" * 1_498: 1},
+    {"k" * 700: {"l" * 797: 1}},
+    {"l": "x" * (storable.MAX_VALUE_BYTES - 200)},
+    {"m": [1, {"a": [float("nan")]}]},
+    {"ints": [2**63 - 1, -(2**63)]},
+    nested(19),
+    nested(19, lists=True),
+    # Names and overheads around it come to 65 bytes, and to one more from "things/10" on.
+    {"a": "x" * 500_000, "b": "x" * (storable.MAX_DOCUMENT_BYTES - 500_000 - 65)},
+)
+REJECTED: tuple[Any, ...] = (
+    {"": 1},
+    {"__a__": 1},
+    {"____": 1, "__a\nb__": 1},
+    {"k" * 1_499: 1},
+    {"k" * 700: {"l" * 798: 1}},
+    {"l": "x" * (storable.MAX_VALUE_BYTES + 1)},
+    {"l": b"x" * (storable.MAX_VALUE_BYTES + 1)},
+    [[1]],
+    [2**63],
+    "\ud83d",
+    {"\ud83d": 1},
+    nested(21),
+    nested(21, lists=True),
+    {"a": "x" * 500_000, "b": "x" * (storable.MAX_DOCUMENT_BYTES - 500_000 - 65)},
+)
+
+
+async def test_our_own_check_says_what_firestore_says(database: Database) -> None:
+    """The console sends what it is given; the stores ask storable.check() first, so they must agree."""
+    for number, value in enumerate(STORED):
+        storable.check(f"things/{number}", {"v": value})
+        await database.console.edit("things", str(number), {"v": value})
+    for number, value in enumerate(REJECTED):
+        with pytest.raises(NotStorable):
+            storable.check(f"things/{number}", {"v": value})
+        try:
+            await database.console.edit("things", str(number), {"v": value})
+        except (ValueError, GoogleAPICallError):
+            continue
+        pytest.fail(f"number {number} was stored")
+
+
+async def test_a_document_that_cannot_be_there_is_not_found(database: Database) -> None:
+    for id_ in ("__a__", "a/b", ".", "..", "", "x" * 1_501, "\ud83d"):
+        assert await database.store.get(Job, id_) is None
+
+
+async def test_no_query_asks_for_more_than_an_index_holds(database: Database) -> None:
+    assert await database.store.job_of_operation("ä" * 749) is None
+    for value in ("x" * 1_500, "\ud83d"):
+        with pytest.raises(NotStorable):
+            await database.store.job_of_operation(value)
 
 
 # --- preconditions ---

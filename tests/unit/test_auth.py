@@ -17,7 +17,7 @@ import pytest
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 
-from shared import auth
+from shared import auth, storable
 from shared.auth import Accounts, Identity
 from shared.errors import ApiError, Conflict, Unavailable
 from shared.id_tokens import JwksVerifier
@@ -123,6 +123,20 @@ async def test_a_token_of_a_tenant_proves_the_tenant(verifier: JwksVerifier, key
     assert identity.tenant == "studio-7"
 
 
+@pytest.mark.parametrize("address", ["half \ud83d@example.com", "x" * 321, "", 7])
+async def test_an_address_that_cannot_be_one_proves_nothing(
+    verifier: JwksVerifier, key: rsa.RSAPrivateKey, address: Any
+) -> None:
+    assert (await verifier.verify(token(key, email=address))).email is None
+
+
+@pytest.mark.parametrize("tenant", ["a/b", "__a__", "..", "\ud83d", "x" * 129, 7])
+async def test_a_tenant_that_cannot_be_stored_is_no_tenant(
+    verifier: JwksVerifier, key: rsa.RSAPrivateKey, tenant: Any
+) -> None:
+    assert "tenant" in await refused(verifier, token(key, firebase={"tenant": tenant}))
+
+
 @pytest.mark.parametrize("claim", ["yes", 1, None, False])
 async def test_an_address_is_verified_only_when_the_issuer_says_so(
     verifier: JwksVerifier, key: rsa.RSAPrivateKey, claim: Any
@@ -145,6 +159,7 @@ async def test_an_address_is_verified_only_when_the_issuer_says_so(
         ({"sub": None}, "not valid"),
         ({"sub": ""}, "names no user"),
         ({"sub": "x" * 129}, "names no user"),
+        ({"sub": "half \ud83d"}, "names no user"),
         ({"auth_time": 99_999_999_999}, "sign-in lies in the future"),
         ({"auth_time": "yesterday"}, "sign-in lies in the future"),
         ({"auth_time": -1}, "sign-in lies in the future"),
@@ -397,6 +412,16 @@ async def test_the_memory_of_accounts_has_a_limit(house: House, monkeypatch: pyt
     for number in range(10):
         await accounts.caller(house.services, f"Bearer user{number}")
     assert len(accounts._known) <= 3
+
+
+def test_an_account_never_has_an_id_that_firestore_keeps_for_itself(monkeypatch: pytest.MonkeyPatch) -> None:
+    """One digest in 16 million would be such an id."""
+    one = Identity("i", "s", "t", None, False)
+    usual = one.account_id
+    problems = {usual: "reserved"}
+    monkeypatch.setattr(storable, "id_problem", problems.get)
+    assert one.account_id not in ("", usual)
+    assert len(one.account_id) == len(usual)
 
 
 def test_the_same_name_at_another_issuer_or_tenant_is_another_account() -> None:

@@ -55,6 +55,24 @@ async def test_a_price_of_a_model_that_does_not_exist_is_refused(house: House) -
     assert house.store.fields("config", "video") == {}
 
 
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"credits_per_second_by_model": {"__a__": 1}},
+        {"credits_per_second_by_model": {"": 1}},
+        {"plans": {"__a__": {}}},
+        {"tenant_daily_credits": {"__a__": 1}},
+        {"tenant_daily_credits": {"a": 2**63}},
+        {"daily_credits": 2**63},
+        {"default_models": {"__a__": "omni-flash"}},
+        {"default_models": {str(number): "omni-flash" for number in range(1_001)}},
+    ],
+)
+def test_a_setting_that_cannot_be_stored_is_refused(fields: dict[str, Any]) -> None:
+    with pytest.raises(ValidationError):
+        PutConfig.model_validate(fields)
+
+
 async def test_what_is_left_out_has_its_default_again(house: House) -> None:
     await put(house, credits_per_second=7, message="soon")
     view = await put(house, message="later")

@@ -50,12 +50,6 @@ def test_what_is_read_is_what_was_sent(fields: dict[str, Any]) -> None:
     assert read(Document.pb().FromString(sent).fields) == fields
 
 
-@pytest.mark.parametrize("fields", [{"": 1}, {"a": {"": 1}}, {"a": [{"": 1}]}])
-def test_a_field_without_a_name_is_refused(fields: dict[str, Any]) -> None:
-    with pytest.raises(ValueError, match="a name"):
-        message(fields)
-
-
 @pytest.mark.parametrize("value", [{1, 2}, object(), 1j])
 def test_a_kind_that_no_document_has_is_refused(value: object) -> None:
     with pytest.raises(TypeError, match=type(value).__name__):

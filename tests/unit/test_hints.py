@@ -169,6 +169,9 @@ async def test_whichever_delivery_comes_first_advances_the_step_once(house: Hous
         {"data": {"id": ""}},
         {"data": {"id": 7}},
         {"data": {"id": "x" * 513}},
+        {"data": {"id": "ä" * 512 + "\U0001f600" * 200}},
+        {"data": {"id": "\U0001f600" * 512}},
+        {"data": {"id": "half \ud83d"}},
         {"data": {}},
         {"data": []},
         {"data": None},
@@ -246,6 +249,8 @@ async def test_a_new_generation_of_an_object_is_another_event(house: House) -> N
         "other/alice/{job}/1/0.mp4",
         "default/alice/video_unknown/1/0.mp4",
         "default/alice/other/1/0.mp4",
+        "default/alice/video_" + "x" * 2_000 + "/1/0.mp4",
+        "default/alice/video_\ud83d/1/0.mp4",
     ],
 )
 async def test_an_object_of_no_job_changes_nothing(house: House, name: str) -> None:

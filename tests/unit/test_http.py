@@ -11,7 +11,7 @@ import pytest
 from starlette.responses import Response, StreamingResponse
 
 from shared import http
-from shared.errors import ApiError, Unavailable
+from shared.errors import ApiError, NotStorable, Unavailable
 from shared.http import Call, Reply, application
 from shared.models import Account
 from tests.unit.conftest import House
@@ -130,6 +130,20 @@ async def test_a_dependency_that_does_not_answer_is_unavailable_with_retry_after
     assert (response.status_code, response.headers["retry-after"]) == (503, "5")
     assert shape(response)["code"] == "UNAVAILABLE"
     assert "Firestore" not in response.text
+
+
+async def test_what_cannot_be_stored_is_the_callers_error_and_is_not_repeated(house: House) -> None:
+    async with client_raising(house, NotStorable("labels.__a__", "the name is reserved")) as client:
+        response = await client.post("/tasks/sweep")
+    assert (response.status_code, shape(response)["code"]) == (400, "INVALID_REQUEST")
+    assert shape(response)["details"] == {"fields": [{"field": "labels.__a__", "message": "the name is reserved"}]}
+
+
+@pytest.mark.parametrize("labels", [{"__a__": "b"}, {"": "b"}, {"x" * 64: "b"}, {"a": "x" * 256}])
+async def test_a_label_that_cannot_be_stored_is_named(submit: httpx2.AsyncClient, labels: dict[str, str]) -> None:
+    response = await submit.post("/v1/videos", headers=ALICE, json={"prompt": "p", "labels": labels})
+    assert (response.status_code, shape(response)["code"]) == (400, "INVALID_REQUEST")
+    assert shape(response)["details"]["fields"][0]["field"].startswith("labels")
 
 
 @pytest.mark.parametrize(

@@ -53,6 +53,33 @@ async def test_all_videos_of_a_job_are_stored(house: House) -> None:
     house.check()
 
 
+@pytest.mark.parametrize(
+    "script",
+    [
+        {"creates": [Refused("PROMPT_REJECTED", "half an emoji \ud83d")]},
+        {"looks": [Broken("PROVIDER_ERROR", "half an emoji \ud83d")]},
+        {"looks": [Broken("PROVIDER_ERROR", "x" * 2_000_000)]},
+        {"looks": [Finished((), 1, "\udfff")]},
+    ],
+)
+async def test_whatever_a_provider_says_the_job_ends_at_once_and_is_refunded(
+    house: House, script: dict[str, Any]
+) -> None:
+    house.script(**script)
+    job = await house.run(await house.submit(await house.sign_up()))
+    assert (job.stage, job.refunded) == (Stage.FAILED, job.cost)
+    assert job.error is not None
+    assert (job.error.reason or "")[-1:] in ("�", "x")
+    house.check()
+
+
+async def test_the_name_of_a_generation_can_be_kept_whatever_is_in_it(house: House) -> None:
+    job = await house.submit(await house.sign_up())
+    await advance(house.services, job.id, events.Claim(job.step, "holder"))
+    outcome = await advance(house.services, job.id, events.Accepted(1, "operations/\ud83d"))
+    assert (outcome.job.stage, outcome.job.operation) == (Stage.GENERATING, "operations/�")
+
+
 async def test_a_generation_is_looked_at_until_it_is_done(house: House) -> None:
     house.script(looks=[Running(), Running(), Running(), Videos()])
     job = await house.run(await house.submit(await house.sign_up()))

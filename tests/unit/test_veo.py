@@ -559,6 +559,7 @@ async def test_a_cancel_asks_for_nothing(veo: Veo, recorder: Recorder) -> None:
         ),
         ("<html><title>502</title>\n<p>Bad   gateway</p></html>", "Bad gateway"),
         ("3 < 4 and 5 > 4", "3 < 4 and 5 > 4"),
+        ("half \ud83d, \x1b[31mred\x00", "half �, [31mred"),
     ],
 )
 def test_a_reason_can_be_read(text: str, expected: str) -> None:
