@@ -105,13 +105,8 @@ class Veo:
             raise Busy(f"no access token: {error or 'timeout'}") from error
         except GoogleAuthError as error:
             if error.retryable:
-<<<<<<< HEAD
                 raise Busy(f"no access token: {faults.readable(str(error))}") from error
             raise
-=======
-                raise Busy(f"no access token: {faults.readable(str(error))}") from error
-            raise Refused("PROVIDER_DENIED", f"no access token: {faults.readable(str(error))}") from error
->>>>>>> 34d7287 (storable: make outside text storable or reject it with a 400)
 
     def _refresh(self) -> None:
         if not self._credentials.valid:
