@@ -7,14 +7,14 @@ BIN := $(VENV)/bin
 PYTHON ?= python3
 INSTALLED := $(VENV)/.installed
 COMPILE := $(BIN)/python -m uv pip compile --generate-hashes --python-version 3.11 --no-header --no-emit-index-url
-# The tests need them, `make run` and `make demo` do not.
+# The tests need one of them, `make run` and `make demo` do not.
 BROWSERS := chromium chromium-browser google-chrome google-chrome-stable
 
 # The prompt reaches the demo through the environment, so that any quotes in it survive.
 export PROMPT EMBEDDED
 
 .PHONY: help run demo test lint types unit acceptance page faults reliability soak mutants scoreboard costs looks bench peers fuzz openapi \
-	screenshots browser lock package clean clean-data
+	screenshots system lock package clean clean-data
 
 help: ## list the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -29,7 +29,7 @@ run: $(INSTALLED) ## start the cloud on this machine and print the studio's URL;
 demo: $(INSTALLED) ## make one video from sign-up to file, without a browser, and stop
 	@exec $(BIN)/python -m local demo --with-parent $(if $(SECONDS),--seconds $(SECONDS)) $(if $(SIZE),--size $(SIZE))
 
-test: $(INSTALLED) browser lint types ## everything that must pass, some floors of tests at a time
+test: $(INSTALLED) system lint types ## everything that must pass, some floors of tests at a time
 	@$(MAKE) --no-print-directory --jobs=3 --keep-going --output-sync=target IN_ORDER=1 acceptance unit reliability page faults
 
 # What is bounded in time has the machine to itself, but for the schedules, which take what all others leave of it.
@@ -54,7 +54,7 @@ acceptance: $(INSTALLED) ## the API, the command line and generated clients agai
 	$(BIN)/pytest tests/acceptance tests/cli tests/clients
 
 # A run of its own: Playwright keeps an event loop in the thread that other tests start theirs in.
-page: $(INSTALLED) browser ## the studio in Chromium, against the real local cloud
+page: $(INSTALLED) system ## the studio in Chromium, against the real local cloud
 	$(BIN)/pytest tests/browser
 
 faults: $(INSTALLED) ## every crash point and the simulation, in their short form
@@ -92,16 +92,25 @@ openapi: $(INSTALLED) ## write openapi.json and the command line's tools for ass
 	$(BIN)/python -m shared.openapi > openapi.json
 	$(BIN)/python -m shared.agent_tools > cli/rushes/agent_tools.json
 
-screenshots: $(INSTALLED) browser ## the studio's main states, in docs/images
+screenshots: $(INSTALLED) system ## the studio's main states, in docs/images
 	$(BIN)/python -m tests.browser.screenshots
 
-browser: ## see that a Chromium is there for the browser test; install it where that is possible
-	@for name in $(BROWSERS); do command -v $$name >/dev/null 2>&1 && exit 0; done; \
+# Debian's names for what the tests use besides Chromium: programs that download as docs/api.md says.
+PROGRAMS := wget aria2 ffmpeg
+
+system: ## see that the programs which the tests need are there; install them where that is possible
+	@missing=""; found=""; \
+	for name in $(BROWSERS); do command -v $$name >/dev/null 2>&1 && found=$$name; done; \
+	[ -n "$$found" ] || missing=chromium; \
+	for name in $(PROGRAMS); do \
+	  command -v $$name >/dev/null 2>&1 || command -v $${name}c >/dev/null 2>&1 || missing="$$missing $$name"; \
+	done; \
+	[ -n "$$missing" ] || exit 0; \
 	if command -v apt-get >/dev/null 2>&1 && [ "$$(id -u)" = 0 ]; then \
-	  echo "Installing Chromium for the browser test"; \
-	  { apt-get update && apt-get install -y --no-install-recommends chromium; } && exit 0; \
+	  echo "Installing for the tests: $$missing"; \
+	  { apt-get update && apt-get install -y --no-install-recommends $$missing; } && exit 0; \
 	fi; \
-	echo "No Chromium: the browser test needs one (on Debian: apt-get install chromium)."; \
+	echo "The tests need these programs: $$missing"; \
 	[ "$$CI" != true ]
 
 $(INSTALLED): requirements-pip.txt requirements-dev.txt cli/pyproject.toml

@@ -25,6 +25,7 @@ from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from local.admission import Admission, Refused
+from local.cloud_run import FrontEnd
 from local.identity import GOOGLE, GOOGLE_CLIENT_ID, PREFIXES, STS, TOOLKIT
 from local.ports import HOST, KEEP_ALIVE_S
 from local.proxy import Proxy, respond
@@ -111,7 +112,7 @@ class Gateway:
 
         Without `admission` the private functions are not reachable through the gateway.
         """
-        self._functions = functions
+        self._functions = {name: FrontEnd(app) for name, app in functions.items()}
         self._identity = identity
         self._admission = admission
         self._table = RoutingTable()

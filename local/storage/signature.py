@@ -26,7 +26,13 @@ class Verifier:
         self._email = email
 
     def check(self, request: Request, now: datetime.datetime) -> None:
-        """Raises 400 for a malformed or expired signature, 403 for a wrong one or one from the future."""
+        """Raises 400 for a malformed or expired signature, 403 for a wrong one or one from the future.
+
+        A second credential beside the signature is 401.
+        """
+        if "authorization" in request.headers:
+            # Two credentials: a program that follows a redirect and keeps its own header gets nothing.
+            raise errors.StorageError(401, "required", "AuthenticationRequired", "Authentication required.")
         pairs = parse_qsl(request.url.query, keep_blank_values=True)
         query = dict(pairs)
         if query.get("X-Goog-Algorithm") != ALGORITHM:

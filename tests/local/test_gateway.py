@@ -29,6 +29,7 @@ from shared.routes import FUNCTIONS, ROUTES
 
 AUDIENCE = "http://gateway"
 QUEUE = "tasks@rushes-local.iam.gserviceaccount.com"
+FILM_MIB = 33
 
 
 @asynccontextmanager
@@ -73,6 +74,7 @@ class Function:
                 Route("/v1/upload", self.upload, methods=["POST"]),
                 Route("/v1/deaf", self.deaf, methods=["POST"]),
                 Route("/v1/packed", self.packed),
+                Route("/v1/film", self.film),
                 Route("/{path:path}", self.echo, methods=["GET", "POST", "DELETE", "PATCH", "OPTIONS", "PUT"]),
             ]
         )
@@ -115,6 +117,14 @@ class Function:
 
     async def packed(self, _request: Request) -> Response:
         return Response(gzip.compress(b"packed"), headers={"Content-Encoding": "gzip", "ETag": '"1"'})
+
+    async def film(self, request: Request) -> Response:
+        async def blocks() -> AsyncIterator[bytes]:
+            for _ in range(FILM_MIB):
+                yield bytes(1024 * 1024)
+
+        stated = {"Content-Length": str(FILM_MIB * 1024 * 1024)} if "stated" in request.query_params else {}
+        return StreamingResponse(blocks(), headers=stated)
 
 
 class World:
@@ -270,6 +280,20 @@ async def test_a_body_is_streamed_to_the_function(world: World) -> None:
     await eventually(function.go_on)
     sending.cancel()
     await eventually(function.left)
+
+
+async def test_a_long_response_passes_only_if_it_does_not_state_its_length(world: World) -> None:
+    """Cloud Run drops it otherwise: the client gets 500 without a body, though the function answered 200."""
+    dropped = await world.http.get("/v1/film?stated")
+    assert (dropped.status_code, dropped.content) == (500, b"")
+    assert (await world.http.head("/v1/film?stated")).status_code == 200
+    streamed = await world.http.get("/v1/film")
+    assert (streamed.status_code, len(streamed.content)) == (200, FILM_MIB * 1024 * 1024)
+
+
+async def test_a_request_over_cloud_runs_limit_never_reaches_the_function(world: World) -> None:
+    answer = await world.http.post("/v1/deaf", content=bytes(FILM_MIB * 1024 * 1024))
+    assert (answer.status_code, answer.content) == (413, b"")
 
 
 async def test_an_early_refusal_of_a_large_body_arrives(world: World) -> None:

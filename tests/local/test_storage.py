@@ -571,6 +571,16 @@ def test_a_signed_url_opens_a_private_object(
     assert "<Code>AccessDenied</Code>" in unsigned.text
 
 
+def test_a_signed_url_with_a_token_beside_it_is_rejected(
+    bucket: storage.Bucket, web: httpx2.Client, sign: Callable[..., str]
+) -> None:
+    """Programs that keep their Authorization header across a redirect get nothing from Cloud Storage."""
+    bucket.blob("a").upload_from_string(b"a")
+    answer = web.get(sign(bucket.blob("a")), headers={"Authorization": "Bearer of-another-service"})
+    assert answer.status_code == 401
+    assert "<Code>AuthenticationRequired</Code>" in answer.text
+
+
 def test_a_signed_url_can_name_the_type_of_an_object_without_one(
     server: Process, bucket: storage.Bucket, web: httpx2.Client, sign: Callable[..., str]
 ) -> None:

@@ -47,6 +47,19 @@ async def test_the_whole_video_is_what_was_stored(house: House, small_video: byt
     assert response.headers["accept-ranges"] == "bytes"
 
 
+@pytest.mark.parametrize(("spare_bytes", "stated"), [(-1, False), (0, True)])
+async def test_a_response_that_cloud_run_would_drop_does_not_state_its_length(
+    house: House, small_video: bytes, monkeypatch: pytest.MonkeyPatch, spare_bytes: int, stated: bool
+) -> None:
+    monkeypatch.setattr(serving, "LONGEST_WITH_LENGTH_BYTES", len(small_video) + spare_bytes)
+    job = await completed(house)
+    response = await answer(house, job)
+    assert ("content-length" in response.headers) == stated
+    assert await body(response) == small_video
+    # A response to HEAD has no body that could be dropped.
+    assert (await answer(house, job, head=True)).headers["content-length"] == str(len(small_video))
+
+
 @pytest.mark.parametrize(
     ("range_", "first", "last"),
     [
