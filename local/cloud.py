@@ -27,7 +27,17 @@ from local.keys import Signer
 from local.plan import PROJECT, ROOT, Member, Plan
 from local.ports import DEFAULT_PORT, HOST, free_ports, holder, is_free
 from local.process import Child, Guard, adopt_orphans, rotate, tail
-from local.session import ADMIN, CALL_TIMEOUT_S, DEVELOPER, NotSignedIn, SessionFile, make_admin, sign_in
+from local.session import (
+    ADMIN,
+    CALL_TIMEOUT_S,
+    DEVELOPER,
+    OPERATOR,
+    NotSignedIn,
+    SessionFile,
+    fund,
+    give_role,
+    sign_in,
+)
 from shared.routes import FUNCTIONS
 
 START_TIMEOUT_S: Final = 120.0
@@ -232,10 +242,13 @@ class Cloud:
                 await usual_times.tell(client, plan.url("firestore"), PROJECT, plan.usual_times)
                 developer = await sign_in(client, plan.gateway, signer, passwords, DEVELOPER)
                 admin = await sign_in(client, plan.gateway, signer, passwords, ADMIN)
-                await make_admin(client, plan.gateway, plan.url("firestore"), PROJECT, admin)
+                operator = await sign_in(client, plan.gateway, signer, passwords, OPERATOR)
+                for person, role in ((admin, "admin"), (operator, "operator")):
+                    await give_role(client, plan.gateway, plan.url("firestore"), PROJECT, person, role)
+                await fund(client, plan.gateway, operator)
         except (NotSignedIn, httpx2.HTTPError) as error:
             raise Failed(f"The first sign-in failed: {error or type(error).__name__}") from None
-        self._session.write(plan.gateway, PROJECT, developer, admin, **_addresses(plan))
+        self._session.write(plan.gateway, PROJECT, developer, admin, operator, **_addresses(plan))
 
     # --- watching ---
 

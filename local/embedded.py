@@ -47,7 +47,7 @@ from local.providers.pool import RenderPool
 from local.providers.webhooks import Webhooks
 from local.saved import SAVE_EVERY_S, STORAGE, SavedStore
 from local.scheduler import SWEEP_EVERY_S, Scheduler, timetable
-from local.session import ADMIN, DEVELOPER, Person, SessionFile, sign_in
+from local.session import ADMIN, DEVELOPER, OPERATOR, Person, SessionFile, fund, sign_in
 from local.storage.notify import Notifier
 from local.usual_times import stand_in_times
 from shared import errands, lifecycle, log
@@ -183,15 +183,18 @@ class Embedded:
         given = self._place.environ.get("SIGN_UPS_PER_HOUR")
         return int(given) if given else None
 
-    async def people(self) -> tuple[Person, Person]:
-        """The developer and the administrator, both signed in; made on the first start."""
+    async def people(self) -> tuple[Person, Person, Person]:
+        """The developer, the administrator and the operator, all signed in; made on the first start."""
         keys, url = self._place.directory / "keys", self._place.url
         async with httpx2.AsyncClient(transport=httpx2.ASGITransport(app=self.app)) as client:
             developer = await sign_in(client, url, self._signer, keys, DEVELOPER)
             admin = await sign_in(client, url, self._signer, keys, ADMIN)
-        caller = await Accounts().caller(self.services, f"Bearer {admin.token}")
-        self.saved.store.edit(Account.collection, caller.account, {"role": "admin"})
-        return developer, admin
+            operator = await sign_in(client, url, self._signer, keys, OPERATOR)
+            for person, role in ((admin, "admin"), (operator, "operator")):
+                caller = await Accounts().caller(self.services, f"Bearer {person.token}")
+                self.saved.store.edit(Account.collection, caller.account, {"role": role})
+            await fund(client, url, operator)
+        return developer, admin, operator
 
     async def resume(self) -> None:
         """The queue is not saved: the tasks of all jobs and errands that are due some day are in their documents."""
@@ -272,11 +275,11 @@ async def serve(directory: Path, listener: socket.socket, sweep_every_s: float, 
     server = uvicorn.Server(config)
     working: asyncio.Future[None] | None = None
     try:
-        developer, admin = await embedded.people()
+        developer, admin, operator = await embedded.people()
         await embedded.resume()
         serving = asyncio.ensure_future(server.serve(sockets=[listener]))
         working = asyncio.ensure_future(embedded.run(sweep_every_s))
-        session.write(url, PROJECT, developer, admin, embedded=True)
+        session.write(url, PROJECT, developer, admin, operator, embedded=True)
         _welcome(url, directory)
         await asyncio.wait({serving, working}, return_when=asyncio.FIRST_COMPLETED)
         server.should_exit = True

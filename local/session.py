@@ -17,11 +17,13 @@ from local.keys import Signer, secret
 TOKEN_LIFETIME_S: Final = 12 * 3600
 DEVELOPER: Final = "developer@example.com"
 ADMIN: Final = "admin@example.com"
+OPERATOR: Final = "operator@example.com"
+# What the laptop's operator grants to its tenant on the first start, in credits.
+BUDGET: Final = 10_000_000
 CALL_TIMEOUT_S: Final = 30.0
 LOOK_EVERY_S: Final = 0.05
 # The emulator's word for somebody whom its security rules do not bind.
 CONSOLE: Final = {"Authorization": "Bearer owner"}
-ADMIN_ROLE: Final = {"stringValue": "admin"}
 
 
 class NotSignedIn(Exception):  # noqa: N818 - reads as the state it names
@@ -67,24 +69,34 @@ async def _call(client: httpx2.AsyncClient, url: str, name: str, body: dict[str,
     return await client.post(f"{url}{TOOLKIT}/accounts:{name}?key=local", json=body)
 
 
-async def make_admin(client: httpx2.AsyncClient, url: str, firestore: str, project: str, person: Person) -> None:
-    """Give this person's account the role admin, as one does in the Firestore console."""
+async def give_role(
+    client: httpx2.AsyncClient, url: str, firestore: str, project: str, person: Person, role: str
+) -> None:
+    """Give this person's account a role, as you do in the Firestore console."""
     account = await _account(client, firestore, project, person)
     if account is None:
-        # The first request of a user makes the account. It goes to a function that serves no admin, because a function
-        # remembers an account's role for a minute.
+        # The first request of a user makes the account.
         bearer = {"Authorization": f"Bearer {person.token}"}
         made = await client.post(f"{url}/v1/videos/estimate", headers=bearer, json={"prompt": "the first look"})
         _body(made, "POST /v1/videos/estimate")
         account = await _account(client, firestore, project, person)
         if account is None:
             raise NotSignedIn("the first request of a user made no account")
-    if account["fields"].get("role") == ADMIN_ROLE:
+    wanted = {"stringValue": role}
+    if account["fields"].get("role") == wanted:
         return
     mask = {"updateMask.fieldPaths": "role", "currentDocument.exists": "true"}
     document = f"{firestore}/v1/{account['name']}"
-    answer = await client.patch(document, params=mask, headers=CONSOLE, json={"fields": {"role": ADMIN_ROLE}})
+    answer = await client.patch(document, params=mask, headers=CONSOLE, json={"fields": {"role": wanted}})
     _body(answer, "the Firestore emulator")
+
+
+async def fund(client: httpx2.AsyncClient, url: str, operator: Person) -> None:
+    """The operator grants the laptop's tenant what its administrator may give: once, however often it starts."""
+    headers = {"Authorization": f"Bearer {operator.token}", "Idempotency-Key": "first-budget"}
+    body = {"amount": BUDGET, "description": "The first budget of a laptop"}
+    answer = await client.post(f"{url}/v1/operator/tenants/default/grants", headers=headers, json=body)
+    _body(answer, "POST /v1/operator/tenants/default/grants")
 
 
 async def _account(client: httpx2.AsyncClient, firestore: str, project: str, person: Person) -> dict[str, Any] | None:
@@ -109,10 +121,10 @@ class SessionFile:
     def __init__(self, directory: Path) -> None:
         self._path = directory / "session.json"
 
-    def write(self, url: str, project: str, developer: Person, admin: Person, **where: Any) -> None:
-        people = {person.email: person.password for person in (developer, admin)}
-        session = {"url": url, "token": developer.token, "admin_token": admin.token, "project": project}
-        write_json(self._path, {**session, **where, "passwords": people}, 0o600)
+    def write(self, url: str, project: str, developer: Person, admin: Person, operator: Person, **where: Any) -> None:
+        people = {person.email: person.password for person in (developer, admin, operator)}
+        tokens = {"token": developer.token, "admin_token": admin.token, "operator_token": operator.token}
+        write_json(self._path, {"url": url, **tokens, "project": project, **where, "passwords": people}, 0o600)
 
     def read(self) -> Mapping[str, Any] | None:
         session: Mapping[str, Any] | None = read_json(self._path)

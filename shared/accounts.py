@@ -1,4 +1,9 @@
-"""Edits of an account's document: read, change, commit if nobody wrote meanwhile, else again."""
+"""Edits of an account's document: read, change, commit if nobody wrote meanwhile, else again.
+
+And whoever acts: what moves money, roles, keys, settings or secrets is committed together with the account of its
+caller, as it was read for that commit. An account that is disabled, closed or demoted in between makes the commit fail.
+(A Firestore commit can't verify a document without writing it, so the account gets a fresh change_id.)
+"""
 
 from __future__ import annotations
 
@@ -6,18 +11,47 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from shared import jobs
-from shared.errors import Conflict, Unavailable
+from shared.errors import ApiError, Conflict, Unavailable
 from shared.models import Account
 
 if TYPE_CHECKING:
+    from shared.auth import Caller
     from shared.services import Services
 
+_ORDER = ("user", "admin", "operator")
 
-async def edit(services: Services, account_id: str, change: Callable[[Account], Account]) -> Account:
+
+def check_open(account: Account) -> None:
+    """Raises ApiError ACCOUNT_CLOSED or ACCOUNT_DISABLED."""
+    if account.closed_at is not None:
+        raise ApiError("ACCOUNT_CLOSED")
+    if account.disabled:
+        raise ApiError("ACCOUNT_DISABLED")
+
+
+async def acting(services: Services, caller: Caller) -> Account:
+    """The caller's account as it is now, with a fresh change_id, to be committed with what the caller does.
+
+    Raises ApiError UNAUTHENTICATED, ACCOUNT_CLOSED or ACCOUNT_DISABLED, and FORBIDDEN when the account no longer has
+    the role that let the caller in.
+    """
+    account = await services.store.get(Account, caller.account)
+    if account is None:
+        raise ApiError("UNAUTHENTICATED", "There is no account of this user any more.")
+    check_open(account)
+    if _ORDER.index(account.role) < _ORDER.index(caller.role):
+        raise ApiError("FORBIDDEN", f"Your account no longer has the role {caller.role}.")
+    return account.changed(change_id=services.ids())
+
+
+async def edit(
+    services: Services, account_id: str, change: Callable[[Account], Account], caller: Caller | None = None
+) -> Account:
     """The account after `change`, which is called again whenever somebody else wrote first.
 
-    Where `change` leaves the account as it is, nothing is written. What `change` raises ends the edit. Raises KeyError
-    when there is no such account; Unavailable.
+    With a `caller`, the edit is made only while the caller's own account allows it (see `acting`). Where `change`
+    leaves the account as it is, nothing is written. What `change` raises ends the edit. Raises KeyError when there is
+    no such account; ApiError as `acting`; Unavailable.
     """
     tried: set[str] = set()
     async with jobs.account_lock(account_id):
@@ -27,13 +61,16 @@ async def edit(services: Services, account_id: str, change: Callable[[Account], 
                 raise KeyError(account_id)
             if account.change_id in tried:
                 return account
+            actor = await acting(services, caller) if caller is not None else None
             changed = change(account)
             if changed == account:
                 return account
             changed = changed.changed(change_id=services.ids())
             tried.add(changed.change_id)
+            # Who edits his own account is checked by the edit itself.
+            with_actor = [actor] if actor is not None and actor.id != account_id else []
             try:
-                return (await services.store.commit([changed]))[0]
+                return (await services.store.commit([changed, *with_actor]))[0]
             except (Conflict, Unavailable):
                 continue
     raise Unavailable(f"others kept writing to account {account_id}")

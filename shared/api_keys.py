@@ -15,9 +15,9 @@ from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 from pydantic import Field
 from typing_extensions import TypeAliasType
 
-from shared import audit, jobs, log, verification
+from shared import accounts, audit, jobs, log, verification
 from shared.errors import ApiError, Conflict, Unavailable
-from shared.models import ONE_LINE, Account, Body, Document, Response
+from shared.models import ONE_LINE, Body, Document, Response
 
 if TYPE_CHECKING:
     from shared.auth import Caller
@@ -116,21 +116,17 @@ async def make(services: Services, caller: Caller, body: NewApiKey) -> MadeApiKe
         created_at=now,
         expires_at=now + timedelta(days=body.expires_in_days) if body.expires_in_days else None,
     )
-    key = await _commit_new(services, key)
+    key = await _commit_new(services, caller, key)
     audit.record("api_key_made", caller, made=key.key_id, scope=key.scope, expires_at=key.expires_at)
     return MadeApiKey(**view(key).model_dump(), key=secret)
 
 
-async def _commit_new(services: Services, key: ApiKey) -> ApiKey:
+async def _commit_new(services: Services, caller: Caller, key: ApiKey) -> ApiKey:
     async with jobs.account_lock(key.account):
         async for _ in jobs.Tries(services):
             if (there := await services.store.get(ApiKey, key.id)) is not None:
                 return there
-            account = await services.store.get(Account, key.account)
-            if account is None:
-                raise ApiError("UNAUTHENTICATED", "There is no account of this user any more.")
-            if account.closed_at is not None:
-                raise ApiError("ACCOUNT_CLOSED")
+            account = await accounts.acting(services, caller)
             verification.check_verified(account)
             # Never before the proof that it rests on, however far another process's clock is ahead.
             key = key.changed(created_at=max(key.created_at, account.verified_at or key.created_at))
@@ -138,7 +134,7 @@ async def _commit_new(services: Services, key: ApiKey) -> ApiKey:
                 raise ApiError("LIMIT_REACHED", f"An account has at most {MAX_KEYS} keys.", {"limit": MAX_KEYS})
             try:
                 # With the account, so that two at once cannot both become the twentieth.
-                await services.store.commit([key, account.changed(change_id=services.ids())])
+                await services.store.commit([key, account])
             except (Conflict, Unavailable):
                 continue
             return key
@@ -161,7 +157,8 @@ async def revoke(services: Services, caller: Caller, key_id: str) -> None:
             break
         tried = True
         try:
-            await services.store.commit([found.changed(revoked_at=services.clock())])
+            actor = await accounts.acting(services, caller)
+            await services.store.commit([found.changed(revoked_at=services.clock()), actor])
         except (Conflict, Unavailable):
             continue
         break

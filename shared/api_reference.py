@@ -44,13 +44,18 @@ DESCRIPTIONS: Final[Mapping[str, str]] = {
     "list_users": "Newest first. For the next page, pass `last_id` as `after`.",
     "get_user": "One user of your tenant, with balance and active jobs.",
     "update_user": "Changes the fields you send. A disabled user can't sign in to the API; running jobs continue.",
-    "grant_credits": "Adds credits to the balance as one ledger entry. Send an `Idempotency-Key`: the same key and "
-    "body grant once.",
+    "grant_credits": "Adds credits to the balance as one ledger entry, out of what operators granted to the tenant. "
+    "You can't grant to your own account. Send an `Idempotency-Key`: the same key and body grant once.",
+    "get_tenant_budget": "What operators granted to your tenant, what was given to its users, and what is left.",
+    "get_tenant": "The same for any tenant; `default` is the tenant of users who sign in without one.",
+    "grant_to_tenant": "Adds credits to a tenant's budget, or takes back what is left with a negative amount. Send an "
+    "`Idempotency-Key`: the same key and body grant once.",
     "list_tenant_videos": "Every view of this list is recorded in the audit log. For the next page, pass `last_id` as "
     "`after`.",
     "get_tenant_video": "Includes signed URLs for watching the video. Every view is recorded in the audit log.",
     "get_config": "The settings in force, their defaults, and what is stored.",
-    "put_config": "Replaces all settings. They apply to the whole installation within a minute.",
+    "put_config": "Replaces all settings. They apply to the whole installation within a minute. Send the ETag of the "
+    "settings you have seen as `If-Match`; if others were stored since, nothing is replaced.",
     "list_transactions": "Every charge, refund and grant with the balance after it, newest first. For the next page, "
     "pass `last_id` as `after`.",
     "list_models": "The models this installation offers, with their limits and prices.",

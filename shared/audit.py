@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 Action = Literal[
     "video_generated",
+    "video_canceled",
     "video_deleted",
     "videos_listed_as_admin",
     "video_viewed_as_admin",
@@ -26,6 +27,15 @@ Action = Literal[
     "project_made",
     "project_changed",
     "config_changed",
+    "tenant_viewed_as_operator",
+    "tenant_credits_granted",
+    "admin_action_denied",
+    "webhook_endpoint_created",
+    "webhook_endpoint_changed",
+    "webhook_endpoint_secret_rotated",
+    "webhook_endpoint_deleted",
+    "webhook_secret_viewed",
+    "webhook_secret_rotated",
     "api_key_made",
     "api_key_revoked",
     "account_exported",

@@ -1,11 +1,12 @@
 """Who is calling: callers and their accounts.
 
-A token proves only issuer, subject, e-mail and tenant. Role, plan and whether an account is disabled are the account
-document's, and are kept for at most a minute. The first request of a user opens the account; verification.py says how
-its email address follows the tokens, and what the first proof of an address earns.
+A token proves only issuer, subject, email, tenant and when its user signed in. Role, plan and whether an account is
+disabled are the account document's, and are kept for at most a minute; requests that write, or that show what only a
+role opens, read them again. The first request of a user opens the account; verification.py says how its email address
+follows the tokens, and what the first proof of an address earns.
 
-An API key proves its account too, and never carries the role admin: keys lie about in scripts, and what an
-administrator can do needs somebody who has signed in.
+An API key proves its account too, and never carries a role: keys lie about in scripts, and what an administrator can do
+needs somebody who has signed in.
 """
 
 from __future__ import annotations
@@ -14,18 +15,19 @@ import base64
 import hashlib
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Literal, Protocol
+from typing import TYPE_CHECKING, Generic, Protocol, TypeVar
 
-from shared import api_keys, jobs, ledger, log, storable, verification
+from shared import accounts, api_keys, jobs, ledger, log, storable, verification
 from shared.api_keys import ApiKey
 from shared.caching import Cache
 from shared.errors import ApiError, Conflict, Unavailable
-from shared.models import Account, Document, Transaction
+from shared.models import Account, Document, Role, Transaction
 from shared.verification import SignupMarker
 
 if TYPE_CHECKING:
     from shared.services import Services
 
+D = TypeVar("D", bound=Document)
 ACCOUNT_KEPT_FOR = timedelta(seconds=60)
 ACCOUNTS_KEPT = 10_000
 KEYS_KNOWN = 10_000
@@ -66,15 +68,24 @@ class Identity:
 
 @dataclass(frozen=True)
 class Caller:
-    """The signed-in user: the account's id, and what it may do. `key` is the id of the API key in use, if any."""
+    """The signed-in user: the account's id, and what it may do. `key` is the id of the API key in use, if any.
+
+    `signed_in_at` is when the user last proved who they are; None with a key.
+    """
 
     account: str
     tenant: str
-    role: Literal["user", "admin"]
+    role: Role
     plan: str
     email: str | None
     key: str | None = None
     read_only: bool = False
+    signed_in_at: datetime | None = None
+
+    @property
+    def administers(self) -> bool:
+        """May do what needs an administrator of the tenant."""
+        return self.role in ("admin", "operator")
 
 
 class Verifier(Protocol):
@@ -84,20 +95,35 @@ class Verifier(Protocol):
         """Raises ApiError UNAUTHENTICATED, or Unavailable when the issuer's keys cannot be had."""
 
 
+@dataclass(frozen=True)
+class _Read(Generic[D]):
+    """A document, and when it was read."""
+
+    document: D
+    at: datetime
+
+
 class Accounts:
     """The accounts that lately called, and the making of new ones."""
 
     def __init__(self) -> None:
-        self._known: Cache[str, Account] = Cache(ACCOUNTS_KEPT)
-        self._keys: Cache[str, ApiKey] = Cache(KEYS_KNOWN)
+        self._known: Cache[str, _Read[Account]] = Cache(ACCOUNTS_KEPT)
+        self._keys: Cache[str, _Read[ApiKey]] = Cache(KEYS_KNOWN)
 
     def forget(self, account: str) -> None:
         """Read that account and its keys afresh at their next request: something of them was changed here."""
         self._known.drop(account)
-        self._keys.drop_where(lambda key: key.account == account)
+        self._keys.drop_where(lambda key: key.document.account == account)
 
-    async def caller(self, services: Services, authorization: str | None) -> Caller:
-        """The user that the Authorization header proves.
+    async def caller(
+        self,
+        services: Services,
+        authorization: str | None,
+        *,
+        account_age: timedelta = ACCOUNT_KEPT_FOR,
+        key_age: timedelta = ACCOUNT_KEPT_FOR,
+    ) -> Caller:
+        """The user that the Authorization header proves, by an account and a key read less than so long ago.
 
         Raises ApiError UNAUTHENTICATED, ACCOUNT_DISABLED or ACCOUNT_CLOSED.
         """
@@ -105,61 +131,68 @@ class Accounts:
         if scheme.lower() != "bearer" or not token.strip():
             raise unauthenticated("There is no Bearer token in the Authorization header.")
         if token.strip().startswith(api_keys.PREFIX):
-            return await self._caller_of_key(services, token.strip())
+            return await self._caller_of_key(services, token.strip(), account_age, key_age)
         identity = await services.verifier.verify(token.strip())
-        account = await self._signed_in(services, identity)
-        return Caller(account.id, account.tenant, account.role, account.plan, account.email)
+        account = await self._signed_in(services, identity, account_age)
+        who = (account.id, account.tenant, account.role, account.plan, account.email)
+        return Caller(*who, signed_in_at=identity.signed_in_at)
 
-    async def _caller_of_key(self, services: Services, secret: str) -> Caller:
-        key = await self._key(services, secret)
+    async def _caller_of_key(
+        self, services: Services, secret: str, account_age: timedelta, key_age: timedelta
+    ) -> Caller:
+        key = await self._key(services, secret, key_age)
         refusal = key.refusal(services.clock()) if key is not None else "There is no such API key."
-        account = await self._account(services, key.account) if key is not None and refusal is None else None
+        account = None
+        if key is not None and refusal is None:
+            account = await self._account(services, key.account, account_age)
         if key is None or account is None:
             raise unauthenticated(refusal or "There is no account of this API key any more.")
-        _check_open(account)
+        accounts.check_open(account)
         if account.verified_at is None or key.created_at < account.verified_at:
             raise unauthenticated("The API key was created before its account's email address was verified.")
         read_only = key.scope == "read"
         return Caller(account.id, account.tenant, "user", account.plan, account.email, key.key_id, read_only)
 
-    async def _key(self, services: Services, secret: str) -> ApiKey | None:
+    async def _key(self, services: Services, secret: str, age: timedelta) -> ApiKey | None:
         if not api_keys.KEY.fullmatch(secret):
             return None
         now, id_ = services.clock(), api_keys.document_id(secret)
         known = self._keys.get(id_, now)
-        if known is not None:
-            return known
+        if known is not None and now - known.at < age:
+            return known.document
         key = await services.store.get(ApiKey, id_)
         if key is None:
             return None
         if key.refusal(now) is None:
             await api_keys.note_use(services, key)
-        self._keys.put(id_, key, now + ACCOUNT_KEPT_FOR)
+        self._keys.put(id_, _Read(key, now), now + ACCOUNT_KEPT_FOR)
         return key
 
-    async def _signed_in(self, services: Services, identity: Identity) -> Account:
+    async def _signed_in(self, services: Services, identity: Identity, age: timedelta) -> Account:
         """The account of an ID token, opened for a new user; its address follows the token."""
-        account = await self._account(services, identity.account_id)
+        account = await self._account(services, identity.account_id, age)
         if account is None or not verification.agrees(account, identity):
             account = await _follow(services, identity)
             self._keep(services, account)
-        _check_open(account)
+        accounts.check_open(account)
         if refusal := verification.refusal(account, identity):
             raise unauthenticated(refusal)
         return account
 
-    async def _account(self, services: Services, id_: str) -> Account | None:
-        """The account, as it was at most a minute ago."""
-        known = self._known.get(id_, services.clock())
-        if known is not None:
-            return known
+    async def _account(self, services: Services, id_: str, age: timedelta) -> Account | None:
+        """The account, as it was less than `age` ago."""
+        now = services.clock()
+        known = self._known.get(id_, now)
+        if known is not None and now - known.at < age:
+            return known.document
         account = await services.store.get(Account, id_)
         if account is not None:
             self._keep(services, account)
         return account
 
     def _keep(self, services: Services, account: Account) -> None:
-        self._known.put(account.id, account, services.clock() + ACCOUNT_KEPT_FOR)
+        now = services.clock()
+        self._known.put(account.id, _Read(account, now), now + ACCOUNT_KEPT_FOR)
 
 
 async def _follow(services: Services, identity: Identity) -> Account:
@@ -171,7 +204,7 @@ async def _follow(services: Services, identity: Identity) -> Account:
         async for _ in jobs.Tries(services):
             account = await services.store.get(Account, identity.account_id)
             if account is not None:
-                _check_open(account)
+                accounts.check_open(account)
             if refusal := verification.refusal(account, identity):
                 raise unauthenticated(refusal)
             if account is not None and verification.agrees(account, identity):
@@ -209,13 +242,6 @@ async def _documents(
         return [account]
     granted = ledger.sign_up(account, (await services.config.get()).signup_credits, now)
     return [*granted, marker] if len(granted) > 1 else [account]
-
-
-def _check_open(account: Account) -> None:
-    if account.closed_at is not None:
-        raise ApiError("ACCOUNT_CLOSED")
-    if account.disabled:
-        raise ApiError("ACCOUNT_DISABLED")
 
 
 def unauthenticated(message: str) -> ApiError:

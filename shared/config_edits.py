@@ -1,16 +1,19 @@
 """The live settings as administrators read and replace them over the API, beside the Firestore console.
 
 They hold for the whole installation: every tenant's administrators may read them, only those of the default tenant, who
-run the installation, may replace them.
+run the installation, may replace them, and only what they have seen: a replacement names the ETag of what it replaces.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, ClassVar, Literal
+import hashlib
+import json
+import re
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
-from pydantic import create_model
+from pydantic import Field, create_model
 
-from shared import audit, jobs
+from shared import accounts, audit, jobs
 from shared import config as live
 from shared.auth import DEFAULT_TENANT
 from shared.errors import ApiError, Conflict, Unavailable
@@ -21,6 +24,7 @@ if TYPE_CHECKING:
     from shared.auth import Caller
     from shared.services import Services
 
+_STRONG_ETAG = re.compile(r'(?<!W/)"[^"]*"')
 # Usual times are learned, and kept in a document of their own.
 FIELDS = {name: field for name, field in LiveConfig.model_fields.items() if name != "usual_times"}
 
@@ -49,30 +53,41 @@ class ConfigView(Response):
     defaults: LiveConfig
     stored: dict[str, Any]
     in_force_within_s: int
+    etag: Annotated[str, Field(description="Of `stored`: what a replacement sends as If-Match.")]
 
 
 async def get(services: Services) -> ConfigView:
     """What is stored now, read afresh: a process may go by older values for at most a minute."""
-    stored = await services.store.read_config("video")
-    return await _view(services, {name: value for name, value in stored.items() if name in FIELDS})
+    return await _view(services, _fields(await services.store.get(StoredFields, "video")))
 
 
-async def put(services: Services, caller: Caller, body: Body) -> ConfigView:
-    """Replace config/video: what the body leaves out is as in the defaults again. Raises ApiError FORBIDDEN."""
+async def put(services: Services, caller: Caller, body: Body, if_match: str | None) -> ConfigView:
+    """Replace config/video: what the body leaves out is as in the defaults again.
+
+    `if_match` is the header: the ETag of what is replaced, or * for whatever is there. Raises ApiError FORBIDDEN,
+    PRECONDITION_REQUIRED without the header, or PRECONDITION_FAILED when something else is stored.
+    """
     if caller.tenant != DEFAULT_TENANT:
         raise ApiError("FORBIDDEN", "The live settings are the installation's, and its own administrators change them.")
+    if if_match is None:
+        raise ApiError("PRECONDITION_REQUIRED")
     wanted = _given(body.model_dump(exclude_unset=True))
     _check_prices(wanted)
     replaced: dict[str, Any] | None = None
     async for _ in jobs.Tries(services):
         found = await services.store.get(StoredFields, "video")
-        before = _given(found.model_dump(include=set(FIELDS))) if found is not None else {}
+        before = _fields(found)
         if before == wanted:
+            # Also when it is our own commit, whose answer was lost.
             break
+        etag = etag_of(before)
+        if not _matches(if_match, etag):
+            raise ApiError("PRECONDITION_FAILED", details={"etag": etag})
+        actor = await accounts.acting(services, caller)
         replaced = before
         cleared = found.changed(**dict.fromkeys(FIELDS)) if found is not None else StoredFields(id="video")
         try:
-            await services.store.commit([cleared.changed(**wanted)])
+            await services.store.commit([cleared.changed(**wanted), actor])
         except (Conflict, Unavailable):
             continue
         break
@@ -93,8 +108,23 @@ def _check_prices(wanted: dict[str, Any]) -> None:
         raise ApiError("INVALID_REQUEST", message, {"fields": fields})
 
 
+def _fields(found: Document | None) -> dict[str, Any]:
+    return _given(found.model_dump(include=set(FIELDS))) if found is not None else {}
+
+
 def _given(fields: dict[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in fields.items() if value is not None}
+
+
+def etag_of(stored: dict[str, Any]) -> str:
+    """A strong ETag of what is stored: of its values, so that it is the same in every process."""
+    digest = hashlib.sha256(json.dumps(stored, sort_keys=True, default=str).encode()).hexdigest()
+    return f'"{digest[:32]}"'
+
+
+def _matches(if_match: str, etag: str) -> bool:
+    """RFC 9110, 13.1.1: *, or a list that has this strong ETag."""
+    return if_match.strip() == "*" or etag in _STRONG_ETAG.findall(if_match)
 
 
 def _differing(one: dict[str, Any], other: dict[str, Any]) -> dict[str, Any]:
@@ -109,5 +139,9 @@ async def _view(services: Services, stored: dict[str, Any]) -> ConfigView:
     bad, _ = live.invalid(whole)
     values = live.merged(whole, bad, in_force)
     return ConfigView(
-        values=values, defaults=defaults, stored=stored, in_force_within_s=int(live.KEPT_FOR.total_seconds())
+        values=values,
+        defaults=defaults,
+        stored=stored,
+        in_force_within_s=int(live.KEPT_FOR.total_seconds()),
+        etag=etag_of(stored),
     )

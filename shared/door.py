@@ -1,20 +1,22 @@
 """Who comes in: what every request passes between its arrival and its handler.
 
-In this order: who is it (401, or 403 when disabled), how often (429), and may he use this operation at all (403). What
-belongs to whom is the handlers' to say, and another's is always 404.
+In this order: who is it (401, or 403 when disabled), how often (429), may he use this operation at all (403), and did
+he sign in recently enough for it (401). What belongs to whom is the handlers' to say, and another's is always 404.
 """
 
 from __future__ import annotations
 
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
 from starlette.requests import Request
 
-from shared.auth import Accounts, Caller
+from shared import audit
+from shared.auth import ACCOUNT_KEPT_FOR, Accounts, Caller
 from shared.errors import ApiError
 from shared.plans import plan_of
 from shared.rate_limits import TokenBuckets
-from shared.routes import Route
+from shared.routes import PEOPLE, Route
 
 if TYPE_CHECKING:
     from shared.services import Services
@@ -22,6 +24,9 @@ if TYPE_CHECKING:
 # In a request's scope: headers that its answer will have, whoever writes it.
 ANSWER_HEADERS = "rushes.answer_headers"
 READING = ("GET", "HEAD")
+# How long ago the user may have signed in for what cannot be taken back: long enough for a form to be filled in.
+RECENT_SIGN_IN = timedelta(minutes=5)
+_NOW = timedelta(0)
 
 
 class Door:
@@ -33,14 +38,24 @@ class Door:
 
     async def admit(self, services: Services, route: Route, request: Request) -> Caller | None:
         """The caller of a user's or administrator's operation; None for a machine's. Raises ApiError."""
-        if route.caller not in ("user", "admin"):
+        if route.caller not in PEOPLE:
             return None
-        caller = await self.accounts.caller(services, request.headers.get("authorization"))
+        authorization = request.headers.get("authorization")
+        caller = await self.accounts.caller(services, authorization)
         terms = plan_of(await services.config.get(), caller.plan)
         allowance = self._buckets.take(caller.account, terms.requests_per_minute, services.clock())
         request.scope[ANSWER_HEADERS].update(allowance.headers)
         allowance.check()
-        authorize(route, caller, request.method)
+        if route.fresh_account or route.writes:
+            # After the count, so that requests that are refused read nothing.
+            account_age = _NOW if route.fresh_account else ACCOUNT_KEPT_FOR
+            caller = await self.accounts.caller(services, authorization, account_age=account_age, key_age=_NOW)
+        try:
+            authorize(route, caller, request.method)
+        except ApiError as error:
+            note_denial(route, caller, error)
+            raise
+        check_sign_in(route, caller, services.clock())
         return caller
 
 
@@ -50,6 +65,25 @@ def authorize(route: Route, caller: Caller, method: str) -> None:
         raise ApiError("FORBIDDEN", "An API key cannot do this: sign in.")
     if caller.read_only and method not in READING:
         raise ApiError("FORBIDDEN", "This API key may only read.")
-    if route.caller == "admin" and caller.role != "admin":
-        keyed = " An API key never carries an administrator's role." if caller.key is not None else ""
+    keyed = " An API key never carries a role." if caller.key is not None else ""
+    if route.caller == "operator" and caller.role != "operator":
+        raise ApiError("FORBIDDEN", f"Only an operator may do this.{keyed}")
+    if route.caller == "admin" and not caller.administers:
         raise ApiError("FORBIDDEN", f"Only an administrator may do this.{keyed}")
+
+
+def check_sign_in(route: Route, caller: Caller, now: datetime) -> None:
+    """Raises ApiError REAUTHENTICATION_REQUIRED, with the challenge of RFC 9470."""
+    if not route.recent_sign_in or (caller.signed_in_at is not None and now - caller.signed_in_at <= RECENT_SIGN_IN):
+        return
+    max_age_s = int(RECENT_SIGN_IN.total_seconds())
+    challenge = f'Bearer error="insufficient_user_authentication", max_age="{max_age_s}"'
+    raise ApiError(
+        "REAUTHENTICATION_REQUIRED", details={"max_age_s": max_age_s}, headers={"WWW-Authenticate": challenge}
+    )
+
+
+def note_denial(route: Route, caller: Caller, error: ApiError) -> None:
+    """Record that somebody who is signed in was refused what administrators and operators do."""
+    if error.code == "FORBIDDEN" and route.caller in ("admin", "operator"):
+        audit.record("admin_action_denied", caller, route=route.name, reason=error.message)

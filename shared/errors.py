@@ -62,8 +62,20 @@ CATALOGUE: dict[str, ErrorCode] = {
     "UNAUTHENTICATED": ErrorCode(
         401, "client", "The request carries no valid credentials.", "Sign in and send the token as a Bearer header."
     ),
+    "REAUTHENTICATION_REQUIRED": ErrorCode(
+        401,
+        "client",
+        "This needs a sign-in within the last five minutes.",
+        "Sign in again, and repeat the request with the new token.",
+    ),
     "INSUFFICIENT_CREDITS": ErrorCode(
         402, "client", "The balance does not cover the cost.", "Buy credits, or ask for a shorter video."
+    ),
+    "TENANT_BUDGET_EXCEEDED": ErrorCode(
+        402,
+        "client",
+        "The tenant's budget does not cover this grant.",
+        "Grant less, or ask an operator of the installation to raise the tenant's budget.",
     ),
     "FORBIDDEN": ErrorCode(403, "client", "This account may not do that.", "Ask an administrator of your tenant."),
     "ACCOUNT_DISABLED": ErrorCode(
@@ -102,6 +114,12 @@ CATALOGUE: dict[str, ErrorCode] = {
         409, "client", "There are as many of these as there may be.", "Remove one that is not needed any more."
     ),
     "GONE": ErrorCode(410, "client", "The video was deleted or has expired.", "Generate the video again."),
+    "PRECONDITION_FAILED": ErrorCode(
+        412,
+        "client",
+        "It has changed since you read it.",
+        "Read it again, make your changes to what is there now, and send the new ETag as If-Match.",
+    ),
     "BODY_TOO_LARGE": ErrorCode(413, "client", "The body is too large.", "Send at most the size named in details."),
     "UNSUPPORTED_MEDIA_TYPE": ErrorCode(
         415, "client", "The body's type is not understood.", "Send application/json or multipart/form-data."
@@ -114,6 +132,12 @@ CATALOGUE: dict[str, ErrorCode] = {
         "client",
         "This Idempotency-Key was used with another request.",
         "Use a new key for a new request, or repeat the first request unchanged.",
+    ),
+    "PRECONDITION_REQUIRED": ErrorCode(
+        428,
+        "client",
+        "This request needs an If-Match header.",
+        "Read what is there, and send its ETag as If-Match.",
     ),
     "TOO_MANY_ACTIVE_JOBS": ErrorCode(
         429,

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, BinaryIO, Literal
 
-from shared import api_keys, audit, chores, errands, jobs, projects, views, webhooks
+from shared import accounts, api_keys, audit, chores, errands, jobs, projects, views, webhooks
 from shared.api_keys import ApiKey
 from shared.chores import Chore, ChoreStatus, ExportedFile
 from shared.errors import ApiError, Conflict, Unavailable
@@ -67,11 +67,12 @@ async def start(services: Services, caller: Caller) -> Chore:
         raise ApiError("RATE_LIMITED", told, {"exports_a_day": EXPORTS_A_DAY}, retry_after_s=int(wait_s) + 1)
     chore = chores.new(services, "export", f"export_{services.ids()}", caller.tenant, caller.account, PHASES[0])
     async for _ in jobs.Tries(services):
-        try:
-            await services.store.commit([chore])
-        except Conflict:
+        if await services.store.get(Chore, chore.id) is not None:
             break  # our own commit, whose answer was lost
-        except Unavailable:
+        actor = await accounts.acting(services, caller)
+        try:
+            await services.store.commit([chore, actor])
+        except (Conflict, Unavailable):
             continue
         break
     else:

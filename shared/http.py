@@ -23,7 +23,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from shared import forms, log, routes
 from shared.auth import Accounts, Caller
-from shared.door import ANSWER_HEADERS, Door
+from shared.door import ANSWER_HEADERS, Door, note_denial
 from shared.errors import ApiError, NotStorable, Unavailable
 from shared.models import MAX_IDEMPOTENCY_KEY_CHARS
 from shared.services import Services, services
@@ -49,7 +49,8 @@ SECURITY_HEADERS = {
 }
 CORS_HEADERS = {
     "Access-Control-Allow-Methods": "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS",
-    "Access-Control-Allow-Headers": "Authorization, Content-Type, Idempotency-Key, Range, If-None-Match, Last-Event-ID",
+    "Access-Control-Allow-Headers": "Authorization, Content-Type, Idempotency-Key, If-Match, If-None-Match, "
+    "Last-Event-ID, Range",
     "Access-Control-Expose-Headers": "Accept-Ranges, Content-Range, ETag, Idempotent-Replayed, Location, RateLimit, "
     "RateLimit-Limit, RateLimit-Policy, RateLimit-Remaining, RateLimit-Reset, Retry-After, X-Request-Id",
     "Access-Control-Max-Age": "3600",
@@ -155,6 +156,10 @@ def _endpoints(
                 accounts=door.accounts,
             )
             reply = await handlers[row.name](call)
+        except ApiError as error:
+            if user is not None:
+                note_denial(row, user, error)
+            raise
         finally:
             # A form's files are removed.
             await request.close()

@@ -85,7 +85,11 @@ class JwksVerifier:
         auth_time = claims.get("auth_time", int(claims["iat"]))
         if not isinstance(sub, str) or not 1 <= len(sub) <= 128 or storable.text(sub) != sub:
             raise unauthenticated("The token names no user.")
-        if not isinstance(auth_time, int | float) or not 0 <= auth_time <= self._clock().timestamp() + LEEWAY_S:
+        if (
+            isinstance(auth_time, bool)
+            or not isinstance(auth_time, int | float)
+            or not 0 <= auth_time <= self._clock().timestamp() + LEEWAY_S
+        ):
             raise unauthenticated("The token's sign-in lies in the future.")
         firebase = claims.get("firebase")
         firebase = firebase if isinstance(firebase, dict) else {}

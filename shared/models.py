@@ -40,6 +40,8 @@ Resolution = TypeAliasType("Resolution", Literal["360p", "720p", "1080p", "4k"])
 PersonGeneration = TypeAliasType("PersonGeneration", Literal["allow_adult", "dont_allow", "allow_all"])
 TransactionType = TypeAliasType("TransactionType", Literal["signup", "grant", "charge", "refund"])
 InputRole = TypeAliasType("InputRole", Literal["first_frame", "last_frame", "reference"])
+# An operator may do all that an administrator may, and grants credits to tenants; only the Firestore console makes one.
+Role = TypeAliasType("Role", Literal["user", "admin", "operator"])
 ImageType = TypeAliasType("ImageType", Literal["image/png", "image/jpeg", "image/webp"])
 
 LANDSCAPE_PX: Mapping[Resolution, tuple[int, int]] = {
@@ -319,7 +321,7 @@ class Account(Document):
     verified_at: datetime | None = None
     valid_since: datetime | None = None
     tenant: str
-    role: Literal["user", "admin"] = "user"
+    role: Role = "user"
     plan: str = "default"
     disabled: bool = False
     display_name: str | None = None
@@ -704,7 +706,7 @@ class AccountView(Response):
     display_name: str | None
     locale: str | None
     tenant: str
-    role: Literal["user", "admin"]
+    role: Role
     plan: str
     balance: int
     active_jobs: list[str]

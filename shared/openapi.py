@@ -21,7 +21,7 @@ from pydantic.json_schema import GenerateJsonSchema, models_json_schema
 from shared.api_reference import DESCRIPTIONS, SAMPLES, TAGS
 from shared.errors import CATALOGUE
 from shared.models import MAX_IDEMPOTENCY_KEY_CHARS, VIDEO_ID, DeletedVideo, ErrorResponse, Video
-from shared.routes import ROUTES, Route
+from shared.routes import PEOPLE, ROUTES, Route
 
 Json = dict[str, Any]
 
@@ -33,7 +33,7 @@ MAX_ID_CHARS: Final = 128
 MAX_NAMED_CODES: Final = 3
 PROJECT_FILE: Final = Path(__file__).parents[1] / "pyproject.toml"
 # Routes for people and their programs; the rest is called by the installation's own machines and by providers.
-PUBLIC_ROUTES: Final = tuple(route for route in ROUTES if route.caller in ("user", "admin"))
+PUBLIC_ROUTES: Final = tuple(route for route in ROUTES if route.caller in PEOPLE)
 
 TITLES: Final = {
     "videos": "Videos",
@@ -46,6 +46,7 @@ TITLES: Final = {
     "agent": "Assistants",
     "webhook-endpoints": "Webhooks",
     "admin": "Administration",
+    "operator": "Administration",
 }
 SECURITY: Final[Mapping[str, Json]] = {
     "id_token": {
@@ -71,6 +72,13 @@ IDEMPOTENCY_KEY: Final = {
     "description": "The same key and body give the same result again, and never do it twice.",
     "schema": {"type": "string", "minLength": 1, "maxLength": MAX_IDEMPOTENCY_KEY_CHARS, "pattern": "^[!-~]+$"},
 }
+IF_MATCH: Final = {
+    "name": "If-Match",
+    "in": "header",
+    "required": True,
+    "description": "The ETag of what is to be replaced, or * for whatever is there.",
+    "schema": {"type": "string", "minLength": 1, "maxLength": 1_000, "pattern": "^[ -~]+$"},
+}
 LAST_EVENT_ID: Final = {
     "name": "Last-Event-ID",
     "in": "header",
@@ -89,6 +97,8 @@ _RANGED: Final = [
 REQUEST_HEADERS: Final[Mapping[str, list[Json]]] = {
     "create_video": [IDEMPOTENCY_KEY],
     "grant_credits": [IDEMPOTENCY_KEY],
+    "grant_to_tenant": [IDEMPOTENCY_KEY],
+    "put_config": [IF_MATCH],
     "video_events": [LAST_EVENT_ID],
     "account_events": [LAST_EVENT_ID],
     "video_content": _RANGED,
@@ -184,6 +194,8 @@ def errors_of(route: Route) -> tuple[str, ...]:
     """Every code that the operation may answer: those of its row, and those of its kind."""
     codes = [*route.errors, "INTERNAL", "UNAVAILABLE"]
     codes += ["UNAUTHENTICATED", "ACCOUNT_DISABLED", "ACCOUNT_CLOSED", "FORBIDDEN", "RATE_LIMITED"]
+    if route.recent_sign_in:
+        codes += ["REAUTHENTICATION_REQUIRED"]
     if route.body is not None:
         codes += ["INVALID_JSON", "INVALID_REQUEST", "UNSUPPORTED_MEDIA_TYPE"]
     if route.query is not None or route.name in REQUEST_HEADERS:
@@ -289,6 +301,8 @@ def _successes(route: Route) -> dict[str, Json]:
     answer = _answer(route, "Done" if route.status == 204 else route.summary, _content(route))
     if route.status in (201, 202):
         answer["headers"] |= _headers("Location")
+    if route.name in ("get_config", "put_config"):
+        answer["headers"] |= _headers("ETag")
     answers = {str(route.status): answer}
     if IDEMPOTENCY_KEY in REQUEST_HEADERS.get(route.name, []):
         replayed = _answer(route, "What the same key and body gave before", _content(route))

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
 from pydantic import Field
 
-from shared import audit, jobs
+from shared import accounts, audit, jobs
 from shared.errors import ApiError, Conflict, Unavailable
 from shared.models import ONE_LINE, Body, Document, PageQuery, Response
 
@@ -131,8 +131,9 @@ async def make(services: Services, caller: Caller, body: NewProject) -> Project:
         others = await services.store.newest(Project, {"tenant": caller.tenant}, None, MAX_PROJECTS)
         if len(others) >= MAX_PROJECTS:
             raise ApiError("LIMIT_REACHED", f"A tenant has at most {MAX_PROJECTS} projects.", {"limit": MAX_PROJECTS})
+        actor = await accounts.acting(services, caller)
         try:
-            await services.store.commit([project])
+            await services.store.commit([project, actor])
         except (Conflict, Unavailable):
             continue
         break
@@ -154,8 +155,10 @@ async def update(services: Services, caller: Caller, project: str, body: UpdateP
             return found
         changed = found.changed(**changes, updated_at=services.clock(), change_id=services.ids())
         tried.add(changed.change_id)
+        actor = await accounts.acting(services, caller)
         try:
-            found = (await services.store.commit([changed]))[0]
+            committed = await services.store.commit([changed, actor])
+            found = changed.changed(revision=committed[0].revision)
         except (Conflict, Unavailable):
             continue
         break

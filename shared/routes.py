@@ -21,6 +21,7 @@ from shared import (
     exports,
     profile,
     projects,
+    tenant_grants,
     tenant_videos,
     users,
     webhooks,
@@ -28,7 +29,9 @@ from shared import (
 from shared import models as m
 
 Function = Literal["submit", "poll", "deliver", "stream", "history", "cleanup"]
-Caller = Literal["user", "admin", "queue", "scheduler", "provider", "bucket"]
+Caller = Literal["user", "admin", "operator", "queue", "scheduler", "provider", "bucket"]
+# Who signs in.
+PEOPLE: tuple[Caller, ...] = ("user", "admin", "operator")
 FUNCTIONS: tuple[Function, ...] = ("submit", "poll", "deliver", "stream", "history", "cleanup")
 
 
@@ -36,11 +39,14 @@ FUNCTIONS: tuple[Function, ...] = ("submit", "poll", "deliver", "stream", "histo
 class Route:
     """One operation.
 
-    `caller` is who may call: a signed-in user, an administrator of the user's tenant, a machine whose identity
-    Cloud Run checks before the request arrives ("queue", "scheduler", "bucket"), or a provider that signs its body
-    ("provider"). `form`: whether the body may be multipart/form-data instead of JSON. `keys`: whether a user may call
-    with an API key; an administrator never may. `errors` are the codes of the catalogue that this operation may answer
-    besides those that every operation of its kind may.
+    `caller` is who may call: a signed-in user, an administrator of the user's tenant, an operator of the installation,
+    a machine whose identity Cloud Run checks before the request arrives ("queue", "scheduler", "bucket"), or a provider
+    that signs its body ("provider"). `form`: whether the body may be multipart/form-data instead of JSON. `keys`:
+    whether a user may call with an API key; an administrator never may. `reads_account`: whether the caller's account
+    and key are read from the database for this request, so that a role, an account or a key that was taken back a
+    moment ago opens nothing; left out, all that writes does, and all that needs a role. `recent_sign_in`: whether the
+    user must have signed in within the last minutes. `errors` are the codes of the catalogue that this operation may
+    answer besides those that every operation of its kind may.
     """
 
     name: str
@@ -50,6 +56,8 @@ class Route:
     summary: str
     caller: Caller = "user"
     keys: bool = True
+    reads_account: bool | None = None
+    recent_sign_in: bool = False
     body: type[BaseModel] | None = None
     form: bool = False
     query: type[BaseModel] | None = None
@@ -57,6 +65,16 @@ class Route:
     status: int = 200
     errors: tuple[str, ...] = ()
     media_type: Literal["application/json", "text/event-stream"] = "application/json"
+
+    @property
+    def writes(self) -> bool:
+        return self.method != "GET"
+
+    @property
+    def fresh_account(self) -> bool:
+        """Whether the caller's account is read from the database for each request."""
+        by_itself = self.writes or self.caller in ("admin", "operator")
+        return by_itself if self.reads_account is None else self.reads_account
 
 
 # Why a model cannot make what is asked for, or cannot go on from the video that is to be extended.
@@ -77,6 +95,8 @@ ROUTES: tuple[Route, ...] = (
         "/v1/videos",
         "submit",
         "Ask for a video",
+        # The commit of the job reads it.
+        reads_account=False,
         body=m.CreateVideo,
         form=True,
         response=m.Video,
@@ -99,6 +119,7 @@ ROUTES: tuple[Route, ...] = (
         "/v1/videos/estimate",
         "submit",
         "What a video would cost and take",
+        reads_account=False,
         body=m.CreateVideo,
         form=True,
         response=m.Estimate,
@@ -195,6 +216,7 @@ ROUTES: tuple[Route, ...] = (
         "history",
         "Make an API key; the answer is the only one that shows it",
         keys=False,
+        recent_sign_in=True,
         body=api_keys.NewApiKey,
         response=api_keys.MadeApiKey,
         status=201,
@@ -293,7 +315,39 @@ ROUTES: tuple[Route, ...] = (
         body=users.GrantCredits,
         response=m.TransactionView,
         status=201,
-        errors=("NOT_FOUND", "IDEMPOTENCY_KEY_REUSED"),
+        errors=("NOT_FOUND", "IDEMPOTENCY_KEY_REUSED", "TENANT_BUDGET_EXCEEDED"),
+    ),
+    Route(
+        "get_tenant_budget",
+        "GET",
+        "/v1/admin/budget",
+        "history",
+        "What the tenant's administrators may still give",
+        caller="admin",
+        response=tenant_grants.TenantBudgetView,
+        errors=("NOT_FOUND",),
+    ),
+    Route(
+        "get_tenant",
+        "GET",
+        "/v1/operator/tenants/{tenant}",
+        "history",
+        "A tenant's budget",
+        caller="operator",
+        response=tenant_grants.TenantBudgetView,
+        errors=("NOT_FOUND",),
+    ),
+    Route(
+        "grant_to_tenant",
+        "POST",
+        "/v1/operator/tenants/{tenant}/grants",
+        "history",
+        "Grant credits to a tenant, once for each Idempotency-Key",
+        caller="operator",
+        body=tenant_grants.GrantToTenant,
+        response=tenant_grants.TenantGrantView,
+        status=201,
+        errors=("NOT_FOUND", "IDEMPOTENCY_KEY_REUSED", "TENANT_BUDGET_EXCEEDED"),
     ),
     Route(
         "list_tenant_videos",
@@ -333,6 +387,7 @@ ROUTES: tuple[Route, ...] = (
         caller="admin",
         body=config_edits.PutConfig,
         response=config_edits.ConfigView,
+        errors=("PRECONDITION_FAILED", "PRECONDITION_REQUIRED"),
     ),
     Route(
         "list_transactions",
@@ -389,6 +444,7 @@ ROUTES: tuple[Route, ...] = (
         "submit",
         "Delete one's account and all its videos",
         keys=False,
+        recent_sign_in=True,
         response=erasure.ErasureView,
         status=202,
     ),
@@ -485,6 +541,7 @@ ROUTES: tuple[Route, ...] = (
         "history",
         "What signs the messages to a video's own webhook_url",
         keys=False,
+        reads_account=True,
         response=webhooks.WebhookSecretView,
         errors=("EMAIL_NOT_VERIFIED",),
     ),

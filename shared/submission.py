@@ -313,7 +313,13 @@ async def cancel(services: Services, caller: Caller, job_id: str) -> Job:
     try:
         outcome = await jobs.advance(services, job.id, events.Cancel(), job)
     except jobs.TaskNotCreated as late:
+        _note_cancel(caller, late.outcome.job)
         return late.outcome.job
     if outcome.change is None:
         raise ApiError("NOT_CANCELABLE", details={"status": outcome.job.status})
+    _note_cancel(caller, outcome.job)
     return outcome.job
+
+
+def _note_cancel(caller: Caller, job: Job) -> None:
+    audit.record("video_canceled", caller, video=job.id, cost=job.cost, refunded=job.refunded)

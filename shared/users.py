@@ -1,13 +1,12 @@
 """What administrators see and change of the users of their own tenant, and the credits that they give.
 
 Another tenant's users do not exist for them. Role and plan are the account's, never a token's; the first administrator
-of a tenant is made in the Firestore console.
+of a tenant is made in the Firestore console. What they give comes out of what an operator granted to the tenant, and
+never goes to themselves.
 """
 
 from __future__ import annotations
 
-import base64
-import hashlib
 import re
 from contextlib import suppress
 from dataclasses import dataclass
@@ -16,9 +15,10 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from pydantic import Field
 from typing_extensions import TypeAliasType
 
-from shared import accounts, audit, jobs, ledger, plans
+from shared import accounts, audit, jobs, ledger, plans, tenant_grants
 from shared.errors import ApiError, Conflict, Unavailable
-from shared.models import ONE_LINE, PLAN_NAME, Account, Body, PageQuery, Response, Transaction
+from shared.models import ONE_LINE, PLAN_NAME, Account, Body, PageQuery, Response, Role, Transaction
+from shared.tenant_grants import MAX_GRANT, key_digest
 
 if TYPE_CHECKING:
     from shared.auth import Caller
@@ -27,9 +27,9 @@ if TYPE_CHECKING:
 USER_ID = r"^[A-Za-z0-9_-]{22}$"
 # Firestore keeps these names for itself.
 RESERVED = re.compile(r"__.*__")
-MAX_GRANT = 1_000_000_000
 
-Role = TypeAliasType("Role", Literal["user", "admin"])
+# What the API may make of a user; an operator is made in the Firestore console, and only there.
+GivenRole = TypeAliasType("GivenRole", Literal["user", "admin"])
 
 
 class ListUsersQuery(PageQuery):
@@ -43,7 +43,7 @@ class UpdateUser(Body):
     """PATCH /v1/admin/users/{id}: what is left out stays."""
 
     disabled: Annotated[bool | None, Field(description="True: refused everywhere, within a minute.")] = None
-    role: Role | None = None
+    role: GivenRole | None = None
     plan: Annotated[str | None, Field(pattern=PLAN_NAME, description="`default`, or one of the live settings.")] = None
 
 
@@ -62,6 +62,7 @@ class UserView(Response):
     id: str
     object: Literal["user"] = "user"
     email: str | None
+    email_verified: Annotated[bool, Field(description="Whether the user has proven to own the address.")]
     display_name: str | None
     locale: str | None
     tenant: str
@@ -113,18 +114,26 @@ async def get(services: Services, caller: Caller, user: str) -> Account:
 
 
 async def update(services: Services, caller: Caller, user: str, body: UpdateUser) -> Account:
-    """The user with what the body sets. Nobody disables or demotes himself, or a tenant might be left without admins.
+    """The user with what the body sets, in one commit with the caller's account.
 
-    Raises ApiError NOT_FOUND, FORBIDDEN, or INVALID_REQUEST for an unknown plan.
+    Nobody disables or demotes himself, or a tenant might be left without admins; and only the Firestore console decides
+    who is an operator. Raises ApiError NOT_FOUND, FORBIDDEN, or INVALID_REQUEST for an unknown plan.
     """
     await _known(services, caller, user)
     changes = body.model_dump(exclude_none=True)
-    if user == caller.account and (changes.get("disabled") or changes.get("role", "admin") != "admin"):
+    if user == caller.account and (changes.get("disabled") or changes.get("role") == "user"):
         raise ApiError("FORBIDDEN", "An administrator cannot disable or demote himself.")
     await _check_plan(services, body.plan)
-    account = await accounts.edit(services, user, lambda account: account.changed(**changes))
+    account = await accounts.edit(services, user, lambda account: _changed(account, changes), caller)
     audit.record("user_changed", caller, changed=user, changes=changes)
     return account
+
+
+def _changed(account: Account, changes: dict[str, Any]) -> Account:
+    changed = account.changed(**changes)
+    if account.role == "operator" and (changed.role, changed.disabled) != (account.role, account.disabled):
+        raise ApiError("FORBIDDEN", "Who is an operator is decided in the Firestore console only.")
+    return changed
 
 
 async def _check_plan(services: Services, plan: str | None) -> None:
@@ -137,28 +146,24 @@ async def _check_plan(services: Services, plan: str | None) -> None:
 async def grant(services: Services, caller: Caller, user: str, body: GrantCredits, key: str | None) -> Granted:
     """Give credits, once for each Idempotency-Key: the same key again is answered with the same entry.
 
-    Raises ApiError NOT_FOUND, INVALID_REQUEST without a key, or IDEMPOTENCY_KEY_REUSED when the key came with another
-    amount or description.
+    One commit holds the user's balance, the ledger's entry, the tenant's budget and the caller's account. Raises
+    ApiError NOT_FOUND, FORBIDDEN for the caller's own account, TENANT_BUDGET_EXCEEDED, INVALID_REQUEST without a key,
+    or IDEMPOTENCY_KEY_REUSED when the key came with another amount or description.
     """
-    if key is None:
-        said = "this header is required, so that no grant is given twice"
-        fields = [{"field": "Idempotency-Key", "message": said}]
-        raise ApiError("INVALID_REQUEST", f"Idempotency-Key: {said}", {"fields": fields})
+    key_hash = key_digest(key, caller.tenant, user)
     await _known(services, caller, user)
-    digest = hashlib.sha256("\n".join((caller.tenant, user, key)).encode()).digest()
-    key_hash = base64.urlsafe_b64encode(digest).decode()[:22]
+    if user == caller.account:
+        raise ApiError("FORBIDDEN", "Nobody grants credits to his own account.")
     tried = False
     async with jobs.account_lock(user):
         async for _ in jobs.Tries(services):
             entry = await services.store.get(Transaction, f"grant-{key_hash}")
             if entry is None:
                 account = await _known(services, caller, user)
-                stamped = account.changed(change_id=services.ids())
                 tried = True
-                posted = ledger.grant(stamped, key_hash, body.amount, body.description, services.clock())
                 # Whatever came of it is read again, and answered or decided afresh.
                 with suppress(Conflict, Unavailable):
-                    await services.store.commit(posted)
+                    await _commit_grant(services, caller, account, body, key_hash)
                 continue
             if (entry.amount, entry.description) != (body.amount, body.description):
                 raise ApiError("IDEMPOTENCY_KEY_REUSED", details={"transaction": entry.id})
@@ -166,6 +171,18 @@ async def grant(services: Services, caller: Caller, user: str, body: GrantCredit
                 audit.record("credits_granted", caller, to=user, amount=body.amount, transaction=entry.id)
             return Granted(entry, replayed=not tried)
     raise Unavailable(f"others kept writing to account {user}")
+
+
+async def _commit_grant(
+    services: Services, caller: Caller, account: Account, body: GrantCredits, key_hash: str
+) -> None:
+    actor = await accounts.acting(services, caller)
+    budget = await tenant_grants.get(services, caller.tenant)
+    now = services.clock()
+    stamped = account.changed(change_id=services.ids())
+    posted = ledger.grant(stamped, key_hash, body.amount, body.description, now)
+    given = tenant_grants.give(budget, body.amount).changed(updated_at=now, change_id=services.ids())
+    await services.store.commit([*posted, given, actor])
 
 
 async def _known(services: Services, caller: Caller, user: str) -> Account:
@@ -186,6 +203,7 @@ def view(account: Account) -> UserView:
     return UserView(
         id=account.id,
         email=account.email,
+        email_verified=account.email_verified,
         display_name=account.display_name,
         locale=account.locale,
         tenant=account.tenant,

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 from pydantic import Field
 from typing_extensions import TypeAliasType
 
-from shared import jobs, log, receivers, targets, verification
+from shared import accounts, audit, jobs, log, receivers, targets, verification
 from shared.errors import ApiError, Conflict, Unavailable
 from shared.models import ONE_LINE, Account, Body, Document, Response, Value
 
@@ -176,21 +176,22 @@ async def make(services: Services, caller: Caller, body: NewWebhookEndpoint) -> 
     )
     async with jobs.account_lock(caller.account):
         async for _ in jobs.Tries(services):
-            account = await _verified_account(services, caller)
+            account = await _acting(services, caller)
             if endpoint.id in account.webhook_endpoints:
-                return endpoint
+                break
             if len(account.webhook_endpoints) >= MAX_ENDPOINTS:
                 told = f"An account has at most {MAX_ENDPOINTS} webhook endpoints."
                 raise ApiError("LIMIT_REACHED", told, {"limit": MAX_ENDPOINTS})
             ids = (*account.webhook_endpoints, endpoint.id)
             try:
-                await services.store.commit(
-                    [endpoint, account.changed(webhook_endpoints=ids, change_id=services.ids())]
-                )
+                await services.store.commit([endpoint, account.changed(webhook_endpoints=ids)])
             except (Conflict, Unavailable):
                 continue
-            return endpoint
-    raise Unavailable(f"others kept writing to account {caller.account}")
+            break
+        else:
+            raise Unavailable(f"others kept writing to account {caller.account}")
+    audit.record("webhook_endpoint_created", caller, endpoint=endpoint.id)
+    return endpoint
 
 
 async def own(services: Services, caller: Caller) -> list[WebhookEndpoint]:
@@ -229,16 +230,22 @@ async def update(services: Services, caller: Caller, endpoint_id: str, body: Upd
     if "url" in changes or "disabled" in changes:
         # Whoever changes it has mended it: the next message finds out.
         changes |= _UNPAUSED
+    tried = False
     async for _ in jobs.Tries(services):
         found = await get(services, caller, endpoint_id)
-        changed = found.changed(**changes)
-        if changed == found:
-            return found
-        stamped = changed.changed(updated_at=services.clock(), change_id=services.ids())
-        try:
-            return (await services.store.commit([stamped]))[0]
-        except (Conflict, Unavailable):
-            continue
+        stamped = found.changed(**changes)
+        if stamped != found:
+            stamped = stamped.changed(updated_at=services.clock(), change_id=services.ids())
+            tried = True
+            actor = await accounts.acting(services, caller)
+            try:
+                await services.store.commit([stamped, actor])
+            except (Conflict, Unavailable):
+                continue
+        if tried:
+            # The names of what changed: an address is nothing for a log.
+            audit.record("webhook_endpoint_changed", caller, endpoint=endpoint_id, changes=sorted(changes))
+        return stamped
     raise Unavailable(f"others kept writing to webhook endpoint {endpoint_id}")
 
 
@@ -247,14 +254,17 @@ async def rotate(services: Services, caller: Caller, endpoint_id: str) -> Webhoo
     fresh = _new_secret()
     async for _ in jobs.Tries(services):
         found = await get(services, caller, endpoint_id)
-        if fresh in found.secrets:
-            return found
-        now = services.clock()
-        changed = found.changed(secrets=_rotated(found.secrets, fresh, now), updated_at=now, change_id=services.ids())
-        try:
-            return (await services.store.commit([changed]))[0]
-        except (Conflict, Unavailable):
-            continue
+        if fresh not in found.secrets:
+            now = services.clock()
+            secrets_ = _rotated(found.secrets, fresh, now)
+            found = found.changed(secrets=secrets_, updated_at=now, change_id=services.ids())
+            actor = await accounts.acting(services, caller)
+            try:
+                await services.store.commit([found, actor])
+            except (Conflict, Unavailable):
+                continue
+        audit.record("webhook_endpoint_secret_rotated", caller, endpoint=endpoint_id)
+        return found
     raise Unavailable(f"others kept writing to webhook endpoint {endpoint_id}")
 
 
@@ -263,28 +273,24 @@ async def delete(services: Services, caller: Caller, endpoint_id: str) -> None:
     tried = False
     async with jobs.account_lock(caller.account):
         async for _ in jobs.Tries(services):
-            account = await services.store.get(Account, caller.account)
+            account = await accounts.acting(services, caller)
             try:
                 found = await get(services, caller, endpoint_id)
             except ApiError:
                 if tried:
-                    return
+                    break
                 raise
             tried = True
+            left = tuple(id_ for id_ in account.webhook_endpoints if id_ != found.id)
+            removed = forgotten(found, services.clock(), services.ids())
             try:
-                await services.store.commit(_without(services, account, found))
+                await services.store.commit([removed, account.changed(webhook_endpoints=left)])
             except (Conflict, Unavailable):
                 continue
-            return
-    raise Unavailable(f"others kept writing to account {caller.account}")
-
-
-def _without(services: Services, account: Account | None, endpoint: WebhookEndpoint) -> list[Document]:
-    documents: list[Document] = [forgotten(endpoint, services.clock(), services.ids())]
-    if account is not None:
-        left = tuple(id_ for id_ in account.webhook_endpoints if id_ != endpoint.id)
-        documents.append(account.changed(webhook_endpoints=left, change_id=services.ids()))
-    return documents
+            break
+        else:
+            raise Unavailable(f"others kept writing to account {caller.account}")
+    audit.record("webhook_endpoint_deleted", caller, endpoint=endpoint_id)
 
 
 def forgotten(endpoint: WebhookEndpoint, now: datetime, change_id: str) -> WebhookEndpoint:
@@ -392,9 +398,14 @@ async def secret_of(services: Services, tenant: str, account: str) -> WebhookSec
 
 
 async def own_secret(services: Services, caller: Caller) -> WebhookSecret:
-    """The caller's, to be shown. Raises ApiError EMAIL_NOT_VERIFIED: a stranger who saw it could sign for the owner."""
-    await _verified_account(services, caller)
-    return await secret_of(services, caller.tenant, caller.account)
+    """The caller's, to be shown, on the record.
+
+    Raises ApiError as accounts.acting, and EMAIL_NOT_VERIFIED: a stranger who saw it could sign for the owner.
+    """
+    await _acting(services, caller)
+    secret = await secret_of(services, caller.tenant, caller.account)
+    audit.record("webhook_secret_viewed", caller)
+    return secret
 
 
 async def rotate_secret(services: Services, caller: Caller) -> WebhookSecret:
@@ -402,17 +413,18 @@ async def rotate_secret(services: Services, caller: Caller) -> WebhookSecret:
 
     Raises ApiError EMAIL_NOT_VERIFIED.
     """
-    await _verified_account(services, caller)
     fresh = _new_secret()
     async for _ in jobs.Tries(services):
         found = await secret_of(services, caller.tenant, caller.account)
-        if fresh in found.secrets:
-            return found
-        rotated = found.changed(secrets=_rotated(found.secrets, fresh, services.clock()), change_id=services.ids())
-        try:
-            return (await services.store.commit([rotated]))[0]
-        except (Conflict, Unavailable):
-            continue
+        if fresh not in found.secrets:
+            found = found.changed(secrets=_rotated(found.secrets, fresh, services.clock()), change_id=services.ids())
+            actor = await _acting(services, caller)
+            try:
+                await services.store.commit([found, actor])
+            except (Conflict, Unavailable):
+                continue
+        audit.record("webhook_secret_rotated", caller)
+        return found
     raise Unavailable(f"others kept writing to the webhook secret of {caller.account}")
 
 
@@ -459,12 +471,9 @@ def check_url(services: Services, field: str, url: str) -> None:
         raise ApiError("INVALID_REQUEST", f"{field}: {error}", {"fields": fields}) from None
 
 
-async def _verified_account(services: Services, caller: Caller) -> Account:
-    account = await services.store.get(Account, caller.account)
-    if account is None:
-        raise ApiError("UNAUTHENTICATED", "There is no account of this user any more.")
-    if account.closed_at is not None:
-        raise ApiError("ACCOUNT_CLOSED")
+async def _acting(services: Services, caller: Caller) -> Account:
+    """The caller's account, to be committed with what the caller does; its address is verified."""
+    account = await accounts.acting(services, caller)
     verification.check_verified(account)
     return account
 

@@ -25,6 +25,7 @@ from local.identity import MAILBOX, STS, TOOLKIT
 from local.plan import BUCKET
 from local.saved import SavedStore, saved_object
 from shared.models import Account, Document, Job, Transaction
+from shared.tenant_grants import TenantBudget, TenantGrant
 from tests.invariants import Records
 
 ROOT = Path(__file__).parents[1]
@@ -214,7 +215,13 @@ class Inside:
         while True:
             store = SavedStore(self._cloud.directory).store
             if any(account.id == newest for account in store.documents(Account)):
-                return Records(store.documents(Job), store.documents(Account), store.documents(Transaction))
+                return Records(
+                    store.documents(Job),
+                    store.documents(Account),
+                    store.documents(Transaction),
+                    store.documents(TenantBudget),
+                    store.documents(TenantGrant),
+                )
             assert time.monotonic() < deadline, "the embedded form does not save"
             time.sleep(0.2)
 
@@ -237,6 +244,8 @@ def _consistent_records(transaction: firestore.Transaction, client: firestore.Cl
         jobs=_documents(transaction, client, Job),
         accounts=_documents(transaction, client, Account),
         transactions=_documents(transaction, client, Transaction),
+        budgets=_documents(transaction, client, TenantBudget),
+        tenant_grants=_documents(transaction, client, TenantGrant),
     )
 
 

@@ -8,22 +8,25 @@ from __future__ import annotations
 import io
 from collections import defaultdict
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from shared import video
 from shared.lifecycle import deadline
 from shared.models import Account, Job, LiveConfig, Stage, Transaction
+from shared.tenant_grants import TenantBudget, TenantGrant
 
 Read = Callable[[str], bytes | None]
 
 
 @dataclass(frozen=True)
 class Records:
-    """Every job, account and ledger entry of one database at one moment."""
+    """Every job, account, ledger entry and tenant's budget of one database at one moment."""
 
     jobs: list[Job]
     accounts: list[Account]
     transactions: list[Transaction]
+    budgets: list[TenantBudget] = field(default_factory=list)
+    tenant_grants: list[TenantGrant] = field(default_factory=list)
 
 
 def check(records: Records, config: LiveConfig, read: Read | None = None) -> None:
@@ -40,12 +43,30 @@ def check(records: Records, config: LiveConfig, read: Read | None = None) -> Non
         unfinished = {job.id for job in records.jobs if job.account == account.id and job.holds_slot}
         assert sorted(account.active_jobs) == sorted(unfinished), f"{account.id}: active jobs are not the unfinished"
     assert not entries, f"entries of accounts that are not there: {sorted(entries)}"
+    check_budgets(records)
     for job in records.jobs:
         assert job.account in accounts, f"{job.id} has no account"
         check_money(job, of_job[job.id])
         check_due(job, config)
         if read is not None and job.stage is Stage.COMPLETED and job.files_removed_at is None and not job.deleted_at:
             check_files(job, read)
+
+
+def check_budgets(records: Records) -> None:
+    """A tenant's administrators gave what its users' ledgers say, and no more than operators granted to the tenant."""
+    granted: dict[str, int] = defaultdict(int)
+    given: dict[str, int] = defaultdict(int)
+    for grant in records.tenant_grants:
+        granted[grant.tenant] += grant.amount
+    for entry in records.transactions:
+        if entry.type == "grant":
+            given[entry.tenant] += entry.amount
+    budgets = {budget.tenant: budget for budget in records.budgets}
+    assert set(granted) | set(given) <= set(budgets), "a grant without the tenant's budget"
+    for tenant, budget in budgets.items():
+        assert budget.granted == granted[tenant], f"{tenant} was granted {granted[tenant]}, not {budget.granted}"
+        assert budget.given == given[tenant], f"{tenant} gave {given[tenant]}, not {budget.given}"
+        assert 0 <= budget.given <= budget.granted, f"{tenant} gave {budget.given} of {budget.granted}"
 
 
 def check_ledger(account: Account, entries: Iterable[Transaction]) -> None:

@@ -7,7 +7,7 @@ up in the checkout on this machine.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Literal
 from urllib.parse import urlsplit
 
 from rushes import checkout
@@ -15,6 +15,8 @@ from rushes.bearer import Bearer, Fixed, Nobody, Renewing
 from rushes.credentials import LAPTOP, Credentials, Profile
 from rushes.exits import Exit
 from rushes.failure import Failure, usage
+
+Role = Literal["admin", "operator"]
 
 
 @dataclass(frozen=True)
@@ -36,12 +38,12 @@ class Connection:
     source: str
     session: dict[str, Any] | None = None
 
-    def as_admin(self) -> Connection:
-        """The cloud on this machine has a ready-made administrator, who stands in for its ready-made user."""
+    def as_role(self, role: Role) -> Connection:
+        """The cloud on this machine has one ready-made user of each role, who stands in for its developer."""
         if self.session is None:
             return self
-        bearer = Fixed(self.session["admin_token"])
-        return replace(self, bearer=bearer, source="the administrator in .local/session.json")
+        bearer = Fixed(self.session[f"{role}_token"])
+        return replace(self, bearer=bearer, source=f"the {role} in .local/session.json")
 
 
 def clean(url: str) -> str:

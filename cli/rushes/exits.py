@@ -40,9 +40,11 @@ BY_STATUS: Final[Mapping[int, Exit]] = {
     404: Exit.NOT_FOUND,
     409: Exit.STATE,
     410: Exit.NOT_FOUND,
+    412: Exit.STATE,
     413: Exit.USAGE,
     415: Exit.USAGE,
     422: Exit.USAGE,
+    428: Exit.USAGE,
     429: Exit.LIMIT,
 }
 

@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from rushes.api import Api
-from rushes.connection import Connection, Given, resolve
+from rushes.connection import Connection, Given, Role, resolve
 from rushes.output import Output
 
 Json = Annotated[bool, typer.Option("--json", help="One JSON document on standard output, and nothing else there.")]
@@ -28,10 +28,10 @@ class Run:
     def connection(self) -> Connection:
         return resolve(self.given)
 
-    def api(self, *, admin: bool = False) -> Api:
-        """The API, closed when the command ends. Raises Failure."""
-        connection = self.connection
-        return self.closing.enter_context(Api(connection.as_admin() if admin else connection, self.retry_for_s))
+    def api(self, role: Role | None = None) -> Api:
+        """The API as somebody of that role, closed when the command ends. Raises Failure."""
+        connection = self.connection.as_role(role) if role is not None else self.connection
+        return self.closing.enter_context(Api(connection, self.retry_for_s))
 
 
 def begin(context: typer.Context, json: bool) -> Run:

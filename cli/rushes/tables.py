@@ -102,13 +102,27 @@ def keys(found: Sequence[Json]) -> Table:
 
 
 def users(found: Sequence[Json]) -> Table:
-    made = table("id", "email", "role", "plan", "balance", "active", "state", "since", right=("balance", "active"))
+    made = table(
+        "id", "email", "verified", "role", "plan", "balance", "active", "state", "since", right=("balance", "active")
+    )
     for one in found:
         state = "closed" if one["closed_at"] else "disabled" if one["disabled"] else ""
         numbers = (str(one["balance"]), str(len(one["active_jobs"])))
         since = moment(one["created_at"])
-        made.add_row(one["id"], Text(one["email"] or ""), one["role"], one["plan"], *numbers, state, since)
+        verified = "yes" if one["email_verified"] else "no"
+        made.add_row(one["id"], Text(one["email"] or ""), verified, one["role"], one["plan"], *numbers, state, since)
     return made
+
+
+def budget(one: Json) -> Table:
+    return facts(
+        [
+            ("tenant", one["tenant"]),
+            ("granted by operators", f"{one['granted']} credits"),
+            ("given to users", f"{one['given']} credits"),
+            ("left", f"{one['left']} credits"),
+        ]
+    )
 
 
 def models(found: Sequence[Json]) -> Table:

@@ -15,6 +15,7 @@ from shared import (
     profile,
     projects,
     submission,
+    tenant_grants,
     tenant_videos,
     users,
     views,
@@ -124,6 +125,22 @@ async def grant_credits(call: Call) -> Reply:
     return Reply(entry, 200, {"Idempotent-Replayed": "true"}) if granted.replayed else Reply(entry)
 
 
+async def get_tenant_budget(call: Call) -> Reply:
+    return Reply(tenant_grants.view(await tenant_grants.get(call.services, call.caller.tenant)))
+
+
+async def get_tenant(call: Call) -> Reply:
+    tenant = str(call.request.path_params["tenant"])
+    return Reply(tenant_grants.view(await tenant_grants.look(call.services, call.caller, tenant)))
+
+
+async def grant_to_tenant(call: Call) -> Reply:
+    tenant = str(call.request.path_params["tenant"])
+    granted = await tenant_grants.grant(call.services, call.caller, tenant, call.body, call.idempotency_key)
+    entry = tenant_grants.entry_view(granted.entry)
+    return Reply(entry, 200, {"Idempotent-Replayed": "true"}) if granted.replayed else Reply(entry)
+
+
 async def list_tenant_videos(call: Call) -> Reply:
     jobs = await tenant_videos.page(call.services, call.caller, call.query)
     return Reply(tenant_videos.page_view(jobs, call.query.limit, call.services.clock()))
@@ -134,11 +151,13 @@ async def get_tenant_video(call: Call) -> Reply:
 
 
 async def get_config(call: Call) -> Reply:
-    return Reply(await config_edits.get(call.services))
+    view = await config_edits.get(call.services)
+    return Reply(view, headers={"ETag": view.etag})
 
 
 async def put_config(call: Call) -> Reply:
-    return Reply(await config_edits.put(call.services, call.caller, call.body))
+    view = await config_edits.put(call.services, call.caller, call.body, call.request.headers.get("if-match"))
+    return Reply(view, headers={"ETag": view.etag})
 
 
 async def get_export(call: Call) -> Reply:
@@ -219,6 +238,9 @@ HANDLERS = {
     "get_user": get_user,
     "update_user": update_user,
     "grant_credits": grant_credits,
+    "get_tenant_budget": get_tenant_budget,
+    "get_tenant": get_tenant,
+    "grant_to_tenant": grant_to_tenant,
     "list_tenant_videos": list_tenant_videos,
     "get_tenant_video": get_tenant_video,
     "get_config": get_config,

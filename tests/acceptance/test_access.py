@@ -52,7 +52,7 @@ QUEUE = "queue"
 DISABLED = ("disabled user", "key of the disabled user")
 KEYS = ("read-only key", "write key", "administrator's key")
 # The owner comes last: what he does to what is his must not be why the others fail.
-PERSONS = ("other user", "other tenant", "other tenant's admin", "admin", *KEYS, "user")
+PERSONS = ("other user", "other tenant", "other tenant's admin", "admin", "operator", *KEYS, "user")
 CALLERS = (*NOBODY, QUEUE, *DISABLED, *PERSONS)
 
 
@@ -67,6 +67,7 @@ class Rule(Enum):
     ADMIN = auto()  # administrators, to what is their tenant's
     TENANTS_ADMIN = auto()  # administrators of the thing's tenant
     INSTALLATION = auto()  # administrators of the default tenant
+    OPERATOR = auto()  # operators, to every tenant
     MACHINE = auto()  # service accounts of the cloud
     SIGNER = auto()  # who signs the body
 
@@ -74,6 +75,8 @@ class Rule(Enum):
 @dataclass(frozen=True)
 class Row:
     """`let_in` is the status for those who are let in; `thing` names what stands for the path's parameter.
+
+    {caller} in a header stands for who sends it.
 
     `stand_in`: a new user is sent instead of each who is let in, for what one does only once.
     """
@@ -133,13 +136,16 @@ TABLE: dict[str, Row] = {
         201,
         "account",
         body={"amount": 1, "description": "For the matrix"},
-        headers={"Idempotency-Key": "matrix"},
+        headers={"Idempotency-Key": "matrix-{caller}"},
     ),
     "list_tenant_videos": Row(Rule.ADMIN, 200),
     "get_tenant_video": Row(Rule.TENANTS_ADMIN, 200, "canceled video"),
     "get_config": Row(Rule.ADMIN, 200),
     # The body is what is stored already.
-    "put_config": Row(Rule.INSTALLATION, 200, body="config"),
+    "put_config": Row(Rule.INSTALLATION, 200, body="config", headers={"If-Match": "*"}),
+    "get_tenant_budget": Row(Rule.ADMIN, 200),
+    "get_tenant": Row(Rule.OPERATOR, 200, "tenant"),
+    "grant_to_tenant": Row(Rule.OPERATOR, 400, "tenant", body={}),
     "step": Row(Rule.MACHINE, 400, body={}),
     "webhook": Row(Rule.MACHINE, 400, body={}),
     "chore": Row(Rule.MACHINE, 400, body={}),
@@ -151,7 +157,7 @@ TABLE: dict[str, Row] = {
 }
 
 # Which persons are let in, and what the others are told.
-ADMINS = frozenset({"admin", "other tenant's admin"})
+ADMINS = frozenset({"admin", "operator", "other tenant's admin"})
 OWNERS = frozenset({"user", "read-only key", "write key"})
 FOREIGN = frozenset({"other tenant", "other tenant's admin"})
 ALL = frozenset(PERSONS)
@@ -162,15 +168,17 @@ LET_IN: dict[Rule, frozenset[str]] = {
     Rule.OWNER_BY_TOKEN: OWNERS - set(KEYS),
     Rule.TENANT: ALL - FOREIGN,
     Rule.ADMIN: ADMINS,
-    Rule.TENANTS_ADMIN: frozenset({"admin"}),
-    Rule.INSTALLATION: frozenset({"admin"}),
+    Rule.TENANTS_ADMIN: frozenset({"admin", "operator"}),
+    Rule.INSTALLATION: frozenset({"admin", "operator"}),
+    Rule.OPERATOR: frozenset({"operator"}),
 }
 FORBIDDEN: dict[Rule, frozenset[str]] = {
     Rule.SELF_BY_TOKEN: frozenset(KEYS),
     Rule.OWNER_BY_TOKEN: frozenset(KEYS),
     Rule.ADMIN: ALL - ADMINS,
     Rule.TENANTS_ADMIN: ALL - ADMINS,
-    Rule.INSTALLATION: ALL - {"admin"},
+    Rule.INSTALLATION: ALL - {"admin", "operator"},
+    Rule.OPERATOR: ALL - {"operator"},
 }
 
 
@@ -209,7 +217,8 @@ class World:
         if row.stand_in and let_in:
             bearer = self.cloud.user().token
         path = "/".join(thing if "{" in part else part for part in route.path.split("/"))
-        headers = {**row.headers, **({"Authorization": f"Bearer {bearer}"} if bearer is not None else {})}
+        own = {name: value.format(caller=caller.replace(" ", "-")) for name, value in row.headers.items()}
+        headers = {**own, **({"Authorization": f"Bearer {bearer}"} if bearer is not None else {})}
         body = self.config if row.body == "config" else row.body
         sent = {"json": body} if body is not None else {}
         with self.cloud.http.stream(
@@ -277,7 +286,7 @@ async def _save(directory: Path, accounts: list[Account]) -> None:
 @contextmanager
 def peopled(cloud: Cloud) -> Iterator[World]:
     """Everybody signed in; the unfinished video is canceled in the end."""
-    user, other, admin = cloud.user(), cloud.user(), User(cloud, cloud.session["admin_token"])
+    user, other, admin = cloud.user(), cloud.user(), User(cloud, _renewed(cloud, cloud.session["admin_token"]))
     disabled = cloud.user()
     disabled_key = _key(disabled)["key"]
     # Known to the history function only, which forgets whom it disables: to all others the account is new.
@@ -303,6 +312,7 @@ def peopled(cloud: Cloud) -> Iterator[World]:
         "other tenant": _signer(cloud.directory).id_token(secrets.token_hex(8), tenant=OTHER_TENANT),
         "other tenant's admin": _signer(cloud.directory).id_token(OTHER_ADMIN.sub, tenant=OTHER_TENANT),
         "admin": admin.token,
+        "operator": _renewed(cloud, cloud.session["operator_token"]),
         "disabled user": disabled.token,
         "key of the disabled user": disabled_key,
         "read-only key": _key(user, "read")["key"],
@@ -320,6 +330,7 @@ def peopled(cloud: Cloud) -> Iterator[World]:
         "export": user.call("POST", "/v1/account/export").json()["id"],
         "account": user.account["id"],
         "project": project,
+        "tenant": "default",
         "model": user.call("GET", "/v1/models").json()["data"][0]["id"],
     }
     config = admin.call("GET", "/v1/admin/config").json()["stored"]
@@ -327,6 +338,12 @@ def peopled(cloud: Cloud) -> Iterator[World]:
     user.call("DELETE", f"/v1/webhook-endpoints/{things['endpoint']}")
     user.call("POST", f"/v1/videos/{unfinished}/cancel")
     admin.call("PATCH", f"/v1/projects/{project}", json={"archived": True})
+
+
+def _renewed(cloud: Cloud, token: str) -> str:
+    """The token of somebody who has just signed in again: the session's are as old as the cloud."""
+    claims = jwt.decode(token, options={"verify_signature": False})
+    return _signer(cloud.directory).id_token(claims["sub"], email=claims["email"])
 
 
 def _key(user: User, scope: str = "write") -> dict[str, Any]:

@@ -77,6 +77,29 @@ def test_an_administrator_finds_a_user_grants_once_and_shuts_the_door(admin: Use
     assert user.account["balance"] == 570
 
 
+def test_a_tenant_gives_what_an_operator_granted_and_nobody_gives_to_himself(admin: User, user: User) -> None:
+    operator = User(admin.cloud, admin.cloud.session["operator_token"])
+    before = ok(admin.call("GET", "/v1/admin/budget"))
+    path, key = "/v1/operator/tenants/default", {"Idempotency-Key": secrets.token_hex(8)}
+    body = {"amount": 70, "description": "For the festival"}
+    refused(admin.call("POST", f"{path}/grants", json=body, headers=key), 403, "FORBIDDEN")
+    granted = ok(operator.call("POST", f"{path}/grants", json=body, headers=key), 201)
+    assert ok(operator.call("POST", f"{path}/grants", json=body, headers=key)) == granted
+    budget = ok(operator.call("GET", path))
+    assert budget == ok(admin.call("GET", "/v1/admin/budget"))
+    assert (budget["granted"], budget["left"]) == (before["granted"] + 70, before["left"] + 70)
+    too_much = {"amount": budget["left"] + 1, "description": "All of it"}
+    grants = f"/v1/admin/users/{user.account['id']}/grants"
+    other = {"Idempotency-Key": secrets.token_hex(8)}
+    error = refused(admin.call("POST", grants, json=too_much, headers=other), 402, "TENANT_BUDGET_EXCEEDED")
+    assert error["details"] == {"required": budget["left"] + 1, "available": budget["left"], "deficit": 1}
+    ok(admin.call("POST", grants, json=body, headers=other), 201)
+    assert ok(admin.call("GET", "/v1/admin/budget"))["given"] == before["given"] + 70
+    for somebody in (admin, operator):
+        own = f"/v1/admin/users/{somebody.account['id']}/grants"
+        refused(somebody.call("POST", own, json=body, headers=key), 403, "FORBIDDEN")
+
+
 def test_an_administrator_cannot_lock_himself_out(admin: User) -> None:
     me = f"/v1/admin/users/{admin.account['id']}"
     for change in ({"disabled": True}, {"role": "user"}):
@@ -108,12 +131,18 @@ def test_a_profile_is_changed_and_shown(user: User) -> None:
 def test_the_live_settings_are_read_and_replaced(admin: User) -> None:
     before = ok(admin.call("GET", "/v1/admin/config"))
     refused(admin.call("PUT", "/v1/admin/config", json={"retention_days": 0}), 400, "INVALID_REQUEST")
+    refused(admin.call("PUT", "/v1/admin/config", json={}), 428, "PRECONDITION_REQUIRED")
     try:
         wanted = {**before["stored"], "retention_days": 300}
-        assert ok(admin.call("PUT", "/v1/admin/config", json=wanted))["values"]["retention_days"] == 300
-        assert ok(admin.call("GET", "/v1/admin/config"))["stored"] == wanted
+        seen = {"If-Match": before["etag"]}
+        assert ok(admin.call("PUT", "/v1/admin/config", json=wanted, headers=seen))["values"]["retention_days"] == 300
+        read = admin.call("GET", "/v1/admin/config")
+        assert (ok(read)["stored"], read.headers["etag"]) == (wanted, ok(read)["etag"])
+        late = admin.call("PUT", "/v1/admin/config", json={}, headers=seen)
+        assert refused(late, 412, "PRECONDITION_FAILED")["details"] == {"etag": read.headers["etag"]}
     finally:
-        restored = ok(admin.call("PUT", "/v1/admin/config", json=before["stored"]))
+        anyway = {"If-Match": "*"}
+        restored = ok(admin.call("PUT", "/v1/admin/config", json=before["stored"], headers=anyway))
     assert restored["stored"] == before["stored"]
     assert any(one["message"] == "config_changed" for one in audits(admin.cloud))
 

@@ -7,7 +7,7 @@ import re
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import expect
+from playwright.sync_api import Route, expect
 
 from tests.acceptance.receiver import Receiver
 from tests.browser.acts import balance_becomes
@@ -66,6 +66,36 @@ def test_an_api_key_is_made_shown_once_used_and_revoked(open_studio: Open, cloud
     page.get_by_role("dialog").get_by_role("button", name="Revoke").click()
     expect(page.get_by_text("There are no keys.")).to_be_visible()
     assert person.user.call("GET", "/v1/api-keys").json()["data"] == []
+
+
+def test_a_key_needs_the_password_again_a_while_after_signing_in(open_studio: Open, person: Person) -> None:
+    """Closing the dialog makes nothing; a wrong password is told; the right one goes on with what was asked for."""
+    screen = open_studio(DESK, person, "account/keys")
+    page = screen.page
+    made = page.get_by_role("group", name="This is your key.")
+    for answer in ("", "wrong horse", person.password):
+        # As the service answers once the sign-in is five minutes old; after the dialog it is asked itself.
+        page.route("**/v1/api-keys", sign_in_again, times=1)
+        page.get_by_label("What it is for").fill("nightly renders")
+        page.get_by_role("button", name="Make a key").click()
+        dialog = page.get_by_role("dialog", name="Enter your password again")
+        expect(dialog).to_contain_text(person.email)
+        dialog.get_by_label("Password").fill(answer)
+        if answer:
+            dialog.get_by_role("button", name="Continue").click()
+        if answer == "wrong horse":
+            expect(dialog.get_by_text("The e-mail or the password is not right.")).to_be_visible()
+        if answer != person.password:
+            dialog.get_by_role("button", name="Close").click()
+            expect(page.get_by_text("This needs a recent sign-in.")).to_be_visible()
+            expect(made).to_be_hidden()
+    expect(made).to_be_visible()
+    assert [key["name"] for key in person.user.call("GET", "/v1/api-keys").json()["data"]] == ["nightly renders"]
+
+
+def sign_in_again(route: Route) -> None:
+    error = {"code": "REAUTHENTICATION_REQUIRED", "message": "This needs a recent sign-in.", "details": {}}
+    route.fulfill(status=401, json={"error": error})
 
 
 def test_a_webhook_is_added_tested_and_its_messages_are_seen(

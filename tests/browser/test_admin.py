@@ -22,7 +22,8 @@ def admin(cloud: Cloud) -> Person:
 def kept_settings(admin: Person) -> Iterator[None]:
     before = admin.user.call("GET", "/v1/admin/config").json()["stored"]
     yield
-    assert admin.user.call("PUT", "/v1/admin/config", json=before).status_code == 200
+    anyway = {"If-Match": "*"}
+    assert admin.user.call("PUT", "/v1/admin/config", json=before, headers=anyway).status_code == 200
 
 
 def find(screen: Screen, email: str) -> None:
@@ -56,6 +57,8 @@ def test_a_user_is_found_given_credits_and_shut_out(
     dialog.get_by_role("button", name="Give").click()
     expect(page.get_by_text(f"250 credits given to {person.email}.")).to_be_visible()
     assert person.user.account["balance"] == balance + 250
+    left = admin.user.call("GET", "/v1/admin/budget").json()["left"]
+    expect(dialog.get_by_text(f"Your tenant can still give {left:,} credits.")).to_be_visible()
     dialog.get_by_label("Plan").fill("no-such-plan")
     dialog.get_by_role("button", name="Save").click()
     expect(dialog.get_by_text("there is no such plan")).to_be_visible()
@@ -141,6 +144,20 @@ def test_settings_are_changed_and_what_is_wrong_is_said_at_its_field(
     assert stored["plans"]["pro"]["active_jobs_limit"] == 20
     assert stored["plans"]["pro"]["may_wait"] is True
     assert "rollout_percent" not in stored
+    # Somebody else saves other settings while this page is open.
+    anyway = {"If-Match": "*"}
+    theirs = {**stored, "message": "Back at noon"}
+    assert admin.user.call("PUT", "/v1/admin/config", json=theirs, headers=anyway).status_code == 200
+    jobs.fill("8")
+    page.get_by_role("button", name="Save settings").click()
+    expect(page.get_by_text("Somebody else has saved other settings meanwhile.")).to_be_visible()
+    assert admin.user.call("GET", "/v1/admin/config").json()["stored"] == theirs
+    page.get_by_role("button", name="Undo changes").click()
+    expect(jobs).to_have_value("7")
+    jobs.fill("8")
+    page.get_by_role("button", name="Save settings").click()
+    expect(page.get_by_text("Saved. In force within a minute.").last).to_be_visible()
+    assert admin.user.call("GET", "/v1/admin/config").json()["stored"] == {**theirs, "active_jobs_limit": 8}
 
 
 def test_health_says_what_its_figures_cover(

@@ -131,7 +131,8 @@ STORY: tuple[tuple[str, tuple[str, ...], dict[str, str]], ...] = (
 
 
 def test_the_story_tells_of_every_command() -> None:
-    told = {name for name, _, _ in STORY} | {"admin grant", "admin users list", "up", "mcp"}
+    told = {name for name, _, _ in STORY} | {"up", "mcp"}
+    told |= {"admin grant", "admin budget", "admin users list", "operator tenant", "operator grant"}
     assert told == set(COMMANDS)
 
 
@@ -160,6 +161,12 @@ def test_administrators_commands_answer_with_one_json_document(nobody: Shell, us
     assert nobody.call("admin", "users", "list", "--limit", "1", "--json").ok().json["object"] == "list"
     assert nobody.call("admin", "grant", "nobody@example.org", "6", "--json").code == Exit.NOT_FOUND
     assert nobody.call("admin", "grant", "no-such", "6", "--json").code == Exit.USAGE
+    left = nobody.call("admin", "budget", "--json").ok().json["left"]
+    granted = nobody.call("operator", "grant", "default", "-5", "--json").ok().json
+    assert (granted["object"], granted["amount"]) == ("tenant_grant", -5)
+    assert nobody.call("operator", "tenant", "default", "--json").ok().json["left"] == left - 5
+    too_much = nobody.call("admin", "grant", user.account["id"], str(left), "--json")
+    assert (too_much.code, too_much.json["error"]["code"]) == (Exit.CREDITS, "TENANT_BUDGET_EXCEEDED")
     # An id may begin with a dash, and is no option then, nor are its letters.
     for id_ in (f"-9{'a' * 20}", f"-U{'h' * 20}", f"--{'h' * 20}"):
         assert nobody.call("admin", "grant", id_, "6", "--json").code == Exit.NOT_FOUND

@@ -5,12 +5,18 @@ from __future__ import annotations
 import json
 import secrets
 import stat
+import time
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
+import jwt
 import pytest
 
 from local.identity import TOOLKIT
+from local.keys import Signer
+from local.plan import PROJECT
+from rushes.checkout import Checkout
 from tests.cli.conftest import Shell
 from tests.cli.shaky import shaky
 from tests.cloud import Cloud, User
@@ -85,6 +91,32 @@ def test_a_sign_in_that_was_ended_elsewhere_says_so(signed_in: Shell, embedded_c
     told = signed_in.call("account", "--json")
     assert told.code == 3
     assert told.json["error"]["suggested_action"] == "Sign in again: rushes login"
+
+
+def test_a_key_needs_the_password_again_a_while_after_signing_in(signed_in: Shell, embedded_cloud: Cloud) -> None:
+    tokens = ("id_token", "refresh_token")
+    signer, signed_in_at = Signer.of(embedded_cloud.directory / "identity", PROJECT), int(time.time()) - 301
+    claims = [
+        jwt.decode(kept(signed_in)["profiles"]["laptop"][name], options={"verify_signature": False}) for name in tokens
+    ]
+    # What a renewal does not change.
+    old = dict(zip(tokens, (signer.sign({**one, "auth_time": signed_in_at}) for one in claims), strict=True))
+    make = ("keys", "make", "nightly", "--json")
+    for typed, code in (("", 2), ("wrong boat\n", 3), (f"{PASSWORD}\n", 0)):
+        edit(signed_in, "laptop", **old)
+        given = ("--password-stdin",) if typed else ()
+        assert signed_in.call(*make, *given, typed=typed).code == code
+    # The new sign-in is kept.
+    assert signed_in.call(*make).ok().json["key"].startswith("rk_")
+
+
+def test_the_laptops_developer_makes_a_key_however_long_it_has_run(nobody: Shell, checkout: Path) -> None:
+    session = json.loads((checkout / ".local" / "session.json").read_text())
+    claims = jwt.decode(session["token"], options={"verify_signature": False})
+    signer = Signer.of(checkout / ".local" / "identity", PROJECT)
+    old = signer.id_token(claims["sub"], email=claims["email"], auth_time_s=int(time.time()) - 301)
+    with mock.patch.object(Checkout, "session", lambda _: {**session, "token": old}):
+        assert nobody.call("keys", "make", "nightly", "--json").ok().json["key"].startswith("rk_")
 
 
 def test_a_wrong_password_is_told_without_saying_which_was_wrong(signed_in: Shell, email: str) -> None:

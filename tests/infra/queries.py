@@ -53,7 +53,7 @@ from shared import (
 from shared.auth import Caller
 from shared.chores import Chore
 from shared.deliveries import Delivery, ListDeliveriesQuery
-from shared.models import Document, Job, ListTransactionsQuery, ListVideosQuery, Status
+from shared.models import Account, Document, Job, ListTransactionsQuery, ListVideosQuery, Status
 from shared.projects import ListProjectsQuery, NewProject
 from shared.services import Services
 from shared.store import FirestoreStore
@@ -155,6 +155,7 @@ async def record() -> Recorded:
 
 def _services(recorded: Recorded) -> Services:
     known: dict[type[Document], Document] = {
+        Account: an_account(id=ACCOUNT, tenant=TENANT, role="admin"),
         Job: a_job(tenant=TENANT, account=ACCOUNT),
         WebhookEndpoint: WebhookEndpoint.model_construct(tenant=TENANT, account=ACCOUNT, deleted_at=None, id=ENDPOINT),
     }

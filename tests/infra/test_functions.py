@@ -150,7 +150,7 @@ def test_the_bodies_that_are_let_in_fit_into_memory(configuration: Configuration
 def test_a_function_is_public_where_people_or_providers_call_it(configuration: Configuration) -> None:
     for name, row in configuration.locals["functions"].items():
         callers = {route.caller for route in routes.ROUTES if route.function == name}
-        assert row["public"] == bool(callers & {"user", "admin", "provider"}), name
+        assert row["public"] == bool(callers & {*routes.PEOPLE, "provider"}), name
 
 
 def test_the_scheduler_calls_each_of_its_routes(configuration: Configuration) -> None:

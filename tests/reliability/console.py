@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import os
 from collections.abc import Iterable, Mapping
@@ -16,14 +15,10 @@ from google.cloud import firestore, tasks_v2
 from google.cloud.tasks_v2.services.cloud_tasks.transports import CloudTasksGrpcTransport
 
 from local.plan import REGION
-from shared import ledger
-from shared.errors import Conflict
 from shared.generators.catalog import MODELS
-from shared.models import Account, Job, Status
-from shared.services import new_id, utc_now
-from shared.settings import Settings
-from shared.store import FirestoreStore
-from tests.cloud import Cloud
+from shared.models import Job, Status
+from shared.services import new_id
+from tests.cloud import Cloud, User
 
 GENERATE_QUEUES = tuple(model.queue for model in MODELS.values())
 GRANT_TRIES = 20
@@ -72,9 +67,13 @@ class Console:
         return int(counted[0][0].value)
 
     def grant(self, account: str, amount: int) -> None:
-        """Credits with their entry in the ledger, as an administrator gives them."""
-        with mock.patch.dict(os.environ, {"FIRESTORE_EMULATOR_HOST": self._cloud.session["firestore"]}):
-            asyncio.run(_grant(self._cloud.session["project"], account, amount))
+        """Credits, as an administrator gives them."""
+        admin = User(self._cloud, self._cloud.session["admin_token"])
+        body = {"amount": amount, "description": "For a test"}
+        answer = admin.call(
+            "POST", f"/v1/admin/users/{account}/grants", json=body, headers={"Idempotency-Key": new_id()}
+        )
+        assert answer.status_code == 201, answer.text
 
     # Cloud Tasks
 
@@ -121,18 +120,3 @@ class Console:
 def _job(snapshot: Any) -> Job:
     absent = dict.fromkeys(Job.absent_when_none)
     return Job.model_validate({**absent, **(snapshot.to_dict() or {}), "id": snapshot.id})
-
-
-async def _grant(project: str, account_id: str, amount: int) -> None:
-    store = FirestoreStore(Settings(google_cloud_project=project, bucket="unused"))
-    key = new_id()
-    for _ in range(GRANT_TRIES):
-        account = await store.get(Account, account_id)
-        assert account is not None, f"there is no account {account_id}"
-        account, entry = ledger.grant(account, key, amount, "For a test", utc_now())
-        try:
-            await store.commit([account.changed(change_id=new_id()), entry])
-        except Conflict:
-            continue
-        return
-    raise AssertionError(f"{account_id} is written to all the time")

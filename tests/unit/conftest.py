@@ -22,7 +22,7 @@ from local.memory.live import MemoryLive
 from local.memory.media import MemoryMedia
 from local.memory.queue import Entry, MemoryQueue
 from local.memory.store import MemoryStore
-from shared import auth, data_rights, deliveries, ledger, steps, submission
+from shared import auth, data_rights, deliveries, ledger, steps, submission, tenant_grants, users
 from shared.config import StoredConfig
 from shared.errors import ApiError, Unavailable
 from shared.generators import Generators
@@ -31,6 +31,8 @@ from shared.receivers import Receivers
 from shared.services import NotReached, OutboundAnswer, Services
 from shared.settings import Settings
 from shared.steps import Verdict
+from shared.tenant_grants import GrantToTenant, TenantBudget, TenantGrant
+from shared.users import GrantCredits
 from tests import invariants
 
 NOW = datetime(2026, 11, 20, 12, tzinfo=UTC)
@@ -146,13 +148,22 @@ class FixedConfig:
 
 
 class NameVerifier:
-    """Tokens are names: "alice" proves alice, "alice?" has an address that is not verified."""
+    """Tokens are names: "alice" proves alice, who signed in just now, and "alice~" alice of an hour ago.
+
+    "alice?" has an address that is not verified.
+    """
+
+    def __init__(self, clock: Callable[[], datetime]) -> None:
+        self._clock = clock
 
     async def verify(self, token: str) -> auth.Identity:
         if token == "wrong":
             raise ApiError("UNAUTHENTICATED", headers={"WWW-Authenticate": "Bearer"})
-        name = token.removesuffix("?")
-        return auth.Identity("https://issuer.example", name, "default", f"{name}@example.com", name == token)
+        name, age = token.rstrip("?~"), timedelta(hours=1 if token.endswith("~") else 0)
+        verified = not token.endswith("?")
+        return auth.Identity(
+            "https://issuer.example", name, "default", f"{name}@example.com", verified, signed_in_at=self._clock() - age
+        )
 
 
 class ScriptedInternet:
@@ -202,7 +213,7 @@ class House:
             media=self.media,
             generators=Generators({"vertex": self.veo, "gemini": self.omni}),
             config=self.config,
-            verifier=NameVerifier(),
+            verifier=NameVerifier(self.clock),
             outbound=self.internet,
             clock=self.clock,
             ids=lambda: f"id{next(numbers):020d}",
@@ -230,8 +241,26 @@ class House:
             id=name, issuer="i", sub=name, tenant="default", created_at=self.clock(), change_id=self.services.ids()
         )
         opened, *rest = ledger.open_account(fresh, True, LiveConfig(signup_credits=500), self.clock())
-        await self.store.commit([opened.changed(**changes), *rest])
-        return auth.Caller(name, "default", "user", "default", None)
+        account = opened.changed(**changes)
+        assert isinstance(account, Account)
+        await self.store.commit([account, *rest])
+        return auth.Caller(name, account.tenant, account.role, account.plan, None)
+
+    async def fund(self, tenant: str = "default", amount: int = 100_000) -> None:
+        """An operator grants to the tenant, out of which its administrators may give."""
+        name = f"operator-{self.services.ids()}"
+        operator = await self.sign_up(name, role="operator")
+        body = GrantToTenant(amount=amount, description="For tests")
+        await tenant_grants.grant(self.services, operator, tenant, body, name)
+
+    async def give(self, account: str, amount: int) -> None:
+        """An administrator of the account's tenant gives it credits."""
+        tenant, name = (await self.account(account)).tenant, f"giver-{self.services.ids()}"
+        await self.fund(tenant, amount)
+        giver = await self.sign_up(name, role="admin", tenant=tenant)
+        # Users' ids have 22 characters; those of tests are names.
+        body = GrantCredits(amount=amount, description="For tests")
+        await users._commit_grant(self.services, giver, await self.account(account), body, name)
 
     async def submit(self, caller: auth.Caller, key: str | None = None, **body: Any) -> Job:
         """A small Omni video unless the body says otherwise."""
@@ -304,10 +333,16 @@ class House:
 
     def check(self) -> None:
         """All promises that hold at every moment."""
-        records = invariants.Records(
-            self.store.documents(Job), self.store.documents(Account), self.store.documents(Transaction)
+        invariants.check(self.records(), self.config.config, self.read)
+
+    def records(self) -> invariants.Records:
+        return invariants.Records(
+            self.store.documents(Job),
+            self.store.documents(Account),
+            self.store.documents(Transaction),
+            self.store.documents(TenantBudget),
+            self.store.documents(TenantGrant),
         )
-        invariants.check(records, self.config.config, self.read)
 
     def read(self, name: str) -> bytes | None:
         files = self.media._files

@@ -162,6 +162,7 @@ async def test_an_address_is_verified_only_when_the_issuer_says_so(
         ({"sub": "half \ud83d"}, "names no user"),
         ({"auth_time": 99_999_999_999}, "sign-in lies in the future"),
         ({"auth_time": "yesterday"}, "sign-in lies in the future"),
+        ({"auth_time": True}, "sign-in lies in the future"),
         ({"auth_time": -1}, "sign-in lies in the future"),
     ],
 )

@@ -13,13 +13,75 @@ from shared.auth import Caller
 from shared.config_edits import FIELDS, PutConfig
 from shared.errors import ApiError, Conflict, Unavailable
 from shared.models import LiveConfig, Plan
-from tests.unit.conftest import SETTINGS, House
+from tests.unit.conftest import NOW, SETTINGS, House
 
 BOSS = Caller("boss", "default", "admin", "default", None)
 
 
-async def put(house: House, **fields: Any) -> config_edits.ConfigView:
-    return await config_edits.put(house.services, BOSS, PutConfig.model_validate(fields))
+@pytest.fixture(autouse=True)
+async def administrator(house: House) -> None:
+    await house.sign_up(BOSS.account, role="admin")
+
+
+async def put(house: House, if_match: str | None = "*", **fields: Any) -> config_edits.ConfigView:
+    return await config_edits.put(house.services, BOSS, PutConfig.model_validate(fields), if_match)
+
+
+async def refused(call: Any) -> ApiError:
+    with pytest.raises(ApiError) as error:
+        await call
+    return error.value
+
+
+async def test_what_was_not_seen_is_not_replaced(house: House) -> None:
+    mine = (await config_edits.get(house.services)).etag
+    theirs = await put(house, mine, credits_per_second=7)
+    error = await refused(put(house, mine, message="soon"))
+    assert (error.code, error.details) == ("PRECONDITION_FAILED", {"etag": theirs.etag})
+    assert house.store.fields("config", "video") == {"credits_per_second": 7}
+    both = await put(house, theirs.etag, credits_per_second=7, message="soon")
+    assert both.stored == {"credits_per_second": 7, "message": "soon"}
+    assert both.etag == (await config_edits.get(house.services)).etag
+
+
+async def test_an_edit_between_the_look_and_the_commit_is_not_replaced(house: House) -> None:
+    mine = (await config_edits.get(house.services)).etag
+
+    async def rival() -> None:
+        house.store.edit_config("video", {"enabled": False})
+
+    house.store.before("commit", rival)
+    assert (await refused(put(house, mine, message="soon"))).code == "PRECONDITION_FAILED"
+    assert house.store.fields("config", "video") == {"enabled": False}
+
+
+async def test_without_an_etag_nothing_is_replaced(house: House) -> None:
+    assert (await refused(put(house, None, message="soon"))).code == "PRECONDITION_REQUIRED"
+    assert house.store.fields("config", "video") == {}
+
+
+async def test_the_etag_may_be_one_of_several_and_must_be_strong(house: House) -> None:
+    etag = (await config_edits.get(house.services)).etag
+    assert (await refused(put(house, f"W/{etag}", message="soon"))).code == "PRECONDITION_FAILED"
+    assert (await refused(put(house, '"other"', message="soon"))).code == "PRECONDITION_FAILED"
+    assert (await put(house, f'"other", {etag}', message="soon")).stored == {"message": "soon"}
+
+
+async def test_what_says_nothing_in_the_console_changes_no_etag(house: House) -> None:
+    before = (await config_edits.get(house.services)).etag
+    house.store.edit_config("video", {"message": None})
+    assert (await config_edits.get(house.services)).etag == before
+    await put(house, before, message="soon")
+
+
+@pytest.mark.parametrize("change", [{"role": "user"}, {"disabled": True}, {"closed_at": NOW}])
+async def test_an_administrator_who_is_locked_out_changes_nothing(house: House, change: dict[str, Any]) -> None:
+    async def locked_out() -> None:
+        house.store.edit("accounts", BOSS.account, change)
+
+    house.store.before("commit", locked_out)
+    assert (await refused(put(house, enabled=False))).entry.status == 403
+    assert house.store.fields("config", "video") == {}
 
 
 async def test_without_a_document_the_defaults_are_shown(house: House) -> None:
@@ -112,7 +174,7 @@ def test_every_live_setting_can_be_put() -> None:
 async def test_another_tenants_administrator_may_not_put(house: House) -> None:
     stranger = Caller("stranger", "studio-7", "admin", "default", None)
     with pytest.raises(ApiError) as error:
-        await config_edits.put(house.services, stranger, PutConfig.model_validate({"enabled": False}))
+        await config_edits.put(house.services, stranger, PutConfig.model_validate({"enabled": False}), "*")
     assert error.value.code == "FORBIDDEN"
     assert house.store.fields("config", "video") == {}
 

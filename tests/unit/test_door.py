@@ -2,26 +2,33 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import AsyncIterator
+from contextlib import nullcontext
+from dataclasses import replace
+from datetime import timedelta
 from typing import Any
 
 import httpx2
 import pytest
 
 from shared import door, rate_limits
+from shared.api_keys import ApiKey
 from shared.auth import Caller
 from shared.errors import ApiError
 from shared.http import application
 from shared.models import Plan
-from shared.routes import ROUTES, Route
-from tests.unit.conftest import House
+from shared.routes import PEOPLE, ROUTES, Route
+from tests.unit.conftest import NOW, House
 from tests.unit.test_http import ALICE, ORIGIN, client_of, shape
 from tests.unit.test_routes import load
 
 USER = Caller("a", "default", "user", "default", None)
 ADMIN = Caller("a", "default", "admin", "default", None)
+OPERATOR = Caller("a", "default", "operator", "default", None)
 READ_KEY = Caller("a", "default", "user", "default", None, "key_1", True)
 WRITE_KEY = Caller("a", "default", "user", "default", None, "key_1")
+BOB = {"Authorization": "Bearer bob"}
 BY_NAME = {route.name: route for route in ROUTES}
 
 
@@ -29,6 +36,18 @@ BY_NAME = {route.name: route for route in ROUTES}
 async def history(house: House) -> AsyncIterator[httpx2.AsyncClient]:
     async with client_of(application("history", load("history").HANDLERS, lambda: house.services)) as client:
         yield client
+
+
+async def admin(house: House, history: httpx2.AsyncClient, role: str = "admin") -> str:
+    """Alice's account, which has that role from now on."""
+    account: str = (await history.get("/v1/account", headers=ALICE)).json()["id"]
+    house.store.edit("accounts", account, {"role": role})
+    return account
+
+
+def audits(capsys: Any) -> list[dict[str, Any]]:
+    entries = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    return [entry for entry in entries if entry.get("logging.googleapis.com/labels") == {"log": "audit"}]
 
 
 def passes(route: Route, caller: Caller, method: str | None = None) -> bool:
@@ -43,11 +62,10 @@ def passes(route: Route, caller: Caller, method: str | None = None) -> bool:
 # --- how far ---
 
 
-@pytest.mark.parametrize(
-    "route", [route for route in ROUTES if route.caller in ("user", "admin")], ids=lambda r: r.name
-)
+@pytest.mark.parametrize("route", [route for route in ROUTES if route.caller in PEOPLE], ids=lambda r: r.name)
 def test_who_may_use_an_operation(route: Route) -> None:
-    assert passes(route, ADMIN)
+    assert passes(route, OPERATOR)
+    assert passes(route, ADMIN) == (route.caller != "operator")
     assert passes(route, USER) == (route.caller == "user")
     assert passes(route, WRITE_KEY) == (route.caller == "user" and route.keys)
     assert passes(route, READ_KEY) == (route.caller == "user" and route.keys and route.method == "GET")
@@ -94,17 +112,134 @@ async def test_a_refusal_comes_before_the_body_is_looked_at(history: httpx2.Asyn
 async def test_a_grant_is_answered_again_with_the_header_that_says_so(
     house: House, history: httpx2.AsyncClient
 ) -> None:
-    account = (await history.get("/v1/account", headers=ALICE)).json()["id"]
-    house.store.edit("accounts", account, {"role": "admin"})
-    house.clock.advance(60)
+    await house.fund()
+    await admin(house, history)
+    bob = (await history.get("/v1/account", headers=BOB)).json()["id"]
     headers = {**ALICE, "Idempotency-Key": "k"}
     body = {"amount": 5, "description": "thanks"}
-    first = await history.post(f"/v1/admin/users/{account}/grants", headers=headers, json=body)
-    again = await history.post(f"/v1/admin/users/{account}/grants", headers=headers, json=body)
+    first = await history.post(f"/v1/admin/users/{bob}/grants", headers=headers, json=body)
+    again = await history.post(f"/v1/admin/users/{bob}/grants", headers=headers, json=body)
     assert (first.status_code, again.status_code) == (201, 200)
     assert first.json() == again.json()
     assert again.headers["idempotent-replayed"] == "true"
     assert "idempotent-replayed" not in first.headers
+
+
+# --- what was taken back a moment ago ---
+
+
+@pytest.mark.parametrize("change", [{"role": "user"}, {"disabled": True}])
+async def test_an_administrator_is_locked_out_at_once_in_every_process(
+    house: House, history: httpx2.AsyncClient, change: dict[str, Any]
+) -> None:
+    account = await admin(house, history)
+    assert (await history.get("/v1/admin/users", headers=ALICE)).status_code == 200
+    # Another process takes the role away; this one still remembers it.
+    house.store.edit("accounts", account, change)
+    calls = [
+        history.get("/v1/admin/users", headers=ALICE),
+        history.get("/v1/admin/config", headers=ALICE),
+        history.patch(f"/v1/admin/users/{account}", headers=ALICE, json={"role": "admin", "disabled": False}),
+        history.post("/v1/projects", headers=ALICE, json={"id": "p", "title": "P"}),
+    ]
+    assert [(await call).status_code for call in calls] == [403] * 4
+    kept = await house.account(account)
+    assert (kept.role, kept.disabled) == (change.get("role", "admin"), change.get("disabled", False))
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "body"),
+    [
+        ("GET", "/v1/account/webhook-secret", None),
+        ("POST", "/v1/account/webhook-secret/rotate", None),
+        ("POST", "/v1/api-keys", {"name": "ci", "scope": "read"}),
+        ("POST", "/v1/webhook-endpoints", {"url": "https://hooks.example/"}),
+        ("PATCH", "/v1/account", {"display_name": "Al"}),
+    ],
+)
+async def test_a_disabled_account_keeps_no_minute_of_its_secrets(
+    house: House, history: httpx2.AsyncClient, method: str, path: str, body: Any
+) -> None:
+    account = (await history.get("/v1/account", headers=ALICE)).json()["id"]
+    house.store.edit("accounts", account, {"disabled": True})
+    refused = await history.request(method, path, headers=ALICE, **({"json": body} if body else {}))
+    assert (refused.status_code, shape(refused)["code"]) == (403, "ACCOUNT_DISABLED")
+
+
+async def test_nothing_is_written_with_a_key_that_was_revoked_elsewhere(
+    house: House, history: httpx2.AsyncClient
+) -> None:
+    made = (await history.post("/v1/api-keys", headers=ALICE, json={"name": "ci", "scope": "write"})).json()
+    with_key = {"Authorization": f"Bearer {made['key']}"}
+    async with client_of(application("submit", load("submit").HANDLERS, lambda: house.services)) as submit:
+        assert (await submit.post("/v1/videos", headers=with_key, json={})).status_code == 400
+        assert (await history.get("/v1/account", headers=with_key)).status_code == 200
+        (key,) = house.store.documents(ApiKey)
+        await house.store.commit([key.changed(revoked_at=house.clock())])
+        assert (await submit.post("/v1/videos", headers=with_key, json={"prompt": "a kite"})).status_code == 401
+    body = {"url": "https://hooks.example/"}
+    assert (await history.post("/v1/webhook-endpoints", headers=with_key, json=body)).status_code == 401
+
+
+async def test_a_request_that_is_one_too_many_reads_nothing(house: House, history: httpx2.AsyncClient) -> None:
+    house.configure(requests_per_minute=1)
+    await admin(house, history)
+    before = house.store.calls["get"]
+    assert (await history.get("/v1/admin/config", headers=ALICE)).status_code == 429
+    assert house.store.calls["get"] == before
+
+
+# --- a recent sign-in ---
+
+
+async def test_a_key_is_made_only_soon_after_a_sign_in(house: House, history: httpx2.AsyncClient) -> None:
+    body = {"name": "ci", "scope": "read"}
+    refused = await history.post("/v1/api-keys", headers={"Authorization": "Bearer alice~"}, json=body)
+    assert (refused.status_code, shape(refused)["code"]) == (401, "REAUTHENTICATION_REQUIRED")
+    assert shape(refused)["details"] == {"max_age_s": 300}
+    assert refused.headers["www-authenticate"] == 'Bearer error="insufficient_user_authentication", max_age="300"'
+    assert house.store.documents(ApiKey) == []
+    assert (await history.post("/v1/api-keys", headers=ALICE, json=body)).status_code == 201
+
+
+@pytest.mark.parametrize(("age_s", "passes"), [(0, True), (300, True), (301, False), (None, False)])
+def test_a_sign_in_is_recent_for_five_minutes(age_s: int | None, passes: bool) -> None:
+    signed_in = None if age_s is None else NOW - timedelta(seconds=age_s)
+    caller = replace(USER, signed_in_at=signed_in)
+    for name in ("make_api_key", "delete_account"):
+        with nullcontext() if passes else pytest.raises(ApiError, match="REAUTHENTICATION_REQUIRED"):
+            door.check_sign_in(BY_NAME[name], caller, NOW)
+    door.check_sign_in(BY_NAME["list_api_keys"], caller, NOW)
+
+
+# --- on the record ---
+
+
+async def test_a_refusal_of_what_administrators_do_is_in_the_audit_log(
+    house: House, history: httpx2.AsyncClient, capsys: Any
+) -> None:
+    account = (await history.get("/v1/account", headers=ALICE)).json()["id"]
+    await history.get("/v1/admin/users", headers=ALICE)
+    await history.post("/v1/operator/tenants/default/grants", headers=ALICE, json={})
+    await admin(house, history)
+    # Refused by the handler, not at the door.
+    await history.patch(f"/v1/admin/users/{account}", headers=ALICE, json={"role": "user"})
+    await history.get("/v1/admin/users/nobody", headers=ALICE)
+    denied = [entry for entry in audits(capsys) if entry["message"] == "admin_action_denied"]
+    assert [(entry["route"], entry["user"]) for entry in denied] == [
+        ("list_users", account),
+        ("grant_to_tenant", account),
+        ("update_user", account),
+    ]
+
+
+async def test_what_users_may_not_do_with_a_key_is_no_administrators_business(
+    history: httpx2.AsyncClient, capsys: Any
+) -> None:
+    made = (await history.post("/v1/api-keys", headers=ALICE, json={"name": "ci", "scope": "read"})).json()
+    with_key = {"Authorization": f"Bearer {made['key']}"}
+    assert (await history.patch("/v1/account", headers=with_key, json={})).status_code == 403
+    assert [entry["message"] for entry in audits(capsys)] == ["api_key_made"]
 
 
 # --- how often ---

@@ -25,6 +25,7 @@ READ_HEADERS = {
     "idempotency_key": "Idempotency-Key",
     "idempotency-key": "Idempotency-Key",
     "last-event-id": "Last-Event-ID",
+    "if-match": "If-Match",
 }
 
 

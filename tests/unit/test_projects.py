@@ -17,6 +17,12 @@ BOSS = Caller("boss", "default", "admin", "default", None)
 STRANGER = Caller("stranger", "studio-7", "admin", "default", None)
 
 
+@pytest.fixture(autouse=True)
+async def administrators(house: House) -> None:
+    for caller in (BOSS, STRANGER):
+        await house.sign_up(caller.account, role="admin", tenant=caller.tenant)
+
+
 async def make(house: House, id_: str = "festival", caller: Caller = BOSS) -> Project:
     house.clock.advance(1)
     return await projects.make(house.services, caller, NewProject(id=id_, title=id_.title()))

@@ -12,7 +12,7 @@ import pytest
 from shared import routes
 from shared.errors import CATALOGUE
 from shared.http import application
-from shared.routes import FUNCTIONS, ROUTES, Function
+from shared.routes import FUNCTIONS, PEOPLE, ROUTES, Function
 
 ROOT = Path(__file__).parents[2]
 
@@ -65,12 +65,21 @@ def test_a_route_is_complete(route: routes.Route) -> None:
 
 @pytest.mark.parametrize("route", ROUTES, ids=lambda route: route.name)
 def test_users_call_v1_and_machines_never_do(route: routes.Route) -> None:
-    assert (route.caller in ("user", "admin")) == route.path.startswith("/v1/")
+    assert (route.caller in PEOPLE) == route.path.startswith("/v1/")
 
 
 @pytest.mark.parametrize("route", ROUTES, ids=lambda route: route.name)
 def test_administrators_alone_call_v1_admin(route: routes.Route) -> None:
     assert not route.path.startswith("/v1/admin/") or route.caller == "admin"
+    assert route.path.startswith("/v1/operator/") == (route.caller == "operator")
+
+
+@pytest.mark.parametrize("route", ROUTES, ids=lambda route: route.name)
+def test_what_needs_a_role_or_writes_reads_the_account_for_each_request(route: routes.Route) -> None:
+    # A job's commit reads it by itself; an estimate writes nothing.
+    by_itself = route.name in ("create_video", "estimate_video")
+    if route.caller in ("admin", "operator") or (route.caller == "user" and route.method != "GET"):
+        assert route.fresh_account != by_itself
 
 
 @pytest.mark.parametrize("function", ["poll", "cleanup"])

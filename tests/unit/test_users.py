@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from shared import ledger, users
+from shared import users
 from shared.auth import Accounts, Caller, Identity
 from shared.errors import ApiError, Conflict, Unavailable
 from shared.models import Account, Plan, Transaction
@@ -35,6 +35,12 @@ async def person(house: House, name: str, tenant: str = "default", **changes: An
 
 async def boss_of(house: House, tenant: str = "default") -> Caller:
     return await person(house, f"boss-{tenant}", tenant, role="admin")
+
+
+async def giver_of(house: House, budget: int = 100_000) -> Caller:
+    """An administrator who may give so many credits."""
+    await house.fund(amount=budget)
+    return await boss_of(house)
 
 
 async def fails(call: Any) -> ApiError:
@@ -92,6 +98,7 @@ async def test_a_view_of_a_user_tells_nothing_of_the_credentials(house: House) -
     boss = await boss_of(house)
     view = users.view(await users.get(house.services, boss, boss.account)).model_dump()
     assert (view["role"], view["balance"], view["disabled"]) == ("admin", 500, False)
+    assert (view["email"], view["email_verified"]) == ("boss-default@example.com", True)
     assert not {"sub", "issuer", "change_id", "revision"} & set(view)
 
 
@@ -117,6 +124,22 @@ async def test_a_change_keeps_what_it_does_not_name_and_what_others_write(house:
     await users.update(house.services, boss, bob.account, UpdateUser(role="admin"))
     account = await house.account(bob.account)
     assert (account.role, account.display_name, account.disabled, account.balance) == ("admin", "Bob", False, 500)
+
+
+@pytest.mark.parametrize("change", [{"disabled": True}, {"role": "user"}, {"role": "admin"}])
+@pytest.mark.parametrize("who", ["admin", "operator"])
+async def test_who_is_an_operator_is_the_consoles_to_say(house: House, who: str, change: dict[str, Any]) -> None:
+    operator = await person(house, "olga", role="operator")
+    boss = await person(house, "boss", role=who)
+    error = await fails(users.update(house.services, boss, operator.account, UpdateUser(**change)))
+    assert error.code == "FORBIDDEN"
+    account = await house.account(operator.account)
+    assert (account.role, account.disabled) == ("operator", False)
+
+
+def test_nobody_is_made_an_operator() -> None:
+    with pytest.raises(ValueError, match="role"):
+        UpdateUser.model_validate({"role": "operator"})
 
 
 @pytest.mark.parametrize("change", [{"disabled": True}, {"role": "user"}, {"disabled": True, "plan": "default"}])
@@ -154,7 +177,7 @@ def gift(amount: int = 100, description: str = "for the festival") -> GrantCredi
 
 
 async def test_a_grant_is_an_entry_of_the_ledger(house: House) -> None:
-    boss, bob = await boss_of(house), await person(house, "bob")
+    boss, bob = await giver_of(house), await person(house, "bob")
     granted = await users.grant(house.services, boss, bob.account, gift(), "key-1")
     assert not granted.replayed
     assert (granted.entry.type, granted.entry.amount, granted.entry.balance_after) == ("grant", 100, 600)
@@ -164,7 +187,7 @@ async def test_a_grant_is_an_entry_of_the_ledger(house: House) -> None:
 
 
 async def test_the_same_key_twice_is_one_grant(house: House) -> None:
-    boss, bob = await boss_of(house), await person(house, "bob")
+    boss, bob = await giver_of(house), await person(house, "bob")
     first = await users.grant(house.services, boss, bob.account, gift(), "key-1")
     again = await users.grant(house.services, boss, bob.account, gift(), "key-1")
     assert again.replayed
@@ -173,7 +196,7 @@ async def test_the_same_key_twice_is_one_grant(house: House) -> None:
 
 
 async def test_the_same_key_at_once_is_one_grant(house: House) -> None:
-    boss, bob = await boss_of(house), await person(house, "bob")
+    boss, bob = await giver_of(house), await person(house, "bob")
     granted = await asyncio.gather(
         *(users.grant(house.services, boss, bob.account, gift(), "key-1") for _ in range(20))
     )
@@ -184,7 +207,7 @@ async def test_the_same_key_at_once_is_one_grant(house: House) -> None:
 
 
 async def test_another_key_or_user_is_another_grant(house: House) -> None:
-    boss, bob, eve = await boss_of(house), await person(house, "bob"), await person(house, "eve")
+    boss, bob, eve = await giver_of(house), await person(house, "bob"), await person(house, "eve")
     for user, key in ((bob, "a"), (bob, "b"), (eve, "a")):
         await users.grant(house.services, boss, user.account, gift(), key)
     assert [(await house.account(user.account)).balance for user in (bob, eve)] == [700, 600]
@@ -192,7 +215,7 @@ async def test_another_key_or_user_is_another_grant(house: House) -> None:
 
 @pytest.mark.parametrize("other", [{"amount": 200}, {"description": "for lunch"}])
 async def test_a_key_with_another_grant_is_refused(house: House, other: dict[str, Any]) -> None:
-    boss, bob = await boss_of(house), await person(house, "bob")
+    boss, bob = await giver_of(house), await person(house, "bob")
     await users.grant(house.services, boss, bob.account, gift(), "key-1")
     error = await fails(users.grant(house.services, boss, bob.account, gift(**other), "key-1"))
     assert error.code == "IDEMPOTENCY_KEY_REUSED"
@@ -200,14 +223,14 @@ async def test_a_key_with_another_grant_is_refused(house: House, other: dict[str
 
 
 async def test_a_grant_without_a_key_is_refused(house: House) -> None:
-    boss = await boss_of(house)
-    error = await fails(users.grant(house.services, boss, boss.account, gift(), None))
+    boss, bob = await giver_of(house), await person(house, "bob")
+    error = await fails(users.grant(house.services, boss, bob.account, gift(), None))
     assert (error.code, error.details["fields"][0]["field"]) == ("INVALID_REQUEST", "Idempotency-Key")
 
 
 @pytest.mark.parametrize("plan", ["lose", "fail"])
 async def test_a_grant_survives_a_bad_moment_of_the_database_and_is_given_once(house: House, plan: str) -> None:
-    boss, bob = await boss_of(house), await person(house, "bob")
+    boss, bob = await giver_of(house), await person(house, "bob")
     getattr(house.store, plan)("commit")
     await users.grant(house.services, boss, bob.account, gift(), "key-1")
     assert (await house.account(bob.account)).balance == 600
@@ -215,11 +238,11 @@ async def test_a_grant_survives_a_bad_moment_of_the_database_and_is_given_once(h
 
 
 async def test_a_grant_beside_another_processs_loses_neither(house: House) -> None:
-    boss, bob = await boss_of(house), await person(house, "bob")
+    boss, bob = await giver_of(house), await person(house, "bob")
+    other = await person(house, "other", role="admin")
 
     async def rival() -> None:
-        account = (await house.account(bob.account)).changed(change_id="rival")
-        await house.store.commit(ledger.grant(account, "rival", 30, "from elsewhere", house.clock()))
+        await users.grant(house.services, other, bob.account, gift(30), "rival")
 
     house.store.before("commit", rival)
     await users.grant(house.services, boss, bob.account, gift(), "key-1")
@@ -228,11 +251,67 @@ async def test_a_grant_beside_another_processs_loses_neither(house: House) -> No
 
 
 async def test_a_database_that_stays_away_grants_nothing(house: House) -> None:
-    boss, bob = await boss_of(house), await person(house, "bob")
+    boss, bob = await giver_of(house), await person(house, "bob")
     house.store.fail("commit", 10_000, Conflict)
     with pytest.raises(Unavailable):
         await users.grant(house.services, boss, bob.account, gift(), "key-1")
     assert len([entry for entry in house.store.documents(Transaction) if entry.type == "grant"]) == 0
+
+
+async def test_nobody_grants_to_themselves(house: House) -> None:
+    boss = await giver_of(house)
+    error = await fails(users.grant(house.services, boss, boss.account, gift(), "key-1"))
+    assert error.code == "FORBIDDEN"
+    assert (await house.account(boss.account)).balance == 500
+    operator = await person(house, "olga", role="operator")
+    assert (await fails(users.grant(house.services, operator, operator.account, gift(), "key-1"))).code == "FORBIDDEN"
+
+
+async def test_no_more_is_given_than_an_operator_granted(house: House) -> None:
+    boss, bob = await giver_of(house, budget=150), await person(house, "bob")
+    await users.grant(house.services, boss, bob.account, gift(), "key-1")
+    error = await fails(users.grant(house.services, boss, bob.account, gift(), "key-2"))
+    assert (error.code, error.details) == ("TENANT_BUDGET_EXCEEDED", {"required": 100, "available": 50, "deficit": 50})
+    assert (await house.account(bob.account)).balance == 600
+    house.check()
+
+
+async def test_a_tenant_that_was_granted_nothing_gives_nothing(house: House) -> None:
+    await house.fund("studio-7")
+    boss, bob = await boss_of(house), await person(house, "bob")
+    error = await fails(users.grant(house.services, boss, bob.account, gift(), "key-1"))
+    assert error.code == "TENANT_BUDGET_EXCEEDED"
+
+
+async def test_grants_at_once_do_not_pass_the_budget(house: House) -> None:
+    boss = await giver_of(house, budget=350)
+    receivers = [await person(house, f"user{number}") for number in range(6)]
+    results = await asyncio.gather(
+        *(users.grant(house.services, boss, one.account, gift(), "key") for one in receivers), return_exceptions=True
+    )
+    refusals = [one.code for one in results if isinstance(one, ApiError)]
+    assert refusals == ["TENANT_BUDGET_EXCEEDED"] * 3
+    house.check()
+
+
+@pytest.mark.parametrize("change", [{"role": "user"}, {"disabled": True}])
+@pytest.mark.parametrize("action", ["grant", "update"])
+async def test_a_caller_who_is_locked_out_before_the_commit_does_nothing(
+    house: House, action: str, change: dict[str, Any]
+) -> None:
+    boss, bob = await giver_of(house), await person(house, "bob")
+
+    async def locked_out() -> None:
+        house.store.edit("accounts", boss.account, change)
+
+    house.store.before("commit", locked_out)
+    before = await house.account(bob.account)
+    if action == "grant":
+        call: Any = users.grant(house.services, boss, bob.account, gift(), "key-1")
+    else:
+        call = users.update(house.services, boss, bob.account, UpdateUser(role="admin"))
+    assert (await fails(call)).code == ("FORBIDDEN" if "role" in change else "ACCOUNT_DISABLED")
+    assert await house.account(bob.account) == before
 
 
 @pytest.mark.parametrize("amount", [0, -1, 1_000_000_001])
@@ -245,7 +324,7 @@ def test_a_grant_gives_something_and_not_everything(amount: int) -> None:
 
 
 async def test_every_look_and_every_change_is_in_the_audit_log(house: House, capsys: Any) -> None:
-    boss, bob = await boss_of(house), await person(house, "bob")
+    boss, bob = await giver_of(house), await person(house, "bob")
     capsys.readouterr()
     await users.page(house.services, boss, ListUsersQuery())
     await users.get(house.services, boss, bob.account)

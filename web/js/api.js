@@ -179,6 +179,11 @@ export class Api extends Client {
     return this.json('POST', `/v1/admin/users/${segment(id)}/grants`, { body, headers: { 'Idempotency-Key': key } });
   }
 
+  /** @returns {Promise<import('./types.js').TenantBudget>} */
+  budget() {
+    return this.json('GET', '/v1/admin/budget');
+  }
+
   /** @param {Query} query @returns {Promise<Page<import('./types.js').TenantVideo>>} */
   tenantVideos(query) {
     return this.json('GET', `/v1/admin/videos?${search(query)}`);
@@ -204,9 +209,9 @@ export class Api extends Client {
     return this.json('GET', '/v1/admin/config');
   }
 
-  /** @param {Record<string, unknown>} body @returns {Promise<import('./types.js').Config>} */
-  putConfig(body) {
-    return this.json('PUT', '/v1/admin/config', { body });
+  /** @param {Record<string, unknown>} body @param {string} etag of what is replaced @returns {Promise<import('./types.js').Config>} */
+  putConfig(body, etag) {
+    return this.json('PUT', '/v1/admin/config', { body, headers: { 'If-Match': etag } });
   }
 }
 

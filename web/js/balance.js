@@ -57,7 +57,7 @@ export class Balance extends EventTarget {
     const balance = number(view.balance);
     setText(byId('balance'), balance);
     byId('balance-link').setAttribute('aria-label', words.balanceLabel(balance));
-    byId('to-admin').hidden = view.role !== 'admin';
+    byId('to-admin').hidden = view.role === 'user';
     if (JSON.stringify(before) !== JSON.stringify(view)) this.dispatchEvent(new Event('change'));
   }
 

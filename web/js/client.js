@@ -89,7 +89,8 @@ export class Client {
   }
 
   /**
-   * Send with the session's token; a token that is refused is renewed once.
+   * Send with the session's token; a token that is refused is renewed once. What needs a recent sign-in asks for the
+   * password, and is sent again.
    * @param {string} method
    * @param {string} path
    * @param {Options} [options]
@@ -97,7 +98,11 @@ export class Client {
    */
   async #send(method, path, options = {}, signal) {
     let response = await this.#once(method, path, options, signal);
-    if (response.status === 401) {
+    if (response.status === 401 && (await codeOf(response)) === 'REAUTHENTICATION_REQUIRED') {
+      const { signedInAgain } = await import('./reauthentication.js');
+      // Typing takes longer than a request may.
+      if (await signedInAgain(this.session)) response = await this.#once(method, path, options, limited(options));
+    } else if (response.status === 401) {
       await this.#identified(() => this.session.renew());
       response = await this.#once(method, path, options, signal);
       if (response.status === 401) this.session.end();
@@ -166,6 +171,15 @@ function noAnswer(error, signal) {
   if (signal?.aborted) return error;
   const { message, action } = strings.problems.offline;
   return new ApiError({ code: 'OFFLINE', message, suggested_action: action });
+}
+
+/** The code of an error, whose body stays to be read. @param {Response} response @returns {Promise<string>} */
+async function codeOf(response) {
+  try {
+    return (await response.clone().json()).error.code;
+  } catch {
+    return '';
+  }
 }
 
 /** @param {Response} response */

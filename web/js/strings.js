@@ -63,6 +63,12 @@ export const strings = {
     /** @param {string} code */
     unknown: (code) => `Signing in did not work (${code}). Try again.`,
   },
+  reauthentication: {
+    title: 'Enter your password again',
+    /** @param {string} email */
+    lead: (email) => `This needs a sign-in within the last five minutes. You are signed in as ${email}.`,
+    confirm: 'Continue',
+  },
   compose: {
     title: 'New video',
     clear: 'Clear',
@@ -567,11 +573,18 @@ export const strings = {
       balance: 'Credits',
       since: 'Since',
       open: 'Open',
-      roles: { user: 'User', admin: 'Administrator' },
+      roles: { user: 'User', admin: 'Administrator', operator: 'Operator' },
+      operator: 'Who is an operator is decided in the Firestore console only.',
+      verified: 'Verified',
+      unverified: 'Not verified',
+      unverifiedHelp: 'Nobody has proven to own this address.',
       disabled: 'Disabled',
       closed: 'Deleted',
       enabledLabel: 'May sign in and generate',
       self: 'You cannot disable or demote yourself.',
+      selfGrant: 'You cannot give credits to yourself.',
+      /** @param {string} credits */
+      budget: (credits) => `Your tenant can still give ${credits}.`,
       grant: 'Give credits',
       amount: 'Credits',
       description: 'Reason, shown in the user’s ledger',
@@ -619,6 +632,7 @@ export const strings = {
       saved: 'Saved. In force within a minute.',
       unsaved: 'There are changes that are not saved.',
       notSaved: 'Not saved: some values are not accepted.',
+      stale: 'Somebody else has saved other settings meanwhile. “Undo changes” shows theirs; then make your changes again.',
       /** @param {string} value */
       byDefault: (value) => `Default: ${value}`,
       nothing: 'none',

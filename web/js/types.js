@@ -95,7 +95,7 @@
  * @property {boolean} email_verified
  * @property {string|null} display_name
  * @property {string} tenant
- * @property {'user'|'admin'} role
+ * @property {'user'|'admin'|'operator'} role
  * @property {string} plan
  * @property {number} balance
  * @property {string[]} active_jobs
@@ -179,8 +179,9 @@
  * @typedef {object} User
  * @property {string} id
  * @property {string|null} email
+ * @property {boolean} email_verified
  * @property {string|null} display_name
- * @property {'user'|'admin'} role
+ * @property {'user'|'admin'|'operator'} role
  * @property {string} plan
  * @property {boolean} disabled
  * @property {number|null} closed_at
@@ -194,6 +195,12 @@
  * @property {Record<string, any>} values in force, as stored and by default
  * @property {Record<string, any>} defaults
  * @property {Record<string, any>} stored
+ * @property {string} etag of what is stored
+ *
+ * @typedef {object} TenantBudget in credits
+ * @property {number} granted
+ * @property {number} given
+ * @property {number} left
  */
 
 /**

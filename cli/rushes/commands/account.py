@@ -9,6 +9,7 @@ import typer
 
 from rushes import tables
 from rushes.paging import After, Limit, collect
+from rushes.reauthentication import recently_signed_in
 from rushes.run import Json, begin
 
 PANEL = "Account"
@@ -65,12 +66,13 @@ def make_key(
     name: Annotated[str, typer.Argument(help="What it is for.")],
     scope: Annotated[Scope, typer.Option(help="A read key can only look.")] = Scope.WRITE,
     days: Annotated[int | None, typer.Option(min=1, max=3650, help="How long it lives; else until revoked.")] = None,
+    password_stdin: Annotated[bool, typer.Option("--password-stdin", help="Read the password from there.")] = False,
     json: Json = False,
 ) -> None:
-    """Make an API key. It is shown this once."""
+    """Make an API key. It is shown this once, and needs your password if you signed in a while ago."""
     run = begin(context, json)
     body = {"name": name, "scope": scope} | ({"expires_in_days": days} if days else {})
-    made = run.api().post("/v1/api-keys", json=body)
+    made = recently_signed_in(run, lambda api: api.post("/v1/api-keys", json=body), password_stdin=password_stdin)
     run.out.answer(made, made["key"])
     run.out.say(f"{made['id']}: keep it now, it is not shown again.")
 

@@ -1,9 +1,10 @@
-"""For administrators of a tenant."""
+"""For administrators of a tenant, and for operators of the installation."""
 
 from __future__ import annotations
 
 import re
 from typing import Annotated
+from urllib.parse import quote
 
 import typer
 
@@ -20,6 +21,8 @@ USER_ID = re.compile(r"[A-Za-z0-9_-]{22}")
 admin = typer.Typer(no_args_is_help=True, help="For administrators of a tenant.")
 users = typer.Typer(no_args_is_help=True, help="The tenant's users.")
 admin.add_typer(users, name="users")
+operator = typer.Typer(no_args_is_help=True, help="For operators of the installation.")
+TENANT_HELP = "The tenant's name; default for users who sign in without one."
 
 
 # A user's id may begin with a dash: none of its letters is an option then, not even -h.
@@ -36,7 +39,7 @@ def grant(
 ) -> None:
     """Give a user credits: once, however often a broken-off command is given again."""
     run = begin(context, json)
-    api = run.api(admin=True)
+    api = run.api("admin")
     body = {"amount": amount, "description": description}
     same = {"for": api.connection.profile or api.connection.url, "grant": body, "to": user}
     with pending(same, key=idempotency_key) as note:
@@ -73,11 +76,55 @@ def list_users(
 ) -> None:
     """List the tenant's users, newest first."""
     run = begin(context, json)
-    found = collect(run.api(admin=True), "/v1/admin/users", limit, after, email=email)
+    found = collect(run.api("admin"), "/v1/admin/users", limit, after, email=email)
     run.out.answer(found, tables.users(found["data"]))
     if found["has_more"] and not run.out.json:
         run.out.say(f"There are more: rushes admin users list --after {found['last_id']}")
 
 
+@admin.command()
+def budget(context: typer.Context, json: Json = False) -> None:
+    """What your tenant's administrators may still give."""
+    run = begin(context, json)
+    said = run.api("admin").get("/v1/admin/budget")
+    run.out.answer(said, tables.budget(said))
+
+
+@operator.command()
+def tenant(context: typer.Context, name: Annotated[str, typer.Argument(help=TENANT_HELP)], json: Json = False) -> None:
+    """What a tenant was granted, and what is left of it."""
+    run = begin(context, json)
+    said = run.api("operator").get(f"/v1/operator/tenants/{quote(name, safe='')}")
+    run.out.answer(said, tables.budget(said))
+
+
+@operator.command("grant", context_settings={"ignore_unknown_options": True})
+def grant_to_tenant(
+    context: typer.Context,
+    name: Annotated[str, typer.Argument(metavar="TENANT", help=TENANT_HELP)],
+    amount: Annotated[int, typer.Argument(help="Credits; a negative amount takes back what is left.")],
+    description: Annotated[str, typer.Option(help="For the records.")] = "Granted by an operator",
+    idempotency_key: Annotated[
+        str | None, typer.Option(metavar="KEY", help="One of your own; else one is made.")
+    ] = None,
+    json: Json = False,
+) -> None:
+    """Grant credits to a tenant: once, however often a broken-off command is given again."""
+    run = begin(context, json)
+    api = run.api("operator")
+    body = {"amount": amount, "description": description}
+    same = {"for": api.connection.profile or api.connection.url, "grant": body, "to_tenant": name}
+    with pending(same, key=idempotency_key) as note:
+        try:
+            entry = api.post(f"/v1/operator/tenants/{quote(name, safe='')}/grants", key=note.key, json=body)
+        except Failure as failure:
+            if failure.exit is not Exit.UNAVAILABLE:
+                note.done()
+            raise
+        note.done()
+    run.out.answer(entry, f"{name} got {entry['amount']} credits, {entry['granted_after']} in all.")
+
+
 def add_to(app: typer.Typer) -> None:
     app.add_typer(admin, name="admin", rich_help_panel="Administration")
+    app.add_typer(operator, name="operator", rich_help_panel="Administration")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from typing import Annotated
 from urllib.parse import urlsplit
 
@@ -16,6 +15,7 @@ from rushes.credentials import LAPTOP, Credentials, Profile
 from rushes.exits import Exit
 from rushes.failure import Failure, usage
 from rushes.output import facts, table
+from rushes.passwords import asked, password_of
 from rushes.run import Json, Run, begin
 
 CLOUD = "cloud"
@@ -41,8 +41,8 @@ def login(
         profile = Profile(where, api_key=run.given.api_key)
     else:
         settings = identity.configuration(where)
-        address = email or _asked(run, "E-mail")
-        password = sys.stdin.readline().rstrip("\n") if password_stdin else _asked(run, "Password", hidden=True)
+        address = email or asked("E-mail")
+        password = password_of(from_stdin=password_stdin)
         profile = identity.sign_in(where, settings, address, password, new=sign_up)
     bearer = Fixed(str(profile.api_key or profile.id_token))
     with Api(Connection(where, bearer, name, "this sign-in"), run.retry_for_s) as api:
@@ -77,12 +77,6 @@ def _new_name(url: str) -> str:
     """What the profile of an installation is called: as before, or cloud, or by its host."""
     book = Credentials()
     return book.of_url(url) or (CLOUD if book.get(CLOUD) is None else str(urlsplit(url).hostname))
-
-
-def _asked(run: Run, what: str, *, hidden: bool = False) -> str:
-    if not sys.stdin.isatty():
-        raise usage(f"{what} is missing, and nobody is there to ask.", "Say --email, and --password-stdin")
-    return str(typer.prompt(what, hide_input=hidden, err=True))
 
 
 def logout(

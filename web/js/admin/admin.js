@@ -44,7 +44,7 @@ export class Admin {
   async show(section) {
     if (section !== 'videos') this.#wanted = null;
     await this.balance.ready;
-    if (this.balance.account?.role !== 'admin') {
+    if ((this.balance.account?.role ?? 'user') === 'user') {
       this.sections.body.replaceChildren(problemNote({ message: strings.admin.forbidden, action: '', requestId: '' }));
       return;
     }

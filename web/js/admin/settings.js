@@ -54,6 +54,7 @@ const GROUPS = {
 export class Settings {
   /** @type {Setting[]} */
   #settings = [];
+  #etag = '';
 
   /** @param {import('./admin.js').AdminContext} context */
   constructor({ api, balance }) {
@@ -89,8 +90,9 @@ export class Settings {
   }
 
   /** @param {import('../types.js').Config} config */
-  #show({ stored, defaults, values }) {
+  #show({ stored, defaults, values, etag }) {
     this.#settings = [];
+    this.#etag = etag;
     const groups = Object.entries(GROUPS).map(([group, settings]) => {
       const made = Object.entries(settings).map(([name, kind]) => new Setting(name, kind, stored[name], defaults[name]));
       this.#settings.push(...made);
@@ -115,7 +117,7 @@ export class Settings {
     this.save.disabled = true;
     const given = this.#settings.map(({ name, value }) => [name, value]).filter(([, value]) => value !== undefined);
     try {
-      this.#show(await this.api.putConfig(Object.fromEntries(given)));
+      this.#show(await this.api.putConfig(Object.fromEntries(given), this.#etag));
       toast(words.saved, 'done');
     } catch (error) {
       this.#tell(error);
@@ -134,6 +136,7 @@ export class Settings {
       return setting ?? [];
     });
     if (wrong.length) setText(this.state, words.notSaved);
+    if (error instanceof ApiError && error.code === 'PRECONDITION_FAILED') problem.action = words.stale;
     if (wrong.length < Math.max(1, fields.length)) this.problem.replaceChildren(problemNote(problem));
     wrong[0]?.focus();
   }

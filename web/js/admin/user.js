@@ -1,8 +1,9 @@
 /** One user in front of the list: role, plan, whether he may come in, and credits. */
 
 import { ApiError } from '../client.js';
-import { button, el } from '../dom.js';
+import { button, el, setText } from '../dom.js';
 import { number } from '../format.js';
+import { explain } from '../problems.js';
 import { Form } from '../rooms/form.js';
 import { openSheet } from '../rooms/sheet.js';
 import { strings } from '../strings.js';
@@ -11,6 +12,7 @@ import { toast, toastProblem } from '../toast.js';
 /** @typedef {import('../types.js').User} User */
 
 const words = strings.admin.users;
+const credits = (/** @type {number} */ amount) => strings.compose.credits(number(amount), amount);
 
 /**
  * @param {import('./admin.js').AdminContext} context
@@ -24,10 +26,12 @@ export function openUser({ api, balance, showVideosOf }, user, changed) {
     changed(fresh);
     if (isSelf) void balance.refresh();
   };
+  const isOperator = user.role === 'operator';
+  const { user: asUser, admin: asAdmin } = words.roles;
   const edit = new Form(
     name,
     [
-      { name: 'role', label: words.role, type: 'select', options: Object.entries(words.roles), value: user.role },
+      ...(isOperator ? [] : [roleField([['user', asUser], ['admin', asAdmin]], user.role)]),
       { name: 'plan', label: words.plan, value: user.plan },
     ],
     strings.app.save,
@@ -38,15 +42,30 @@ export function openUser({ api, balance, showVideosOf }, user, changed) {
   );
   openSheet(
     name,
-    el('div', { class: 'panel stack' }, enabling(api, user, isSelf, learn), edit.element, isSelf && el('p', { class: 'help' }, words.self)),
-    el('div', { class: 'panel stack' }, el('h3', {}, words.grant), granting(api, user, name, learn)),
+    user.email && el('p', { class: 'quiet' }, user.email_verified ? words.verified : `${words.unverified}. ${words.unverifiedHelp}`),
+    el(
+      'div',
+      { class: 'panel stack' },
+      enabling(api, user, isSelf || isOperator, learn),
+      edit.element,
+      (isSelf || isOperator) && el('p', { class: 'help' }, isOperator ? words.operator : words.self),
+    ),
+    el(
+      'div',
+      { class: 'panel stack' },
+      el('h3', {}, words.grant),
+      isSelf ? el('p', { class: 'help' }, words.selfGrant) : granting(api, user, name, learn),
+    ),
     el('div', { class: 'buttons' }, button(words.videos, () => showVideosOf(user))),
   );
 }
 
-/** @param {import('../api.js').Api} api @param {User} user @param {boolean} isSelf @param {(user: User) => void} learn */
-function enabling(api, user, isSelf, learn) {
-  const enabled = el('input', { type: 'checkbox', role: 'switch', class: 'switch', checked: !user.disabled, disabled: isSelf || user.closed_at !== null });
+/** @param {[string, string][]} options @param {string} value @returns {import('../rooms/form.js').Field} */
+const roleField = (options, value) => ({ name: 'role', label: words.role, type: 'select', options, value });
+
+/** @param {import('../api.js').Api} api @param {User} user @param {boolean} isFixed @param {(user: User) => void} learn */
+function enabling(api, user, isFixed, learn) {
+  const enabled = el('input', { type: 'checkbox', role: 'switch', class: 'switch', checked: !user.disabled, disabled: isFixed || user.closed_at !== null });
   enabled.addEventListener('change', async () => {
     try {
       learn(await api.updateUser(user.id, { disabled: !enabled.checked }));
@@ -61,6 +80,16 @@ function enabling(api, user, isSelf, learn) {
 
 /** @param {import('../api.js').Api} api @param {User} user @param {string} name @param {(user: User) => void} learn */
 function granting(api, user, name, learn) {
+  const left = el('p', { class: 'quiet', role: 'status' });
+  const showBudget = async () => {
+    try {
+      setText(left, words.budget(credits((await api.budget()).left)));
+    } catch (error) {
+      explain(error);
+      setText(left, '');
+    }
+  };
+  void showBudget();
   // One key for one wish: when its answer is lost, the same wish again is not a second grant.
   let pending = { wish: '', key: '' };
   const form = new Form(
@@ -81,9 +110,10 @@ function granting(api, user, name, learn) {
       }
       pending.wish = '';
       form.reset();
-      toast(words.given(strings.compose.credits(number(amount), amount), name), 'done');
+      toast(words.given(credits(amount), name), 'done');
+      void showBudget();
       learn(await api.getUser(user.id));
     },
   );
-  return form.element;
+  return el('div', { class: 'stack' }, left, form.element);
 }

@@ -54,7 +54,7 @@ export class Users {
 
   /** @param {User} user */
   #cells(user) {
-    const { email, id, display_name, role, plan, balance, created_at, disabled, closed_at } = user;
+    const { email, email_verified, id, display_name, role, plan, balance, created_at, disabled, closed_at } = user;
     const state = closed_at ? words.closed : disabled ? words.disabled : '';
     const open = button(words.open, () => openUser(this.context, user, (changed) => this.listing.put(changed.id, changed)));
     open.setAttribute('aria-label', `${words.open}: ${email ?? id}`);
@@ -63,6 +63,7 @@ export class Users {
         'div',
         {},
         el('span', { class: 'cell-title' }, email ?? id),
+        email && !email_verified && el('span', { class: 'state', title: words.unverifiedHelp }, words.unverified),
         display_name && el('span', { class: 'cell-note' }, display_name),
         state && el('span', { class: 'state state-failed' }, state),
       ),

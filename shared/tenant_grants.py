@@ -1,0 +1,202 @@
+"""Credits that operators grant to tenants, out of which a tenant's administrators grant to its users.
+
+`granted` is the sum of the tenant's grants by operators, `given` the sum of what its administrators gave to users, and
+never more than that: both change only together with the entry that says why. An operator may take back what has not
+been given yet, by a negative grant.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import re
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
+
+from pydantic import Field, field_validator
+
+from shared import accounts, audit, jobs
+from shared.errors import ApiError, Conflict, Unavailable
+from shared.models import ONE_LINE, Body, Document, Response
+
+if TYPE_CHECKING:
+    from shared.auth import Caller
+    from shared.services import Services
+
+MAX_GRANT = 1_000_000_000
+# The names that Identity Platform gives are among them, and each is a good id of a document.
+TENANT = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,127}")
+
+
+class TenantBudget(Document):
+    """What one tenant's administrators may give; its id is the tenant's name."""
+
+    collection: ClassVar[str] = "tenant_grants"
+
+    tenant: str
+    granted: int = 0
+    given: int = 0
+    updated_at: datetime
+    change_id: str = ""
+
+    @property
+    def left(self) -> int:
+        return self.granted - self.given
+
+
+class TenantGrant(Document):
+    """One grant of an operator's to a tenant; written once and never changed."""
+
+    collection: ClassVar[str] = "tenant_grant_entries"
+
+    tenant: str
+    amount: int
+    granted_after: int
+    description: str
+    operator: str
+    created_at: datetime
+
+
+class GrantToTenant(Body):
+    """POST /v1/operator/tenants/{tenant}/grants."""
+
+    amount: Annotated[
+        int, Field(ge=-MAX_GRANT, le=MAX_GRANT, description="Credits; a negative amount takes back what is left.")
+    ]
+    description: Annotated[str, Field(min_length=1, max_length=200, pattern=ONE_LINE, description="For the records.")]
+
+    @field_validator("amount")
+    @classmethod
+    def _changes_something(cls, amount: int) -> int:
+        if amount == 0:
+            raise ValueError("a grant of nothing")
+        return amount
+
+
+class TenantBudgetView(Response):
+    """In credits. `left` is what the tenant's administrators may still give."""
+
+    object: Literal["tenant_budget"] = "tenant_budget"
+    tenant: str
+    granted: int
+    given: int
+    left: int
+
+
+class TenantGrantView(Response):
+    """One grant to a tenant; `granted_after` is the sum of all its grants then."""
+
+    id: str
+    object: Literal["tenant_grant"] = "tenant_grant"
+    tenant: str
+    amount: int
+    granted_after: int
+    description: str
+    created_at: int
+
+
+@dataclass(frozen=True)
+class Granted:
+    """The entry, and whether an earlier request with the same Idempotency-Key made it."""
+
+    entry: TenantGrant
+    replayed: bool
+
+
+async def get(services: Services, tenant: str) -> TenantBudget:
+    """The tenant's budget, or an empty one that is not stored yet. Raises ApiError NOT_FOUND for what is no name."""
+    if not TENANT.fullmatch(tenant):
+        raise ApiError("NOT_FOUND", "There can be no tenant of that name.", {"tenant": tenant[:64]})
+    found = await services.store.get(TenantBudget, tenant)
+    return found or TenantBudget(id=tenant, tenant=tenant, updated_at=services.clock())
+
+
+async def look(services: Services, caller: Caller, tenant: str) -> TenantBudget:
+    """Any tenant's budget, as an operator sees it."""
+    budget = await get(services, tenant)
+    audit.record("tenant_viewed_as_operator", caller, viewed_tenant=budget.tenant)
+    return budget
+
+
+def give(budget: TenantBudget, amount: int) -> TenantBudget:
+    """The budget after a grant to a user. Raises ApiError TENANT_BUDGET_EXCEEDED."""
+    return _within(budget.changed(given=budget.given + amount), required=amount, left=budget.left)
+
+
+def _within(budget: TenantBudget, required: int, left: int) -> TenantBudget:
+    if budget.left < 0:
+        details = {"required": required, "available": left, "deficit": -budget.left}
+        raise ApiError(
+            "TENANT_BUDGET_EXCEEDED", f"This takes {required} credits, and the tenant has {left} left.", details
+        )
+    return budget
+
+
+async def grant(services: Services, caller: Caller, tenant: str, body: GrantToTenant, key: str | None) -> Granted:
+    """Grant to a tenant, once for each Idempotency-Key, in one commit with the operator's account.
+
+    Raises ApiError NOT_FOUND, INVALID_REQUEST without a key, TENANT_BUDGET_EXCEEDED when more would be taken back than
+    is left, or IDEMPOTENCY_KEY_REUSED when the key came with another amount or description.
+    """
+    id_ = f"tenant-grant-{key_digest(key, tenant)}"
+    tried = False
+    async for _ in jobs.Tries(services):
+        budget = await get(services, tenant)
+        entry = await services.store.get(TenantGrant, id_)
+        if entry is None:
+            tried = True
+            # Whatever came of it is read again, and answered or decided afresh.
+            with suppress(Conflict, Unavailable):
+                await _commit_grant(services, caller, budget, body, id_)
+            continue
+        if (entry.amount, entry.description) != (body.amount, body.description):
+            raise ApiError("IDEMPOTENCY_KEY_REUSED", details={"tenant_grant": entry.id})
+        if tried:
+            audit.record("tenant_credits_granted", caller, to_tenant=tenant, amount=body.amount, grant=entry.id)
+        return Granted(entry, replayed=not tried)
+    raise Unavailable(f"others kept writing to the budget of {tenant}")
+
+
+async def _commit_grant(
+    services: Services, caller: Caller, budget: TenantBudget, body: GrantToTenant, id_: str
+) -> None:
+    actor = await accounts.acting(services, caller)
+    now = services.clock()
+    granted = budget.changed(granted=budget.granted + body.amount, updated_at=now, change_id=services.ids())
+    entry = TenantGrant(
+        id=id_,
+        tenant=budget.tenant,
+        amount=body.amount,
+        granted_after=granted.granted,
+        description=body.description,
+        operator=caller.account,
+        created_at=now,
+    )
+    await services.store.commit([_within(granted, required=-body.amount, left=budget.left), entry, actor])
+
+
+def key_digest(key: str | None, *of: str) -> str:
+    """What an Idempotency-Key comes to, for this receiver. Raises ApiError INVALID_REQUEST when there is none."""
+    if key is None:
+        said = "this header is required, so that no grant is given twice"
+        fields = [{"field": "Idempotency-Key", "message": said}]
+        raise ApiError("INVALID_REQUEST", f"Idempotency-Key: {said}", {"fields": fields})
+    digest = hashlib.sha256("\n".join((*of, key)).encode()).digest()
+    return base64.urlsafe_b64encode(digest).decode()[:22]
+
+
+def view(budget: TenantBudget) -> TenantBudgetView:
+    return TenantBudgetView(tenant=budget.tenant, granted=budget.granted, given=budget.given, left=budget.left)
+
+
+def entry_view(entry: TenantGrant) -> TenantGrantView:
+    return TenantGrantView(
+        id=entry.id,
+        tenant=entry.tenant,
+        amount=entry.amount,
+        granted_after=entry.granted_after,
+        description=entry.description,
+        created_at=int(entry.created_at.timestamp()),
+    )
