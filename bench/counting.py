@@ -145,8 +145,7 @@ class CountedStore:
             else:
                 # Counts and sums are a read for each thousand of what they go over.
                 found = len(answer) if isinstance(answer, list) else 1
-                both = name == "get_job_and_account"
-                self.tally.add("Firestore reads", 2 if both else max(1, found), "read")
+                self.tally.add("Firestore reads", max(1, found), "read")
             return answer
 
         return called

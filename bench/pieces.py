@@ -32,7 +32,7 @@ WARM_UP = 30
 REQUESTS = 200
 # How the page calls what the gateways do.
 NAMES = {
-    "get_job_and_account": "Firestore: one read of two documents",
+    "get_all": "Firestore: one read of two documents",
     "get": "Firestore: one read of one document",
     "commit": "Firestore: one commit of three writes",
     "create": "Cloud Tasks: one task",

@@ -6,29 +6,22 @@ whose answer was lost is recognised as our own by its change_id. Nobody locks.
 
 from __future__ import annotations
 
-import asyncio
-import random
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, nullcontext
-from dataclasses import dataclass, replace
-from datetime import timedelta
-from typing import TYPE_CHECKING, Self
-from weakref import WeakValueDictionary
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TYPE_CHECKING
 
 from shared import log, storable
+from shared.account_commits import Answer, Proposal, propose
+from shared.commits import Tries as Tries
+from shared.commits import account_lock as account_lock
 from shared.errors import Conflict, Unavailable
 from shared.events import Event
-from shared.lifecycle import Change, decide, needs_account, with_task_name
-from shared.models import Job, LiveConfig
+from shared.lifecycle import Change, decide, needs_account
+from shared.models import Account, Job, LiveConfig
+from shared.tenant_days import TenantBudget
 
 if TYPE_CHECKING:
     from shared.services import Services
-
-TRY_FOR = timedelta(seconds=10)
-FIRST_WAIT_S = 0.005
-LONGEST_WAIT_S = 0.5
-
-_account_locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
 
 
 @dataclass(frozen=True)
@@ -70,39 +63,55 @@ async def advance(services: Services, job_id: str, event: Event, known: Job | No
     return outcome
 
 
+class _Settlement(Proposal[Outcome]):
+    """An event of a job that may end it, or change otherwise what its account holds."""
+
+    def __init__(self, job: Job, event: Event, config: LiveConfig) -> None:
+        super().__init__(job.id)
+        self._known = job
+        self._event = event
+        self._config = config
+        self._untold: tuple[str, ...] = ()
+
+    def decide(
+        self, job: Job | None, account: Account | None, budget: TenantBudget | None, now: datetime
+    ) -> Change | Answer[Outcome]:
+        job = job or self._known
+        if job.change_id in self.tried:
+            return Answer(Outcome(job, self.tried[job.change_id]))
+        change = decide(job, account, self._event, now, self._config)
+        if change is None:
+            # Ours may have been committed, and another's on top of it: told once more is better than never.
+            _tell(job, self._untold)
+            return Answer(Outcome(job, None))
+        return change
+
+    def committed(self, job: Job, change: Change) -> Outcome:
+        return Outcome(job, change)
+
+    def unknown(self, change: Change) -> None:
+        self._untold = change.signals
+
+
 async def _commit_event(services: Services, job_id: str, event: Event, known: Job | None) -> Outcome:
     config = await services.config.get()
     job = known or await _read(services, job_id)
-    settles = needs_account(job, event, services.clock(), config)
-    # Outside of the tries: waiting for one's turn is no conflict.
-    async with account_lock(job.account) if settles else nullcontext():
-        return await _try_event(services, job, event, config)
-
-
-async def _try_event(services: Services, job: Job, event: Event, config: LiveConfig) -> Outcome:
-    tried: dict[str, Change] = {}
-    untold: tuple[str, ...] = ()
+    settlement = _Settlement(job, event, config)
     async for attempt in Tries(services):
         if attempt > 0:
-            job = await _read(services, job.id)
+            job = await _read(services, job_id)
         now = services.clock()
-        account = None
         if needs_account(job, event, now, config):
-            found, account = await services.store.get_job_and_account(job.id, job.account)
-            job = found or job
-        if job.change_id in tried:
-            return Outcome(job, tried[job.change_id])
-        change = decide(job, account, event, now, config)
-        if change is None:
-            # Ours may have been committed, and another's on top of it: told once more is better than never.
-            _tell(job, untold)
-            return Outcome(job, None)
-        change = stamp(change, services.ids())
-        tried[change.job.change_id] = change
+            return await propose(services, job.account, settlement)
+        decided = settlement.decide(job, None, None, now)
+        if isinstance(decided, Answer):
+            return decided.value
+        change = stamp(decided, services.ids())
+        settlement.tried[change.job.change_id] = change
         try:
-            return Outcome(await commit(services, change), change)
+            return settlement.committed(await commit(services, change), change)
         except Unavailable:
-            untold = change.signals
+            settlement.unknown(change)
         except Conflict:
             pass
         # Either way what counts is what is there now: ours, or what to decide on afresh.
@@ -125,66 +134,8 @@ async def commit(services: Services, change: Change) -> Job:
 
 
 def stamp(change: Change, change_id: str) -> Change:
-    """A fresh change_id in what is changed: no write is then a no-op, and each can be recognized as ours.
-
-    It is also part of the name of a new step's task, so that no other decision's task has that name.
-    """
-    job = with_task_name(change.job.changed(change_id=change_id))
-    task = replace(change.task, ref=job.task) if change.task else None
-    account = change.account.changed(change_id=change_id) if change.account else None
-    day = change.tenant_day.changed(change_id=change_id) if change.tenant_day else None
-    return replace(change, job=job, account=account, task=task, tenant_day=day)
-
-
-class Tries:
-    """Counts tries of a commit until 10 s are over, waiting between them: jittered, so that rivals fall out of step.
-
-    No generator: one that is left early is closed by a task of its own, at every submit.
-    """
-
-    def __init__(self, services: Services) -> None:
-        self._services = services
-        self._until = services.clock() + TRY_FOR
-        self._next = 0
-
-    def __aiter__(self) -> Self:
-        return self
-
-    async def __anext__(self) -> int:
-        attempt = self._next
-        self._next += 1
-        if attempt > 0:
-            wait_s = min(FIRST_WAIT_S * 2.0 ** min(attempt - 1, 16), LONGEST_WAIT_S)
-            await self._services.sleep(random.uniform(0, wait_s))  # noqa: S311 - jitter, not a secret
-            if self._services.clock() >= self._until:
-                raise StopAsyncIteration
-        return attempt
-
-
-@asynccontextmanager
-async def account_lock(account_id: str) -> AsyncIterator[None]:
-    """Writers of one account in one process go one after another: fewer conflicts, never needed for being right.
-
-    So whoever has waited for 10 s goes on without it: behind others who wait for a Firestore that does not answer,
-    nobody would be answered in bounded time.
-    """
-    lock = _account_locks.get(account_id)
-    if lock is None:
-        lock = _account_locks[account_id] = asyncio.Lock()
-    held = await _acquired(lock)
-    try:
-        yield
-    finally:
-        if held:
-            lock.release()
-
-
-async def _acquired(lock: asyncio.Lock) -> bool:
-    try:
-        async with asyncio.timeout(TRY_FOR.total_seconds()):
-            return await lock.acquire()
-    except TimeoutError:
-        return False
+    """The change as it is to be committed."""
+    return change.stamped(change_id)
 
 
 def _tell(job: Job, signals: tuple[str, ...]) -> None:

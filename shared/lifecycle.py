@@ -7,14 +7,13 @@ harmless by construction. What a Change holds is committed in one batch; its tas
 
 from __future__ import annotations
 
-import hashlib
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from shared import ledger, pricing, schedule
+from shared import ledger, pricing, schedule, tenant_days
 from shared.errors import CATALOGUE, ApiError
 from shared.events import (
     Accepted,
@@ -56,12 +55,12 @@ from shared.models import (
     Output,
     Stage,
     TaskRef,
-    TenantDay,
     Transaction,
     VideoRequest,
     Warned,
 )
 from shared.plans import plan_of
+from shared.tenant_days import TenantBudget
 
 POLL_QUEUE = "poll"
 # The one queue whose tasks go to the function deliver; all others' go to poll.
@@ -159,12 +158,22 @@ class Change:
     transactions: tuple[Transaction, ...] = ()
     task: Task | None = None
     signals: tuple[str, ...] = field(default=())
-    tenant_day: TenantDay | None = None
+    budget: TenantBudget | None = None
 
     @property
     def documents(self) -> tuple[Document, ...]:
-        others = (self.account, self.tenant_day)
-        return (self.job, *(document for document in others if document is not None), *self.transactions)
+        """The job, its account and the ledger's entries; what changes of the tenant's budget is beside them."""
+        return (self.job, *((self.account,) if self.account is not None else ()), *self.transactions)
+
+    def stamped(self, change_id: str) -> Change:
+        """With a fresh change_id in what is changed: no write is then a no-op, and each can be recognized as ours.
+
+        It is also part of the name of a new step's task, so that no other decision's task has that name.
+        """
+        job = with_task_name(self.job.changed(change_id=change_id))
+        task = replace(self.task, ref=job.task) if self.task is not None else None
+        account = self.account.changed(change_id=change_id) if self.account is not None else None
+        return replace(self, job=job, account=account, task=task)
 
 
 def decide(job: Job, account: Account | None, event: Event, now: datetime, config: LiveConfig) -> Change | None:
@@ -182,7 +191,7 @@ def decide(job: Job, account: Account | None, event: Event, now: datetime, confi
 
 def needs_account(job: Job, event: Event, now: datetime, config: LiveConfig) -> bool:
     """Whether the event may end the job or change what the account holds."""
-    if job.final or job.stage not in TRANSITIONS[type(event)]:
+    if job.final or isinstance(event, Repeated) or job.stage not in TRANSITIONS[type(event)]:
         return False
     may_end = isinstance(event, (Enter, Refused, Broke, Stored, NotStored, Cancel))
     nothing_came = isinstance(event, Finished) and not event.uris
@@ -249,20 +258,20 @@ class Submission:
 
 
 def submit(
-    submission: Submission, account: Account, now: datetime, config: LiveConfig, tenant_day: TenantDay | None = None
+    submission: Submission, account: Account, now: datetime, config: LiveConfig, budget: TenantBudget | None = None
 ) -> Change:
     """Charge the account and create the job, queued or, over the limit and allowed to, waiting.
 
-    `tenant_day` is needed where the tenant has a daily cap. Raises ApiError PRICE_CHANGED, INSUFFICIENT_CREDITS,
-    DAILY_LIMIT or TOO_MANY_ACTIVE_JOBS; nothing is charged then.
+    `budget` is needed where the tenant has a daily cap, with the credits already allotted to its shard. Raises ApiError
+    PRICE_CHANGED, INSUFFICIENT_CREDITS, DAILY_LIMIT or TOO_MANY_ACTIVE_JOBS; nothing is charged then.
     """
-    refusal = refuse(submission, account, now, config, tenant_day)
+    refusal = refuse(submission, account, now, config, budget)
     if refusal is not None:
         raise refusal
     waits = len(account.active_jobs) >= plan_of(config, account.plan).active_jobs_limit
     stage = Stage.WAITING if waits else Stage.QUEUED
     due_at = now + timedelta(seconds=schedule.WAITING_STEP_S) if waits else now
-    day = _day(now)
+    day = tenant_days.day_of(now)
     job = Job(
         id=submission.job_id,
         tenant=account.tenant,
@@ -296,15 +305,17 @@ def submit(
         now,
         job.id,
     )
-    if tenant_day is not None:
-        tenant_day = tenant_day.changed(spent=tenant_day.spent + submission.cost)
-    return Change(job, account, (charge,), _task(job, due_at if waits else None), tenant_day=tenant_day)
+    spent = budget.spend(submission.cost) if budget is not None else None
+    return Change(job, account, (charge,), _task(job, due_at if waits else None), budget=spent)
 
 
 def refuse(
-    submission: Submission, account: Account, now: datetime, config: LiveConfig, tenant_day: TenantDay | None = None
+    submission: Submission, account: Account, now: datetime, config: LiveConfig, budget: TenantBudget | None = None
 ) -> ApiError | None:
-    """Why the account may not start such a job now, or its user would not want it; None when it may."""
+    """Why the account may not start such a job now, or its user would not want it; None when it may.
+
+    `budget` has all shards of the tenant's day, unless the account's own shard can spend the cost.
+    """
     conflict = pricing.price_conflict(submission.request, submission.cost, submission.max_cost, submission.quote)
     if conflict is not None:
         return conflict
@@ -317,18 +328,11 @@ def refuse(
             {"active_jobs": list(account.active_jobs), "limit": limit},
             retry_after_s=15,
         )
-    caps = (
-        ("account", terms.daily_credits, account.spent_on(_day(now))),
-        ("tenant", config.tenant_daily_credits.get(account.tenant), tenant_day.spent if tenant_day else 0),
-    )
-    for whose, cap, spent in caps:
-        if cap is not None and spent + cost > cap:
-            return ApiError(
-                "DAILY_LIMIT",
-                f"This costs {cost} credits, and {max(cap - spent, 0)} of the {whose}'s {cap} for today are left.",
-                {"limit_of": whose, "daily_credits": cap, "spent": spent, "required": cost},
-                retry_after_s=_seconds_to_midnight(now),
-            )
+    spent = account.spent_on(tenant_days.day_of(now))
+    if terms.daily_credits is not None and spent + cost > terms.daily_credits:
+        return _over_the_cap("account", cost, terms.daily_credits, spent, now)
+    if budget is not None and not budget.suffices(cost) and budget.spent + cost > budget.cap:
+        return _over_the_cap("tenant", cost, budget.cap, budget.spent, now)
     if account.balance < cost:
         return ApiError(
             "INSUFFICIENT_CREDITS",
@@ -336,6 +340,15 @@ def refuse(
             {"required": cost, "available": account.balance, "deficit": cost - account.balance},
         )
     return None
+
+
+def _over_the_cap(whose: str, cost: int, cap: int, spent: int, now: datetime) -> ApiError:
+    return ApiError(
+        "DAILY_LIMIT",
+        f"This costs {cost} credits, and {max(cap - spent, 0)} of the {whose}'s {cap} for today are left.",
+        {"limit_of": whose, "daily_credits": cap, "spent": spent, "required": cost},
+        retry_after_s=_seconds_to_midnight(now),
+    )
 
 
 # --- the decisions, one per event ---
@@ -723,22 +736,9 @@ def _task_name(job_id: str, step: int) -> str:
     return f"{job_id.removeprefix('video_')}-{step}"
 
 
-def _day(now: datetime) -> str:
-    return now.astimezone(UTC).date().isoformat()
-
-
 def _seconds_to_midnight(now: datetime) -> int:
     since = now.astimezone(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
     return math.ceil((since + timedelta(days=1) - now).total_seconds())
-
-
-def tenant_day_id(tenant: str, now: datetime) -> str:
-    """The id of the tenant's spending of that day (UTC); tenants' names may hold what ids may not."""
-    return f"{hashlib.sha256(tenant.encode()).hexdigest()[:22]}-{_day(now)}"
-
-
-def new_tenant_day(tenant: str, now: datetime) -> TenantDay:
-    return TenantDay(id=tenant_day_id(tenant, now), tenant=tenant, day=_day(now))
 
 
 def _began(job: Job) -> datetime:

@@ -342,18 +342,35 @@ class Account(Document):
 
 
 class TenantDay(Document):
-    """What all accounts of a tenant spent on one day, where the tenant has a daily cap.
+    """How much of a tenant's daily cap its shards were given on one day, where the tenant has a cap.
 
-    One document is written by every submission of the tenant: some hundred a second at most, which bounds such a
-    tenant's rate.
+    shared/tenant_days.py tells how the two go together. Names of tenants and sums only: nothing of any user.
     """
 
     collection: ClassVar[str] = "tenant_days"
 
     tenant: str
     day: str
-    spent: int = 0
+    reserved: int = 0
+    expires_at: datetime
     change_id: str = ""
+
+
+class TenantDayShard(Document):
+    """What some of a tenant's accounts may spend on one day, and what of it they did."""
+
+    collection: ClassVar[str] = "tenant_day_shards"
+
+    tenant: str
+    day: str
+    reserved: int = 0
+    spent: int = 0
+    expires_at: datetime
+    change_id: str = ""
+
+    @property
+    def left(self) -> int:
+        return self.reserved - self.spent
 
 
 class Transaction(Document):

@@ -89,8 +89,8 @@ class Store(Protocol):
     async def get(self, kind: type[D], id: str) -> D | None:  # noqa: A002 - Firestore's own word
         """One document, with its revision."""
 
-    async def get_job_and_account(self, job_id: str, account_id: str) -> tuple[Job | None, Account | None]:
-        """Both documents in one round trip."""
+    async def get_all(self, references: Sequence[tuple[type[Document], str]]) -> list[Document | None]:
+        """Documents of any kinds, by kind and id, in one round trip and in that order; None for what is not there."""
 
     async def commit(self, documents: Sequence[D]) -> list[D]:
         """Write all or nothing: one without a revision must not exist, one with a revision must not have changed.

@@ -104,10 +104,10 @@ class FirestoreStore:
         path = self._path(kind, id)
         return _decode(kind, (await self._get((path,))).get(path))
 
-    async def get_job_and_account(self, job_id: str, account_id: str) -> tuple[Job | None, Account | None]:
-        job, account = self._path(Job, job_id), self._path(Account, account_id)
-        found = await self._get((job, account))
-        return _decode(Job, found.get(job)), _decode(Account, found.get(account))
+    async def get_all(self, references: Sequence[tuple[type[Document], str]]) -> list[Document | None]:
+        paths = [self._path(kind, id_) for kind, id_ in references]
+        found = await self._get(paths)
+        return [_decode(kind, found.get(path)) for (kind, _), path in zip(references, paths, strict=True)]
 
     async def _get(self, paths: Sequence[str]) -> dict[str, Any]:
         """The Document messages of those that are there, by path; all in one round trip."""

@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING
 
 from shared import audit, events, extension, inputs, jobs, lifecycle, log, pricing, projects, views, webhooks
 from shared import config as live
+from shared.account_commits import Answer, Proposal, Spending, propose
 from shared.auth import Caller
-from shared.errors import ApiError, Conflict, Unavailable
+from shared.errors import ApiError, Unavailable
 from shared.generators import catalog
 from shared.library import own_account, own_job
 from shared.library import preference as preferred
@@ -25,9 +26,9 @@ from shared.models import (
     ListVideosQuery,
     LiveConfig,
     Receipt,
-    TenantDay,
 )
 from shared.plans import plan_of
+from shared.tenant_days import TenantBudget, View
 
 if TYPE_CHECKING:
     from shared.services import Services
@@ -110,41 +111,64 @@ async def submit(services: Services, caller: Caller, body: CreateVideo, key: str
 async def _commit_submission(
     services: Services, caller: Caller, plan: lifecycle.Submission, config: LiveConfig, repeats: int
 ) -> Submitted:
-    tried: set[str] = set()
-    async with jobs.account_lock(caller.account):
-        async for _ in jobs.Tries(services):
-            job, account = await services.store.get_job_and_account(plan.job_id, caller.account)
-            if job is not None:
-                # A random id can only be ours; a key's may be an earlier request's.
-                return _existing(job, plan.fingerprint, ours=plan.idempotency_key is None or job.change_id in tried)
-            # After the account was read: whatever is committed later makes our own commit fail, and is found then.
-            repeated = await _take_repeated(services, caller, plan.fingerprint, repeats) if repeats else None
-            if repeated is not None:
-                return Submitted(repeated, replayed=True)
-            if account is None:
-                raise ApiError("UNAUTHENTICATED", "There is no account of this user any more.")
-            if account.disabled:
-                raise ApiError("ACCOUNT_DISABLED")
-            if account.closed_at is not None:
-                raise ApiError("ACCOUNT_CLOSED")
-            _open_for(account.id, config)
-            now = services.clock()
-            day = await _tenant_day(services, account.tenant, now, config)
-            change = jobs.stamp(lifecycle.submit(plan, account, now, config, day), services.ids())
-            tried.add(change.job.change_id)
-            try:
-                return Submitted(await jobs.commit(services, change))
-            except (Conflict, Unavailable):
-                continue
-    raise Unavailable(f"others kept writing to account {caller.account}")
+    return await propose(services, caller.account, _Submission(services, caller, plan, config, repeats))
 
 
-async def _tenant_day(services: Services, tenant: str, now: datetime, config: LiveConfig) -> TenantDay | None:
-    """What the tenant spent today, where that is capped; nothing is read elsewhere."""
-    if tenant not in config.tenant_daily_credits:
+class _Submission(Proposal[Submitted]):
+    """A submission that waits for its account. What may be a repeat has a commit to itself, for it may take a job."""
+
+    def __init__(
+        self, services: Services, caller: Caller, plan: lifecycle.Submission, config: LiveConfig, repeats: int
+    ) -> None:
+        cap = config.tenant_daily_credits.get(caller.tenant)
+        spending = None if cap is None else Spending(caller.tenant, cap, plan.cost)
+        super().__init__(plan.job_id, spending, alone=repeats > 0)
+        self._services = services
+        self._caller = caller
+        self._plan = plan
+        self._config = config
+        self._repeats = repeats
+
+    async def prepare(self, job: Job | None) -> Answer[Submitted] | None:
+        # After the account was read: whatever is committed later makes our own commit fail, and is found then.
+        if self._repeats == 0 or job is not None:
+            return None
+        repeated = await _take_repeated(self._services, self._caller, self._plan.fingerprint, self._repeats)
+        return Answer(Submitted(repeated, replayed=True)) if repeated is not None else None
+
+    def decide(
+        self, job: Job | None, account: Account | None, budget: TenantBudget | None, now: datetime
+    ) -> lifecycle.Change | Answer[Submitted]:
+        plan = self._plan
+        if job is not None:
+            # A random id can only be ours; a key's may be an earlier request's.
+            ours = plan.idempotency_key is None or job.change_id in self.tried
+            return Answer(_existing(job, plan.fingerprint, ours))
+        if account is None:
+            raise ApiError("UNAUTHENTICATED", "There is no account of this user any more.")
+        if account.disabled:
+            raise ApiError("ACCOUNT_DISABLED")
+        if account.closed_at is not None:
+            raise ApiError("ACCOUNT_CLOSED")
+        _open_for(account.id, self._config)
+        return lifecycle.submit(plan, account, now, self._config, budget)
+
+    def committed(self, job: Job, change: lifecycle.Change) -> Submitted:
+        return Submitted(job)
+
+
+async def _budget(
+    services: Services, account: Account, now: datetime, config: LiveConfig, cost: int
+) -> TenantBudget | None:
+    """The tenant's budget for today, where it is capped: the account's shard, or all of them if that has too little."""
+    cap = config.tenant_daily_credits.get(account.tenant)
+    if cap is None:
         return None
-    found = await services.store.get(TenantDay, lifecycle.tenant_day_id(tenant, now))
-    return found or lifecycle.new_tenant_day(tenant, now)
+    view = View(account.tenant, cap, account.id, now)
+    own = view.budget(view.own, await services.store.get_all(view.references(view.own)))
+    if own.suffices(cost):
+        return own
+    return view.budget(view.all, await services.store.get_all(view.references(view.all)))
 
 
 async def _earlier(
@@ -178,7 +202,7 @@ async def _check_admission(services: Services, caller: Caller, plan: lifecycle.S
     """Refuse what would be refused anyway before its images are fetched and stored. Raises ApiError."""
     account = await own_account(services, caller)
     now = services.clock()
-    refusal = _refusal(plan, account, now, config, await _tenant_day(services, account.tenant, now, config))
+    refusal = _refusal(plan, account, now, config, await _budget(services, account, now, config, plan.cost))
     if refusal is not None:
         raise refusal
 
@@ -264,7 +288,7 @@ async def estimate(services: Services, caller: Caller, body: CreateVideo) -> Est
     plan = await _plan(services, caller, body, None, config)
     account = await own_account(services, caller)
     now = services.clock()
-    refusal = _refusal(plan, account, now, config, await _tenant_day(services, account.tenant, now, config))
+    refusal = _refusal(plan, account, now, config, await _budget(services, account, now, config, plan.cost))
     return Estimate(
         model=plan.request.model,
         seconds=views.seconds(plan.request),
@@ -284,13 +308,13 @@ async def estimate(services: Services, caller: Caller, body: CreateVideo) -> Est
 
 
 def _refusal(
-    plan: lifecycle.Submission, account: Account, now: datetime, config: LiveConfig, day: TenantDay | None
+    plan: lifecycle.Submission, account: Account, now: datetime, config: LiveConfig, budget: TenantBudget | None
 ) -> ApiError | None:
     try:
         _open_for(account.id, config)
     except ApiError as closed:
         return closed
-    return lifecycle.refuse(plan, account, now, config, day)
+    return lifecycle.refuse(plan, account, now, config, budget)
 
 
 async def receipt(services: Services, caller: Caller, key: str) -> Receipt:

@@ -60,9 +60,8 @@ class MemoryStore:
     async def get(self, kind: type[D], id: str) -> D | None:  # noqa: A002 - Firestore's own word
         return _decode(kind, self._find(kind.collection, id))
 
-    async def get_job_and_account(self, job_id: str, account_id: str) -> tuple[Job | None, Account | None]:
-        job = _decode(Job, self._find(Job.collection, job_id))
-        return job, _decode(Account, self._find(Account.collection, account_id))
+    async def get_all(self, references: Sequence[tuple[type[Document], str]]) -> list[Document | None]:
+        return [_decode(kind, self._find(kind.collection, id_)) for kind, id_ in references]
 
     async def commit(self, documents: Sequence[D]) -> list[D]:
         encoded = [_storable(document) for document in documents]

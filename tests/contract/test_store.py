@@ -137,13 +137,14 @@ async def test_the_revision_is_never_a_field_of_the_document(database: Database)
     assert read.revision == second.revision != first.revision
 
 
-async def test_job_and_account_are_read_together_and_each_may_be_missing(database: Database) -> None:
-    assert await database.store.get_job_and_account("video_a", "ann") == (None, None)
+async def test_documents_of_several_kinds_are_read_together_in_order_and_each_may_be_missing(
+    database: Database,
+) -> None:
+    assert await database.store.get_all([(Job, "video_a"), (Account, "ann")]) == [None, None]
     [job] = await saved(database.store, a_job())
-    assert await database.store.get_job_and_account("video_a", "ann") == (job, None)
+    assert await database.store.get_all([(Job, "video_a"), (Account, "ann")]) == [job, None]
     [account] = await saved(database.store, an_account())
-    assert await database.store.get_job_and_account("video_a", "ann") == (job, account)
-    assert await database.store.get_job_and_account("video_b", "ann") == (None, account)
+    assert await database.store.get_all([(Account, "ann"), (Job, "video_b"), (Job, "video_a")]) == [account, None, job]
 
 
 async def test_what_an_administrator_added_survives_a_write(database: Database) -> None:
@@ -185,7 +186,7 @@ async def test_what_cannot_be_stored_is_refused_and_leaves_nothing(database: Dat
         changes["request"] = job.request.model_copy(update={"prompt": text})
     with pytest.raises(NotStorable):
         await saved(database.store, an_account(), job.changed(**changes))
-    assert await database.store.get_job_and_account(job.id, "ann") == (None, None)
+    assert await database.store.get_all([(Job, job.id), (Account, "ann")]) == [None, None]
 
 
 def nested(depth: int, lists: bool = False) -> Any:
@@ -300,8 +301,8 @@ async def test_the_new_revisions_are_the_next_preconditions(database: Database) 
     assert ids(written) == ["video_a", "ann", "t1"]
     for _ in range(3):
         written = await saved(database.store, written[0].changed(step=written[0].step + 1), written[1])
-    job, account = await database.store.get_job_and_account("video_a", "ann")
-    assert [job, account] == written
+    assert await database.store.get_all([(Job, "video_a"), (Account, "ann")]) == written[:2]
+    job = await database.store.get(Job, "video_a")
     assert job is not None
     assert job.step == 3
 

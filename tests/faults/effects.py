@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import TypeVar
 
+from shared.commits import Turn
 from shared.errors import StorageRefused
 from tests.faults.virtual_time import Alarm
 
@@ -87,11 +88,11 @@ Plan = Mapping[Point, Fault]
 
 @dataclass(eq=False)
 class Process:
-    """One instance of a function: it dies as a whole, freezes as a whole, and has its own locks."""
+    """One instance of a function: it dies as a whole, freezes as a whole, and has its own turns."""
 
     dead: bool = False
     frozen_until_s: float = 0.0
-    locks: dict[str, asyncio.Lock] = field(default_factory=dict)
+    turns: dict[str, Turn] = field(default_factory=dict)
     callers: list[Alarm] = field(default_factory=list)
 
     def die(self) -> Death:

@@ -76,8 +76,8 @@ class SeamStore:
         name = f"{kind.__name__.lower()}.read"
         return await self._read(name, lambda: self.store.get(kind, id))
 
-    async def get_job_and_account(self, job_id: str, account_id: str) -> tuple[Job | None, Account | None]:
-        return await self._read("both.read", lambda: self.store.get_job_and_account(job_id, account_id))
+    async def get_all(self, references: Sequence[tuple[type[Document], str]]) -> list[Document | None]:
+        return await self._read("both.read", lambda: self.store.get_all(references))
 
     async def commit(self, documents: Sequence[D]) -> list[D]:
         job = next((document for document in documents if isinstance(document, Job)), None)

@@ -23,8 +23,9 @@ from local.memory.live import MemoryLive
 from local.memory.media import MemoryMedia
 from local.memory.queue import Entry, MemoryQueue, limits_of
 from local.storage.objects import StoredObject as Record
-from shared import deliveries, errands, hints, jobs, lifecycle, log, steps, submission, sweeper
+from shared import commits, deliveries, errands, hints, lifecycle, log, steps, submission, sweeper
 from shared.auth import Caller, Identity
+from shared.commits import Turn
 from shared.config import StoredConfig
 from shared.deliveries import Delivery
 from shared.errors import ApiError, Unavailable
@@ -74,23 +75,23 @@ PUSHES = 4
 PUSH_AGAIN_S = 10.0
 
 
-class Locks(MutableMapping[str, asyncio.Lock]):
-    """Stands for the locks of one process's memory: each process of the world sees its own."""
+class Turns(MutableMapping[str, Turn]):
+    """Stands for the turns in one process's memory: each process of the world sees its own."""
 
-    def __getitem__(self, id_: str) -> asyncio.Lock:
-        return CURRENT.get().process.locks[id_]
+    def __getitem__(self, id_: str) -> Turn:
+        return CURRENT.get().process.turns[id_]
 
-    def __setitem__(self, id_: str, lock: asyncio.Lock) -> None:
-        CURRENT.get().process.locks[id_] = lock
+    def __setitem__(self, id_: str, turn: Turn) -> None:
+        CURRENT.get().process.turns[id_] = turn
 
     def __delitem__(self, id_: str) -> None:
-        del CURRENT.get().process.locks[id_]
+        del CURRENT.get().process.turns[id_]
 
     def __iter__(self) -> Iterator[str]:
-        return iter(CURRENT.get().process.locks)
+        return iter(CURRENT.get().process.turns)
 
     def __len__(self) -> int:
-        return len(CURRENT.get().process.locks)
+        return len(CURRENT.get().process.turns)
 
 
 @dataclass(frozen=True)
@@ -189,7 +190,7 @@ class World:
         try:
             with (
                 mock.patch.object(log, "_emit", self._noted),
-                mock.patch.object(jobs, "_account_locks", Locks()),
+                mock.patch.object(commits, "_turns", Turns()),
                 mock.patch.object(lifecycle, "TIDY_FOR_S", self._tidy_for_s),
                 films.seen_once(),
             ):

@@ -16,7 +16,7 @@ from local.ports import HOST, free_ports
 from shared import lifecycle
 from shared.errors import Unavailable
 from shared.generators import Busy
-from shared.models import Account, Stage, TaskRef
+from shared.models import Account, Job, Stage, TaskRef
 from shared.queue import CloudTasks
 from shared.settings import Settings
 from shared.store import FirestoreStore
@@ -224,7 +224,7 @@ async def test_every_call_to_a_dead_service_ends_by_itself(house: House, monkeyp
             assert store._client
             calls += [
                 store.get(Account, "somebody"),
-                store.get_job_and_account(job.id, job.account),
+                store.get_all([(Job, job.id), (Account, job.account)]),
                 store.commit([job.changed(revision=None)]),
                 store.due_jobs(house.clock(), None, 10),
                 store.read_config("video"),

@@ -122,9 +122,11 @@ class Dice:
         await _go_on(process)
 
     def _recognise(self, process: Process, result: object) -> None:
-        found = result[0] if isinstance(result, tuple) and result else result
-        if isinstance(found, Job) and found.change_id in self._unanswered.get(process, ()):
-            self.reached["own commit recognised"] += 1
+        unanswered = self._unanswered.get(process, ())
+        for found in result if isinstance(result, list) else (result,):
+            if isinstance(found, Job) and found.change_id in unanswered:
+                self.reached["own commit recognised"] += 1
+                return
 
     def _is_down(self, service: str) -> bool:
         if self.calm or not self._outages:

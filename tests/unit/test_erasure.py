@@ -225,7 +225,7 @@ FAULTS = [
     for effect, calls in (
         ("store.get", 26),
         ("store.commit", 24),
-        ("store.get_job_and_account", 3),
+        ("store.get_all", 3),
         ("queue.create", 12),
         ("media.delete", 6),
         ("store.list_jobs", 1),

@@ -396,7 +396,7 @@ async def test_an_unfinished_submission_is_unavailable_with_the_jobs_id(
     house: House, submit: httpx2.AsyncClient
 ) -> None:
     await submit.post("/v1/videos/estimate", headers=ALICE, json={"prompt": "p"})
-    house.store.fail("get_job_and_account", times=10_000)
+    house.store.fail("get_all", times=10_000)
     response = await submit.post("/v1/videos", headers=ALICE, json={"prompt": "p"})
     assert response.status_code == 503
     assert shape(response)["details"]["video"].startswith("video_")

@@ -142,7 +142,7 @@ async def test_a_request_that_is_refused_at_the_last_moment_removes_its_images(h
     async def disabled() -> None:
         await house.store.commit([(await house.account()).changed(disabled=True)])
 
-    house.store.before("get_job_and_account", disabled)
+    house.store.before("get_all", disabled)
     error = await refused(house.submit(caller, input_reference=inline(PNG)))
     assert error.code == "ACCOUNT_DISABLED"
     assert await house.files() == []

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from shared import events, jobs
+from shared import commits, events, jobs
 from shared.errors import Unavailable
 from shared.models import Job, Stage
 from tests.unit.conftest import House
@@ -144,7 +144,7 @@ async def test_nobody_waits_for_ever_behind_others_of_the_account(
     house: House, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """While Firestore does not answer, those who hold the lock wait for it; whoever comes then is still answered."""
-    monkeypatch.setattr(jobs, "TRY_FOR", timedelta(milliseconds=20))
+    monkeypatch.setattr(commits, "TRY_FOR", timedelta(milliseconds=20))
     job = await house.submit(await house.sign_up())
     async with jobs.account_lock(job.account):
         await jobs.advance(house.services, job.id, events.Cancel())
@@ -157,7 +157,7 @@ async def test_waiting_for_ones_turn_is_no_part_of_the_tries(house: House) -> No
     async with jobs.account_lock(job.account):
         canceling = asyncio.ensure_future(jobs.advance(house.services, job.id, events.Cancel()))
         await asyncio.sleep(0)
-        house.clock.advance(2 * jobs.TRY_FOR.total_seconds())
+        house.clock.advance(2 * commits.TRY_FOR.total_seconds())
     house.store.fail("commit")
     assert (await canceling).job.stage is Stage.CANCELED
 
@@ -206,20 +206,13 @@ async def test_a_commit_that_takes_effect_after_it_was_given_up_is_recognised_to
         raise Unavailable("no answer")
 
     async def arrive() -> None:
-        await house.store._inner.commit(given_up[0])
+        house.store._inner.commit = commit
+        await commit(given_up[0])
 
-    house.store.let_pass("get_job_and_account")
-    house.store.before("get_job_and_account", arrive)
+    house.store.let_pass("get_all")
+    house.store.before("get_all", arrive)
     commit, house.store._inner.commit = house.store._inner.commit, late
-    house.store.before("get", restored(house, commit))
     outcome = await jobs.advance(house.services, job.id, events.Cancel(), job)
     assert outcome.change is not None
     assert house.amounts(job) == [-30, 30]
     house.check()
-
-
-def restored(house: House, commit: Any) -> Any:
-    async def restore() -> None:
-        house.store._inner.commit = commit
-
-    return restore

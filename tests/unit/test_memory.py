@@ -93,7 +93,7 @@ async def test_a_saved_database_comes_back_whole_through_json(clock: Clock) -> N
     store.edit_config("video", {"a": [1, 2.0, None, True, "x", b"\x00", NOON, {"b": {}}]})
     another = MemoryStore(clock)
     another.load(json.loads(json.dumps(store.snapshot())))
-    assert await another.get_job_and_account("video_a", "ann") == (job, account)
+    assert await another.get_all([(Job, "video_a"), (Account, "ann")]) == [job, account]
     assert await another.read_config("video") == await store.read_config("video")
     [after] = await commit(another, job.changed(step=1))
     assert after.revision > job.revision, "a loaded database never gives an old revision again"

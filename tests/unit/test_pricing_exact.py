@@ -6,7 +6,6 @@ import time
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import datetime, timedelta, timezone
-from typing import Any
 
 import pytest
 
@@ -22,10 +21,10 @@ from shared.models import (
     Plan,
     Stage,
     TaskRef,
-    TenantDay,
     Transaction,
     Warned,
 )
+from shared.tenant_days import SHARDS, TenantBudget, View
 from tests.unit.test_lifecycle import CONFIG, NOW, REQUEST, account, later
 
 PLAN = Submission("video_abc", REQUEST, 80, expected_s=60.0, fingerprint="f")
@@ -112,28 +111,34 @@ def test_a_job_that_may_wait_starts_at_once_where_a_place_is_free() -> None:
     assert (change.job.stage, change.task and change.task.at) == (Stage.QUEUED, None)
 
 
+def budget(spent: int, cap: int, reserved: int | None = None) -> TenantBudget:
+    """The tenant's day with all its shards, all of them as they began but the account's own."""
+    view = View("default", cap, "alice", NOW)
+    fresh = view.budget(view.all, [None] * (1 + SHARDS))
+    reserved = max(cap, spent) if reserved is None else reserved
+    mine = fresh.shards[fresh.mine].changed(reserved=reserved, spent=spent)
+    return replace(fresh, day=fresh.day.changed(reserved=reserved), shards={**fresh.shards, fresh.mine: mine})
+
+
 def test_a_tenants_day_is_charged_with_the_account() -> None:
-    day = TenantDay(id="d", tenant="default", day="2026-11-20", spent=100)
-    change = lifecycle.submit(PLAN, account(), NOW, CONFIG, day)
-    assert change.tenant_day == day.changed(spent=180)
-    assert change.documents == (change.job, change.account, change.tenant_day, *change.transactions)
-
-
-def test_a_tenants_day_has_an_id_of_its_own_in_utc() -> None:
-    early = datetime(2026, 11, 21, 1, tzinfo=timezone(timedelta(hours=2)))
-    assert lifecycle.new_tenant_day("acme/é", early) == TenantDay(
-        id="a2ca1e78b40bbd91411dd9-2026-11-20", tenant="acme/é", day="2026-11-20"
-    )
+    before = budget(spent=100, cap=1_000)
+    change = lifecycle.submit(PLAN, account(), NOW, CONFIG, before)
+    assert change.budget is not None
+    assert change.budget.changed_since(before) == (before.shards[before.mine].changed(spent=180),)
+    assert change.documents == (change.job, change.account, *change.transactions)
 
 
 # --- refusals ---
 
 
 def refused(
-    holder: Account, config: LiveConfig = CONFIG, plan: Submission = PLAN, now: datetime = NOW, **day: Any
+    holder: Account,
+    config: LiveConfig = CONFIG,
+    plan: Submission = PLAN,
+    now: datetime = NOW,
+    day: TenantBudget | None = None,
 ) -> ApiError | None:
-    tenant_day = TenantDay(id="d", tenant="default", day="2026-11-20", **day) if day else None
-    return lifecycle.refuse(plan, holder, now, config, tenant_day)
+    return lifecycle.refuse(plan, holder, now, config, day)
 
 
 @pytest.mark.parametrize(("may_wait", "config"), [(False, CONFIG), (True, CONFIG), (False, MAY_WAIT)])
@@ -164,8 +169,7 @@ def test_a_daily_cap_is_refused_with_what_is_left_until_midnight() -> None:
 
 
 def test_a_tenants_cap_that_was_lowered_leaves_nothing() -> None:
-    config = CONFIG.model_copy(update={"tenant_daily_credits": {"default": 100}})
-    assert refused(account(), config, spent=120) == ApiError(
+    assert refused(account(), day=budget(spent=120, cap=100)) == ApiError(
         "DAILY_LIMIT",
         "This costs 80 credits, and 0 of the tenant's 100 for today are left.",
         {"limit_of": "tenant", "daily_credits": 100, "spent": 120, "required": 80},
@@ -174,8 +178,8 @@ def test_a_tenants_cap_that_was_lowered_leaves_nothing() -> None:
 
 
 def test_a_cap_may_be_spent_to_the_last_credit() -> None:
-    config = CONFIG.model_copy(update={"daily_credits": 80, "tenant_daily_credits": {"default": 80}})
-    assert refused(account(), config, spent=0) is None
+    config = CONFIG.model_copy(update={"daily_credits": 80})
+    assert refused(account(), config, day=budget(spent=0, cap=80)) is None
     assert refused(account(), config) is None
 
 

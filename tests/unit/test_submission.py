@@ -112,8 +112,8 @@ async def test_a_submission_whose_answer_was_lost_is_recognised_and_is_no_replay
 async def test_an_outcome_that_cannot_be_learned_is_unavailable_with_the_jobs_id(house: House) -> None:
     caller = await house.sign_up()
     house.store.lose("commit")
-    house.store.let_pass("get_job_and_account")
-    house.store.fail("get_job_and_account")
+    house.store.let_pass("get_all")
+    house.store.fail("get_all")
     error = await refused(submission.submit(house.services, caller, BODY, "k"))
     assert (error.code, error.entry.status, error.retry_after_s) == ("UNAVAILABLE", 503, 5)
     assert (await house.job(error.details["video"])).stage is Stage.QUEUED
