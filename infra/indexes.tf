@@ -110,3 +110,14 @@ resource "google_firestore_field" "unindexed" {
   # Empty: no index at all.
   index_config {}
 }
+
+# Counts of days that are over. Nothing else is removed by Firestore itself: it would not take a document's files along.
+resource "google_firestore_field" "expiring" {
+  for_each   = toset(["tenant_day_shards/expires_at", "tenant_days/expires_at"])
+  database   = google_firestore_database.this.name
+  collection = split("/", each.key)[0]
+  field      = split("/", each.key)[1]
+
+  index_config {}
+  ttl_config {}
+}

@@ -22,7 +22,7 @@ from local.memory.live import MemoryLive
 from local.memory.media import MemoryMedia
 from local.memory.queue import Entry, MemoryQueue
 from local.memory.store import MemoryStore
-from shared import auth, data_rights, deliveries, ledger, steps, submission, tenant_grants, users
+from shared import auth, commits, data_rights, deliveries, ledger, steps, submission, tenant_grants, users
 from shared.config import StoredConfig
 from shared.errors import ApiError, Unavailable
 from shared.generators import Generators
@@ -196,6 +196,8 @@ class House:
     config: FixedConfig = field(default_factory=lambda: FixedConfig(LiveConfig(signup_credits=500)))
 
     def __post_init__(self) -> None:
+        # A process of its own: nobody waits behind those of another test.
+        commits._turns.clear()
         self.media: Any = Shaky(MemoryMedia(BUCKET, clock=self.clock))
         self.store: Any = Shaky(MemoryStore(self.clock))
         self.live = MemoryLive(self.store)

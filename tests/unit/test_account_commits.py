@@ -1,0 +1,207 @@
+"""Grouped commits: one batch for all that waits for an account, and each of it judged by itself."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import pytest
+
+from local.memory.region import REGION, DistantStore
+from shared import account_commits, events, jobs, ledger, submission
+from shared.auth import Caller
+from shared.errors import ApiError, Unavailable
+from shared.models import CreateVideo, Job, Stage, Transaction
+from tests.unit.conftest import House
+
+BODY = CreateVideo(prompt="a paper boat", model="omni-flash", seconds=3, resolution="360p")  # 30 credits
+LONGER = BODY.model_copy(update={"seconds": 10})  # 100 credits
+
+
+@pytest.fixture(autouse=True)
+def far_away(house: House) -> None:
+    """Firestore takes its time, so that others come meanwhile."""
+    house.configure(active_jobs_limit=100)
+    house.store._inner = DistantStore(house.store._inner, REGION, house.clock.sleep)
+
+
+async def submit(house: House, caller: Caller, body: CreateVideo = BODY, key: str | None = None) -> Any:
+    return await submission.submit(house.services, caller, body, key)
+
+
+async def user(house: House, balance: int) -> Caller:
+    caller = await house.sign_up()
+    await give(house, balance - 500)
+    return caller
+
+
+async def give(house: House, credits_: int) -> None:
+    """As another process would."""
+    account = (await house.account()).changed(change_id=house.services.ids())
+    entry_id = f"grant-{account.change_id}"
+    await house.store._inner.commit(ledger.post(account, entry_id, "grant", credits_, "given", house.clock()))
+
+
+async def together(*calls: Any) -> list[Any]:
+    """What each came to: a value, or the exception."""
+    return await asyncio.gather(*calls, return_exceptions=True)
+
+
+def commits(house: House) -> int:
+    return int(house.store.calls["commit"])
+
+
+async def test_all_submits_that_wait_for_an_account_go_in_one_commit(house: House) -> None:
+    """The first has nobody to wait for; what comes while it is committed goes together."""
+    caller = await user(house, 500)
+    before = commits(house)
+    made = await together(*(submit(house, caller) for _ in range(16)))
+    assert [each.job.stage for each in made] == [Stage.QUEUED] * 16
+    assert commits(house) - before == 2
+    sequences = [entry.sequence for entry in house.store.documents(Transaction)]
+    assert sorted(sequences) == list(range(1, 19))
+    house.check()
+
+
+async def test_a_commit_carries_at_most_twenty(house: House) -> None:
+    caller = await user(house, 2_000)
+    sizes: list[int] = []
+    commit = house.store._inner.commit
+
+    async def counted(documents: Any) -> Any:
+        sizes.append(sum(isinstance(each, Job) for each in documents))
+        return await commit(documents)
+
+    house.store._inner.commit = counted
+    await together(*(submit(house, caller) for _ in range(50)))
+    assert sizes == [1, 20, 20, 9]
+    house.check()
+
+
+async def test_a_commit_carries_at_most_nine_mebibytes(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    caller = await user(house, 500)
+    one = len((await submit(house, caller)).job.model_dump_json())
+    monkeypatch.setattr(account_commits, "MOST_BYTES", 3 * one)
+    before = commits(house)
+    made = await together(*(submit(house, caller) for _ in range(9)))
+    assert all(each.job.stage is Stage.QUEUED for each in made)
+    assert commits(house) - before >= 3
+    house.check()
+
+
+async def test_a_refusal_is_nobody_elses_and_tells_the_account_as_it_is_committed(house: House) -> None:
+    """Of 130 credits the longer one finds 70 when its turn comes; 10 are what is left in the end."""
+    caller = await user(house, 130)
+    bodies = (BODY, BODY, LONGER, BODY, BODY)
+    made = await together(*(submit(house, caller, body) for body in bodies))
+    assert [type(each) for each in made] == [submission.Submitted] * 2 + [ApiError] + [submission.Submitted] * 2
+    assert made[2].details == {"required": 100, "available": 10, "deficit": 90}
+    assert (await house.account()).balance == 10
+    house.check()
+
+
+async def test_what_an_end_gives_back_is_there_for_those_that_wait_with_it(house: House) -> None:
+    caller = await user(house, 60)
+    first = (await submit(house, caller)).job
+    cancel = jobs.advance(house.services, first.id, events.Cancel())
+    made = await together(submit(house, caller), submit(house, caller), cancel)
+    assert [type(each) for each in made] == [submission.Submitted, submission.Submitted, jobs.Outcome]
+    house.check()
+
+
+async def test_ends_of_an_account_go_together_too(house: House) -> None:
+    caller = await user(house, 500)
+    made = [(await submit(house, caller)).job for _ in range(10)]
+    before = commits(house)
+    ended = await together(*(jobs.advance(house.services, job.id, events.Cancel()) for job in made))
+    assert all(each.change is not None and each.job.stage is Stage.CANCELED for each in ended)
+    assert commits(house) - before < 10
+    assert (await house.account()).active_jobs == ()
+    house.check()
+
+
+async def test_one_key_many_times_among_others_makes_one_job(house: House) -> None:
+    caller = await user(house, 500)
+    made = await together(*(submit(house, caller, key=key) for key in ("a", "b", "a", "c", "a", "b")))
+    assert len({each.job.id for each in made}) == 3
+    assert sum(not each.replayed for each in made) == 3
+    house.check()
+
+
+@pytest.mark.parametrize("spoil", ["lose", "fail"])
+async def test_a_commit_without_an_answer_is_resolved_for_each(house: House, spoil: str) -> None:
+    caller = await user(house, 500)
+    getattr(house.store, spoil)("commit")
+    made = await together(*(submit(house, caller, key=str(number)) for number in range(5)))
+    assert [each.replayed for each in made] == [False] * 5
+    assert len(house.store.documents(Job)) == 5
+    house.check()
+
+
+async def test_a_refusal_waits_for_the_commit_that_it_was_judged_after(house: House) -> None:
+    """Another process gives credits just before: what was refused beside that commit is judged again."""
+    caller = await user(house, 70)
+
+    house.store.let_pass("commit")
+    house.store.before("commit", lambda: give(house, 100))
+    made = await together(submit(house, caller), submit(house, caller), submit(house, caller, LONGER))
+    assert [type(each) for each in made] == [submission.Submitted] * 3
+    house.check()
+
+
+async def test_a_client_that_goes_away_takes_only_its_own_submission_along(house: House) -> None:
+    caller = await user(house, 500)
+    started, go_on = asyncio.Event(), asyncio.Event()
+
+    async def hang() -> None:
+        started.set()
+        await go_on.wait()
+
+    house.store.before("commit", hang)
+    leader = asyncio.ensure_future(submit(house, caller))
+    followers = [asyncio.ensure_future(submit(house, caller)) for _ in range(4)]
+    await started.wait()
+    leader.cancel()
+    followers[1].cancel()
+    made = await together(*followers)
+    assert [type(each) for each in made] == [
+        submission.Submitted, asyncio.CancelledError, submission.Submitted, submission.Submitted
+    ]  # fmt: skip
+    house.check()
+
+
+async def test_what_cannot_be_stored_fails_its_own_sender_only(house: House) -> None:
+    caller = await user(house, 500)
+    commit = house.store._inner.commit
+
+    async def picky(documents: Any) -> Any:
+        if any(isinstance(each, Job) and each.request.seconds == 10 for each in documents):
+            raise ValueError("not a value of Firestore's")
+        return await commit(documents)
+
+    house.store._inner.commit = picky
+    made = await together(*(submit(house, caller, body) for body in (BODY, BODY, LONGER, BODY)))
+    assert [type(each) for each in made] == [
+        submission.Submitted, submission.Submitted, ValueError, submission.Submitted
+    ]  # fmt: skip
+    house.check()
+
+
+async def test_a_read_that_fails_is_unavailable_for_all_that_waited_for_it(house: House) -> None:
+    caller = await user(house, 500)
+    house.store.let_pass("get_all")
+    house.store.fail("get_all")
+    made = await together(*(submit(house, caller) for _ in range(4)))
+    assert [type(each) for each in made] == [submission.Submitted] + [ApiError] * 3
+    assert {each.code for each in made[1:]} == {"UNAVAILABLE"}
+    house.check()
+
+
+async def test_an_unknown_outcome_that_stays_unknown_is_said_so(house: House) -> None:
+    caller = await user(house, 500)
+    job = (await submit(house, caller)).job
+    house.store.fail("commit", times=10_000)
+    made = await together(
+        jobs.advance(house.services, job.id, events.Cancel()), jobs.advance(house.services, job.id, events.Cancel())
+    )
+    assert {type(each) for each in made} == {Unavailable}
