@@ -10,7 +10,7 @@ from datetime import datetime
 from shared import lifecycle
 from shared.deliveries import Delivery
 from shared.lifecycle import Task
-from shared.models import Account, Document, Job, Stage, Transaction
+from shared.models import Account, Document, Job, Stage, TenantDay, TenantDayShard, Transaction
 from tests import invariants
 
 
@@ -49,6 +49,8 @@ class Watch:
     accounts: dict[str, Account] = field(default_factory=dict)
     entries: dict[str, list[Transaction]] = field(default_factory=lambda: defaultdict(list))
     deliveries: dict[str, Delivery] = field(default_factory=dict)
+    days: dict[str, TenantDay] = field(default_factory=dict)
+    shards: dict[str, TenantDayShard] = field(default_factory=dict)
     tasks: dict[str, object] = field(default_factory=dict)
     creates: list[Create] = field(default_factory=list)
     # Which process creates under a lease, by its holder.
@@ -88,8 +90,14 @@ class Watch:
                 if before is None or before.holds_slot != document.holds_slot:
                     touched.add(document.account)
                 self._job(before, document)
+            elif isinstance(document, TenantDay):
+                self.days[document.id] = document
+            elif isinstance(document, TenantDayShard):
+                self.shards[document.id] = document
         for id_ in touched:
             self._account(id_)
+        if any(isinstance(document, (TenantDay, TenantDayShard)) for document in documents):
+            self._tenant_days()
 
     def _note_due(self, document: Job | Delivery) -> None:
         if document.due_at is None:
@@ -103,6 +111,14 @@ class Watch:
         active = {job.id for job in self.jobs.values() if job.account == id_ and job.holds_slot}
         if sorted(account.active_jobs) != sorted(active):
             raise Broken(f"{id_}: active jobs {account.active_jobs} are not {sorted(active)}")
+
+    def _tenant_days(self) -> None:
+        """What is reserved of a cap is what the shards were given, and none spends more than that."""
+        for day in self.days.values():
+            shards = [shard for shard in self.shards.values() if (shard.tenant, shard.day) == (day.tenant, day.day)]
+            given = sum(shard.reserved for shard in shards)
+            if given != day.reserved or any(not 0 <= shard.spent <= shard.reserved for shard in shards):
+                raise Broken(f"{day.id} reserved {day.reserved}, its shards are {shards}")
 
     def _job(self, before: Job | None, after: Job) -> None:
         if not after.final:

@@ -54,6 +54,7 @@ VALID_EDITS: Sequence[dict[str, Any]] = (
     {"retention_days": 1},
     MAY_WAIT,
     {"daily_credits": 150},
+    {"tenant_daily_credits": {"default": 500}},
     {},
 )
 INVALID_EDITS: Sequence[dict[str, Any]] = (
