@@ -24,7 +24,9 @@ PROCESSOR: Final = Processor(
     storing_s=0.08,
 )
 # infra/functions.tf: the most instances, and requests at once on each.
-INSTANCES: Final = {"submit": (20, 20), "poll": (50, 16), "stream": (20, 200), "history": (20, 40)}
+INSTANCES: Final = {"submit": (4, 20), "poll": (6, 16), "stream": (3, 200), "history": (4, 40)}
+# Cloud Run's regional quota; it holds for what all functions use at once.
+NEW_PROJECT_VCPU: Final = 20
 CREATE_S: Final = 1.5
 GENERATE_AT_ONCE: Final = 20
 # A pass of the function cleanup, and one call in it to Firestore or Cloud Tasks.
@@ -58,9 +60,12 @@ def limits(video: Video) -> Iterator[Limit]:
     yield Limit("queue `poll`, 500 deliveries a second", 500, video.requests["poll"] - 1)
     yield Limit("creates of tasks, 6 million a minute", 100_000, video.operations["Cloud Tasks operations"] / 2)
     yield Limit("database without ramping up, 500 operations a second", 500, video.operations["Firestore writes"])
+    needed_s = {name: PROCESSOR.seconds(name, video.requests[name], 1) for name in INSTANCES}  # type: ignore[arg-type, index]
+    yield Limit(
+        "a new project's 20 vCPU, all functions together", NEW_PROJECT_VCPU * BUSY_SHARE, sum(needed_s.values())
+    )
     for name, (instances, _) in INSTANCES.items():
-        needed_s = PROCESSOR.seconds(name, video.requests[name], 1)  # type: ignore[arg-type, index]
-        yield Limit(f"instances of {name}, by their processors", instances * BUSY_SHARE, needed_s)
+        yield Limit(f"instances of {name}, by their processors", instances * BUSY_SHARE, needed_s[name])
     instances, at_once = INSTANCES["stream"]
     yield Limit("open event streams, one a video", instances * at_once, model.usual_s)
     yield Limit("the weekly digest, in one pass", DIGEST_PAGE * PASS_S / PAGE_S / (7 * 86_400), 1)

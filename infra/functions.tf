@@ -1,8 +1,8 @@
 locals {
   packages = var.packages != "" ? var.packages : "${path.module}/../.build/packages"
 
-  # Each is one door (functions/NAME/main.py). All take many requests at once, being asynchronous; that needs a whole
-  # CPU, and one event loop cannot use more.
+  # Each is one folder of functions/. All take many requests at once, being asynchronous; that needs a whole CPU, and one
+  # event loop cannot use more. `max` is what fits a new project's quota together; var.max_instances raises it.
   functions = {
     # Bodies of up to 30 MiB, which are held twice while they are read: 20 of them fit. An image may have to be fetched,
     # and a commit's outcome be looked for, within the two minutes.
@@ -11,7 +11,7 @@ locals {
       timeout_s   = 120
       concurrency = 20
       warm        = true
-      max         = 20
+      max         = 4
       public      = true
       settings = [
         "ALLOWED_ORIGINS", "BUCKET", "DEFAULT_MODELS", "DELIVER_URL", "GOOGLE_CLOUD_PROJECT", "LOG_LEVEL", "OMNI_OFFERED",
@@ -27,7 +27,7 @@ locals {
       timeout_s   = 900
       concurrency = 16
       warm        = false
-      max         = 50
+      max         = 6
       public      = false
       settings = [
         "ALLOWED_ORIGINS", "BUCKET", "DELIVER_URL", "GOOGLE_CLOUD_PROJECT", "LOG_LEVEL", "POLL_URL", "REGION",
@@ -59,7 +59,7 @@ locals {
       timeout_s   = 660
       concurrency = 200
       warm        = true
-      max         = 20
+      max         = 3
       public      = true
       settings = [
         "ALLOWED_ORIGINS", "BUCKET", "GOOGLE_CLOUD_PROJECT", "LOG_LEVEL", "REQUESTS_PER_MINUTE", "SIGNUP_CREDITS",
@@ -74,7 +74,7 @@ locals {
       timeout_s   = 60
       concurrency = 40
       warm        = true
-      max         = 20
+      max         = 4
       public      = true
       settings = [
         "ALLOWED_ORIGINS", "BUCKET", "DEFAULT_MODELS", "DELIVER_URL", "GOOGLE_CLOUD_PROJECT", "LOG_LEVEL", "OMNI_OFFERED",
@@ -89,7 +89,7 @@ locals {
       timeout_s   = 900
       concurrency = 4
       warm        = false
-      max         = 3
+      max         = 1
       public      = false
       settings = [
         "ALLOWED_ORIGINS", "BUCKET", "DELIVER_URL", "GOOGLE_CLOUD_PROJECT", "LOG_LEVEL", "POLL_URL", "REGION",
@@ -98,6 +98,11 @@ locals {
       secrets = []
     }
   }
+
+  # Gi of memory by the unit in `memory`.
+  gib_of_unit   = { Mi = 1 / 1024, Gi = 1 }
+  gib           = { for name, row in local.functions : name => parseint(regex("^[0-9]+", row.memory), 10) * local.gib_of_unit[regex("[A-Z]i$", row.memory)] }
+  max_instances = { for name, row in local.functions : name => lookup(var.max_instances, name, row.max) }
 
   # Known before the functions are, so that poll and deliver can be told their own.
   run_urls = { for name, _ in local.functions : name => "https://${name}-${data.google_project.this.number}.${var.region}.run.app" }
@@ -190,7 +195,7 @@ resource "google_cloudfunctions2_function" "this" {
     timeout_seconds                  = each.value.timeout_s
     max_instance_request_concurrency = each.value.concurrency
     min_instance_count               = each.value.warm ? var.warm_instances : 0
-    max_instance_count               = each.value.max
+    max_instance_count               = local.max_instances[each.key]
     service_account_email            = google_service_account.function[each.key].email
     environment_variables            = { for name in each.value.settings : name => local.settings[name] }
     # Who would get around the load balancer would get around Cloud Armor.
@@ -209,10 +214,26 @@ resource "google_cloudfunctions2_function" "this" {
     }
   }
 
+  # Cloud Run refuses a function beyond it, and with it half of what is made after the functions.
+  lifecycle {
+    precondition {
+      condition     = local.max_instances[each.key] <= var.cloud_run_quota.vcpu && local.max_instances[each.key] * local.gib[each.key] <= var.cloud_run_quota.gib
+      error_message = "${each.key}: ${local.max_instances[each.key]} instances ask for more than cloud_run_quota. See Deploying in docs/operations.md."
+    }
+  }
+
   depends_on = [
     google_firestore_database.this,
     time_sleep.grants,
   ]
+}
+
+# All of them together meet the quota only while all are busy: requests are then answered 503.
+check "cloud_run_quota" {
+  assert {
+    condition     = sum(values(local.max_instances)) <= var.cloud_run_quota.vcpu && sum([for name, instances in local.max_instances : instances * local.gib[name]]) <= var.cloud_run_quota.gib
+    error_message = "All functions at their most instances ask for more than cloud_run_quota: ask Google for more, or lower max_instances."
+  }
 }
 
 # A function is built, and must be able to use everything from its first request on. A grant takes a while to be known

@@ -47,6 +47,23 @@ variable "model_quotas" {
   }
 }
 
+variable "max_instances" {
+  description = "Most instances of functions, by name, where they differ from infra/functions.tf."
+  type        = map(number)
+  default     = {}
+
+  validation {
+    condition     = alltrue([for name in keys(var.max_instances) : contains(["submit", "poll", "deliver", "stream", "history", "cleanup"], name)])
+    error_message = "max_instances names a function that doesn't exist."
+  }
+}
+
+variable "cloud_run_quota" {
+  description = "The region's quotas CpuAllocPerProjectRegion and MemAllocPerProjectRegion of Cloud Run. These are a new project's."
+  type        = object({ vcpu = number, gib = number })
+  default     = { vcpu = 20, gib = 40 }
+}
+
 variable "gemini_api_key_version" {
   description = "Version of the secret gemini-api-key that the poll function uses. Empty: no Omni."
   type        = string

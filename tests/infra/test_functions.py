@@ -20,7 +20,7 @@ from shared.settings import Settings
 from shared.store import CALL_TIMEOUT_S as FIRESTORE_TIMEOUT_S
 from tests.contract.test_store import NOON, a_job
 from tests.infra import reach
-from tests.infra.configuration import Body, Configuration
+from tests.infra.configuration import INFRA, Body, Configuration
 from tests.infra.conftest import Mistaken
 from tests.unit.conftest import House
 from tools.package import PACKAGES, ROOT
@@ -169,3 +169,33 @@ def test_the_bucket_tells_the_route_that_is_for_it(configuration: Configuration)
     (subscription,) = configuration.instances("google_pubsub_subscription")
     (route,) = [route for route in routes.ROUTES if route.caller == "bucket"]
     assert subscription.body["push_config"][0]["push_endpoint"] == f"${{local.run_urls.{route.function}}}{route.path}"
+
+
+# Of a new project: Cloud Run's regional quotas CpuAllocPerProjectRegion and MemAllocPerProjectRegion.
+NEW_PROJECT = {"vcpu": 20.0, "gib": 40.0}
+
+
+def gib(row: Body) -> float:
+    number, unit = re.fullmatch(r"(\d+)(Mi|Gi)", row["memory"]).groups()  # type: ignore[union-attr]
+    return int(number) * MIB_OF_UNIT[unit] / 1024
+
+
+def test_all_functions_together_fit_a_new_project(configuration: Configuration) -> None:
+    """Cloud Run refuses a function that alone asks for more; together they meet the quota when all are busy."""
+    rows = configuration.locals["functions"].values()
+    assert all(body["service_config"][0]["available_cpu"] == "1" for body in functions(configuration).values())
+    assert sum(row["max"] for row in rows) <= NEW_PROJECT["vcpu"]
+    assert sum(row["max"] * gib(row) for row in rows) <= NEW_PROJECT["gib"]
+
+
+def test_the_variables_know_the_functions_and_a_new_projects_quota(configuration: Configuration) -> None:
+    quota = configuration.variables["cloud_run_quota"]["default"]
+    assert {name: float(value) for name, value in quota.items()} == NEW_PROJECT
+    (validation,) = configuration.variables["max_instances"]["validation"]
+    assert set(re.findall(r'"(\w+)"', validation["condition"])) == set(routes.FUNCTIONS)
+
+
+def test_no_environment_asks_for_more_than_it_says_its_quota_is() -> None:
+    """More instances than a new project's quota need their own `cloud_run_quota` beside them."""
+    for tfvars in (INFRA / "environments").glob("*.tfvars"):
+        assert ("max_instances" in (text := tfvars.read_text())) <= ("cloud_run_quota" in text), tfvars.name
