@@ -11,6 +11,7 @@ import json
 import time
 from collections.abc import AsyncIterator, Iterator, Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Final, get_args
 from urllib.parse import quote
@@ -23,7 +24,7 @@ from google.cloud.firestore_v1.types import ListenRequest, StructuredQuery, Targ
 from pydantic import BaseModel
 
 from shared.auth import DEFAULT_TENANT, Identity
-from shared.models import Account, Document, Job, Stage, Transaction
+from shared.models import Account, Document, Transaction
 from shared.settings import SECURETOKEN_ISSUER, Settings
 from shared.store import FirestoreStore
 from tests.contract.servers import firestore_emulator
@@ -55,6 +56,8 @@ class Person:
     tenant: str = DEFAULT_TENANT
     issuer: str = ISSUER
     says_issuer: bool = True
+    # How long ago the user signed in.
+    signed_in_s: int = 0
 
     @property
     def account(self) -> str:
@@ -68,7 +71,9 @@ class Person:
         if self.tenant != DEFAULT_TENANT:
             firebase["tenant"] = self.tenant
         claims = {"aud": PROJECT, "sub": self.sub, "user_id": self.sub, "iat": now, "exp": now + 3600}
-        claims |= {"auth_time": now, "firebase": firebase} | ({"iss": self.issuer} if self.says_issuer else {})
+        claims |= {"auth_time": now - self.signed_in_s, "firebase": firebase} | (
+            {"iss": self.issuer} if self.says_issuer else {}
+        )
         return f"{_encoded({'alg': 'none', 'typ': 'JWT'})}.{_encoded(claims)}."
 
     @property
@@ -79,8 +84,10 @@ class Person:
 ANN, BOB = Person("ann"), Person("bob")
 # The same subject of two tenants is two users.
 ANN_OF_ACME = Person("ann", "acme")
-DORA = Person("dora")
-EVERYBODY: Final = (ANN, BOB, ANN_OF_ACME, DORA, *(Person(f"user-{number}") for number in range(20)))
+# Disabled; deleted by its user; proven to be somebody else's since an earlier sign-in.
+DORA, CLEO, EVE = Person("dora"), Person("cleo"), Person("eve", signed_in_s=3_600)
+LOCKED_OUT: Final = (DORA, CLEO, EVE)
+EVERYBODY: Final = (ANN, BOB, ANN_OF_ACME, *LOCKED_OUT, *(Person(f"user-{number}") for number in range(20)))
 
 
 @dataclass(frozen=True)
@@ -143,7 +150,11 @@ async def _fill() -> None:
     for person in EVERYBODY:
         account = Account(
             id=person.account, issuer=ISSUER, sub=person.sub, tenant=person.tenant, created_at=NOON
-        ).changed(disabled=person == DORA)
+        ).changed(
+            disabled=person == DORA,
+            closed_at=NOON if person == CLEO else None,
+            valid_since=datetime.now(UTC) - timedelta(minutes=30) if person.sub == EVE.sub else None,
+        )
         own = {"account": person.account, "tenant": person.tenant}
         documents += [account, a_job(_job(person), **own), an_entry(1, id=_entry(person), **own)]
     await store.commit(documents)
@@ -162,8 +173,13 @@ def _encoded(part: Mapping[str, Any]) -> str:
 
 
 def _own(person: Person) -> list[str]:
-    """The paths of the person's documents."""
-    return [f"accounts/{person.account}", f"jobs/{_job(person)}", f"credit_transactions/{_entry(person)}"]
+    """The paths of the person's documents that the person may read."""
+    return [f"accounts/{person.account}", f"credit_transactions/{_entry(person)}"]
+
+
+def _all_own(person: Person) -> list[str]:
+    """Those, and the person's job."""
+    return [*_own(person), f"jobs/{_job(person)}"]
 
 
 # --- what there is to read ---
@@ -171,16 +187,9 @@ def _own(person: Person) -> list[str]:
 # Every field that an owner sees at Firestore itself, each looked at once. What must stay secret (keys, signing
 # secrets, other people's data) has a collection of its own.
 SHOWN: Final = {
-    Job: """
-        id tenant account kind request fingerprint status stage step task due_at lease attempt attempt_started_at
-        operation hinted_operation expected_s outputs filtered filter_reason storing_started_at storing_tries cost
-        refunded error project labels warnings idempotency_key repeats_taken created_at updated_at started_at
-        completed_at last_viewed_at expires_at deleted_at files_removed_at late_success webhook_url to_announce to_tidy
-        version change_id
-    """,
     Account: """
-        id issuer sub email tenant role plan disabled display_name locale balance active_jobs sequence spending_day
-        spent_on_day webhook_endpoints closed_at created_at change_id
+        id issuer sub email email_verified email_as_of verified_at valid_since tenant role plan disabled display_name
+        locale balance active_jobs sequence spending_day spent_on_day webhook_endpoints closed_at created_at change_id
     """,
     Transaction: "id account tenant type amount balance_after sequence job description created_at",
 }
@@ -208,36 +217,50 @@ def _names(kind: Any) -> set[str]:
 # --- reading ---
 
 
-@pytest.mark.parametrize("person", [one for one in EVERYBODY if one != DORA], ids=lambda one: f"{one.tenant}-{one.sub}")
+@pytest.mark.parametrize(
+    "person", [one for one in EVERYBODY if one not in LOCKED_OUT], ids=lambda one: f"{one.tenant}-{one.sub}"
+)
 def test_everybody_reads_their_own(database: Database, person: Person) -> None:
     # Many users, because an account's id may hold the two characters in which base64url differs from base64.
-    assert [database.get(person, path) for path in _own(person)] == [200, 200, 200]
+    assert [database.get(person, path) for path in _own(person)] == [200, 200]
 
 
 @pytest.mark.parametrize("owner", [BOB, ANN_OF_ACME, DORA], ids=lambda one: f"{one.tenant}-{one.sub}")
 def test_nobody_reads_anothers(database: Database, owner: Person) -> None:
-    assert [database.get(ANN, path) for path in _own(owner)] == [403, 403, 403]
-    assert [database.get(None, path) for path in _own(owner)] == [403, 403, 403]
+    assert [database.get(ANN, path) for path in _all_own(owner)] == [403, 403, 403]
+    assert [database.get(None, path) for path in _all_own(owner)] == [403, 403, 403]
 
 
 def test_a_token_without_the_issuer_is_of_the_projects_own(database: Database) -> None:
     person = Person("ann", says_issuer=False)
-    assert [database.get(person, path) for path in _own(ANN)] == [200, 200, 200]
+    assert [database.get(person, path) for path in _own(ANN)] == [200, 200]
 
 
 def test_a_token_of_another_issuer_is_another_user(database: Database) -> None:
     stranger = Person("ann", issuer="https://issuer.example")
-    assert [database.get(stranger, path) for path in _own(ANN)] == [403, 403, 403]
+    assert [database.get(stranger, path) for path in _all_own(ANN)] == [403, 403, 403]
 
 
-def test_a_disabled_user_reads_nothing_any_more(database: Database) -> None:
-    assert [database.get(DORA, path) for path in _own(DORA)] == [403, 403, 403]
-    assert database.query(DORA, "jobs", {"account": DORA.account}) == (403, [])
+@pytest.mark.parametrize("person", LOCKED_OUT, ids=["disabled", "deleted", "signed-in-before-the-proof"])
+def test_who_is_locked_out_reads_nothing_any_more(database: Database, person: Person) -> None:
+    assert [database.get(person, path) for path in _all_own(person)] == [403, 403, 403]
+    assert database.query(person, "credit_transactions", {"account": person.account}) == (403, [])
+
+
+def test_who_signs_in_after_the_proof_reads_again(database: Database) -> None:
+    again = Person(EVE.sub)
+    assert [database.get(again, path) for path in _own(again)] == [200, 200]
+
+
+def test_a_job_is_hidden_from_its_owner(database: Database) -> None:
+    """A rule can't hide a field, and a job has its lease, its task, its operation and its webhook's address."""
+    assert database.get(ANN, f"jobs/{_job(ANN)}") == 403
+    assert database.query(ANN, "jobs", {"account": ANN.account}) == (403, [])
 
 
 def test_a_user_without_an_account_has_nothing_to_read(database: Database) -> None:
     nobody = Person("nobody")
-    assert [database.get(nobody, path) for path in (*_own(ANN), *_own(nobody))] == [403] * 6
+    assert [database.get(nobody, path) for path in (*_all_own(ANN), *_all_own(nobody))] == [403] * 6
 
 
 @pytest.mark.parametrize("collection", OTHER_COLLECTIONS)
@@ -250,18 +273,18 @@ def test_all_else_is_closed(database: Database, collection: str) -> None:
 # --- lists ---
 
 
-@pytest.mark.parametrize("collection", ["jobs", "credit_transactions"])
-def test_a_list_of_ones_own_is_allowed(database: Database, collection: str) -> None:
-    own = {"jobs": _job(ANN), "credit_transactions": _entry(ANN)}[collection]
+def test_a_list_of_your_own_is_allowed(database: Database) -> None:
+    collection, own = "credit_transactions", _entry(ANN)
     newest = [{"field": {"fieldPath": "created_at"}, "direction": "DESCENDING"}]
     assert database.query(ANN, collection, {"account": ANN.account}) == (200, [own])
     assert database.query(ANN, collection, {"account": ANN.account, "tenant": ANN.tenant}) == (200, [own])
     assert database.query(ANN, collection, {"account": ANN.account}, orderBy=newest) == (200, [own])
 
 
-def test_a_list_of_ones_own_may_be_narrowed(database: Database) -> None:
-    assert database.query(ANN, "jobs", {"account": ANN.account, "status": "queued"}) == (200, [_job(ANN)])
-    assert database.query(ANN, "jobs", {"account": ANN.account, "status": "failed"}) == (200, [])
+def test_a_list_of_your_own_may_be_narrowed(database: Database) -> None:
+    for kind, found in (("charge", []), ("grant", [_entry(ANN)])):
+        where = {"account": ANN.account, "type": kind}
+        assert database.query(ANN, "credit_transactions", where) == (200, found)
 
 
 @pytest.mark.parametrize("collection", ["jobs", "credit_transactions"])
@@ -285,7 +308,7 @@ def test_a_list_that_could_hold_anothers_is_refused(
 
 @pytest.mark.parametrize("limit", [None, 101, 1_000_000])
 def test_a_list_without_a_limit_is_refused(database: Database, limit: int | None) -> None:
-    assert database.query(ANN, "jobs", {"account": ANN.account}, limit) == (403, [])
+    assert database.query(ANN, "credit_transactions", {"account": ANN.account}, limit) == (403, [])
 
 
 def test_accounts_cannot_be_listed(database: Database) -> None:
@@ -294,15 +317,16 @@ def test_accounts_cannot_be_listed(database: Database) -> None:
 
 
 def test_collection_groups_are_closed(database: Database) -> None:
-    everywhere = [{"collectionId": "jobs", "allDescendants": True}]
-    assert database.query(ANN, "jobs", {"account": ANN.account}, **{"from": everywhere}) == (403, [])
+    everywhere = [{"collectionId": "credit_transactions", "allDescendants": True}]
+    where = {"account": ANN.account}
+    assert database.query(ANN, "credit_transactions", where, **{"from": everywhere}) == (403, [])
 
 
 # --- writing ---
 
 
 @pytest.mark.parametrize("who", [ANN, BOB, None], ids=["owner", "other", "nobody"])
-@pytest.mark.parametrize("path", [*_own(ANN), "config/video", "api_keys/mine"])
+@pytest.mark.parametrize("path", [*_all_own(ANN), "config/video", "api_keys/mine"])
 def test_nobody_writes(database: Database, who: Person | None, path: str) -> None:
     headers = who.headers if who else {}
     url = f"{database.documents}/{path}"
@@ -400,32 +424,37 @@ async def test_everybody_listens_to_their_own(firestore: AsyncClient) -> None:
     listener = Listener(firestore, ANN)
     for path in _own(ANN):
         assert await listener.documents(**_document(path)) == [path.rpartition("/")[2]]
-    assert await listener.documents(**_list("jobs", ANN.account)) == [_job(ANN)]
     assert await listener.documents(**_list("credit_transactions", ANN.account)) == [_entry(ANN)]
 
 
 @pytest.mark.parametrize("who", [ANN, ANN_OF_ACME, None], ids=["other", "other-tenant", "nobody"])
 async def test_nobody_listens_to_anothers(firestore: AsyncClient, who: Person | None) -> None:
     listener = Listener(firestore, who)
-    targets = [_document(path) for path in (*_own(BOB), "config/video", "api_keys/one")]
+    targets = [_document(path) for path in (*_all_own(BOB), "config/video", "api_keys/one")]
     targets += [_list("jobs", BOB.account), _list("jobs", None), _list("credit_transactions", BOB.account)]
     for target in targets:
         with pytest.raises(exceptions.PermissionDenied):
             await listener.documents(**target)
 
 
+async def test_nobody_listens_to_jobs(firestore: AsyncClient) -> None:
+    for target in (_document(f"jobs/{_job(ANN)}"), _list("jobs", ANN.account)):
+        with pytest.raises(exceptions.PermissionDenied):
+            await Listener(firestore, ANN).documents(**target)
+
+
 async def test_a_listener_hears_a_change(firestore: AsyncClient, database: Database) -> None:
     person = Person("user-7")
-    path = f"jobs/{_job(person)}"
+    path = f"accounts/{person.account}"
     async with asyncio.timeout(WITHIN_S):
         async for response in Listener(firestore, person).hear(**_document(path)):
             if "document_change" in response:
-                stage = response.document_change.document.fields["stage"].string_value
-                if stage == Stage.STORING:
+                balance = response.document_change.document.fields["balance"].integer_value
+                if balance == 5:
                     return
-                assert stage == Stage.QUEUED
-                change = {"fields": {"stage": {"stringValue": Stage.STORING.value}}}
+                assert balance == 0
+                change = {"fields": {"balance": {"integerValue": "5"}}}
                 changed = database.http.patch(
-                    f"{database.documents}/{path}?updateMask.fieldPaths=stage", headers=OWNER, json=change
+                    f"{database.documents}/{path}?updateMask.fieldPaths=balance", headers=OWNER, json=change
                 )
                 assert changed.status_code == 200
