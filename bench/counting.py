@@ -142,6 +142,7 @@ class CountedStore:
             if name == "commit":
                 self.tally.add("Firestore writes", len(args[0]), "commit")
                 self.tally.operations.update(f"writes of {document.collection}" for document in args[0])
+                self.tally.operations["Firestore deletes"] += sum(len(removed) for removed in args[1:])
             else:
                 # Counts and sums are a read for each thousand of what they go over.
                 found = len(answer) if isinstance(answer, list) else 1

@@ -92,8 +92,9 @@ class Store(Protocol):
     async def get_all(self, references: Sequence[tuple[type[Document], str]]) -> list[Document | None]:
         """Documents of any kinds, by kind and id, in one round trip and in that order; None for what is not there."""
 
-    async def commit(self, documents: Sequence[D]) -> list[D]:
-        """Write all or nothing: one without a revision must not exist, one with a revision must not have changed.
+    async def commit(self, documents: Sequence[D], removed: Sequence[Document] = ()) -> list[D]:
+        """Write and remove all or nothing: one without a revision must not exist, one with a revision must not have
+        changed, and so must each of `removed`, which are deleted.
 
         Answers the documents with their new revisions; raises Conflict when a precondition fails, and NotStorable for
         a document that Firestore would reject at every try.
@@ -104,6 +105,9 @@ class Store(Protocol):
 
     async def due(self, kind: type[D], before: datetime, after: D | None, limit: int) -> list[D]:
         """Documents of a kind whose due_at is before the moment, as due_jobs."""
+
+    async def expired(self, kind: type[D], before: datetime, limit: int) -> list[D]:
+        """Documents of a kind whose expires_at is before the moment, the longest expired first."""
 
     async def expired_jobs(self, before: datetime, limit: int) -> list[Job]:
         """Jobs whose expires_at is before the moment."""

@@ -120,10 +120,12 @@ class FirestoreStore:
 
         return await _answer(answers())
 
-    async def commit(self, documents: Sequence[D]) -> list[D]:
+    async def commit(self, documents: Sequence[D], removed: Sequence[Document] = ()) -> list[D]:
         request = _CommitRequest(database=self._settings.database)
         for document in documents:
             self._write(request.writes.add(), document)
+        for document in removed:
+            self._remove(request.writes.add(), document)
         try:
             response = await _answer(self._api.commit(CommitRequest.wrap(request), **self._options))
         except _PRECONDITION as error:
@@ -132,7 +134,8 @@ class FirestoreStore:
             raise NotStorable("(document)", error.message) from error
         results = CommitResponse.pb(response).write_results
         return [
-            document.changed(revision=result.update_time) for document, result in zip(documents, results, strict=True)
+            document.changed(revision=result.update_time)
+            for document, result in zip(documents, results[: len(documents)], strict=True)
         ]
 
     def _write(self, write: Any, document: Document) -> None:
@@ -148,6 +151,11 @@ class FirestoreStore:
         # What is in the mask and not among the fields is removed.
         write.update_mask.field_paths.extend(fields.keys() | document.absent_when_none)
 
+    def _remove(self, write: Any, document: Document) -> None:
+        """Fill the Write message: the document goes, if it is still what was read."""
+        write.delete = self._path(type(document), document.id)
+        write.current_document.update_time.CopyFrom(document.revision)
+
     async def due_jobs(self, before: datetime, after: Job | None, limit: int) -> list[Job]:
         return await self.due(Job, before, after, limit)
 
@@ -159,9 +167,12 @@ class FirestoreStore:
             due = due.start_after({"due_at": due_at, "__name__": collection.document(after.id)})
         return await self._read(kind, due, limit)
 
+    async def expired(self, kind: type[D], before: datetime, limit: int) -> list[D]:
+        documents = self._client.collection(kind.collection)
+        return await self._read(kind, documents.where(filter=FieldFilter("expires_at", "<", before)), limit)
+
     async def expired_jobs(self, before: datetime, limit: int) -> list[Job]:
-        jobs = self._client.collection(Job.collection)
-        return await self._read(Job, jobs.where(filter=FieldFilter("expires_at", "<", before)), limit)
+        return await self.expired(Job, before, limit)
 
     async def ended_jobs(self, since: datetime, until: datetime, after: Job | None, limit: int) -> list[Job]:
         collection = self._client.collection(Job.collection)

@@ -63,9 +63,9 @@ class MemoryStore:
     async def get_all(self, references: Sequence[tuple[type[Document], str]]) -> list[Document | None]:
         return [_decode(kind, self._find(kind.collection, id_)) for kind, id_ in references]
 
-    async def commit(self, documents: Sequence[D]) -> list[D]:
+    async def commit(self, documents: Sequence[D], removed: Sequence[Document] = ()) -> list[D]:
         encoded = [_storable(document) for document in documents]
-        self._check(documents)
+        self._check([*documents, *removed])
         now = self._next_update_time()
         changes = [
             (document.collection, self._changed(document, fields, now))
@@ -77,6 +77,8 @@ class MemoryStore:
         self.changes += 1
         for (collection, snapshot), earlier in zip(changes, before, strict=True):
             self._tell(collection, earlier, snapshot)
+        for document in removed:
+            self.remove(document.collection, document.id)
         return [
             document.changed(revision=snapshot.update_time)
             for document, (_, snapshot) in zip(documents, changes, strict=True)
@@ -93,10 +95,13 @@ class MemoryStore:
             due = [snapshot for snapshot in due if _order(snapshot, "due_at") > last]
         return _decoded(kind, due, limit)
 
-    async def expired_jobs(self, before: datetime, limit: int) -> list[Job]:
-        expired = [snapshot for snapshot in self._all(Job) if _is_less(snapshot.value("expires_at"), before)]
+    async def expired(self, kind: type[D], before: datetime, limit: int) -> list[D]:
+        expired = [snapshot for snapshot in self._all(kind) if _is_less(snapshot.value("expires_at"), before)]
         expired.sort(key=lambda snapshot: _order(snapshot, "expires_at"))
-        return _decoded(Job, expired, limit)
+        return _decoded(kind, expired, limit)
+
+    async def expired_jobs(self, before: datetime, limit: int) -> list[Job]:
+        return await self.expired(Job, before, limit)
 
     async def ended_jobs(self, since: datetime, until: datetime, after: Job | None, limit: int) -> list[Job]:
         ended = [

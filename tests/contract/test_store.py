@@ -337,6 +337,20 @@ async def test_an_empty_batch_is_success(database: Database) -> None:
     assert await database.store.commit([]) == []
 
 
+async def test_what_was_read_can_be_removed_unless_it_has_changed(database: Database) -> None:
+    [first] = await saved(database.store, an_account())
+    [second] = await saved(database.store, first.changed(balance=1))
+    with pytest.raises(Conflict):
+        await database.store.commit([a_job()], removed=[first])
+    assert await database.store.get(Job, "video_a") is None
+    assert len(await database.store.commit([a_job()], removed=[second])) == 1
+    assert await database.store.get(Account, "ann") is None
+    assert await database.store.get(Job, "video_a") is not None
+    with pytest.raises(Conflict):
+        await database.store.commit([], removed=[second])
+    await saved(database.store, an_account(balance=2))
+
+
 async def test_of_many_writers_of_one_revision_exactly_one_wins(database: Database) -> None:
     [account] = await saved(database.store, an_account())
     tries = [saved(database.store, account.changed(balance=n + 1)) for n in range(8)]
@@ -433,6 +447,28 @@ async def test_expired_jobs_come_longest_expired_first(database: Database) -> No
     await saved(database.store, *jobs)
     assert ids(await database.store.expired_jobs(NOON + timedelta(hours=9), 10)) == ["video_b", "video_a"]
     assert ids(await database.store.expired_jobs(NOON + timedelta(days=1), 2)) == ["video_b", "video_a"]
+
+
+async def test_what_has_expired_of_any_kind_is_listed_as_jobs_are(database: Database) -> None:
+    chores = [
+        Chore(
+            id=f"export_{name}",
+            tenant="t",
+            account="ann",
+            task=TaskRef(name=name, queue="poll"),
+            due_at=None,
+            kind="export",
+            phase="account",
+            created_at=NOON,
+            expires_at=None if hour is None else NOON + timedelta(hours=hour),
+        )
+        for name, hour in {"a": 2, "b": 1, "c": 9, "d": None}.items()
+    ]
+    await saved(database.store, *chores)
+    found = await database.store.expired(Chore, NOON + timedelta(hours=9), 10)
+    assert ids(found) == ["export_b", "export_a"]
+    await database.store.commit([], removed=found)
+    assert await database.store.expired(Chore, NOON + timedelta(hours=9), 10) == []
 
 
 # --- history ---

@@ -29,6 +29,8 @@ _STAYS = {
 def commit_name(documents: Sequence[Document], before: Job | None) -> str:
     """The name of the effect that writes these documents, given the job as it stands in the store."""
     job = next((document for document in documents if isinstance(document, Job)), None)
+    if not documents:
+        return "removed.commit"
     if job is None:
         return f"{type(documents[0]).__name__.lower()}.commit"
     if before is None:

@@ -58,8 +58,8 @@ class WatchedStore(MemoryStore):
         super().__init__(clock)
         self._watch = watch
 
-    async def commit(self, documents: Sequence[D]) -> list[D]:
-        committed = await super().commit(documents)
+    async def commit(self, documents: Sequence[D], removed: Sequence[Document] = ()) -> list[D]:
+        committed = await super().commit(documents, removed)
         self._watch.committed(committed)
         return committed
 
@@ -79,7 +79,7 @@ class SeamStore:
     async def get_all(self, references: Sequence[tuple[type[Document], str]]) -> list[Document | None]:
         return await self._read("both.read", lambda: self.store.get_all(references))
 
-    async def commit(self, documents: Sequence[D]) -> list[D]:
+    async def commit(self, documents: Sequence[D], removed: Sequence[Document] = ()) -> list[D]:
         job = next((document for document in documents if isinstance(document, Job)), None)
         before = self.watch.jobs.get(job.id) if job is not None else None
         swept = before is not None and CURRENT.get().kind == "sweep"
@@ -88,7 +88,7 @@ class SeamStore:
             self.watch.gives_up_start(job, job.updated_at, CURRENT.get().process)
         change_id = job.change_id if job is not None else ""
         return await self.effects.effect(
-            name, lambda: self.store.commit(documents), Unavailable, WRITE_FAULTS, change_id=change_id
+            name, lambda: self.store.commit(documents, removed), Unavailable, WRITE_FAULTS, change_id=change_id
         )
 
     async def due_jobs(self, before: datetime, after: Job | None, limit: int) -> list[Job]:
@@ -96,6 +96,10 @@ class SeamStore:
 
     async def due(self, kind: type[D], before: datetime, after: D | None, limit: int) -> list[D]:
         return await self._read(f"{kind.__name__.lower()}s.due", lambda: self.store.due(kind, before, after, limit))
+
+    async def expired(self, kind: type[D], before: datetime, limit: int) -> list[D]:
+        name = f"{kind.__name__.lower()}s.expired"
+        return await self._read(name, lambda: self.store.expired(kind, before, limit))
 
     async def expired_jobs(self, before: datetime, limit: int) -> list[Job]:
         return await self._read("expired.read", lambda: self.store.expired_jobs(before, limit))

@@ -139,7 +139,7 @@ class _Store(FirestoreStore):
     async def get(self, kind: type[Any], id: str) -> Any:  # noqa: A002
         return self._known.get(kind)
 
-    async def commit(self, documents: Any) -> Any:
+    async def commit(self, documents: Any, removed: Any = ()) -> Any:
         return list(documents)
 
 
