@@ -13,6 +13,7 @@ locals {
     "own-videos-by-model-upwards"   = { collection = "jobs", fields = ["tenant", "account", "deleted_at", "request.model", "created_at"] }
     "own-videos-by-project"         = { collection = "jobs", fields = ["tenant", "account", "deleted_at", "project", "-created_at"] }
     "own-videos-by-project-upwards" = { collection = "jobs", fields = ["tenant", "account", "deleted_at", "project", "created_at"] }
+    "own-videos-to-erase"           = { collection = "jobs", fields = ["tenant", "account", "erasure", "-created_at"] }
     "own-changes"                   = { collection = "jobs", fields = ["tenant", "account", "updated_at"] }
     "tenant-videos"                 = { collection = "jobs", fields = ["tenant", "deleted_at", "-created_at"] }
     "tenant-videos-by-status"       = { collection = "jobs", fields = ["tenant", "deleted_at", "status", "-created_at"] }
@@ -25,6 +26,7 @@ locals {
     "own-keys-in-use"               = { collection = "api_keys", fields = ["account", "revoked_at", "-created_at"] }
     "projects"                      = { collection = "projects", fields = ["tenant", "-created_at"] }
     "endpoint-deliveries"           = { collection = "deliveries", fields = ["tenant", "account", "endpoint", "-created_at"] }
+    "own-deliveries"                = { collection = "deliveries", fields = ["tenant", "account", "-created_at"] }
     "video-deliveries"              = { collection = "deliveries", fields = ["tenant", "account", "job", "-created_at"] }
     "own-exports"                   = { collection = "chores", fields = ["tenant", "account", "kind", "-created_at"] }
   }
@@ -55,6 +57,7 @@ locals {
     "jobs/attempt_started_at",
     "jobs/created_at",
     "jobs/deleted_at",
+    "jobs/erasure",
     "jobs/error",
     "jobs/files_removed_at",
     "jobs/labels",
@@ -75,7 +78,6 @@ locals {
     "tenant_grant_entries/description",
     "tenant_grants/updated_at",
     "webhook_endpoints/created_at",
-    "webhook_endpoints/deleted_at",
     "webhook_endpoints/failing_since",
     "webhook_endpoints/paused_until",
     "webhook_endpoints/pinged_at",

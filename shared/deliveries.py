@@ -329,7 +329,7 @@ async def _message(services: Services, delivery: Delivery) -> _Message | str:
     endpoint = None
     if delivery.endpoint is not None:
         endpoint = await services.store.get(WebhookEndpoint, delivery.endpoint)
-        if endpoint is None or endpoint.deleted_at is not None:
+        if endpoint is None:
             return "the webhook endpoint was deleted"
         if endpoint.disabled and not delivery.is_ping:
             return "the webhook endpoint is disabled"

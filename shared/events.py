@@ -128,6 +128,11 @@ class Delete(Event):
 
 
 @dataclass(frozen=True)
+class ErasureRequested(Event):
+    """The ended job's account is being deleted: nothing that is its user's may stay."""
+
+
+@dataclass(frozen=True)
 class Expire(Event):
     """Nobody has looked at the video for the time that it is kept."""
 

@@ -13,7 +13,7 @@ import binascii
 import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 from shared import log
@@ -97,12 +97,21 @@ async def discard(services: Services, request: VideoRequest) -> None:
         await _remove(services, request.inputs[0].object.rpartition("/")[0] + "/")
 
 
+def recent_prefixes(now: datetime, tenant: str, account: str) -> tuple[str, ...]:
+    """Where in the bucket images of an account's recent requests may be that no job names."""
+    return tuple(f"{_folder(now, day)}{tenant}/{account}/" for day in range(SWEPT_DAYS))
+
+
+def _folder(now: datetime, days_ago: int) -> str:
+    return f"{ROOT}{now - timedelta(days=days_ago):%Y-%m-%d}/"
+
+
 async def sweep(services: Services) -> int:
     """Remove images of the last days that no job names; answers how many there were."""
     now = services.clock()
     swept = 0
     for day in range(SWEPT_DAYS):
-        folder = f"{ROOT}{now - timedelta(days=day):%Y-%m-%d}/"
+        folder = _folder(now, day)
         old = [item for item in await services.media.list(folder) if now - item.updated_at >= LEFT_AFTER]
         by_job: dict[str, list[StoredObject]] = {}
         for item in old:

@@ -24,6 +24,7 @@ from shared.events import (
     Deferred,
     Delete,
     Enter,
+    ErasureRequested,
     Event,
     Expire,
     Fallen,
@@ -128,6 +129,7 @@ TRANSITIONS: Mapping[type[Event], Mapping[Stage, frozenset[Stage]]] = {
     Repeated: {**_ANY_UNFINISHED, **_ANY_FINAL},
     Fallen: {**_ANY_UNFINISHED, **_ANY_FINAL},
     Delete: _ANY_FINAL,
+    ErasureRequested: _ANY_FINAL,
     Viewed: {Stage.COMPLETED: _to(Stage.COMPLETED)},
     Expire: {Stage.COMPLETED: _to(Stage.COMPLETED)},
     Announced: _ANY_FINAL,
@@ -467,7 +469,8 @@ def _accepted(case: _Case, event: Accepted) -> Change | None:
     if job.attempt != event.attempt or job.operation is not None:
         return None
     if job.final:
-        return case.go(job.stage, None, operation=event.operation, to_tidy=True)
+        erasure = "requested" if job.erasure else None
+        return case.go(job.stage, None, operation=event.operation, to_tidy=True, erasure=erasure)
     first_look = schedule.next_look(case.now, job.expected_s, case.now, case.config.polling == "rarely")
     return case.go(Stage.GENERATING, first_look, operation=event.operation, started_at=case.now)
 
@@ -599,23 +602,44 @@ def _fallen(case: _Case, event: Fallen) -> Change | None:
 
 
 def _delete(case: _Case, _: Delete) -> Change | None:
-    job = case.job
-    if job.deleted_at is not None:
+    """Leave a tombstone: what the ledger refers to, and what a repeated Idempotency-Key is recognized by."""
+    if case.job.deleted_at is not None:
         return None
-    erased = job.request.model_copy(update={"prompt": "", "negative_prompt": None})
-    return case.go(
-        job.stage,
-        None,
-        request=erased,
-        outputs=(),
-        labels={},
-        error=None,
-        filter_reason=None,
-        webhook_url=None,
-        expires_at=None,
-        deleted_at=case.now,
-        to_tidy=True,
-    )
+    return case.go(case.job.stage, None, **_without_content(case.job), deleted_at=case.now, to_tidy=True)
+
+
+def _erasure_requested(case: _Case, _: ErasureRequested) -> Change | None:
+    """Delete the job if it isn't, and its fingerprint too: no request of a closed account is ever repeated."""
+    job = case.job
+    if job.erasure is not None:
+        return None
+    erased = {**_without_content(job), "fingerprint": "", "erasure": "requested"}
+    if job.deleted_at is None:
+        return case.go(job.stage, None, **erased, deleted_at=case.now, to_tidy=True)
+    if job.to_tidy:
+        return Change(case.write(**erased))
+    return Change(case.write(**erased | {**_WITHOUT_OPERATION, "erasure": "done"}))
+
+
+def _without_content(job: Job) -> dict[str, Any]:
+    """The changes that remove what the user sent and got. What tidying up goes by stays until that is done."""
+    kept = {"prompt": "", "negative_prompt": None, "seed": None, "extends": None}
+    return {
+        "request": job.request.model_copy(update=kept),
+        "outputs": (),
+        "labels": {},
+        "project": None,
+        "warnings": (),
+        "error": None,
+        "filter_reason": None,
+        "webhook_url": None,
+        "idempotency_key": None,
+        "last_viewed_at": None,
+        "expires_at": None,
+    }
+
+
+_WITHOUT_OPERATION: Mapping[str, Any] = {"operation": None, "hinted_operation": None}
 
 
 def _viewed(case: _Case, _: Viewed) -> Change | None:
@@ -659,7 +683,17 @@ def _tidied(case: _Case, event: Tidied) -> Change | None:
         since_end_s = (case.now - (job.completed_at or case.now)).total_seconds()
         wait_s = min(max(since_end_s, schedule.TIDY_FIRST_STEP_S), schedule.TIDY_LONGEST_STEP_S)
         return case.go(job.stage, case.now + timedelta(seconds=wait_s), request=request)
-    return Change(case.write(due_at=None, to_tidy=False, files_removed_at=None if kept else case.now, request=request))
+    forgotten = _WITHOUT_OPERATION if job.deleted_at is not None else {}
+    return Change(
+        case.write(
+            due_at=None,
+            to_tidy=False,
+            files_removed_at=None if kept else case.now,
+            request=request,
+            erasure="done" if job.erasure else None,
+            **forgotten,
+        )
+    )
 
 
 def _may_still_write(case: _Case) -> bool:
@@ -694,6 +728,7 @@ _DECISIONS: Mapping[type[Event], Callable[[_Case, Any], Change | None]] = {
     Repeated: _repeated,
     Fallen: _fallen,
     Delete: _delete,
+    ErasureRequested: _erasure_requested,
     Viewed: _viewed,
     Expire: _expire,
     Announced: _announced,

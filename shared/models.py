@@ -259,6 +259,8 @@ class Job(Document):
     last_viewed_at: datetime | None = None
     expires_at: datetime | None = None
     deleted_at: datetime | None = None
+    # What the deletion of its account has done to it: done once nothing is left to watch or to remove either.
+    erasure: Literal["requested", "done"] | None = None
     files_removed_at: datetime | None = None
     late_success: bool = False
     webhook_url: str | None = None

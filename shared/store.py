@@ -124,8 +124,8 @@ class FirestoreStore:
         request = _CommitRequest(database=self._settings.database)
         for document in documents:
             self._write(request.writes.add(), document)
-        for document in removed:
-            self._remove(request.writes.add(), document)
+        for gone in removed:
+            self._remove(request.writes.add(), gone)
         try:
             response = await _answer(self._api.commit(CommitRequest.wrap(request), **self._options))
         except _PRECONDITION as error:

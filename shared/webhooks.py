@@ -50,7 +50,7 @@ class Secret(Value):
 
 
 class WebhookEndpoint(Document):
-    """One address that is told of an account's jobs. A deleted one keeps its id and nothing else.
+    """One address that is told of an account's jobs.
 
     `failing_since`, `pauses` and `paused_until` are there from the fifth failed try in a row until one succeeds.
     `pinged_at`: the last minute's pings.
@@ -72,7 +72,6 @@ class WebhookEndpoint(Document):
     secrets: tuple[Secret, ...]
     created_at: datetime
     updated_at: datetime
-    deleted_at: datetime | None = None
     change_id: str = ""
 
 
@@ -203,7 +202,7 @@ async def own(services: Services, caller: Caller) -> list[WebhookEndpoint]:
 async def of_account(services: Services, account: Account) -> list[WebhookEndpoint]:
     """The account's endpoints, newest first."""
     found = [await services.store.get(WebhookEndpoint, id_) for id_ in reversed(account.webhook_endpoints)]
-    return [endpoint for endpoint in found if endpoint is not None and endpoint.deleted_at is None]
+    return [endpoint for endpoint in found if endpoint is not None]
 
 
 async def get(services: Services, caller: Caller, endpoint_id: str) -> WebhookEndpoint:
@@ -211,7 +210,7 @@ async def get(services: Services, caller: Caller, endpoint_id: str) -> WebhookEn
     found = None
     if re.fullmatch(ENDPOINT_ID, endpoint_id):
         found = await services.store.get(WebhookEndpoint, endpoint_id)
-    if found is None or found.account != caller.account or found.tenant != caller.tenant or found.deleted_at:
+    if found is None or found.account != caller.account or found.tenant != caller.tenant:
         raise ApiError("NOT_FOUND", "There is no such webhook endpoint.", {"webhook_endpoint": endpoint_id[:64]})
     return found
 
@@ -282,30 +281,14 @@ async def delete(services: Services, caller: Caller, endpoint_id: str) -> None:
                 raise
             tried = True
             left = tuple(id_ for id_ in account.webhook_endpoints if id_ != found.id)
-            removed = forgotten(found, services.clock(), services.ids())
             try:
-                await services.store.commit([removed, account.changed(webhook_endpoints=left)])
+                await services.store.commit([account.changed(webhook_endpoints=left)], removed=[found])
             except (Conflict, Unavailable):
                 continue
             break
         else:
             raise Unavailable(f"others kept writing to account {caller.account}")
     audit.record("webhook_endpoint_deleted", caller, endpoint=endpoint_id)
-
-
-def forgotten(endpoint: WebhookEndpoint, now: datetime, change_id: str) -> WebhookEndpoint:
-    """A deleted endpoint, without anything that was its user's."""
-    return endpoint.changed(
-        url="",
-        description=None,
-        disabled_reason=None,
-        secrets=(),
-        pinged_at=(),
-        **_UNPAUSED,
-        deleted_at=now,
-        updated_at=now,
-        change_id=change_id,
-    )
 
 
 def pinged(endpoint: WebhookEndpoint, now: datetime) -> WebhookEndpoint:
@@ -355,7 +338,7 @@ async def _note(
     tried = ""
     async for _ in jobs.Tries(services):
         found = await services.store.get(WebhookEndpoint, endpoint.id)
-        if found is None or found.disabled or found.deleted_at is not None or found.url != endpoint.url:
+        if found is None or found.disabled or found.url != endpoint.url:
             return found is not None and found.change_id == tried
         if found.change_id == tried:
             return True

@@ -14,6 +14,7 @@ import hmac
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
 from functools import partial
 from itertools import product
 from pathlib import Path
@@ -157,7 +158,7 @@ def _services(recorded: Recorded) -> Services:
     known: dict[type[Document], Document] = {
         Account: an_account(id=ACCOUNT, tenant=TENANT, role="admin"),
         Job: a_job(tenant=TENANT, account=ACCOUNT),
-        WebhookEndpoint: WebhookEndpoint.model_construct(tenant=TENANT, account=ACCOUNT, deleted_at=None, id=ENDPOINT),
+        WebhookEndpoint: WebhookEndpoint.model_construct(tenant=TENANT, account=ACCOUNT, id=ENDPOINT),
     }
     settings = SETTINGS.model_copy(update={"gemini_webhook_secret": SECRET})
     return replace(House().services, settings=settings, store=_Store(_Wire(recorded), known))
@@ -180,8 +181,18 @@ def questions() -> Iterator[Question]:
     for part in (exports._videos, exports._transactions, exports._api_keys, exports._projects):
         yield partial(_exported, part, account)
     yield lambda services: exports._recent(services, CALLER)
-    chore = Chore.model_construct(tenant=TENANT, account=ACCOUNT)
-    for phase in (erasure._api_keys, erasure._videos, erasure._exports):
+    chore = Chore.model_construct(
+        tenant=TENANT, account=ACCOUNT, cursor=None, created_at=datetime.min.replace(tzinfo=UTC)
+    )
+    for phase in (
+        erasure._projects,
+        erasure._ledger,
+        erasure._api_keys,
+        erasure._videos,
+        erasure._exports,
+        erasure._deliveries,
+        erasure._remains,
+    ):
         yield partial(_erased, phase, chore)
     yield sweeper.sweep
     yield sweeper.count_unfinished
