@@ -15,6 +15,7 @@ from bench import report
 from bench.costs import BUSY_SHARE
 from bench.counting import Life, Video, play
 from bench.processor import Processor
+from shared import errands
 from shared.generators.catalog import MODELS
 
 PAGE: Final = Path(__file__).parents[1] / "docs" / "scaling.md"
@@ -69,6 +70,7 @@ def limits(video: Video) -> Iterator[Limit]:
     instances, at_once = INSTANCES["stream"]
     yield Limit("open event streams, one a video", instances * at_once, model.usual_s)
     yield Limit("the weekly digest, in one pass", DIGEST_PAGE * PASS_S / PAGE_S / (7 * 86_400), 1)
+    yield Limit("the daily removal of webhook messages, in one pass", errands.PAGE * errands.MAX_PAGES / 86_400, 1)
     yield Limit("the daily expiry, in one pass", EXPIRED_AT_ONCE * PASS_S / EXPIRY_S / 86_400, 1)
 
 

@@ -10,6 +10,15 @@ resource "google_logging_project_bucket_config" "audit" {
   depends_on     = [time_sleep.apis]
 }
 
+# Everything else that is logged, Google's own request logs too: docs/privacy.md says for how long.
+resource "google_logging_project_bucket_config" "default" {
+  project        = var.project_id
+  location       = "global"
+  bucket_id      = "_Default"
+  retention_days = var.log_retention_days
+  depends_on     = [time_sleep.apis]
+}
+
 # A bucket of one's own project needs no grant.
 resource "google_logging_project_sink" "audit" {
   name                   = "audit"

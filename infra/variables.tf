@@ -154,6 +154,12 @@ variable "videos_quota_gb" {
   default     = 1000
 }
 
+variable "log_retention_days" {
+  description = "Days for which log entries are kept. Audit entries have their own."
+  type        = number
+  default     = 30
+}
+
 variable "audit_retention_days" {
   description = "Days for which audit entries are kept."
   type        = number

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, ClassVar, Literal
 
 from typing_extensions import TypeAliasType
@@ -37,6 +37,8 @@ class Chore(Errand):
     collection: ClassVar[str] = "chores"
     path: ClassVar[str] = "/tasks/chore"
     queue: ClassVar[str] = "poll"
+    # An export is shown as expired for a while after its files are gone. The deletion of an account never expires.
+    kept_after_expiry: ClassVar[timedelta] = timedelta(days=23)
 
     kind: Literal["export", "erasure"]
     status: ChoreStatus = "queued"

@@ -377,7 +377,9 @@ async def _list(
         if last is None or last.account != caller.account:
             return []
     wanted = {"tenant": caller.tenant, "account": caller.account, **where}
-    return await services.store.newest(Delivery, wanted, last, query.limit + 1)
+    found = await services.store.newest(Delivery, wanted, last, query.limit + 1)
+    # The daily pass removes what has expired, which is at the end of the list.
+    return [delivery for delivery in found if services.clock() < delivery.expires_at]
 
 
 def view(delivery: Delivery) -> DeliveryView:

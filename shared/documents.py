@@ -10,6 +10,7 @@ from pydantic import ValidationError
 from shared import log
 from shared.models import Document
 
+MAX_LOGGED = 10
 D = TypeVar("D", bound=Document)
 
 
@@ -24,5 +25,10 @@ def readable(kind: type[D], id_: str, fields: Mapping[str, Any], revision: Any) 
     try:
         return decode(kind, id_, fields, revision)
     except ValidationError as error:
-        log.error("document_not_valid", collection=kind.collection, id=id_, error=str(error))
+        # Without the values, which may be a user's.
+        wrong = [
+            f"{'.'.join(map(str, each['loc']))}: {each['msg']}"
+            for each in error.errors(include_url=False, include_context=False, include_input=False)[:MAX_LOGGED]
+        ]
+        log.error("document_not_valid", collection=kind.collection, id=id_, error="; ".join(wrong))
         return None

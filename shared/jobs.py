@@ -155,7 +155,6 @@ def _log_end(outcome: Outcome) -> None:
         model=job.request.model,
         status=job.status,
         code=job.error.code if job.error else None,
-        reason=job.error.reason if job.error else None,
         cost=job.cost,
         refunded=job.refunded,
         generation_seconds=job.generation_s,

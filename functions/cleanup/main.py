@@ -22,7 +22,8 @@ async def sweep(call: Call) -> Reply:
 
 async def retain(call: Call) -> Reply:
     retained = await retention.retain(call.services)
-    return Reply({**retained, "learned": await usual_times.learn(call.services)})
+    removed = await errands.remove_expired(call.services, Delivery, Chore)
+    return Reply({**retained, "removed": removed, "learned": await usual_times.learn(call.services)})
 
 
 async def reconcile(call: Call) -> Reply:

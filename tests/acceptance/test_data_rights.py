@@ -73,21 +73,23 @@ def test_a_deleted_account_is_closed_at_once_and_keeps_only_its_ledger(user: Use
     records = erased(user.cloud, account)
     jobs = [job for job in records.jobs if job.account == account]
     assert len(jobs) == 2
-    assert all(job.deleted_at is not None and not job.request.prompt for job in jobs)
+    assert all(job.deleted_at is not None and not job.request.prompt and not job.fingerprint for job in jobs)
     entries = sorted((one for one in records.transactions if one.account == account), key=lambda one: one.sequence)
     assert [entry.amount for entry in entries] == [500, -done["cost"], -40, 40]
     invariants.check(records, LiveConfig())
 
 
 def erased(cloud: Cloud, account_id: str) -> invariants.Records:
-    """The store once the account holds nothing personal."""
+    """The store once every video of the account is being erased; the deletion's last phase comes in a quarter of an
+    hour."""
     deadline = time.monotonic() + WAIT_S
     while True:
         records = cloud.inside.records()
         (account,) = [one for one in records.accounts if one.id == account_id]
-        if account.email is None and account.sub.startswith("sha256:"):
-            assert account.closed_at is not None
-            assert account.webhook_endpoints == ()
+        assert account.closed_at is not None
+        if all(job.erasure is not None for job in records.jobs if job.account == account_id):
+            assert (account.email, account.webhook_endpoints) == (None, ())
+            assert account.sub.startswith("sha256:")
             return records
         assert time.monotonic() < deadline, account
         time.sleep(0.2)

@@ -158,6 +158,7 @@ def _services(recorded: Recorded) -> Services:
     known: dict[type[Document], Document] = {
         Account: an_account(id=ACCOUNT, tenant=TENANT, role="admin"),
         Job: a_job(tenant=TENANT, account=ACCOUNT),
+        Account: an_account(id=ACCOUNT, tenant=TENANT, verified_at=NOON),
         WebhookEndpoint: WebhookEndpoint.model_construct(tenant=TENANT, account=ACCOUNT, id=ENDPOINT),
     }
     settings = SETTINGS.model_copy(update={"gemini_webhook_secret": SECRET})
@@ -197,6 +198,7 @@ def questions() -> Iterator[Question]:
     yield sweeper.sweep
     yield sweeper.count_unfinished
     yield lambda services: errands.sweep(services, Chore, Delivery)
+    yield lambda services: errands.remove_expired(services, Delivery, Chore)
     yield retention.retain
     yield reconciliation.reconcile
     yield lambda services: reconciliation._agrees(services, account)

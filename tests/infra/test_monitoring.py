@@ -16,6 +16,8 @@ from shared.store import _answer
 from tests.infra import entries
 from tests.infra.monitoring import DASHBOARD, OPERATIONS, Monitoring, complaints, plain, text
 
+PRIVACY = OPERATIONS.with_name("privacy.md")
+
 
 @pytest.fixture(scope="module")
 def monitoring() -> Monitoring:
@@ -113,6 +115,19 @@ async def test_a_firestore_that_refuses_is_counted(monitoring: Monitoring, capsy
     except exceptions.PermissionDenied:
         log.exception("unexpected")
     assert re.search(pattern, json.loads(capsys.readouterr().out)["exception"])
+
+
+def test_logs_are_kept_as_long_as_the_page_on_privacy_says(monitoring: Monitoring) -> None:
+    page, variables = PRIVACY.read_text(), monitoring.configuration.variables
+    buckets = {
+        plain(monitoring.configuration.resources[f"google_logging_project_bucket_config.{name}"])["bucket_id"]: name
+        for name in ("default", "audit")
+    }
+    assert buckets == {"_Default": "default", "audit": "audit"}
+    for name, variable in (("default", "log_retention_days"), ("audit", "audit_retention_days")):
+        bucket = plain(monitoring.configuration.resources[f"google_logging_project_bucket_config.{name}"])
+        assert bucket["retention_days"] == f"${{var.{variable}}}"
+        assert f"`{variable}` ({variables[variable]['default']})" in page
 
 
 def test_the_audit_log_keeps_what_is_audited(monitoring: Monitoring, capsys: pytest.CaptureFixture[str]) -> None:

@@ -596,6 +596,42 @@ async def test_deliveries_are_listed_by_endpoint_and_by_video_in_pages(house: Ho
     assert {each.endpoint for each in both} == {one.id, None}
 
 
+async def test_a_message_is_listed_for_thirty_days_and_removed_by_the_next_pass(house: House) -> None:
+    caller = await house.sign_up()
+    one = await endpoint(house, caller)
+    await deliveries.ping(house.services, caller, one.id)
+    await drain(house)
+    house.clock.advance(timedelta(days=30).total_seconds() - 10)
+    await deliveries.ping(house.services, caller, one.id)
+    await drain(house)
+    query = ListDeliveriesQuery()
+    assert len(await deliveries.of_endpoint(house.services, caller, one.id, query)) == 2
+    assert await errands.remove_expired(house.services, Delivery) == {"deliveries": 0}
+    house.clock.advance(10)
+    house.clock.advance(1)
+    assert len(await deliveries.of_endpoint(house.services, caller, one.id, query)) == 1
+    assert await errands.remove_expired(house.services, Delivery) == {"deliveries": 1}
+    assert len(found(house)) == 1
+
+
+async def test_many_expired_messages_are_removed_page_by_page_and_one_that_is_written_is_left(house: House) -> None:
+    caller = await house.sign_up()
+    one = await endpoint(house, caller)
+    template = await deliveries.ping(house.services, caller, one.id)
+    settled = template.changed(revision=None, due_at=None, status="delivered")
+    await house.store.commit([settled.changed(id=f"msg_{number:022d}") for number in range(450)])
+    house.clock.advance(timedelta(days=31).total_seconds())
+
+    async def written() -> None:
+        newest = found(house)[0]
+        await house.store.commit([newest.changed(change_id="other")])
+
+    house.store.before("commit", written)
+    assert await errands.remove_expired(house.services, Delivery) == {"deliveries": 450}
+    # What still has something to do is left to the sweep.
+    assert [each.id for each in found(house)] == [template.id]
+
+
 async def test_nobody_sees_anothers_deliveries(house: House) -> None:
     job = await ended(house)
     await drain(house)

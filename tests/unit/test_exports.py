@@ -92,6 +92,19 @@ async def test_a_completed_export_has_signed_urls_and_lasts_a_week(house: House)
     assert (await exports.get(house.services, caller, started.id)).due_at is None
 
 
+async def test_an_export_is_forgotten_thirty_days_after_it_was_made(house: House) -> None:
+    caller = await house.sign_up()
+    chore = await exports.start(house.services, caller)
+    await settle(house, timedelta(days=8))
+    assert (await exports.get(house.services, caller, chore.id)).status == "expired"
+    for days, removed in ((21, 0), (3, 1)):
+        house.clock.advance(timedelta(days=days).total_seconds())
+        assert await errands.remove_expired(house.services, Chore) == {"chores": removed}
+    with pytest.raises(ApiError) as caught:
+        await exports.get(house.services, caller, chore.id)
+    assert caught.value.code == "NOT_FOUND"
+
+
 async def test_an_expiry_that_fell_is_swept(house: House) -> None:
     caller = await house.sign_up()
     started = await exports.start(house.services, caller)
