@@ -158,7 +158,6 @@ def _services(recorded: Recorded) -> Services:
     known: dict[type[Document], Document] = {
         Account: an_account(id=ACCOUNT, tenant=TENANT, role="admin"),
         Job: a_job(tenant=TENANT, account=ACCOUNT),
-        Account: an_account(id=ACCOUNT, tenant=TENANT, verified_at=NOON),
         WebhookEndpoint: WebhookEndpoint.model_construct(tenant=TENANT, account=ACCOUNT, id=ENDPOINT),
     }
     settings = SETTINGS.model_copy(update={"gemini_webhook_secret": SECRET})

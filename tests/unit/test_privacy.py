@@ -7,6 +7,7 @@ import json
 import pkgutil
 import re
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -159,10 +160,11 @@ async def populate(house: House) -> Caller:
     )
     marker = verification.marker_id("default", f"{MARK}@example.com")
     await house.store.commit([SignupMarker(id=marker, tenant="default", created_at=house.clock())])
-    admin = Caller("admin", "default", "admin", "default", None)
+    admin = await house.sign_up("admin", role="admin")
+    await house.fund()
     await users.grant(house.services, admin, ACCOUNT, GrantCredits(amount=500, description=f"for {MARK}"), "key")
-    maker = Caller(ACCOUNT, "default", "admin", "default", None)
-    await projects.make(house.services, maker, NewProject(id="p", title="The tenant's project"))
+    await house.store.commit([(await house.account(ACCOUNT)).changed(role="admin")])
+    await projects.make(house.services, replace(caller, role="admin"), NewProject(id="p", title="The tenant's project"))
     for _ in range(2):
         done = await house.run(await house.submit(caller, prompt=MARK))
         await house.store.commit([filled(await house.job(done.id))])
@@ -231,7 +233,10 @@ def differences(
 
 
 def treatments_of(collection: str, document: Mapping[str, Any]) -> dict[str, str]:
-    """What the table says of one document, where it distinguishes between them."""
+    """What the table says of one document, where it distinguishes between them; another account's is kept."""
+    owner = document["id"] if collection == "accounts" else document.get("account", ACCOUNT)
+    if owner != ACCOUNT:
+        return dict.fromkeys(TABLE[collection], "kept")
     cases = {"grant": "grants", "export": "exports", "erasure": "the deletion"}
     case = cases.get(str(document.get("kind") or document.get("type")), "others")
     found = {}
