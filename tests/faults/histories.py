@@ -112,6 +112,9 @@ def record(life: str) -> History:
 
     def committed(documents: Sequence[Document]) -> None:
         watched(documents)
+        if not any(document.collection in KINDS for document in documents):
+            # The settings that a process found valid are no part of a life.
+            return
         job = next((document for document in documents if isinstance(document, Job)), None)
         unknown = driver.world.clock(), None, {}
         now, event, live = decided.get((job.id, job.version), unknown) if job else unknown

@@ -12,7 +12,7 @@ from functools import partial
 from typing import BinaryIO, Literal
 
 from local.memory.media import MemoryMedia
-from shared.generators import Broken, Busy, Finished, Look, Refused, Running, Start, faults
+from shared.generators import Broken, Busy, Finished, Look, Refused, Running, Start
 from shared.generators.catalog import provider_of
 from shared.models import Job
 from tests.faults import films
@@ -114,7 +114,7 @@ class Provider:
             return Running()
         fate = generation.fate
         if fate.ending == "error":
-            return faults.broken(13, fate.says)
+            return Broken("PROVIDER_ERROR", f"13: {fate.says}")
         if fate.ending == "nothing":
             return Broken("PROVIDER_ERROR", "the generation ended without a video")
         if fate.ending == "filtered":
@@ -196,6 +196,7 @@ FATES: tuple[Fate, ...] = (
     Fate("503", refusals=(partial(ConnectionError, "503"),)),
     Fate("503 after it began", answers=(partial(ConnectionError, "503"),)),
     RETIRED_MIDWAY,
+    Fate("half an emoji", ending="error", says="half an emoji \ud83d"),
     Fate("retired", refusals=(partial(Refused, "MODEL_RETIRED", "404"),) * 9),
     Fate("corrupt", corrupt=-1),
 )

@@ -381,6 +381,7 @@ _EXPECTED: dict[str, tuple[Stage, str | None]] = {
     "503": (Stage.FAILED, "START_UNCERTAIN"),
     "503 after it began": (Stage.COMPLETED, None),
     "retired midway": (Stage.COMPLETED, None),
+    "half an emoji": (Stage.FAILED, "PROVIDER_ERROR"),
     "retired": (Stage.FAILED, "MODEL_RETIRED"),
     "corrupt": (Stage.FAILED, "INVALID_VIDEO"),
     "corrupt once": (Stage.COMPLETED, None),
