@@ -94,6 +94,9 @@ CATALOGUE: dict[str, ErrorCode] = {
     "METHOD_NOT_ALLOWED": ErrorCode(
         405, "client", "This address does not answer that method.", "Use a method named in the Allow header."
     ),
+    "BODY_TIMEOUT": ErrorCode(
+        408, "client", "The body arrived too slowly.", "Send it again, over a faster connection.", retryable=True
+    ),
     "JOB_NOT_FINISHED": ErrorCode(
         409, "client", "The job is not finished.", "Wait until the job has ended, or cancel it first."
     ),

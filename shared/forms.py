@@ -7,11 +7,13 @@ lists. A name that comes again makes a list. Values stay texts; the models' type
 from __future__ import annotations
 
 import re
+from contextlib import AsyncExitStack
 from itertools import pairwise
 from typing import Any
 
-from starlette.datastructures import Headers, UploadFile
-from starlette.exceptions import HTTPException
+from python_multipart.multipart import parse_options_header
+from starlette.datastructures import FormData, Headers, UploadFile
+from starlette.formparsers import MultiPartException, MultiPartParser
 from starlette.requests import Request
 
 from shared.errors import ApiError
@@ -22,6 +24,7 @@ MAX_FIELDS = 100
 MAX_FILES = 8
 # Of a name such as reference_images[0][image_url].
 MAX_DEPTH = 3
+_PLAIN_ENCODINGS = (b"binary", b"8bit", b"7bit")
 _NAME = re.compile(r"([^\[\]]+)((?:\[[^\[\]]*\])*)")
 _PART = re.compile(r"\[([^\[\]]*)\]")
 _INDEX = re.compile(r"[0-9]{1,3}")
@@ -31,12 +34,20 @@ def is_form(headers: Headers) -> bool:
     return headers.get("content-type", "").partition(";")[0].strip().lower() == MEDIA_TYPE
 
 
-async def read(request: Request) -> dict[str, Any]:
-    """The form's fields. Files beyond 1 MiB lie on disk until request.close(). Raises ApiError INVALID_REQUEST."""
+async def read(request: Request, files: AsyncExitStack) -> dict[str, Any]:
+    """The form's fields. Its files, beyond 1 MiB on disk, are removed when `files` is left.
+
+    Raises ApiError INVALID_REQUEST, also for a form that breaks off before its closing boundary: the part that was not
+    yet whole, and any after it, would be missing from what is paid for.
+    """
+    parser = _Parser(
+        request.headers, request.stream(), max_files=MAX_FILES, max_fields=MAX_FIELDS, max_part_size=MAX_IMAGE_CHARS
+    )
     try:
-        form = await request.form(max_files=MAX_FILES, max_fields=MAX_FIELDS, max_part_size=MAX_IMAGE_CHARS)
-    except HTTPException as error:
-        raise ApiError("INVALID_REQUEST", f"The form cannot be read: {error.detail}") from None
+        form = await parser.parse()
+    except MultiPartException as error:
+        raise ApiError("INVALID_REQUEST", f"The form cannot be read: {error.message}") from None
+    files.push_async_callback(form.close)
     fields: dict[str, Any] = {}
     for name, value in form.multi_items():
         if isinstance(value, UploadFile):
@@ -46,6 +57,44 @@ async def read(request: Request) -> dict[str, Any]:
         else:
             _put(fields, name, value)
     return _lists(fields)  # type: ignore[no-any-return]
+
+
+class _Parser(MultiPartParser):
+    """Starlette's parser, which passes over the end of a form, over encodings and over bytes that are not UTF-8."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._ended = False
+
+    async def parse(self) -> FormData:
+        _, options = parse_options_header(self.headers["content-type"])
+        if options.get(b"charset", b"utf-8").lower() not in (b"utf-8", b"utf8"):
+            # Python's codecs for the others include some that take forever, and some that make no text.
+            raise MultiPartException("Its text must be UTF-8.")
+        form = await super().parse()
+        if not self._ended:
+            # The last of them is not among the form's parts yet.
+            for file in self._files_to_close_on_error:
+                file.close()
+            raise MultiPartException("It breaks off before its closing boundary.")
+        return form
+
+    def on_end(self) -> None:
+        self._ended = True
+
+    def on_header_end(self) -> None:
+        name, value = self._current_partial_header_name.lower(), self._current_partial_header_value.strip().lower()
+        if name == b"content-transfer-encoding" and value not in _PLAIN_ENCODINGS:
+            raise MultiPartException("Its parts must be sent as they are, without a Content-Transfer-Encoding.")
+        super().on_header_end()
+
+    def on_part_end(self) -> None:
+        if self._current_part.file is None:
+            try:
+                self._current_part.data.decode()
+            except UnicodeDecodeError:
+                raise MultiPartException("Its text must be UTF-8.") from None
+        super().on_part_end()
 
 
 def _put(fields: dict[str, Any], name: str, value: Any) -> None:

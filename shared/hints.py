@@ -12,12 +12,12 @@ import hashlib
 import hmac
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from starlette.datastructures import Headers
 
-from shared import lifecycle, log, storable
+from shared import body_limits, lifecycle, log, storable
 from shared.errors import ApiError
 from shared.models import VIDEO_ID, Job, Stage, TaskRef
 
@@ -25,14 +25,21 @@ if TYPE_CHECKING:
     from shared.services import Services
 
 OLDEST_S = 300
-LARGEST_EVENT_BYTES = 256 * 1024
+_MESSAGE_ID = re.compile(r"[!-~]{1,256}")
+_SIGNATURE = re.compile(r"v1,[A-Za-z0-9+/]{43}=")
 _UNIX_SECONDS = re.compile(r"[0-9]{1,12}")
 HINTED = frozenset({Stage.UNCERTAIN, Stage.GENERATING})
 
 
-async def gemini_event(services: Services, headers: Headers, raw: bytes) -> None:
-    """A signed event of the Gemini API: {"type", "data": {"id"}}. Raises ApiError UNAUTHENTICATED."""
-    verify_signature(services.settings.gemini_webhook_secret, headers, raw, services.clock().timestamp())
+async def gemini_event(services: Services, headers: Headers, body: Callable[[], Awaitable[bytes]]) -> None:
+    """A signed event of the Gemini API: {"type", "data": {"id"}}. Raises ApiError UNAUTHENTICATED.
+
+    `body` reads it, within the limits of its route, and is called once the headers are those of a signed event.
+    """
+    secret = services.settings.gemini_webhook_secret
+    check_headers(secret, headers, services.clock().timestamp())
+    raw = await body()
+    verify_signature(secret, headers, raw, services.clock().timestamp())
     event = _object(raw)
     data = event.get("data")
     operation = data.get("id") if isinstance(data, dict) else None
@@ -64,13 +71,20 @@ async def hint(services: Services, job: Job, event: str) -> None:
     await services.queue.create(lifecycle.Task(ref, None, lifecycle.current_task(job).body))
 
 
-def verify_signature(secret: str, headers: Headers, raw: bytes, now_s: float) -> None:
-    """Standard Webhooks, symmetric `v1`: HMAC-SHA256 of "id.timestamp.body". Raises ApiError UNAUTHENTICATED."""
+def check_headers(secret: str, headers: Headers, now_s: float) -> None:
+    """What can be told before the body is there. Raises ApiError UNAUTHENTICATED."""
     message_id, timestamp = headers.get("webhook-id", ""), headers.get("webhook-timestamp", "")
-    if not secret or not message_id or not _UNIX_SECONDS.fullmatch(timestamp):
+    signed = any(_SIGNATURE.fullmatch(part) for part in headers.get("webhook-signature", "").split(" "))
+    if not secret or not _MESSAGE_ID.fullmatch(message_id) or not _UNIX_SECONDS.fullmatch(timestamp) or not signed:
         raise ApiError("UNAUTHENTICATED", "The event is not signed.")
     if abs(now_s - int(timestamp)) > OLDEST_S:
         raise ApiError("UNAUTHENTICATED", "The event's timestamp is too old or in the future.")
+
+
+def verify_signature(secret: str, headers: Headers, raw: bytes, now_s: float) -> None:
+    """Standard Webhooks, symmetric `v1`: HMAC-SHA256 of "id.timestamp.body". Raises ApiError UNAUTHENTICATED."""
+    check_headers(secret, headers, now_s)
+    message_id, timestamp = headers["webhook-id"], headers["webhook-timestamp"]
     key = base64.b64decode(secret.removeprefix("whsec_"))
     signed = f"{message_id}.{timestamp}.".encode() + raw
     expected = base64.b64encode(hmac.new(key, signed, hashlib.sha256).digest())
@@ -85,8 +99,7 @@ def _is_text(value: str) -> bool:
 
 
 def _object(raw: bytes) -> dict[str, Any]:
-    if len(raw) > LARGEST_EVENT_BYTES:
-        raise ApiError("BODY_TOO_LARGE", details={"max_bytes": LARGEST_EVENT_BYTES})
+    body_limits.check_values(raw, body_limits.EVENTS.max_values)
     try:
         event = json.loads(raw)
     except (ValueError, RecursionError, binascii.Error) as error:

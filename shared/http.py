@@ -7,7 +7,9 @@ raises again, so that the framework would answer twice.)
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable, Mapping
+from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -21,8 +23,9 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route as StarletteRoute
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from shared import forms, log, routes
+from shared import body_limits, forms, log, routes
 from shared.auth import Accounts, Caller
+from shared.body_limits import BodyLimits
 from shared.door import ANSWER_HEADERS, Door, note_denial
 from shared.errors import ApiError, NotStorable, Unavailable
 from shared.models import MAX_IDEMPOTENCY_KEY_CHARS
@@ -33,8 +36,8 @@ if TYPE_CHECKING:
 
     B = TypeVar("B", bound=BaseModel)
 
-MAX_BODY_BYTES = 30 * 1024 * 1024
-MAX_DRAINED_BYTES = 2 * MAX_BODY_BYTES
+# In a request's scope: the exchange that its body comes through.
+EXCHANGE = "rushes.exchange"
 MAX_DETAIL_FIELDS = 10
 MAX_REPEATS_DIGITS = 4
 # How often the OpenAI SDKs look at a video that they wait for.
@@ -145,35 +148,46 @@ def _endpoints(
     async def endpoint(request: Request) -> Response:
         row = by_method["GET" if request.method == "HEAD" else request.method]  # type: ignore[index]
         provided = provide()
+        if row.method != "GET":
+            request.scope[EXCHANGE].expect(row.limits, row.has_body)
         user = await door.admit(provided, row, request)
         try:
-            call = Call(
-                request,
-                provided,
-                body=await _body(row, request),
-                query=_validated(row.query, dict(request.query_params)) if row.query else None,
-                user=user,
-                accounts=door.accounts,
-            )
-            reply = await handlers[row.name](call)
+            async with AsyncExitStack() as files:
+                call = Call(
+                    request,
+                    provided,
+                    body=await _body(row, request, files),
+                    query=_query(row, request),
+                    user=user,
+                    accounts=door.accounts,
+                )
+                reply = await handlers[row.name](call)
         except ApiError as error:
             if user is not None:
                 note_denial(row, user, error)
             raise
-        finally:
-            # A form's files are removed.
-            await request.close()
         return reply if isinstance(reply, Response) else _rendered(row, reply)
 
     return endpoint
 
 
-async def _body(row: routes.Route, request: Request) -> Any:
+async def _body(row: routes.Route, request: Request, files: AsyncExitStack) -> Any:
+    """The body as its model. The files of a form are removed when `files` is left."""
     if row.body is None:
         return None
+    if request.headers.get("content-encoding", "identity").lower() != "identity":
+        raise ApiError("UNSUPPORTED_MEDIA_TYPE", "A body is sent as it is, without a Content-Encoding.")
     if row.form and forms.is_form(request.headers):
-        return _validated(row.body, await forms.read(request))
-    return parse_json(row.body, await request.body(), request.headers)
+        return _validated(row.body, await forms.read(request, files))
+    return parse_json(row.body, await request.body(), request.headers, row.limits)
+
+
+def _query(row: routes.Route, request: Request) -> Any:
+    if row.query is None:
+        return None
+    if len(request.scope["query_string"]) > body_limits.MAX_QUERY_BYTES:
+        raise ApiError("INVALID_REQUEST", f"A query has at most {body_limits.MAX_QUERY_BYTES:,} bytes.")
+    return _validated(row.query, dict(request.query_params))
 
 
 def _rendered(row: routes.Route, reply: Reply) -> Response:
@@ -186,11 +200,15 @@ def _rendered(row: routes.Route, reply: Reply) -> Response:
     return JSONResponse(reply.body, status, headers)
 
 
-def parse_json(model: type[B], raw: bytes, headers: Headers) -> B:
-    """The JSON body as its model. Raises ApiError INVALID_JSON, UNSUPPORTED_MEDIA_TYPE or INVALID_REQUEST."""
+def parse_json(model: type[B], raw: bytes, headers: Headers, limits: BodyLimits = body_limits.SMALL) -> B:
+    """The JSON body as its model. Raises ApiError INVALID_JSON, UNSUPPORTED_MEDIA_TYPE or INVALID_REQUEST.
+
+    Its values are counted first: a validator builds an error for each one that is wrong before it tells any.
+    """
     media_type = headers.get("content-type", "application/json").partition(";")[0].strip().lower()
     if media_type != "application/json" and not media_type.endswith("+json"):
         raise ApiError("UNSUPPORTED_MEDIA_TYPE", details={"content_type": media_type[:100]})
+    body_limits.check_values(raw, limits.max_values)
     try:
         return model.model_validate_json(raw)
     except ValidationError as error:
@@ -254,8 +272,8 @@ class Boundary:
 
     async def _guarded(self, scope: Scope, exchange: _Exchange) -> None:
         scope[ANSWER_HEADERS] = exchange.answer_headers
+        scope[EXCHANGE] = exchange
         try:
-            exchange.check_length()
             await self._app(scope, exchange.receive, exchange.send)
         except ApiError as error:
             await exchange.fail(scope, error)
@@ -283,29 +301,67 @@ class _Exchange:
         self._origin = headers.get("origin") if allowed else None
         self._receive = receive
         self._send = send
+        self._limits = body_limits.SMALL
+        self._expected = False
+        self._length: int | None = None
+        self._began_s: float | None = None
         self._received_bytes = 0
+        self._complete = False
         self._started = False
         self.answer_headers: dict[str, str] = {}
 
-    def check_length(self) -> None:
+    def expect(self, limits: BodyLimits, is_read: bool) -> None:
+        """What the operation's body may be. Raises ApiError BODY_TOO_LARGE for one that says it is larger."""
+        self._limits = limits
+        self._expected = is_read
         length = self._headers.get("content-length", "0")
-        if length.isascii() and length.isdigit() and int(length) > MAX_BODY_BYTES:
-            raise _too_large()
-
-    async def drain(self) -> None:
-        """Read and drop the rest of a body that is too large: a client that still sends would not hear the answer."""
-        while self._received_bytes <= MAX_DRAINED_BYTES:
-            message = await self._receive()
-            self._received_bytes += len(message.get("body", b""))
-            if not message.get("more_body", False):
-                return
+        if length.isascii() and length.isdigit():
+            self._length = int(length[:20]) if "content-length" in self._headers else None
+        if (self._length or 0) > limits.max_bytes:
+            raise self._too_large()
 
     async def receive(self) -> Message:
-        message = await self._receive()
+        if not self._expected or self._complete:
+            return await self._receive()
+        message = await self._in_time()
+        if message["type"] != "http.request":
+            return message
         self._received_bytes += len(message.get("body", b""))
-        if self._received_bytes > MAX_BODY_BYTES:
-            raise _too_large()
+        if self._received_bytes > self._limits.max_bytes:
+            raise self._too_large()
+        self._complete = not message.get("more_body", False)
+        if self._complete and self._length is not None and self._received_bytes < self._length:
+            raise ApiError("INVALID_REQUEST", "The body is shorter than its Content-Length: it broke off.")
         return message
+
+    async def _in_time(self) -> Message:
+        """The body's next piece. Raises ApiError BODY_TIMEOUT for a body that arrives too slowly."""
+        if self._began_s is None:
+            self._began_s = asyncio.get_running_loop().time()
+        try:
+            async with asyncio.timeout_at(self._began_s + self._limits.allowed_s(self._received_bytes)):
+                return await self._receive()
+        except TimeoutError:
+            raise ApiError("BODY_TIMEOUT", details={"received_bytes": self._received_bytes}) from None
+
+    def _too_large(self) -> ApiError:
+        return ApiError("BODY_TOO_LARGE", details={"max_bytes": self._limits.max_bytes})
+
+    async def _drain(self) -> bool:
+        """Read and drop the rest of a body that is too large: a client that still sends would not hear the answer.
+
+        False for one that goes on for longer than is good.
+        """
+        try:
+            async with asyncio.timeout(body_limits.DRAINED_FOR_S):
+                while self._received_bytes <= self._limits.drained_bytes:
+                    message = await self._receive()
+                    self._received_bytes += len(message.get("body", b""))
+                    if not message.get("more_body", False):
+                        return True
+        except TimeoutError:
+            pass
+        return False
 
     async def send(self, message: Message) -> None:
         if message["type"] == "http.response.start":
@@ -328,9 +384,10 @@ class _Exchange:
         if self._started:
             # The answer has begun: closing the connection is the only honest end.
             raise error
-        if error.code == "BODY_TOO_LARGE":
-            await self.drain()
         headers = dict(error.headers)
+        if error.code == "BODY_TIMEOUT" or (error.code == "BODY_TOO_LARGE" and not await self._drain()):
+            # What is still on its way must not be taken for the next request, nor hold the connection.
+            headers["Connection"] = "close"
         if error.retry_after_s is not None:
             headers["Retry-After"] = str(error.retry_after_s)
         headers["x-should-retry"] = "true" if self._should_retry(scope["method"], error) else "false"
@@ -338,18 +395,14 @@ class _Exchange:
         await response(scope, self._receive, self.send)
 
     def _should_retry(self, method: str, error: ApiError) -> bool:
-        """Whether the OpenAI SDKs, which retry 409, 429 and 5xx unless they are told not to, should do so.
+        """Whether the OpenAI SDKs, which retry 408, 409, 429 and 5xx unless they are told not to, should do so.
 
         Without an Idempotency-Key, a repeat of a rejected POST looks like a repeat of an accepted one whose response
         was lost. So only an error that leaves the outcome unknown asks for it.
         """
         if method == "POST" and "idempotency-key" not in self._headers:
             return error.code == "UNAVAILABLE"
-        return error.entry.retryable and error.entry.status in (429, 503)
-
-
-def _too_large() -> ApiError:
-    return ApiError("BODY_TOO_LARGE", details={"max_bytes": MAX_BODY_BYTES})
+        return error.entry.retryable and error.entry.status in (408, 429, 503)
 
 
 def _log_context(headers: Headers, request_id: str, project: str) -> dict[str, Any]:

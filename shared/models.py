@@ -11,7 +11,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Annotated, Any, ClassVar, Literal, Self, TypeVar
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, FailFast, Field, field_validator, model_validator
 from typing_extensions import TypeAliasType
 
 from shared import storable
@@ -508,8 +508,12 @@ class CreateVideo(Body):
     last_frame: Annotated[ImageInput | None, Field(description="The last frame; needs the first.")] = None
     reference_images: Annotated[
         tuple[ImageInput, ...],
+        FailFast(),
         BeforeValidator(_as_list),
-        Field(max_length=MAX_REFERENCE_IMAGES, description="What people, things or places in the video look like."),
+        Field(
+            max_length=MAX_REFERENCE_IMAGES,
+            description="What people, things or places in the video look like.",
+        ),
     ] = ()
     extends: Annotated[
         str | None,
@@ -520,7 +524,11 @@ class CreateVideo(Body):
         dict[
             Annotated[str, Field(min_length=1, max_length=63), storable.AS_KEY], Annotated[str, Field(max_length=255)]
         ],
-        Field(max_length=16, description="Names of 1 to 63 characters, not in double underscores; values to 255."),
+        FailFast(),
+        Field(
+            max_length=16,
+            description="Names of 1 to 63 characters, not in double underscores; values to 255.",
+        ),
     ] = Field(default_factory=dict)
     max_cost: Annotated[
         int | None, Field(ge=0, le=MAX_CREDITS, description="The most credits you agree to; above that: PRICE_CHANGED.")

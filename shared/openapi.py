@@ -197,7 +197,7 @@ def errors_of(route: Route) -> tuple[str, ...]:
     if route.recent_sign_in:
         codes += ["REAUTHENTICATION_REQUIRED"]
     if route.body is not None:
-        codes += ["INVALID_JSON", "INVALID_REQUEST", "UNSUPPORTED_MEDIA_TYPE"]
+        codes += ["INVALID_JSON", "INVALID_REQUEST", "UNSUPPORTED_MEDIA_TYPE", "BODY_TIMEOUT"]
     if route.query is not None or route.name in REQUEST_HEADERS:
         codes += ["INVALID_REQUEST"]
     if route.method != "GET":
@@ -287,7 +287,10 @@ def _request_body(route: Route) -> Json:
     content: Json = {JSON: {"schema": {"$ref": SCHEMAS + name}, "examples": _request_examples(route)}}
     if route.form:
         content[FORM] = {"schema": {"$ref": SCHEMAS + _form_name(name)}}
-    return {"required": True, "content": content}
+    limits = route.limits
+    size = f"{limits.max_bytes // 2**20} MiB" if limits.max_bytes >= 2**20 else f"{limits.max_bytes // 1024} KiB"
+    said = f"At most {size}, with at most {limits.max_values:,} values in JSON, within {limits.max_s:g} seconds."
+    return {"description": said, "required": True, "content": content}
 
 
 # --- responses ---

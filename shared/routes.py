@@ -14,6 +14,7 @@ from pydantic import BaseModel
 from shared import (
     agent_tools,
     api_keys,
+    body_limits,
     config_edits,
     deliveries,
     erasure,
@@ -27,6 +28,7 @@ from shared import (
     webhooks,
 )
 from shared import models as m
+from shared.body_limits import BodyLimits
 
 Function = Literal["submit", "poll", "deliver", "stream", "history", "cleanup"]
 Caller = Literal["user", "admin", "operator", "queue", "scheduler", "provider", "bucket"]
@@ -46,7 +48,7 @@ class Route:
     and key are read from the database for this request, so that a role, an account or a key that was taken back a
     moment ago opens nothing; left out, all that writes does, and all that needs a role. `recent_sign_in`: whether the
     user must have signed in within the last minutes. `errors` are the codes of the catalogue that this operation may
-    answer besides those that every operation of its kind may.
+    answer besides those that every operation of its kind may. `limits` are those of its body.
     """
 
     name: str
@@ -65,6 +67,12 @@ class Route:
     status: int = 200
     errors: tuple[str, ...] = ()
     media_type: Literal["application/json", "text/event-stream"] = "application/json"
+    limits: BodyLimits = body_limits.SMALL
+
+    @property
+    def has_body(self) -> bool:
+        """Whether a body is read: the model's, or what a provider has signed."""
+        return self.body is not None or self.caller == "provider"
 
     @property
     def writes(self) -> bool:
@@ -112,6 +120,7 @@ ROUTES: tuple[Route, ...] = (
             "DAILY_LIMIT",
             "GENERATION_DISABLED",
         ),
+        limits=body_limits.IMAGES,
     ),
     Route(
         "estimate_video",
@@ -124,6 +133,7 @@ ROUTES: tuple[Route, ...] = (
         form=True,
         response=m.Estimate,
         errors=(*_UNMAKEABLE, "INVALID_IMAGE"),
+        limits=body_limits.IMAGES,
     ),
     Route(
         "cancel_video",
@@ -142,6 +152,7 @@ ROUTES: tuple[Route, ...] = (
         "The Gemini API says that a generation changed",
         caller="provider",
         status=204,
+        limits=body_limits.EVENTS,
     ),
     Route(
         "video_content",
@@ -388,6 +399,7 @@ ROUTES: tuple[Route, ...] = (
         body=config_edits.PutConfig,
         response=config_edits.ConfigView,
         errors=("PRECONDITION_FAILED", "PRECONDITION_REQUIRED"),
+        limits=body_limits.SETTINGS,
     ),
     Route(
         "list_transactions",
@@ -584,6 +596,7 @@ ROUTES: tuple[Route, ...] = (
         caller="bucket",
         body=m.PushEnvelope,
         status=204,
+        limits=body_limits.EVENTS,
     ),
     Route("sweep", "POST", "/tasks/sweep", "cleanup", "Put back the jobs that fell", caller="scheduler"),
     Route(

@@ -37,7 +37,7 @@ ENDPOINT_ID = r"^whe_[A-Za-z0-9_-]{22}$"
 
 WebhookEvent = TypeAliasType("WebhookEvent", Literal["video.completed", "video.failed", "video.canceled"])
 ALL_EVENTS: tuple[WebhookEvent, ...] = ("video.completed", "video.failed", "video.canceled")
-Events = Annotated[tuple[WebhookEvent, ...], Field(min_length=1, max_length=len(ALL_EVENTS))]
+Events = Annotated[tuple[WebhookEvent, ...], Field(min_length=1, max_length=len(ALL_EVENTS), fail_fast=True)]
 Url = Annotated[str, Field(min_length=1, max_length=targets.MAX_URL_CHARS, description="An https URL.")]
 Description = Annotated[str | None, Field(min_length=1, max_length=200, pattern=ONE_LINE)]
 

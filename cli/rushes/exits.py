@@ -38,6 +38,7 @@ BY_STATUS: Final[Mapping[int, Exit]] = {
     402: Exit.CREDITS,
     403: Exit.AUTH,
     404: Exit.NOT_FOUND,
+    408: Exit.UNAVAILABLE,
     409: Exit.STATE,
     410: Exit.NOT_FOUND,
     412: Exit.STATE,

@@ -45,7 +45,7 @@ async def delete_account(call: Call) -> Reply:
 
 
 async def gemini_event(call: Call) -> Reply:
-    await hints.gemini_event(call.services, call.request.headers, await call.request.body())
+    await hints.gemini_event(call.services, call.request.headers, call.request.body)
     return Reply()
 
 

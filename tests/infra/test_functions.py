@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 
 from shared import exports, lifecycle, routes
+from shared.body_limits import IMAGES
 from shared.event_stream import PACE
 from shared.events import Viewed
-from shared.http import MAX_BODY_BYTES
 from shared.models import LiveConfig, Stage
 from shared.outbound import POST_TIMEOUT_S
 from shared.queue import DELIVER_DEADLINE_S, DISPATCH_DEADLINE_S
@@ -143,7 +143,7 @@ def test_the_clocks_are_those_of_the_code(configuration: Configuration) -> None:
 def test_the_bodies_that_are_let_in_fit_into_memory(configuration: Configuration) -> None:
     row = configuration.locals["functions"]["submit"]
     number, unit = re.fullmatch(r"(\d+)(Mi|Gi)", row["memory"]).groups()  # type: ignore[union-attr]
-    held_twice_mib = 2 * MAX_BODY_BYTES / 2**20
+    held_twice_mib = 2 * IMAGES.max_bytes / 2**20
     assert row["concurrency"] * held_twice_mib + 256 <= int(number) * MIB_OF_UNIT[unit]
 
 

@@ -13,7 +13,7 @@ import pytest
 from shared import forms
 from shared.errors import ApiError
 from shared.http import application
-from shared.models import Job
+from shared.models import Job, Transaction
 from tests.unit.conftest import House
 from tests.unit.test_http import client_of
 from tests.unit.test_images import picture
@@ -160,6 +160,58 @@ async def test_a_form_that_cannot_be_read_is_a_clear_error(
     answer = await submit.post("/v1/videos", content=content, headers=ALICE | {"Content-Type": content_type})
     assert answer.status_code == 400
     assert answer.json()["error"]["code"] == "INVALID_REQUEST"
+
+
+BEGUN = b'--x\r\nContent-Disposition: form-data; name="prompt"\r\n\r\np\r\n'
+SECONDS = b'--x\r\nContent-Disposition: form-data; name="seconds"\r\n\r\n4'
+IMAGE = b'--x\r\nContent-Disposition: form-data; name="input_reference"; filename="a.png"\r\n\r\n' + b"x" * 2**21
+
+
+@pytest.mark.parametrize("cut", [b"", b"\r", b"\r\n", b"\r\n-", b"\r\n--", b"\r\n--x", b"\r\n--x-", b"\r\n--x\r\n"])
+@pytest.mark.parametrize("last", [SECONDS, IMAGE], ids=["a field", "a file"])
+async def test_a_form_that_breaks_off_is_refused_and_charges_nothing(
+    house: House, submit: httpx2.AsyncClient, last: bytes, cut: bytes
+) -> None:
+    """What it lost would otherwise be missing from the video, at the price of the default."""
+    headers = ALICE | {"Content-Type": "multipart/form-data; boundary=x"}
+    answer = await submit.post("/v1/videos", content=BEGUN + last + cut, headers=headers)
+    assert (answer.status_code, answer.json()["error"]["code"]) == (400, "INVALID_REQUEST")
+    assert "closing boundary" in answer.json()["error"]["message"]
+    assert house.store.documents(Job) == []
+    assert [entry.type for entry in house.store.documents(Transaction)] == ["signup"]
+
+
+@pytest.mark.parametrize("end", [b"\r\n--x--", b"\r\n--x--\r\n", b"\r\n--x--\r\nan epilogue"])
+async def test_a_form_that_is_whole_is_taken_with_all_its_parts(
+    house: House, submit: httpx2.AsyncClient, end: bytes
+) -> None:
+    headers = ALICE | {"Content-Type": "multipart/form-data; boundary=x"}
+    answer = await submit.post("/v1/videos", content=BEGUN + SECONDS + end, headers=headers)
+    assert (answer.status_code, answer.json()["seconds"]) == (202, "4"), answer.text
+
+
+@pytest.mark.parametrize(
+    ("content_type", "part"),
+    [
+        ("multipart/form-data; boundary=x; charset=utf-7", b"+2D0-"),
+        ("multipart/form-data; boundary=x; charset=punycode", b"p"),
+        ("multipart/form-data; boundary=x; charset=utf-16", b"p\0"),
+        ("multipart/form-data; boundary=x", b"caf\xe9"),
+        ("multipart/form-data; boundary=x", b"\xed\xa0\xbd"),
+    ],
+)
+async def test_the_text_of_a_form_is_utf8(submit: httpx2.AsyncClient, content_type: str, part: bytes) -> None:
+    content = b'--x\r\nContent-Disposition: form-data; name="prompt"\r\n\r\n' + part + b"\r\n--x--\r\n"
+    answer = await submit.post("/v1/videos", content=content, headers=ALICE | {"Content-Type": content_type})
+    assert (answer.status_code, answer.json()["error"]["code"]) == (400, "INVALID_REQUEST")
+    assert "UTF-8" in answer.json()["error"]["message"]
+
+
+async def test_a_part_in_an_encoding_of_its_own_is_refused(submit: httpx2.AsyncClient) -> None:
+    head = b'--x\r\nContent-Disposition: form-data; name="prompt"\r\nContent-Transfer-Encoding: base64\r\n\r\n'
+    headers = ALICE | {"Content-Type": "multipart/form-data; boundary=x"}
+    answer = await submit.post("/v1/videos", content=head + b"cA==\r\n--x--\r\n", headers=headers)
+    assert (answer.status_code, answer.json()["error"]["code"]) == (400, "INVALID_REQUEST")
 
 
 async def test_more_fields_or_files_than_any_request_has_are_refused(submit: httpx2.AsyncClient) -> None:

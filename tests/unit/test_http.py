@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import AsyncIterator, Callable
+from dataclasses import replace
 from typing import Any
 
 import httpx2
 import pytest
+from pydantic import ValidationError
 from starlette.responses import Response, StreamingResponse
 
-from shared import http
+from shared import http, routes
+from shared.body_limits import IMAGES, SMALL, BodyLimits
 from shared.errors import ApiError, NotStorable, Unavailable
 from shared.http import Call, Reply, application
-from shared.models import Account
+from shared.models import Account, CreateVideo
+from shared.webhooks import NewWebhookEndpoint
 from tests.unit.conftest import House
 from tests.unit.test_routes import load
 
@@ -229,6 +234,66 @@ async def test_a_client_that_leaves_in_the_middle_of_its_body_is_no_error(house:
     assert '"ERROR"' not in logged
 
 
+# --- bodies that are slow, or break off ---
+
+
+def scope_of(path: str, **headers: str) -> dict[str, Any]:
+    listed = [(name.replace("_", "-").encode(), value.encode()) for name, value in headers.items()]
+    return {"type": "http", "method": "POST", "path": path, "query_string": b"", "headers": listed}
+
+
+async def exchanged(house: House, scope: dict[str, Any], messages: list[Any]) -> tuple[int, dict[str, str], Any]:
+    """The answer to a request whose body comes in these messages, after which nothing comes any more."""
+    app = application("poll", load("poll").HANDLERS, lambda: house.services)
+    sent: list[Any] = []
+
+    async def receive() -> Any:
+        if messages:
+            return messages.pop(0)
+        return await asyncio.get_running_loop().create_future()
+
+    async def send(message: Any) -> None:
+        sent.append(message)
+
+    await asyncio.wait_for(app(scope, receive, send), 30)
+    headers = {name.decode(): value.decode() for name, value in sent[0]["headers"]}
+    return sent[0]["status"], headers, json.loads(sent[1]["body"])["error"]
+
+
+async def test_a_body_that_does_not_arrive_is_given_up_and_its_connection_closed(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (step,) = (row for row in routes.ROUTES if row.name == "step")
+    hurried = replace(step, limits=BodyLimits(max_s=0.05))
+    monkeypatch.setattr(routes, "ROUTES", tuple(hurried if row is step else row for row in routes.ROUTES))
+    begun = {"type": "http.request", "body": b"{", "more_body": True}
+    status, headers, error = await exchanged(house, scope_of("/tasks/step"), [begun])
+    assert (status, error["code"], error["retryable"]) == (408, "BODY_TIMEOUT", True)
+    assert headers["connection"] == "close"
+
+
+@pytest.mark.parametrize(
+    ("received_bytes", "allowed_s"), [(0, 15.0), (8 * 1024, 16.0), (8 * 1024 * 20, 35.0), (30 * 1024 * 1024, 90.0)]
+)
+def test_a_body_must_keep_arriving_to_be_allowed_longer(received_bytes: int, allowed_s: float) -> None:
+    assert IMAGES.allowed_s(received_bytes) == allowed_s
+    assert SMALL.allowed_s(received_bytes) == 15.0
+
+
+async def test_a_body_shorter_than_it_says_broke_off(house: House) -> None:
+    whole = {"type": "http.request", "body": b'{"job": "video_none", "step": 0}', "more_body": False}
+    status, _, error = await exchanged(house, scope_of("/tasks/step", content_length="33"), [whole])
+    assert (status, error["code"]) == (400, "INVALID_REQUEST")
+
+
+async def test_a_body_that_never_ends_is_not_drained_for_ever(house: House) -> None:
+    piece = {"type": "http.request", "body": b" " * SMALL.max_bytes, "more_body": True}
+    messages = [piece] * 1_000
+    status, headers, error = await exchanged(house, scope_of("/tasks/step"), messages)
+    assert (status, error["code"], headers["connection"]) == (413, "BODY_TOO_LARGE", "close")
+    assert len(messages) > 900
+
+
 # --- who calls ---
 
 
@@ -296,9 +361,9 @@ async def test_a_preflight_of_another_page_is_not_allowed(history: httpx2.AsyncC
 
 
 async def test_a_body_that_says_it_is_too_large_is_refused(submit: httpx2.AsyncClient, house: House) -> None:
-    response = await submit.post("/v1/videos", headers=ALICE, content=b"x" * (http.MAX_BODY_BYTES + 1))
+    response = await submit.post("/v1/videos", headers=ALICE, content=b"x" * (IMAGES.max_bytes + 1))
     assert response.status_code == 413
-    assert shape(response)["details"] == {"max_bytes": http.MAX_BODY_BYTES}
+    assert shape(response)["details"] == {"max_bytes": IMAGES.max_bytes}
     assert house.store.documents(Account) == []
 
 
@@ -322,7 +387,8 @@ async def test_a_body_that_does_not_say_so_is_refused_as_well(submit: httpx2.Asy
         (b"null", 400, "INVALID_REQUEST"),
         (b"{}", 400, "INVALID_REQUEST"),
         (b'{"prompt": "p", "seconds": 7.5}', 400, "INVALID_REQUEST"),
-        (b"[" * 100_000, 400, "INVALID_JSON"),
+        (b"[" * 900, 400, "INVALID_JSON"),
+        (b"[" * 100_000, 400, "INVALID_REQUEST"),
     ],
 )
 async def test_a_body_that_cannot_be_read_is_refused(
@@ -341,6 +407,58 @@ async def test_what_was_sent_is_not_sent_back(submit: httpx2.AsyncClient) -> Non
     response = await submit.post("/v1/videos", headers=ALICE, json={"prompt": 7, "seed": "<script>"})
     assert response.status_code == 400
     assert "<script>" not in response.text
+
+
+async def test_what_is_small_may_not_be_sent_large(history: httpx2.AsyncClient, house: House) -> None:
+    """The attack: 3 MiB of wrong values to an operation whose bodies have some hundred bytes."""
+    body = b'{"url": "https://a.example", "events": [' + b'"x",' * 780_000 + b'"x"]}'
+    response = await history.post("/v1/webhook-endpoints", headers=ALICE, content=body)
+    assert (response.status_code, shape(response)["details"]) == (413, {"max_bytes": SMALL.max_bytes})
+    assert house.store.documents(Account) == []
+
+
+WRONG_VALUES = {
+    "events": {"url": "https://a.example", "events": ["x"] * 16_000},
+    "unknown fields": {"url": "https://a.example", **{str(number): 0 for number in range(7_000)}},
+    "nested": {"url": "https://a.example", "events": [[[]]] * 10_000},
+}
+
+
+@pytest.mark.parametrize("wrong", WRONG_VALUES.values(), ids=WRONG_VALUES)
+async def test_no_error_is_built_for_each_of_many_wrong_values(
+    history: httpx2.AsyncClient, monkeypatch: pytest.MonkeyPatch, wrong: dict[str, Any]
+) -> None:
+    """A validator builds them all before it tells any, so so many values never reach it."""
+    built = []
+    monkeypatch.setattr(http, "_invalid", lambda error: built.append(error.error_count()) or ApiError("INTERNAL"))
+    body = json.dumps(wrong, separators=(",", ":")).encode()
+    assert len(body) <= SMALL.max_bytes
+    response = await history.post("/v1/webhook-endpoints", headers=ALICE, content=body)
+    assert (response.status_code, shape(response)["code"]) == (400, "INVALID_REQUEST")
+    assert built == []
+
+
+@pytest.mark.parametrize("field", ["events", "reference_images", "labels"])
+def test_a_list_or_map_is_read_up_to_its_first_error(field: str) -> None:
+    model = NewWebhookEndpoint if field == "events" else CreateVideo
+    wrong = {str(number): number for number in range(300)} if field == "labels" else ["x"] * 900
+    raw = json.dumps({"url": "https://a.example", "prompt": "p", field: wrong}).encode()
+    with pytest.raises(ValidationError) as error:
+        model.model_validate_json(raw)
+    # One for the first value, and perhaps one for the list that it leaves too short.
+    assert 1 <= sum(problem["loc"][0] == field for problem in error.value.errors()) <= 2
+
+
+async def test_a_query_is_bounded(history: httpx2.AsyncClient) -> None:
+    response = await history.get("/v1/videos?" + "&".join(f"{n}=" for n in range(2_000)), headers=ALICE)
+    assert (response.status_code, shape(response)["code"]) == (400, "INVALID_REQUEST")
+
+
+async def test_a_compressed_body_is_not_understood(submit: httpx2.AsyncClient) -> None:
+    response = await submit.post(
+        "/v1/videos", headers={**ALICE, "Content-Encoding": "gzip", "Content-Type": "application/json"}, content=b"{}"
+    )
+    assert (response.status_code, shape(response)["code"]) == (415, "UNSUPPORTED_MEDIA_TYPE")
 
 
 async def test_a_body_of_many_errors_names_the_first_ten(submit: httpx2.AsyncClient) -> None:
