@@ -162,8 +162,17 @@ TOOLS: Final[tuple[Tool, ...]] = (
     Tool(
         "cancel_video",
         "Cancel a video",
-        "Stop a video that has not ended, when the user asks for that. The answer says how many credits came back.",
-        more={"video": _VIDEO},
+        "Stop a video that has not ended, when the user asks for that. It goes in two steps. First call it without "
+        "accepted_refund: nothing is canceled, and the answer says how many credits would come back; often none once "
+        "the generation has begun. Tell the user and ask. Only after a clear yes call it again with accepted_refund.",
+        more={
+            "video": _VIDEO,
+            "accepted_refund": {
+                "type": "integer",
+                "minimum": 0,
+                "description": "The credits that would come back, once the user has said yes to it. Else leave it out.",
+            },
+        },
         required=("video",),
         destroys=True,
     ),

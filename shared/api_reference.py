@@ -12,11 +12,14 @@ from typing import Any, Final
 DESCRIPTIONS: Final[Mapping[str, str]] = {
     "create_video": "Accepts the request, charges its price and returns the job at once, usually before the model has "
     "started. Poll the job, listen to its events, or register a webhook to learn when it is done. A job that fails is "
-    "refunded in full.\n\nSend an `Idempotency-Key` so that a retry never creates or charges a second job.",
+    "refunded in full.\n\nSend an `Idempotency-Key` so that a retry never creates or charges a second job, and `max_cost` or "
+    "an estimate's `quote` so that it never costs more than you were shown.",
     "estimate_video": "Takes the same body as creating a video and returns the price, the expected time, and whether "
     "the request would be accepted now. Nothing is created or charged.",
-    "cancel_video": "Ends the job now. The response says how many credits were refunded and how many were kept. Jobs "
-    "that have already ended return `NOT_CANCELABLE`.",
+    "cancel_video": "Ends the job now. The response says how many credits were refunded and how many were kept. With "
+    "`min_refund`, the job continues if fewer would be refunded. Jobs that have already ended return `NOT_CANCELABLE`.",
+    "estimate_cancel": "What canceling the video now would refund, and why. Nothing is canceled. Before the generation "
+    "begins that is everything; after that, what the installation's policy says, by default nothing.",
     "video_content": "By default redirects to a signed URL that is valid for a few minutes. Send `redirect=json` to "
     "get that URL as JSON, which suits pages, or `redirect=false` to get the bytes themselves, with ranges.",
     "head_video_content": "The headers of the same GET request, without a body.",
@@ -246,7 +249,16 @@ SAMPLES: Final[Mapping[str, Any]] = {
     "Receipt.deleted": False,
     "Canceled.refunded": 80,
     "Canceled.kept": 0,
-    "Canceled.message": "Generation hadn't started. All 80 credits were refunded.",
+    "Canceled.message": "All 80 credits come back.",
+    "Cancellation.stage": "queued",
+    "Cancellation.cancel_returns": 80,
+    "Cancellation.kept": 0,
+    "Cancellation.reason": "not_begun",
+    "Cancellation.message": "All 80 credits come back. The generation has not begun.",
+    "Estimate.cancel_returns": 0,
+    "quote": "quote_80_2hT9kLm4QvXc7RbYp1sZwA",
+    "max_cost": 80,
+    "credits_per_second_by_resolution": {"720p": 10, "1080p": 10},
     "FunctionDeclaration.name": "create_video",
     "FunctionDeclaration.description": "Creates a video from a prompt.",
     "in_force_within_s": 60,

@@ -107,6 +107,12 @@ CATALOGUE: dict[str, ErrorCode] = {
         "This costs more than you agreed to.",
         "Look at the price in details, and send the request again with it if you still want the video.",
     ),
+    "REFUND_CHANGED": ErrorCode(
+        409,
+        "client",
+        "Canceling would give back less than you agreed to.",
+        "Look at what would come back, and cancel again with that if you still want to.",
+    ),
     "VIDEO_NOT_AVAILABLE": ErrorCode(
         409, "client", "The job has ended without a video.", "See the job's error, and generate again."
     ),

@@ -119,7 +119,9 @@ class NotStored(StepEvent):
 
 @dataclass(frozen=True)
 class Cancel(Event):
-    """The user wants it no more."""
+    """The user doesn't want the video any more, if at least `min_refund` credits come back."""
+
+    min_refund: int = 0
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from shared import ledger, pricing, schedule, tenant_days
+from shared import cancellation, ledger, pricing, schedule, tenant_days
 from shared.errors import CATALOGUE, ApiError
 from shared.events import (
     Accepted,
@@ -573,10 +573,21 @@ def _not_stored(case: _Case, event: NotStored) -> Change | None:
     return case.go(Stage.STORING, case.now + wait, storing_tries=tries)
 
 
-def _cancel(case: _Case, _: Cancel) -> Change | None:
-    untouched = case.job.stage in (Stage.WAITING, Stage.QUEUED)
-    full = untouched or case.config.cancel_refund == "full"
-    return case.end(Stage.CANCELED, case.job.cost if full else 0, "Canceled")
+def _cancel(case: _Case, event: Cancel) -> Change | None:
+    """Raises ApiError REFUND_CHANGED where less would come back than the user was told."""
+    assert case.account is not None, "canceling without the account"
+    terms = cancellation.terms(case.job, case.account, case.now, case.config)
+    if terms.refund < event.min_refund:
+        raise ApiError(
+            "REFUND_CHANGED",
+            f"Canceling would give back {terms.refund} credits now, not {event.min_refund}.",
+            {"cancel_returns": terms.refund, "min_refund": event.min_refund, "reason": terms.reason},
+        )
+    if terms.at_our_cost:
+        day = tenant_days.day_of(case.now)
+        starts = case.account.refunded_starts_on(day) + 1
+        case = replace(case, account=case.account.changed(refunded_starts_day=day, refunded_starts=starts))
+    return case.end(Stage.CANCELED, terms.refund, "Canceled")
 
 
 def _hint(case: _Case, event: Hint) -> Change | None:

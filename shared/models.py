@@ -43,6 +43,9 @@ InputRole = TypeAliasType("InputRole", Literal["first_frame", "last_frame", "ref
 # An operator may do all that an administrator may, and grants credits to tenants; only the Firestore console makes one.
 Role = TypeAliasType("Role", Literal["user", "admin", "operator"])
 ImageType = TypeAliasType("ImageType", Literal["image/png", "image/jpeg", "image/webp"])
+CancelReason = TypeAliasType(
+    "CancelReason", Literal["not_begun", "billed", "not_billed", "uncertain", "policy", "daily_limit"]
+)
 
 LANDSCAPE_PX: Mapping[Resolution, tuple[int, int]] = {
     "360p": (640, 360),
@@ -333,6 +336,8 @@ class Account(Document):
     sequence: int = 0
     spending_day: str | None = None
     spent_on_day: int = 0
+    refunded_starts_day: str | None = None
+    refunded_starts: int = 0
     webhook_endpoints: tuple[str, ...] = ()
     closed_at: datetime | None = None
     created_at: datetime
@@ -341,6 +346,10 @@ class Account(Document):
     def spent_on(self, day: str) -> int:
         """Credits charged on that day (UTC, YYYY-MM-DD); refunds do not give them back."""
         return self.spent_on_day if self.spending_day == day else 0
+
+    def refunded_starts_on(self, day: str) -> int:
+        """Begun generations that were canceled on that day (UTC, YYYY-MM-DD) and refunded at our cost."""
+        return self.refunded_starts if self.refunded_starts_day == day else 0
 
 
 class TenantDay(Document):
@@ -435,7 +444,16 @@ class LiveConfig(Value):
     storing_timeout_s: Annotated[int, Field(ge=60, le=86_400)] = 3_600
     queue_timeout_s: Annotated[int, Field(ge=60, le=604_800)] = 21_600
     uncertain_policy: Literal["at_most_once", "restart_once"] = "at_most_once"
-    cancel_refund: Literal["full", "none"] = "full"
+    cancel_refund: Annotated[
+        Literal["by_model", "full", "none"],
+        Field(description="What canceling a generation that has begun gives back; before that, everything."),
+    ] = "by_model"
+    refunded_starts_per_day: Annotated[
+        int,
+        Field(
+            ge=0, le=1_000_000, description="Begun generations an account may cancel a day (UTC) for a refund we pay."
+        ),
+    ] = 10
     polling: Literal["often", "rarely"] = "often"
     retention_days: Annotated[int, Field(ge=1, le=36_500)] = 365
     enabled: bool = True
@@ -597,6 +615,14 @@ class ListVideosQuery(PageQuery):
     order: Literal["asc", "desc"] = "desc"
 
 
+class CancelQuery(Body):
+    """POST /v1/videos/{id}/cancel."""
+
+    min_refund: Annotated[
+        int | None, Field(ge=0, le=MAX_CREDITS, description="Cancel only if at least so many credits come back.")
+    ] = None
+
+
 class ContentQuery(Body):
     """GET /v1/videos/{id}/content."""
 
@@ -713,6 +739,9 @@ class Estimate(Response):
     count: int
     cost: int
     quote: Annotated[str, Field(description="Sent with the create, it rejects a price above `cost`.")]
+    cancel_returns: Annotated[
+        int, Field(description="Credits that canceling gives back once the generation has begun; before that, all.")
+    ]
     expected_seconds: float
     warnings: list[WarningView]
     balance: int
@@ -828,8 +857,21 @@ class SignedUrl(Response):
     expires_at: int
 
 
+class Cancellation(Response):
+    """What canceling the video now would give back, and why."""
+
+    object: Literal["cancellation"] = "cancellation"
+    video: str
+    stage: Stage
+    cost: int
+    cancel_returns: int
+    kept: int
+    reason: CancelReason
+    message: str
+
+
 class Canceled(Response):
-    """The canceled video, and what became of the money."""
+    """The canceled video, and what came back."""
 
     video: Video
     refunded: int

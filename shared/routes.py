@@ -141,7 +141,17 @@ ROUTES: tuple[Route, ...] = (
         "/v1/videos/{id}/cancel",
         "submit",
         "Cancel a job that has not ended",
+        query=m.CancelQuery,
         response=m.Canceled,
+        errors=("NOT_FOUND", "NOT_CANCELABLE", "REFUND_CHANGED"),
+    ),
+    Route(
+        "estimate_cancel",
+        "GET",
+        "/v1/videos/{id}/cancel",
+        "submit",
+        "What canceling a video now would give back",
+        response=m.Cancellation,
         errors=("NOT_FOUND", "NOT_CANCELABLE"),
     ),
     Route(

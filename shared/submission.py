@@ -9,7 +9,20 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
-from shared import audit, events, extension, inputs, jobs, lifecycle, log, pricing, projects, views, webhooks
+from shared import (
+    audit,
+    cancellation,
+    events,
+    extension,
+    inputs,
+    jobs,
+    lifecycle,
+    log,
+    pricing,
+    projects,
+    views,
+    webhooks,
+)
 from shared import config as live
 from shared.account_commits import Answer, Proposal, Spending, propose
 from shared.auth import Caller
@@ -20,6 +33,7 @@ from shared.library import preference as preferred
 from shared.models import (
     MAX_PAGE,
     Account,
+    Cancellation,
     CreateVideo,
     Estimate,
     Job,
@@ -295,6 +309,7 @@ async def estimate(services: Services, caller: Caller, body: CreateVideo) -> Est
         size=plan.request.size,
         count=plan.request.count,
         cost=plan.cost,
+        cancel_returns=cancellation.of_begun_generation(plan.request, plan.cost, account, now, config).refund,
         quote=pricing.quote_id(plan.request, plan.cost),
         expected_seconds=plan.expected_s,
         warnings=views.warnings(plan.warnings),
@@ -331,11 +346,14 @@ async def receipt(services: Services, caller: Caller, key: str) -> Receipt:
     )
 
 
-async def cancel(services: Services, caller: Caller, job_id: str) -> Job:
-    """End the job now, with the refund that the policy grants. Raises ApiError NOT_FOUND or NOT_CANCELABLE."""
+async def cancel(services: Services, caller: Caller, job_id: str, min_refund: int = 0) -> Job:
+    """End the job now, with the refund that the policy grants.
+
+    Raises ApiError NOT_FOUND, NOT_CANCELABLE, or REFUND_CHANGED where less than `min_refund` would come back.
+    """
     job = await own_job(services, caller, job_id)
     try:
-        outcome = await jobs.advance(services, job.id, events.Cancel(), job)
+        outcome = await jobs.advance(services, job.id, events.Cancel(min_refund), job)
     except jobs.TaskNotCreated as late:
         _note_cancel(caller, late.outcome.job)
         return late.outcome.job
@@ -347,3 +365,13 @@ async def cancel(services: Services, caller: Caller, job_id: str) -> Job:
 
 def _note_cancel(caller: Caller, job: Job) -> None:
     audit.record("video_canceled", caller, video=job.id, cost=job.cost, refunded=job.refunded)
+
+
+async def estimate_cancel(services: Services, caller: Caller, job_id: str) -> Cancellation:
+    """What `cancel` would give back now. Raises ApiError NOT_FOUND or NOT_CANCELABLE."""
+    job = await own_job(services, caller, job_id)
+    if job.final:
+        raise ApiError("NOT_CANCELABLE", details={"status": job.status})
+    account = await own_account(services, caller)
+    terms = cancellation.terms(job, account, services.clock(), await services.config.get())
+    return views.cancellation(job, terms)

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 
 from shared import pricing
+from shared.cancellation import Terms
 from shared.errors import CATALOGUE, public_reason
 from shared.generators import catalog
 from shared.generators.catalog import Model
 from shared.models import (
     Account,
     AccountView,
+    Canceled,
+    Cancellation,
+    CancelReason,
     ExtensionView,
     Input,
     InputView,
@@ -88,6 +92,40 @@ def video(job: Job, now: datetime) -> Video:
         expires_at=_unix_or_none(job.expires_at),
         version=job.version,
     )
+
+
+# Why canceling gives back what it does.
+_CANCEL_REASONS: Mapping[CancelReason, str] = {
+    "not_begun": "The generation has not begun.",
+    "billed": "The generation has begun, and it has to be paid for even if it is stopped.",
+    "not_billed": "The generation can be stopped without being paid for.",
+    "uncertain": "Nobody knows yet whether the generation has begun. If it has not, the job fails and all comes back.",
+    "policy": "The operator decides what comes back once a generation has begun.",
+    "daily_limit": "The generation has begun, and refunds of begun generations are used up for today (UTC).",
+}
+
+
+def cancellation(job: Job, terms: Terms) -> Cancellation:
+    kept = job.cost - terms.refund
+    return Cancellation(
+        video=job.id,
+        stage=job.stage,
+        cost=job.cost,
+        cancel_returns=terms.refund,
+        kept=kept,
+        reason=terms.reason,
+        message=f"{_returned(terms.refund, kept)} {_CANCEL_REASONS[terms.reason]}",
+    )
+
+
+def canceled(job: Job, now: datetime) -> Canceled:
+    kept = job.cost - job.refunded
+    message = _returned(job.refunded, kept)
+    return Canceled(video=video(job, now), refunded=job.refunded, kept=kept, message=message)
+
+
+def _returned(refund: int, kept: int) -> str:
+    return f"{refund} credits come back, {kept} are kept." if kept else f"All {refund} credits come back."
 
 
 def seconds(request: VideoRequest) -> str:

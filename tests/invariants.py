@@ -10,7 +10,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
-from shared import video
+from shared import pricing, video
 from shared.lifecycle import deadline
 from shared.models import Account, Job, LiveConfig, Stage, Transaction
 from shared.tenant_grants import TenantBudget, TenantGrant
@@ -95,6 +95,10 @@ def check_money(job: Job, entries: list[Transaction]) -> None:
         assert refunded == 0, f"{job.id}: refunded before its end"
     if job.stage is Stage.FAILED:
         assert refunded == job.cost, f"{job.id}: failed without a full refund"
+    if job.stage is Stage.CANCELED:
+        filtered = pricing.refund_for_filtered(job.cost, job.request.count, job.filtered)
+        assert refunded in (job.cost, filtered), f"{job.id}: canceled with a refund of {refunded}"
+        assert job.attempt > 0 or refunded == job.cost, f"{job.id}: canceled before its start, and kept credits"
     if job.stage is Stage.COMPLETED:
         assert bool(refunded) == bool(job.filtered), f"{job.id}: completed with a refund of {refunded}"
 

@@ -225,8 +225,22 @@ class Assistant:
         return _answer("\n".join(lines) or "There are no such videos.", page)
 
     async def _cancel(self, _context: Context, _params: types.CallToolRequestParams, arguments: Json) -> Answer:
-        said = await self._on_api(lambda api: api.post(f"/v1/videos/{arguments['video']}/cancel"))
+        path, accepted = f"/v1/videos/{arguments['video']}/cancel", arguments.get("accepted_refund")
+        if accepted is None:
+            return await self._cancel_terms(path)
+        try:
+            said = await self._on_api(lambda api: api.post(path, params={"min_refund": accepted}))
+        except Failure as failure:
+            if failure.code != "REFUND_CHANGED":
+                raise
+            return await self._cancel_terms(path, failure.message)
         return _answer(f"Canceled. {said['refunded']} credits came back, {said['kept']} were kept.", said)
+
+    async def _cancel_terms(self, path: str, before: str = "") -> Answer:
+        """The first of two steps: what canceling would give back, for the user to decide."""
+        terms = await self._on_api(lambda api: api.get(path))
+        how = f"Once the user has said yes, call cancel_video again with accepted_refund={terms['cancel_returns']}."
+        return _answer(f"{before} Nothing is canceled yet. Ask the user: {terms['message']}\n{how}".strip(), terms)
 
 
 def _can_ask(context: Context) -> bool:

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from rushes.failure import Json
+from rushes.sentences import cancel_returns
 
 KEPT_FOR_S: Final = 3600.0
 MAX_OFFERS: Final = 200
@@ -36,7 +37,8 @@ class Offer:
         return (
             f"Make {many} of {one['seconds']} s ({one['model']}, {one['size']}) for {one['cost']} credits? "
             f"It usually takes about {one['expected_seconds']:.0f} s. "
-            f"The balance is {one['balance']} credits, afterwards {one['balance_after']}. Prompt: {self.wish['prompt']}"
+            f"The balance is {one['balance']} credits, afterwards {one['balance_after']}. "
+            f"{cancel_returns(one)} Prompt: {self.wish['prompt']}"
         )
 
 

@@ -10,7 +10,12 @@ def price(one: Json) -> str:
     accepted = "It would be accepted now." if one["accepted"] else f"It would not be accepted now: {one['refusal']}."
     what = f"{one['cost']} credits for {one['count']} x {one['seconds']} s with {one['model']}, {one['size']}"
     balance = f"The balance is {one['balance']}, afterwards {one['balance_after']}."
-    return f"{what}; usually {one['expected_seconds']:.0f} s. {balance} {accepted}"
+    return f"{what}; usually {one['expected_seconds']:.0f} s. {balance} {cancel_returns(one)} {accepted}"
+
+
+def cancel_returns(one: Json) -> str:
+    """What an estimate says of canceling."""
+    return f"Canceled after it has begun, it gives back {one['cancel_returns']} of {one['cost']} credits."
 
 
 def standing(video: Json) -> str:

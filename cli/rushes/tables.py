@@ -59,6 +59,7 @@ def estimate(one: Json) -> Table:
         [
             ("model", _make(one) + (f", {one['count']} of them" if one["count"] > 1 else "")),
             ("cost", f"{one['cost']} credits"),
+            ("canceling returns", f"{one['cost']} credits before it begins, {one['cancel_returns']} after that"),
             ("usual time", f"{one['expected_seconds']:.0f} s"),
             ("balance", f"{one['balance']}, afterwards {one['balance_after']}"),
             ("active jobs", f"{one['active_jobs']} of {one['active_jobs_limit']}"),

@@ -7,7 +7,6 @@ from starlette.requests import Request
 
 from shared import erasure, exports, hints, submission, views
 from shared.http import POLL_AFTER_MS, Call, Reply, application
-from shared.models import Canceled
 
 
 async def create_video(call: Call) -> Reply:
@@ -25,11 +24,12 @@ async def estimate_video(call: Call) -> Reply:
 
 
 async def cancel_video(call: Call) -> Reply:
-    job = await submission.cancel(call.services, call.caller, call.id)
-    kept = job.cost - job.refunded
-    message = f"{job.refunded} credits were given back" + (f", {kept} were kept." if kept else ".")
-    video = views.video(job, call.services.clock())
-    return Reply(Canceled(video=video, refunded=job.refunded, kept=kept, message=message))
+    job = await submission.cancel(call.services, call.caller, call.id, call.query.min_refund or 0)
+    return Reply(views.canceled(job, call.services.clock()))
+
+
+async def estimate_cancel(call: Call) -> Reply:
+    return Reply(await submission.estimate_cancel(call.services, call.caller, call.id))
 
 
 async def export_account(call: Call) -> Reply:
@@ -53,6 +53,7 @@ HANDLERS = {
     "create_video": create_video,
     "estimate_video": estimate_video,
     "cancel_video": cancel_video,
+    "estimate_cancel": estimate_cancel,
     "export_account": export_account,
     "delete_account": delete_account,
     "gemini_event": gemini_event,

@@ -47,6 +47,8 @@ class Model:
     how many it takes, `reference_seconds` the lengths at which it takes them (empty: all).
     `usual_s` is the usual time of a generation of the default length; `longest_s` the longest that was ever documented.
     `high_resolution_seconds` are the lengths at which more than 720p can be had (empty: all).
+    `bills_when_stopped`: its provider can't stop a generation, or bills it all the same; so for every model, until a
+    bill has shown otherwise.
     """
 
     id: str
@@ -70,6 +72,7 @@ class Model:
     extension: Extension | None = None
     usual_s: float = 60.0
     longest_s: float = 360.0
+    bills_when_stopped: bool = True
     quota_per_minute: int = 50
 
     @property

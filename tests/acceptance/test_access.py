@@ -93,6 +93,7 @@ TABLE: dict[str, Row] = {
     "create_video": Row(Rule.SELF, 400, body={}),
     "estimate_video": Row(Rule.SELF, 400, body={}),
     "cancel_video": Row(Rule.OWNER, 409, "canceled video"),
+    "estimate_cancel": Row(Rule.OWNER, 409, "canceled video"),
     "gemini_event": Row(Rule.SIGNER, 204, body={}),
     "video_content": Row(Rule.OWNER, 409, "canceled video"),
     "video_events": Row(Rule.OWNER, 200, "canceled video"),

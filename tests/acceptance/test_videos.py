@@ -168,11 +168,20 @@ def test_the_same_key_and_body_give_the_same_job_again(user: User) -> None:
 # --- stop and delete ---
 
 
-def test_canceling_gives_the_charge_back_and_says_so(user: User) -> None:
-    job = user.create("an endless road [never finishes]", seconds=4)
+def test_canceling_gives_back_what_was_stated_before(user: User) -> None:
+    """A model that cannot be stopped for free has to be paid for: submit, wait, cancel is no way to free starts."""
+    body = {"prompt": "an endless road [never finishes]", "seconds": 4}
+    estimate = user.call("POST", "/v1/videos/estimate", json=body).json()
+    job = user.create(**body)
     user.wait(job["id"], lambda seen: seen["status"] == "in_progress")
-    answer = user.call("POST", f"/v1/videos/{job['id']}/cancel").json()
-    assert (answer["video"]["status"], answer["refunded"], answer["kept"]) == ("canceled", 40, 0)
+    path = f"/v1/videos/{job['id']}/cancel"
+    stated = user.call("GET", path).json()
+    assert (stated["cancel_returns"], stated["kept"], stated["reason"]) == (estimate["cancel_returns"], 40, "billed")
+    less = user.call("POST", f"{path}?min_refund=40")
+    assert (less.status_code, less.json()["error"]["code"]) == (409, "REFUND_CHANGED")
+    answer = user.call("POST", f"{path}?min_refund=0").json()
+    assert (answer["video"]["status"], answer["refunded"], answer["kept"]) == ("canceled", 0, 40)
+    assert user.ledger == [500, -40]
     assert user.account["active_jobs"] == []
     again = user.call("POST", f"/v1/videos/{job['id']}/cancel")
     assert (again.status_code, again.json()["error"]["code"]) == (409, "NOT_CANCELABLE")

@@ -48,15 +48,39 @@ def test_canceling_says_what_comes_back(open_studio: Open, person: Person, windo
     balance_becomes(screen, balance - cost)
     made.get_by_role("button", name="Cancel").click()
     dialog = page.get_by_role("dialog", name="Cancel this video?")
-    expect(dialog).to_contain_text(f"{cost} credits")
+    expect(dialog).to_contain_text(f"{cost} credits come back")
     dialog.get_by_role("button", name="Keep it going").click()
-    expect(made.get_by_role("progressbar")).to_be_visible()
+    expect(made.get_by_role("progressbar")).to_have_attribute("aria-valuetext", re.compile("Generating"))
     made.get_by_role("button", name="Cancel").click()
+    expect(dialog).to_contain_text(f"None of the {cost} credits come back")
     dialog.get_by_role("button", name="Cancel the video").click()
     ended(made)
-    expect(made.get_by_text(f"{cost} credits returned")).to_be_visible()
-    balance_becomes(screen, balance)
+    expect(made.get_by_text("Nothing was returned")).to_be_visible()
+    assert screen.number("#balance") == balance - cost
     assert screen.complaints == []
+
+
+def test_a_video_that_began_while_the_dialog_was_open_is_not_canceled_for_less(
+    open_studio: Open, person: Person
+) -> None:
+    """Everything would have come back when the question was asked; now it is asked again, with what does."""
+    screen = open_studio(DESK, person)
+    page = screen.page
+    made = generate(screen, f"A ferry that is waited for {ENDLESS}")
+    cost = screen.number("#quote-cost")
+    expect(made.get_by_role("progressbar")).to_have_attribute("aria-valuetext", re.compile("Generating"))
+    terms = re.compile(r"/cancel$")
+    before = {"cost": cost, "cancel_returns": cost, "kept": 0, "reason": "not_begun"}
+    page.route(terms, lambda route: route.fulfill(json=before))
+    made.get_by_role("button", name="Cancel").click()
+    dialog = page.get_by_role("dialog", name="Cancel this video?")
+    expect(dialog).to_contain_text(f"The model has not begun. All {cost} credits come back.")
+    page.unroute(terms)
+    dialog.get_by_role("button", name="Cancel the video").click()
+    expect(dialog).to_contain_text(f"None of the {cost} credits come back")
+    dialog.get_by_role("button", name="Keep it going").click()
+    expect(made.get_by_role("progressbar")).to_be_visible()
+    assert person.user.call("GET", "/v1/videos").json()["data"][0]["status"] == "in_progress"
 
 
 def test_a_job_goes_on_through_a_reload_and_in_another_tab(open_studio: Open, person: Person) -> None:

@@ -88,6 +88,7 @@ async def test_where_the_user_can_be_asked_a_yes_makes_the_video(shell: Shell, u
     assert "for 40 credits?" in question
     assert "It usually takes about" in question
     assert "The balance is 500 credits, afterwards 460." in question
+    assert "Canceled after it has begun, it gives back 0 of 40 credits." in question
     assert ENDLESS["prompt"] in question
 
 
@@ -189,11 +190,18 @@ async def test_a_wait_reports_progress_and_ends_in_time(user: User) -> None:
     async with near(user) as client:
         arguments = {"video": video, "wait_seconds": 1}
         result = await client.call_tool("video_status", arguments, progress_callback=progress)
-        canceled = await client.call_tool("cancel_video", {"video": video})
+        user.wait(video, lambda seen: seen["status"] == "in_progress")
+        greedy = await client.call_tool("cancel_video", {"video": video, "accepted_refund": 40})
+        asked = await client.call_tool("cancel_video", {"video": video})
+        assert user.get(video)["status"] == "in_progress"
+        canceled = await client.call_tool("cancel_video", {"video": video, "accepted_refund": 0})
         final = await client.call_tool("video_status", {"video": video})
     assert result.structured_content["status"] in ("queued", "in_progress")
     assert told
-    assert "40 credits came back" in text(canceled)
+    assert "would give back 0 credits now, not 40" in text(greedy)
+    assert asked.structured_content["cancel_returns"] == greedy.structured_content["cancel_returns"] == 0
+    assert "accepted_refund=0" in text(asked)
+    assert "0 credits came back, 40 were kept" in text(canceled)
     assert "was canceled" in text(final)
 
 

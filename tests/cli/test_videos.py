@@ -121,8 +121,12 @@ def test_a_download_needs_a_finished_video(shell: Shell, user: User, tmp_path: P
     unfinished = user.create(ENDLESS, seconds=4)["id"]
     assert shell.call("download", unfinished, "-o", str(tmp_path / "film.mp4")).code == 7
     assert list(tmp_path.glob("*film*")) == []
-    said = shell.call("cancel", unfinished, "--json").ok().json
-    assert (said["refunded"], said["kept"]) == (40, 0)
+    user.wait(unfinished, lambda seen: seen["status"] == "in_progress")
+    assert shell.call("estimate", ENDLESS, "--seconds", "4", "--json").ok().json["cancel_returns"] == 0
+    assert shell.call("cancel", unfinished, "--min-refund", "1", "--json").code == 7
+    canceled = shell.call("cancel", unfinished).ok()
+    assert "0 credits come back, 40 are kept. The generation has begun" in canceled.err
+    assert "0 credits came back, 40 were kept" in canceled.out
 
 
 def test_a_list_of_any_length_is_one_answer(shell: Shell, user: User) -> None:

@@ -189,7 +189,8 @@ def _all_own(person: Person) -> list[str]:
 SHOWN: Final = {
     Account: """
         id issuer sub email email_verified email_as_of verified_at valid_since tenant role plan disabled display_name
-        locale balance active_jobs sequence spending_day spent_on_day webhook_endpoints closed_at created_at change_id
+        locale balance active_jobs sequence spending_day spent_on_day refunded_starts_day
+        refunded_starts webhook_endpoints closed_at created_at change_id
     """,
     Transaction: "id account tenant type amount balance_after sequence job description created_at",
 }

@@ -7,13 +7,14 @@ its beginning and its answer explains the answer; a call without an answer may h
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from shared.models import Account, Document, Job, LiveConfig, Stage, Transaction
 from shared.plans import DEFAULT_PLAN, plan_of
+from shared.tenant_days import day_of
 from tests.faults.world import Answer
 
 # What a client may be told that says nothing of what became of its call.
@@ -64,6 +65,7 @@ class Model:
     def __init__(self) -> None:
         self.accounts: dict[str, Money] = {}
         self.jobs: dict[str, Job] = {}
+        self.canceled_begun: set[str] = set()
 
     def open(self, account: str, balance: int) -> None:
         self.accounts[account] = Money(balance, frozenset())
@@ -85,6 +87,8 @@ class Model:
         _must(0 <= after.refunded <= after.cost, f"{after.id} gives back {after.refunded} of {after.cost}")
         _must(after.stage is not Stage.FAILED or after.refunded == after.cost, f"{after.id} failed and kept credits")
         untouched = after.stage is Stage.CANCELED and before.stage in (Stage.QUEUED, Stage.WAITING)
+        if after.stage is Stage.CANCELED and not untouched:
+            self.canceled_begun.add(after.id)
         _must(not untouched or after.refunded == after.cost, f"{after.id} was canceled unstarted and kept credits")
         self.accounts[after.account] = Money(money.balance + after.refunded, money.active - {after.id})
 
@@ -139,16 +143,24 @@ class History:
         states = _States(self.commits)
         most = max(plan_of(config, DEFAULT_PLAN).active_jobs_limit for config in configs)
         _must(states.most_active <= most, f"{states.most_active} jobs of one account were active, and {most} may be")
-        kept = {config.cancel_refund for config in configs}
-        for job in states.model.jobs.values():
-            if job.stage is Stage.CANCELED and kept == {"full"}:
-                _must(job.refunded == job.cost, f"{job.id} was canceled and kept credits")
+        self._check_canceled(states, configs)
         for call in self.calls:
             try:
                 _CHECKS[call.op](states, call)
             except AssertionError as error:
                 raise Wrong(f"{call}: {error}") from error
         self._check_keys(states)
+
+    def _check_canceled(self, states: _States, configs: Sequence[LiveConfig]) -> None:
+        """Canceling a start gives credits back only under the policy that says so, and not more often than it says."""
+        begun = [job for job in states.model.jobs.values() if job.id in states.model.canceled_begun and job.refunded]
+        if all(config.cancel_refund != "full" for config in configs):
+            _must(all(job.refunded < job.cost for job in begun), "a canceled start was free")
+        a_day = max(config.refunded_starts_per_day for config in configs)
+        by_day = Counter(
+            (job.account, day_of(job.completed_at or job.updated_at)) for job in begun if job.refunded == job.cost
+        )
+        _must(max(by_day.values(), default=0) <= a_day, f"more than {a_day} canceled starts of an account were free")
 
     def _check_keys(self, states: _States) -> None:
         """One key, one job; what was refused made none, and without a key no call made two."""

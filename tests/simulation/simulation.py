@@ -49,6 +49,8 @@ VALID_EDITS: Sequence[dict[str, Any]] = (
     {"queue_timeout_s": 120},
     POLICY,
     {"cancel_refund": "none"},
+    {"cancel_refund": "full"},
+    {"cancel_refund": "full", "refunded_starts_per_day": 1},
     {"enabled": False, "message": "back at noon"},
     {"rollout_percent": 50},
     {"retention_days": 1},

@@ -64,7 +64,7 @@ def test_no_live_setting_is_documented_that_does_not_exist() -> None:
         ("retention_days", "365"),
         ("credits_per_second", "10"),
         ("uncertain_policy", "`at_most_once`"),
-        ("cancel_refund", "`full`"),
+        ("cancel_refund", "`by_model`"),
         ("rollout_percent", "100"),
     ],
 )

@@ -409,7 +409,7 @@ def test_canceling_a_queued_job_refunds_it_whatever_the_policy() -> None:
     assert life.job.due_at is None
 
 
-@pytest.mark.parametrize(("policy", "amounts"), [("full", [-80, 80]), ("none", [-80])])
+@pytest.mark.parametrize(("policy", "amounts"), [("full", [-80, 80]), ("by_model", [-80]), ("none", [-80])])
 def test_canceling_a_started_job_refunds_as_the_policy_says(policy: str, amounts: list[int]) -> None:
     life = Life(CONFIG.model_copy(update={"cancel_refund": policy})).generating()
     life.hear(e.Cancel())

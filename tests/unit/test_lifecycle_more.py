@@ -202,7 +202,7 @@ def test_all_promises_hold_after_every_event_in_any_order(data: st.DataObject) -
     config = LiveConfig(
         signup_credits=500,
         uncertain_policy=data.draw(st.sampled_from(["at_most_once", "restart_once"])),
-        cancel_refund=data.draw(st.sampled_from(["full", "none"])),
+        cancel_refund=data.draw(st.sampled_from(["by_model", "full", "none"])),
     )
     life, now = Life(config, count=2), NOW
     # What every life starts from: the grant for signing up.

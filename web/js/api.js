@@ -41,9 +41,14 @@ export class Api extends Client {
     return this.json('GET', `/v1/videos/${segment(id)}`);
   }
 
-  /** @param {string} id @returns {Promise<import('./types.js').Canceled>} */
-  cancelVideo(id) {
-    return this.json('POST', `/v1/videos/${segment(id)}/cancel`);
+  /** What canceling would give back now. @param {string} id @returns {Promise<import('./types.js').Cancellation>} */
+  cancellation(id) {
+    return this.json('GET', `/v1/videos/${segment(id)}/cancel`);
+  }
+
+  /** @param {string} id @param {number} minRefund or nothing is canceled @returns {Promise<import('./types.js').Canceled>} */
+  cancelVideo(id, minRefund) {
+    return this.json('POST', `/v1/videos/${segment(id)}/cancel?${search({ min_refund: minRefund })}`);
   }
 
   /** @param {string} id @param {boolean} keepalive whether it must outlive the page */

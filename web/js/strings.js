@@ -293,9 +293,21 @@ export const strings = {
     choose: (prompt) => `Select: ${prompt}`,
     cancelTitle: 'Cancel this video?',
     /** @param {string} credits */
-    cancelAll: (credits) => `The model has not begun: all ${credits} come back.`,
+    cancelAll: (credits) => `All ${credits} come back.`,
     /** @param {string} credits */
-    cancelBegun: (credits) => `The model has begun. It cost ${credits}; what comes back is this installation's to say, and you are told at once.`,
+    cancelNothing: (credits) => `None of the ${credits} come back.`,
+    /** @param {string} returned @param {string} credits */
+    cancelPart: (returned, credits) => `${returned} of ${credits} come back.`,
+    /** Why so many credits come back. @type {Record<import('./types.js').CancelReason, string>} */
+    cancelReasons: {
+      not_begun: 'The model has not begun.',
+      billed: 'The model has begun, and its work has to be paid for even if it is stopped.',
+      not_billed: 'The model can be stopped without being paid for.',
+      uncertain: 'Nobody knows yet whether the model has begun. If it has not, the video fails within minutes and all credits come back.',
+      policy: '',
+      daily_limit: 'The model has begun, and refunds of begun videos are used up for today.',
+    },
+    cancelChanged: 'The model has begun meanwhile. Nothing was canceled.',
     cancelYes: 'Cancel the video',
     cancelNo: 'Keep it going',
     /** @param {number} n */
@@ -669,12 +681,14 @@ export const strings = {
         queue_timeout_s: 'Waiting takes at most, in seconds',
         uncertain_policy: 'When a start’s outcome is lost',
         cancel_refund: 'Refund on cancel, once the model has begun',
+        refunded_starts_per_day: 'Begun videos an account may cancel a day with a full refund',
         polling: 'Videos that are being made are looked at',
         retention_days: 'Days without a view until files go',
       },
       choices: {
         at_most_once: 'never start again: fail and refund',
         restart_once: 'start once more, at the risk of paying twice',
+        by_model: 'what the model’s provider does not bill',
         full: 'all of it',
         none: 'nothing',
         often: 'often',

@@ -208,17 +208,22 @@ export class Studio {
 
   /** @param {Video} video */
   async #cancel(video) {
-    const { cancelTitle: title, cancelAll, cancelBegun, cancelYes: yes, cancelNo: no } = strings.card;
-    const credits = strings.compose.credits(number(video.cost), video.cost);
-    const text = ['waiting', 'queued'].includes(video.stage) ? cancelAll(credits) : cancelBegun(credits);
+    const { cancelTitle: title, cancelChanged, cancelYes: yes, cancelNo: no } = strings.card;
     const asking = await needed(() => import('./confirm.js'));
-    if (!(await asking?.confirmed({ title, text, yes, no }))) return;
+    if (!asking) return;
     try {
-      const { video: canceled, message } = await this.api.cancelVideo(video.id);
+      const terms = await this.api.cancellation(video.id);
+      if (!(await asking.confirmed({ title, text: whatComesBack(terms), yes, no }))) return;
+      const { video: canceled, message } = await this.api.cancelVideo(video.id, terms.cancel_returns);
       this.videos.put(canceled);
       toast(message, 'done');
     } catch (error) {
-      toastProblem(error);
+      if (!(error instanceof ApiError && error.code === 'REFUND_CHANGED')) toastProblem(error);
+      else {
+        // Less would come back than the dialog said: ask again, with what would.
+        toast(cancelChanged, 'info');
+        await this.#cancel(video);
+      }
     }
   }
 
@@ -248,4 +253,12 @@ export class Studio {
     if (!this.compose.isReady) await this.compose.load();
     await this.library.recover();
   }
+}
+
+/** @param {import('./types.js').Cancellation} terms */
+function whatComesBack({ cost, cancel_returns, kept, reason }) {
+  const { cancelAll, cancelNothing, cancelPart, cancelReasons } = strings.card;
+  const credits = strings.compose.credits(number(cost), cost);
+  const part = () => (cancel_returns ? cancelPart(number(cancel_returns), credits) : cancelNothing(credits));
+  return `${cancelReasons[reason] ?? ''} ${kept ? part() : cancelAll(credits)}`.trim();
 }

@@ -83,6 +83,7 @@
  *
  * @typedef {object} Estimate
  * @property {number} cost
+ * @property {number} cancel_returns once the generation has begun
  * @property {number} expected_seconds
  * @property {number} balance
  * @property {number} balance_after
@@ -114,6 +115,14 @@
  * @typedef {object} SignedUrl
  * @property {string} url
  * @property {number} expires_at
+ *
+ * @typedef {'not_begun'|'billed'|'not_billed'|'uncertain'|'policy'|'daily_limit'} CancelReason
+ *
+ * @typedef {object} Cancellation what canceling would give back now
+ * @property {number} cost
+ * @property {number} cancel_returns
+ * @property {number} kept
+ * @property {CancelReason} reason
  *
  * @typedef {object} Canceled
  * @property {Video} video

@@ -161,10 +161,27 @@ def download(
     run.out.answer({"id": video, "downloaded": written}, *saved)
 
 
-def cancel(context: typer.Context, video: Id, json: Json = False) -> None:
-    """Stop a video that has not ended; says what comes back."""
+def cancel(
+    context: typer.Context,
+    video: Id,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask, even if not everything comes back.")] = False,
+    min_refund: Annotated[
+        int | None, typer.Option(min=0, metavar="CREDITS", help="Only if at least so many credits come back.")
+    ] = None,
+    json: Json = False,
+) -> None:
+    """Stop a video that has not ended; says what comes back, before and afterwards."""
     run = begin(context, json)
-    said = run.api().post(f"/v1/videos/{video}/cancel")
+    api = run.api()
+    path = f"/v1/videos/{video}/cancel"
+    terms = api.get(path)
+    if not run.out.json:
+        run.out.say(terms["message"])
+        if terms["kept"] and not yes and sys.stdin.isatty():
+            typer.confirm(f"Cancel {video}?", abort=True, err=True)
+            # The user agreed to what was said, and to nothing less.
+            min_refund = max(min_refund or 0, terms["cancel_returns"])
+    said = api.post(path, params={"min_refund": min_refund} if min_refund is not None else {})
     run.out.answer(said, f"{video} is canceled: {said['refunded']} credits came back, {said['kept']} were kept.")
 
 

@@ -45,7 +45,8 @@ const GROUPS = {
   },
   policy: {
     uncertain_policy: { type: 'choice', choices: ['at_most_once', 'restart_once'] },
-    cancel_refund: { type: 'choice', choices: ['full', 'none'] },
+    cancel_refund: { type: 'choice', choices: ['by_model', 'full', 'none'] },
+    refunded_starts_per_day: { type: 'number' },
     polling: { type: 'choice', choices: ['often', 'rarely'] },
     retention_days: { type: 'number' },
   },

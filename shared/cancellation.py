@@ -1,0 +1,60 @@
+"""What canceling a job gives back, and why. Pure.
+
+Before its generation begins, everything comes back. After that a provider may bill us for it even if it is stopped, so
+what comes back is the operator's policy (`cancel_refund`). Whatever the policy, videos that the safety filter kept back
+are refunded: they would be if the job completed.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from shared import pricing
+from shared.generators.catalog import MODELS
+from shared.models import Account, CancelReason, Job, LiveConfig, Stage, VideoRequest
+from shared.tenant_days import day_of
+
+
+@dataclass(frozen=True)
+class Terms:
+    """`refund` credits come back; `at_our_cost`: the provider bills us all the same, so an account gets few a day."""
+
+    refund: int
+    reason: CancelReason
+    at_our_cost: bool = False
+
+
+def terms(job: Job, account: Account, now: datetime, config: LiveConfig) -> Terms:
+    """What canceling the unfinished job now would give back."""
+    if job.stage in (Stage.WAITING, Stage.QUEUED):
+        return Terms(job.cost, "not_begun")
+    filtered = pricing.refund_for_filtered(job.cost, job.request.count, job.filtered)
+    # A finished generation is billed, whether its provider can stop an unfinished one or not.
+    billed = job.stage is Stage.STORING or _bills_when_stopped(job.request.model)
+    begun = _of_begun(job.cost, filtered, billed, account, now, config)
+    if job.stage is Stage.UNCERTAIN and begun.reason == "billed":
+        return Terms(begun.refund, "uncertain")
+    return begun
+
+
+def of_begun_generation(request: VideoRequest, cost: int, account: Account, now: datetime, config: LiveConfig) -> Terms:
+    """What canceling a job of the request would give back once its generation has begun."""
+    return _of_begun(cost, 0, _bills_when_stopped(request.model), account, now, config)
+
+
+def _of_begun(cost: int, filtered: int, billed: bool, account: Account, now: datetime, config: LiveConfig) -> Terms:
+    if config.cancel_refund == "none":
+        return Terms(filtered, "policy")
+    if not billed:
+        return Terms(cost, "not_billed")
+    if config.cancel_refund == "by_model":
+        return Terms(filtered, "billed")
+    if account.refunded_starts_on(day_of(now)) >= config.refunded_starts_per_day:
+        return Terms(filtered, "daily_limit")
+    return Terms(cost, "policy", at_our_cost=cost > filtered)
+
+
+def _bills_when_stopped(model: str) -> bool:
+    """Of a model that the catalog no longer has, the worse is assumed."""
+    return MODELS[model].bills_when_stopped if model in MODELS else True
