@@ -12,8 +12,8 @@ from typing import Any, Final
 DESCRIPTIONS: Final[Mapping[str, str]] = {
     "create_video": "Accepts the request, charges its price and returns the job at once, usually before the model has "
     "started. Poll the job, listen to its events, or register a webhook to learn when it is done. A job that fails is "
-    "refunded in full.\n\nSend an `Idempotency-Key` so that a retry never creates or charges a second job, and `max_cost` or "
-    "an estimate's `quote` so that it never costs more than you were shown.",
+    "refunded in full.\n\nSend an `Idempotency-Key` so that a retry never creates or charges a second job, and "
+    "`max_cost` or an estimate's `quote` so that it never costs more than you were shown.",
     "estimate_video": "Takes the same body as creating a video and returns the price, the expected time, and whether "
     "the request would be accepted now. Nothing is created or charged.",
     "cancel_video": "Ends the job now. The response says how many credits were refunded and how many were kept. With "
