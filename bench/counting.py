@@ -7,6 +7,7 @@ takes the usual time of its model. The client polls every two seconds, as the Op
 from __future__ import annotations
 
 import asyncio
+import builtins
 import importlib
 from collections import Counter, defaultdict
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
@@ -167,6 +168,10 @@ class CountedQueue:
         self.tally.add("Cloud Tasks operations", 1, "task")
         return await self.queue.exists(ref)
 
+    async def delete(self, ref: Any) -> None:
+        self.tally.add("Cloud Tasks operations", 1, "task")
+        await self.queue.delete(ref)
+
 
 @dataclass(frozen=True)
 class CountedMedia:
@@ -189,6 +194,10 @@ class CountedMedia:
     async def list(self, prefix: str) -> list[StoredObject]:
         self.tally.add("Cloud Storage class A", 1, "object")
         return await self.media.list(prefix)
+
+    async def page(self, prefix: str, after: str, end: str, limit: int) -> builtins.list[StoredObject]:
+        self.tally.add("Cloud Storage class A", 1, "object")
+        return await self.media.page(prefix, after, end, limit)
 
     async def write(self, name: str, produce: Callable[[BinaryIO], None], content_type: str) -> StoredObject:
         # The upload, and what is known of the object afterwards.

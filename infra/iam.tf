@@ -142,6 +142,31 @@ resource "google_cloud_tasks_queue_iam_binding" "webhooks" {
   ]
 }
 
+# A job that was canceled, or ended by the sweep, leaves no task that would take a start's place in a paced queue.
+
+resource "google_cloud_tasks_queue_iam_binding" "generate_delete" {
+  for_each = google_cloud_tasks_queue.generate
+  name     = each.value.name
+  location = var.region
+  role     = "roles/cloudtasks.taskDeleter"
+  members = [
+    google_service_account.function["submit"].member,
+    google_service_account.function["poll"].member,
+    google_service_account.function["cleanup"].member,
+  ]
+}
+
+resource "google_cloud_tasks_queue_iam_binding" "poll_delete" {
+  name     = google_cloud_tasks_queue.poll.name
+  location = var.region
+  role     = "roles/cloudtasks.taskDeleter"
+  members = [
+    google_service_account.function["submit"].member,
+    google_service_account.function["poll"].member,
+    google_service_account.function["cleanup"].member,
+  ]
+}
+
 # The sweep asks whether a job's task is still there.
 
 resource "google_cloud_tasks_queue_iam_member" "generate" {

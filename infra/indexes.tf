@@ -50,6 +50,7 @@ locals {
     "config/changed_at",
     "credit_transactions/created_at",
     "credit_transactions/description",
+    "cursors/updated_at",
     "deliveries/created_at",
     "deliveries/delivered_at",
     "jobs/attempt_started_at",

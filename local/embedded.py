@@ -58,7 +58,7 @@ from shared.deliveries import Delivery
 from shared.generators import Generator, Generators
 from shared.http import application
 from shared.id_tokens import JwksVerifier
-from shared.models import Account
+from shared.models import Account, Job
 from shared.outbound import Internet
 from shared.routes import FUNCTIONS, ROUTES, Function
 from shared.services import Services, utc_now
@@ -198,7 +198,7 @@ class Embedded:
 
     async def resume(self) -> None:
         """The queue is not saved: the tasks of all jobs and errands that are due some day are in their documents."""
-        for job in await self.saved.store.due_jobs(EVER, None, RESUMED_JOBS):
+        for job in await self.saved.store.due(Job, EVER, None, RESUMED_JOBS):
             await self._queue.create(lifecycle.current_task(job))
         for kind in (Chore, Delivery):
             for errand in await self.saved.store.due(kind, EVER, None, RESUMED_JOBS):

@@ -168,10 +168,12 @@ async def _videos(services: Services, chore: Chore) -> Chore | None:
 
 async def _advance(services: Services, job: Job, event: events.Event) -> Job:
     try:
-        return (await jobs.advance(services, job.id, event, job)).job
+        outcome = await jobs.advance(services, job.id, event, job)
     except jobs.TaskNotCreated as late:
         # Committed: the sweeper creates the task.
         return late.outcome.job
+    await jobs.forget_task(services, outcome)
+    return outcome.job
 
 
 async def _exports(services: Services, chore: Chore) -> Chore | None:

@@ -7,15 +7,15 @@ created, and the sweep puts back what fell.
 
 from __future__ import annotations
 
-import asyncio
+from collections import Counter
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, TypeVar
 
 from pydantic import Field
 
-from shared import log
+from shared import log, passes
 from shared.errors import Conflict, Unavailable
-from shared.lifecycle import SWEEP_AFTER_S, TASK_SUFFIX_CHARS, Task
+from shared.lifecycle import TASK_SUFFIX_CHARS, Task
 from shared.models import Body, Document, TaskRef
 from shared.storable import MAX_INTEGER
 
@@ -23,7 +23,6 @@ if TYPE_CHECKING:
     from shared.services import Services
 
 PAGE = 200
-AT_ONCE = 16
 # Of one pass; what is left is for the next one. A page is read and removed in about 0.2 s, so these fit its 15 minutes.
 MAX_PAGES = 2_000
 
@@ -124,25 +123,13 @@ async def advance(services: Services, errand: E) -> None:
 
 
 async def sweep(services: Services, *kinds: type[Errand]) -> dict[str, int]:
-    """One pass over all errands that are due by more than a minute: how many were seen, put back, and failed."""
-    counts = {"seen": 0, "restored": 0, "failed": 0}
-    before = services.clock() - timedelta(seconds=SWEEP_AFTER_S)
-    gate = asyncio.Semaphore(AT_ONCE)
-
-    async def one(errand: Errand) -> str | None:
-        async with gate:
-            return await _restore(services, errand)
-
+    """One sweep over errands that are due by more than a minute: how many were seen, re-enqueued, and failed."""
+    counts: Counter[str] = Counter(seen=0, restored=0, failed=0)
     for kind in kinds:
-        last: Errand | None = None
-        while page := await services.store.due(kind, before, last, PAGE):
-            counts["seen"] += len(page)
-            for result in await asyncio.gather(*(one(errand) for errand in page)):
-                if result is not None:
-                    counts[result] += 1
-            last = page[-1]
+        swept = await passes.Sweep(services, kind, restore=lambda errand: _restore(services, errand)).run()
+        counts.update({name: swept[name] for name in counts})
     log.info("errands_swept", **counts)
-    return counts
+    return dict(counts)
 
 
 async def _restore(services: Services, errand: Errand) -> str | None:

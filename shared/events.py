@@ -166,6 +166,11 @@ class Repeated(Event):
 
 
 @dataclass(frozen=True)
+class Overdue(StepEvent):
+    """The sweep found the job past its stage's deadline, whether or not its task is still in a queue."""
+
+
+@dataclass(frozen=True)
 class Announced(StepEvent):
     """The end of the job was handed to the queue of webhooks for all who wanted to hear of it."""
 

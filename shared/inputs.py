@@ -2,7 +2,7 @@
 
 They are stored before the job is committed, under a folder that no other request ever uses
 (inputs/{day}/{tenant}/{account}/{job}/{random}/), so that a refused request can remove its own and nobody else's. What
-a request left that died in between is found by the daily sweep of the last days' folders: no job names it.
+a request left that died in between is found by a daily sweep, once the day of its folder is over: no job names it.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, BinaryIO
 
-from shared import log
+from shared import log, passes
 from shared.auth import Caller
 from shared.errors import ApiError, Unavailable
 from shared.models import (
@@ -39,8 +39,10 @@ FIELDS = {"input_reference", "last_frame", "reference_images"}
 ROOT = "inputs/"
 # A request that is this old has ended, whatever became of it.
 LEFT_AFTER = timedelta(hours=1)
-# The sweep is daily; one that was missed is made up for.
-SWEPT_DAYS = 4
+IMAGES_A_PAGE = 500
+# What no job names is swept the day after its own; a sweep that was missed is made up for.
+RECENT_DAYS = 4
+CURSOR = "inputs"
 
 
 @dataclass(frozen=True)
@@ -99,7 +101,7 @@ async def discard(services: Services, request: VideoRequest) -> None:
 
 def recent_prefixes(now: datetime, tenant: str, account: str) -> tuple[str, ...]:
     """Where in the bucket images of an account's recent requests may be that no job names."""
-    return tuple(f"{_folder(now, day)}{tenant}/{account}/" for day in range(SWEPT_DAYS))
+    return tuple(f"{_folder(now, day)}{tenant}/{account}/" for day in range(RECENT_DAYS))
 
 
 def _folder(now: datetime, days_ago: int) -> str:
@@ -107,24 +109,36 @@ def _folder(now: datetime, days_ago: int) -> str:
 
 
 async def sweep(services: Services) -> int:
-    """Remove images of the last days that no job names; answers how many there were."""
-    now = services.clock()
+    """Remove images that no job names; answers how many there were. Raises Unavailable.
+
+    Each day's folder is gone through once, after the day is over and every request of it has ended, by one pass or by
+    several that continue one another.
+    """
+    until = services.clock() + passes.PASS_FOR
+    end = f"{ROOT}{services.clock() - LEFT_AFTER:%Y-%m-%d}/"
+    cursor = await passes.cursor(services, CURSOR)
+    last = cursor.place.id if cursor.place is not None else ROOT
     swept = 0
-    for day in range(SWEPT_DAYS):
-        folder = _folder(now, day)
-        old = [item for item in await services.media.list(folder) if now - item.updated_at >= LEFT_AFTER]
-        by_job: dict[str, list[StoredObject]] = {}
-        for item in old:
-            by_job.setdefault(item.name.split("/")[4], []).append(item)
-        for job_id, items in by_job.items():
-            job = await services.store.get(Job, job_id)
-            named = {each.object for each in job.request.inputs} if job is not None else set()
-            for item in items:
-                if item.name not in named:
-                    swept += await services.media.delete(item.name)
+    while last < end and (page := await services.media.page(ROOT, last, end, IMAGES_A_PAGE)):
+        swept += await _sweep_page(services, page)
+        last = page[-1].name
+        cursor = await passes.keep(services, cursor.changed(place=passes.Place(id=last)))
+        if services.clock() >= until:
+            break
     if swept:
         log.warning("inputs_swept", count=swept)
     return swept
+
+
+async def _sweep_page(services: Services, page: list[StoredObject]) -> int:
+    jobs = await services.store.get_many(Job, [_job_of(item) for item in page])
+    named = {each.object for job in jobs.values() for each in job.request.inputs}
+    left = [item.name for item in page if item.name not in named]
+    return sum(await passes.for_each(left, services.media.delete))
+
+
+def _job_of(item: StoredObject) -> str:
+    return item.name.split("/")[4]
 
 
 _EXTENSIONS = {"image/png": "png", "image/jpeg": "jpg", "image/webp": "webp"}

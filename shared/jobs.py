@@ -93,6 +93,16 @@ class _Settlement(Proposal[Outcome]):
         self._untold = change.signals
 
 
+async def forget_task(services: Services, outcome: Outcome) -> None:
+    """Delete the task that the change made obsolete. If that fails now, its delivery will find nothing to do."""
+    if outcome.change is None or outcome.change.obsolete is None:
+        return
+    try:
+        await services.queue.delete(outcome.change.obsolete)
+    except Unavailable as error:
+        log.info("task_not_deleted", job=outcome.job.id, task=outcome.change.obsolete.name, error=str(error))
+
+
 async def _commit_event(services: Services, job_id: str, event: Event, known: Job | None) -> Outcome:
     config = await services.config.get()
     job = known or await _read(services, job_id)

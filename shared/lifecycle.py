@@ -33,6 +33,7 @@ from shared.events import (
     LateSuccess,
     Lost,
     NotStored,
+    Overdue,
     Refused,
     Renew,
     Repeated,
@@ -128,6 +129,13 @@ TRANSITIONS: Mapping[type[Event], Mapping[Stage, frozenset[Stage]]] = {
     Hint: {Stage.STARTING: _to(Stage.STARTING), Stage.UNCERTAIN: _to(Stage.UNCERTAIN)},
     Repeated: {**_ANY_UNFINISHED, **_ANY_FINAL},
     Fallen: {**_ANY_UNFINISHED, **_ANY_FINAL},
+    # A generation or a video that was paid for is not given up here: a delivery looks, or stores, one last time.
+    Overdue: {
+        Stage.WAITING: _to(Stage.FAILED),
+        Stage.QUEUED: _to(Stage.FAILED),
+        Stage.STARTING: _to(Stage.UNCERTAIN),
+        Stage.UNCERTAIN: _to(Stage.QUEUED, Stage.FAILED),
+    },
     Delete: _ANY_FINAL,
     ErasureRequested: _ANY_FINAL,
     Viewed: {Stage.COMPLETED: _to(Stage.COMPLETED)},
@@ -153,7 +161,11 @@ class Task:
 
 @dataclass(frozen=True)
 class Change:
-    """What to commit in one batch, the task to create afterwards, and what to count and log."""
+    """What to commit in one batch, the task to create afterwards, and what to count and log.
+
+    `obsolete` is the task of the step that was left without its delivery: it would only take a start's place in a paced
+    queue, so it is deleted, which may fail.
+    """
 
     job: Job
     account: Account | None = None
@@ -161,6 +173,7 @@ class Change:
     task: Task | None = None
     signals: tuple[str, ...] = field(default=())
     budget: TenantBudget | None = None
+    obsolete: TaskRef | None = None
 
     @property
     def documents(self) -> tuple[Document, ...]:
@@ -187,6 +200,8 @@ def decide(job: Job, account: Account | None, event: Event, now: datetime, confi
     if heard is None or (isinstance(event, StepEvent) and event.step != job.step):
         return None
     change = _DECISIONS[type(event)](_Case(job, account, now, config), event)
+    if change is not None and isinstance(event, (Cancel, Overdue)):
+        change = replace(change, obsolete=job.task)
     assert change is None or change.job.stage in heard, f"{event} led {job.stage} to {change.job.stage}"
     return change
 
@@ -612,6 +627,18 @@ def _fallen(case: _Case, event: Fallen) -> Change | None:
     return _with_signals(case.go(job.stage, None, lease=job.lease), "swept")
 
 
+def _overdue(case: _Case, event: Overdue) -> Change | None:
+    if not case.overdue:
+        return None
+    match case.job.stage:
+        case Stage.STARTING:
+            return _lost(case, Lost(event.step, ""))
+        case Stage.UNCERTAIN:
+            return _unseen(case, Unseen(event.step))
+        case _:
+            return case.fail("QUEUE_TIMEOUT", None)
+
+
 def _delete(case: _Case, _: Delete) -> Change | None:
     """Leave a tombstone: what the ledger refers to, and what a repeated Idempotency-Key is recognized by."""
     if case.job.deleted_at is not None:
@@ -738,6 +765,7 @@ _DECISIONS: Mapping[type[Event], Callable[[_Case, Any], Change | None]] = {
     Hint: _hint,
     Repeated: _repeated,
     Fallen: _fallen,
+    Overdue: _overdue,
     Delete: _delete,
     ErasureRequested: _erasure_requested,
     Viewed: _viewed,

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import builtins
 import datetime as dt
 import threading
 from collections.abc import AsyncIterator, Callable
@@ -83,6 +84,21 @@ class CloudStorage:
                 for blob in self._bucket.list_blobs(prefix=prefix, timeout=CALL_TIMEOUT_S, retry=_RETRY)
             ]
         )
+
+    async def page(self, prefix: str, after: str, end: str, limit: int) -> builtins.list[StoredObject]:
+        def run() -> builtins.list[StoredObject]:
+            # The service's first name is inclusive: one more, because that may be `after` itself.
+            blobs = self._bucket.list_blobs(
+                prefix=prefix,
+                start_offset=after,
+                end_offset=end,
+                max_results=limit + 1,
+                timeout=CALL_TIMEOUT_S,
+                retry=_RETRY,
+            )
+            return [_described(blob) for blob in blobs if blob.name != after][:limit]
+
+        return await _in_thread(run)
 
     async def write(self, name: str, produce: Callable[[BinaryIO], None], content_type: str) -> StoredObject:
         return await _in_thread(lambda: self._write(name, produce, content_type))

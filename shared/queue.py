@@ -66,6 +66,15 @@ class CloudTasks:
             raise Unavailable(f"Cloud Tasks did not say whether {ref.name} exists: {error}") from error
         return True
 
+    async def delete(self, ref: TaskRef) -> None:
+        """Delete the task if it is there; a delivery under way goes on. Raises Unavailable."""
+        try:
+            await self._client.delete_task(name=self._name(ref), timeout=CALL_TIMEOUT_S, retry=_RETRY)
+        except exceptions.NotFound:
+            return
+        except (exceptions.GoogleAPICallError, exceptions.RetryError) as error:
+            raise Unavailable(f"Cloud Tasks did not delete {ref.name}: {error}") from error
+
     def _queue(self, queue: str) -> str:
         return f"projects/{self._settings.google_cloud_project}/locations/{self._settings.region}/queues/{queue}"
 

@@ -1,45 +1,45 @@
 """Daily: every account's balance against its ledger. People edit documents in the console, and nothing else would tell.
 
-A difference is reported, never repaired: which of the two is right only a person can say.
+A difference is reported, never repaired: which of the two is right only a person can say. A pass ends in bounded time,
+and the next one continues behind the last account that was compared.
 """
 
 from __future__ import annotations
 
-import asyncio
 from typing import TYPE_CHECKING
 
-from shared import log
+from shared import log, passes
 from shared.errors import Unavailable
 from shared.models import Account
 
 if TYPE_CHECKING:
     from shared.services import Services
 
-PAGE = 200
-AT_ONCE = 16
 # An account that is written to while it is compared is read again.
 TRIES = 5
+CURSOR = "reconcile"
 
 
 async def reconcile(services: Services) -> dict[str, int]:
-    """Compare all accounts: how many were seen, differ, and could not be compared. Each difference is an error log."""
+    """Compare accounts, from where the pass before stopped, until all were seen or the pass has taken its time.
+
+    How many were seen, differ, and could not be compared. Each difference is an error log. Raises Unavailable.
+    """
     seen = differing = failed = 0
-    last: Account | None = None
-    gate = asyncio.Semaphore(AT_ONCE)
-
-    async def one(account: Account) -> bool | None:
-        async with gate:
-            return await _agrees(services, account)
-
-    while True:
-        page = await services.store.accounts(last, PAGE)
-        if not page:
-            break
-        results = await asyncio.gather(*(one(account) for account in page))
+    until = services.clock() + passes.PASS_FOR
+    cursor = await passes.cursor(services, CURSOR)
+    last = cursor.place.id if cursor.place is not None else None
+    while page := await services.store.accounts(last, passes.PAGE):
+        results = await passes.for_each(page, lambda account: _agrees(services, account))
         seen += len(page)
         differing += sum(result is False for result in results)
         failed += sum(result is None for result in results)
-        last = page[-1]
+        last = page[-1].id
+        if services.clock() >= until:
+            break
+    else:
+        last = None
+    await passes.keep(services, cursor.changed(place=passes.Place(id=last) if last is not None else None))
     log.info("reconciled", seen=seen, differing=differing, failed=failed)
     return {"seen": seen, "differing": differing, "failed": failed}
 

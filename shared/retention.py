@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import asyncio
 from typing import TYPE_CHECKING
 
-from shared import events, inputs, log
+from shared import events, inputs, log, passes
 from shared.errors import Unavailable
 from shared.jobs import JobMissing, advance
 from shared.models import Job
@@ -13,30 +12,22 @@ from shared.models import Job
 if TYPE_CHECKING:
     from shared.services import Services
 
-PAGE = 200
-AT_ONCE = 16
-
 
 async def retain(services: Services) -> dict[str, int]:
-    """One pass over all jobs whose time is over: how many expired, and how many could not be changed.
+    """One pass over jobs whose time is over: how many expired, and how many could not be changed.
 
-    And over the images that requests left which made no job: how many were removed.
+    And over the images that requests left which made no job: how many were removed. Raises Unavailable.
     """
     expired = failed = 0
-    gate = asyncio.Semaphore(AT_ONCE)
-
-    async def one(job: Job) -> bool | None:
-        async with gate:
-            return await _expire(services, job)
-
-    while True:
-        page = await services.store.expired_jobs(services.clock(), PAGE)
-        results = await asyncio.gather(*(one(job) for job in page))
-        changed = sum(result is True for result in results)
-        expired += changed
+    until = services.clock() + passes.PASS_FOR
+    last: passes.Place | None = None
+    while page := await services.store.expired_jobs(services.clock(), last, passes.PAGE):
+        results = await passes.for_each(page, lambda job: _expire(services, job))
+        expired += sum(result is True for result in results)
         failed += sum(result is None for result in results)
-        # What was expired is not listed again; a page without a change would come back for ever.
-        if len(page) < PAGE or changed == 0:
+        # What could not be changed is left for the next pass, and doesn't keep this one from the jobs behind it.
+        last = passes.Place.of(page[-1], "expires_at")
+        if services.clock() >= until:
             break
     inputs_swept = await inputs.sweep(services)
     log.info("retained", expired=expired, failed=failed, inputs_swept=inputs_swept)

@@ -7,6 +7,7 @@ lazily from the settings; tests, the simulation and the embedded form build it f
 from __future__ import annotations
 
 import asyncio
+import builtins
 import secrets
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
@@ -23,6 +24,7 @@ from shared.settings import Settings
 if TYPE_CHECKING:
     from shared.auth import Verifier
     from shared.lifecycle import Task
+    from shared.passes import Place
     from shared.watch import Watch
 
 D = TypeVar("D", bound=Document)
@@ -100,17 +102,17 @@ class Store(Protocol):
         a document that Firestore would reject at every try.
         """
 
-    async def due_jobs(self, before: datetime, after: Job | None, limit: int) -> list[Job]:
-        """Jobs whose due_at is before the moment, the longest due first; `after` is the last of the page before."""
+    async def get_many(self, kind: type[D], ids: Sequence[str]) -> dict[str, D]:
+        """Those of the documents that are there, by id, in one round trip; an unreadable one is missing, and logged."""
 
-    async def due(self, kind: type[D], before: datetime, after: D | None, limit: int) -> list[D]:
-        """Documents of a kind whose due_at is before the moment, as due_jobs."""
+    async def due(self, kind: type[D], before: datetime, after: Place | None, limit: int) -> list[D]:
+        """Documents whose due_at is before the moment, the longest due first, from behind that place on."""
 
     async def expired(self, kind: type[D], before: datetime, limit: int) -> list[D]:
         """Documents of a kind whose expires_at is before the moment, the longest expired first."""
 
-    async def expired_jobs(self, before: datetime, limit: int) -> list[Job]:
-        """Jobs whose expires_at is before the moment."""
+    async def expired_jobs(self, before: datetime, after: Place | None, limit: int) -> list[Job]:
+        """Jobs whose expires_at is before the moment, the longest expired first, from behind that place on."""
 
     async def ended_jobs(self, since: datetime, until: datetime, after: Job | None, limit: int) -> list[Job]:
         """Jobs of all tenants that ended from `since` to before `until`, by (completed_at, id), after the last seen."""
@@ -132,8 +134,8 @@ class Store(Protocol):
     async def newest(self, kind: type[D], where: Mapping[str, Any], after: D | None, limit: int) -> list[D]:
         """Documents whose fields (by dotted path) equal `where`: newest first by (created_at, id), after `after`."""
 
-    async def accounts(self, after: Account | None, limit: int) -> list[Account]:
-        """Accounts by id, after the last of the page before."""
+    async def accounts(self, after: str | None, limit: int) -> list[Account]:
+        """Accounts by id, from behind that id on."""
 
     async def ledger_totals(self, account: str) -> tuple[int, int]:
         """How many entries the account's ledger has, and the sum of their amounts."""
@@ -172,6 +174,9 @@ class Queue(Protocol):
     async def exists(self, ref: TaskRef) -> bool:
         """Whether the task is still to be delivered. Raises Unavailable."""
 
+    async def delete(self, ref: TaskRef) -> None:
+        """Delete the task if it is there; a delivery under way goes on. Raises Unavailable."""
+
 
 class Media(Protocol):
     """The bucket of the videos. Object names have no leading slash.
@@ -186,7 +191,10 @@ class Media(Protocol):
         """What is known of one object."""
 
     async def list(self, prefix: str) -> list[StoredObject]:
-        """All objects under the prefix, by name."""
+        """All objects under the prefix, by name; for prefixes that hold few."""
+
+    async def page(self, prefix: str, after: str, end: str, limit: int) -> builtins.list[StoredObject]:
+        """At most so many objects under the prefix, by name, behind `after` and before `end`."""
 
     async def write(self, name: str, produce: Callable[[BinaryIO], None], content_type: str) -> StoredObject:
         """Create the object from what `produce` writes (in a thread, bounded memory); never replaces one.

@@ -36,6 +36,7 @@ from shared.documents import decode, readable
 from shared.errors import Conflict, NotStorable, Unavailable
 from shared.firestore_values import fill, read
 from shared.models import Account, Document, Job, ListVideosQuery, Status, Transaction
+from shared.passes import Place
 from shared.settings import Settings
 
 CALL_TIMEOUT_S = 5.0
@@ -109,6 +110,13 @@ class FirestoreStore:
         found = await self._get(paths)
         return [_decode(kind, found.get(path)) for (kind, _), path in zip(references, paths, strict=True)]
 
+    async def get_many(self, kind: type[D], ids: Sequence[str]) -> dict[str, D]:
+        if not ids:
+            return {}
+        found = await self._get([self._path(kind, id_) for id_ in dict.fromkeys(ids)])
+        documents = (readable(kind, _id(one), read(one.fields), one.update_time) for one in found.values())
+        return {document.id: document for document in documents if document is not None}
+
     async def _get(self, paths: Sequence[str]) -> dict[str, Any]:
         """The Document messages of those that are there, by path; all in one round trip."""
         asked = _GetRequest(database=self._settings.database, documents=paths)
@@ -156,23 +164,22 @@ class FirestoreStore:
         write.delete = self._path(type(document), document.id)
         write.current_document.update_time.CopyFrom(document.revision)
 
-    async def due_jobs(self, before: datetime, after: Job | None, limit: int) -> list[Job]:
-        return await self.due(Job, before, after, limit)
+    async def due(self, kind: type[D], before: datetime, after: Place | None, limit: int) -> list[D]:
+        return await self._read(kind, self._past(kind, "due_at", before, after), limit)
 
-    async def due(self, kind: type[D], before: datetime, after: D | None, limit: int) -> list[D]:
+    async def expired_jobs(self, before: datetime, after: Place | None, limit: int) -> list[Job]:
+        return await self._read(Job, self._past(Job, "expires_at", before, after), limit)
+
+    def _past(self, kind: type[Document], moment: str, before: datetime, after: Place | None) -> AsyncQuery:
+        """Those whose moment is before that one, the earliest first."""
         collection = self._client.collection(kind.collection)
-        due = collection.where(filter=FieldFilter("due_at", "<", before)).order_by("due_at").order_by("__name__")
-        if after is not None:
-            due_at = after.model_dump(include={"due_at"})["due_at"]
-            due = due.start_after({"due_at": due_at, "__name__": collection.document(after.id)})
-        return await self._read(kind, due, limit)
+        past = collection.where(filter=FieldFilter(moment, "<", before)).order_by(moment).order_by("__name__")
+        if after is None:
+            return past
+        return past.start_after({moment: after.moment, "__name__": collection.document(after.id)})
 
     async def expired(self, kind: type[D], before: datetime, limit: int) -> list[D]:
-        documents = self._client.collection(kind.collection)
-        return await self._read(kind, documents.where(filter=FieldFilter("expires_at", "<", before)), limit)
-
-    async def expired_jobs(self, before: datetime, limit: int) -> list[Job]:
-        return await self.expired(Job, before, limit)
+        return await self._read(kind, self._past(kind, "expires_at", before, None), limit)
 
     async def ended_jobs(self, since: datetime, until: datetime, after: Job | None, limit: int) -> list[Job]:
         collection = self._client.collection(Job.collection)
@@ -269,12 +276,11 @@ class FirestoreStore:
             query = query.start_after({"created_at": created_at, "__name__": collection.document(after.id)})
         return await self._read(kind, query, limit)
 
-    async def accounts(self, after: Account | None, limit: int) -> list[Account]:
-        accounts = self._client.collection(Account.collection).order_by("__name__")
+    async def accounts(self, after: str | None, limit: int) -> list[Account]:
+        collection = self._client.collection(Account.collection)
+        accounts = collection.order_by("__name__")
         if after is not None:
-            accounts = accounts.start_after(
-                {"__name__": self._client.collection(Account.collection).document(after.id)}
-            )
+            accounts = accounts.start_after({"__name__": collection.document(after)})
         return await self._read(Account, accounts, limit)
 
     async def ledger_totals(self, account: str) -> tuple[int, int]:

@@ -360,6 +360,7 @@ async def cancel(services: Services, caller: Caller, job_id: str, min_refund: in
     if outcome.change is None:
         raise ApiError("NOT_CANCELABLE", details={"status": outcome.job.status})
     _note_cancel(caller, outcome.job)
+    await jobs.forget_task(services, outcome)
     return outcome.job
 
 

@@ -1,49 +1,34 @@
-"""Puts back what fell: jobs that are due, and whose task is gone.
+"""Each minute: ends jobs that are past their deadline, and re-enqueues overdue jobs whose task no longer exists.
 
-A task that is still there is left alone, however late: a paced queue may well be slower than a job expects.
+A job that is only late, because its queue is paced or backed up, is left alone until its deadline. Past it, it is ended
+whether or not its task still exists: otherwise it would wait in a paused queue forever, holding its charge and its
+place, and in a backed-up one take a paced start from a job that can still be made.
 """
 
 from __future__ import annotations
 
-import asyncio
-from datetime import timedelta
 from typing import TYPE_CHECKING
 
-from shared import events, lifecycle, log
+from shared import events, lifecycle, log, passes
 from shared.errors import Unavailable
-from shared.jobs import JobMissing, advance
-from shared.models import Job, Status
+from shared.jobs import JobMissing, advance, forget_task
+from shared.models import Job, Stage, Status
 
 if TYPE_CHECKING:
     from shared.services import Services
 
-PAGE = 200
-AT_ONCE = 16
-
 
 async def sweep(services: Services) -> dict[str, int]:
-    """One pass over all jobs that are due by more than a minute: how many were seen, put back, and failed."""
-    before = services.clock() - timedelta(seconds=lifecycle.SWEEP_AFTER_S)
-    seen = restored = failed = 0
-    last: Job | None = None
-    gate = asyncio.Semaphore(AT_ONCE)
-
-    async def one(job: Job) -> bool | None:
-        async with gate:
-            return await _restore(services, job)
-
-    while True:
-        page = await services.store.due_jobs(before, last, PAGE)
-        if not page:
-            break
-        results = await asyncio.gather(*(one(job) for job in page))
-        seen += len(page)
-        restored += sum(result is True for result in results)
-        failed += sum(result is None for result in results)
-        # Not "shorter than a page": documents that cannot be read are left out.
-        last = page[-1]
-    log.info("swept_all", seen=seen, restored=restored, failed=failed)
-    return {"seen": seen, "restored": restored, "failed": failed}
+    """One sweep: how many jobs were seen, re-enqueued, ended, and could not be changed. Raises Unavailable."""
+    swept = await passes.Sweep(
+        services,
+        Job,
+        restore=lambda job: _restore(services, job),
+        end=lambda job: _end(services, job),
+        is_overdue=lambda job: _is_overdue(services, job),
+    ).run()
+    log.info("swept_all", **swept)
+    return swept
 
 
 async def count_unfinished(services: Services) -> dict[str, int]:
@@ -55,13 +40,40 @@ async def count_unfinished(services: Services) -> dict[str, int]:
     return counts
 
 
-async def _restore(services: Services, job: Job) -> bool | None:
-    """True when the job got a new task, False when it was left alone, None when that could not be found out."""
+async def _is_overdue(services: Services, job: Job) -> bool:
+    """Whether the job may be ended now. What was paid for has one last try, by a delivery."""
+    if job.stage not in lifecycle.TRANSITIONS[events.Overdue]:
+        return False
+    return services.clock() >= lifecycle.deadline(job, await services.config.get())
+
+
+async def _end(services: Services, job: Job) -> str | None:
+    try:
+        if job.stage is Stage.UNCERTAIN and await _was_started(services, job):
+            return await _restore(services, job)
+        outcome = await advance(services, job.id, events.Overdue(job.step), job)
+    except (Unavailable, JobMissing) as error:
+        log.warning("job_not_swept", job=job.id, error=repr(error))
+        return "failed"
+    if outcome.change is None:
+        return None
+    await forget_task(services, outcome)
+    return "ended" if outcome.job.final else "restored"
+
+
+async def _was_started(services: Services, job: Job) -> bool:
+    """Whether the outcome of an uncertain start has shown: a delivery then adopts it."""
+    if job.hinted_operation is not None:
+        return True
+    return any(item.name.endswith(".mp4") for item in await services.media.list(job.prefix))
+
+
+async def _restore(services: Services, job: Job) -> str | None:
     try:
         if await services.queue.exists(job.task):
-            return False
+            return None
         outcome = await advance(services, job.id, events.Fallen(job.step), job)
     except (Unavailable, JobMissing) as error:
         log.warning("job_not_swept", job=job.id, error=repr(error))
-        return None
-    return outcome.change is not None
+        return "failed"
+    return "restored" if outcome.change is not None else None

@@ -7,6 +7,7 @@ indivisible effect. The embedded form gives `asyncio.to_thread`.
 from __future__ import annotations
 
 import base64
+import builtins
 import hashlib
 import hmac
 import uuid
@@ -108,6 +109,10 @@ class MemoryMedia:
 
     async def list(self, prefix: str) -> list[StoredObject]:
         return [_described(record) for record in self._files.under(prefix)]
+
+    async def page(self, prefix: str, after: str, end: str, limit: int) -> builtins.list[StoredObject]:
+        under = [record for record in self._files.under(prefix) if after < record.name < end]
+        return [_described(record) for record in under[:limit]]
 
     async def write(self, name: str, produce: Callable[[BinaryIO], None], content_type: str) -> StoredObject:
         spool = self._files.spool()

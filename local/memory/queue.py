@@ -102,6 +102,11 @@ class MemoryQueue:
         """Whether the task is still to be delivered, or is being delivered."""
         return ref in self._entries
 
+    async def delete(self, ref: TaskRef) -> None:
+        """Delete the task if it is there; a delivery under way goes on."""
+        self.drop(ref)
+        self.on_change()
+
     # What a scheduler may do
 
     def entries(self) -> list[Entry]:

@@ -17,6 +17,7 @@ from shared import storable
 from shared.documents import decode, readable
 from shared.errors import Conflict
 from shared.models import Account, Document, Job, ListVideosQuery, Status, Transaction
+from shared.passes import Place
 from shared.services import utc_now
 
 D = TypeVar("D", bound=Document)
@@ -63,6 +64,11 @@ class MemoryStore:
     async def get_all(self, references: Sequence[tuple[type[Document], str]]) -> list[Document | None]:
         return [_decode(kind, self._find(kind.collection, id_)) for kind, id_ in references]
 
+    async def get_many(self, kind: type[D], ids: Sequence[str]) -> dict[str, D]:
+        found = [self._find(kind.collection, id_) for id_ in dict.fromkeys(ids)]
+        documents = _decoded(kind, [snapshot for snapshot in found if snapshot is not None])
+        return {document.id: document for document in documents}
+
     async def commit(self, documents: Sequence[D], removed: Sequence[Document] = ()) -> list[D]:
         encoded = [_storable(document) for document in documents]
         self._check([*documents, *removed])
@@ -84,24 +90,22 @@ class MemoryStore:
             for document, (_, snapshot) in zip(documents, changes, strict=True)
         ]
 
-    async def due_jobs(self, before: datetime, after: Job | None, limit: int) -> list[Job]:
-        return await self.due(Job, before, after, limit)
+    async def due(self, kind: type[D], before: datetime, after: Place | None, limit: int) -> list[D]:
+        return _decoded(kind, self._past(kind, "due_at", before, after), limit)
 
-    async def due(self, kind: type[D], before: datetime, after: D | None, limit: int) -> list[D]:
-        due = [snapshot for snapshot in self._all(kind) if _is_less(snapshot.value("due_at"), before)]
-        due.sort(key=lambda snapshot: _order(snapshot, "due_at"))
-        if after is not None:
-            last = sort_key(after.model_dump(include={"due_at"})["due_at"]), after.id.encode()
-            due = [snapshot for snapshot in due if _order(snapshot, "due_at") > last]
-        return _decoded(kind, due, limit)
+    async def expired_jobs(self, before: datetime, after: Place | None, limit: int) -> list[Job]:
+        return _decoded(Job, self._past(Job, "expires_at", before, after), limit)
 
     async def expired(self, kind: type[D], before: datetime, limit: int) -> list[D]:
-        expired = [snapshot for snapshot in self._all(kind) if _is_less(snapshot.value("expires_at"), before)]
-        expired.sort(key=lambda snapshot: _order(snapshot, "expires_at"))
-        return _decoded(kind, expired, limit)
+        return _decoded(kind, self._past(kind, "expires_at", before, None), limit)
 
-    async def expired_jobs(self, before: datetime, limit: int) -> list[Job]:
-        return await self.expired(Job, before, limit)
+    def _past(self, kind: type[Document], moment: str, before: datetime, after: Place | None) -> list[Snapshot]:
+        past = [snapshot for snapshot in self._all(kind) if _is_less(snapshot.value(moment), before)]
+        past.sort(key=lambda snapshot: _order(snapshot, moment))
+        if after is None:
+            return past
+        last = sort_key(stored(after.moment)), after.id.encode()
+        return [snapshot for snapshot in past if _order(snapshot, moment) > last]
 
     async def ended_jobs(self, since: datetime, until: datetime, after: Job | None, limit: int) -> list[Job]:
         ended = [
@@ -164,10 +168,10 @@ class MemoryStore:
         cursor = self._find(kind.collection, after.id) if after is not None else None
         return _decoded(kind, _after(found, cursor, "desc"), limit)
 
-    async def accounts(self, after: Account | None, limit: int) -> list[Account]:
+    async def accounts(self, after: str | None, limit: int) -> list[Account]:
         found = sorted(self._all(Account), key=lambda snapshot: snapshot.id.encode())
         if after is not None:
-            found = [snapshot for snapshot in found if snapshot.id.encode() > after.id.encode()]
+            found = [snapshot for snapshot in found if snapshot.id.encode() > after.encode()]
         return _decoded(Account, found, limit)
 
     async def ledger_totals(self, account: str) -> tuple[int, int]:

@@ -27,6 +27,7 @@ from shared.models import (
     Transaction,
     VideoRequest,
 )
+from shared.passes import Place
 from shared.services import Store
 from tests.contract.conftest import Database
 
@@ -370,24 +371,24 @@ async def test_due_jobs_come_longest_due_first_and_by_id_within_a_moment(databas
         for name, at in zip("dbac", [2, 1, 1, 9], strict=True)
     ]
     await saved(database.store, *jobs)
-    due = await database.store.due_jobs(NOON + timedelta(seconds=9), None, 10)
+    due = await database.store.due(Job, NOON + timedelta(seconds=9), None, 10)
     assert ids(due) == ["video_a", "video_b", "video_d"], "a job due at the very moment is not before it"
 
 
 async def test_due_jobs_are_read_page_by_page(database: Database) -> None:
     await saved(database.store, *(a_job(f"video_{n}", due_at=NOON + timedelta(seconds=n // 3)) for n in range(7)))
     before, last, seen = NOON + timedelta(days=1), None, []
-    while page := await database.store.due_jobs(before, last, 2):
+    while page := await database.store.due(Job, before, last, 2):
         assert len(page) <= 2
         seen += ids(page)
-        last = page[-1]
+        last = Place.of(page[-1], "due_at")
     assert seen == [f"video_{n}" for n in range(7)]
 
 
 async def test_a_job_without_due_at_is_never_due(database: Database) -> None:
     [job] = await saved(database.store, a_job())
     await saved(database.store, a_job("video_b", due_at=None), job.changed(due_at=None))
-    assert await database.store.due_jobs(NOON + timedelta(days=1), None, 10) == []
+    assert await database.store.due(Job, NOON + timedelta(days=1), None, 10) == []
     read = await database.store.get(Job, job.id)
     assert read is not None
     assert read.due_at is None
@@ -405,14 +406,14 @@ async def test_due_at_is_absent_and_not_null_so_that_its_index_lists_only_what_h
 async def test_due_at_can_come_back(database: Database) -> None:
     [job] = await saved(database.store, a_job(due_at=None))
     await saved(database.store, job.changed(due_at=NOON))
-    assert ids(await database.store.due_jobs(NOON + timedelta(days=1), None, 10)) == [job.id]
+    assert ids(await database.store.due(Job, NOON + timedelta(days=1), None, 10)) == [job.id]
 
 
 @pytest.mark.parametrize("value", [None, "2020-01-01", 0, True], ids=repr)
 async def test_due_at_of_another_type_is_not_compared(database: Database, value: object) -> None:
     await saved(database.store, a_job())
     await database.console.edit("jobs", "video_a", {"due_at": value})
-    assert await database.store.due_jobs(NOON + timedelta(days=1), None, 10) == []
+    assert await database.store.due(Job, NOON + timedelta(days=1), None, 10) == []
 
 
 async def test_what_is_due_of_any_kind_is_listed_as_jobs_are(database: Database) -> None:
@@ -434,7 +435,7 @@ async def test_what_is_due_of_any_kind_is_listed_as_jobs_are(database: Database)
     before, last, seen = NOON + timedelta(seconds=9), None, []
     while page := await database.store.due(Chore, before, last, 2):
         seen += ids(page)
-        last = page[-1]
+        last = Place.of(page[-1], "due_at")
     assert seen == ["export_1", "export_2", "export_0"]
 
 
@@ -445,8 +446,22 @@ async def test_expired_jobs_come_longest_expired_first(database: Database) -> No
         for name, hour in hours.items()
     ]
     await saved(database.store, *jobs)
-    assert ids(await database.store.expired_jobs(NOON + timedelta(hours=9), 10)) == ["video_b", "video_a"]
-    assert ids(await database.store.expired_jobs(NOON + timedelta(days=1), 2)) == ["video_b", "video_a"]
+    expired = await database.store.expired_jobs(NOON + timedelta(hours=9), None, 10)
+    assert ids(expired) == ["video_b", "video_a"]
+    assert ids(await database.store.expired_jobs(NOON + timedelta(days=1), None, 2)) == ["video_b", "video_a"]
+    last = Place.of(expired[-1], "expires_at")
+    assert ids(await database.store.expired_jobs(NOON + timedelta(days=1), last, 2)) == ["video_c"]
+
+
+async def test_many_documents_come_in_one_answer_without_those_that_are_not_there_or_spoiled(
+    database: Database,
+) -> None:
+    await saved(database.store, a_job(), a_job("video_b"), a_job("video_c"))
+    await database.console.edit("jobs", "video_c", {"step": "seven"})
+    found = await database.store.get_many(Job, ["video_b", "video_none", "video_a", "video_c", "video_b"])
+    assert {id_: job.id for id_, job in found.items()} == {"video_a": "video_a", "video_b": "video_b"}
+    assert (await database.store.commit([found["video_a"].changed(version=7)]))[0].version == 7
+    assert await database.store.get_many(Job, []) == {}
 
 
 async def test_what_has_expired_of_any_kind_is_listed_as_jobs_are(database: Database) -> None:
@@ -611,7 +626,7 @@ async def test_accounts_come_by_id_page_by_page(database: Database) -> None:
     while page := await database.store.accounts(last, 2):
         assert len(page) <= 2
         seen += ids(page)
-        last = page[-1]
+        last = page[-1].id
     assert seen == ["-", "A", "_", "a", "b"]
 
 

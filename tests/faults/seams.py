@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import builtins
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -16,6 +17,7 @@ from shared.errors import Unavailable
 from shared.generators import Busy, Look, Start
 from shared.lifecycle import Task
 from shared.models import Account, Document, Job, ListVideosQuery, Status, TaskRef, Transaction
+from shared.passes import Place
 from shared.services import NotReached, OutboundAnswer, SignedUrl, StoredObject
 from tests.faults.effects import (
     BUCKET_READ_FAULTS,
@@ -91,18 +93,19 @@ class SeamStore:
             name, lambda: self.store.commit(documents, removed), Unavailable, WRITE_FAULTS, change_id=change_id
         )
 
-    async def due_jobs(self, before: datetime, after: Job | None, limit: int) -> list[Job]:
-        return await self._read("due.read", lambda: self.store.due_jobs(before, after, limit))
+    async def get_many(self, kind: type[D], ids: Sequence[str]) -> dict[str, D]:
+        return await self._read(f"{kind.__name__.lower()}s.read", lambda: self.store.get_many(kind, ids))
 
-    async def due(self, kind: type[D], before: datetime, after: D | None, limit: int) -> list[D]:
-        return await self._read(f"{kind.__name__.lower()}s.due", lambda: self.store.due(kind, before, after, limit))
+    async def due(self, kind: type[D], before: datetime, after: Place | None, limit: int) -> list[D]:
+        name = "due.read" if kind is Job else f"{kind.__name__.lower()}s.due"
+        return await self._read(name, lambda: self.store.due(kind, before, after, limit))
 
     async def expired(self, kind: type[D], before: datetime, limit: int) -> list[D]:
         name = f"{kind.__name__.lower()}s.expired"
         return await self._read(name, lambda: self.store.expired(kind, before, limit))
 
-    async def expired_jobs(self, before: datetime, limit: int) -> list[Job]:
-        return await self._read("expired.read", lambda: self.store.expired_jobs(before, limit))
+    async def expired_jobs(self, before: datetime, after: Place | None, limit: int) -> list[Job]:
+        return await self._read("expired.read", lambda: self.store.expired_jobs(before, after, limit))
 
     async def ended_jobs(self, since: datetime, until: datetime, after: Job | None, limit: int) -> list[Job]:
         return await self._read("ended.read", lambda: self.store.ended_jobs(since, until, after, limit))
@@ -123,7 +126,7 @@ class SeamStore:
     async def newest(self, kind: type[D], where: Mapping[str, Any], after: D | None, limit: int) -> list[D]:
         return await self._read("newest.read", lambda: self.store.newest(kind, where, after, limit))
 
-    async def accounts(self, after: Account | None, limit: int) -> list[Account]:
+    async def accounts(self, after: str | None, limit: int) -> list[Account]:
         return await self._read("accounts.read", lambda: self.store.accounts(after, limit))
 
     async def ledger_totals(self, account: str) -> tuple[int, int]:
@@ -160,6 +163,9 @@ class SeamQueue:
     async def exists(self, ref: TaskRef) -> bool:
         return await self.effects.effect("task.exists", lambda: self.queue.exists(ref), Unavailable, READ_FAULTS)
 
+    async def delete(self, ref: TaskRef) -> None:
+        await self.effects.effect("task.delete", lambda: self.queue.delete(ref), Unavailable, WRITE_FAULTS)
+
 
 @dataclass(frozen=True)
 class SeamMedia:
@@ -178,6 +184,11 @@ class SeamMedia:
     async def list(self, prefix: str) -> list[StoredObject]:
         return await self.effects.effect(
             "objects.list", lambda: self.media.list(prefix), Unavailable, BUCKET_READ_FAULTS
+        )
+
+    async def page(self, prefix: str, after: str, end: str, limit: int) -> builtins.list[StoredObject]:
+        return await self.effects.effect(
+            "objects.page", lambda: self.media.page(prefix, after, end, limit), Unavailable, READ_FAULTS
         )
 
     async def write(self, name: str, produce: Callable[[BinaryIO], None], content_type: str) -> StoredObject:

@@ -155,6 +155,8 @@ class Watch:
     def gives_up_start(self, job: Job, now: datetime, process: object) -> None:
         """A start is about to be held to be uncertain: by its own holder, or after the holder's lease."""
         there = self.jobs.get(job.id)
+        if there is not None and there.revision != job.revision:
+            return  # decided on what others have changed meanwhile: this commit will be refused
         held = there is not None and there.lease is not None and there.lease.until > now
         if held and there is not None and there.lease is not None and self.creators.get(there.lease.holder) != process:
             self.broken.append(f"{job.id}: a start was given up by another while {there.lease.holder} held the lease")

@@ -243,7 +243,7 @@ async def _event(services: Services) -> None:
 def places(shared: Path = SHARED) -> dict[Place, range]:
     """Every call of a listing method of the store in shared/, with the lines that it takes."""
     methods = {name for name in vars(FirestoreStore) if not name.startswith("_")}
-    methods -= {"get", "get_all", "commit", "read_config"}
+    methods -= {"get", "get_all", "get_many", "commit", "read_config"}
     found = {}
     for path in sorted(shared.glob("*.py")):
         if path.name in ("store.py", "services.py"):

@@ -40,6 +40,8 @@ def _needs(name: str, calls: frozenset[tuple[str, str]]) -> Iterator[tuple[str, 
     if ("queue", "create") in calls:
         yield "roles/cloudtasks.enqueuer", "queue"
         yield "roles/iam.serviceAccountUser", "account tasks"
+    if ("queue", "delete") in calls:
+        yield "roles/cloudtasks.taskDeleter", "queue"
     if ("queue", "exists") in calls:
         yield "roles/cloudtasks.viewer", "queue"
     if ("generators", "of") in calls:

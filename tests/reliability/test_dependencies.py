@@ -226,7 +226,7 @@ async def test_every_call_to_a_dead_service_ends_by_itself(house: House, monkeyp
                 store.get(Account, "somebody"),
                 store.get_all([(Job, job.id), (Account, job.account)]),
                 store.commit([job.changed(revision=None)]),
-                store.due_jobs(house.clock(), None, 10),
+                store.due(Job, house.clock(), None, 10),
                 store.read_config("video"),
                 queue.exists(TaskRef(name="a-0", queue="poll")),
                 queue.create(lifecycle.current_task(job)),

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from shared import inputs, library, retention, submission, views
+from shared import inputs, library, passes, retention, submission, views
 from shared.errors import ApiError
 from shared.models import CreateVideo, Job, Stage
 from shared.services import NotReached, OutboundAnswer
@@ -249,12 +249,34 @@ async def test_what_a_request_left_that_died_is_swept_once_it_is_old(house: Hous
     images = await inputs.given(body_of(input_reference=inline(PNG)))
     await inputs.store(house.services, caller, "video_of_nobody", images)
     await inputs.store(house.services, caller, kept.id, images)
-    assert await inputs.sweep(house.services) == 0
-    house.clock.advance(2 * 3_600)
+    house.clock.advance(12 * 3_600)
+    assert await inputs.sweep(house.services) == 0, "a request may have begun before midnight"
+    house.clock.advance(3_600)
     assert await inputs.sweep(house.services) == 2
     assert await house.files() == [kept.request.inputs[0].object]
     house.clock.advance(2 * 86_400)
     assert (await retention.retain(house.services))["inputs_swept"] == 0
+
+
+async def test_each_image_is_looked_at_once_a_page_at_a_time_with_its_jobs_in_one_read(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(inputs, "IMAGES_A_PAGE", 4)
+    caller = await house.sign_up(balance=10_000)
+    house.configure(active_jobs_limit=500)
+    kept = [await house.submit(caller, input_reference=inline(PNG)) for _ in range(7)]
+    house.clock.advance(2 * 86_400)
+    later = await house.submit(caller, input_reference=inline(PNG))
+
+    async def slow() -> None:
+        house.clock.advance(passes.PASS_FOR.total_seconds())
+
+    house.media.before("page", slow)
+    for _ in range(3):
+        await inputs.sweep(house.services)
+    assert (house.store.calls["get_many"], house.media.calls["list"]) == (2, 0)
+    assert house.media.calls["page"] == 4, "two pages, and that there is no more, twice"
+    assert len(await house.files()) == len([*kept, later])
 
 
 # --- going on from a video ---

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared import ledger, reconciliation
+from shared import ledger, passes, reconciliation
 from shared.models import Account, LiveConfig, Transaction
 from tests.unit.conftest import House
 
@@ -127,14 +127,14 @@ def vanishing(house: House, name: str) -> Callable[[], Awaitable[None]]:
 
 
 async def test_more_accounts_than_a_page_are_all_compared(house: House) -> None:
-    count = reconciliation.PAGE + 7
+    count = passes.PAGE + 7
     for number in range(count):
         await house.sign_up(f"user{number}")
     assert await reconciliation.reconcile(house.services) == {"seen": count, "differing": 0, "failed": 0}
 
 
 async def test_an_account_that_cannot_be_read_does_not_hide_the_others(house: House) -> None:
-    for number in range(reconciliation.PAGE + 7):
+    for number in range(passes.PAGE + 7):
         await house.sign_up(f"user{number:04d}")
     house.store.edit("accounts", "user0003", {"balance": "much"})
-    assert (await reconciliation.reconcile(house.services))["seen"] == reconciliation.PAGE + 6
+    assert (await reconciliation.reconcile(house.services))["seen"] == passes.PAGE + 6

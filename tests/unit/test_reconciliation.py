@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from shared import submission
+from shared import passes, submission
 from shared.models import Account, CreateVideo, Transaction
 from shared.reconciliation import reconcile
 from tests.unit.conftest import House
@@ -62,3 +62,20 @@ async def test_more_accounts_than_a_page_are_all_seen(house: House) -> None:
     for number in range(201):
         await house.sign_up(f"user{number:03}")
     assert (await reconcile(house.services))["seen"] == 201
+
+
+async def test_a_pass_continues_behind_the_last_account_of_the_pass_before(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(passes, "PAGE", 2)
+    for name in ("alice", "bob", "carol", "dave", "erin"):
+        await house.sign_up(name)
+
+    async def slow() -> None:
+        house.clock.advance(passes.PASS_FOR.total_seconds())
+
+    house.store.before("ledger_totals", slow)
+    assert (await reconcile(house.services))["seen"] == 2
+    house.store.edit(Account.collection, "carol", {"balance": 900})
+    assert await reconcile(house.services) == {"seen": 3, "differing": 1, "failed": 0}
+    assert (await reconcile(house.services))["seen"] == 5, "the next round begins with the first account"

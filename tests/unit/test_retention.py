@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from shared import library, retention
+from shared import library, passes, retention
 from shared.errors import Unavailable
 from shared.models import Job, Stage
 from tests.unit.conftest import House
@@ -73,7 +73,7 @@ async def test_expiring_twice_changes_nothing_more(house: House) -> None:
 
 async def test_more_than_a_page_expires_in_one_pass(house: House) -> None:
     (job,) = await old(house)
-    count = retention.PAGE + 5
+    count = passes.PAGE + 5
     await house.store.commit([job.changed(id=f"video_{number:022d}", revision=None) for number in range(count - 1)])
     assert await retention.retain(house.services) == {"expired": count, "failed": 0, "inputs_swept": 0}
 
@@ -86,11 +86,33 @@ async def test_a_job_that_cannot_be_changed_does_not_stop_the_others(house: Hous
 
 async def test_a_pass_ends_though_nothing_can_be_changed(house: House) -> None:
     (job,) = await old(house)
-    await house.store.commit(
-        [job.changed(id=f"video_{number:022d}", revision=None) for number in range(retention.PAGE)]
-    )
+    await house.store.commit([job.changed(id=f"video_{number:022d}", revision=None) for number in range(passes.PAGE)])
+    house.store.remove(Job.collection, job.id)
     house.queue.fail("create", times=1_000_000)
-    assert await retention.retain(house.services) == {"expired": 0, "failed": retention.PAGE, "inputs_swept": 0}
+    assert await retention.retain(house.services) == {"expired": 0, "failed": passes.PAGE, "inputs_swept": 0}
+
+
+async def test_a_page_that_cannot_be_changed_does_not_stop_those_behind_it(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(passes, "PAGE", 2)
+    await old(house, 4)
+    house.queue.fail("create", times=2)
+    assert await retention.retain(house.services) == {"expired": 2, "failed": 2, "inputs_swept": 0}
+
+
+async def test_a_pass_ends_when_its_time_is_over_and_the_next_one_does_the_rest(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(passes, "PAGE", 2)
+    await old(house, 5)
+
+    async def slow() -> None:
+        house.clock.advance(passes.PASS_FOR.total_seconds() / 2)
+
+    house.store.before("commit", slow, times=2)
+    assert (await retention.retain(house.services))["expired"] == 2
+    assert (await retention.retain(house.services))["expired"] == 3
 
 
 async def test_a_store_that_is_down_fails_the_pass(house: House) -> None:

@@ -7,12 +7,13 @@ import asyncio
 import pytest
 
 from local.memory.generator import Videos
-from shared import errands, events, exports, lifecycle, submission, sweeper
+from shared import auth, errands, events, exports, lifecycle, passes, submission, sweeper
 from shared.chores import Chore
 from shared.errors import Unavailable
 from shared.generators import Running
 from shared.jobs import advance
-from shared.models import Job, Stage
+from shared.models import Job, Plan, Stage
+from shared.steps import Verdict
 from tests.unit.conftest import House
 
 LATE_S = lifecycle.SWEEP_AFTER_S + 1
@@ -35,7 +36,7 @@ async def fallen(house: House, count: int = 1) -> list[Job]:
 
 async def test_a_lost_task_is_put_back_under_a_new_name(house: House) -> None:
     (job,) = await fallen(house)
-    assert await sweeper.sweep(house.services) == {"seen": 1, "restored": 1, "failed": 0}
+    assert await sweeper.sweep(house.services) == {"seen": 1, "restored": 1, "ended": 0, "failed": 0}
     after = await house.job(job.id)
     assert after.task.name != job.task.name
     assert await house.queue.exists(after.task)
@@ -44,8 +45,8 @@ async def test_a_lost_task_is_put_back_under_a_new_name(house: House) -> None:
 
 async def test_a_task_that_is_there_is_left_alone_however_late(house: House) -> None:
     job = await house.submit(await house.sign_up())
-    house.clock.advance(20 * 3_600)
-    assert await sweeper.sweep(house.services) == {"seen": 1, "restored": 0, "failed": 0}
+    house.clock.advance(5 * 3_600)
+    assert await sweeper.sweep(house.services) == {"seen": 1, "restored": 0, "ended": 0, "failed": 0}
     assert await house.job(job.id) == job
 
 
@@ -54,15 +55,14 @@ async def test_a_thousand_late_tasks_are_left_alone_page_by_page(house: House) -
     many = [job.changed(id=f"video_{number:022d}", revision=None) for number in range(999)]
     await house.store.commit(many)
     house.clock.advance(LATE_S)
-    assert await sweeper.sweep(house.services) == {"seen": 1_000, "restored": 0, "failed": 0}
-    assert house.store.calls["due_jobs"] == 1_000 // sweeper.PAGE + 1
+    assert await sweeper.sweep(house.services) == {"seen": 1_000, "restored": 0, "ended": 0, "failed": 0}
     assert {found.version for found in house.store.documents(Job)} == {1}
 
 
 async def test_more_than_a_page_of_lost_tasks_is_put_back_in_one_sweep(house: House) -> None:
-    count = sweeper.PAGE + 20
+    count = passes.PAGE + 20
     await fallen(house, count)
-    assert await sweeper.sweep(house.services) == {"seen": count, "restored": count, "failed": 0}
+    assert await sweeper.sweep(house.services) == {"seen": count, "restored": count, "ended": 0, "failed": 0}
     assert len(house.queue.entries()) == count
 
 
@@ -81,12 +81,11 @@ async def test_a_live_lease_is_never_touched(house: House) -> None:
     assert await house.job(job.id) == claimed
 
 
-async def test_a_dead_lease_gets_a_task_that_finds_the_attempt(house: House) -> None:
+async def test_a_dead_lease_is_an_uncertain_start_that_is_searched_for(house: House) -> None:
     (job,) = await fallen(house)
     await advance(house.services, job.id, events.Claim(0, "me"))
     house.clock.advance(lifecycle.LEASE_S + LATE_S)
     assert (await sweeper.sweep(house.services))["restored"] == 1
-    await house.deliver_next()
     assert (await house.job(job.id)).stage is Stage.UNCERTAIN
     assert house.creates == 0
 
@@ -95,7 +94,7 @@ async def test_a_job_that_cannot_be_put_back_does_not_stop_the_others(house: Hou
     await fallen(house, 5)
     house.queue.let_pass("exists", 2)
     house.queue.fail("exists")
-    assert await sweeper.sweep(house.services) == {"seen": 5, "restored": 4, "failed": 1}
+    assert await sweeper.sweep(house.services) == {"seen": 5, "restored": 4, "ended": 0, "failed": 1}
 
 
 async def test_a_job_that_vanished_meanwhile_does_not_stop_the_others(house: House) -> None:
@@ -145,7 +144,7 @@ async def test_ended_jobs_are_not_seen(house: House) -> None:
 
 
 async def test_a_store_that_is_down_fails_the_sweep_so_that_the_scheduler_repeats_it(house: House) -> None:
-    house.store.fail("due_jobs")
+    house.store.fail("due")
     with pytest.raises(Unavailable):
         await sweeper.sweep(house.services)
 
@@ -186,3 +185,212 @@ async def test_after_a_restore_an_export_needs_one_sweep_too(house: House) -> No
     for _ in exports.PHASES[1:]:
         await house.deliver_next()
     assert (await exports.get(house.services, caller, started.id)).status == "completed"
+
+
+# --- deadlines ---
+
+
+async def test_a_queued_job_past_its_deadline_is_ended_though_its_task_is_still_there(house: House) -> None:
+    """As in a paused queue: nothing is ever delivered from it."""
+    house.configure(queue_timeout_s=600)
+    job = await house.submit_veo(await house.sign_up())
+    house.clock.advance(599)
+    assert (await sweeper.sweep(house.services))["ended"] == 0
+    house.clock.advance(LATE_S)
+    assert await sweeper.sweep(house.services) == {"seen": 1, "restored": 0, "ended": 1, "failed": 0}
+    ended = await house.job(job.id)
+    assert (ended.stage, ended.error and ended.error.code) == (Stage.FAILED, "QUEUE_TIMEOUT")
+    assert house.amounts(job) == [-40, 40]
+    assert (await house.account()).active_jobs == ()
+    assert not await house.queue.exists(job.task)
+    assert await house.deliver(job, step=0) is Verdict.DONE
+    house.check()
+
+
+async def test_a_waiting_job_past_its_deadline_is_ended_though_its_task_is_still_there(house: House) -> None:
+    house.configure(active_jobs_limit=0, queue_timeout_s=600, plans={"default": Plan(may_wait=True)})
+    job = await house.submit(await house.sign_up(), on_limit="wait")
+    house.clock.advance(600 + LATE_S)
+    assert (await sweeper.sweep(house.services))["ended"] == 1
+    assert (await house.job(job.id)).stage is Stage.FAILED
+    assert house.amounts(job) == [-30, 30]
+
+
+async def uncertain(house: House) -> Job:
+    """A job whose start nobody knows the outcome of, and whose task is never delivered again."""
+    house.script(creates=[ConnectionError("cut")])
+    job = await house.until(await house.submit_veo(await house.sign_up()), "uncertain")
+    house.clock.advance(360 + LATE_S)
+    return job
+
+
+async def test_an_uncertain_job_past_its_deadline_is_ended_though_its_task_is_still_there(house: House) -> None:
+    job = await uncertain(house)
+    assert (await sweeper.sweep(house.services))["ended"] == 1
+    ended = await house.job(job.id)
+    assert (ended.stage, ended.error and ended.error.code) == (Stage.FAILED, "START_UNCERTAIN")
+    assert house.amounts(job) == [-40, 40]
+
+
+async def test_an_uncertain_job_is_started_again_where_the_policy_says_so(house: House) -> None:
+    house.configure(uncertain_policy="restart_once")
+    job = await uncertain(house)
+    assert (await sweeper.sweep(house.services))["restored"] == 1
+    assert (await house.job(job.id)).stage is Stage.QUEUED
+    assert (await house.run(job)).stage is Stage.COMPLETED
+
+
+@pytest.mark.parametrize("has_task", [True, False])
+async def test_an_uncertain_job_whose_video_is_in_the_bucket_is_left_to_a_delivery(
+    house: House, veo_video: bytes, has_task: bool
+) -> None:
+    job = await uncertain(house)
+    await house.media.write(f"{job.prefix}1/sample_0.mp4", lambda file: file.write(veo_video), "video/mp4")
+    if not has_task:
+        house.queue.purge()
+    assert await sweeper.sweep(house.services) == {"seen": 1, "restored": int(not has_task), "ended": 0, "failed": 0}
+    assert (await house.run(job)).stage is Stage.COMPLETED
+
+
+async def test_an_uncertain_job_whose_bucket_does_not_answer_is_left_for_the_next_sweep(house: House) -> None:
+    job = await uncertain(house)
+    house.media.fail("list")
+    assert (await sweeper.sweep(house.services))["failed"] == 1
+    assert await house.job(job.id) == job
+
+
+@pytest.mark.parametrize("stage", ["generating", "storing"])
+async def test_what_was_paid_for_keeps_its_last_try(house: House, stage: str) -> None:
+    """A delivery looks, or stores, once more; the sweep only sees to it that there is one."""
+    job = await house.until(await house.submit_veo(await house.sign_up()), "generating")
+    if stage == "storing":
+        await advance(house.services, job.id, events.Finished(job.step, "died", ("gs://videos/x.mp4",)))
+    house.clock.advance(10 * 3_600)
+    house.queue.purge()
+    assert await sweeper.sweep(house.services) == {"seen": 1, "restored": 1, "ended": 0, "failed": 0}
+    assert (await house.job(job.id)).stage == stage
+
+
+async def test_a_backlog_past_its_deadline_takes_no_paced_start_from_jobs_that_can_be_made(house: House) -> None:
+    house.configure(active_jobs_limit=500, queue_timeout_s=600)
+    caller = await house.sign_up(balance=1_000_000)
+    for _ in range(100):
+        await house.submit_veo(caller)
+    house.clock.advance(600 + LATE_S)
+    fresh = await house.submit_veo(caller)
+    assert (await sweeper.sweep(house.services))["ended"] == 100
+    assert [entry.task.body["job"] for entry in house.queue.take()] == [fresh.id]
+
+
+async def test_a_canceled_job_takes_no_paced_start_either(house: House) -> None:
+    caller = await house.sign_up()
+    canceled, other = await house.submit_veo(caller), await house.submit_veo(caller)
+    await submission.cancel(house.services, caller, canceled.id)
+    assert [entry.task.body["job"] for entry in house.queue.take()] == [other.id]
+
+
+async def test_a_task_that_cannot_be_deleted_finds_nothing_to_do(house: House) -> None:
+    house.configure(queue_timeout_s=600)
+    job = await house.submit_veo(await house.sign_up())
+    house.clock.advance(600 + LATE_S)
+    house.queue.fail("delete")
+    assert (await sweeper.sweep(house.services))["ended"] == 1
+    assert await house.queue.exists(job.task)
+    await house.deliver_next()
+    assert not await house.queue.exists(job.task)
+    assert house.creates == 0
+
+
+# --- a backlog longer than a page ---
+
+
+@pytest.fixture
+def small_pages(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(passes, "PAGE", 5)
+    monkeypatch.setattr(passes, "NEW_PER_SWEEP", 20)
+    monkeypatch.setattr(passes, "AGAIN_PER_SWEEP", 10)
+
+
+async def backlog(house: House, count: int) -> list[Job]:
+    """Jobs that wait in a paced queue, one due each second, all of them late."""
+    house.configure(active_jobs_limit=500)
+    caller = await house.sign_up(balance=1_000_000)
+    jobs = []
+    for _ in range(count):
+        jobs.append(await house.submit_veo(caller))
+        house.clock.advance(1)
+    house.clock.advance(LATE_S)
+    return jobs
+
+
+@pytest.mark.usefixtures("small_pages")
+async def test_a_sweep_of_a_long_backlog_is_bounded_and_sees_all_of_it_in_turn(house: House) -> None:
+    jobs = await backlog(house, 50)
+    seen = [(await sweeper.sweep(house.services))["seen"] for _ in range(3)]
+    assert seen == [20, 30, 20]
+    looked_up = house.queue.calls["exists"]
+    for _ in range(4):
+        assert (await sweeper.sweep(house.services))["seen"] == 10
+    assert house.queue.calls["exists"] == looked_up + 40
+    for job in (jobs[0], jobs[24], jobs[49]):
+        house.queue.drop(job.task)
+    restored = 0
+    for _ in range(6):
+        restored += (await sweeper.sweep(house.services))["restored"]
+    assert restored == 3
+    assert {found.step for found in house.store.documents(Job)} == {0, 1}
+
+
+@pytest.mark.usefixtures("small_pages")
+async def test_a_job_that_fell_behind_a_long_backlog_is_put_back_by_the_next_sweep(house: House) -> None:
+    jobs = await backlog(house, 40)
+    for _ in range(5):
+        await sweeper.sweep(house.services)
+    house.queue.fail("create")
+    lost = await house.submit_veo(auth.Caller("alice", "default", "user", "default", None))
+    house.clock.advance(LATE_S)
+    assert (await sweeper.sweep(house.services))["restored"] == 1
+    assert await house.queue.exists((await house.job(lost.id)).task)
+    assert (await house.job(jobs[0].id)).step == 0
+
+
+@pytest.mark.usefixtures("small_pages")
+async def test_what_is_past_its_deadline_is_ended_first_however_long_the_backlog(house: House) -> None:
+    jobs = await backlog(house, 40)
+    for _ in range(5):
+        await sweeper.sweep(house.services)
+    house.configure(queue_timeout_s=96)
+    assert (await sweeper.sweep(house.services))["ended"] >= 5
+    assert (await house.job(jobs[0].id)).stage is Stage.FAILED
+    assert (await house.job(jobs[39].id)).stage is Stage.QUEUED
+
+
+@pytest.mark.usefixtures("small_pages")
+async def test_a_purged_queue_is_put_back_at_the_full_pace(house: House) -> None:
+    await backlog(house, 40)
+    for _ in range(5):
+        await sweeper.sweep(house.services)
+    house.queue.purge()
+    assert (await sweeper.sweep(house.services))["restored"] == 20
+
+
+@pytest.mark.usefixtures("small_pages")
+async def test_an_outage_of_the_queue_leaves_no_gap_in_a_long_backlog(house: House) -> None:
+    jobs = await backlog(house, 15)
+    house.queue.purge()
+    house.queue.fail("exists", times=10)
+    while (await sweeper.sweep(house.services))["failed"]:
+        pass
+    for _ in range(3):
+        await sweeper.sweep(house.services)
+    assert {(await house.job(job.id)).step for job in jobs} == {1}
+
+
+@pytest.mark.usefixtures("small_pages")
+async def test_a_cursor_that_cannot_be_written_costs_only_work(house: House) -> None:
+    await backlog(house, 15)
+    house.queue.purge()
+    house.store.let_pass("commit", 15)
+    house.store.fail("commit")
+    assert (await sweeper.sweep(house.services))["restored"] == 15
+    assert (await sweeper.sweep(house.services))["failed"] == 0
