@@ -23,12 +23,11 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route as StarletteRoute
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from shared import body_limits, forms, log, routes
+from shared import body_limits, forms, idempotency_keys, log, routes
 from shared.auth import Accounts, Caller
 from shared.body_limits import BodyLimits
 from shared.door import ANSWER_HEADERS, Door, note_denial
 from shared.errors import ApiError, NotStorable, Unavailable
-from shared.models import MAX_IDEMPOTENCY_KEY_CHARS
 from shared.services import Services, services
 
 if TYPE_CHECKING:
@@ -89,11 +88,9 @@ class Call:
 
     @property
     def idempotency_key(self) -> str | None:
-        """The Idempotency-Key header. Raises ApiError INVALID_REQUEST when it is empty or too long."""
+        """The Idempotency-Key header. Raises ApiError INVALID_REQUEST for one that is not accepted."""
         key = self.request.headers.get("idempotency-key")
-        if key is not None and not 1 <= len(key) <= MAX_IDEMPOTENCY_KEY_CHARS:
-            raise ApiError("INVALID_REQUEST", f"An Idempotency-Key has 1 to {MAX_IDEMPOTENCY_KEY_CHARS} characters.")
-        return key
+        return None if key is None else idempotency_keys.of_header(key)
 
 
 @dataclass(frozen=True)
@@ -121,7 +118,9 @@ def application(
     door = Door()
     app = Starlette(
         routes=[
-            StarletteRoute(path, _endpoints(rows, path, handlers, door, provide), methods=_methods(rows, path))
+            StarletteRoute(
+                routes.pattern(path), _endpoints(rows, path, handlers, door, provide), methods=_methods(rows, path)
+            )
             for path in dict.fromkeys(row.path for row in rows)
         ],
         middleware=[Middleware(Boundary, provide=provide)],

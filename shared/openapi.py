@@ -69,7 +69,8 @@ _PRINTABLE: Final = "^[ -~]*$"
 IDEMPOTENCY_KEY: Final = {
     "name": "Idempotency-Key",
     "in": "header",
-    "description": "The same key and body give the same result again, and never do it twice.",
+    "description": "The same key and body give the same result again, and never do it twice. UTF-8 without control "
+    "characters; no part between slashes is `.` or `..`.",
     "schema": {"type": "string", "minLength": 1, "maxLength": MAX_IDEMPOTENCY_KEY_CHARS, "pattern": "^[!-~]+$"},
 }
 IF_MATCH: Final = {
@@ -252,9 +253,15 @@ def _security(route: Route) -> list[dict[str, list[str]]]:
 def _path_parameters(route: Route) -> list[Json]:
     schema = {"type": "string", "minLength": 1, "maxLength": MAX_ID_CHARS, "pattern": "^[!-~]+$"}
     video = {"type": "string", "pattern": VIDEO_ID}
+    key = {"type": "string", "minLength": 1, "maxLength": MAX_IDEMPOTENCY_KEY_CHARS, "pattern": "^[!-~]+$"}
     is_video = re.match(r"/v1/(admin/)?videos/\{id\}", route.path)
     return [
-        {"name": name, "in": "path", "required": True, "schema": video if is_video else schema}
+        {
+            "name": name,
+            "in": "path",
+            "required": True,
+            "schema": video if is_video else key if name == "key" else schema,
+        }
         for name in re.findall(r"\{(\w+)\}", route.path)
     ]
 

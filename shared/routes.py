@@ -625,3 +625,8 @@ ROUTES: tuple[Route, ...] = (
 def of(function: Function) -> tuple[Route, ...]:
     """The rows of one function, in the order of the table."""
     return tuple(route for route in ROUTES if route.function == function)
+
+
+def pattern(path: str) -> str:
+    """The path as Starlette matches it: an Idempotency-Key is all the rest, slashes too; an id is one segment."""
+    return path.replace("{key}", "{key:path}")

@@ -108,6 +108,28 @@ def test_a_body_over_thirty_mebibytes(user: User) -> None:
     refused(post(user, b" " * (30 * 1024 * 1024 + 1)), 413, "BODY_TOO_LARGE")
 
 
+def test_what_is_small_may_not_be_sent_large(user: User) -> None:
+    body = b'{"url": "https://a.example", "events": [' + b'"x",' * 780_000 + b'"x"]}'
+    answer = user.call("POST", "/v1/webhook-endpoints", content=body, headers={"Content-Type": "application/json"})
+    assert refused(answer, 413, "BODY_TOO_LARGE") == {"max_bytes": 64 * 1024}
+
+
+def test_a_form_that_breaks_off(user: User) -> None:
+    part = b'--x\r\nContent-Disposition: form-data; name="%s"\r\n\r\n%s\r\n'
+    form = part % (b"prompt", b"a kite") + part % (b"seconds", b"4")
+    refused(post(user, form, "multipart/form-data; boundary=x"), 400, "INVALID_REQUEST")
+
+
+@pytest.mark.parametrize("labels", [{"__a__": "b"}, {"": "b"}])
+def test_a_label_that_the_database_cannot_hold(user: User, labels: dict[str, str]) -> None:
+    refused(user.call("POST", "/v1/videos", json={"prompt": "x", "labels": labels}), 400, "INVALID_REQUEST")
+
+
+def test_an_idempotency_key_that_no_url_can_ask_for(user: User) -> None:
+    answer = user.call("POST", "/v1/videos", json={"prompt": "x"}, headers={"Idempotency-Key": "../x"})
+    refused(answer, 400, "INVALID_REQUEST")
+
+
 def test_a_chunked_body_over_thirty_mebibytes(user: User) -> None:
     pieces = (b" " * 1024 * 1024 for _ in range(31))
     refused(user.call("POST", "/v1/videos", content=pieces), 413, "BODY_TOO_LARGE")

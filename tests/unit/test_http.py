@@ -7,6 +7,7 @@ import json
 from collections.abc import AsyncIterator, Callable
 from dataclasses import replace
 from typing import Any
+from urllib.parse import quote
 
 import httpx2
 import pytest
@@ -17,7 +18,7 @@ from shared import http, routes
 from shared.body_limits import IMAGES, SMALL, BodyLimits
 from shared.errors import ApiError, NotStorable, Unavailable
 from shared.http import Call, Reply, application
-from shared.models import Account, CreateVideo
+from shared.models import Account, CreateVideo, Job
 from shared.webhooks import NewWebhookEndpoint
 from tests.unit.conftest import House
 from tests.unit.test_routes import load
@@ -504,10 +505,57 @@ async def test_a_video_is_created_read_listed_and_deleted(
     assert types == ["refund", "charge", "signup"]
 
 
-@pytest.mark.parametrize("key", ["", "x" * 256])
-async def test_an_idempotency_key_has_1_to_255_characters(submit: httpx2.AsyncClient, key: str) -> None:
-    response = await submit.post("/v1/videos", headers={**ALICE, "Idempotency-Key": key}, json={"prompt": "p"})
+@pytest.mark.parametrize(
+    "key",
+    [
+        b"",
+        b"x" * 256,
+        "é".encode() * 256,
+        b"caf\xe9",
+        b"\xed\xa0\xbd",
+        b"a\x01",
+        b"a\x7f",
+        b"\xc2\x85",
+        b"..",
+        b"a/./b",
+    ],
+)
+async def test_an_idempotency_key_that_could_have_no_receipt_is_refused_on_first_use(
+    house: House, submit: httpx2.AsyncClient, key: bytes
+) -> None:
+    headers = [*((name.encode(), value.encode()) for name, value in ALICE.items()), (b"idempotency-key", key)]
+    response = await submit.post("/v1/videos", headers=headers, json={"prompt": "p"})
     assert (response.status_code, shape(response)["code"]) == (400, "INVALID_REQUEST")
+    assert shape(response)["details"]["fields"][0]["field"] == "Idempotency-Key"
+    assert house.store.documents(Job) == []
+
+
+@pytest.mark.parametrize(
+    "key",
+    [
+        "order/2024/1",
+        "/",
+        "//a//",
+        "100%",
+        "%2F",
+        "%",
+        "a?b#c&d=e",
+        "Ünïcödé 日本",
+        "a b",
+        '"quoted"',
+        "...",
+        "😀" * 255,
+    ],
+)
+async def test_every_accepted_idempotency_key_has_its_receipt(
+    submit: httpx2.AsyncClient, history: httpx2.AsyncClient, key: str
+) -> None:
+    headers = [*((name.encode(), value.encode()) for name, value in ALICE.items()), (b"idempotency-key", key.encode())]
+    created = await submit.post("/v1/videos", headers=headers, json={"prompt": "p"})
+    assert created.status_code == 202, created.text
+    receipt = await history.get(f"/v1/idempotency-keys/{quote(key, safe='')}", headers=ALICE)
+    assert receipt.status_code == 200, receipt.text
+    assert (receipt.json()["video"], receipt.json()["key"]) == (created.json()["id"], key)
 
 
 async def test_an_unfinished_submission_is_unavailable_with_the_jobs_id(

@@ -40,7 +40,7 @@ def test_no_two_paths_differ_in_their_parameters_only() -> None:
 def test_a_function_binds_exactly_its_own_routes(function: Function) -> None:
     module = load(function)
     assert set(module.HANDLERS) == {route.name for route in routes.of(function)}
-    assert {route.path for route in module.app.routes} == {route.path for route in routes.of(function)}
+    assert {route.path for route in module.app.routes} == {routes.pattern(row.path) for row in routes.of(function)}
 
 
 def test_every_folder_of_functions_is_a_function_and_the_other_way_round() -> None:
