@@ -25,7 +25,7 @@ PROCESSOR: Final = Processor(
     storing_s=0.08,
 )
 # infra/functions.tf: the most instances, and requests at once on each.
-INSTANCES: Final = {"submit": (4, 20), "poll": (6, 16), "stream": (3, 200), "history": (4, 40)}
+INSTANCES: Final = {"submit": (4, 12), "poll": (6, 16), "stream": (3, 200), "history": (4, 40)}
 # Cloud Run's regional quota; it holds for what all functions use at once.
 NEW_PROJECT_VCPU: Final = 20
 CREATE_S: Final = 1.5

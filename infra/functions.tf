@@ -4,12 +4,13 @@ locals {
   # Each is one folder of functions/. All take many requests at once, being asynchronous; that needs a whole CPU, and one
   # event loop cannot use more. `max` is what fits a new project's quota together; var.max_instances raises it.
   functions = {
-    # Bodies of up to 30 MiB, which are held twice while they are read: 20 of them fit. An image may have to be fetched,
-    # and a commit's outcome be looked for, within the two minutes.
+    # Bodies of up to 30 MiB, which are held twice while they are read, and two processes of 512 MiB that read images:
+    # with 12 bodies they fit. An image may have to be fetched, and a commit's outcome be looked for, within the two
+    # minutes.
     submit = {
       memory      = "2Gi"
       timeout_s   = 120
-      concurrency = 20
+      concurrency = 12
       warm        = true
       max         = 4
       public      = true

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 from shared import log, passes
 from shared.auth import Caller
 from shared.errors import ApiError, Unavailable
+from shared.images import NotAnImage
 from shared.models import (
     MAX_IMAGE_BYTES,
     CreateVideo,
@@ -73,13 +74,22 @@ async def given(body: CreateVideo) -> tuple[Given, ...]:
     return tuple([await _given(*each) for each in named])
 
 
+async def check(services: Services, caller: Caller, images: tuple[Given, ...]) -> list[tuple[Given, bytes, ImageFacts]]:
+    """Every image with its bytes, fetched where it has to be, and what it is.
+
+    Raises ApiError INVALID_IMAGE or IMAGE_NOT_FETCHED, and UNAVAILABLE when one could not be read now.
+    """
+    bytes_of = await asyncio.gather(*(_bytes_of(services, image) for image in images))
+    pairs = zip(images, bytes_of, strict=True)
+    return [(image, data, await _checked(services, caller, image, data)) for image, data in pairs]
+
+
 async def store(services: Services, caller: Caller, job_id: str, images: tuple[Given, ...]) -> tuple[Input, ...]:
     """Fetch what has to be fetched, check every image, and only then store them.
 
     Raises ApiError INVALID_IMAGE or IMAGE_NOT_FETCHED, and UNAVAILABLE when the bucket does not answer.
     """
-    bytes_of = await asyncio.gather(*(_bytes_of(services, image) for image in images))
-    checked = [(image, data, await _checked(image, data)) for image, data in zip(images, bytes_of, strict=True)]
+    checked = await check(services, caller, images)
     folder = f"{ROOT}{services.clock():%Y-%m-%d}/{caller.tenant}/{caller.account}/{job_id}/{services.ids()}/"
     stored: list[Input] = []
     try:
@@ -182,13 +192,13 @@ async def _bytes_of(services: Services, image: Given) -> bytes:
     return answer.data
 
 
-async def _checked(image: Given, data: bytes) -> ImageFacts:
-    from shared import images  # PyAV is loaded by the first request that has an image, not at every cold start
-
+async def _checked(services: Services, caller: Caller, image: Given, data: bytes) -> ImageFacts:
     try:
-        return await asyncio.to_thread(images.inspect, data)
-    except images.NotAnImage as error:
+        return await services.images.inspect(caller.account, data)
+    except NotAnImage as error:
         raise _invalid(image.field, str(error)) from error
+    except Unavailable as error:
+        raise ApiError("UNAVAILABLE", retry_after_s=5) from error
 
 
 def _input(image: Given, kept: StoredObject, facts: ImageFacts) -> Input:

@@ -132,7 +132,7 @@ ROUTES: tuple[Route, ...] = (
         body=m.CreateVideo,
         form=True,
         response=m.Estimate,
-        errors=(*_UNMAKEABLE, "INVALID_IMAGE"),
+        errors=(*_UNMAKEABLE, "INVALID_IMAGE", "IMAGE_NOT_FETCHED"),
         limits=body_limits.IMAGES,
     ),
     Route(

@@ -23,6 +23,7 @@ from shared.settings import Settings
 
 if TYPE_CHECKING:
     from shared.auth import Verifier
+    from shared.images import ImageFacts
     from shared.lifecycle import Task
     from shared.passes import Place
     from shared.watch import Watch
@@ -226,6 +227,16 @@ class Outbound(Protocol):
         """GET at most so many bytes; the answer is a 200. Raises NotReached."""
 
 
+class Images(Protocol):
+    """What images really are, found out where a clever file can do no harm."""
+
+    async def inspect(self, account: str, data: bytes) -> ImageFacts:
+        """Check and decode the image. Raises NotAnImage, and Unavailable when it could not be read now.
+
+        Of one account one image is read at a time; nobody waits for another's.
+        """
+
+
 class Nowhere:
     """An Outbound that calls nobody."""
 
@@ -256,6 +267,7 @@ class Services:
     config: Config
     verifier: Verifier
     outbound: Outbound = field(default_factory=Nowhere)
+    images: Images = field(default_factory=lambda: cast(Images, _Lazy(_images)))
     clock: Callable[[], datetime] = utc_now
     ids: Callable[[], str] = new_id
     sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
@@ -320,6 +332,12 @@ def _media(settings: Settings) -> Media:
     from shared.media import CloudStorage
 
     return CloudStorage(settings, utc_now)
+
+
+def _images() -> Images:
+    from shared.image_workers import ImageWorkers
+
+    return ImageWorkers()
 
 
 def _outbound(settings: Settings) -> Outbound:

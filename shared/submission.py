@@ -297,12 +297,19 @@ def _open_for(account: str, config: LiveConfig) -> None:
 
 
 async def estimate(services: Services, caller: Caller, body: CreateVideo) -> Estimate:
-    """What the request would cost and take, and whether it would be accepted now. Nothing is written."""
+    """What the request would cost and take, and whether it would be accepted now. Nothing is written.
+
+    Raises ApiError for whatever a create would be answered with that is wrong with the request itself.
+    """
     config = await services.config.get()
-    plan = await _plan(services, caller, body, None, config)
+    images = await inputs.given(body)
+    plan = await _plan(services, caller, body, None, config, images)
     account = await own_account(services, caller)
     now = services.clock()
     refusal = _refusal(plan, account, now, config, await _budget(services, account, now, config, plan.cost))
+    if refusal is None:
+        # In the create's order: images are read of nobody who is refused anyway.
+        await inputs.check(services, caller, images)
     return Estimate(
         model=plan.request.model,
         seconds=views.seconds(plan.request),

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from shared import exports, lifecycle, routes
+from shared import exports, image_worker, image_workers, lifecycle, routes
 from shared.body_limits import IMAGES
 from shared.event_stream import PACE
 from shared.events import Viewed
@@ -140,11 +140,12 @@ def test_the_clocks_are_those_of_the_code(configuration: Configuration) -> None:
     assert all(deadline_s > timeout_s["cleanup"] for name, deadline_s in deadlines_s.items() if name != "sweep")
 
 
-def test_the_bodies_that_are_let_in_fit_into_memory(configuration: Configuration) -> None:
+def test_the_bodies_that_are_let_in_and_the_images_that_are_read_fit_into_memory(configuration: Configuration) -> None:
     row = configuration.locals["functions"]["submit"]
     number, unit = re.fullmatch(r"(\d+)(Mi|Gi)", row["memory"]).groups()  # type: ignore[union-attr]
     held_twice_mib = 2 * IMAGES.max_bytes / 2**20
-    assert row["concurrency"] * held_twice_mib + 256 <= int(number) * MIB_OF_UNIT[unit]
+    images_mib = image_workers.AT_ONCE * image_worker.MOST_MEMORY_BYTES / 2**20
+    assert row["concurrency"] * held_twice_mib + images_mib + 256 <= int(number) * MIB_OF_UNIT[unit]
 
 
 def test_a_function_is_public_where_people_or_providers_call_it(configuration: Configuration) -> None:

@@ -18,6 +18,7 @@ import pytest
 from av.video.frame import VideoFrame
 
 from local.memory.generator import Script, ScriptedGenerator
+from local.memory.images import ImagesHere
 from local.memory.live import MemoryLive
 from local.memory.media import MemoryMedia
 from local.memory.queue import Entry, MemoryQueue
@@ -217,6 +218,7 @@ class House:
             config=self.config,
             verifier=NameVerifier(self.clock),
             outbound=self.internet,
+            images=ImagesHere(),
             clock=self.clock,
             ids=lambda: f"id{next(numbers):020d}",
             sleep=self.clock.sleep,

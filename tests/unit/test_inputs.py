@@ -11,6 +11,7 @@ import pytest
 
 from shared import inputs, library, passes, retention, submission, views
 from shared.errors import ApiError
+from shared.image_workers import ImageWorkers
 from shared.models import CreateVideo, Job, Stage
 from shared.services import NotReached, OutboundAnswer
 from tests.unit.conftest import House, film
@@ -115,8 +116,34 @@ async def test_an_image_that_cannot_be_used_is_refused_with_the_reason(
     error = await refused(submission.submit(house.services, caller, body_of(input_reference=image), None))
     assert (error.code, error.entry.status, error.details["field"]) == ("INVALID_IMAGE", 400, "input_reference")
     assert why in (error.message or "")
+    # The estimate says the same.
+    assert await refused(submission.estimate(house.services, caller, body_of(input_reference=image))) == error
     assert house.store.documents(Job) == []
     assert await house.files() == []
+
+
+async def test_an_estimate_fetches_and_reads_images_too_but_not_for_what_is_refused_anyway(house: House) -> None:
+    caller = await house.sign_up()
+    web = with_web(house, cat=PNG, broken=PNG[:-4])
+    for name, code in (("cat", None), ("broken", "INVALID_IMAGE"), ("nowhere", "IMAGE_NOT_FETCHED")):
+        body = body_of(input_reference={"image_url": f"https://example.com/{name}"})
+        if code is None:
+            assert (await submission.estimate(house.services, caller, body)).accepted
+        else:
+            assert (await refused(submission.estimate(house.services, caller, body))).code == code
+    asked = len(web.asked)
+    house.configure(active_jobs_limit=0)
+    assert (await submission.estimate(house.services, caller, body)).refusal == "TOO_MANY_ACTIVE_JOBS"
+    assert len(web.asked) == asked
+    assert await house.files() == []
+
+
+async def test_an_image_that_cannot_be_read_now_is_no_fault_of_the_image(house: House) -> None:
+    caller = await house.sign_up()
+    house.services = replace(house.services, images=ImageWorkers(("/no/such/program",)))
+    error = await refused(house.submit(caller, input_reference=inline(PNG)))
+    assert (error.code, error.retry_after_s) == ("UNAVAILABLE", 5)
+    assert house.store.documents(Job) == []
 
 
 async def test_the_type_is_what_the_bytes_say(house: House) -> None:

@@ -1,0 +1,134 @@
+"""Images in processes of their own: bounded in time and memory, and nobody waits for another's."""
+
+from __future__ import annotations
+
+import asyncio
+import io
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from shared import image_worker, image_workers
+from shared.errors import Unavailable
+from shared.image_workers import ImageWorkers
+from shared.images import ImageFacts, NotAnImage
+
+# A worker that does with its input what the first byte after the PNG's signature says.
+SIGNATURE = b"\x89PNG\r\n\x1a\n"
+ODD_WORKER = """
+import json, os, sys, time
+from shared import image_worker
+image_worker._limit()
+match sys.stdin.buffer.read()[8:9]:
+    case b"h": time.sleep(3600)
+    case b"s":
+        while True: pass
+    case b"m":
+        try: bytes(10**10)
+        except MemoryError: print(json.dumps({"error": "memory"})); sys.exit()
+    case b"a": os.abort()
+    case b"x": sys.exit("no such module")
+    case b"e": print(json.dumps({"type": "image/png", "width": len(os.environ), "height": "BUCKET" in os.environ}))
+    case _: print(json.dumps({"type": "image/png", "width": 64, "height": 64}))
+"""
+
+
+def picture() -> bytes:
+    file = io.BytesIO()
+    Image.effect_noise((128, 96), 64).save(file, "PNG")
+    return file.getvalue()
+
+
+@pytest.fixture
+def odd() -> ImageWorkers:
+    return ImageWorkers((sys.executable, "-c", ODD_WORKER))
+
+
+async def test_a_process_tells_what_an_image_is() -> None:
+    workers = ImageWorkers()
+    assert await workers.inspect("alice", picture()) == ImageFacts("image/png", 128, 96)
+    with pytest.raises(NotAnImage, match="cut short"):
+        await workers.inspect("alice", picture()[:-4])
+    with pytest.raises(NotAnImage, match="not a PNG"):
+        await workers.inspect("alice", b"GIF89a")
+
+
+async def test_a_process_that_takes_too_long_is_killed(odd: ImageWorkers, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(image_workers, "LONGEST_S", 0.5)
+    with pytest.raises(NotAnImage, match="too much time"):
+        await odd.inspect("alice", SIGNATURE + b"h")
+
+
+@pytest.mark.parametrize("what", [b"a", b"s"])
+async def test_a_process_that_the_system_ends_was_not_reading_an_image(what: bytes) -> None:
+    """By its own fault, or for the processor's time that it took."""
+    limited = ODD_WORKER.replace("image_worker._limit()", "image_worker.MOST_CPU_S = 1; image_worker._limit()")
+    with pytest.raises(NotAnImage, match="too much"):
+        await ImageWorkers((sys.executable, "-c", limited)).inspect("alice", SIGNATURE + what)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux limits a process's memory")
+async def test_a_process_gets_no_more_memory_than_its_limit(odd: ImageWorkers) -> None:
+    with pytest.raises(NotAnImage, match="memory"):
+        await odd.inspect("alice", SIGNATURE + b"m")
+    assert image_workers.AT_ONCE * image_worker.MOST_MEMORY_BYTES <= 2**30
+
+
+async def test_a_process_that_cannot_start_is_our_fault_and_not_the_images(odd: ImageWorkers) -> None:
+    for workers in (odd, ImageWorkers(("/no/such/program",))):
+        with pytest.raises(Unavailable):
+            await workers.inspect("alice", SIGNATURE + b"x")
+
+
+async def test_a_process_knows_none_of_our_settings(odd: ImageWorkers, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("BUCKET", "videos")
+    assert not (await odd.inspect("alice", SIGNATURE + b"e")).height_px
+
+
+async def test_another_users_image_is_read_while_ones_hang(odd: ImageWorkers) -> None:
+    """However many one user sends: they wait for each other, and for nobody else's."""
+    hanging = [asyncio.ensure_future(odd.inspect("mallory", SIGNATURE + b"h")) for _ in range(5)]
+    await asyncio.sleep(0)
+    try:
+        assert (await odd.inspect("alice", SIGNATURE)).width_px == 64
+        assert (await odd.inspect("bob", SIGNATURE)).width_px == 64
+        assert not any(each.done() for each in hanging)
+    finally:
+        for each in hanging:
+            each.cancel()
+        ended = await asyncio.gather(*hanging, return_exceptions=True)
+    assert {type(each) for each in ended} == {asyncio.CancelledError}
+
+
+async def test_a_request_that_goes_away_leaves_no_process(odd: ImageWorkers) -> None:
+    hanging = asyncio.ensure_future(odd.inspect("alice", SIGNATURE + b"h"))
+    while not (started := _children()):
+        await asyncio.sleep(0.01)
+    hanging.cancel()
+    await asyncio.gather(hanging, return_exceptions=True)
+    deadline_s = time.monotonic() + 30
+    while _children() & started:
+        assert time.monotonic() < deadline_s
+        await asyncio.sleep(0.01)
+
+
+def _children() -> set[str]:
+    me = Path("/proc/self/task")
+    return {pid for task in me.iterdir() for pid in (task / "children").read_text().split()}
+
+
+async def test_who_waits_too_long_for_a_process_is_to_come_back(
+    odd: ImageWorkers, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(image_workers, "WAIT_S", 0.2)
+    hanging = asyncio.ensure_future(odd.inspect("alice", SIGNATURE + b"h"))
+    await asyncio.sleep(0)
+    try:
+        with pytest.raises(Unavailable):
+            await odd.inspect("alice", SIGNATURE)
+    finally:
+        hanging.cancel()
+        await asyncio.gather(hanging, return_exceptions=True)
