@@ -79,7 +79,7 @@ class Api:
         def once() -> httpx2.Response:
             token = self._bearer.token()
             response = self._send(method, path, token, headers, options)
-            if response.status_code == httpx2.codes.UNAUTHORIZED and self._bearer.refused(token):
+            if _wants_fresh_token(response) and self._bearer.refused(token):
                 response = self._send(method, path, self._bearer.token(), headers, options)
             if response.is_error:
                 raise failure_of(response)
@@ -92,6 +92,13 @@ class Api:
     ) -> httpx2.Response:
         bearer = {"Authorization": f"Bearer {token}", **headers}
         return self._http.request(method, self.connection.url + path, headers=bearer, **options)
+
+
+def _wants_fresh_token(response: httpx2.Response) -> bool:
+    """Whether another token may do better: it says that the address is verified only once it was renewed."""
+    if response.status_code == httpx2.codes.FORBIDDEN:
+        return failure_of(response).code == "EMAIL_NOT_VERIFIED"
+    return response.status_code == httpx2.codes.UNAUTHORIZED
 
 
 def repeated(once: Callable[[], httpx2.Response], for_s: float) -> httpx2.Response:

@@ -1,7 +1,10 @@
-"""Signing in with e-mail and password, and new ID tokens of a refresh token: Identity Platform's two services."""
+"""Signing in with email and password, the mail that goes with it, and new ID tokens of a refresh token: Identity
+Platform's two services.
+"""
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Mapping
 from dataclasses import replace
@@ -18,14 +21,23 @@ from rushes.failure import Failure, usage
 TIMEOUT_S: Final = 30.0
 # What the service's codes mean to somebody at a terminal; others are shown as they are.
 SAYINGS: Final[Mapping[str, str]] = {
-    "INVALID_LOGIN_CREDENTIALS": "The address or the password is wrong.",
-    "INVALID_PASSWORD": "The address or the password is wrong.",
-    "EMAIL_NOT_FOUND": "The address or the password is wrong.",
-    "EMAIL_EXISTS": "There is a user of that address already.",
-    "INVALID_EMAIL": "That is not an e-mail address.",
-    "WEAK_PASSWORD": "The password is too short: 6 characters are the least.",
-    "USER_DISABLED": "That user is disabled.",
+    "INVALID_LOGIN_CREDENTIALS": "Wrong email or password.",
+    "INVALID_PASSWORD": "Wrong email or password.",
+    "EMAIL_NOT_FOUND": "Wrong email or password.",
+    "EMAIL_EXISTS": "There's already an account with this email.",
+    "INVALID_EMAIL": "That isn't a valid email address.",
+    "USER_DISABLED": "This account is disabled.",
+    "ADMIN_ONLY_OPERATION": "Only an administrator can create accounts here.",
+    "OPERATION_NOT_ALLOWED": "This installation doesn't offer signing in with a password.",
     "TOO_MANY_ATTEMPTS_TRY_LATER": "Too many attempts; try again later.",
+    "RESET_PASSWORD_EXCEED_LIMIT": "Too many attempts; try again later.",
+    "QUOTA_EXCEEDED": "Too many people are signing up right now; try again later.",
+}
+# A user of Google's has no password here.
+WITH_GOOGLE: Final = "If you sign in with Google, create an API key in the studio and run rushes --api-key KEY login"
+ACTIONS: Final[Mapping[str, str]] = {
+    **dict.fromkeys(("INVALID_LOGIN_CREDENTIALS", "INVALID_PASSWORD", "EMAIL_NOT_FOUND"), WITH_GOOGLE),
+    "EMAIL_EXISTS": "Leave out --sign-up, or reset the password: rushes reset-password",
 }
 ENDED: Final = frozenset({"TOKEN_EXPIRED", "INVALID_REFRESH_TOKEN", "USER_NOT_FOUND", "USER_DISABLED"})
 
@@ -41,12 +53,8 @@ def configuration(url: str) -> Identity:
 
 def sign_in(url: str, identity: Identity, email: str, password: str, *, new: bool = False) -> Profile:
     """The profile of a user who signs in, or of a new one who signs up. Raises Failure."""
-    body: dict[str, Any] = {"email": email, "password": password, "returnSecureToken": True}
-    if identity.tenant:
-        body["tenantId"] = identity.tenant
-    call = "signUp" if new else "signInWithPassword"
-    address = urljoin(f"{url}/", f"{identity.identity_url}/accounts:{call}")
-    said = _answer(_send("POST", address, params={"key": identity.web_key}, json=body))
+    body = {"email": email, "password": password, "returnSecureToken": True, **_tenant(identity)}
+    said = _call(url, identity, "signUp" if new else "signInWithPassword", body)
     return Profile(
         url,
         email=said.get("email", email),
@@ -55,6 +63,29 @@ def sign_in(url: str, identity: Identity, email: str, password: str, *, new: boo
         expires_at=time.time() + float(said["expiresIn"]),
         identity=identity,
     )
+
+
+def send_verification(url: str, identity: Identity, id_token: str) -> None:
+    """Mail the user a link that verifies the address. Raises Failure."""
+    _call(url, identity, "sendOobCode", {"requestType": "VERIFY_EMAIL", "idToken": id_token})
+
+
+def send_reset(url: str, identity: Identity, email: str) -> None:
+    """Mail a link that resets the password, if there is such a user; nobody learns whether. Raises Failure."""
+    try:
+        _call(url, identity, "sendOobCode", {"requestType": "PASSWORD_RESET", "email": email, **_tenant(identity)})
+    except Failure as failure:
+        if failure.code != "EMAIL_NOT_FOUND":
+            raise
+
+
+def _call(url: str, identity: Identity, name: str, body: dict[str, Any]) -> dict[str, Any]:
+    address = urljoin(f"{url}/", f"{identity.identity_url}/accounts:{name}")
+    return _answer(_send("POST", address, params={"key": identity.web_key}, json=body))
+
+
+def _tenant(identity: Identity) -> dict[str, str]:
+    return {"tenantId": identity.tenant} if identity.tenant else {}
 
 
 def renewed(profile: Profile, url: str) -> Profile:
@@ -91,12 +122,14 @@ def _answer(response: httpx2.Response) -> dict[str, Any]:
     where = f"{response.url.copy_with(query=None)} answered {response.status_code}"
     if response.status_code >= 500 or not isinstance(said, dict) or not isinstance(said.get("error"), dict):
         raise _unavailable(f"{where}.")
-    # "WEAK_PASSWORD : Password should be at least 6 characters" bears its code in front.
+    # "WEAK_PASSWORD : Password should be at least 6 characters" begins with its code; a blocked key is a sentence.
     message = str(said["error"].get("message", ""))
-    code = message.split(" ")[0]
+    code, _, sentence = message.partition(" : ")
+    code = code if re.fullmatch(r"[A-Z0-9_]+", code) else ""
     if code in ENDED and "token" in response.url.path:
         raise Failure(Exit.AUTH, code, "The sign-in has ended.", "Sign in again: rushes login")
-    raise Failure(Exit.AUTH, code or "UNAUTHENTICATED", SAYINGS.get(code, f"{where}: {message}"))
+    told = SAYINGS.get(code) or sentence or f"{where}: {message}"
+    raise Failure(Exit.AUTH, code or "UNAUTHENTICATED", told, ACTIONS.get(code, ""))
 
 
 def _unavailable(message: str) -> Failure:

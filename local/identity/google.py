@@ -27,6 +27,7 @@ from local.keys import Signer, ensure_key
 ISSUER: Final = "https://accounts.google.com"
 LIFETIME_S: Final = 3600
 PAGE: Final = """<!doctype html><html lang="en"><meta charset="utf-8"><title>Stand-in for Google</title>
+<link rel="icon" href="data:,">
 <main><h1>Stand-in for Google's sign-in page</h1>
 <form method="get"><label>Email <input name="email" type="email" required autofocus></label> {hidden}
 <button>Continue</button></form></main></html>"""

@@ -155,7 +155,7 @@ def _mailbox_page(mails: list[Mail]) -> str:
         f"{html.escape(mail.to)}</li>"
         for mail in reversed(mails)
     )
-    head = '<!doctype html><html lang="en"><meta charset="utf-8"><title>Mail</title>'
+    head = '<!doctype html><html lang="en"><meta charset="utf-8"><title>Mail</title><link rel="icon" href="data:,">'
     return f"{head}<main><h1>Mail that a laptop doesn't send</h1><ul>{rows or '<li>None yet.</li>'}</ul></main></html>"
 
 

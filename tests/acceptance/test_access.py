@@ -310,8 +310,8 @@ def peopled(cloud: Cloud) -> Iterator[World]:
     tokens = {
         "user": user.token,
         "other user": other.token,
-        "other tenant": _signer(cloud.directory).id_token(secrets.token_hex(8), tenant=OTHER_TENANT),
-        "other tenant's admin": _signer(cloud.directory).id_token(OTHER_ADMIN.sub, tenant=OTHER_TENANT),
+        "other tenant": _elsewhere(cloud, secrets.token_hex(8)),
+        "other tenant's admin": _elsewhere(cloud, OTHER_ADMIN.sub),
         "admin": admin.token,
         "operator": _renewed(cloud, cloud.session["operator_token"]),
         "disabled user": disabled.token,
@@ -345,6 +345,11 @@ def _renewed(cloud: Cloud, token: str) -> str:
     """The token of somebody who has just signed in again: the session's are as old as the cloud."""
     claims = jwt.decode(token, options={"verify_signature": False})
     return _signer(cloud.directory).id_token(claims["sub"], email=claims["email"])
+
+
+def _elsewhere(cloud: Cloud, sub: str) -> str:
+    """The token of a user of another tenant, whose address is verified."""
+    return _signer(cloud.directory).id_token(sub, email=f"{sub}@example.com", tenant=OTHER_TENANT)
 
 
 def _key(user: User, scope: str = "write") -> dict[str, Any]:

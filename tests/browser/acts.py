@@ -12,9 +12,9 @@ VIDEO = "document.querySelector('#player video')"
 
 
 def sign_up(screen: Screen, email: str) -> None:
-    """Pass the door as a new user."""
+    """Pass the door as a new user, whose address isn't verified yet."""
     page = screen.page
-    page.get_by_label("E-mail").fill(email)
+    page.get_by_label("Email").fill(email)
     page.get_by_label("Password").fill("correct horse")
     page.get_by_role("button", name="Create account", exact=True).click()
     expect(page.locator("#bar")).to_be_visible()

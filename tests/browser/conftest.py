@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import secrets
 import shutil
@@ -196,7 +197,7 @@ def open_studio(browser: Browser, cloud: Cloud) -> Iterator[Open]:
         )
         contexts.append(context)
         screen = Screen(context.new_page())
-        screen.page.goto(f"{url or cloud.url}/#/{room}")
+        screen.page.goto(url if "?" in url else f"{url or cloud.url}/#/{room}")
         return screen
 
     yield opened
@@ -204,7 +205,12 @@ def open_studio(browser: Browser, cloud: Cloud) -> Iterator[Open]:
         context.close()
 
 
-def signed_in(url: str, person: Person) -> Any:
+def session_of(person: Person) -> str:
     """What the browser of who is signed in remembers."""
-    session = f'{{"refreshToken":"{person.refresh_token}","email":"{person.email}"}}'
-    return {"cookies": [], "origins": [{"origin": url, "localStorage": [{"name": "rushes.session", "value": session}]}]}
+    return json.dumps({"refreshToken": person.refresh_token, "email": person.email})
+
+
+def signed_in(url: str, person: Person) -> Any:
+    """A browser in which that person is signed in."""
+    kept = [{"name": "rushes.session", "value": session_of(person)}]
+    return {"cookies": [], "origins": [{"origin": url, "localStorage": kept}]}

@@ -2,24 +2,63 @@
 
 from __future__ import annotations
 
+import json
 import re
 import secrets
 
 import pytest
-from playwright.sync_api import expect
+from playwright.sync_api import Page, expect
 
 from tests.browser.acts import generate, prompt_box, ready, sign_up
-from tests.browser.conftest import PHONE, Open, Person
+from tests.browser.conftest import PHONE, Open, Person, session_of
+from tests.cloud import Cloud
 
 pytestmark = pytest.mark.timeout(300)
+# The page asks at most so often whether the address is verified.
+CHECKED_AGAIN_MS = 3_100
 
 
-def test_a_new_user_is_told_how_to_begin_and_makes_a_first_video(open_studio: Open, window: tuple[int, int]) -> None:
-    """An empty library explains itself, and one of its three prompts makes a video."""
+def sign_in(page: Page, email: str, password: str) -> None:
+    expect(page.get_by_label("Email")).to_be_visible()
+    if page.get_by_role("button", name="Have an account?").is_visible():
+        page.get_by_role("button", name="Have an account?").click()
+    page.get_by_label("Email").fill(email)
+    page.get_by_label("Password").fill(password)
+    page.get_by_role("button", name="Sign in", exact=True).click()
+
+
+def test_a_new_user_verifies_the_address_and_makes_a_first_video(
+    open_studio: Open, cloud: Cloud, window: tuple[int, int]
+) -> None:
+    """The link in the mail changes nothing until its button is pressed; then the page that waits notices by itself."""
     screen = open_studio(window)
     page = screen.page
     assert screen.fits()
-    sign_up(screen, f"studio-{secrets.token_hex(5)}@example.com")
+    email = f"studio-{secrets.token_hex(5)}@example.com"
+    sign_up(screen, email)
+    asking = page.locator("#verify")
+    expect(asking).to_contain_text(f"Open the link we emailed to {email}.")
+    expect(page.locator("#balance")).to_have_text("0")
+    assert screen.fits()
+    asking.get_by_role("button", name="I’ve verified").click()
+    expect(asking).to_contain_text("Not verified yet.")
+    first = cloud.mailed(email)["oobCode"]
+    asking.get_by_role("button", name="Send again").click()
+    expect(asking).to_contain_text(f"Sent to {email}.")
+    mail = cloud.mailed(email)
+    assert mail["oobCode"] != first
+    link = open_studio(window, url=mail["oobLink"])
+    expect(link.page.get_by_text(f"Confirm that {email} is yours")).to_be_visible()
+    assert link.fits()
+    asking.get_by_role("button", name="I’ve verified").click()
+    expect(asking).to_contain_text("Not verified yet.")
+    link.page.get_by_role("button", name="Verify email").click()
+    expect(link.page.get_by_text("Your email is verified.")).to_be_visible()
+    assert "oobCode" not in link.page.url
+    page.wait_for_timeout(CHECKED_AGAIN_MS)
+    page.evaluate("dispatchEvent(new Event('focus'))")
+    expect(asking).to_be_hidden()
+    expect(page.locator("#balance")).to_have_text("500")
     screen.go("videos")
     expect(page.get_by_role("heading", name="Nothing shot yet")).to_be_visible()
     expect(page.locator("#starters li")).to_have_count(3)
@@ -35,11 +74,94 @@ def test_a_new_user_is_told_how_to_begin_and_makes_a_first_video(open_studio: Op
 def test_a_wrong_password_is_said_in_words(open_studio: Open) -> None:
     """What the identity service refuses is told as a sentence, not as its code."""
     page = open_studio(PHONE).page
+    sign_in(page, f"nobody-{secrets.token_hex(5)}@example.com", "not the one")
+    expect(page.get_by_role("alert").filter(has_text="Wrong email or password.")).to_be_visible()
+
+
+def test_a_forgotten_password_is_reset_by_mail(open_studio: Open, cloud: Cloud, person: Person) -> None:
+    """The page asks for a password that keeps the policy; the link works once; an unknown address is told the same."""
+    page = open_studio(PHONE).page
     page.get_by_role("button", name="Have an account?").click()
-    page.get_by_label("E-mail").fill(f"nobody-{secrets.token_hex(5)}@example.com")
-    page.get_by_label("Password").fill("not the one")
-    page.get_by_role("button", name="Sign in", exact=True).click()
-    expect(page.get_by_role("alert").filter(has_text="The e-mail or the password is not right.")).to_be_visible()
+    for email in (f"nobody-{secrets.token_hex(5)}@example.com", person.email):
+        page.get_by_label("Email").fill(email)
+        page.get_by_role("button", name="Forgot your password?").click()
+        expect(page.get_by_role("status").filter(has_text=f"If there’s an account for {email}")).to_be_visible()
+    link = cloud.mailed(person.email, "PASSWORD_RESET")["oobLink"]
+    page.goto(link)
+    expect(page.get_by_text("At least 6 characters.")).to_be_visible()
+    page.get_by_label("New password").fill("battery staple")
+    page.get_by_role("button", name="Save password").click()
+    expect(page.get_by_text("Your password is changed.")).to_be_visible()
+    page.goto(link)
+    expect(page.get_by_text("This link was already used")).to_be_visible()
+    page.get_by_role("link", name="Continue to Rushes").click()
+    sign_in(page, person.email, "battery staple")
+    expect(page.locator("#bar")).to_be_visible()
+
+
+def test_an_address_changes_by_the_link_to_the_new_one_and_back(
+    open_studio: Open, cloud: Cloud, person: Person
+) -> None:
+    page = open_studio(PHONE).page
+    new = f"new-{secrets.token_hex(5)}@example.com"
+    cloud.identity("sendOobCode", requestType="VERIFY_AND_CHANGE_EMAIL", idToken=person.user.token, newEmail=new)
+    for kind, button, done in (
+        ("VERIFY_AND_CHANGE_EMAIL", "Change email", "Your email is changed."),
+        ("RECOVER_EMAIL", "Restore email", "Your email is restored."),
+    ):
+        page.goto(cloud.mailed(person.email, kind)["oobLink"])
+        page.get_by_role("button", name=button).click()
+        expect(page.get_by_text(done)).to_be_visible()
+    page.goto(cloud.url)
+    sign_in(page, person.email, person.password)
+    expect(page.locator("#bar")).to_be_visible()
+
+
+def test_signing_in_with_google_leads_there_and_back(open_studio: Open, cloud: Cloud) -> None:
+    """No token stays in the address; a return that this tab didn't ask for signs nobody in."""
+    screen = open_studio(PHONE)
+    page = screen.page
+    email = f"google-{secrets.token_hex(5)}@example.com"
+    page.get_by_role("button", name="Continue with Google").click()
+    expect(page.get_by_role("heading", name="Stand-in for Google")).to_be_visible()
+    page.get_by_label("Email").fill(email)
+    page.get_by_role("button", name="Continue", exact=True).click()
+    expect(page.locator("#balance")).to_have_text("500")
+    assert "id_token" not in page.url
+    expect(page.locator("#verify")).to_be_hidden()
+    page.evaluate("localStorage.clear()")
+    page.goto(f"{cloud.url}/?x#state=forged&id_token=a.b.c")
+    expect(page.get_by_role("alert").filter(has_text="Signing in with Google didn’t work.")).to_be_visible()
+    assert page.evaluate("localStorage.getItem('rushes.session')") is None
+    assert screen.complaints == []
+
+
+@pytest.mark.parametrize(
+    ("status", "message"),
+    [
+        (403, "Requests from referer <empty> are blocked."),
+        (429, "QUOTA_EXCEEDED : Exceeded quota for exchanging refresh tokens."),
+        (400, "TOO_MANY_ATTEMPTS_TRY_LATER"),
+        (503, "UNAVAILABLE"),
+    ],
+)
+def test_a_token_service_that_refuses_everybody_signs_nobody_out(
+    open_studio: Open, person: Person, status: int, message: str
+) -> None:
+    """A blocked API key or a used-up quota says nothing about the session; it goes on once that is over."""
+    screen = open_studio()
+    page = screen.page
+    body = json.dumps({"error": {"code": status, "message": message}})
+    page.route("**/securetoken.googleapis.com/**", lambda route: route.fulfill(status=status, body=body))
+    page.evaluate(f"localStorage.setItem('rushes.session', {json.dumps(session_of(person))})")
+    page.reload()
+    expect(page.locator("#bar")).to_be_visible()
+    page.wait_for_timeout(CHECKED_AGAIN_MS)
+    expect(page.get_by_label("Password")).to_be_hidden()
+    assert page.evaluate("localStorage.getItem('rushes.session')") is not None
+    page.unroute("**/securetoken.googleapis.com/**")
+    page.reload()
+    expect(page.locator("#balance")).to_have_text("500")
 
 
 def test_a_session_that_ends_leads_to_the_door_and_keeps_the_draft(open_studio: Open, person: Person) -> None:
@@ -54,11 +176,9 @@ def test_a_session_that_ends_leads_to_the_door_and_keeps_the_draft(open_studio: 
     page.clock.fast_forward("01:10:00")
     prompt_box(screen).press_sequentially("!")
     page.clock.run_for(1000)
-    expect(page.get_by_role("alert").filter(has_text="Your session has ended")).to_be_visible()
+    expect(page.get_by_role("alert").filter(has_text="You’ve been signed out")).to_be_visible()
     assert page.evaluate("document.querySelector('dialog[open]')") is None
-    page.get_by_label("E-mail").fill(person.email)
-    page.get_by_label("Password").fill(person.password)
-    page.get_by_role("button", name="Sign in", exact=True).click()
+    sign_in(page, person.email, person.password)
     expect(prompt_box(screen)).to_have_value("A draft that nobody may lose!")
     expect(page.locator("#balance")).to_have_text(re.compile(r"\d"))
 

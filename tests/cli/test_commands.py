@@ -123,11 +123,17 @@ STORY: tuple[tuple[str, tuple[str, ...], dict[str, str]], ...] = (
     ("keys list", (), {}),
     ("keys revoke", ("{key}",), {}),
     ("login", ("--sign-up", "--email", "{email}", "--password-stdin"), {}),
+    ("verify-email", (), {}),
+    ("reset-password", ("--email", "{email}"), {}),
     ("profiles list", (), {}),
     ("profiles use", ("laptop",), {}),
     ("logout", (), {}),
     ("doctor", (), {}),
 )
+
+
+# These act on the profiles, where the others are given a token.
+SIGNS_IN = ("login", "verify-email", "reset-password", "profiles list", "profiles use", "logout")
 
 
 def test_the_story_tells_of_every_command() -> None:
@@ -144,7 +150,7 @@ def test_a_command_has_json(name: str) -> None:
 def test_every_command_answers_with_one_json_document(shell: Shell, nobody: Shell, user: User) -> None:
     known = {"home": str(shell.home), "email": f"{user.account['id']}@example.org".lower()}
     for name, arguments, learned in STORY:
-        sits = nobody if name in ("login", "profiles list", "profiles use", "logout") else shell
+        sits = nobody if name in SIGNS_IN else shell
         given = [argument.format(**known) for argument in arguments]
         ended = sits.call(*name.split(), *given, "--json", typed="a paper boat\n")
         assert ended.code in (0, Exit.MISSING if name == "doctor" else 0), (name, ended.err)

@@ -122,7 +122,42 @@ def test_the_laptops_developer_makes_a_key_however_long_it_has_run(nobody: Shell
 def test_a_wrong_password_is_told_without_saying_which_was_wrong(signed_in: Shell, email: str) -> None:
     told = signed_in.call("login", "--email", email, "--password-stdin", typed="wrong boat\n")
     assert told.code == 3
-    assert "The address or the password is wrong." in told.err
+    assert "Wrong email or password." in told.err
+    assert "create an API key" in told.err
+
+
+def test_a_new_user_verifies_the_address(signed_in: Shell, email: str, embedded_cloud: Cloud) -> None:
+    """Until then there are no credits and no keys; afterwards commands renew the token by themselves."""
+    assert signed_in.call("account", "--json").ok().json["balance"] == 0
+    told = signed_in.call("keys", "make", "early", "--scope", "read", "--json")
+    assert (told.code, told.json["error"]["code"]) == (3, "EMAIL_NOT_VERIFIED")
+    first = embedded_cloud.mailed(email)["oobCode"]
+    again = signed_in.call("verify-email", "--json").ok().json
+    assert (again["email_verified"], again["sent"]) == (False, True)
+    mail = embedded_cloud.mailed(email)
+    assert mail["oobCode"] != first
+    embedded_cloud.identity("update", oobCode=mail["oobCode"])
+    assert signed_in.call("keys", "make", "now", "--scope", "read", "--json").ok().json["key"]
+    done = signed_in.call("verify-email", "--json").ok().json
+    assert (done["email_verified"], done["sent"]) == (True, False)
+    assert signed_in.call("account", "--json").ok().json["balance"] == 500
+
+
+def test_a_forgotten_password_is_reset(nobody: Shell, email: str, embedded_cloud: Cloud) -> None:
+    """Whether there is such a user isn't told."""
+    embedded_cloud.identity("signUp", email=email, password=PASSWORD)
+    for address in ("stranger@example.com", email):
+        told = nobody.call("reset-password", "--email", address).ok()
+        assert f"If there's an account for {address}" in told.out
+    code = embedded_cloud.mailed(email, "PASSWORD_RESET")["oobCode"]
+    embedded_cloud.identity("resetPassword", oobCode=code, newPassword="another boat")
+    login = ("login", "--email", email, "--password-stdin", "--json")
+    assert nobody.call(*login, typed="another boat\n").ok().json["email_verified"] is True
+
+
+def test_what_the_service_wants_of_a_password_is_told(nobody: Shell, email: str) -> None:
+    told = nobody.call("login", "--sign-up", "--email", email, "--password-stdin", typed="boat\n")
+    assert "Password should be at least 6 characters" in told.err
 
 
 def test_a_sign_in_over_an_open_line_is_warned_of(nobody: Shell) -> None:

@@ -31,7 +31,7 @@ export class ApiError extends Error {
 
   /** Nobody answered, or only something on the way that could not reach the service. */
   get isOutage() {
-    return this.code === 'OFFLINE' || this.status >= 500;
+    return this.code === 'OFFLINE' || this.code === 'SIGN_IN_REFUSED' || this.status >= 500;
   }
 
   /** What is wrong with which field, as far as the service says. @returns {{field: string, message: string}[]} */
@@ -105,7 +105,8 @@ export class Client {
     } else if (response.status === 401) {
       await this.#identified(() => this.session.renew());
       response = await this.#once(method, path, options, signal);
-      if (response.status === 401) this.session.end();
+      // Something on the way may say 401 too.
+      if (response.status === 401 && (await codeOf(response)) === 'UNAUTHENTICATED') this.session.end();
     }
     if (!response.ok) throw await errorOf(response);
     return response;
@@ -148,6 +149,10 @@ export class Client {
     } catch (error) {
       if (!(error instanceof IdentityError)) throw error;
       if (error.code === 'OFFLINE') throw noAnswer(error);
+      if (!error.endsSession) {
+        const { message, action } = strings.problems.signInRefused;
+        throw new ApiError({ code: 'SIGN_IN_REFUSED', message, suggested_action: action });
+      }
       throw new ApiError({ code: 'UNAUTHENTICATED', message: strings.signIn.ended }, 401);
     }
   }

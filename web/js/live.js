@@ -87,7 +87,7 @@ export class Live extends EventTarget {
   async #missed(error) {
     const isOurs = this.#connection.signal.aborted;
     if (!isOurs && !(error instanceof ApiError) && !(error instanceof TypeError)) throw error;
-    if (error instanceof ApiError && error.status === 401) return;
+    if (error instanceof ApiError && error.status === 401 && !this.api.session.signedIn) return;
     if (isOurs) {
       await this.#pause(0);
       return;

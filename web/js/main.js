@@ -1,4 +1,4 @@
-/** The beginning: who is it? The door for who is not signed in, the studio for who is. */
+/** The beginning: who is it? A link from a mail has its own page; else the door for who is not signed in, the studio for who is. */
 
 import { byId, button, el, localize } from './dom.js';
 import { Session } from './session.js';
@@ -14,10 +14,29 @@ async function askToSignIn(session, anew, notice) {
   const door = new SignIn(session, () => (anew ? location.reload() : void enter(session)));
   setState('signed-out');
   for (const dialog of document.querySelectorAll('dialog')) dialog.close();
-  for (const id of ['bar', 'studio', 'account', 'admin', 'offline']) byId(id).hidden = true;
+  for (const id of ['bar', 'studio', 'account', 'admin', 'offline', 'verify']) byId(id).hidden = true;
   byId('door').hidden = false;
   document.title = strings.app.title('', 0);
   door.show(notice);
+}
+
+/** A link from Identity Platform's mail. @param {Session} session */
+async function act(session) {
+  const { Action } = await import('./action.js');
+  setState('signed-out');
+  byId('door').hidden = false;
+  await new Action(session).show();
+}
+
+/** Back from Google's page. @param {Session} session @returns {Promise<string>} why it didn't work, or empty */
+async function finishGoogle(session) {
+  const [{ finish }, { explainIdentity }] = await Promise.all([import('./google.js'), import('./identity_strings.js')]);
+  try {
+    await finish(session);
+    return '';
+  } catch (error) {
+    return explainIdentity(error);
+  }
 }
 
 /** @param {Session} session */
@@ -77,8 +96,13 @@ async function start() {
   const session = new Session(config);
   // Entering again after the session ended starts from a clean page, since somebody else may be at the door.
   session.addEventListener('ended', () => void askToSignIn(session, true, strings.signIn.ended));
-  if (session.signedIn) await enter(session);
-  else await askToSignIn(session, false, session.notice);
+  if (new URLSearchParams(location.search).has('oobCode')) {
+    await act(session);
+    return;
+  }
+  const refusal = /[#&](id_token|error)=/.test(location.hash) ? await finishGoogle(session) : '';
+  if (session.signedIn && !refusal) await enter(session);
+  else await askToSignIn(session, false, refusal || session.notice);
 }
 
 void start();

@@ -1,18 +1,21 @@
-/** Asking for the password again, before something that needs a recent sign-in. */
+/** Asking to sign in again, before something that needs a recent sign-in: with the password, or on Google's page. */
 
-import { el, setText } from './dom.js';
+import { button, el, setText } from './dom.js';
+import { toGoogle } from './google.js';
+import { explainIdentity } from './identity_strings.js';
 import { openSheet } from './rooms/sheet.js';
-import { IdentityError } from './session.js';
 import { strings } from './strings.js';
 
 const words = strings.reauthentication;
 
 /**
- * Whether the user of this session has signed in again; false when the dialog was closed.
+ * Whether the user of this session has signed in again; false when the dialog was closed. Google's page leads back to
+ * where this one is, and what was wanted has to be pressed again.
  * @param {import('./session.js').Session} session
  * @returns {Promise<boolean>}
  */
 export function signedInAgain(session) {
+  if (session.withGoogle) return againWithGoogle(session);
   const password = el('input', { id: 'again-password', class: 'input', type: 'password', autocomplete: 'current-password', required: true });
   const fault = el('p', { id: 'again-fault', class: 'fault', role: 'alert' });
   const confirm = el('button', { type: 'submit', class: 'button button-primary' }, words.confirm);
@@ -37,13 +40,20 @@ export function signedInAgain(session) {
       done = true;
       dialog.close();
     } catch (error) {
-      if (!(error instanceof IdentityError)) throw error;
-      const { errors, offline, unknown } = strings.signIn;
-      setText(fault, error.code === 'OFFLINE' ? offline : (errors[error.code] ?? unknown(error.code)));
+      setText(fault, explainIdentity(error));
       password.focus();
     } finally {
       confirm.disabled = false;
     }
   });
   return new Promise((resolve) => dialog.addEventListener('close', () => resolve(done), { once: true }));
+}
+
+/** @param {import('./session.js').Session} session @returns {Promise<boolean>} */
+function againWithGoogle({ config, email }) {
+  const leave = button(strings.signIn.google, () => void toGoogle(config, location.hash), 'button-primary');
+  const lead = el('p', { class: 'lead' }, words.leadGoogle(email));
+  const dialog = openSheet(words.titleGoogle, el('div', { class: 'form' }, lead, el('div', { class: 'form-foot' }, leave)));
+  leave.focus();
+  return new Promise((resolve) => dialog.addEventListener('close', () => resolve(false), { once: true }));
 }

@@ -10,20 +10,33 @@ const NOTICE = 'notice';
 const RENEW_BEFORE_MS = 60_000;
 const TIMEOUT_MS = 20_000;
 
+/** Answers of the token service that mean that the session is over. Any other says nothing about it. */
+const ENDED = new Set(['TOKEN_EXPIRED', 'INVALID_REFRESH_TOKEN', 'MISSING_REFRESH_TOKEN', 'USER_NOT_FOUND', 'USER_DISABLED', 'SIGNED_OUT']);
+
 /**
  * @typedef {object} Config where identity is: /config.json
  * @property {string} identity_url base of the Identity Toolkit calls
  * @property {string} token_url base of the token service
  * @property {string} api_key
  * @property {string|null} tenant
+ * @property {string|null} [google_client_id] set where people can sign in with Google
+ * @property {string} [google_url] Google's sign-in page
+ * @property {string} [mailbox_url] where mail is shown instead of sent, on a laptop
  */
 
-/** The identity service said no; `code` is its own, such as EMAIL_EXISTS, or OFFLINE. */
+/**
+ * The identity service said no; `code` is its own, such as EMAIL_EXISTS, or OFFLINE if it didn't answer, or REFUSED if it
+ * gave a sentence instead, as for a blocked API key.
+ */
 export class IdentityError extends Error {
   /** @param {string} code */
   constructor(code) {
     super(code);
     this.code = code;
+  }
+
+  get endsSession() {
+    return ENDED.has(this.code);
   }
 }
 
@@ -51,14 +64,25 @@ export class Session extends EventTarget {
     return this.kept?.email ?? '';
   }
 
-  /** @param {string} email @param {string} password */
-  signUp(email, password) {
-    return this.#enter('signUp', email, password);
+  /** Whether the newest token says that the address is verified. */
+  get emailVerified() {
+    return this.#idToken !== null && claims(this.#idToken).email_verified === true;
+  }
+
+  /** Whether this is a sign-in with Google, whose user may have no password. */
+  get withGoogle() {
+    const firebase = /** @type {any} */ (this.#idToken && claims(this.#idToken).firebase);
+    return firebase?.sign_in_provider === 'google.com';
   }
 
   /** @param {string} email @param {string} password */
-  signIn(email, password) {
-    return this.#enter('signInWithPassword', email, password);
+  async signUp(email, password) {
+    this.enter(await this.call('signUp', { email, password, returnSecureToken: true, ...this.tenant }));
+  }
+
+  /** @param {string} email @param {string} password */
+  async signIn(email, password) {
+    this.enter(await this.call('signInWithPassword', { email, password, returnSecureToken: true, ...this.tenant }));
   }
 
   /** What is to be said at the door, once. */
@@ -97,17 +121,24 @@ export class Session extends EventTarget {
     this.dispatchEvent(new Event('ended'));
   }
 
-  /** @param {'signUp'|'signInWithPassword'} call @param {string} email @param {string} password */
-  async #enter(call, email, password) {
-    const { identity_url, api_key, tenant } = this.config;
-    const answer = await post(
-      `${identity_url}/accounts:${call}?key=${encodeURIComponent(api_key)}`,
-      'application/json',
-      JSON.stringify({ email, password, returnSecureToken: true, ...(tenant && { tenantId: tenant }) }),
-    );
-    this.kept = { refreshToken: answer.refreshToken, email };
+  /** What a call says of the tenant. */
+  get tenant() {
+    return this.config.tenant ? { tenantId: this.config.tenant } : {};
+  }
+
+  /** A call of the Identity Toolkit. Raises IdentityError. @param {string} name @param {object} body @returns {Promise<any>} */
+  call(name, body) {
+    const { identity_url, api_key } = this.config;
+    const headers = { 'Content-Type': 'application/json', 'X-Firebase-Locale': document.documentElement.lang };
+    const url = `${identity_url}/accounts:${name}?key=${encodeURIComponent(api_key)}`;
+    return request(url, { method: 'POST', headers, body: JSON.stringify(body) });
+  }
+
+  /** Begin a session with what a sign-in answered. @param {{refreshToken: string, email: string, idToken: string, expiresIn: string}} answer */
+  enter({ refreshToken, email, idToken, expiresIn }) {
+    this.kept = { refreshToken, email };
     remember(KEPT, this.kept);
-    this.#accept(answer.idToken, answer.expiresIn);
+    this.#accept(idToken, expiresIn);
   }
 
   async #renew() {
@@ -115,18 +146,17 @@ export class Session extends EventTarget {
     if (!before) throw new IdentityError('SIGNED_OUT');
     const { token_url, api_key } = this.config;
     try {
-      const answer = await post(
-        `${token_url}/token?key=${encodeURIComponent(api_key)}`,
-        'application/x-www-form-urlencoded',
-        new URLSearchParams({ grant_type: 'refresh_token', refresh_token: before.refreshToken }).toString(),
-      );
+      const answer = await request(`${token_url}/token?key=${encodeURIComponent(api_key)}`, {
+        method: 'POST',
+        headers: { 'Content-Type': 'application/x-www-form-urlencoded' },
+        body: new URLSearchParams({ grant_type: 'refresh_token', refresh_token: before.refreshToken }).toString(),
+      });
       if (this.kept !== before) throw new IdentityError('SIGNED_OUT');
       this.kept = { ...before, refreshToken: answer.refresh_token };
       remember(KEPT, this.kept);
       this.#accept(answer.id_token, answer.expires_in);
     } catch (error) {
-      // A service that is away has said nothing about the session.
-      if (error instanceof IdentityError && error.code !== 'OFFLINE' && this.kept === before) this.end();
+      if (error instanceof IdentityError && error.endsSession && this.kept === before) this.end();
       throw error;
     }
   }
@@ -147,28 +177,27 @@ export class Session extends EventTarget {
   }
 }
 
-/**
- * @param {string} url
- * @param {string} type
- * @param {string} body
- * @returns {Promise<any>}
- */
-async function post(url, type, body) {
+/** The answer's JSON. Raises IdentityError. @param {string} url @param {RequestInit} options @returns {Promise<any>} */
+export async function request(url, options) {
   let response;
   let answer;
   try {
-    response = await fetch(url, {
-      method: 'POST',
-      headers: { 'Content-Type': type },
-      body,
-      signal: AbortSignal.timeout(TIMEOUT_MS),
-    });
+    response = await fetch(url, { ...options, signal: AbortSignal.timeout(TIMEOUT_MS) });
     answer = await response.json();
   } catch {
     throw new IdentityError('OFFLINE');
   }
   if (response.ok) return answer;
   if (response.status >= 500) throw new IdentityError('OFFLINE');
-  // "WEAK_PASSWORD : Password should be at least 6 characters" carries its code in front.
-  throw new IdentityError(String(answer?.error?.message ?? response.status).split(' ')[0]);
+  // "WEAK_PASSWORD : Password should be at least 6 characters" begins with its code; other answers are sentences.
+  const code = String(answer?.error?.message ?? '').split(' : ')[0] ?? '';
+  if (/^[A-Z0-9_]+$/.test(code)) throw new IdentityError(code);
+  console.warn('Refused by the identity service:', response.status, answer?.error?.message);
+  throw new IdentityError('REFUSED');
+}
+
+/** What a token says. It isn't verified here: only what the page shows depends on it. @param {string} token @returns {Record<string, unknown>} */
+function claims(token) {
+  const payload = (token.split('.')[1] ?? '').replaceAll('-', '+').replaceAll('_', '/');
+  return JSON.parse(new TextDecoder().decode(Uint8Array.from(atob(payload), (char) => char.charCodeAt(0))));
 }

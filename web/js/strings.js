@@ -1,4 +1,4 @@
-/** Every sentence that the page says. Elements of index.html name theirs in data-t attributes. */
+/** Every sentence that the page says but for identity_strings.js. Elements of index.html name theirs in data-t attributes. */
 
 /** @param {number} n @param {string} one @param {string} many */
 const plural = (n, one, many) => (n === 1 ? one : many);
@@ -33,40 +33,27 @@ export const strings = {
     none: '–',
   },
   signIn: {
-    headline: 'Describe a shot. Watch it the same day.',
-    lead: 'Rushes turns a few sentences into footage with sound: you see what it costs before you send it, and what fails is paid back.',
+    headline: 'Describe a shot. Watch it in minutes.',
+    lead: 'Turn a few sentences into video with sound. See the price before you generate; failed videos are refunded automatically.',
     signInTitle: 'Sign in',
     signUpTitle: 'Create your account',
-    email: 'E-mail',
+    email: 'Email',
     password: 'Password',
-    passwordHelp: 'At least 6 characters.',
     signIn: 'Sign in',
     signUp: 'Create account',
+    google: 'Continue with Google',
     toSignUp: 'New here? Create an account',
     toSignIn: 'Have an account? Sign in',
-    ended: 'Your session has ended. Sign in to go on; your draft is still here.',
-    /** Identity Platform's error codes, in words. */
-    errors: /** @type {Record<string, string>} */ ({
-      EMAIL_EXISTS: 'There is already an account with this e-mail. Sign in instead.',
-      EMAIL_NOT_FOUND: 'The e-mail or the password is not right.',
-      INVALID_PASSWORD: 'The e-mail or the password is not right.',
-      INVALID_LOGIN_CREDENTIALS: 'The e-mail or the password is not right.',
-      INVALID_EMAIL: 'This is not a complete e-mail address.',
-      MISSING_EMAIL: 'Enter your e-mail.',
-      MISSING_PASSWORD: 'Enter a password.',
-      WEAK_PASSWORD: 'The password is too short: use at least 6 characters.',
-      USER_DISABLED: 'This account is disabled. Ask an administrator why.',
-      OPERATION_NOT_ALLOWED: 'Signing up with a password is switched off here. Ask an administrator.',
-      TOO_MANY_ATTEMPTS_TRY_LATER: 'Too many attempts. Wait a few minutes, then try again.',
-    }),
-    offline: 'The sign-in service does not answer. Check your connection and try again.',
-    /** @param {string} code */
-    unknown: (code) => `Signing in did not work (${code}). Try again.`,
+    forgot: 'Forgot your password?',
+    ended: 'You’ve been signed out. Sign in again — your draft is saved.',
   },
   reauthentication: {
     title: 'Enter your password again',
+    titleGoogle: 'Sign in again',
     /** @param {string} email */
     lead: (email) => `This needs a sign-in within the last five minutes. You are signed in as ${email}.`,
+    /** @param {string} email */
+    leadGoogle: (email) => `Confirm with Google that you’re ${email}. You’ll come back here; then try again.`,
     confirm: 'Continue',
   },
   compose: {
@@ -413,7 +400,7 @@ export const strings = {
     profile: 'Profile',
     name: 'Name',
     nameHelp: 'Shown to administrators beside your e-mail.',
-    email: 'E-mail',
+    email: 'Email',
     plan: 'Plan',
     active: 'In the making',
     /** @param {number} active @param {number} limit */
@@ -708,6 +695,10 @@ export const strings = {
     },
   },
   problems: {
+    signInRefused: {
+      message: 'The sign-in service is refusing requests right now.',
+      action: 'You’re still signed in. Try again in a few minutes.',
+    },
     offline: { message: 'The service does not answer.', action: 'Check your connection and try again.' },
     unreadable: { message: 'The service gave an answer that cannot be read.', action: 'Try again in a moment.' },
     unknownOutcome: {

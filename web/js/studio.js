@@ -39,6 +39,8 @@ export class Studio {
   projects = [];
   /** Once a video was opened. @type {import('./player.js').Player|null} */
   player = null;
+  /** Once the address turned out not to be verified. @type {import('./verification.js').Verification|null} */
+  verification = null;
 
   /** @param {import('./session.js').Session} session */
   constructor(session) {
@@ -95,6 +97,7 @@ export class Studio {
       if (reachable) void this.#recover();
     });
     this.balance.addEventListener('change', () => {
+      if (this.balance.account?.email_verified === false) void this.#askToVerify();
       this.compose.refreshQuote();
       for (const room of this.#rooms.values()) void room.then((entered) => entered.refresh(), () => {});
     });
@@ -102,6 +105,12 @@ export class Studio {
       if (!document.hidden) void this.balance.refresh();
     });
     onMove(() => this.#move());
+  }
+
+  async #askToVerify() {
+    if (this.verification) return;
+    const loaded = await needed(() => import('./verification.js'));
+    if (loaded) this.verification ??= new loaded.Verification(this.session, this.balance);
   }
 
   // --- moving ---

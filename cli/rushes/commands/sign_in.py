@@ -1,4 +1,4 @@
-"""Signing in and out, and the profiles that one is signed in to."""
+"""Signing in and out, verifying an address, resetting a password, and the profiles that you're signed in to."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import typer
 
 from rushes import checkout, identity, transport
 from rushes.api import Api
-from rushes.bearer import Fixed
+from rushes.bearer import Fixed, Renewing
 from rushes.connection import Connection, clean
 from rushes.credentials import LAPTOP, Credentials, Profile
 from rushes.exits import Exit
@@ -31,7 +31,7 @@ def login(
     url: Annotated[str | None, typer.Option(help="As rushes --url; else the cloud on this machine.")] = None,
     json: Json = False,
 ) -> None:
-    """Sign in with e-mail and password, or keep an API key (rushes --api-key KEY login)."""
+    """Sign in with email and password, or save an API key (rushes --api-key KEY login)."""
     run = begin(context, json)
     where, name = _where(run, clean(url) if url else None)
     if not transport.private(where):
@@ -41,9 +41,11 @@ def login(
         profile = Profile(where, api_key=run.given.api_key)
     else:
         settings = identity.configuration(where)
-        address = email or asked("E-mail")
+        address = email or asked("Email")
         password = password_of(from_stdin=password_stdin)
         profile = identity.sign_in(where, settings, address, password, new=sign_up)
+        if sign_up:
+            _mail_link(run, profile)
     bearer = Fixed(str(profile.api_key or profile.id_token))
     with Api(Connection(where, bearer, name, "this sign-in"), run.retry_for_s) as api:
         account = api.get("/v1/account")
@@ -53,9 +55,56 @@ def login(
         "profile": name,
         "url": where,
         "email": account["email"],
+        "email_verified": account["email_verified"],
         "balance": account["balance"],
     }
     run.out.answer(said, f"Signed in to {where} as {account['email']}, {account['balance']} credits (profile {name}).")
+
+
+def _mail_link(run: Run, profile: Profile) -> None:
+    """Have the verification email sent. The sign-up has succeeded even if that fails."""
+    assert profile.identity is not None
+    try:
+        identity.send_verification(profile.url, profile.identity, str(profile.id_token))
+    except Failure as failure:
+        run.out.warn(f"The verification email wasn't sent: {failure.message} Try again: rushes verify-email")
+    else:
+        run.out.warn(f"Open the link we emailed to {profile.email}. Until then you can't get credits or API keys.")
+
+
+def verify_email(context: typer.Context, json: Json = False) -> None:
+    """Check whether your email address is verified; if it isn't, send the verification email again."""
+    run = begin(context, json)
+    connection = run.connection
+    bearer = connection.bearer
+    # What was verified meanwhile is in a new token only.
+    bearer.refused(bearer.token())
+    account = run.api().get("/v1/account")
+    verified, email = bool(account["email_verified"]), account["email"]
+    profile = Credentials().get(bearer.name) if isinstance(bearer, Renewing) else None
+    if not verified:
+        if profile is None or profile.identity is None:
+            raise usage("Sign in with email and password first.", "rushes login")
+        identity.send_verification(connection.url, profile.identity, bearer.token())
+    said = {"object": "email_verification", "email": email, "email_verified": verified, "sent": not verified}
+    sent = f"Sent to {email}. Open the link in it, then run this command again."
+    run.out.answer(said, f"{email} is verified. You have {account['balance']} credits." if verified else sent)
+
+
+def reset_password(
+    context: typer.Context,
+    email: Annotated[str | None, typer.Option(help="Prompted if omitted.")] = None,
+    url: Annotated[str | None, typer.Option(help="As rushes --url; else the cloud on this machine.")] = None,
+    json: Json = False,
+) -> None:
+    """Email a link for choosing a new password."""
+    run = begin(context, json)
+    where, _ = _where(run, clean(url) if url else None)
+    settings = identity.configuration(where)
+    address = email or asked("Email")
+    identity.send_reset(where, settings, address)
+    said = {"object": "password_reset", "url": where, "email": address}
+    run.out.answer(said, f"If there's an account for {address}, a link to reset the password is on its way.")
 
 
 def _where(run: Run, url: str | None) -> tuple[str, str]:
@@ -140,6 +189,6 @@ def whoami(context: typer.Context, json: Json = False) -> None:
 
 
 def add_to(app: typer.Typer) -> None:
-    for command in (login, logout, whoami):
-        app.command(command.__name__, rich_help_panel=PANEL)(command)
+    for command in (login, logout, whoami, verify_email, reset_password):
+        app.command(command.__name__.replace("_", "-"), rich_help_panel=PANEL)(command)
     app.add_typer(profiles, name="profiles", rich_help_panel=PANEL)
