@@ -70,7 +70,7 @@ class Identity:
 class Caller:
     """The signed-in user: the account's id, and what it may do. `key` is the id of the API key in use, if any.
 
-    `signed_in_at` is when the user last proved who they are; None with a key.
+    `signed_in_at` is when the user last proved who they are; None with a key. `idle`: without credits and active jobs.
     """
 
     account: str
@@ -81,6 +81,7 @@ class Caller:
     key: str | None = None
     read_only: bool = False
     signed_in_at: datetime | None = None
+    idle: bool = False
 
     @property
     def administers(self) -> bool:
@@ -135,7 +136,7 @@ class Accounts:
         identity = await services.verifier.verify(token.strip())
         account = await self._signed_in(services, identity, account_age)
         who = (account.id, account.tenant, account.role, account.plan, account.email)
-        return Caller(*who, signed_in_at=identity.signed_in_at)
+        return Caller(*who, signed_in_at=identity.signed_in_at, idle=_is_idle(account))
 
     async def _caller_of_key(
         self, services: Services, secret: str, account_age: timedelta, key_age: timedelta
@@ -151,7 +152,16 @@ class Accounts:
         if account.verified_at is None or key.created_at < account.verified_at:
             raise unauthenticated("The API key was created before its account's email address was verified.")
         read_only = key.scope == "read"
-        return Caller(account.id, account.tenant, "user", account.plan, account.email, key.key_id, read_only)
+        return Caller(
+            account.id,
+            account.tenant,
+            "user",
+            account.plan,
+            account.email,
+            key.key_id,
+            read_only,
+            idle=_is_idle(account),
+        )
 
     async def _key(self, services: Services, secret: str, age: timedelta) -> ApiKey | None:
         if not api_keys.KEY.fullmatch(secret):
@@ -242,6 +252,10 @@ async def _documents(
         return [account]
     granted = ledger.sign_up(account, (await services.config.get()).signup_credits, now)
     return [*granted, marker] if len(granted) > 1 else [account]
+
+
+def _is_idle(account: Account) -> bool:
+    return account.balance == 0 and not account.active_jobs
 
 
 def unauthenticated(message: str) -> ApiError:

@@ -162,6 +162,13 @@ CATALOGUE: dict[str, ErrorCode] = {
         "Wait until the day (UTC) is over, as Retry-After says, or ask for a shorter video.",
         retryable=True,
     ),
+    "TOO_MANY_STREAMS": ErrorCode(
+        429,
+        "client",
+        "Too many event streams are open.",
+        "Close one, or wait as long as Retry-After says; one stream of /v1/events tells of all your videos.",
+        retryable=True,
+    ),
     "RATE_LIMITED": ErrorCode(429, "client", "Too many requests.", "Wait as long as Retry-After says.", retryable=True),
     "INTERNAL": ErrorCode(
         500,

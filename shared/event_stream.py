@@ -6,15 +6,17 @@ newer, so that in the end it knows the latest state of every video; some of it m
 While a video is unfinished it is read once a minute besides: a stream to the database that has died without a word
 (an instance that slept, a half-open connection; the emulator loses a commit made while it begins to listen) then
 costs a minute and not the end of the video.
+
+A stream is for whoever may see it now: twice a minute the caller is identified again, as for a request, and the stream
+of a key that was revoked or has expired, or of an account that was disabled or deleted, ends within a minute.
 """
 
 from __future__ import annotations
 
 import asyncio
 import re
-from collections import Counter
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator, Mapping, Sequence
-from contextlib import aclosing, contextmanager
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from contextlib import aclosing
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
@@ -22,11 +24,12 @@ from typing import TYPE_CHECKING
 from starlette.responses import Response, StreamingResponse
 from starlette.types import Receive, Scope, Send
 
-from shared import library, views
+from shared import library, log, views
 from shared.auth import Caller
 from shared.errors import ApiError, Unavailable
 from shared.models import DeletedVideo, Job, ListVideosQuery, Status
 from shared.services import CHANGES_SETTLE_IN
+from shared.stream_places import Place, Places
 from shared.watch import Watch, WatchEnded
 
 if TYPE_CHECKING:
@@ -38,8 +41,8 @@ KEEP_ALIVE = b": keep-alive\n\n"
 # Milliseconds until the client comes back by itself.
 RETRY = b"retry: 1000\n\n"
 READY = '{"object":"events"}'
-# A stream occupies a place in an instance for minutes: some tabs and machines of one user, not a flood.
-MAX_STREAMS_PER_ACCOUNT = 64
+# By what was read at most so long ago a caller is let in again; with `Pace.identify_s`, within a minute in all.
+IDENTIFIED_BY = timedelta(seconds=25)
 # Who begins has usually just read the list; what changed in between must not fall through.
 RECENT = timedelta(minutes=5)
 PAGE_JOBS = 100
@@ -52,15 +55,18 @@ _VERSION = re.compile(r"\d{1,9}")
 
 @dataclass(frozen=True)
 class Pace:
-    """Seconds: between two looks at the progress, of silence at most, of a whole stream, between two readings."""
+    """Seconds: between two looks at the progress, of silence at most, of a whole stream, between two readings, and
+    between two identifications of the caller."""
 
     tick_s: float = 2.0
     keep_alive_s: float = 15.0
     longest_s: float = 600.0
     read_s: float = 60.0
+    identify_s: float = 25.0
 
 
 PACE = Pace()
+PLACES = Places()
 
 
 @dataclass(frozen=True, order=True)
@@ -89,20 +95,34 @@ class Position:
 class EventStream(StreamingResponse):
     """The answer whose body is the events: nothing on the way may keep or collect it."""
 
-    def __init__(self, events: AsyncGenerator[bytes, None]) -> None:
+    def __init__(self, events: AsyncGenerator[bytes, None], place: Place) -> None:
         super().__init__(events, headers=HEADERS, media_type=MEDIA_TYPE)
         self._events = events
+        self._place = place
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         # The client may leave while an event is being sent; the watch must end then and not at the next collection.
-        async with aclosing(self._events):
-            await super().__call__(scope, receive, send)
+        # The place is released here too: events that nobody began to read release nothing.
+        with self._place:
+            async with aclosing(self._events):
+                await super().__call__(scope, receive, send)
+
+
+Identify = Callable[[], Awaitable[object]]
 
 
 async def of_video(
-    services: Services, caller: Caller, job_id: str, last: str | None, head: bool = False, pace: Pace = PACE
+    services: Services,
+    caller: Caller,
+    identify: Identify,
+    job_id: str,
+    last: str | None,
+    head: bool = False,
+    pace: Pace = PACE,
 ) -> Response:
     """The video's events until it has ended; `last` is the version that the client knows.
+
+    `identify` raises ApiError once the caller may not listen any more. Raises ApiError TOO_MANY_STREAMS.
 
     204 tells a client that it knows everything and need not come back (the HTML standard's word to an EventSource).
     A deleted video is NOT_FOUND, except to a client that comes back and must learn that it is gone.
@@ -111,23 +131,30 @@ async def of_video(
     job = await library.own_job(services, caller, job_id, deleted=known is not None)
     if job.final and job.deleted_at is None and known == job.version:
         return Response(status_code=204)
-    _check_places(caller.account)
     if head:
+        PLACES.check(caller)
         return Response(headers=HEADERS, media_type=MEDIA_TYPE)
-    return EventStream(_video_events(services, job, known, pace))
+    place = PLACES.take(caller)
+    return EventStream(_video_events(services, place, identify, job, known, pace), place)
 
 
 async def of_account(
-    services: Services, caller: Caller, last: str | None, head: bool = False, pace: Pace = PACE
+    services: Services, caller: Caller, identify: Identify, last: str | None, head: bool = False, pace: Pace = PACE
 ) -> Response:
-    """The events of all of the account's videos, from the position `last` on, or from five minutes ago."""
-    _check_places(caller.account)
+    """The events of all of the account's videos, from the position `last` on, or from five minutes ago.
+
+    `identify` as for one video. Raises ApiError TOO_MANY_STREAMS.
+    """
     if head:
+        PLACES.check(caller)
         return Response(headers=HEADERS, media_type=MEDIA_TYPE)
-    return EventStream(_account_events(services, caller, last, pace))
+    place = PLACES.take(caller)
+    return EventStream(_account_events(services, place, identify, caller, last, pace), place)
 
 
-async def _video_events(services: Services, job: Job, known: int | None, pace: Pace) -> AsyncGenerator[bytes, None]:
+async def _video_events(
+    services: Services, place: Place, identify: Identify, job: Job, known: int | None, pace: Pace
+) -> AsyncGenerator[bytes, None]:
     telling = _Telling(services.clock, lambda told: str(told.version))
     if known is not None and known <= job.version:
         telling.knows(job, known)
@@ -135,13 +162,13 @@ async def _video_events(services: Services, job: Job, known: int | None, pace: P
     async def read() -> AsyncIterator[Mapping[str, Job | None]]:
         yield {job.id: await services.store.get(Job, job.id)}
 
-    with _place(job.account), services.live.watch_job(job.id) as watch:
-        async for event in _relay(watch, telling, pace, read, lambda: not telling.following):
+    with place, services.live.watch_job(job.id) as watch:
+        async for event in _relay(watch, telling, pace, read, identify, lambda: not telling.following):
             yield event
 
 
 async def _account_events(
-    services: Services, caller: Caller, last: str | None, pace: Pace
+    services: Services, place: Place, identify: Identify, caller: Caller, last: str | None, pace: Pace
 ) -> AsyncGenerator[bytes, None]:
     now = services.clock()
     position = Position.parsed(last, now)
@@ -154,14 +181,14 @@ async def _account_events(
         earliest, since = since - CHANGES_SETTLE_IN, services.clock()
         return _changed(services, caller, earliest)
 
-    with _place(caller.account), services.live.watch_account(caller.tenant, caller.account) as watch:
+    with place, services.live.watch_account(caller.tenant, caller.account) as watch:
         yield _event("ready", READY, str(cursor.position))
         async for job in _unfinished(services, caller, (Status.IN_PROGRESS,) if position else UNFINISHED):
             if position is not None:
                 telling.knows(job, job.version)
             for event in telling.events({job.id: job}):
                 yield event
-        async for event in _relay(watch, telling, pace, read, lambda: False):
+        async for event in _relay(watch, telling, pace, read, identify, lambda: False):
             yield event
 
 
@@ -193,23 +220,35 @@ async def _relay(
     telling: _Telling,
     pace: Pace,
     read: Callable[[], AsyncIterator[Mapping[str, Job | None]]],
+    identify: Identify,
     ended: Callable[[], bool],
 ) -> AsyncGenerator[bytes, None]:
-    """Tell what there is, what changes, and what progresses, until nothing more is to be told or the time is over."""
+    """Tell what there is, what changes, and what progresses, until nothing more is to be told or the time is over.
+
+    Or until the caller may not listen any more: then the stream just ends, and whoever comes back is told why.
+    """
     # What was committed before the watch began is read, what is committed after it is told.
     async for found in read():
         for event in telling.events(found):
             yield event
     time = asyncio.get_running_loop().time
     over, tick, reading, spoke = time() + pace.longest_s, time() + pace.tick_s, time() + pace.read_s, time()
+    identifying = time() + pace.identify_s
     while not ended():
         try:
-            events = telling.events(await watch.take(max(min(tick, over) - time(), 0.0)))
+            changes = await watch.take(max(min(tick, over) - time(), 0.0))
+            if time() >= identifying:
+                await identify()
+                identifying = time() + pace.identify_s
+            events = telling.events(changes)
             if telling.following and time() >= reading:
                 events += [event async for found in read() for event in telling.events(found)]
                 reading = time() + pace.read_s
         except (WatchEnded, Unavailable):
             break
+        except ApiError as refusal:
+            log.info("stream_ended", code=refusal.code)
+            return
         if time() >= tick:
             events += telling.progress()
             tick = time() + pace.tick_s
@@ -307,23 +346,3 @@ class _Telling:
 def _event(name: str, data: str, id_: str | None) -> bytes:
     identified = f"id: {id_}\n" if id_ is not None else ""
     return f"event: {name}\n{identified}data: {data}\n\n".encode()
-
-
-_streams: Counter[str] = Counter()
-
-
-def _check_places(account: str) -> None:
-    if _streams[account] >= MAX_STREAMS_PER_ACCOUNT:
-        message = f"An account may have {MAX_STREAMS_PER_ACCOUNT} event streams open at once."
-        raise ApiError("RATE_LIMITED", message, {"limit": MAX_STREAMS_PER_ACCOUNT}, retry_after_s=10)
-
-
-@contextmanager
-def _place(account: str) -> Iterator[None]:
-    _streams[account] += 1
-    try:
-        yield
-    finally:
-        _streams[account] -= 1
-        if not _streams[account]:
-            del _streams[account]

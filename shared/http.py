@@ -11,6 +11,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel, ValidationError
@@ -74,6 +75,11 @@ class Call:
     def caller(self) -> Caller:
         assert self.user is not None, "this route has no signed-in caller"
         return self.user
+
+    async def identify(self, age: timedelta) -> Caller:
+        """Who calls, by an account and a key read less than so long ago. Raises ApiError once that is nobody."""
+        authorization = self.request.headers.get("authorization")
+        return await self.accounts.caller(self.services, authorization, account_age=age, key_age=age)
 
     @property
     def id(self) -> str:

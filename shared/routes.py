@@ -180,7 +180,7 @@ ROUTES: tuple[Route, ...] = (
         "/v1/videos/{id}/events",
         "stream",
         "One video's changes and progress as they happen",
-        errors=("NOT_FOUND", "RATE_LIMITED"),
+        errors=("NOT_FOUND", "TOO_MANY_STREAMS"),
         media_type="text/event-stream",
     ),
     Route(
@@ -189,7 +189,7 @@ ROUTES: tuple[Route, ...] = (
         "/v1/events",
         "stream",
         "The changes and progress of all one's videos as they happen",
-        errors=("RATE_LIMITED",),
+        errors=("TOO_MANY_STREAMS",),
         media_type="text/event-stream",
     ),
     Route(

@@ -1,5 +1,6 @@
 """Bytes: a redirect to a signed URL, or the video itself in ranges. And live events."""
 
+from functools import partial
 from typing import Any
 
 import functions_framework.aio
@@ -24,12 +25,14 @@ async def video_content(call: Call) -> Reply | Response:
 
 async def video_events(call: Call) -> Response:
     last, head = call.request.headers.get("last-event-id"), call.request.method == "HEAD"
-    return await event_stream.of_video(call.services, call.caller, call.id, last, head)
+    identify = partial(call.identify, event_stream.IDENTIFIED_BY)
+    return await event_stream.of_video(call.services, call.caller, identify, call.id, last, head)
 
 
 async def account_events(call: Call) -> Response:
     last, head = call.request.headers.get("last-event-id"), call.request.method == "HEAD"
-    return await event_stream.of_account(call.services, call.caller, last, head)
+    identify = partial(call.identify, event_stream.IDENTIFIED_BY)
+    return await event_stream.of_account(call.services, call.caller, identify, last, head)
 
 
 HANDLERS = {"video_content": video_content, "video_events": video_events, "account_events": account_events}

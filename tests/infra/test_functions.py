@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from shared import exports, image_worker, image_workers, lifecycle, routes
+from shared import exports, image_worker, image_workers, lifecycle, routes, stream_places
 from shared.body_limits import IMAGES
 from shared.event_stream import PACE
 from shared.events import Viewed
@@ -146,6 +146,14 @@ def test_the_bodies_that_are_let_in_and_the_images_that_are_read_fit_into_memory
     held_twice_mib = 2 * IMAGES.max_bytes / 2**20
     images_mib = image_workers.AT_ONCE * image_worker.MOST_MEMORY_BYTES / 2**20
     assert row["concurrency"] * held_twice_mib + images_mib + 256 <= int(number) * MIB_OF_UNIT[unit]
+
+
+def test_streams_of_idle_accounts_and_of_one_account_leave_most_of_an_instance(configuration: Configuration) -> None:
+    row = configuration.locals["functions"]["stream"]
+    assert row["concurrency"] >= stream_places.ALL_IDLE * 4
+    assert row["concurrency"] >= stream_places.PER_ACCOUNT * 10
+    # Whose share docs/scaling.md states.
+    assert row["concurrency"] == 200
 
 
 def test_a_function_is_public_where_people_or_providers_call_it(configuration: Configuration) -> None:

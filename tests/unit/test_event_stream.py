@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import aclosing, asynccontextmanager
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
 import pytest
+from starlette.requests import ClientDisconnect
 
 from local.memory.store import MemoryStore
-from shared import auth, event_stream, library, views
+from shared import api_keys, auth, event_stream, library, stream_places, views
+from shared.api_keys import ApiKey, NewApiKey
 from shared.errors import ApiError, Unavailable
-from shared.event_stream import HEADERS, MAX_STREAMS_PER_ACCOUNT, EventStream, Pace, Position
+from shared.event_stream import HEADERS, PLACES, EventStream, Pace, Position
 from shared.models import Job
 from shared.watch import MAX_PENDING_JOBS, Watch, WatchEnded
 from tests.sse import Event, Reader
@@ -21,6 +24,16 @@ from tests.unit.conftest import NOW, House
 
 WITHIN_S = 30.0
 QUICK = Pace(tick_s=0.01, keep_alive_s=WITHIN_S, longest_s=WITHIN_S)
+
+
+async def always() -> None:
+    """The caller may listen."""
+
+
+@pytest.fixture(autouse=True)
+def nothing_is_open() -> Iterator[None]:
+    PLACES.__init__()  # type: ignore[misc]
+    yield
 
 
 class Client:
@@ -66,9 +79,14 @@ class Client:
 
 @asynccontextmanager
 async def video(
-    house: House, caller: auth.Caller, job: Job, last: str | None = None, pace: Pace = QUICK
+    house: House,
+    caller: auth.Caller,
+    job: Job,
+    last: str | None = None,
+    pace: Pace = QUICK,
+    identify: event_stream.Identify = always,
 ) -> AsyncIterator[Client]:
-    response = await event_stream.of_video(house.services, caller, job.id, last, pace=pace)
+    response = await event_stream.of_video(house.services, caller, identify, job.id, last, pace=pace)
     assert isinstance(response, EventStream)
     async with aclosing(response.body_iterator):
         yield Client(response)
@@ -76,9 +94,13 @@ async def video(
 
 @asynccontextmanager
 async def account(
-    house: House, caller: auth.Caller, last: str | None = None, pace: Pace = QUICK
+    house: House,
+    caller: auth.Caller,
+    last: str | None = None,
+    pace: Pace = QUICK,
+    identify: event_stream.Identify = always,
 ) -> AsyncIterator[Client]:
-    response = await event_stream.of_account(house.services, caller, last, pace=pace)
+    response = await event_stream.of_account(house.services, caller, identify, last, pace=pace)
     async with aclosing(response.body_iterator):
         yield Client(response)
 
@@ -131,7 +153,7 @@ async def test_an_ended_video_is_told_once_and_not_again(house: House) -> None:
     async with video(house, alice, job) as client:
         (event,) = await client.rest()
     assert event.stage == "completed"
-    answer = await event_stream.of_video(house.services, alice, job.id, event.id)
+    answer = await event_stream.of_video(house.services, alice, always, job.id, event.id)
     assert (answer.status_code, answer.body) == (204, b"")
 
 
@@ -240,7 +262,7 @@ async def test_another_users_video_is_not_found(house: House) -> None:
     job = await house.submit(alice)
     for last in (None, "1"):
         with pytest.raises(ApiError) as refused:
-            await event_stream.of_video(house.services, bob, job.id, last)
+            await event_stream.of_video(house.services, bob, always, job.id, last)
         assert refused.value.code == "NOT_FOUND"
 
 
@@ -249,7 +271,7 @@ async def test_a_deleted_video_is_not_found_but_to_whoever_knew_it(house: House)
     job = await finish(house, await house.submit(alice))
     await library.delete(house.services, alice, job.id)
     with pytest.raises(ApiError) as refused:
-        await event_stream.of_video(house.services, alice, job.id, None)
+        await event_stream.of_video(house.services, alice, always, job.id, None)
     assert refused.value.code == "NOT_FOUND"
     async with video(house, alice, job, str(job.version)) as client:
         (event,) = await client.rest()
@@ -268,7 +290,7 @@ async def test_a_document_that_vanishes_is_told_as_deleted(house: House) -> None
 async def test_a_change_between_the_look_and_the_watch_is_not_missed(house: House) -> None:
     alice = await house.sign_up()
     job = await house.submit(alice)
-    response = await event_stream.of_video(house.services, alice, job.id, None, pace=QUICK)
+    response = await event_stream.of_video(house.services, alice, always, job.id, None, pace=QUICK)
     ended = await finish(house, job)
     client = Client(response)
     assert [event.version for event in await client.rest()] == [ended.version]
@@ -396,13 +418,13 @@ async def test_a_client_that_leaves_is_watched_no_more(house: House) -> None:
         await all_.next()
         assert watched(house) == 2
     assert watched(house) == 0
-    assert event_stream._streams == {}
+    assert PLACES.taken == 0
 
 
 async def test_a_client_that_leaves_while_nothing_happens_is_watched_no_more(house: House) -> None:
     alice = await house.sign_up()
     job = await house.submit(alice)
-    response = await event_stream.of_video(house.services, alice, job.id, None)
+    response = await event_stream.of_video(house.services, alice, always, job.id, None)
     sent: list[Any] = []
     left = asyncio.Event()
 
@@ -425,29 +447,141 @@ async def test_a_client_that_leaves_while_nothing_happens_is_watched_no_more(hou
     assert headers[b"x-accel-buffering"] == b"no"
 
 
+async def opened(house: House, caller: auth.Caller) -> Any:
+    """The body of one more stream, which has begun."""
+    response = await event_stream.of_account(house.services, caller, always, None)
+    assert isinstance(response, EventStream)
+    await anext(aiter(response.body_iterator))
+    return response.body_iterator
+
+
+async def is_full(house: House, caller: auth.Caller) -> dict[str, Any]:
+    with pytest.raises(ApiError) as refused:
+        await event_stream.of_account(house.services, caller, always, None)
+    assert (refused.value.code, refused.value.retry_after_s) == ("TOO_MANY_STREAMS", 10)
+    return refused.value.details
+
+
 async def test_an_account_has_so_many_streams_and_no_more(house: House) -> None:
     alice, bob = await house.sign_up(), await house.sign_up("bob")
-    open_ = []
-    for _ in range(MAX_STREAMS_PER_ACCOUNT):
-        response = await event_stream.of_account(house.services, alice, None)
-        assert isinstance(response, EventStream)
-        await anext(aiter(response.body_iterator))
-        open_.append(response.body_iterator)
-    with pytest.raises(ApiError) as refused:
-        await event_stream.of_account(house.services, alice, None)
-    assert refused.value.code == "RATE_LIMITED"
-    await event_stream.of_account(house.services, bob, None)
-    for iterator in open_:
-        await iterator.aclose()  # type: ignore[union-attr]
-    await event_stream.of_account(house.services, alice, None)
+    streams = [await opened(house, alice) for _ in range(stream_places.PER_ACCOUNT)]
+    assert await is_full(house, alice) == {"limit": stream_places.PER_ACCOUNT, "of": "account"}
+    streams.append(await opened(house, bob))
+    for stream in streams:
+        await stream.aclose()
+    assert PLACES.taken == 0
+    await (await opened(house, alice)).aclose()
+
+
+async def test_a_key_has_fewer_and_leaves_places_to_its_users_pages(house: House) -> None:
+    alice = await house.sign_up()
+    with_key, with_other = replace(alice, key="key_1"), replace(alice, key="key_2")
+    streams = [await opened(house, with_key) for _ in range(stream_places.PER_KEY)]
+    assert await is_full(house, with_key) == {"limit": stream_places.PER_KEY, "of": "key"}
+    streams += [await opened(house, alice), await opened(house, with_other)]
+    for stream in streams:
+        await stream.aclose()
+    assert PLACES.taken == 0
+
+
+async def test_accounts_without_credits_cannot_fill_an_instance(house: House) -> None:
+    rich = await house.sign_up()
+    streams, refused = [], 0
+    for number in range(20):
+        poor = replace(await house.sign_up(f"poor-{number}"), idle=True)
+        for _ in range(10):
+            try:
+                streams.append(await opened(house, poor))
+            except ApiError:
+                refused += 1
+    assert (len(streams), refused) == (stream_places.ALL_IDLE, 200 - stream_places.ALL_IDLE)
+    assert (await is_full(house, replace(rich, idle=True)))["of"] == "idle_accounts"
+    streams.append(await opened(house, rich))
+    for stream in streams:
+        await stream.aclose()
+
+
+async def test_a_thousand_asks_at_once_open_no_more_than_the_limit(house: House) -> None:
+    """Before any of them is read: a place is taken when a stream is promised, not when it begins."""
+    alice = await house.sign_up()
+    asks = (event_stream.of_account(house.services, alice, always, None) for _ in range(1_000))
+    answers = await asyncio.gather(*asks, return_exceptions=True)
+    assert sum(isinstance(answer, EventStream) for answer in answers) == stream_places.PER_ACCOUNT
+
+
+async def test_a_stream_that_nobody_began_to_read_gives_its_place_back(house: House) -> None:
+    alice = await house.sign_up()
+    response = await event_stream.of_account(house.services, alice, always, None)
+
+    async def gone(*_: Any) -> Any:
+        raise OSError("the client is gone")
+
+    with pytest.raises(ClientDisconnect):
+        await response({"type": "http", "method": "GET", "headers": [], "asgi": {"spec_version": "2.4"}}, gone, gone)
+    assert PLACES.taken == 0
+
+
+# --- who may listen no longer ---
+
+
+@pytest.mark.parametrize("how", ["revoked", "expired", "disabled", "deleted"])
+@pytest.mark.parametrize("opened", [video, account])
+async def test_a_stream_ends_within_a_minute_of_its_caller_being_locked_out(
+    house: House, opened: Any, how: str
+) -> None:
+    accounts = auth.Accounts()
+    caller = await accounts.caller(house.services, "Bearer alice")
+    made = await api_keys.make(house.services, caller, NewApiKey(name="ci", scope="read", expires_in_days=1))
+    job = await house.submit(caller)
+    authorization = f"Bearer {made.key}"
+    with_key = await accounts.caller(house.services, authorization)
+
+    async def identify() -> auth.Caller:
+        age = event_stream.IDENTIFIED_BY
+        return await accounts.caller(house.services, authorization, account_age=age, key_age=age)
+
+    pace = Pace(0.01, 0.0, WITHIN_S, identify_s=0.01)
+    arguments = (house, with_key, job) if opened is video else (house, with_key)
+    async with opened(*arguments, pace=pace, identify=identify) as client:
+        while await client.chunk() != event_stream.KEEP_ALIVE:
+            """Until all is told that there is."""
+        if how == "revoked":
+            # By another process: this one remembers the key.
+            (key,) = house.store.documents(ApiKey)
+            await house.store.commit([key.changed(revoked_at=house.clock())])
+        elif how == "expired":
+            house.clock.advance(86_400)
+        else:
+            change = {"disabled": True} if how == "disabled" else {"closed_at": house.clock()}
+            house.store.edit("accounts", caller.account, change)
+        house.clock.advance(30)
+        await client.rest()
+    # It is not asked to come back.
+    assert client.reader.retry_ms is None
+    assert PLACES.taken == 0
+
+
+def test_checking_the_caller_takes_less_than_a_minute_in_all() -> None:
+    slowest_s = event_stream.PACE.identify_s + event_stream.PACE.tick_s + event_stream.IDENTIFIED_BY.total_seconds()
+    assert slowest_s < 60
+
+
+async def test_a_caller_who_cannot_be_identified_for_a_moment_comes_back(house: House) -> None:
+    alice = await house.sign_up()
+    async with account(house, alice, pace=Pace(0.01, 0.0, WITHIN_S, identify_s=0), identify=unavailable) as client:
+        await client.rest()
+    assert client.reader.retry_ms == 1000
+
+
+# --- the head ---
 
 
 async def test_a_question_for_the_head_opens_no_stream(house: House) -> None:
     alice = await house.sign_up()
     job = await house.submit(alice)
     for answer in (
-        await event_stream.of_video(house.services, alice, job.id, None, head=True),
-        await event_stream.of_account(house.services, alice, None, head=True),
+        await event_stream.of_video(house.services, alice, always, job.id, None, head=True),
+        await event_stream.of_account(house.services, alice, always, None, head=True),
     ):
         assert not isinstance(answer, EventStream)
         assert answer.headers["content-type"].startswith("text/event-stream")
