@@ -28,6 +28,8 @@ PROCESSOR: Final = Processor(
 INSTANCES: Final = {"submit": (4, 12), "poll": (6, 16), "stream": (3, 200), "history": (4, 40)}
 # Cloud Run's regional quota; it holds for what all functions use at once.
 NEW_PROJECT_VCPU: Final = 20
+# The same of the function deliver, and how long a receiver takes to answer.
+DELIVER_INSTANCES, DELIVER_AT_ONCE, ANSWERED_S = 1, 40, 0.3
 CREATE_S: Final = 1.5
 GENERATE_AT_ONCE: Final = 20
 # A pass of the function cleanup, and one call in it to Firestore or Cloud Tasks.
@@ -70,6 +72,11 @@ def limits(video: Video) -> Iterator[Limit]:
     instances, at_once = INSTANCES["stream"]
     yield Limit("open event streams, one a video", instances * at_once, model.usual_s)
     yield Limit("the weekly digest, in one pass", DIGEST_PAGE * PASS_S / PAGE_S / (7 * 86_400), 1)
+    deliver_s = PROCESSOR.seconds("deliver", 1, 0)
+    yield Limit(
+        "webhook messages, by the processor of deliver, one a video", DELIVER_INSTANCES * BUSY_SHARE / deliver_s, 1
+    )
+    yield Limit("webhook messages at once, each answered in 0.3 s", DELIVER_INSTANCES * DELIVER_AT_ONCE / ANSWERED_S, 1)
     yield Limit("the daily removal of webhook messages, in one pass", errands.PAGE * errands.MAX_PAGES / 86_400, 1)
     yield Limit("the daily expiry, in one pass", EXPIRED_AT_ONCE * PASS_S / EXPIRY_S / 86_400, 1)
 

@@ -11,11 +11,13 @@ import pytest
 
 from shared import exports, image_worker, image_workers, lifecycle, routes, stream_places
 from shared.body_limits import IMAGES
+from shared.deliveries import Delivery
 from shared.event_stream import PACE
 from shared.events import Viewed
 from shared.models import LiveConfig, Stage
 from shared.outbound import POST_TIMEOUT_S
 from shared.queue import DELIVER_DEADLINE_S, DISPATCH_DEADLINE_S
+from shared.receivers import CROWDED_FROM
 from shared.settings import Settings
 from shared.store import CALL_TIMEOUT_S as FIRESTORE_TIMEOUT_S
 from tests.contract.test_store import NOON, a_job
@@ -154,6 +156,18 @@ def test_streams_of_idle_accounts_and_of_one_account_leave_most_of_an_instance(c
     assert row["concurrency"] >= stream_places.PER_ACCOUNT * 10
     # Whose share docs/scaling.md states.
     assert row["concurrency"] == 200
+
+
+def test_webhooks_come_as_fast_as_deliver_takes_them_and_leave_places_for_everybody(
+    configuration: Configuration,
+) -> None:
+    row = configuration.locals["functions"]["deliver"]
+    (queue,) = [
+        each.body for each in configuration.instances("google_cloud_tasks_queue") if each.body["name"] == Delivery.queue
+    ]
+    assert row["max"] == 1, "the limits per account and host are kept in one process's memory"
+    assert queue["rate_limits"][0]["max_concurrent_dispatches"] == row["concurrency"]
+    assert row["concurrency"] > CROWDED_FROM
 
 
 def test_a_function_is_public_where_people_or_providers_call_it(configuration: Configuration) -> None:

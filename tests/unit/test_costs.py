@@ -9,7 +9,7 @@ import pytest
 
 from bench.costs import ARMOR, MEMORY_GIB, SCHEDULER_JOBS, WARM
 from bench.counting import Life, Video, play, sweep
-from bench.scaling import GENERATE_AT_ONCE, INSTANCES
+from bench.scaling import DELIVER_AT_ONCE, DELIVER_INSTANCES, GENERATE_AT_ONCE, INSTANCES
 
 INFRA = Path(__file__).parents[2] / "infra"
 
@@ -68,6 +68,7 @@ def test_what_is_priced_is_what_is_deployed() -> None:
         warm += [name] if re.search(r"warm\s+= true", block) else []
     assert memory == MEMORY_GIB
     assert {name: most[name] for name in INSTANCES} == INSTANCES
+    assert most["deliver"] == (DELIVER_INSTANCES, DELIVER_AT_ONCE)
     assert sorted(warm) == sorted(WARM)
 
 
