@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from shared.auth import Caller
     from shared.services import Services
 
+HASHED = "sha256:"
 # A step cancels and deletes so many jobs: each is two commits and a task.
 JOBS_A_STEP = 20
 # And removes so many pages of other documents, a commit each.
@@ -106,10 +107,9 @@ async def _account(services: Services, chore: Chore) -> Chore | None:
 
 def anonymous(account: Account) -> Account:
     """Without what names a person. The id stays, by which the same person is recognized, and so does the ledger."""
-    if account.sub.startswith("sha256:"):
-        return account
+    hashed = account.sub.startswith(HASHED)
     return account.changed(
-        sub=f"sha256:{hashlib.sha256(account.sub.encode()).hexdigest()}",
+        sub=account.sub if hashed else HASHED + hashlib.sha256(account.sub.encode()).hexdigest(),
         email=None,
         email_verified=False,
         email_as_of=None,
@@ -119,6 +119,8 @@ def anonymous(account: Account) -> Account:
         locale=None,
         spending_day=None,
         spent_on_day=0,
+        refunded_starts_day=None,
+        refunded_starts=0,
     )
 
 
@@ -204,7 +206,7 @@ async def _remains(services: Services, chore: Chore) -> Chore | None:
     now, settled_at = services.clock(), chore.created_at + SETTLED_AFTER
     if now < settled_at:
         return _again(chore, settled_at)
-    for phase in (_webhooks, _api_keys, _videos, _deliveries):
+    for phase in (_account, _webhooks, _api_keys, _videos, _deliveries):
         if (unfinished := await phase(services, chore)) is not None:
             return unfinished
     where = {"tenant": chore.tenant, "account": chore.account, "erasure": "requested"}

@@ -237,7 +237,11 @@ async def _event(services: Services) -> None:
     signed = hmac.new(b"k" * 24, f"id.{moment}.".encode() + raw, hashlib.sha256).digest()
     signature = f"v1,{base64.b64encode(signed).decode()}"
     headers = {"webhook-id": "id", "webhook-timestamp": str(moment), "webhook-signature": signature}
-    await hints.gemini_event(services, Headers(headers), raw)
+
+    async def body() -> bytes:
+        return raw
+
+    await hints.gemini_event(services, Headers(headers), body)
 
 
 def places(shared: Path = SHARED) -> dict[Place, range]:

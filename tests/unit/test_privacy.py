@@ -157,6 +157,8 @@ async def populate(house: House) -> Caller:
         valid_since=house.clock(),
         display_name=MARK,
         locale="de",
+        refunded_starts_day="2026-11-20",
+        refunded_starts=1,
     )
     marker = verification.marker_id("default", f"{MARK}@example.com")
     await house.store.commit([SignupMarker(id=marker, tenant="default", created_at=house.clock())])
