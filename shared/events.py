@@ -48,7 +48,7 @@ class Accepted(Event):
 
 @dataclass(frozen=True)
 class Deferred(StepEvent):
-    """The provider definitely took nothing on (429, no connection): the same task comes again, not before the wait."""
+    """The provider definitely took nothing on (429, no connection): the job is queued again, for after the wait."""
 
     holder: str
     retry_after_s: float

@@ -491,17 +491,12 @@ def _accepted(case: _Case, event: Accepted) -> Change | None:
 
 
 def _deferred(case: _Case, event: Deferred) -> Change | None:
+    """Back into the queue, with a task that comes when the wait is over: one that came sooner would take the place of
+    a start in a paced queue."""
     if not case.holds(event.holder):
         return None
-    queued = case.write(
-        stage=Stage.QUEUED,
-        status=STATUS_OF[Stage.QUEUED],
-        lease=None,
-        attempt=case.job.attempt - 1,
-        attempt_started_at=None,
-    )
     again = case.now + timedelta(seconds=event.retry_after_s)
-    return Change(queued.changed(due_at=min(again, max(case.now, deadline(queued, case.config)))))
+    return case.go(Stage.QUEUED, again, attempt=case.job.attempt - 1, attempt_started_at=None)
 
 
 def _refused(case: _Case, event: Refused) -> Change | None:

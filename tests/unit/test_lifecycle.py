@@ -216,12 +216,13 @@ def test_every_event_has_a_row_in_the_table_and_a_decision() -> None:
 # --- the provider says no, or nothing ---
 
 
-def test_a_busy_provider_costs_no_attempt_and_the_same_task_comes_again() -> None:
+def test_a_busy_provider_costs_no_attempt_and_a_task_comes_after_the_wait() -> None:
     life = Life().claimed()
     change = life.hear(e.Deferred(life.job.step, "h1", 30.0))
     assert change is not None
-    assert change.task is None
-    assert (life.job.stage, life.job.attempt, life.job.step, life.job.lease) == (Stage.QUEUED, 0, 0, None)
+    assert change.task is not None
+    assert (change.task.ref.queue, change.task.at) == ("generate-veo-3-1-fast", later(30))
+    assert (life.job.stage, life.job.attempt, life.job.step, life.job.lease) == (Stage.QUEUED, 0, 1, None)
     assert life.job.due_at == later(30)
 
 

@@ -210,8 +210,9 @@ def test_a_waiting_job_enters_as_its_own_plan_allows() -> None:
 
 @pytest.mark.parametrize(("at_s", "due_s"), [(5, 35), (21_590, 21_600), (21_700, 21_700)])
 def test_a_busy_provider_is_asked_again_but_not_after_the_deadline(at_s: int, due_s: int) -> None:
-    assert told(Life().claimed(), e.Deferred(0, "h1", 30.0), later(at_s)) == {
+    assert told(Life().claimed(), e.Deferred(0, "h1", 30.0), later(at_s), task_at=later(due_s)) == {
         "stage": Stage.QUEUED,
+        "step": 1,
         "lease": None,
         "attempt": 0,
         "attempt_started_at": None,
