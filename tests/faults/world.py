@@ -325,7 +325,11 @@ class World:
         digest = hmac.new(key, f"{id_}.{timestamp}.".encode() + raw, hashlib.sha256).digest()
         signature = "v1," + base64.b64encode(digest).decode()
         headers = Headers({"webhook-id": id_, "webhook-timestamp": timestamp, "webhook-signature": signature})
-        await hints.gemini_event(self.services, headers, raw)
+
+        async def body() -> bytes:
+            return raw
+
+        await hints.gemini_event(self.services, headers, body)
 
     def _push(self, handler: Callable[[], Awaitable[None]]) -> None:
         async def push() -> None:

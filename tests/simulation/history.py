@@ -66,6 +66,8 @@ class Model:
         self.accounts: dict[str, Money] = {}
         self.jobs: dict[str, Job] = {}
         self.canceled_begun: set[str] = set()
+        # By job, as it was submitted: a deleted job forgets its key.
+        self.keys: dict[str, str | None] = {}
 
     def open(self, account: str, balance: int) -> None:
         self.accounts[account] = Money(balance, frozenset())
@@ -76,6 +78,7 @@ class Model:
         _must(money.balance >= job.cost, f"{job.id} costs {job.cost}, and {job.account} has {money.balance}")
         active = money.active if job.stage is Stage.WAITING else money.active | {job.id}
         self.accounts[job.account] = Money(money.balance - job.cost, active)
+        self.keys[job.id] = job.idempotency_key
 
     def enter(self, job: Job) -> None:
         """A job that waited, and was charged, gets a slot."""
@@ -169,10 +172,9 @@ class History:
         for call in submits:
             if call.key is not None:
                 by_key[call.account, call.key].append(call)
+        keys = states.model.keys
         for (account, key), calls in by_key.items():
-            made = [
-                job.id for job in states.model.jobs.values() if (job.account, job.idempotency_key) == (account, key)
-            ]
+            made = [job.id for job in states.model.jobs.values() if (job.account, keys[job.id]) == (account, key)]
             told = {call.job for call in calls if call.job is not None}
             _must(len(made) <= 1, f"{account}'s key {key} made {made}")
             _must(told <= set(made), f"{account}'s key {key} made {made}, and clients were told {told}")
@@ -181,7 +183,7 @@ class History:
                 f"{key} was refused, and made {made}",
             )
         keyless = [call for call in submits if call.key is None]
-        made_without = sum(job.idempotency_key is None for job in states.model.jobs.values())
+        made_without = sum(key is None for key in keys.values())
         certain = sum(call.answer.ok for call in keyless)
         possible = certain + sum(call.unknown for call in keyless)
         _must(
@@ -245,7 +247,7 @@ def _check_submit(states: _States, call: Call) -> None:
         _must(any(money.active == active for money in states.money(call)), "never had those active jobs")
     elif call.code in ("IDEMPOTENCY_KEY_REUSED", "GONE"):
         known = states.model.jobs.get(details["video"])
-        _must(known is not None and known.idempotency_key == call.key, "no job has that key")
+        _must(known is not None and states.model.keys[known.id] == call.key, "no job has that key")
         _must(call.code != "GONE" or (known is not None and known.deleted_at is not None), "it was not deleted")
     elif call.code == "DAILY_LIMIT":
         _must(details["spent"] + details["required"] > details["daily_credits"], f"{details} is within the limit")
