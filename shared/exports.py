@@ -7,13 +7,15 @@ import re
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any, BinaryIO, Literal
+from typing import TYPE_CHECKING, Annotated, Any, BinaryIO, Literal
 
-from shared import accounts, api_keys, audit, chores, errands, jobs, projects, views, webhooks
+from pydantic import Field
+
+from shared import accounts, api_keys, audit, chores, errands, jobs, passes, projects, views, webhooks
 from shared.api_keys import ApiKey
 from shared.chores import Chore, ChoreStatus, ExportedFile
 from shared.errors import ApiError, Conflict, Unavailable
-from shared.models import MAX_PAGE, Account, Job, ListVideosQuery, Response
+from shared.models import MAX_PAGE, Account, Body, Job, ListVideosQuery, Response
 from shared.projects import Project
 
 if TYPE_CHECKING:
@@ -26,6 +28,16 @@ PAGES_A_FILE = 5
 EXPORT_ID = r"^export_[A-Za-z0-9_-]{22}$"
 
 
+class ExportQuery(Body):
+    """GET /v1/account/exports/{id}: each file's URL is signed for the answer, so files come in pages."""
+
+    limit: Annotated[int, Field(ge=1, le=MAX_PAGE)] = MAX_PAGE
+    after: Annotated[
+        str | None,
+        Field(max_length=64, pattern=r"^[a-z_]+-\d+\.json$", description="The name of the page before's last file."),
+    ] = None
+
+
 class ExportFileView(Response):
     """One JSON file; the URL is signed and serves it until `url_expires_at`. Ask again for a fresh one."""
 
@@ -36,7 +48,10 @@ class ExportFileView(Response):
 
 
 class ExportView(Response):
-    """`files` is empty until the export is completed, and again once it has expired."""
+    """`files` is empty until the export is completed, and again once it has expired.
+
+    With `has_more` there are further files: ask again with `after`, the name of the last one.
+    """
 
     id: str
     object: Literal["export"] = "export"
@@ -45,6 +60,7 @@ class ExportView(Response):
     completed_at: int | None
     expires_at: int | None
     files: list[ExportFileView]
+    has_more: bool
 
 
 @dataclass(frozen=True)
@@ -95,26 +111,30 @@ async def get(services: Services, caller: Caller, export_id: str) -> Chore:
     return found
 
 
-async def view(services: Services, chore: Chore) -> ExportView:
-    """With signed URLs once it is completed."""
-    files = []
-    for file in chore.files if chore.status == "completed" else ():
-        signed = await services.media.sign(file.object, file.name)
-        files.append(
-            ExportFileView(
-                name=file.name,
-                size_bytes=file.size_bytes,
-                url=signed.url,
-                url_expires_at=int(signed.expires_at.timestamp()),
-            )
-        )
+async def view(services: Services, chore: Chore, query: ExportQuery | None = None) -> ExportView:
+    """With a page of files and their signed URLs once it is completed. Raises Unavailable."""
+    query = query or ExportQuery()
+    files = chore.files if chore.status == "completed" else ()
+    first = 1 + next((n for n, file in enumerate(files) if file.name == query.after), -1)
+    page = files[first : first + query.limit]
     return ExportView(
         id=chore.id,
         status=chore.status,
         created_at=int(chore.created_at.timestamp()),
         completed_at=int(chore.completed_at.timestamp()) if chore.completed_at else None,
         expires_at=int(chore.expires_at.timestamp()) if chore.expires_at else None,
-        files=files,
+        files=await passes.for_each(page, lambda file: _file_view(services, file)),
+        has_more=first + len(page) < len(files),
+    )
+
+
+async def _file_view(services: Services, file: ExportedFile) -> ExportFileView:
+    signed = await services.media.sign(file.object, file.name)
+    return ExportFileView(
+        name=file.name,
+        size_bytes=file.size_bytes,
+        url=signed.url,
+        url_expires_at=int(signed.expires_at.timestamp()),
     )
 
 

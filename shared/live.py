@@ -13,7 +13,7 @@ import random
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from functools import cached_property
 from typing import Any
 
@@ -42,6 +42,9 @@ from shared.watch import Watch
 
 FIRST_WAIT_S = 0.1
 LONGEST_WAIT_S = 10.0
+# Of one target. Changes settle in seconds, so most of what it knows after a minute was told long ago.
+MAX_KNOWN = 1_000
+NARROWED_EVERY = timedelta(minutes=1)
 
 
 class _Unreadable(Exception):  # noqa: N818
@@ -63,7 +66,9 @@ class _Target:
     """
 
     key: tuple[str, ...]
-    spec: dict[str, Any]
+    make_spec: Callable[[], dict[str, Any]]
+    narrowed_at: datetime
+    spec: dict[str, Any] = field(init=False)
     number: int = 0
     watches: set[Watch] = field(default_factory=set)
     token: bytes = b""
@@ -71,6 +76,16 @@ class _Target:
     known: dict[str, Any] = field(default_factory=dict)
     before: dict[str, Any] = field(default_factory=dict)
     changed: dict[str, Job | None] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.spec = self.make_spec()
+
+    def narrow(self, now: datetime) -> None:
+        """Ask from now on: what changed long ago and was told is forgotten, and nobody is told that it is gone."""
+        self.spec, self.narrowed_at = self.make_spec(), now
+        self.known, self.before = {}, {}
+        self.token = b""
+        self.current = False
 
     def begin_anew(self) -> None:
         self.before |= self.known
@@ -110,7 +125,7 @@ class FirestoreLive:
         self._targets: dict[tuple[str, ...], _Target] = {}
         self._numbers: dict[int, _Target] = {}
         self._last_number = 0
-        self._outbox: asyncio.Queue[ListenRequest] | None = None
+        self._outbox: asyncio.Queue[ListenRequest | None] | None = None
         self._running: asyncio.Task[None] | None = None
         self._wait_s = FIRST_WAIT_S
 
@@ -120,14 +135,16 @@ class FirestoreLive:
 
     def watch_job(self, job: str) -> AbstractContextManager[Watch]:
         name = f"{self._settings.database}/documents/{Job.collection}/{job}"
-        return self._watch(("job", job), {"documents": Target.DocumentsTarget(documents=[name])})
+        return self._watch(("job", job), lambda: {"documents": Target.DocumentsTarget(documents=[name])})
 
     def watch_account(self, tenant: str, account: str) -> AbstractContextManager[Watch]:
+        return self._watch(("account", tenant, account), lambda: {"query": self._changes(tenant, account)})
+
+    def _changes(self, tenant: str, account: str) -> Target.QueryTarget:
         since = self._clock() - CHANGES_SETTLE_IN
-        query = Target.QueryTarget(
+        return Target.QueryTarget(
             parent=f"{self._settings.database}/documents", structured_query=_changes_query(tenant, account, since)
         )
-        return self._watch(("account", tenant, account), {"query": query})
 
     async def close(self) -> None:
         """End the stream; for tests, because a process keeps it."""
@@ -139,11 +156,11 @@ class FirestoreLive:
             await self._client._firestore_api.transport.close()
 
     @contextmanager
-    def _watch(self, key: tuple[str, ...], spec: dict[str, Any]) -> Iterator[Watch]:
+    def _watch(self, key: tuple[str, ...], make_spec: Callable[[], dict[str, Any]]) -> Iterator[Watch]:
         watch = Watch()
         target = self._targets.get(key)
         if target is None:
-            target = self._targets[key] = _Target(key, spec)
+            target = self._targets[key] = _Target(key, make_spec, self._clock())
             self._add(target)
         target.watches.add(watch)
         if self._running is None:
@@ -198,7 +215,7 @@ class FirestoreLive:
             self._wait_s = min(2 * self._wait_s, LONGEST_WAIT_S)
 
     async def _listen(self) -> None:
-        outbox: asyncio.Queue[ListenRequest] = asyncio.Queue()
+        outbox: asyncio.Queue[ListenRequest | None] = asyncio.Queue()
         self._outbox = outbox
         for target in self._targets.values():
             target.current = False
@@ -217,6 +234,8 @@ class FirestoreLive:
             if self._outbox is outbox:
                 self._outbox = None
             call.cancel()
+            # A call that has ended by itself leaves the task that reads its requests waiting for another one.
+            outbox.put_nowait(None)
 
     def _hear(self, response: ListenResponse) -> None:
         if "target_change" in response:
@@ -251,6 +270,15 @@ class FirestoreLive:
             self._wait_s = FIRST_WAIT_S
             for target in targets:
                 target.hand_on()
+                self._bound(target)
+
+    def _bound(self, target: _Target) -> None:
+        """An account that is always watched by somebody would have a result that grows with each job that changes."""
+        now = self._clock()
+        if len(target.known) > MAX_KNOWN and now - target.narrowed_at > NARROWED_EVERY:
+            self._remove(target)
+            target.narrow(now)
+            self._add(target)
 
     def _refused(self, targets: list[_Target], change: TargetChange) -> None:
         """Firestore dropped targets that are still watched: an index may be missing. Their watches end."""
@@ -287,9 +315,9 @@ class FirestoreLive:
                 self._add(target)
 
 
-async def _each(outbox: asyncio.Queue[ListenRequest]) -> AsyncIterator[ListenRequest]:
-    while True:
-        yield await outbox.get()
+async def _each(outbox: asyncio.Queue[ListenRequest | None]) -> AsyncIterator[ListenRequest]:
+    while (request := await outbox.get()) is not None:
+        yield request
 
 
 def _id(name: str) -> str:

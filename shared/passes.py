@@ -175,9 +175,13 @@ class Sweep(Generic[D]):
                 self.counts[result] += 1
 
     async def _one(self, document: D) -> str | None:
-        if self.end is not None and await self._is_overdue(document):
-            return await self.end(document)
-        return await self.restore(document)
+        try:
+            if self.end is not None and await self._is_overdue(document):
+                return await self.end(document)
+            return await self.restore(document)
+        except Exception as error:  # noqa: BLE001 - one document that cannot be handled must not stop the others
+            log.exception("document_not_swept", collection=self.kind.collection, id=document.id, error=repr(error))
+            return "failed"
 
     async def _is_overdue(self, document: D) -> bool:
         return self.is_overdue is not None and await self.is_overdue(document)

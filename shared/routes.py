@@ -456,6 +456,7 @@ ROUTES: tuple[Route, ...] = (
         "/v1/account/exports/{id}",
         "history",
         "One export, with its files once it is completed",
+        query=exports.ExportQuery,
         response=exports.ExportView,
         errors=("NOT_FOUND",),
     ),

@@ -161,7 +161,8 @@ async def put_config(call: Call) -> Reply:
 
 
 async def get_export(call: Call) -> Reply:
-    return Reply(await exports.view(call.services, await exports.get(call.services, call.caller, call.id)))
+    chore = await exports.get(call.services, call.caller, call.id)
+    return Reply(await exports.view(call.services, chore, call.query))
 
 
 async def make_webhook_endpoint(call: Call) -> Reply:

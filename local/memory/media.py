@@ -111,7 +111,8 @@ class MemoryMedia:
         return [_described(record) for record in self._files.under(prefix)]
 
     async def page(self, prefix: str, after: str, end: str, limit: int) -> builtins.list[StoredObject]:
-        under = [record for record in self._files.under(prefix) if after < record.name < end]
+        first, stop = after.encode(), end.encode()
+        under = [record for record in self._files.under(prefix) if first < record.name.encode() < stop]
         return [_described(record) for record in under[:limit]]
 
     async def write(self, name: str, produce: Callable[[BinaryIO], None], content_type: str) -> StoredObject:

@@ -135,6 +135,17 @@ async def test_a_listing_is_by_name_and_by_prefix(bucket: Bucket) -> None:
     assert (await bucket.media.list("b/"))[0] == await bucket.media.stat("b/1/x")
 
 
+async def test_a_listing_is_read_a_page_at_a_time_up_to_a_name(bucket: Bucket) -> None:
+    for name in ("in/1/a", "in/1/b", "in/2/c", "in/3/d", "in/4/e", "other/x"):
+        await put(bucket.media, b"x", name)
+    after, seen = "in/", []
+    while page := await bucket.media.page("in/", after, "in/4/", 2):
+        assert len(page) <= 2
+        seen += [item.name for item in page]
+        after = seen[-1]
+    assert seen == ["in/1/a", "in/1/b", "in/2/c", "in/3/d"]
+
+
 async def test_deleting_takes_everything_under_the_prefix_and_nothing_else(bucket: Bucket) -> None:
     for name in ("a/1/x", "a/1/y", "a/10/z"):
         await put(bucket.media, b"x", name)

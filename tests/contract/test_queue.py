@@ -93,6 +93,17 @@ async def test_the_name_of_a_task_that_was_delivered_is_blocked(tasks: Tasks) ->
     assert [body["number"] for _, body in await deliveries(tasks, 2)] == [1, 3]
 
 
+async def test_a_deleted_task_is_not_delivered_and_its_name_is_blocked(tasks: Tasks) -> None:
+    ref, after = a_ref(), a_ref()
+    await tasks.queue.create(a_task(ref, LONG_S * 60))
+    await tasks.queue.delete(ref)
+    await tasks.queue.delete(ref)
+    assert not await tasks.queue.exists(ref)
+    await tasks.queue.create(a_task(ref, number=1))
+    await tasks.queue.create(a_task(after, number=2))
+    assert await deliveries(tasks, 1) == [("/tasks/step", {"number": 2})]
+
+
 async def test_a_name_belongs_to_one_queue(tasks: Tasks) -> None:
     name = new_id()
     first, second = a_ref(name), a_ref(name, QUEUES[1])

@@ -199,7 +199,10 @@ class JobMachine(Counted):
     def lease(self, kind: type[Event], holder: str, behind: int) -> None:
         self.hear(kind(self.job.step - behind, holder))  # type: ignore[call-arg]
 
-    @rule(kind=st.sampled_from((events.Enter, events.Unseen, events.Running, events.Fallen)), behind=st.integers(0, 2))
+    @rule(
+        kind=st.sampled_from((events.Enter, events.Unseen, events.Running, events.Fallen, events.Overdue)),
+        behind=st.integers(0, 2),
+    )
     def step(self, kind: type[Event], behind: int) -> None:
         self.hear(kind(self.job.step - behind))  # type: ignore[call-arg]
 

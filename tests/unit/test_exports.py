@@ -11,7 +11,7 @@ import pytest
 from shared import api_keys, data_rights, errands, exports, library, webhooks
 from shared.api_keys import NewApiKey
 from shared.auth import Caller
-from shared.chores import Chore
+from shared.chores import Chore, ExportedFile
 from shared.errors import ApiError
 from shared.verdict import Verdict
 from shared.webhooks import NewWebhookEndpoint
@@ -103,6 +103,29 @@ async def test_an_export_is_forgotten_thirty_days_after_it_was_made(house: House
     with pytest.raises(ApiError) as caught:
         await exports.get(house.services, caller, chore.id)
     assert caught.value.code == "NOT_FOUND"
+
+
+async def test_the_files_of_a_large_export_come_and_are_signed_a_page_at_a_time(house: House) -> None:
+    caller = await user(house)
+    started = await exports.start(house.services, caller)
+    await settle(house)
+    chore = await exports.get(house.services, caller, started.id)
+    names = [f"videos-{number:04d}.json" for number in range(1, 251)]
+    chore = chore.changed(
+        files=tuple(ExportedFile(name=name, object=f"exports/{name}", size_bytes=1) for name in names)
+    )
+    seen: list[str] = []
+    sizes = []
+    after = None
+    while True:
+        view = await exports.view(house.services, chore, exports.ExportQuery(after=after))
+        seen += [file.name for file in view.files]
+        sizes.append(len(view.files))
+        if not view.has_more:
+            break
+        after = seen[-1]
+    assert (seen, sizes) == (names, [100, 100, 50])
+    assert len((await exports.view(house.services, chore)).files) == 100
 
 
 async def test_an_expiry_that_fell_is_swept(house: House) -> None:

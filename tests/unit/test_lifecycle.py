@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -578,3 +579,47 @@ def test_a_change_lists_its_documents_with_the_job_first() -> None:
     change = submitted()
     assert [type(document) for document in change.documents] == [Job, Account, Transaction]
     assert replace(change, account=None, transactions=()).documents == (change.job,)
+
+
+# --- deadlines, without a delivery ---
+
+QUEUE_TIMEOUT_S = CONFIG.queue_timeout_s
+
+
+@pytest.mark.parametrize(
+    ("life", "overdue_s", "stage", "code", "amounts"),
+    [
+        (lambda: Life(), QUEUE_TIMEOUT_S, Stage.FAILED, "QUEUE_TIMEOUT", [-80, 80]),
+        (lambda: Life().claimed(), lifecycle.LEASE_S, Stage.UNCERTAIN, None, [-80]),
+        (lambda: Life().uncertain(), 360, Stage.FAILED, "START_UNCERTAIN", [-80, 80]),
+    ],
+    ids=["queued", "starting", "uncertain"],
+)
+def test_a_job_past_its_deadline_is_ended_and_its_task_is_obsolete(
+    life: Callable[[], Life], overdue_s: int, stage: Stage, code: str | None, amounts: list[int]
+) -> None:
+    it = life()
+    before = it.job
+    assert it.hear(e.Overdue(before.step), later(overdue_s - 1)) is None
+    assert it.hear(e.Overdue(before.step - 1), later(overdue_s)) is None
+    change = it.hear(e.Overdue(before.step), later(overdue_s))
+    assert change is not None
+    assert (it.job.stage, it.job.error and it.job.error.code) == (stage, code)
+    assert change.obsolete == before.task
+    assert it.amounts == amounts
+
+
+def test_what_was_paid_for_is_not_given_up_without_a_last_try() -> None:
+    for life in (Life().generating(), Life().storing(), Life().completed()):
+        assert life.hear(e.Overdue(life.job.step), later(1_000_000)) is None
+
+
+def test_only_a_step_that_is_left_without_its_delivery_makes_a_task_obsolete() -> None:
+    life = Life()
+    task = life.job.task
+    canceled = life.hear(e.Cancel(), later(1))
+    assert canceled is not None
+    assert canceled.obsolete == task
+    claimed = Life().hear(e.Claim(0, "h1"))
+    assert claimed is not None
+    assert claimed.obsolete is None

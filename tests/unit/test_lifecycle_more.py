@@ -188,6 +188,7 @@ MAY_HAPPEN = (
     lambda job, holder: e.Cancel(),
     lambda job, holder: e.Hint("op-hint"),
     lambda job, holder: e.Fallen(job.step),
+    lambda job, holder: e.Overdue(job.step),
     lambda job, holder: e.Delete(),
     lambda job, holder: e.Viewed(),
     lambda job, holder: e.Expire(),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -136,6 +136,55 @@ async def test_a_target_is_asked_for_and_given_up(live: FirestoreLive, server: S
             assert (found["tenant"].string_value, found["account"].string_value) == ("acme", "ann")
             assert job.documents.documents == [ROOT + "video_a"]
         assert (await stream.asked()).remove_target == job.target_id
+
+
+async def test_a_stream_that_broke_leaves_nobody_waiting_for_its_requests(live: FirestoreLive, server: Server) -> None:
+    """gRPC reads them in a task of its own, which it ends only for a call that is canceled before it has ended."""
+    with live.watch_job("video_a"):
+        stream = await server.stream()
+
+        async def read_requests() -> int:
+            return len([request async for request in stream._requests])
+
+        reading = asyncio.create_task(read_requests())
+        await asyncio.sleep(0)
+        stream.breaks(exceptions.ServiceUnavailable("cut"))
+        await server.stream()
+        async with asyncio.timeout(WITHIN_S):
+            assert await reading == 1
+
+
+async def test_a_target_that_is_watched_for_days_does_not_grow_with_what_changed(
+    live: FirestoreLive, server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("shared.live.MAX_KNOWN", 2)
+    clock = Clock()
+    live._clock = clock
+    with live.watch_account("default", "ann") as watch:
+        stream = await server.stream()
+        first = (await stream.asked()).add_target
+        for id_ in ("video_a", "video_b", "video_c"):
+            stream.document(a_job(id_), first.target_id)
+        stream.current(first.target_id)
+        stream.consistent()
+        assert len(await taken(watch)) == 3
+        clock.advance(120)
+        stream.consistent()
+        assert (await stream.asked()).remove_target == first.target_id
+        narrowed = (await stream.asked()).add_target
+        assert _since(narrowed) - _since(first) == timedelta(seconds=120)
+        stream.current(narrowed.target_id)
+        stream.document(a_job("video_c", version=2), narrowed.target_id, second=1)
+        stream.consistent()
+        told = await taken(watch)
+        assert [(id_, job and job.version) for id_, job in told.items()] == [("video_c", 2)], "nothing else is gone"
+
+
+def _since(target: Any) -> datetime:
+    filters = target.query.structured_query.where.composite_filter.filters
+    return next(
+        one.field_filter.value.timestamp_value for one in filters if one.field_filter.op.name == "GREATER_THAN_OR_EQUAL"
+    )
 
 
 async def test_a_stream_that_nobody_needs_is_closed(live: FirestoreLive, server: Server) -> None:

@@ -43,7 +43,7 @@ class Client:
         if self.outcome is not None:
             raise self.outcome
 
-    create_task = get_task = _called
+    create_task = get_task = delete_task = _called
 
 
 Tasks = Callable[[Exception | None], tuple[CloudTasks, Client]]
@@ -141,3 +141,17 @@ async def test_an_answer_that_does_not_come_is_not_taken_for_a_no(tasks: Tasks) 
     queue, _ = tasks(exceptions.ServiceUnavailable("x"))
     with pytest.raises(Unavailable):
         await queue.exists(REF)
+
+
+@pytest.mark.parametrize("error", [None, exceptions.NotFound("gone")], ids=["there", "gone"])
+async def test_a_task_is_deleted_or_was_not_there(tasks: Tasks, error: Exception | None) -> None:
+    queue, client = tasks(error)
+    await queue.delete(REF)
+    assert client.asked[0]["name"] == NAME
+    assert client.asked[0]["timeout"] > 0
+
+
+async def test_a_task_that_could_not_be_deleted_is_unavailable(tasks: Tasks) -> None:
+    queue, _ = tasks(exceptions.PermissionDenied("x"))
+    with pytest.raises(Unavailable, match="abc-0"):
+        await queue.delete(REF)

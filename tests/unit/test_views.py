@@ -51,6 +51,7 @@ def possible(job: Job) -> list[e.Event]:
         e.Stored(step, holder, (OUTPUT,)),
         e.Cancel(),
         e.Fallen(step),
+        e.Overdue(step),
         e.Tidied(step, again=True),
         e.Delete(),
         e.Expire(),

@@ -155,7 +155,13 @@ export class Api extends Client {
 
   /** @param {string} id @returns {Promise<import('./types.js').Export>} */
   getExport(id) {
-    return this.json('GET', `/v1/account/exports/${segment(id)}`);
+    const path = `/v1/account/exports/${segment(id)}`;
+    const whole = await this.json('GET', path);
+    for (let page = whole; page.has_more;) {
+      page = await this.json('GET', `${path}?after=${segment(page.files.at(-1).name)}`);
+      whole.files.push(...page.files);
+    }
+    return whole;
   }
 
   deleteAccount() {
