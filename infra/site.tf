@@ -70,10 +70,12 @@ resource "google_storage_bucket_object" "config" {
   content_type  = "application/json"
   cache_control = "public, max-age=60"
   content = jsonencode({
-    identity_url = "https://identitytoolkit.googleapis.com/v1"
-    token_url    = "https://securetoken.googleapis.com/v1"
-    api_key      = google_apikeys_key.studio.key_string
-    tenant       = null
+    identity_url     = "https://identitytoolkit.googleapis.com/v1"
+    token_url        = "https://securetoken.googleapis.com/v1"
+    api_key          = google_apikeys_key.studio.key_string
+    tenant           = null
+    google_client_id = var.google_client_id == "" ? null : var.google_client_id
+    google_url       = "https://accounts.google.com/o/oauth2/v2/auth"
   })
 }
 

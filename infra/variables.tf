@@ -83,9 +83,34 @@ variable "default_models" {
 }
 
 variable "signup_credits" {
-  description = "Credits of a new account whose e-mail address is verified, unless config/video says otherwise."
+  description = "Credits that a verified email address gets once, unless config/video says otherwise."
   type        = number
   default     = 0
+}
+
+variable "invited_users_only" {
+  description = "Whether only administrators of the project make users: nobody signs up by themselves."
+  type        = bool
+  default     = false
+}
+
+variable "sign_up_quota" {
+  description = "Sign-ups an hour from one address (1 to 1,000) instead of 100, from a time (RFC 3339) and for a while (\"86400s\")."
+  type        = object({ per_hour = number, start_time = string, duration = string })
+  default     = null
+}
+
+variable "google_client_id" {
+  description = "OAuth client of type web application, with https://DOMAIN/ as redirect URI. Empty: no signing in with Google."
+  type        = string
+  default     = ""
+}
+
+variable "google_client_secret" {
+  description = "That client's secret: from the environment, as TF_VAR_google_client_secret."
+  type        = string
+  default     = ""
+  sensitive   = true
 }
 
 variable "requests_per_minute" {

@@ -105,9 +105,13 @@ class Cloud:
         return said
 
     def verify_email(self, local_id: str) -> None:
-        """As an administrator of the project: quicker than a mail."""
+        """Quicker than a mail."""
+        self.administer(local_id, emailVerified=True)
+
+    def administer(self, local_id: str, **changes: Any) -> None:
+        """Change a user of the Identity Toolkit, as an administrator of the project."""
         path = f"{self.url}{TOOLKIT}/projects/{self.session['project']}/accounts:update"
-        answer = self.http.post(path, headers=IDENTITY_ADMIN, json={"localId": local_id, "emailVerified": True})
+        answer = self.http.post(path, headers=IDENTITY_ADMIN, json={"localId": local_id, **changes})
         assert answer.status_code == 200, answer.text
 
     def refreshed(self, refresh_token: str) -> str:

@@ -19,7 +19,7 @@ DEFAULTS: Final[Json] = {
     "authorizedDomains": ["localhost", "127.0.0.1"],
     "client": {"permissions": {"disabledUserSignup": False, "disabledUserDeletion": True}},
     "emailPrivacyConfig": {"enableImprovedEmailPrivacy": True},
-    "quota": {"signUpQuotaConfig": {"quota": "100", "quotaDuration": "3600s"}},
+    "quota": {},
     "passwordPolicyConfig": {
         "passwordPolicyEnforcementState": "ENFORCE",
         "passwordPolicyVersions": [{"customStrengthOptions": {"minPasswordLength": 6, "maxPasswordLength": 4096}}],
@@ -119,11 +119,9 @@ class Project:
         return not self._config["client"]["permissions"].get(f"disabledUser{act}")
 
     @property
-    def sign_up_quota(self) -> tuple[int, float]:
-        """New accounts per address, and in how many seconds."""
-        quota = self._config["quota"]["signUpQuotaConfig"]
-        seconds = float(str(quota["quotaDuration"]).removesuffix("s"))
-        return self._sign_ups_per_hour or int(quota["quota"]), seconds
+    def sign_ups_per_hour(self) -> int:
+        """New accounts from one address; signUpQuotaConfig replaces the number for a while, here for good."""
+        return self._sign_ups_per_hour or int(self._config["quota"].get("signUpQuotaConfig", {}).get("quota", 100))
 
     @property
     def _strength(self) -> Json:

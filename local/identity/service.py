@@ -32,6 +32,7 @@ RECENT_S: Final = 300
 # The real limits aren't published; these are about what people meet.
 WRONG_PASSWORDS, WRONG_WITHIN_S = 10, 300.0
 MAILS, MAILS_WITHIN_S = 10, 600.0
+HOUR_S: Final = 3600.0
 FLOWS_KEPT: Final = 1_000
 
 
@@ -80,16 +81,18 @@ class Service:
 
     async def _create(self, user: User, asking: Asking) -> User:
         """Add the user. Raises IdentityError EMAIL_EXISTS or TOO_MANY_ATTEMPTS_TRY_LATER."""
-        quota, within_s = self.project.sign_up_quota
-        key = f"sign-up {asking.address}"
         async with self._signing_up:
-            if not asking.admin:
-                self._throttle.check(key, quota, within_s)
             if self.users.by_email(user.tenant, user.email):
                 raise IdentityError("EMAIL_EXISTS")
             if not asking.admin:
-                self._throttle.count(key, within_s)
+                self._count_sign_up(asking)
             return await asyncio.to_thread(self.users.save, user)
+
+    def _count_sign_up(self, asking: Asking) -> None:
+        """Raises IdentityError TOO_MANY_ATTEMPTS_TRY_LATER."""
+        key = f"sign-up {asking.address}"
+        self._throttle.check(key, self.project.sign_ups_per_hour, HOUR_S)
+        self._throttle.count(key, HOUR_S)
 
     async def sign_in(self, body: Json, asking: Asking) -> Json:
         """accounts:signInWithPassword. With protection on, it doesn't tell whether address or password is wrong."""
@@ -159,9 +162,7 @@ class Service:
             if user.disabled:
                 raise IdentityError("USER_DISABLED")
             if is_new:
-                quota, within_s = self.project.sign_up_quota
-                self._throttle.check(f"sign-up {asking.address}", quota, within_s)
-                self._throttle.count(f"sign-up {asking.address}", within_s)
+                self._count_sign_up(asking)
             user = await asyncio.to_thread(self.users.save, user.signed_in_now())
         return {
             "kind": _IDP,

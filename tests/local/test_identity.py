@@ -484,7 +484,7 @@ async def test_googles_page_refuses_a_wrong_request(api: Api, wrong: dict[str, s
 
 async def test_sign_ups_from_one_address_are_throttled(api: Api) -> None:
     """Google's are counted too; an administrator's are not, and other addresses are not affected."""
-    quota = {"quota": "2", "quotaDuration": "3600s"}
+    quota = {"quota": "2", "startTime": "2026-11-27T00:00:00Z", "quotaDuration": "86400s"}
     await api.configure("quota.signUpQuotaConfig", quota={"signUpQuotaConfig": quota})
     user = await api.sign_up()
     await api.with_google("ada@example.com")
