@@ -37,9 +37,11 @@ from shared.services import utc_now
 API_PREFIXES: Final[Mapping[str, Function]] = {"/v1": "history", "/hooks": "submit", "/tasks": "poll"}
 GRACE_S: Final = 2
 PRIVATE_PREFIX: Final = "/tasks"
-# Machines are exempt: the queue and the providers send as much as there is to do.
+# The cloud's own machines are exempt: the queue sends as much as there is to do.
 LIMITED_PREFIX: Final = "/v1"
 REQUESTS_PER_MINUTE: Final = 200
+# Providers' events, of one address.
+EVENTS_PER_MINUTE: Final = 3_000
 # Of the page; the functions' answers pass as they are.
 COMPRESSED_FROM_BYTES: Final = 500
 # Types that may hold scripts. Sent with each module, the policy would weigh as much as the module.
@@ -135,15 +137,15 @@ class Gateway:
             await self._site(scope, receive, send)
         elif under(path, PRIVATE_PREFIX):
             await self._private(function, scope, receive, send)
-        elif under(path, LIMITED_PREFIX):
-            await self._public(function, scope, receive, send)
         else:
-            await self._functions[function](scope, receive, send)
+            await self._public(function, scope, receive, send)
 
     async def _public(self, function: Function, scope: Scope, receive: Receive, send: Send) -> None:
         address = (scope.get("client") or ("unknown", 0))[0]
+        is_api = under(scope["path"], LIMITED_PREFIX)
+        per_minute = self._requests_per_minute if is_api else EVENTS_PER_MINUTE
         try:
-            self._addresses.take(address, self._requests_per_minute, utc_now()).check()
+            self._addresses.take(f"{address} {'api' if is_api else 'events'}", per_minute, utc_now()).check()
         except ApiError as error:
             await respond(error, send)
             return

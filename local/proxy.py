@@ -6,14 +6,13 @@ import asyncio
 import uuid
 from collections.abc import AsyncIterator, Iterable
 from typing import Final
+from urllib.parse import urlsplit
 
-import httpx2
 from starlette.responses import JSONResponse
 from starlette.types import Message, Receive, Scope, Send
 
+from local.upstream import Failed, Header, Response, Upstream
 from shared.errors import ApiError
-
-Header = tuple[bytes, bytes]
 
 # RFC 9110 7.6.1: meant for one connection, never forwarded. Expect was answered by our own server.
 HOP_BY_HOP: Final = frozenset(
@@ -22,12 +21,8 @@ HOP_BY_HOP: Final = frozenset(
 )
 # Our own server writes these two.
 REWRITTEN: Final = frozenset({b"date", b"server"})
-CONNECT_TIMEOUT_S: Final = 5.0
-# gunicorn closes an idle connection after 2 s: shorter, so that a request never meets a connection that is closing.
-KEEPALIVE_S: Final = 1.0
-LIMITS: Final = httpx2.Limits(max_connections=None, max_keepalive_connections=64, keepalive_expiry=KEEPALIVE_S)
-# No read timeout: how long a request may take is the function's to say, and an event stream is silent for long.
-TIMEOUT: Final = httpx2.Timeout(None, connect=CONNECT_TIMEOUT_S)
+# The function has waited for the body long enough.
+GIVEN_UP: Final = 408
 
 
 class Proxy:
@@ -38,42 +33,15 @@ class Proxy:
 
     def __init__(self, name: str, url: str) -> None:
         self._name = name
-        self._url = url.rstrip("/")
-        self._client: httpx2.AsyncClient | None = None
+        address = urlsplit(url)
+        self._upstream = Upstream(address.hostname or "", address.port or 80)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        exchange = _Exchange(receive, send)
-        request = self._request(scope, exchange)
-        await exchange.run(self._http, request, self._name)
+        await _Exchange(receive, send).run(self._upstream, scope, self._name)
 
     async def aclose(self) -> None:
         """Close the connections that are kept for the next request."""
-        if self._client is not None:
-            await self._client.aclose()
-            self._client = None
-
-    @property
-    def _http(self) -> httpx2.AsyncClient:
-        # Made in the server's event loop, on the first request.
-        if self._client is None:
-            self._client = httpx2.AsyncClient(limits=LIMITS, timeout=TIMEOUT, trust_env=False, follow_redirects=False)
-        return self._client
-
-    def _request(self, scope: Scope, exchange: _Exchange) -> httpx2.Request:
-        query = scope["query_string"]
-        target = scope["raw_path"] + (b"?" + query if query else b"")
-        added = forwarded(scope)
-        replaced = {name for name, _ in added}
-        kept = [(name, value) for name, value in end_to_end(scope["headers"]) if name not in replaced]
-        names = {name for name, _ in scope["headers"]}
-        has_body = b"content-length" in names or b"transfer-encoding" in names
-        # Built without the client, which would add headers of its own to the caller's.
-        return httpx2.Request(
-            scope["method"],
-            httpx2.URL(self._url).copy_with(raw_path=target),
-            headers=kept + added,
-            content=exchange.body() if has_body else None,
-        )
+        self._upstream.close()
 
 
 class _Exchange:
@@ -85,9 +53,9 @@ class _Exchange:
         self._chunks: asyncio.Queue[bytes | None] = asyncio.Queue(maxsize=1)
         self._body_wanted = True
 
-    async def run(self, client: httpx2.AsyncClient, request: httpx2.Request, name: str) -> None:
+    async def run(self, upstream: Upstream, scope: Scope, name: str) -> None:
         reading = asyncio.create_task(self._read())
-        forwarding = asyncio.create_task(self._forward(client, request, name))
+        forwarding = asyncio.create_task(self._forward(upstream, scope, name))
         try:
             await asyncio.wait({reading, forwarding}, return_when=asyncio.FIRST_COMPLETED)
             if reading.done() and not forwarding.done():
@@ -120,25 +88,31 @@ class _Exchange:
         while not self._chunks.empty():
             self._chunks.get_nowait()
 
-    async def _forward(self, client: httpx2.AsyncClient, request: httpx2.Request, name: str) -> None:
+    async def _forward(self, upstream: Upstream, scope: Scope, name: str) -> None:
+        names = {header for header, _ in scope["headers"]}
+        body = self.body() if names & {b"content-length", b"transfer-encoding"} else None
+        chunked = [(b"transfer-encoding", b"chunked")] if body and b"content-length" not in names else []
         try:
-            response = await client.send(request, stream=True)
-        except httpx2.TransportError:
+            response = await upstream.send(scope["method"], _target(scope), [*_headers(scope), *chunked], body)
+        except Failed:
             self._drop_body()
             await self._unavailable(name)
             return
         self._drop_body()
         try:
             await self._start(response)
-            async for chunk in response.aiter_raw():
+            async for chunk in response.body():
                 await self._send({"type": "http.response.body", "body": chunk, "more_body": True})
         finally:
-            await response.aclose()
+            upstream.release(response)
         await self._send({"type": "http.response.body", "body": b""})
 
-    async def _start(self, response: httpx2.Response) -> None:
-        headers = [(name, value) for name, value in end_to_end(response.headers.raw) if name not in REWRITTEN]
-        await self._send({"type": "http.response.start", "status": response.status_code, "headers": headers})
+    async def _start(self, response: Response) -> None:
+        headers = [(name, value) for name, value in end_to_end(response.headers) if name not in REWRITTEN]
+        if response.is_early and response.status == GIVEN_UP:
+            # Nobody will read what the client still sends.
+            headers.append((b"connection", b"close"))
+        await self._send({"type": "http.response.start", "status": response.status, "headers": headers})
 
     async def _unavailable(self, name: str) -> None:
         error = ApiError("UNAVAILABLE", f"The {name} service does not answer.", retry_after_s=1)
@@ -156,6 +130,17 @@ async def respond(error: ApiError, send: Send, request_id: str | None = None) ->
 
 async def _nothing() -> Message:
     return {"type": "http.disconnect"}
+
+
+def _target(scope: Scope) -> bytes:
+    query = scope["query_string"]
+    return bytes(scope["raw_path"] + (b"?" + query if query else b""))
+
+
+def _headers(scope: Scope) -> list[Header]:
+    added = forwarded(scope)
+    replaced = {name for name, _ in added}
+    return [(name, value) for name, value in end_to_end(scope["headers"]) if name not in replaced] + added
 
 
 def end_to_end(headers: Iterable[Header]) -> list[Header]:

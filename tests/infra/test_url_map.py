@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import pytest
 
-from local.gateway import LIMITED_PREFIX, REQUESTS_PER_MINUTE, RoutingTable
+from local.gateway import EVENTS_PER_MINUTE, LIMITED_PREFIX, REQUESTS_PER_MINUTE, RoutingTable
 from shared.routes import ROUTES
 from tests.infra.configuration import Body, Configuration
 from tests.infra.conftest import Mistaken
@@ -126,13 +126,27 @@ def test_everything_else_is_the_studio(configuration: Configuration) -> None:
 
 
 def test_an_address_may_ask_as_often_as_on_a_laptop(configuration: Configuration) -> None:
+    """Whatever the load balancer leads to a function: each public route, and a path that is nobody's."""
     (policy,) = configuration.instances("google_compute_security_policy")
-    throttles = [rule for rule in policy.body["rule"] if rule["action"] == "throttle"]
-    (match,), (options,) = throttles[0]["match"], throttles[0]["rate_limit_options"]
-    assert match["expr"][0]["expression"] == f"request.path.startsWith('{LIMITED_PREFIX}/')"
-    assert (options["enforce_on_key"], options["rate_limit_threshold"][0]["interval_sec"]) == ("IP", 60)
-    assert options["rate_limit_threshold"][0]["count"] == REQUESTS_PER_MINUTE
-    assert len(throttles) == 1
+    for service in configuration.instances("google_compute_backend_service"):
+        assert service.body["security_policy"] == "${google_compute_security_policy.edge.id}"
+    rules = sorted(policy.body["rule"], key=lambda rule: int(rule["priority"]))
+    for path in {*(route.path for route in ROUTES if route.caller not in PRIVATE), "/v1/nothing", "/new"}:
+        rule = next(rule for rule in rules if _applies(rule, path))
+        (options,) = rule["rate_limit_options"]
+        (threshold,) = options["rate_limit_threshold"]
+        expected = REQUESTS_PER_MINUTE if path.startswith(f"{LIMITED_PREFIX}/") else EVENTS_PER_MINUTE
+        assert (rule["action"], options["exceed_action"], options["enforce_on_key"]) == ("throttle", "deny(429)", "IP")
+        assert (threshold["count"], threshold["interval_sec"]) == (expected, 60), path
+
+
+def _applies(rule: Body, path: str) -> bool:
+    (match,) = rule["match"]
+    if "expr" not in match:
+        return bool(match["config"][0]["src_ip_ranges"] == ["*"])
+    found = re.fullmatch(r"request\.path\.startsWith\('(.+)'\)", match["expr"][0]["expression"])
+    assert found is not None
+    return path.startswith(found[1])
 
 
 @pytest.mark.parametrize("missing", [row.path for row in ROUTES if row.function in ("submit", "stream")])

@@ -73,6 +73,7 @@ class Function:
                 Route("/v1/events", self.events),
                 Route("/v1/upload", self.upload, methods=["POST"]),
                 Route("/v1/deaf", self.deaf, methods=["POST"]),
+                Route("/v1/slow", self.slow, methods=["POST"]),
                 Route("/v1/packed", self.packed),
                 Route("/v1/film", self.film),
                 Route("/{path:path}", self.echo, methods=["GET", "POST", "DELETE", "PATCH", "OPTIONS", "PUT"]),
@@ -114,6 +115,11 @@ class Function:
 
     async def deaf(self, _request: Request) -> Response:
         return JSONResponse({"error": "too large"}, 413, {"Connection": "close"})
+
+    async def slow(self, request: Request) -> Response:
+        """It gives up as soon as the first piece of the body is there."""
+        await anext(request.stream())
+        return JSONResponse({"error": "too slow"}, 408, {"Connection": "close"})
 
     async def packed(self, _request: Request) -> Response:
         return Response(gzip.compress(b"packed"), headers={"Content-Encoding": "gzip", "ETag": '"1"'})
@@ -304,7 +310,18 @@ async def test_an_early_refusal_of_a_large_body_arrives(world: World) -> None:
             yield b"x" * 65_536
 
     answer = await world.http.post("/v1/deaf", content=body())
-    assert answer.status_code in (413, 503)
+    assert answer.status_code == 413
+
+
+async def test_a_function_that_gives_a_slow_body_up_is_heard_at_once(world: World) -> None:
+    """While the client still sends: the load balancer holds no answer back. Then the connection is closed."""
+    port = int(world.url.rpartition(":")[2])
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    writer.write(b"POST /v1/slow HTTP/1.1\r\nHost: x\r\nContent-Length: 1000\r\n\r\n{")
+    answer = await asyncio.wait_for(reader.read(), 20)
+    assert answer.startswith(b"HTTP/1.1 408 ")
+    assert b"connection: close" in answer.lower()
+    writer.close()
 
 
 async def test_a_function_that_is_down_is_a_clear_and_retryable_error(tmp_path: Path) -> None:
