@@ -75,6 +75,7 @@ scoreboard: $(INSTALLED) mutants soak ## the long form of all of these, some fif
 costs: $(INSTALLED) ## what a video costs, and what breaks first, counted anew; writes docs/operations.md and docs/scaling.md
 	$(BIN)/python -m bench.costs
 	$(BIN)/python -m bench.scaling
+	$(BIN)/python -m bench.hot_documents
 
 looks: $(INSTALLED) ## how soon finished videos are seen, and by how many looks; writes docs/scaling.md
 	$(BIN)/python -m bench.looks

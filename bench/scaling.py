@@ -31,6 +31,8 @@ NEW_PROJECT_VCPU: Final = 20
 # The same of the function deliver, and how long a receiver takes to answer.
 DELIVER_INSTANCES, DELIVER_AT_ONCE, ANSWERED_S = 1, 40, 0.3
 CREATE_S: Final = 1.5
+# bench/hot_documents.py: what one instance accepted of 200 submissions a second.
+HOT_ACCOUNT_PER_S: Final = 190
 GENERATE_AT_ONCE: Final = 20
 # A pass of the function cleanup, and one call in it to Firestore or Cloud Tasks.
 PASS_S, PAGE_S, EXPIRY_S = 900.0, 0.15, 0.05
@@ -57,7 +59,7 @@ def limits(video: Video) -> Iterator[Limit]:
     yield Limit("one model's quota at the provider, a minute", model.quota_per_minute / 60, 1)
     yield Limit("one model's creates at once", GENERATE_AT_ONCE / CREATE_S, 1)
     yield Limit("one account's document, by the careful rule of 1 write a second", 1, accounts)
-    yield Limit("one account's document, as measured on the emulator", 59, accounts)
+    yield Limit("one account's document, as measured at a region's latencies", HOT_ACCOUNT_PER_S, accounts)
     yield Limit("index of `jobs/due_at`, 500 writes a second", 500, jobs)
     yield Limit("index of one tenant's videos by their time, 500 writes a second", 500, 1)
     yield Limit("queue `poll`, 500 deliveries a second", 500, video.requests["poll"] - 1)
