@@ -79,7 +79,7 @@ class Omni:
 
     async def prepare(self, job: Job) -> Start:
         content = await self._content(job.request)
-        _ = self._creating
+        _ = self._creating.aio.interactions
         return partial(self._start, content)
 
     async def _start(self, content: list[ContentParam] | None, job: Job, prefix: str) -> str:

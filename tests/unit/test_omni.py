@@ -13,6 +13,7 @@ from typing import Any
 import httpx2
 import pytest
 import uvicorn
+from google import genai
 from google.genai import errors
 
 from local.memory.media import MemoryMedia
@@ -221,6 +222,21 @@ async def test_an_input_that_is_gone_is_refused(generator: Omni, recorder: Recor
         await generator.prepare(a_job(extending("nothing")))
     assert refused.value.code == "INPUT_GONE"
     assert not recorder.requests
+
+
+async def test_a_prepared_create_reads_and_loads_nothing_more(recorder: Recorder, small_video: bytes) -> None:
+    """Between the claim and the create there is one request: client and inputs are there already."""
+    media = Shaky(MemoryMedia("videos"))
+    await media.write("film", lambda file: file.write(small_video) and None, "video/mp4")
+    generator = Omni(settings(recorder.url), media)
+    start = await generator.prepare(a_job(extending("film", len(small_video))))
+    assert recorder.requests == []
+    media.fail("use")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(genai, "Client", None)
+        assert await start(a_job(extending("film", len(small_video))), PREFIX) == ID
+    assert len(recorder.requests) == 1
+    await generator.close()
 
 
 async def test_a_bucket_that_does_not_answer_is_busy(recorder: Recorder) -> None:
