@@ -15,7 +15,7 @@ from bench import report
 from bench.costs import BUSY_SHARE
 from bench.counting import Life, Video, play
 from bench.processor import Processor
-from shared import errands
+from shared import errands, inputs, passes
 from shared.generators.catalog import MODELS
 
 PAGE: Final = Path(__file__).parents[1] / "docs" / "scaling.md"
@@ -80,7 +80,11 @@ def limits(video: Video) -> Iterator[Limit]:
     )
     yield Limit("webhook messages at once, each answered in 0.3 s", DELIVER_INSTANCES * DELIVER_AT_ONCE / ANSWERED_S, 1)
     yield Limit("the daily removal of webhook messages, in one pass", errands.PAGE * errands.MAX_PAGES / 86_400, 1)
-    yield Limit("the daily expiry, in one pass", EXPIRED_AT_ONCE * PASS_S / EXPIRY_S / 86_400, 1)
+    bounded_s = passes.PASS_FOR.total_seconds()
+    yield Limit("the daily expiry, in one pass", EXPIRED_AT_ONCE * bounded_s / EXPIRY_S / 86_400, 1)
+    # A page of names, and one read of its jobs.
+    yield Limit("the daily sweep of images, one a video", inputs.IMAGES_A_PAGE * bounded_s / (2 * PAGE_S) / 86_400, 1)
+    yield Limit("jobs that wait over a minute for their start, in one sweep", passes.NEW_PER_SWEEP / 60, 1)
 
 
 def _number(value: float) -> str:

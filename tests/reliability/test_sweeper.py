@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 import json
+import time
 from datetime import timedelta
+
+import pytest
 
 from shared import lifecycle, steps, sweeper
 from shared.generators import Broken
 from shared.generators.catalog import MODELS
 from shared.models import Job, LiveConfig, Stage
 from tests import invariants
+from tests.cloud import Cloud
 from tests.reliability import fall
+from tests.reliability.conftest import LiveSettings
+from tests.reliability.console import Console
 from tests.unit.conftest import House
 
 # docs/operations.md: a step whose task is lost is back two minutes after it was due at the latest, with a sweep each
@@ -71,3 +77,30 @@ async def test_a_thousand_jobs_on_paced_queues_are_not_given_a_single_extra_task
     assert seen > 800
     assert {job.stage for job in jobs} >= {Stage.QUEUED, Stage.GENERATING, Stage.FAILED}
     assert house.queue.calls["create"] == sum(job.step + 1 for job in jobs)
+
+
+@pytest.mark.timeout(900)
+def test_a_queue_that_is_paused_beyond_the_deadline_gives_the_credits_back(
+    cloud: Cloud, console: Console, live: LiveSettings
+) -> None:
+    """Nothing is delivered from it, so nobody but the sweep can see that the deadline is over."""
+    queue = MODELS["veo-3.1-fast"].queue
+    user = cloud.user()
+    balance = user.account["balance"]
+    live.apply(queue_timeout_s=60)
+    console.pause([queue])
+    try:
+        body = {"prompt": "a boat", "seconds": 4, "model": "veo-3.1-fast"}
+        video = user.call("POST", "/v1/videos", json=body).raise_for_status().json()
+        assert user.account["balance"] < balance
+        until = time.monotonic() + 600
+        while user.get(video["id"])["status"] == "queued":
+            assert time.monotonic() < until, "its charge and its place are held forever"
+            time.sleep(1)
+        assert user.get(video["id"])["error"]["code"] == "QUEUE_TIMEOUT"
+        assert (user.account["balance"], user.account["active_jobs"]) == (balance, [])
+        job = console.job(video["id"])
+        assert not [name for name in console.tasks(queue) if name.startswith(job.id.removeprefix("video_"))]
+    finally:
+        console.resume([queue])
+        live.apply()
