@@ -20,6 +20,7 @@ from shared import storable
 from shared.auth import DEFAULT_TENANT, Identity, unauthenticated
 from shared.caching import Cache
 from shared.errors import Unavailable
+from shared.models import TENANT_NAME
 from shared.settings import Settings
 
 KEYS_KEPT_FOR = timedelta(hours=1)
@@ -27,7 +28,6 @@ KEYS_KEPT_FOR = timedelta(hours=1)
 KEYS_ASKED_EVERY = timedelta(seconds=30)
 KEYS_TIMEOUT_S = 5.0
 LEEWAY_S = 5
-TENANT = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,127}")
 # RFC 5321: 64 for the local part, 255 for the domain.
 LONGEST_EMAIL_CHARS = 320
 # Verifying a token takes longer than all else that a look does here; who calls once calls again.
@@ -95,7 +95,7 @@ class JwksVerifier:
         firebase = firebase if isinstance(firebase, dict) else {}
         tenant, provider = firebase.get("tenant") or DEFAULT_TENANT, firebase.get("sign_in_provider")
         # It is a segment of the names of the tenant's objects.
-        if not isinstance(tenant, str) or not TENANT.fullmatch(tenant):
+        if not isinstance(tenant, str) or not re.fullmatch(TENANT_NAME, tenant):
             raise unauthenticated("The token's tenant has no valid name.")
         identities = firebase.get("identities")
         email = _email(claims.get("email"))

@@ -32,6 +32,8 @@ ONE_LINE = r"^[^\x00-\x1f\x7f]*[^\x00-\x20\x7f][^\x00-\x1f\x7f]*$"
 QUOTE_ID = r"^quote_[0-9]{1,15}_[A-Za-z0-9_-]{22}$"
 # A model, or a model and a resolution: "veo-3.1", "veo-3.1 4k".
 PRICED_AS = r"^\S{1,64}( (360p|720p|1080p|4k))?$"
+# A segment of objects' names, a document's id, and a key of the live settings' maps.
+TENANT_NAME = r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,127}$"
 PLAN_NAME = r"^[A-Za-z0-9_-]{1,64}$"
 TRANSACTION_ID = r"^(grant-[A-Za-z0-9_-]+|[A-Za-z0-9_-]+-(charge|refund|signup))$"
 

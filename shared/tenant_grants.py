@@ -19,15 +19,13 @@ from pydantic import Field, field_validator
 
 from shared import accounts, audit, jobs
 from shared.errors import ApiError, Conflict, Unavailable
-from shared.models import ONE_LINE, Body, Document, Response
+from shared.models import ONE_LINE, TENANT_NAME, Body, Document, Response
 
 if TYPE_CHECKING:
     from shared.auth import Caller
     from shared.services import Services
 
 MAX_GRANT = 1_000_000_000
-# The names that Identity Platform gives are among them, and each is a good id of a document.
-TENANT = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,127}")
 
 
 class TenantBudget(Document):
@@ -107,7 +105,7 @@ class Granted:
 
 async def get(services: Services, tenant: str) -> TenantBudget:
     """The tenant's budget, or an empty one that is not stored yet. Raises ApiError NOT_FOUND for what is no name."""
-    if not TENANT.fullmatch(tenant):
+    if not re.fullmatch(TENANT_NAME, tenant):
         raise ApiError("NOT_FOUND", "There can be no tenant of that name.", {"tenant": tenant[:64]})
     found = await services.store.get(TenantBudget, tenant)
     return found or TenantBudget(id=tenant, tenant=tenant, updated_at=services.clock())
