@@ -308,7 +308,7 @@ async def test_a_job_that_nobody_can_handle_does_not_stop_the_others(
     house.queue.fail("exists", error=ZeroDivisionError)
     assert await sweeper.sweep(house.services) == {"seen": 3, "restored": 2, "ended": 0, "failed": 1}
     assert '"document_not_swept"' in capsys.readouterr().out
-    assert sorted((await house.job(job.id)).step for job in jobs) == [0, 1, 1]
+    assert sorted([(await house.job(job.id)).step for job in jobs]) == [0, 1, 1]
 
 
 # --- a backlog longer than a page ---
