@@ -83,10 +83,8 @@ def _before(valid_since: datetime | None, identity: Identity) -> bool:
 
 
 def _newer(account: Account, identity: Identity) -> bool:
-    """Whether the token knows more of the address. Tokens count whole seconds; within one, confirming comes last."""
-    if account.email_as_of is None or identity.issued_at > account.email_as_of:
-        return True
-    return identity.issued_at == account.email_as_of and identity.email_verified and not account.email_verified
+    """Whether the token knows more of the address than what is stored. Tokens count whole seconds."""
+    return account.email_as_of is None or identity.issued_at > account.email_as_of
 
 
 @dataclass(frozen=True)
