@@ -63,6 +63,8 @@ class Proposal(ABC, Generic[R]):
         self.spending = spending
         self.alone = alone
         self.tried: dict[str, Change] = {}
+        # Whether it is in a round of another's just now.
+        self.taken = False
         self.answer: Answer[R] | None = None
         self.error: Exception | None = None
 
@@ -108,11 +110,17 @@ async def propose(services: Services, account_id: str, proposal: Proposal[R]) ->
     turn.waiting.append(proposal)
     try:
         async with in_turn(turn) as held:
+            if not held:
+                # From here on nobody else decides on it. What is being committed can be neither waited for nor refused.
+                turn.waiting.remove(proposal)
+                if proposal.taken and not proposal.done:
+                    raise Unavailable(f"a commit for account {account_id} has no outcome yet")
             # Waiting for the turn is no conflict: the tries begin with it.
             if not proposal.done:
                 await _lead(services, account_id, proposal, turn if held else None)
     finally:
-        turn.waiting.remove(proposal)
+        if proposal in turn.waiting:
+            turn.waiting.remove(proposal)
     return proposal.result()
 
 
@@ -142,6 +150,8 @@ class _Round:
         self._group = group
 
     async def run(self) -> None:
+        for each in self._group:
+            each.taken = True
         try:
             await self._run()
         except Conflict:
@@ -156,6 +166,9 @@ class _Round:
             log.error("group_commit_failed", account=self._account_id, error=repr(error))
             for each in self._group:
                 each.alone = True
+        finally:
+            for each in self._group:
+                each.taken = False
 
     async def _run(self) -> None:
         """Decide and commit; with the tenant's budget, on the account's shard of it or, if need be, on all of them."""

@@ -168,3 +168,33 @@ def test_an_image_that_cannot_be_used_is_named_and_costs_nothing(user: User, ima
     assert (answer.status_code, answer.json()["error"]["code"]) == (400, code)
     assert answer.json()["error"]["details"]["field"] == "input_reference"
     assert user.ledger == [500]
+
+
+def bomb() -> bytes:
+    """A JPEG of 6,000 scans: 40 s of a decoder's work in 0.4 MB."""
+    file = io.BytesIO()
+    Image.new("L", (2_048, 2_048)).save(file, "JPEG", progressive=True)
+    data = file.getvalue()
+    last = data.rindex(b"\xff\xda")
+    return data[:last] + data[last:-2] * 6_000 + b"\xff\xd9"
+
+
+def test_a_file_that_is_made_to_harm_is_refused_and_costs_and_delays_nobody(cloud: Cloud, user: User) -> None:
+    balance = user.account["balance"]
+    body = {"prompt": "a kite", "model": "omni-flash", "seconds": 3, "resolution": "360p"}
+    harmful = {**body, "input_reference": {"data": base64.b64encode(bomb()).decode()}}
+    answers: list[Any] = []
+    storm = [
+        threading.Thread(target=lambda: answers.append(user.call("POST", "/v1/videos", json=harmful))) for _ in range(8)
+    ]
+    for thread in storm:
+        thread.start()
+    other = cloud.user()
+    sound = {**body, "input_reference": {"data": base64.b64encode(picture(RED)).decode()}}
+    assert other.call("POST", "/v1/videos", json=sound).status_code == 202
+    for thread in storm:
+        thread.join(60)
+    assert [(answer.status_code, answer.json()["error"]["code"]) for answer in answers] == [(400, "INVALID_IMAGE")] * 8
+    estimate = user.call("POST", "/v1/videos/estimate", json=harmful)
+    assert estimate.json()["error"]["message"] == answers[0].json()["error"]["message"]
+    assert user.account["balance"] == balance

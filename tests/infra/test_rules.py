@@ -44,6 +44,8 @@ OTHER_COLLECTIONS: Final = (
     "chores",
     "signup_markers",
     "budgets",
+    "tenant_days",
+    "tenant_day_shards",
     "anything",
 )
 

@@ -9,6 +9,7 @@ import pytest
 
 from local.memory.region import REGION, DistantStore
 from shared import account_commits, events, jobs, ledger, submission
+from shared import commits as commits_of_process
 from shared.auth import Caller
 from shared.errors import ApiError, Unavailable
 from shared.models import CreateVideo, Job, Stage, Transaction
@@ -167,6 +168,41 @@ async def test_a_client_that_goes_away_takes_only_its_own_submission_along(house
     assert [type(each) for each in made] == [
         submission.Submitted, asyncio.CancelledError, submission.Submitted, submission.Submitted
     ]  # fmt: skip
+    house.check()
+
+
+async def test_who_gives_up_waiting_for_its_own_commit_is_never_refused(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The credits are spent by the very commit that is under way: its outcome is unknown, and it is no refusal."""
+    caller = await user(house, 60)
+    hanging, go_on, given_up = asyncio.Event(), asyncio.Event(), asyncio.Event()
+
+    async def hang() -> None:
+        hanging.set()
+        await go_on.wait()
+
+    async def acquired(lock: asyncio.Lock) -> bool:
+        acquiring = asyncio.ensure_future(lock.acquire())
+        giving_up = asyncio.ensure_future(given_up.wait())
+        await asyncio.wait((acquiring, giving_up), return_when=asyncio.FIRST_COMPLETED)
+        giving_up.cancel()
+        if not acquiring.done():
+            acquiring.cancel()
+        return acquiring.done()
+
+    monkeypatch.setattr(commits_of_process, "_acquired", acquired)
+    house.store.before("commit", hang)
+    calls = [asyncio.ensure_future(submit(house, caller)) for _ in range(3)]
+    await hanging.wait()
+    given_up.set()
+    # The first leads; the second is in its commit; for the third no credits are left, if that comes to be.
+    late = await together(*calls[1:])
+    assert [each.code for each in late] == ["UNAVAILABLE"] * 2
+    go_on.set()
+    assert isinstance((await calls[0]), submission.Submitted)
+    assert (await house.job(late[0].details["video"])).stage is Stage.QUEUED
+    assert await house.store.get(Job, late[1].details["video"]) is None
     house.check()
 
 
