@@ -14,7 +14,7 @@ from rushes import transport
 from rushes.bearer import Bearer
 from rushes.connection import Connection
 from rushes.exits import Exit, of_error
-from rushes.failure import Failure, Json
+from rushes.failure import Failure, Json, usage
 
 # An upload of images on a slow line, and a submission that fetches images of its own.
 TIMEOUT_S: Final = 120.0
@@ -90,8 +90,15 @@ class Api:
     def _send(
         self, method: str, path: str, token: str, headers: dict[str, str], options: dict[str, Any]
     ) -> httpx2.Response:
+        # As UTF-8, in which the server reads them; the client's own encoding of headers is ASCII.
         bearer = {"Authorization": f"Bearer {token}", **headers}
-        return self._http.request(method, self.connection.url + path, headers=bearer, **options)
+        try:
+            named = [(name.encode(), value.encode()) for name, value in bearer.items()]
+            return self._http.request(method, self.connection.url + path, headers=named, **options)
+        except (httpx2.LocalProtocolError, UnicodeEncodeError) as error:
+            raise usage(
+                f"This cannot be sent: {error}.", "Check the API key and what was typed for odd characters."
+            ) from None
 
 
 def _wants_fresh_token(response: httpx2.Response) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import traceback
 from typing import Annotated
 
 import typer
@@ -75,6 +76,10 @@ def main(arguments: list[str] | None = None) -> int:
     except (typer.Abort, KeyboardInterrupt):
         action = "The same command again goes on where this one stopped."
         return _failed(run, Failure(Exit.INTERRUPTED, "INTERRUPTED", "Stopped before it was done.", action), given)
+    except Exception as error:  # noqa: BLE001 - the boundary: scripts get a document and an exit code, people the trace
+        run.out.say(traceback.format_exc())
+        message = f"{type(error).__name__}: {error}"
+        return _failed(run, Failure(Exit.UNEXPECTED, "UNEXPECTED", message, "Report it with the lines above."), given)
 
 
 def _show(error: typer.TyperException) -> None:

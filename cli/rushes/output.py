@@ -5,14 +5,16 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from datetime import datetime
-from typing import Any, Final
+from typing import IO, Any, Final, cast
 
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
 from rushes.failure import Failure
+from rushes.streams import Drawn, Stderr, can_encode, write_output
 
 # In a pipe there is no edge that a line could end at.
 PIPE_COLUMNS: Final = 240
@@ -24,17 +26,23 @@ class Output:
     def __init__(self) -> None:
         self.json = False
         # What users and servers write is text, whatever brackets and colons it has.
-        self.errors = Console(stderr=True, soft_wrap=True, highlight=False, markup=False, emoji=False)
-        width = None if sys.stdout.isatty() else PIPE_COLUMNS
-        self._out = Console(width=width, highlight=False, markup=False, emoji=False)
+        errors = cast("IO[str]", Stderr())
+        self.errors = Console(file=errors, soft_wrap=True, highlight=False, markup=False, emoji=False)
+        width = None if sys.stdout is not None and sys.stdout.isatty() else PIPE_COLUMNS
+        self._drawn = Drawn()
+        self._out = Console(file=cast("IO[str]", self._drawn), width=width, highlight=False, markup=False, emoji=False)
 
     def answer(self, document: Any, *shown: Any) -> None:
-        """The command's answer: the document for programs, or what is `shown` to people."""
+        """The command's answer: the document for programs, or what is `shown` to people.
+
+        Raises Failure when it could not be written to the last byte.
+        """
         if self.json:
-            print(json.dumps(document, ensure_ascii=False, indent=2), flush=True)
+            write_output(_rendered(document))
             return
         for part in shown:
             self._out.print(part, soft_wrap=not isinstance(part, Table))
+        write_output(self._drawn.take())
 
     def say(self, line: str | Text) -> None:
         """Something on the way, for people."""
@@ -46,12 +54,20 @@ class Output:
     def failed(self, failure: Failure) -> None:
         """How it ended instead."""
         if self.json:
-            print(json.dumps(failure.body(), ensure_ascii=False, indent=2), flush=True)
+            # Where even this can't be written, the exit code and standard error still say how it ended.
+            with suppress(Failure):
+                write_output(_rendered(failure.body()))
         self.errors.print(Text.assemble((failure.code, "bold red"), f": {failure.message}"))
         if failure.suggested_action:
             self.errors.print(Text(failure.suggested_action))
         if failure.request_id:
             self.errors.print(Text(f"Request {failure.request_id}", "dim"))
+
+
+def _rendered(document: Any) -> str:
+    """One JSON document; escaped where the terminal's encoding lacks its characters."""
+    text = json.dumps(document, ensure_ascii=False, indent=2)
+    return (text if can_encode(text, sys.stdout) else json.dumps(document, indent=2)) + "\n"
 
 
 def table(*columns: str, right: Sequence[str] = ()) -> Table:

@@ -20,6 +20,7 @@ from typing import Any, Final
 from filelock import FileLock, Timeout
 
 from rushes import files
+from rushes.arguments import idempotency_key
 
 # After that, whoever gives the same command means another video.
 KEPT_FOR_S: Final = 24 * 3600.0
@@ -62,10 +63,11 @@ class Pending:
 def pending(wish: Any, *, fresh: bool = False, key: str | None = None) -> Iterator[Pending]:
     """The note of a command: `wish` is everything that makes two commands the same, as JSON.
 
-    `fresh`: go on with nothing. `key`: one of the caller's own choice. The note stays unless `done` is called.
+    `fresh`: go on with nothing. `key`: one of the caller's own choice. The note stays unless `done` is called. Raises
+    Failure for a key that can't be sent.
     """
     if key is not None:
-        yield Pending(None, key)
+        yield Pending(None, idempotency_key(key))
         return
     directory = files.private_directory(files.home() / "pending")
     digest = hashlib.sha256(json.dumps(wish, sort_keys=True).encode()).hexdigest()

@@ -41,11 +41,12 @@ def submit(run: Run, wish: Wish, ending: Ending, *, fresh: bool, key: str | None
     with pending(same, fresh=fresh, key=key) as note:
         video = _accepted(run, api, wish, note)
         if not ending.waits:
-            note.done()
             said = (
                 f"{video['id']} is {video['stage']}: {video['cost']} credits, usually {video['expected_seconds']:.0f} s"
             )
             run.out.answer(video, said, *_warnings(video))
+            # Not before: whoever did not see which video was paid for gives the command again.
+            note.done()
             run.out.say(how_to_go_on(video["id"]))
             return
         try:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import inspect
 import mimetypes
-import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
@@ -15,6 +14,7 @@ from typing import Annotated, Any, Final, get_type_hints
 
 import typer
 
+from rushes.arguments import read_input, text
 from rushes.failure import usage
 
 MAX_IMAGE_BYTES: Final = 8 * 1024 * 1024
@@ -151,7 +151,7 @@ def wished(
 ) -> Wish:
     """The wish that the options make. Raises Failure."""
     fields = {
-        "prompt": _read_prompt() if prompt == "-" else prompt,
+        "prompt": read_input().strip() if prompt == "-" else prompt,
         "model": model,
         "seconds": seconds,
         "size": size,
@@ -171,17 +171,14 @@ def wished(
     frames = {"input_reference": first_frame, "last_frame": last_frame}
     images = [Image.of(name, given) for name, given in frames.items() if given]
     images += [Image.of("reference_images", given) for given in reference or []]
-    return Wish({name: value for name, value in fields.items() if value is not None}, tuple(images))
+    sent = {name: text(value) if isinstance(value, str) else value for name, value in fields.items()}
+    return Wish({name: value for name, value in sent.items() if value is not None}, tuple(images))
 
 
-def _read_prompt() -> str:
-    return sys.stdin.read().strip()
-
-
-def _label(text: str) -> tuple[str, str]:
-    name, equals, value = text.partition("=")
+def _label(given: str) -> tuple[str, str]:
+    name, equals, value = text(given).partition("=")
     if not equals or not name:
-        raise usage(f"--label {text}: a label is NAME=VALUE.")
+        raise usage(f"--label {given}: a label is NAME=VALUE.")
     return name, value
 
 

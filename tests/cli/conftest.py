@@ -66,7 +66,7 @@ class Shell:
         """The command as a process of its own."""
         pipes = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
         return subprocess.Popen(
-            [*RUSHES, *arguments], cwd=self.directory, env=self.environ, text=True, **{**pipes, **options}
+            [*RUSHES, *arguments], cwd=self.directory, env=self.environ, **{"text": True, **pipes, **options}
         )
 
     def run(self, *arguments: str) -> Ended:

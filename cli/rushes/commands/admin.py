@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import re
-from typing import Annotated
+from collections.abc import Callable
+from typing import Annotated, Any
 from urllib.parse import quote
 
 import typer
 
 from rushes import tables
 from rushes.api import Api
+from rushes.arguments import text
 from rushes.exits import Exit
 from rushes.failure import Failure, usage
 from rushes.paging import After, Limit, collect
-from rushes.pending import pending
+from rushes.pending import Pending, pending
 from rushes.run import Json, begin
 
 USER_ID = re.compile(r"[A-Za-z0-9_-]{22}")
@@ -40,17 +42,26 @@ def grant(
     """Give a user credits: once, however often a broken-off command is given again."""
     run = begin(context, json)
     api = run.api("admin")
-    body = {"amount": amount, "description": description}
-    same = {"for": api.connection.profile or api.connection.url, "grant": body, "to": user}
-    with pending(same, key=idempotency_key) as note:
-        try:
-            entry = api.post(f"/v1/admin/users/{_id(api, user)}/grants", key=note.key, json=body)
-        except Failure as failure:
-            if failure.exit is not Exit.UNAVAILABLE:
-                note.done()
-            raise
+    body = {"amount": amount, "description": text(description)}
+    with pending({**_of(api), "grant": body, "to": user}, key=idempotency_key) as note:
+        entry = _granted(api, note, lambda: f"/v1/admin/users/{_id(api, user)}/grants", body)
+        run.out.answer(entry, f"{user} got {entry['amount']} credits and has {entry['balance_after']} now.")
         note.done()
-    run.out.answer(entry, f"{user} got {entry['amount']} credits and has {entry['balance_after']} now.")
+
+
+def _of(api: Api) -> dict[str, Any]:
+    """What makes two grants the same, besides what they give to whom."""
+    return {"for": api.connection.profile or api.connection.url}
+
+
+def _granted(api: Api, note: Pending, path: Callable[[], str], body: dict[str, Any]) -> dict[str, Any]:
+    """The grant as the server made it, or made it before under the same key."""
+    try:
+        return api.post(path(), key=note.key, json=body)
+    except Failure as failure:
+        if failure.exit is not Exit.UNAVAILABLE:
+            note.done()
+        raise
 
 
 def _id(api: Api, user: str) -> str:
@@ -112,17 +123,11 @@ def grant_to_tenant(
     """Grant credits to a tenant: once, however often a broken-off command is given again."""
     run = begin(context, json)
     api = run.api("operator")
-    body = {"amount": amount, "description": description}
-    same = {"for": api.connection.profile or api.connection.url, "grant": body, "to_tenant": name}
-    with pending(same, key=idempotency_key) as note:
-        try:
-            entry = api.post(f"/v1/operator/tenants/{quote(name, safe='')}/grants", key=note.key, json=body)
-        except Failure as failure:
-            if failure.exit is not Exit.UNAVAILABLE:
-                note.done()
-            raise
+    body = {"amount": amount, "description": text(description)}
+    with pending({**_of(api), "grant": body, "to_tenant": name}, key=idempotency_key) as note:
+        entry = _granted(api, note, lambda: f"/v1/operator/tenants/{quote(name, safe='')}/grants", body)
+        run.out.answer(entry, f"{name} got {entry['amount']} credits, {entry['granted_after']} in all.")
         note.done()
-    run.out.answer(entry, f"{name} got {entry['amount']} credits, {entry['granted_after']} in all.")
 
 
 def add_to(app: typer.Typer) -> None:
