@@ -241,7 +241,8 @@ def _invalid(error: ValidationError) -> ApiError:
 def _said(problem: Any) -> str:
     if problem["type"] == "extra_forbidden":
         return "there is no such field"
-    return str(problem["msg"])
+    # Pydantic's own words before those of our validators.
+    return str(problem["msg"]).removeprefix("Value error, ")
 
 
 async def _starlette_error(request: Request, error: Exception) -> Response:
