@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import uuid
 from collections.abc import AsyncIterator, Iterable
+from contextlib import suppress
 from typing import Final
 from urllib.parse import urlsplit
 
@@ -23,6 +24,7 @@ HOP_BY_HOP: Final = frozenset(
 REWRITTEN: Final = frozenset({b"date", b"server"})
 # The function has waited for the body long enough.
 GIVEN_UP: Final = 408
+LINGER_S: Final = 10.0
 
 
 class Proxy:
@@ -52,6 +54,7 @@ class _Exchange:
         self._send = send
         self._chunks: asyncio.Queue[bytes | None] = asyncio.Queue(maxsize=1)
         self._body_wanted = True
+        self._body_ended = asyncio.Event()
 
     async def run(self, upstream: Upstream, scope: Scope, name: str) -> None:
         reading = asyncio.create_task(self._read())
@@ -79,8 +82,10 @@ class _Exchange:
                 return
             if self._body_wanted and (chunk := message.get("body", b"")):
                 await self._chunks.put(chunk)
-            if self._body_wanted and not message.get("more_body", False):
-                await self._chunks.put(None)
+            if not message.get("more_body", False):
+                self._body_ended.set()
+                if self._body_wanted:
+                    await self._chunks.put(None)
 
     def _drop_body(self) -> None:
         """A server may answer before it has read all: the rest is dropped, so that the client's leaving is seen."""
@@ -99,18 +104,26 @@ class _Exchange:
             await self._unavailable(name)
             return
         self._drop_body()
+        is_early = response.is_early
         try:
-            await self._start(response)
+            await self._start(response, is_early)
             async for chunk in response.body():
                 await self._send({"type": "http.response.body", "body": chunk, "more_body": True})
         finally:
             upstream.release(response)
+        if is_early and response.status != GIVEN_UP:
+            await self._linger()
         await self._send({"type": "http.response.body", "body": b""})
 
-    async def _start(self, response: Response) -> None:
+    async def _linger(self) -> None:
+        """A client that still sends would lose the answer with its connection, so it may end, for so long."""
+        with suppress(TimeoutError):
+            await asyncio.wait_for(self._body_ended.wait(), LINGER_S)
+
+    async def _start(self, response: Response, is_early: bool) -> None:
         headers = [(name, value) for name, value in end_to_end(response.headers) if name not in REWRITTEN]
-        if response.is_early and response.status == GIVEN_UP:
-            # Nobody will read what the client still sends.
+        if is_early:
+            # Nobody reads what the client still sends.
             headers.append((b"connection", b"close"))
         await self._send({"type": "http.response.start", "status": response.status, "headers": headers})
 

@@ -324,6 +324,18 @@ async def test_a_function_that_gives_a_slow_body_up_is_heard_at_once(world: Worl
     writer.close()
 
 
+async def test_a_client_that_is_answered_and_does_not_end_its_body_is_left(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("local.proxy.LINGER_S", 0.05)
+    port = int(world.url.rpartition(":")[2])
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    writer.write(b"POST /v1/deaf HTTP/1.1\r\nHost: x\r\nContent-Length: 1000\r\n\r\n{")
+    answer = await asyncio.wait_for(reader.read(), 20)
+    assert answer.startswith(b"HTTP/1.1 413 ")
+    writer.close()
+
+
 async def test_a_function_that_is_down_is_a_clear_and_retryable_error(tmp_path: Path) -> None:
     """503 in the API's shape, with Retry-After; other functions go on."""
     with socket.socket() as taken:
