@@ -42,11 +42,11 @@ class ImageWorkers:
         try:
             async with asyncio.timeout(WAIT_S) as waiting, turn.lock, self._free:
                 waiting.reschedule(None)
-                return await self._inspect(data)
+                return await self._inspect(account, data)
         except TimeoutError as error:
             raise Unavailable("no process was free to read an image") from error
 
-    async def _inspect(self, data: bytes) -> ImageFacts:
+    async def _inspect(self, account: str, data: bytes) -> ImageFacts:
         try:
             process = await asyncio.create_subprocess_exec(
                 *self._command, stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE,
@@ -58,21 +58,22 @@ class ImageWorkers:
             async with asyncio.timeout(LONGEST_S):
                 answer, complaint = await process.communicate(data)
         except TimeoutError as error:
-            log.warning("image_worker_killed", reason="time")
+            log.warning("image_worker_killed", account=account, reason="time")
             raise NotAnImage(_TOO_MUCH) from error
         finally:
             await _end(process)
-        return _facts(process.returncode, answer, complaint)
+        return _facts(account, process.returncode, answer, complaint)
 
 
-def _facts(status: int | None, answer: bytes, complaint: bytes) -> ImageFacts:
+def _facts(account: str, status: int | None, answer: bytes, complaint: bytes) -> ImageFacts:
     if status is not None and status < 0:
-        log.warning("image_worker_killed", reason=f"signal {-status}")
+        log.warning("image_worker_killed", account=account, reason=f"signal {-status}")
         raise NotAnImage(_TOO_MUCH)
     try:
         told = json.loads(answer)
     except ValueError as error:
-        log.error("image_worker_failed", status=status, error=complaint.decode(errors="replace")[-LOGGED_CHARS:])
+        error_text = complaint.decode(errors="replace")[-LOGGED_CHARS:]
+        log.error("image_worker_failed", account=account, status=status, error=error_text)
         raise Unavailable("an image could not be read") from error
     if "error" in told:
         raise NotAnImage(told["error"])
