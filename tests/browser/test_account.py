@@ -7,7 +7,7 @@ import re
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Route, expect
+from playwright.sync_api import Page, Route, expect
 
 from tests.acceptance.receiver import Receiver
 from tests.browser.acts import balance_becomes
@@ -84,7 +84,7 @@ def test_a_key_needs_the_password_again_a_while_after_signing_in(open_studio: Op
         if answer:
             dialog.get_by_role("button", name="Continue").click()
         if answer == "wrong horse":
-            expect(dialog.get_by_text("The e-mail or the password is not right.")).to_be_visible()
+            expect(dialog.get_by_text("Wrong email or password.")).to_be_visible()
         if answer != person.password:
             dialog.get_by_role("button", name="Close").click()
             expect(page.get_by_text("This needs a recent sign-in.")).to_be_visible()
@@ -96,6 +96,40 @@ def test_a_key_needs_the_password_again_a_while_after_signing_in(open_studio: Op
 def sign_in_again(route: Route) -> None:
     error = {"code": "REAUTHENTICATION_REQUIRED", "message": "This needs a recent sign-in.", "details": {}}
     route.fulfill(status=401, json={"error": error})
+
+
+def test_who_signed_in_with_google_confirms_there_and_comes_back(
+    open_studio: Open, cloud: Cloud, person: Person
+) -> None:
+    """There is no password to ask for. Google's page leads back to the same place, where the key can be made."""
+    screen = open_studio(DESK, person, "account/keys")
+    page = screen.page
+    with_google(page, person.email)
+    page.route("**/v1/api-keys", sign_in_again, times=1)
+    page.get_by_label("What it is for").fill("nightly renders")
+    page.get_by_role("button", name="Make a key").click()
+    page.get_by_role("dialog", name="Sign in again").get_by_role("button", name="Continue with Google").click()
+    on_googles_page(page, person.email)
+    page.wait_for_url("**/#/account/keys")
+    page.get_by_label("What it is for").fill("nightly renders")
+    page.get_by_role("button", name="Make a key").click()
+    expect(page.get_by_role("group", name="This is your key.")).to_be_visible()
+
+
+def with_google(page: Page, email: str) -> None:
+    """Sign out, and in again with Google, at the same place."""
+    page.evaluate("localStorage.clear()")
+    page.reload()
+    page.get_by_role("button", name="Continue with Google").click()
+    on_googles_page(page, email)
+    page.evaluate("location.hash = '#/account/keys'")
+
+
+def on_googles_page(page: Page, email: str) -> None:
+    expect(page.get_by_role("heading", name="Stand-in for Google")).to_be_visible()
+    page.get_by_label("Email").fill(email)
+    page.get_by_role("button", name="Continue", exact=True).click()
+    expect(page.locator("#bar")).to_be_visible()
 
 
 def test_a_webhook_is_added_tested_and_its_messages_are_seen(

@@ -154,7 +154,7 @@ export class Api extends Client {
   }
 
   /** @param {string} id @returns {Promise<import('./types.js').Export>} */
-  getExport(id) {
+  async getExport(id) {
     const path = `/v1/account/exports/${segment(id)}`;
     const whole = await this.json('GET', path);
     for (let page = whole; page.has_more;) {
