@@ -187,3 +187,19 @@ async def test_an_estimate_says_what_a_submission_would(house: House) -> None:
     await outcomes(house, callers[1:2])
     told = await submission.estimate(house.services, callers[2], BODY)
     assert (told.accepted, told.refusal) == (False, "DAILY_LIMIT")
+
+
+async def test_what_is_submitted_as_the_day_ends_counts_for_the_day_of_its_commit(house: House) -> None:
+    """The day ends between the read of its documents and the decision."""
+    house.configure(tenant_daily_credits={"default": 30}, active_jobs_limit=100)
+    callers = [await house.sign_up(f"user{number}") for number in range(2)]
+    await outcomes(house, callers[:1])
+    house.store._inner = DistantStore(house.store._inner, REGION, house.clock.sleep)
+    house.clock.now = datetime(2026, 11, 20, 23, 59, 59, 990_000, tzinfo=UTC)
+    (made,) = await outcomes(house, callers[1:])
+    assert isinstance(made, submission.Submitted)
+    assert {shard.day: shard.spent for shard in house.store.documents(TenantDayShard) if shard.spent} == {
+        "2026-11-20": 30,
+        "2026-11-21": 30,
+    }
+    house.check()
