@@ -52,7 +52,7 @@ def test_sixty_four_submits_at_once_are_all_accepted_and_canceled_with_their_ref
     user: User, console: Console, live: LiveSettings
 ) -> None:
     # Some of them begin before their turn to be canceled comes.
-    live.apply(active_jobs_limit=AT_ONCE, cancel_refund="full")
+    live.apply(active_jobs_limit=AT_ONCE, cancel_refund="full", refunded_starts_per_day=AT_ONCE)
     console.grant(user.account["id"], AT_ONCE * COST)
     balance = user.account["balance"]
     models = cycle(MODELS)

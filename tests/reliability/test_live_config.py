@@ -56,7 +56,7 @@ RIGHT: dict[str, tuple[Any, ...]] = {
     "storing_timeout_s": (60, 3_600),
     "queue_timeout_s": (60, 21_600),
     "uncertain_policy": ("at_most_once", "restart_once"),
-    "cancel_refund": ("full", "none"),
+    "cancel_refund": ("by_model", "full", "none"),
     "retention_days": (1, 365),
     "enabled": (True, False),
     "message": ("", "back at noon"),
