@@ -248,6 +248,8 @@ async def test_our_own_check_says_what_firestore_says(database: Database) -> Non
 async def test_a_document_that_cannot_be_there_is_not_found(database: Database) -> None:
     for id_ in ("__a__", "a/b", ".", "..", "", "x" * 1_501, "\ud83d"):
         assert await database.store.get(Job, id_) is None
+        assert await database.store.get_all([(Job, id_), (Account, "ann")]) == [None, None]
+        assert await database.store.get_many(Job, [id_, "video_a"]) == {}
 
 
 async def test_no_query_asks_for_more_than_an_index_holds(database: Database) -> None:
