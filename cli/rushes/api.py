@@ -22,6 +22,7 @@ TIMEOUT_S: Final = 120.0
 EVENTS_TIMEOUT_S: Final = 45.0
 FIRST_WAIT_S: Final = 0.25
 LONGEST_WAIT_S: Final = 5.0
+REAUTHENTICATION_REQUIRED: Final = "REAUTHENTICATION_REQUIRED"
 # What passes by itself, soon. Others that are retryable (a switched-off generation, a day's limit) are for people.
 PASSING: Final = frozenset({"RATE_LIMITED", "UNAVAILABLE", "INTERNAL"})
 
@@ -102,10 +103,14 @@ class Api:
 
 
 def _wants_fresh_token(response: httpx2.Response) -> bool:
-    """Whether another token may do better: it says that the address is verified only once it was renewed."""
+    """Whether another token may do better: it says that the address is verified only once it was renewed.
+
+    A renewed token is of the same sign-in, so it doesn't help where the sign-in is too long ago.
+    """
     if response.status_code == httpx2.codes.FORBIDDEN:
         return failure_of(response).code == "EMAIL_NOT_VERIFIED"
-    return response.status_code == httpx2.codes.UNAUTHORIZED
+    unauthorized: bool = response.status_code == httpx2.codes.UNAUTHORIZED
+    return unauthorized and failure_of(response).code != REAUTHENTICATION_REQUIRED
 
 
 def repeated(once: Callable[[], httpx2.Response], for_s: float) -> httpx2.Response:

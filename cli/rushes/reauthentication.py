@@ -6,14 +6,12 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from rushes import identity
-from rushes.api import Api
+from rushes.api import REAUTHENTICATION_REQUIRED, Api
 from rushes.bearer import Fixed
 from rushes.credentials import Credentials
 from rushes.failure import Failure, Json
 from rushes.passwords import password_of
 from rushes.run import Run
-
-CODE = "REAUTHENTICATION_REQUIRED"
 
 
 def recently_signed_in(run: Run, call: Callable[[Api], Json], *, password_stdin: bool) -> Json:
@@ -25,7 +23,7 @@ def recently_signed_in(run: Run, call: Callable[[Api], Json], *, password_stdin:
     try:
         return call(api)
     except Failure as failure:
-        if failure.code != CODE:
+        if failure.code != REAUTHENTICATION_REQUIRED:
             raise
     return call(_signed_in_again(run, api, password_stdin))
 

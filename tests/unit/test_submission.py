@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from typing import Any
 
 import pytest
@@ -286,6 +287,17 @@ async def test_canceling_gives_the_charge_back_and_frees_the_slot(house: House) 
     assert (job.stage, job.refunded) == (Stage.CANCELED, 30)
     assert (await house.account()).active_jobs == ()
     house.check()
+
+
+async def test_a_cancel_is_in_the_audit_log_with_what_came_back(house: House, capsys: Any) -> None:
+    caller = await house.sign_up()
+    job = await house.submit(caller)
+    await submission.cancel(house.services, caller, job.id)
+    with pytest.raises(ApiError):
+        await submission.cancel(house.services, caller, job.id)
+    entries = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    canceled = [entry for entry in entries if entry["message"] == "video_canceled"]
+    assert [(entry["video"], entry["user"], entry["refunded"]) for entry in canceled] == [(job.id, "alice", job.cost)]
 
 
 async def test_canceling_twice_pays_once(house: House) -> None:

@@ -205,3 +205,60 @@ async def test_a_conflict_is_read_and_decided_again(house: House) -> None:
     house.store.fail("commit", times=2, error=Conflict)
     await webhooks.update(house.services, caller, endpoint.id, UpdateWebhookEndpoint(disabled=True))
     assert (await webhooks.get(house.services, caller, endpoint.id)).disabled
+
+
+# --- the audit log ---
+
+
+async def test_every_change_of_an_endpoint_and_every_look_at_a_secret_is_on_the_record(
+    house: House, capsys: Any
+) -> None:
+    caller = await house.sign_up(email="alice@example.com", email_verified=True, verified_at=house.clock())
+    capsys.readouterr()
+    endpoint = await made(house, caller)
+    await webhooks.update(house.services, caller, endpoint.id, UpdateWebhookEndpoint(description="private"))
+    await webhooks.update(house.services, caller, endpoint.id, UpdateWebhookEndpoint(description="private"))
+    rotated = await webhooks.rotate(house.services, caller, endpoint.id)
+    await webhooks.delete(house.services, caller, endpoint.id)
+    secret = await webhooks.own_secret(house.services, caller)
+    await webhooks.rotate_secret(house.services, caller)
+    out = capsys.readouterr().out
+    entries = [json.loads(line) for line in out.splitlines()]
+    audits = [entry for entry in entries if entry.get("logging.googleapis.com/labels") == {"log": "audit"}]
+    assert [(entry["message"], entry.get("endpoint")) for entry in audits] == [
+        ("webhook_endpoint_created", endpoint.id),
+        ("webhook_endpoint_changed", endpoint.id),
+        ("webhook_endpoint_secret_rotated", endpoint.id),
+        ("webhook_endpoint_deleted", endpoint.id),
+        ("webhook_secret_viewed", None),
+        ("webhook_secret_rotated", None),
+    ]
+    shown = (URL, "private", rotated.secrets[0].value, secret.secrets[0].value)
+    assert not [word for word in shown if word in out]
+
+
+@pytest.mark.parametrize("change", [{"disabled": True}, {"closed_at": datetime(2026, 11, 20, tzinfo=UTC)}])
+async def test_an_account_that_is_locked_out_before_the_commit_keeps_its_secrets_as_they_are(
+    house: House, change: dict[str, Any]
+) -> None:
+    caller = await house.sign_up(email="alice@example.com", email_verified=True, verified_at=house.clock())
+    endpoint = await made(house, caller)
+    await webhooks.secret_of(house.services, caller.tenant, caller.account)
+    before = [house.store.documents(kind) for kind in (WebhookEndpoint, WebhookSecret)]
+
+    async def locked_out() -> None:
+        house.store.edit("accounts", caller.account, change)
+
+    calls: list[Any] = [
+        lambda: webhooks.rotate(house.services, caller, endpoint.id),
+        lambda: webhooks.rotate_secret(house.services, caller),
+        lambda: webhooks.update(house.services, caller, endpoint.id, UpdateWebhookEndpoint(url=URL + "/other")),
+        lambda: webhooks.delete(house.services, caller, endpoint.id),
+    ]
+    for call in calls:
+        house.store.edit("accounts", caller.account, {"disabled": False, "closed_at": None})
+        house.store.before("commit", locked_out)
+        with pytest.raises(ApiError) as caught:
+            await call()
+        assert caught.value.entry.status == 403
+    assert [house.store.documents(kind) for kind in (WebhookEndpoint, WebhookSecret)] == before
