@@ -238,7 +238,7 @@ class JobMachine(Counted):
     def not_stored(self, holder: str, behind: int, permanent: bool) -> None:
         self.hear(events.NotStored(self.job.step - behind, holder, "STORING_FAILED", "cut", permanent))
 
-    @rule(kind=st.sampled_from((events.Cancel, events.Delete, events.Expire)))
+    @rule(kind=st.sampled_from((events.Cancel, events.Delete, events.ErasureRequested, events.Expire)))
     def wish(self, kind: type[Event]) -> None:
         self.hear(kind())
 
