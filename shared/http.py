@@ -24,7 +24,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route as StarletteRoute
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from shared import body_limits, forms, idempotency_keys, log, routes
+from shared import body_limits, cors, forms, idempotency_keys, log, routes
 from shared.auth import Accounts, Caller
 from shared.body_limits import BodyLimits
 from shared.door import ANSWER_HEADERS, Door, note_denial
@@ -49,14 +49,6 @@ SECURITY_HEADERS = {
     "X-Frame-Options": "DENY",
     "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
     "Strict-Transport-Security": "max-age=31536000",
-}
-CORS_HEADERS = {
-    "Access-Control-Allow-Methods": "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS",
-    "Access-Control-Allow-Headers": "Authorization, Content-Type, Idempotency-Key, If-Match, If-None-Match, "
-    "Last-Event-ID, Range",
-    "Access-Control-Expose-Headers": "Accept-Ranges, Content-Range, ETag, Idempotent-Replayed, Location, RateLimit, "
-    "RateLimit-Limit, RateLimit-Policy, RateLimit-Remaining, RateLimit-Reset, Retry-After, X-Request-Id",
-    "Access-Control-Max-Age": "3600",
 }
 
 
@@ -267,7 +259,8 @@ class Boundary:
         headers = Headers(scope=scope)
         request_id = f"req_{provided.ids()}"
         token = log.context.set(_log_context(headers, request_id, provided.settings.google_cloud_project))
-        exchange = _Exchange(headers, request_id, headers.get("origin", "") in provided.settings.origins, receive, send)
+        allowed = headers.get("origin", "") in provided.settings.origins
+        exchange = _Exchange(scope["method"], headers, request_id, allowed, receive, send)
         try:
             if scope["method"] == "OPTIONS":
                 await Response(status_code=204)(scope, receive, exchange.send)
@@ -301,7 +294,10 @@ class Boundary:
 class _Exchange:
     """One request's way in and its answer's way out."""
 
-    def __init__(self, headers: Headers, request_id: str, allowed: bool, receive: Receive, send: Send) -> None:
+    def __init__(
+        self, method: str, headers: Headers, request_id: str, allowed: bool, receive: Receive, send: Send
+    ) -> None:
+        self._method = method
         self._headers = headers
         self._request_id = request_id
         self._origin = headers.get("origin") if allowed else None
@@ -380,10 +376,10 @@ class _Exchange:
                 headers[name] = value
             headers.setdefault("Cache-Control", "no-store")
             headers.add_vary_header("Origin")
+            if self._method == "OPTIONS":
+                headers.add_vary_header("Access-Control-Request-Headers")
             if self._origin:
-                headers["Access-Control-Allow-Origin"] = self._origin
-                for name, value in CORS_HEADERS.items():
-                    headers[name] = value
+                headers.update(cors.headers(self._method, self._origin, self._headers))
         await self._send(message)
 
     async def fail(self, scope: Scope, error: ApiError) -> None:

@@ -317,4 +317,5 @@ async def test_pages_may_read_what_is_left_and_may_put(history: httpx2.AsyncClie
     for name in ("RateLimit-Limit", "RateLimit-Remaining", "RateLimit-Reset", "RateLimit-Policy", "RateLimit"):
         assert name in answer.headers
         assert name in [one.strip() for one in exposed.split(",")]
-    assert "PUT" in answer.headers["access-control-allow-methods"]
+    preflight = await history.options("/v1/models", headers=ORIGIN)
+    assert "PUT" in preflight.headers["access-control-allow-methods"]
