@@ -76,7 +76,7 @@ def headers(method: str, origin: str, request: Headers) -> Mapping[str, str]:
 
 
 def _allowed_of(request: Headers) -> list[str]:
-    """The fixed names, and of those with an allowed prefix the ones that were asked for: no wildcard stands for them."""
+    """The fixed names, and of those with an allowed prefix the ones that were asked for: CORS has no prefixes."""
     asked = request.get("access-control-request-headers", "").lower()
     if len(asked) > MAX_ASKED_CHARS:
         return list(ALLOWED)
