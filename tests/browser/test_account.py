@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Page, Route, expect
+from playwright.sync_api import Page, Request, Route, expect
 
 from tests.acceptance.receiver import Receiver
 from tests.browser.acts import balance_becomes
@@ -15,6 +16,7 @@ from tests.browser.conftest import DESK, Open, Person
 from tests.cloud import Cloud, User
 
 pytestmark = pytest.mark.timeout(300)
+KEYS = "**/v1/api-keys"
 
 
 def test_what_was_used_is_plotted_and_the_ledger_adds_up(
@@ -75,12 +77,12 @@ def test_a_key_needs_the_password_again_a_while_after_signing_in(open_studio: Op
     made = page.get_by_role("group", name="This is your key.")
     for answer in ("", "wrong horse", person.password):
         # As the service answers once the sign-in is five minutes old; after the dialog it is asked itself.
-        page.route("**/v1/api-keys", sign_in_again, times=1)
+        page.route(KEYS, refusing_once())
         page.get_by_label("What it is for").fill("nightly renders")
         page.get_by_role("button", name="Make a key").click()
         dialog = page.get_by_role("dialog", name="Enter your password again")
         expect(dialog).to_contain_text(person.email)
-        dialog.get_by_label("Password").fill(answer)
+        dialog.locator("#again-password").fill(answer)
         if answer:
             dialog.get_by_role("button", name="Continue").click()
         if answer == "wrong horse":
@@ -93,9 +95,19 @@ def test_a_key_needs_the_password_again_a_while_after_signing_in(open_studio: Op
     assert [key["name"] for key in person.user.call("GET", "/v1/api-keys").json()["data"]] == ["nightly renders"]
 
 
-def sign_in_again(route: Route) -> None:
+def refusing_once() -> Callable[[Route, Request], None]:
+    """A handler that refuses the next POST; the list of keys may be asked for meanwhile."""
     error = {"code": "REAUTHENTICATION_REQUIRED", "message": "This needs a recent sign-in.", "details": {}}
-    route.fulfill(status=401, json={"error": error})
+    answers = iter([{"error": error}])
+
+    def handle(route: Route, request: Request) -> None:
+        answer = next(answers, None) if request.method == "POST" else None
+        if answer is None:
+            route.fallback()
+        else:
+            route.fulfill(status=401, json=answer)
+
+    return handle
 
 
 def test_who_signed_in_with_google_confirms_there_and_comes_back(
@@ -105,7 +117,7 @@ def test_who_signed_in_with_google_confirms_there_and_comes_back(
     screen = open_studio(DESK, person, "account/keys")
     page = screen.page
     with_google(page, person.email)
-    page.route("**/v1/api-keys", sign_in_again, times=1)
+    page.route(KEYS, refusing_once())
     page.get_by_label("What it is for").fill("nightly renders")
     page.get_by_role("button", name="Make a key").click()
     page.get_by_role("dialog", name="Sign in again").get_by_role("button", name="Continue with Google").click()
