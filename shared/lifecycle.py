@@ -481,7 +481,8 @@ def _renew(case: _Case, event: Renew) -> Change | None:
 
 def _accepted(case: _Case, event: Accepted) -> Change | None:
     job = case.job
-    if job.attempt != event.attempt or job.operation is not None:
+    # Attempts count from 1: a job that was never claimed has 0, and nothing was started for it.
+    if event.attempt == 0 or job.attempt != event.attempt or job.operation is not None:
         return None
     if job.final:
         erasure = "requested" if job.erasure else None

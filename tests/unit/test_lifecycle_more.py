@@ -245,3 +245,7 @@ def test_an_ended_job_keeps_the_first_name() -> None:
     life.hear(e.Cancel())
     assert life.hear(e.Accepted(1, "op-2")) is None
     assert life.job.operation == "op-1"
+
+
+def test_nothing_was_started_for_a_job_that_was_never_claimed() -> None:
+    assert Life().hear(e.Accepted(0, "op-1")) is None
