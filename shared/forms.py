@@ -1,7 +1,8 @@
 """Bodies of multipart/form-data: fields with nested names, and files, as the values that the models are made from.
 
 A name may have parts in brackets: labels[a]=b is {"labels": {"a": "b"}}, reference_images[] and reference_images[0] are
-lists. A name that comes again makes a list. Values stay texts; the models' types read them.
+lists. A name that comes again makes a list. Values stay texts; the models' types read them. A field left empty
+counts as left out: no form can leave one out by itself.
 """
 
 from __future__ import annotations
@@ -54,7 +55,7 @@ async def read(request: Request, files: AsyncExitStack) -> dict[str, Any]:
             # What a browser sends for a file that was not chosen.
             if value.filename or value.size:
                 _put(fields, name, ImageUpload(file=value))
-        else:
+        elif value:
             _put(fields, name, value)
     return _lists(fields)  # type: ignore[no-any-return]
 
@@ -68,9 +69,11 @@ class _Parser(MultiPartParser):
 
     async def parse(self) -> FormData:
         _, options = parse_options_header(self.headers["content-type"])
-        if options.get(b"charset", b"utf-8").lower() not in (b"utf-8", b"utf8"):
+        charset = options.get(b"charset", b"utf-8").lower()
+        if charset not in (b"utf-8", b"utf8"):
             # Python's codecs for the others include some that take forever, and some that make no text.
-            raise MultiPartException("Its text must be UTF-8.")
+            named = charset[:40].decode("ascii", "replace")
+            raise MultiPartException(f"Its text must be UTF-8, and its Content-Type says charset={named}.")
         form = await super().parse()
         if not self._ended:
             # The last of them is not among the form's parts yet.

@@ -8,6 +8,7 @@ raises again, so that the framework would answer twice.)
 from __future__ import annotations
 
 import asyncio
+import codecs
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
@@ -173,7 +174,8 @@ async def _body(row: routes.Route, request: Request, files: AsyncExitStack) -> A
     if row.body is None:
         return None
     if request.headers.get("content-encoding", "identity").lower() != "identity":
-        raise ApiError("UNSUPPORTED_MEDIA_TYPE", "A body is sent as it is, without a Content-Encoding.")
+        said = "A body is sent as it is, without a Content-Encoding."
+        raise ApiError("UNSUPPORTED_MEDIA_TYPE", said, headers={"Accept-Encoding": "identity"})
     if row.form and forms.is_form(request.headers):
         return _validated(row.body, await forms.read(request, files))
     return parse_json(row.body, await request.body(), request.headers, row.limits)
@@ -207,7 +209,8 @@ def parse_json(model: type[B], raw: bytes, headers: Headers, limits: BodyLimits 
         raise ApiError("UNSUPPORTED_MEDIA_TYPE", details={"content_type": media_type[:100]})
     body_limits.check_values(raw, limits.max_values)
     try:
-        return model.model_validate_json(raw)
+        # RFC 8259 lets a reader pass over the mark that some editors and libraries of Windows put first.
+        return model.model_validate_json(raw.removeprefix(codecs.BOM_UTF8))
     except ValidationError as error:
         raise _invalid(error) from None
 

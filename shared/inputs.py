@@ -158,20 +158,21 @@ async def _given(role: InputRole, field: str, image: ImageInput) -> Given:
     if isinstance(image, ImageUpload):
         data = await image.file.read(MAX_IMAGE_BYTES + 1)
         return Given(role, field, _bounded(field, data))
-    if image.data is not None:
-        return Given(role, field, _bounded(field, _decoded(field, image.data)))
-    url = image.image_url or ""
-    if url[:5].lower() == "data:":
-        head, _, text = url.partition(",")
+    # A data URL is one in either field: no base64 begins so.
+    text = (image.data or image.image_url or "").strip()
+    if text[:5].lower() == "data:":
+        head, _, text = text.partition(",")
         if not head.lower().endswith(";base64"):
             raise _invalid(field, "a data URL must be in base64")
-        return Given(role, field, _bounded(field, _decoded(field, text)))
-    return Given(role, field, url=url)
+    elif image.data is None:
+        return Given(role, field, url=text)
+    return Given(role, field, _bounded(field, _decoded(field, text)))
 
 
 def _decoded(field: str, text: str) -> bytes:
     try:
-        return base64.b64decode(text, validate=True)
+        # Many encoders break lines (RFC 2045).
+        return base64.b64decode("".join(text.split()), validate=True)
     except (binascii.Error, ValueError):
         raise _invalid(field, "it is not valid base64") from None
 

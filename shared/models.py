@@ -474,9 +474,22 @@ class LiveConfig(Value):
 
 
 class Body(BaseModel):
-    """A request's body. An unknown field is an error; numbers may come as strings, as multipart forms send them."""
+    """A request's body. An unknown field is an error; numbers may come as strings, as multipart forms send them.
+
+    A field that is null counts as left out, for typed clients that send all of theirs, unless it is one of
+    `null_removes`.
+    """
 
     model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)
+    null_removes: ClassVar[frozenset[str]] = frozenset()
+
+    @model_validator(mode="before")
+    @classmethod
+    def _without_nulls(cls, given: Any) -> Any:
+        if not isinstance(given, dict):
+            return given
+        absent = cls.model_fields.keys() - cls.null_removes
+        return {name: value for name, value in given.items() if value is not None or name not in absent}
 
 
 class ImageInput(Body):

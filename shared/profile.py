@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
 from pydantic import Field
 
@@ -19,6 +19,8 @@ LOCALE = r"^[A-Za-z]{2,3}(-[A-Za-z0-9]{2,8}){0,3}$"
 
 class UpdateAccount(Body):
     """PATCH /v1/account: what is left out stays, null removes."""
+
+    null_removes: ClassVar[frozenset[str]] = frozenset({"display_name", "locale"})
 
     display_name: Annotated[str | None, Field(min_length=1, max_length=100, pattern=ONE_LINE)] = None
     locale: Annotated[str | None, Field(pattern=LOCALE, max_length=35, description="A BCP 47 tag, like de-AT.")] = None

@@ -98,7 +98,9 @@ class NewWebhookEndpoint(Body):
 
 
 class UpdateWebhookEndpoint(Body):
-    """PATCH /v1/webhook-endpoints/{id}: what is left out stays."""
+    """PATCH /v1/webhook-endpoints/{id}: what is left out stays, and null removes the description."""
+
+    null_removes: ClassVar[frozenset[str]] = frozenset({"description"})
 
     url: Url | None = None
     events: Events = ALL_EVENTS
@@ -218,9 +220,7 @@ async def get(services: Services, caller: Caller, endpoint_id: str) -> WebhookEn
 async def update(services: Services, caller: Caller, endpoint_id: str, body: UpdateWebhookEndpoint) -> WebhookEndpoint:
     """The endpoint with what the body sets. Raises ApiError NOT_FOUND, or INVALID_REQUEST for its URL."""
     changes = body.model_dump(exclude_unset=True)
-    if body.url is None:
-        changes.pop("url", None)
-    else:
+    if body.url is not None:
         check_url(services, "url", body.url)
     if "events" in changes:
         changes["events"] = _sorted(body.events)

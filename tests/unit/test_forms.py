@@ -13,7 +13,7 @@ import pytest
 from shared import forms
 from shared.errors import ApiError
 from shared.http import application
-from shared.models import Job, Transaction
+from shared.models import CreateVideo, Job, Transaction
 from tests.unit.conftest import House
 from tests.unit.test_http import client_of
 from tests.unit.test_images import picture
@@ -195,6 +195,8 @@ async def test_a_form_that_is_whole_is_taken_with_all_its_parts(
     [
         ("multipart/form-data; boundary=x; charset=utf-7", b"+2D0-"),
         ("multipart/form-data; boundary=x; charset=punycode", b"p"),
+        ("multipart/form-data; boundary=x; charset=undefined", b"p"),
+        ("multipart/form-data; boundary=x; charset=", b"p"),
         ("multipart/form-data; boundary=x; charset=utf-16", b"p\0"),
         ("multipart/form-data; boundary=x", b"caf\xe9"),
         ("multipart/form-data; boundary=x", b"\xed\xa0\xbd"),
@@ -205,6 +207,25 @@ async def test_the_text_of_a_form_is_utf8(submit: httpx2.AsyncClient, content_ty
     answer = await submit.post("/v1/videos", content=content, headers=ALICE | {"Content-Type": content_type})
     assert (answer.status_code, answer.json()["error"]["code"]) == (400, "INVALID_REQUEST")
     assert "UTF-8" in answer.json()["error"]["message"]
+
+
+async def test_a_charset_that_is_none_is_named(submit: httpx2.AsyncClient) -> None:
+    headers = ALICE | {"Content-Type": "multipart/form-data; boundary=x; charset=undefined"}
+    answer = await submit.post("/v1/videos", content=BEGUN + b"--x--\r\n", headers=headers)
+    assert "charset=undefined" in answer.json()["error"]["message"]
+
+
+async def test_a_field_that_was_left_empty_is_left_out(house: House, submit: httpx2.AsyncClient) -> None:
+    """Tools that show a form send all of its fields."""
+    await house.sign_up()
+    names = [name for name in CreateVideo.model_fields if name not in BASE]
+    empty = [*names, "input_reference[image_url]", "reference_images[0][data]", "labels[team]"]
+    form = BASE | dict.fromkeys(empty, "")
+    answer = await submit.post("/v1/videos", files={name: (None, value) for name, value in form.items()}, headers=ALICE)
+    assert answer.status_code == 202, answer.text
+    assert (answer.json()["inputs"], answer.json()["labels"], answer.json()["count"]) == ([], {}, 1)
+    nothing = await submit.post("/v1/videos", files={"prompt": (None, "")}, headers=ALICE)
+    assert nothing.json()["error"]["details"]["fields"] == [{"field": "prompt", "message": "Field required"}]
 
 
 async def test_a_part_in_an_encoding_of_its_own_is_refused(submit: httpx2.AsyncClient) -> None:

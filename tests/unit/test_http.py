@@ -18,7 +18,7 @@ from shared import http, routes
 from shared.body_limits import IMAGES, SMALL, BodyLimits
 from shared.errors import ApiError, NotStorable, Unavailable
 from shared.http import Call, Reply, application
-from shared.models import Account, CreateVideo, Job
+from shared.models import Account, Body, CreateVideo, Job
 from shared.webhooks import NewWebhookEndpoint
 from tests.unit.conftest import House
 from tests.unit.test_routes import load
@@ -460,6 +460,52 @@ async def test_a_compressed_body_is_not_understood(submit: httpx2.AsyncClient) -
         "/v1/videos", headers={**ALICE, "Content-Encoding": "gzip", "Content-Type": "application/json"}, content=b"{}"
     )
     assert (response.status_code, shape(response)["code"]) == (415, "UNSUPPORTED_MEDIA_TYPE")
+    assert "Content-Encoding" in shape(response)["message"]
+    assert response.headers["accept-encoding"] == "identity"
+
+
+async def test_a_byte_order_mark_is_passed_over(submit: httpx2.AsyncClient, house: House) -> None:
+    await house.sign_up()
+    headers = {**ALICE, "Content-Type": "application/json"}
+    for mark, status in ((b"\xef\xbb\xbf", 202), (b"\xef\xbb\xbf" * 2, 400), (b"\xff\xfe", 400)):
+        response = await submit.post("/v1/videos", headers=headers, content=mark + b'{"prompt": "p"}')
+        assert response.status_code == status, response.text
+
+
+BODIES = sorted(
+    {row.body for row in routes.ROUTES if row.body and issubclass(row.body, Body)}, key=lambda body: body.__name__
+)
+
+
+@pytest.mark.parametrize("body", BODIES, ids=lambda body: body.__name__)
+def test_null_is_a_field_that_was_left_out(body: type[Body]) -> None:
+    """Typed clients send all of their fields. Where null means something of its own, the model says so."""
+    nulls = {
+        name: None
+        for name, field in body.model_fields.items()
+        if not field.is_required() and name not in body.null_removes
+    }
+    least = {name: example(body, name) for name, field in body.model_fields.items() if field.is_required()}
+    read = body.model_validate_json(json.dumps(least | nulls))
+    assert read == body.model_validate(least)
+    assert read.model_fields_set == set(least)
+    with pytest.raises(ValidationError, match="lenght"):
+        body.model_validate(least | {"lenght": None})
+
+
+def example(body: type[Body], name: str) -> Any:
+    samples = {"job": "video_x", "step": 0, "scope": "read", "amount": 1, "url": "https://a.example"}
+    return samples.get(name, "x")
+
+
+async def test_nulls_are_the_same_request_for_an_idempotency_key(submit: httpx2.AsyncClient, house: House) -> None:
+    await house.sign_up()
+    headers = ALICE | {"Idempotency-Key": "k"}
+    nulls = {"count": None, "labels": None, "seconds": None, "reference_images": None, "input_reference": None}
+    made = await submit.post("/v1/videos", headers=headers, json={"prompt": "p", **nulls})
+    again = await submit.post("/v1/videos", headers=headers, json={"prompt": "p"})
+    assert (made.status_code, again.status_code) == (202, 200), made.text
+    assert made.json()["id"] == again.json()["id"]
 
 
 async def test_a_body_of_many_errors_names_the_first_ten(submit: httpx2.AsyncClient) -> None:

@@ -40,6 +40,22 @@ async def refused(call: Any) -> ApiError:
     return caught.value
 
 
+@pytest.mark.parametrize(
+    "image",
+    [
+        {"data": base64.encodebytes(PNG).decode()},
+        {"data": base64.encodebytes(PNG).decode().replace("\n", "\r\n    ")},
+        {"data": data_url(PNG)["image_url"]},
+        {"image_url": "data:image/png;base64,\n" + base64.encodebytes(PNG).decode()},
+        {"image_url": " " + data_url(PNG)["image_url"]},
+    ],
+    ids=["lines", "indented lines", "a data URL in data", "lines in a data URL", "blanks before a data URL"],
+)
+async def test_an_image_is_read_however_its_base64_is_written(image: dict[str, str]) -> None:
+    (given,) = await inputs.given(body_of(input_reference=image))
+    assert given.data == PNG
+
+
 class Web:
     """The world outside, as far as it has images."""
 
@@ -102,7 +118,7 @@ async def test_a_url_that_cannot_be_fetched_is_named_and_charges_nothing(house: 
     [
         (inline(b"no image"), "not a PNG"),
         ({"data": "?"}, "not valid base64"),
-        ({"data": base64.b64encode(PNG).decode() + "\n"}, "not valid base64"),
+        ({"data": base64.b64encode(PNG).decode() + "-"}, "not valid base64"),
         ({"image_url": "data:image/png,abc"}, "must be in base64"),
         (data_url(PNG[:60]), "damaged"),
         (inline(picture("PNG", (32, 32))), "64 to 8192"),
