@@ -228,9 +228,9 @@ class CountedMedia:
     def stream(self, name: str, start: int, end: int) -> AsyncIterator[bytes]:
         return self.media.stream(name, start, end)
 
-    async def sign(self, name: str, filename: str) -> SignedUrl:
+    async def sign(self, name: str, filename: str, download: bool = False) -> SignedUrl:
         self.tally.waited("sign")
-        return await self.media.sign(name, filename)
+        return await self.media.sign(name, filename, download)
 
     async def delete(self, prefix: str) -> int:
         self.tally.add("Cloud Storage class A", 1, "object")

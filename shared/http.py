@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import codecs
+from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
@@ -25,11 +26,12 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route as StarletteRoute
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from shared import body_limits, cors, forms, idempotency_keys, log, routes
+from shared import body_limits, cors, forms, idempotency_keys, log, rendering, routes
 from shared.auth import Accounts, Caller
 from shared.body_limits import BodyLimits
 from shared.door import ANSWER_HEADERS, Door, note_denial
 from shared.errors import ApiError, NotStorable, Unavailable
+from shared.models import NoQuery
 from shared.services import Services, services
 
 if TYPE_CHECKING:
@@ -164,7 +166,7 @@ def _endpoints(
             if user is not None:
                 note_denial(row, user, error)
             raise
-        return reply if isinstance(reply, Response) else _rendered(row, reply)
+        return reply if isinstance(reply, Response) else _rendered(request, row, reply)
 
     return endpoint
 
@@ -182,21 +184,27 @@ async def _body(row: routes.Route, request: Request, files: AsyncExitStack) -> A
 
 
 def _query(row: routes.Route, request: Request) -> Any:
-    if row.query is None:
+    if row.caller not in routes.PEOPLE:
+        # What the cloud's machines and the providers add to an address is theirs.
         return None
     if len(request.scope["query_string"]) > body_limits.MAX_QUERY_BYTES:
         raise ApiError("INVALID_REQUEST", f"A query has at most {body_limits.MAX_QUERY_BYTES:,} bytes.")
-    return _validated(row.query, dict(request.query_params))
+    given = request.query_params
+    repeated = [name for name, times in Counter(name for name, _ in given.multi_items()).items() if times > 1]
+    if repeated:
+        fields = [{"field": name[:200], "message": "it is there more than once"} for name in repeated]
+        raise ApiError("INVALID_REQUEST", f"{fields[0]['field']}: it is there more than once", {"fields": fields})
+    read = _validated(row.query or NoQuery, dict(given))
+    return read if row.query is not None else None
 
 
-def _rendered(row: routes.Route, reply: Reply) -> Response:
+def _rendered(request: Request, row: routes.Route, reply: Reply) -> Response:
     status = reply.status or row.status
-    headers = dict(reply.headers)
-    if reply.body is None:
-        return Response(status_code=status, headers=headers)
     if isinstance(reply.body, BaseModel):
-        return Response(reply.body.model_dump_json(), status, headers, "application/json")
-    return JSONResponse(reply.body, status, headers)
+        return rendering.rendered(request, reply.body, status, reply.headers)
+    if reply.body is None:
+        return Response(status_code=status, headers=dict(reply.headers))
+    return JSONResponse(reply.body, status, dict(reply.headers))
 
 
 def parse_json(model: type[B], raw: bytes, headers: Headers, limits: BodyLimits = body_limits.SMALL) -> B:
@@ -244,6 +252,9 @@ async def _starlette_error(request: Request, error: Exception) -> Response:
     """404 and 405 of Starlette's own router, in our shape."""
     assert isinstance(error, HTTPException)
     code = {404: "NOT_FOUND", 405: "METHOD_NOT_ALLOWED"}.get(error.status_code, "INVALID_REQUEST")
+    path = request.scope["path"]
+    if code == "NOT_FOUND" and len(path) > 1 and path.endswith("/"):
+        raise ApiError(code, "There is no such thing here: no address of this API ends in a slash.")
     raise ApiError(code, headers=dict(error.headers or {}))
 
 

@@ -27,6 +27,7 @@ from google.auth import crypt
 from google.cloud.storage import Blob, Bucket, Client
 from google.cloud.storage.exceptions import InvalidResponse
 
+from shared import filenames
 from shared.caching import Cache
 from shared.downloads import Downloads
 from shared.errors import StorageRefused, Unavailable
@@ -146,16 +147,17 @@ class CloudStorage:
     def stream(self, name: str, start: int, end: int) -> AsyncIterator[bytes]:
         return self._downloads.stream(name, start, end)
 
-    async def sign(self, name: str, filename: str) -> SignedUrl:
+    async def sign(self, name: str, filename: str, download: bool = False) -> SignedUrl:
         """A V4 URL of 15 min, re-used for everybody while more than 5 min of it remain."""
         now = self._clock()
-        cached = self._urls.get((name, filename), now)
+        shown = filenames.disposition(filename, download)
+        cached = self._urls.get((name, shown), now)
         if cached is not None:
             return cached
         expires_at = now + SIGNED_FOR
-        url = await _in_thread(lambda: self._signer.sign(self._bucket.blob(name), filename))
+        url = await _in_thread(lambda: self._signer.sign(self._bucket.blob(name), shown))
         signed = SignedUrl(url, expires_at)
-        self._urls.put((name, filename), signed, expires_at - REUSED_WHILE)
+        self._urls.put((name, shown), signed, expires_at - REUSED_WHILE)
         return signed
 
     async def delete(self, prefix: str) -> int:
@@ -176,12 +178,12 @@ class Signer:
         self._local = _LocalKey(settings) if settings.signer_key_file else None
         self._own: Any = None
 
-    def sign(self, blob: Blob, filename: str) -> str:
+    def sign(self, blob: Blob, disposition: str) -> str:
         url: str = blob.generate_signed_url(
             version="v4",
             expiration=SIGNED_FOR,
             method="GET",
-            response_disposition=f'inline; filename="{filename}"',
+            response_disposition=disposition,
             **(self._with_key(blob) if self._local else self._with_iam()),
         )
         return url

@@ -603,6 +603,10 @@ class PushEnvelope(BaseModel):
     message: PushedMessage
 
 
+class NoQuery(Body):
+    """The query of an operation that has no parameters."""
+
+
 class PageQuery(Body):
     """What every list takes."""
 
@@ -644,6 +648,9 @@ class ContentQuery(Body):
     variant: Literal["video", "thumbnail"] = "video"
     index: Annotated[int, Field(ge=0, le=3, description="Which of the job's videos.")] = 0
     redirect: Literal["true", "false", "json"] = "true"
+    download: Annotated[
+        bool, Field(description="Save it, under a name made of the prompt's first words, rather than show it.")
+    ] = False
 
 
 # --- bodies of responses ---

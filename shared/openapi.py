@@ -91,9 +91,16 @@ _RANGED: Final = [
     for name, text in (
         ("Range", "One range of bytes, with redirect=false; an answer holds at most 16 MiB."),
         ("If-None-Match", "The ETag of what one has: 304 when it is still that."),
-        ("If-Range", "The ETag that the range belongs to; another one gets the whole."),
+        ("If-Modified-Since", "304 when it has not changed since; If-None-Match goes before it."),
+        ("If-Range", "The ETag or Last-Modified that the range belongs to; another one gets the whole."),
     )
 ]
+IF_NONE_MATCH: Final = {
+    "name": "If-None-Match",
+    "in": "header",
+    "description": "The ETag of the response you have: 304 without a body while it would be the same.",
+    "schema": {"type": "string", "maxLength": 1_000, "pattern": _PRINTABLE},
+}
 # By the names of the routes whose handlers read them.
 REQUEST_HEADERS: Final[Mapping[str, list[Json]]] = {
     "create_video": [IDEMPOTENCY_KEY],
@@ -122,7 +129,14 @@ HEADERS: Final[Mapping[str, Json]] = {
     "WWW-Authenticate": _header("How to identify oneself."),
     "Accept-Ranges": _header("Parts may be asked for.", enum=["bytes"]),
     "Content-Range": _header("Which bytes of how many."),
-    "ETag": _header("Names these very bytes."),
+    "ETag": _header("Names what the response holds, for If-None-Match."),
+    "Last-Modified": _header("When the video was completed, for If-Modified-Since."),
+    "Link": _header('With rel="next": the path of the next page, while there is one.'),
+}
+
+NOT_MODIFIED: Final[Json] = {
+    "description": "If-None-Match names what the response would be.",
+    "headers": {name: {"$ref": f"#/components/headers/{name}"} for name in ("X-Request-Id", "ETag")},
 }
 
 # --- examples ---
@@ -179,7 +193,7 @@ def document() -> Json:
         "paths": paths,
         "components": {
             "schemas": _schemas(),
-            "responses": dict(sorted(_all_failures().items())),
+            "responses": dict(sorted({"304-NotModified": NOT_MODIFIED, **_all_failures()}.items())),
             "headers": HEADERS,
             "securitySchemes": SECURITY,
         },
@@ -193,14 +207,12 @@ def version() -> str:
 
 def errors_of(route: Route) -> tuple[str, ...]:
     """Every code that the operation may answer: those of its row, and those of its kind."""
-    codes = [*route.errors, "INTERNAL", "UNAVAILABLE"]
+    codes = [*route.errors, "INTERNAL", "UNAVAILABLE", "INVALID_REQUEST"]
     codes += ["UNAUTHENTICATED", "ACCOUNT_DISABLED", "ACCOUNT_CLOSED", "FORBIDDEN", "RATE_LIMITED"]
     if route.recent_sign_in:
         codes += ["REAUTHENTICATION_REQUIRED"]
     if route.body is not None:
-        codes += ["INVALID_JSON", "INVALID_REQUEST", "UNSUPPORTED_MEDIA_TYPE", "BODY_TIMEOUT"]
-    if route.query is not None or route.name in REQUEST_HEADERS:
-        codes += ["INVALID_REQUEST"]
+        codes += ["INVALID_JSON", "UNSUPPORTED_MEDIA_TYPE", "BODY_TIMEOUT"]
     if route.method != "GET":
         codes += ["BODY_TOO_LARGE"]
     if "{" in route.path:
@@ -218,7 +230,7 @@ def _operation(route: Route) -> Json:
         "description": DESCRIPTIONS[route.name],
         "tags": [_tag(route)],
         "security": _security(route),
-        "parameters": [*_path_parameters(route), *_query_parameters(route), *REQUEST_HEADERS.get(route.name, [])],
+        "parameters": [*_path_parameters(route), *_query_parameters(route), *_request_headers(route)],
     }
     if route.body is not None:
         operation["requestBody"] = _request_body(route)
@@ -288,6 +300,15 @@ def _parameter(name: str, schema: Json, required: bool) -> Json:
     return parameter
 
 
+def _request_headers(route: Route) -> list[Json]:
+    return [*REQUEST_HEADERS.get(route.name, []), *([IF_NONE_MATCH] if _is_tagged(route) else [])]
+
+
+def _is_tagged(route: Route) -> bool:
+    """Whether its answer is JSON with a weak ETag."""
+    return route.method == "GET" and route.response is not None and route.name not in ("video_content", "get_config")
+
+
 def _request_body(route: Route) -> Json:
     assert route.body is not None, "only of a route with a body"
     name = _name(route.body, "validation")
@@ -314,6 +335,10 @@ def _successes(route: Route) -> dict[str, Json]:
     if route.name in ("get_config", "put_config"):
         answer["headers"] |= _headers("ETag")
     answers = {str(route.status): answer}
+    if _is_tagged(route):
+        assert route.response is not None, "only of a route with a response"
+        answer["headers"] |= _headers("ETag", *(["Link"] if "last_id" in route.response.model_fields else []))
+        answers["304"] = {"$ref": "#/components/responses/304-NotModified"}
     if IDEMPOTENCY_KEY in REQUEST_HEADERS.get(route.name, []):
         replayed = _answer(route, "What the same key and body gave before", _content(route))
         replayed["headers"] |= _headers("Idempotent-Replayed", "Location")
@@ -332,7 +357,7 @@ def _content(route: Route) -> Json:
 def _content_responses(route: Route) -> dict[str, Json]:
     # 3.1 has no type for bytes; generators know this one from 3.0.
     films: Json = {type_: {"schema": {"type": "string", "format": "binary"}} for type_ in ("video/mp4", "image/jpeg")}
-    tagged = _headers("Accept-Ranges", "ETag")
+    tagged = _headers("Accept-Ranges", "ETag", "Last-Modified")
     whole = _answer(route, "With redirect=json a signed URL, with redirect=false the bytes", _content(route) | films)
     whole["headers"] |= tagged
     part = _answer(route, "The part that Range asked for", films)

@@ -210,8 +210,11 @@ class Media(Protocol):
     def stream(self, name: str, start: int, end: int) -> AsyncIterator[bytes]:
         """The bytes from start to end inclusive, in bounded pieces."""
 
-    async def sign(self, name: str, filename: str) -> SignedUrl:
-        """A URL that gives whoever has it GET on the object, for some minutes."""
+    async def sign(self, name: str, filename: str, download: bool = False) -> SignedUrl:
+        """A URL that gives its holder GET on the object, for some minutes.
+
+        `download`: a browser saves it as `filename`, rather than show it.
+        """
 
     async def delete(self, prefix: str) -> int:
         """Delete all objects under the prefix; answers how many there were."""

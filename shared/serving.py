@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import base64
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from email.utils import format_datetime, parsedate_to_datetime
 from typing import TYPE_CHECKING
 
 from starlette.datastructures import Headers
 from starlette.responses import RedirectResponse, Response, StreamingResponse
 
+from shared import filenames
 from shared.errors import ApiError
 from shared.models import ContentQuery, Job, SignedUrl, Stage
+from shared.rendering import matches
 
 if TYPE_CHECKING:
     from shared.services import Services
@@ -25,10 +29,15 @@ _RANGE = re.compile(r"bytes=(\d{0,18})-(\d{0,18})$")
 
 @dataclass(frozen=True)
 class Content:
-    """One object of a completed job. `size_bytes` is None where the job does not record it (posters)."""
+    """One object of a completed job. `size_bytes` is None where the job does not record it (posters).
+
+    `download`: whether it is to be saved rather than shown.
+    """
 
     name: str
     filename: str
+    download: bool
+    modified_at: datetime
     content_type: str
     etag: str | None
     size_bytes: int | None
@@ -47,20 +56,33 @@ def content(job: Job, query: ContentQuery) -> Content:
     output = job.outputs[query.index]
     assert output.object is not None, f"{job.id} is completed without an object"
     assert output.poster is not None, f"{job.id} is completed without a poster"
-    stem = f"{job.id}-{query.index}"
+    assert job.completed_at is not None, f"{job.id} is completed at no time"
+    stem = _stem(job, query)
     if query.variant == "thumbnail":
-        return Content(output.poster, f"{stem}.jpg", "image/jpeg", None, None)
+        return Content(output.poster, f"{stem}.jpg", query.download, job.completed_at, "image/jpeg", None, None)
     etag = f'"{_hex(output.crc32c or "")}-{output.size_bytes}"'
-    return Content(output.object, f"{stem}.mp4", "video/mp4", etag, output.size_bytes)
+    name, size_bytes = output.object, output.size_bytes
+    return Content(name, f"{stem}.mp4", query.download, job.completed_at, "video/mp4", etag, size_bytes)
+
+
+def _stem(job: Job, query: ContentQuery) -> str:
+    """The file's name without its ending. The prompt is in it only where that was asked for: URLs get about."""
+    numbered = f"{job.id}-{query.index}"
+    if not query.download:
+        return numbered
+    words = filenames.stem(job.request.prompt, otherwise="")
+    if not words:
+        return numbered
+    return words if len(job.outputs) == 1 else f"{words}-{query.index + 1}"
 
 
 async def redirect(services: Services, item: Content) -> Response:
-    signed = await services.media.sign(item.name, item.filename)
+    signed = await services.media.sign(item.name, item.filename, item.download)
     return RedirectResponse(signed.url, 302, {"Cache-Control": "no-store"})
 
 
 async def signed_url(services: Services, item: Content) -> SignedUrl:
-    signed = await services.media.sign(item.name, item.filename)
+    signed = await services.media.sign(item.name, item.filename, item.download)
     return SignedUrl(url=signed.url, expires_at=int(signed.expires_at.timestamp()))
 
 
@@ -72,12 +94,13 @@ async def proxied(services: Services, item: Content, headers: Headers, head: boo
     common = {
         "Accept-Ranges": "bytes",
         "ETag": item.etag,
+        "Last-Modified": format_datetime(item.modified_at.astimezone(UTC), usegmt=True),
         "Cache-Control": "private, max-age=300",
-        "Content-Disposition": f'inline; filename="{item.filename}"',
+        "Content-Disposition": filenames.disposition(item.filename, item.download),
     }
-    if _matches(headers.get("if-none-match"), item.etag):
+    if _is_known(headers, item):
         return Response(status_code=304, headers=common)
-    span = _span(headers, item.etag, item.size_bytes)
+    span = _span(headers, (item.etag, common["Last-Modified"]), item.size_bytes)
     first, last = span or (0, item.size_bytes - 1)
     if head or last - first < LONGEST_WITH_LENGTH_BYTES:
         common["Content-Length"] = str(last - first + 1)
@@ -96,16 +119,16 @@ async def _measured(services: Services, item: Content) -> Content:
     if stored is None:
         raise ApiError("GONE")
     etag = f'"{_hex(stored.crc32c)}-{stored.size_bytes}"'
-    return Content(item.name, item.filename, item.content_type, etag, stored.size_bytes)
+    return replace(item, etag=etag, size_bytes=stored.size_bytes)
 
 
-def _span(headers: Headers, etag: str, size_bytes: int) -> tuple[int, int] | None:
+def _span(headers: Headers, validators: tuple[str, str], size_bytes: int) -> tuple[int, int] | None:
     """First and last byte of a single satisfiable range; None asks for the whole.
 
     A malformed or multiple range is ignored, as RFC 9110 section 14.2 allows. Raises RANGE_NOT_SATISFIABLE.
     """
     match = _RANGE.match(headers.get("range", "").replace(" ", ""))
-    if match is None or match.groups() == ("", "") or not _if_range(headers, etag):
+    if match is None or match.groups() == ("", "") or not _if_range(headers, validators):
         return None
     start, end = match.groups()
     first = int(start) if start else max(size_bytes - int(end), 0)
@@ -121,16 +144,22 @@ def _span(headers: Headers, etag: str, size_bytes: int) -> tuple[int, int] | Non
     return first, min(last, first + LONGEST_RANGE_BYTES - 1)
 
 
-def _if_range(headers: Headers, etag: str) -> bool:
+def _if_range(headers: Headers, validators: tuple[str, str]) -> bool:
     condition = headers.get("if-range")
-    return condition is None or condition.strip() == etag
+    return condition is None or condition.strip() in validators
 
 
-def _matches(condition: str | None, etag: str) -> bool:
-    if condition is None:
+def _is_known(headers: Headers, item: Content) -> bool:
+    """Whether the client has it, by the tag or else by the date (RFC 9110 section 13.2.2)."""
+    assert item.etag is not None, "an object has a tag once it is measured"
+    condition = headers.get("if-none-match")
+    if condition is not None:
+        return matches(condition, item.etag)
+    try:
+        since = parsedate_to_datetime(headers.get("if-modified-since", ""))
+    except (ValueError, OverflowError):
         return False
-    tags = {tag.strip().removeprefix("W/") for tag in condition.split(",")}
-    return etag in tags or "*" in tags
+    return since.tzinfo is not None and item.modified_at.replace(microsecond=0) <= since
 
 
 def _hex(crc32c: str) -> str:

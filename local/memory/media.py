@@ -29,6 +29,7 @@ from local.storage.downloads import download
 from local.storage.objects import Conditions
 from local.storage.objects import StoredObject as Record
 from local.storage.writer import Writer
+from shared import filenames
 from shared.caching import Cache
 from shared.services import ObjectExists, SignedUrl, StoredObject, utc_now
 
@@ -146,16 +147,17 @@ class MemoryMedia:
                 left -= len(piece)
                 yield piece
 
-    async def sign(self, name: str, filename: str) -> SignedUrl:
+    async def sign(self, name: str, filename: str, download: bool = False) -> SignedUrl:
         now = self._clock()
-        cached = self._urls.get((name, filename), now)
+        shown = filenames.disposition(filename, download)
+        cached = self._urls.get((name, shown), now)
         if cached is not None:
             return cached
         expires_at = now + SIGNED_FOR
         expires = str(int(expires_at.timestamp()))
-        query = {"expires": expires, "filename": filename, "signature": self._signature(name, filename, expires)}
+        query = {"expires": expires, "disposition": shown, "signature": self._signature(name, shown, expires)}
         url = SignedUrl(f"{self._public_url}{PATH}/{quote(name)}?{urlencode(query)}", expires_at)
-        self._urls.put((name, filename), url, expires_at - REUSED_WHILE)
+        self._urls.put((name, shown), url, expires_at - REUSED_WHILE)
         return url
 
     async def delete(self, prefix: str) -> int:
@@ -186,7 +188,7 @@ class MemoryMedia:
         record = self._files.find(name)
         if record is None:
             raise errors.no_object(self._bucket, name)
-        disposition = {"content-disposition": f'inline; filename="{query["filename"]}"'}
+        disposition = {"content-disposition": query["disposition"]}
         # All that it wants of a disk is to open what was found.
         return download(request, cast(Disk, self._files), record, record.content_etag, disposition)
 
@@ -194,12 +196,12 @@ class MemoryMedia:
         expires = query.get("expires", "")
         if not (expires.isascii() and expires.isdigit()) or len(expires) > len("253402300799"):
             return False
-        expected = self._signature(name, query.get("filename", ""), expires)
+        expected = self._signature(name, query.get("disposition", ""), expires)
         given = query.get("signature", "")
         return hmac.compare_digest(expected.encode(), given.encode()) and self._clock().timestamp() < int(expires)
 
-    def _signature(self, name: str, filename: str, expires: str) -> str:
-        return hmac.new(self._secret, "\n".join((name, filename, expires)).encode(), hashlib.sha256).hexdigest()
+    def _signature(self, name: str, disposition: str, expires: str) -> str:
+        return hmac.new(self._secret, "\n".join((name, disposition, expires)).encode(), hashlib.sha256).hexdigest()
 
     def _place(self, name: str, spool: Spool, content_type: str) -> StoredObject:
         record = self._files.place(name, spool, content_type, self._clock())

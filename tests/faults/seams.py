@@ -205,8 +205,8 @@ class SeamMedia:
     def stream(self, name: str, start: int, end: int) -> AsyncIterator[bytes]:
         return self.media.stream(name, start, end)
 
-    async def sign(self, name: str, filename: str) -> SignedUrl:
-        return await self.media.sign(name, filename)
+    async def sign(self, name: str, filename: str, download: bool = False) -> SignedUrl:
+        return await self.media.sign(name, filename, download)
 
     async def delete(self, prefix: str) -> int:
         return await self.effects.effect(

@@ -63,7 +63,7 @@ def test_an_operation_says_who_may_call_and_what_it_takes(route: Route) -> None:
 def test_an_operation_names_every_code_that_it_may_answer(route: Route) -> None:
     named: dict[str, set[str]] = {}
     for status, answer in operation(route)["responses"].items():
-        if "$ref" in answer:
+        if "$ref" in answer and status != "304":
             failure = DOCUMENT["components"]["responses"][answer["$ref"].rpartition("/")[2]]
             assert failure["content"]["application/json"]["schema"] == {"$ref": "#/components/schemas/ErrorResponse"}
             named[status] = set(failure["x-error-codes"])
@@ -80,7 +80,7 @@ def test_the_headers_that_a_handler_reads_are_its_parameters(function: str) -> N
         words |= {str(node.value).lower() for node in ast.walk(handler) if isinstance(node, ast.Constant)}
         read = {header for word, header in READ_HEADERS.items() if word in words}
         said = {one["name"] for one in openapi.REQUEST_HEADERS.get(handler.name, [])}
-        assert read == said - {"Range", "If-None-Match", "If-Range"}, handler.name
+        assert read == said - {"Range", "If-None-Match", "If-Modified-Since", "If-Range"}, handler.name
 
 
 @pytest.mark.parametrize("route", ROUTES, ids=lambda route: route.name)

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import base64
+from datetime import timedelta
+from email.utils import format_datetime
 from typing import Any
+from urllib.parse import unquote_plus
 
 import pytest
 from starlette.datastructures import Headers
@@ -15,6 +18,7 @@ from shared.models import ContentQuery, Job, Stage
 from tests.unit.conftest import House
 
 VIDEO = ContentQuery()
+SAVED = ContentQuery(download=True)
 THUMBNAIL = ContentQuery(variant="thumbnail")
 
 
@@ -215,3 +219,52 @@ async def test_a_file_name_is_the_jobs(house: House) -> None:
     job = await completed(house)
     disposition: Any = (await answer(house, job)).headers["content-disposition"]
     assert disposition == f'inline; filename="{job.id}-0.mp4"'
+
+
+# --- what the browser keeps, and under what name ---
+
+
+async def test_the_date_of_a_video_is_when_it_was_completed(house: House) -> None:
+    job = await completed(house)
+    assert job.completed_at is not None
+    modified = format_datetime(job.completed_at, usegmt=True)
+    assert (await answer(house, job)).headers["last-modified"] == modified
+    assert (await answer(house, job, THUMBNAIL)).headers["last-modified"] == modified
+    assert (await answer(house, job, range="bytes=0-9", if_range=modified)).status_code == 206
+    earlier = format_datetime(job.completed_at - timedelta(seconds=1), usegmt=True)
+    assert (await answer(house, job, range="bytes=0-9", if_range=earlier)).status_code == 200
+
+
+async def test_a_video_that_has_not_changed_since_is_not_sent_again(house: House) -> None:
+    job = await completed(house)
+    assert job.completed_at is not None
+    for seconds, status in ((-1, 200), (0, 304), (1, 304)):
+        since = format_datetime(job.completed_at + timedelta(seconds=seconds), usegmt=True)
+        assert (await answer(house, job, if_modified_since=since)).status_code == status
+        assert (await answer(house, job, if_modified_since=since, if_none_match='"other"')).status_code == 200
+    for malformed in ("yesterday", "", "Fri, 99 Nov 2026 99:99:99 GMT", "Fri, 27 Nov 99999999999 17:00:00 GMT"):
+        assert (await answer(house, job, if_modified_since=malformed)).status_code == 200
+
+
+async def test_a_download_is_named_after_its_prompt_and_saved(house: House) -> None:
+    job = await completed(house)
+    query = ContentQuery.model_validate({"download": "1"})
+    assert (await answer(house, job, query)).headers["content-disposition"] == 'attachment; filename="a-paper-boat.mp4"'
+    poster = ContentQuery(download=True, variant="thumbnail")
+    assert (await answer(house, job, poster)).headers["content-disposition"].endswith('"a-paper-boat.jpg"')
+    two = job.changed(outputs=job.outputs * 2)
+    second = serving.content(two, ContentQuery(download=True, index=1))
+    assert second.filename == "a-paper-boat-2.mp4"
+    nameless = job.changed(request=job.request.model_copy(update={"prompt": "!?"}))
+    assert serving.content(nameless, query).filename == f"{job.id}-0.mp4"
+
+
+async def test_a_signed_url_saves_or_shows_as_it_was_asked_for(house: House) -> None:
+    job = await completed(house)
+    shown, saved = [
+        (await serving.signed_url(house.services, serving.content(job, query))).url for query in (VIDEO, SAVED)
+    ]
+    assert "paper-boat" not in shown
+    assert (
+        unquote_plus(saved.partition("disposition=")[2].partition("&")[0]) == 'attachment; filename="a-paper-boat.mp4"'
+    )

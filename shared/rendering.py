@@ -1,0 +1,70 @@
+"""JSON answers as HTTP has them: tagged, not sent again if the client has them, compressed, linked to the next page."""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+from collections.abc import Mapping
+from urllib.parse import quote, urlencode
+
+from pydantic import BaseModel
+from starlette.datastructures import Headers
+from starlette.requests import Request
+from starlette.responses import Response
+
+JSON = "application/json"
+# Shorter ones fit into the first packet anyway.
+COMPRESSED_FROM_BYTES = 1024
+# Lists repeat themselves so much that higher levels take longer and save next to nothing.
+GZIP_LEVEL = 3
+READING = ("GET", "HEAD")
+
+
+def rendered(request: Request, body: BaseModel, status: int, headers: Mapping[str, str]) -> Response:
+    """The answer with this body: whole, or 304 where If-None-Match names it.
+
+    The tag is weak, because what is sent may be compressed. An answer that brings a tag of its own is sent as it is.
+    """
+    raw = body.model_dump_json().encode()
+    answer = Response(raw, status, dict(headers), JSON)
+    if "etag" in answer.headers:
+        return answer
+    answer.headers.add_vary_header("Accept-Encoding")
+    if request.method in READING and status == 200:
+        answer.headers["ETag"] = f'W/"{hashlib.sha256(raw).hexdigest()[:32]}"'
+        if link := _next_page(request, body):
+            answer.headers["Link"] = link
+        if matches(request.headers.get("if-none-match"), answer.headers["ETag"]):
+            kept = {name: value for name, value in answer.headers.items() if not name.startswith("content-")}
+            return Response(status_code=304, headers=kept)
+    if len(raw) >= COMPRESSED_FROM_BYTES and accepts_gzip(request.headers):
+        answer.body = gzip.compress(raw, GZIP_LEVEL, mtime=0)
+        answer.headers["Content-Encoding"] = "gzip"
+        answer.headers["Content-Length"] = str(len(answer.body))
+    return answer
+
+
+def matches(if_none_match: str | None, etag: str) -> bool:
+    """Whether the header names the tag, by the weak comparison that RFC 9110 section 13.1.2 asks for."""
+    if if_none_match is None:
+        return False
+    tags = {tag.strip().removeprefix("W/") for tag in if_none_match.split(",")}
+    return etag.removeprefix("W/") in tags or "*" in tags
+
+
+def accepts_gzip(headers: Headers) -> bool:
+    """Whether the client takes gzip: named, or by a star, and not with a weight of 0 (RFC 9110 section 12.5.3)."""
+    weights: dict[str, bool] = {}
+    for each in headers.get("accept-encoding", "").lower().split(","):
+        coding, _, parameter = each.partition(";")
+        weights[coding.strip()] = parameter.replace(" ", "").removeprefix("q=").strip("0.") != "" or not parameter
+    return weights.get("gzip", weights.get("x-gzip", weights.get("*", False)))
+
+
+def _next_page(request: Request, body: BaseModel) -> str | None:
+    """The Link header of a list that has a next page (RFC 8288): the same query, after this page's last."""
+    last = getattr(body, "last_id", None)
+    if last is None or not getattr(body, "has_more", False):
+        return None
+    query = {**request.query_params, "after": str(last)}
+    return f'<{quote(request.scope["path"])}?{urlencode(query)}>; rel="next"'
