@@ -128,7 +128,7 @@ $(INSTALLED): requirements-pip.txt requirements-dev.txt cli/pyproject.toml
 lock: $(INSTALLED) ## compile the requirements files anew from pyproject.toml
 	echo pip | $(COMPILE) - --no-annotate -o requirements-pip.txt
 	echo checkov | $(COMPILE) - --no-annotate -o requirements-checkov.txt
-	echo openapi-python-client | $(COMPILE) - --no-annotate -o requirements-clients.txt
+	printf '%s\n' langchain-mcp-adapters openapi-python-client | $(COMPILE) - --no-annotate -o requirements-clients.txt
 	printf '%s\n' 'litellm[proxy]' fastapi arq httpx 'uvicorn[standard]' | $(COMPILE) - --no-annotate -o requirements-peers.txt
 	$(COMPILE) pyproject.toml -o requirements.txt
 	$(COMPILE) pyproject.toml cli/pyproject.toml --extra dev --extra mcp -c requirements.txt -o requirements-dev.txt

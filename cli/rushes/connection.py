@@ -6,6 +6,7 @@ up in the checkout on this machine.
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 from urllib.parse import urlsplit
@@ -37,6 +38,12 @@ class Connection:
     profile: str | None
     source: str
     session: dict[str, Any] | None = None
+
+    @property
+    def fingerprint(self) -> str:
+        """Tells who is signed in where from everybody else, without saying it."""
+        secret = self.bearer.value if isinstance(self.bearer, Fixed) else ""
+        return hashlib.sha256("\n".join((self.url, self.source, secret)).encode()).hexdigest()
 
     def as_role(self, role: Role) -> Connection:
         """The cloud on this machine has one ready-made user of each role, who stands in for its developer."""

@@ -1,71 +1,105 @@
-"""Offers that an assistant made to a user: what was quoted for which wish, so that only that is done, and once."""
+"""Offers that an assistant made to a user: what was proposed, so that only that is done, and once.
+
+Some clients start a process for every call, so an offer is a small file: only the process that is asked to act on it
+needs to find it. Each has a name of its own and is written in one step, so processes don't disturb each other.
+"""
 
 from __future__ import annotations
 
+import hashlib
+import json
+import re
 import secrets
 import time
-from collections import OrderedDict
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Final
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Final
 
-from rushes.failure import Json
-from rushes.sentences import cancel_returns
+from rushes import files
+from rushes.exits import Exit
+from rushes.failure import Failure
 
-KEPT_FOR_S: Final = 3600.0
+KEPT_FOR_S: Final = 600.0
 MAX_OFFERS: Final = 200
 ID_BYTES: Final = 16
+ID: Final = re.compile(r"offer-[A-Za-z0-9_-]{22}")
 
 
 @dataclass(frozen=True)
 class Offer:
-    """`id` is also the Idempotency-Key: however often an accepted offer comes back, it is one video."""
+    """`id` is also the Idempotency-Key: however often an accepted offer comes back, it is done once.
+
+    `subject` is a digest of what was asked for, and by whom: the file has no prompt in it. `terms` are what the user
+    agrees to: an estimate's quote, or the credits that come back.
+    """
 
     id: str
-    wish: Json
-    estimate: Json
+    subject: str
+    terms: Any
     made_at: float
 
     @property
-    def credits(self) -> int:
-        return int(self.estimate["cost"])
-
-    def text(self) -> str:
-        """The offer in a sentence, for people."""
-        one = self.estimate
-        many = f"{one['count']} videos" if one["count"] > 1 else "a video"
-        return (
-            f"Make {many} of {one['seconds']} s ({one['model']}, {one['size']}) for {one['cost']} credits? "
-            f"It usually takes about {one['expected_seconds']:.0f} s. "
-            f"The balance is {one['balance']} credits, afterwards {one['balance_after']}. "
-            f"{cancel_returns(one)} Prompt: {self.wish['prompt']}"
-        )
+    def expires_at(self) -> int:
+        """In Unix seconds."""
+        return int(self.made_at + KEPT_FOR_S)
 
 
 class Offers:
-    """The offers of the last hour, of this process."""
+    """The offers of the last ten minutes, of all processes with the same settings directory."""
 
-    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, directory: Path | None = None, clock: Callable[[], float] = time.time) -> None:
+        self._given = directory
         self._clock = clock
-        self._offers: OrderedDict[str, Offer] = OrderedDict()
 
-    def make(self, wish: Json, estimate: Json) -> Offer:
-        offer = Offer(f"offer-{secrets.token_urlsafe(ID_BYTES)}", wish, estimate, self._clock())
-        self._offers[offer.id] = offer
-        while len(self._offers) > MAX_OFFERS:
-            self._offers.popitem(last=False)
-        return offer
+    def make(self, subject: Any, terms: Any) -> Offer:
+        """An offer that is on no disk yet. `subject` is JSON."""
+        return Offer(f"offer-{secrets.token_urlsafe(ID_BYTES)}", _digest(subject), terms, self._clock())
 
-    def get(self, offer_id: str | None, wish: Json) -> Offer | None:
-        """The offer of that id, if it was made for that wish and not too long ago."""
-        offer = self._offers.get(offer_id or "")
-        return offer if offer and offer.wish == wish and self._fresh(offer) else None
+    def keep(self, offer: Offer) -> None:
+        """Let a later call, of any process, find it. Raises Failure when it can't be written."""
+        try:
+            self._tidy()
+            files.write_private(self._path(offer.id), asdict(offer))
+        except OSError as error:
+            message = f"The offer can't be kept in {self._directory}: {error.strerror}."
+            action = "Make room there, or set RUSHES_HOME to a directory that can be written to."
+            raise Failure(Exit.UNEXPECTED, "FILE_NOT_WRITTEN", message, action) from None
 
-    def quoted(self, wish: Json, credits_: int) -> Offer | None:
-        """The newest offer that quoted so much for that wish."""
-        found = (offer for offer in reversed(self._offers.values()) if offer.wish == wish and self._fresh(offer))
-        offer = next(found, None)
-        return offer if offer and offer.credits == credits_ else None
+    def get(self, offer_id: str | None, subject: Any) -> Offer | None:
+        """The offer of that id, if it was made for that subject and has not expired."""
+        if offer_id is None or not ID.fullmatch(offer_id):
+            return None
+        try:
+            offer = Offer(**files.read_json(self._path(offer_id)))
+            fresh = abs(self._clock() - offer.made_at) < KEPT_FOR_S
+        except (OSError, TypeError):
+            return None
+        # On some systems the names of files differ in more than case only.
+        return offer if fresh and offer.id == offer_id and offer.subject == _digest(subject) else None
 
-    def _fresh(self, offer: Offer) -> bool:
-        return self._clock() - offer.made_at < KEPT_FOR_S
+    @property
+    def _directory(self) -> Path:
+        return self._given or files.home() / "offers"
+
+    def _path(self, offer_id: str) -> Path:
+        return self._directory / f"{offer_id}.json"
+
+    def _tidy(self) -> None:
+        """Remove what has expired, half-written files of dead processes too, and the oldest of too many."""
+        aged = sorted(((_written_at(path), path) for path in self._directory.glob("*")), reverse=True)
+        for place, (written_at, path) in enumerate(aged, start=1):
+            if place >= MAX_OFFERS or self._clock() - written_at >= KEPT_FOR_S:
+                path.unlink(missing_ok=True)
+
+
+def _written_at(path: Path) -> float:
+    try:
+        return path.stat().st_mtime
+    except FileNotFoundError:
+        # Another process has just removed it.
+        return 0.0
+
+
+def _digest(subject: Any) -> str:
+    return hashlib.sha256(json.dumps(subject, sort_keys=True).encode()).hexdigest()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import inspect
 import mimetypes
+import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
@@ -56,18 +57,36 @@ class Image:
         """Raises Failure when there is no such file, or one that no server would take."""
         if given.startswith(("https://", "http://", "data:")):
             return cls(field, given, None)
-        path = Path(given)
-        try:
-            size = path.stat().st_size
-            if size > MAX_IMAGE_BYTES:
-                raise usage(f"{given} has {size:,} bytes; an image may have {MAX_IMAGE_BYTES:,}.")
-            return cls(field, given, path.read_bytes())
-        except OSError as error:
-            raise usage(f"The image {given} cannot be read: {error.strerror}.") from None
+        return cls(field, given, _read_image(Path(given)))
 
     @property
     def identity(self) -> str:
         return self.given if self.content is None else hashlib.sha256(self.content).hexdigest()
+
+
+def _read_image(path: Path) -> bytes:
+    """The file's bytes. Nothing but an image leaves this machine, even if an assistant names another file."""
+    try:
+        # Opening a pipe would wait for somebody to write to it.
+        if path.exists() and not path.is_file():
+            raise usage(f"{path} is not a file.")
+        with path.open("rb") as file:
+            content = file.read(MAX_IMAGE_BYTES + 1)
+            size = os.fstat(file.fileno()).st_size
+    except OSError as error:
+        raise usage(f"The image {path} cannot be read: {error.strerror}.") from None
+    except ValueError:
+        raise usage(f"{str(path)!r} is not the name of a file.") from None
+    if len(content) > MAX_IMAGE_BYTES:
+        raise usage(f"{path} has {size:,} bytes; an image may have {MAX_IMAGE_BYTES:,}.")
+    if not _looks_like_an_image(content):
+        raise usage(f"{path} is not a PNG, JPEG or WebP image.")
+    return content
+
+
+def _looks_like_an_image(content: bytes) -> bool:
+    webp = content.startswith(b"RIFF") and content[8:12] == b"WEBP"
+    return webp or content.startswith((b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff"))
 
 
 @dataclass(frozen=True)

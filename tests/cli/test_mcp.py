@@ -4,21 +4,30 @@ from __future__ import annotations
 
 import base64
 import io
+import json
+import os
+import threading
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
+from pathlib import Path
 from typing import Any, Literal
 
 import av
 import httpx2
+import jsonschema
 import pytest
 from mcp import Client, StdioServerParameters, types
 from mcp.client.stdio import stdio_client
+from mcp.shared.exceptions import MCPError
 from PIL import Image
 
+from rushes import mcp_resources
+from rushes.api import Api
 from rushes.connection import Given
-from rushes.mcp_server import Assistant
-from rushes.offers import KEPT_FOR_S, Offers
+from rushes.failure import Failure
+from rushes.mcp_server import Assistant, tools
+from rushes.offers import KEPT_FOR_S, MAX_OFFERS, Offers
 from rushes.run import Run
 from tests.cli.conftest import RUSHES, Shell
 from tests.cloud import User
@@ -27,6 +36,20 @@ SMALL = {"prompt": "a kite over the bay", "model": "omni-flash", "seconds": 3}
 ENDLESS = {"prompt": "a kite [never finishes]", "seconds": 4}
 ERAS = ["legacy", "auto"]
 Action = Literal["accept", "decline", "cancel"]
+
+
+@pytest.fixture(autouse=True)
+def settings(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
+    """Where offers are kept: not in the developer's own settings."""
+    monkeypatch.setenv("RUSHES_HOME", str(tmp_path / "home"))
+    return tmp_path / "home"
+
+
+@pytest.fixture
+def image(tmp_path: Path) -> Path:
+    path = tmp_path / "boat.png"
+    Image.new("RGB", (640, 360), "orange").save(path)
+    return path
 
 
 class Person:
@@ -58,6 +81,24 @@ async def near(user: User, era: str = "auto", person: Person | None = None) -> A
         yield client
 
 
+async def tool(user: User, name: str, arguments: Any, era: str = "auto") -> types.CallToolResult:
+    """One call of a server of its own, as LangChain's client makes it. A result is held against the tool's schema."""
+    async with near(user, era) as client:
+        result = await client.call_tool(name, arguments)
+    checked(name, result)
+    return result
+
+
+def checked(name: str, result: types.CallToolResult) -> None:
+    """Every result is what the tool's output schema says, and an error is only words."""
+    (schema,) = [one.output_schema for one in tools() if one.name == name]
+    assert schema is not None
+    if result.is_error:
+        assert result.structured_content is None
+    else:
+        jsonschema.validate(result.structured_content, schema)
+
+
 def text(result: types.CallToolResult) -> str:
     return " ".join(block.text for block in result.content if isinstance(block, types.TextContent))
 
@@ -69,11 +110,21 @@ def made(user: User) -> list[Any]:
 
 async def test_the_tools_are_listed_with_their_schemas(user: User) -> None:
     async with near(user) as client:
-        tools = {tool.name: tool for tool in (await client.list_tools()).tools}
-    assert set(tools) == {"estimate_video", "create_video", "video_status", "list_videos", "cancel_video"}
-    assert tools["create_video"].input_schema["required"] == ["prompt"]
-    assert tools["estimate_video"].annotations is not None
-    assert tools["estimate_video"].annotations.read_only_hint
+        listed = {tool.name: tool for tool in (await client.list_tools()).tools}
+    assert set(listed) == {
+        "estimate_video",
+        "create_video",
+        "video_status",
+        "list_videos",
+        "cancel_video",
+        "delete_video",
+        "get_account",
+        "list_transactions",
+    }
+    assert listed["create_video"].input_schema["required"] == ["prompt"]
+    assert listed["estimate_video"].annotations is not None
+    assert listed["estimate_video"].annotations.read_only_hint
+    assert all(one.output_schema and one.output_schema["type"] == "object" for one in listed.values())
 
 
 @pytest.mark.parametrize("era", ERAS)
@@ -97,56 +148,120 @@ async def test_where_the_user_can_be_asked_a_yes_makes_the_video(shell: Shell, u
 async def test_without_a_yes_nothing_is_made(user: User, era: str, action: Action) -> None:
     async with near(user, era, Person(action)) as client:
         result = await client.call_tool("create_video", ENDLESS)
-    assert "Nothing was made, and nothing was charged." in text(result)
+    checked("create_video", result)
+    assert "Nothing was done, and nothing was charged." in text(result)
     assert made(user) == []
     assert user.ledger == [500]
 
 
 @pytest.mark.parametrize("era", ERAS)
 async def test_the_model_cannot_say_yes_for_a_user_who_can_be_asked(user: User, era: str) -> None:
+    offer = (await tool(user, "create_video", ENDLESS, era)).structured_content["id"]
     person = Person("decline")
     async with near(user, era, person) as client:
-        await client.call_tool("create_video", {**ENDLESS, "confirmed_credits": 40})
-        await client.call_tool("create_video", {**ENDLESS, "confirmed_credits": 40})
-    assert len(person.asked) == 2
+        await client.call_tool("create_video", {**ENDLESS, "offer": offer})
+    assert len(person.asked) == 1
     assert made(user) == []
 
 
 @pytest.mark.parametrize("era", ERAS)
-async def test_elsewhere_it_takes_a_second_call_that_repeats_the_price(user: User, era: str) -> None:
-    async with near(user, era) as client:
-        offer = await client.call_tool("create_video", ENDLESS)
-        assert offer.structured_content["confirmed_credits"] == 40
-        assert "confirmed_credits=40" in text(offer)
-        assert made(user) == []
-        accepted = {**ENDLESS, "confirmed_credits": 40}
-        first = await client.call_tool("create_video", accepted)
-        # An answer that got lost on its way to the assistant is asked for again.
-        second = await client.call_tool("create_video", accepted)
+async def test_elsewhere_it_takes_a_second_call_with_the_offer_in_any_process(user: User, era: str) -> None:
+    offer = (await tool(user, "create_video", ENDLESS, era)).structured_content
+    assert (offer["object"], offer["tool"], offer["cost"]) == ("offer", "create_video", 40)
+    assert offer["request"] == {**ENDLESS, "model": "veo-3.1-fast", "seconds": "4", "size": "1280x720", "count": 1}
+    assert "for 40 credits?" in offer["question"]
+    assert made(user) == []
+    accepted = {**ENDLESS, "offer": offer["id"]}
+    first = await tool(user, "create_video", accepted, era)
+    # A result that got lost on its way to the assistant is asked for again.
+    second = await tool(user, "create_video", accepted, era)
     assert first.structured_content["id"] == second.structured_content["id"]
     assert [video["id"] for video in made(user)] == [first.structured_content["id"]]
     assert user.ledger == [500, -40]
 
 
+async def test_two_offers_of_the_same_video_are_two_videos(user: User) -> None:
+    offers = [(await tool(user, "create_video", ENDLESS)).structured_content["id"] for _ in range(2)]
+    videos = [(await tool(user, "create_video", {**ENDLESS, "offer": offer})).structured_content for offer in offers]
+    assert len({video["id"] for video in videos}) == 2
+
+
 @pytest.mark.usefixtures("price_rise")
 async def test_a_price_that_rose_after_the_yes_is_offered_again_and_makes_nothing(user: User) -> None:
-    async with near(user) as client:
-        await client.call_tool("create_video", ENDLESS)
-        again = await client.call_tool("create_video", {**ENDLESS, "confirmed_credits": 39})
+    offer = (await tool(user, "create_video", ENDLESS)).structured_content
+    again = await tool(user, "create_video", {**ENDLESS, "offer": offer["id"]})
     assert again.structured_content["object"] == "offer"
-    assert "Nothing was made" in text(again)
+    assert again.structured_content["id"] != offer["id"]
+    assert "Nothing is done yet" in text(again)
     assert made(user) == []
 
 
-async def test_a_price_that_was_never_offered_makes_nothing(user: User) -> None:
-    async with near(user) as client:
-        guessed = await client.call_tool("create_video", {**ENDLESS, "confirmed_credits": 40})
-        assert guessed.structured_content["object"] == "offer"
-        wrong = await client.call_tool("create_video", {**ENDLESS, "confirmed_credits": 39})
-        assert "39 credits were not what was offered" in text(wrong)
-        other = await client.call_tool("create_video", {**ENDLESS, "seed": 1, "confirmed_credits": 40})
-        assert other.structured_content["object"] == "offer"
-    assert made(user) == []
+async def test_an_offer_is_of_its_arguments_its_tool_and_its_user(user: User) -> None:
+    offer = (await tool(user, "create_video", ENDLESS)).structured_content["id"]
+    other = user.cloud.user()
+    results = [
+        await tool(user, "create_video", {**ENDLESS, "seed": 1, "offer": offer}),
+        await tool(other, "create_video", {**ENDLESS, "offer": offer}),
+        await tool(user, "create_video", {**ENDLESS, "offer": "offer-" + "x" * 22}),
+    ]
+    for result in results:
+        assert result.structured_content["object"] == "offer"
+        assert "That offer has expired, or is of other arguments." in text(result)
+    guessed = await tool(user, "create_video", {**ENDLESS, "offer": "../../credentials"})
+    assert guessed.is_error
+    assert made(user) == made(other) == []
+
+
+async def test_a_video_is_made_from_images_on_the_users_machine(user: User, image: Path) -> None:
+    arguments = {
+        **ENDLESS,
+        "size": "1280x720",
+        "first_frame": str(image),
+        "last_frame": str(image),
+        "person_generation": "dont_allow",
+    }
+    arguments["seconds"] = 8
+    price = await tool(user, "estimate_video", arguments)
+    offer = await tool(user, "create_video", arguments)
+    assert offer.structured_content["cost"] == price.structured_content["cost"]
+    assert f"Images: {image}, {image}" in text(offer)
+    accepted = {**arguments, "offer": offer.structured_content["id"]}
+    Image.new("RGB", (640, 360), "blue").save(image)
+    replaced = await tool(user, "create_video", accepted)
+    assert replaced.structured_content["object"] == "offer"
+    Image.new("RGB", (640, 360), "orange").save(image)
+    video = (await tool(user, "create_video", accepted)).structured_content
+    assert [one["role"] for one in video["inputs"]] == ["first_frame", "last_frame"]
+
+
+async def test_reference_images_by_file_and_by_url(user: User, image: Path) -> None:
+    arguments = {**ENDLESS, "seconds": 8, "reference_images": [str(image)] * 2}
+    offer = (await tool(user, "create_video", arguments)).structured_content["id"]
+    video = (await tool(user, "create_video", {**arguments, "offer": offer})).structured_content
+    assert [one["role"] for one in video["inputs"]] == ["reference", "reference"]
+    fetched = await tool(user, "create_video", {**ENDLESS, "first_frame": "https://127.0.0.1/boat.png"})
+    assert "IMAGE_NOT_FETCHED" in text(fetched)
+
+
+async def test_no_file_but_an_image_leaves_the_machine(
+    user: User, image: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    secret = image.with_name("id_rsa.png")
+    secret.write_text("-----BEGIN OPENSSH PRIVATE KEY-----")
+    pipe = image.with_name("pipe.png")
+    os.mkfifo(pipe)
+    monkeypatch.setattr("rushes.wish.MAX_IMAGE_BYTES", 100)
+    for path, why in (
+        (secret, "is not a PNG, JPEG or WebP image"),
+        (pipe, "is not a file"),
+        ("/dev/zero", "is not a file"),
+        (image, "an image may have 100"),
+        (image.with_name("none.png"), "cannot be read"),
+        ("a\0b", "is not the name of a file"),
+    ):
+        result = await tool(user, "estimate_video", {**ENDLESS, "first_frame": str(path)})
+        assert result.is_error
+        assert why in text(result)
 
 
 async def test_what_would_be_refused_is_not_offered(user: User) -> None:
@@ -168,7 +283,14 @@ async def test_a_video_is_offered_confirmed_made_and_shown(user: User) -> None:
         video = (await client.call_tool("create_video", SMALL)).structured_content["id"]
         shown = await client.call_tool("video_status", {"video": video, "wait_seconds": 50})
         listed = await client.call_tool("list_videos", {"status": "completed"})
+    for name, result in (
+        ("estimate_video", price),
+        ("video_status", shown),
+        ("list_videos", listed),
+    ):
+        checked(name, result)
     assert shown.structured_content["status"] == "completed"
+    assert [one["index"] for one in shown.structured_content["links"]] == [0]
     (link,) = [block for block in shown.content if isinstance(block, types.ResourceLink)]
     (poster,) = [block for block in shown.content if isinstance(block, types.ImageContent)]
     assert str(link.uri) in text(shown)
@@ -191,18 +313,107 @@ async def test_a_wait_reports_progress_and_ends_in_time(user: User) -> None:
         arguments = {"video": video, "wait_seconds": 1}
         result = await client.call_tool("video_status", arguments, progress_callback=progress)
         user.wait(video, lambda seen: seen["status"] == "in_progress")
-        greedy = await client.call_tool("cancel_video", {"video": video, "accepted_refund": 40})
-        asked = await client.call_tool("cancel_video", {"video": video})
-        assert user.get(video)["status"] == "in_progress"
-        canceled = await client.call_tool("cancel_video", {"video": video, "accepted_refund": 0})
-        final = await client.call_tool("video_status", {"video": video})
+    checked("video_status", result)
     assert result.structured_content["status"] in ("queued", "in_progress")
     assert told
-    assert "would give back 0 credits now, not 40" in text(greedy)
-    assert asked.structured_content["cancel_returns"] == greedy.structured_content["cancel_returns"] == 0
-    assert "accepted_refund=0" in text(asked)
+
+
+async def test_a_cancel_and_a_delete_are_offered_first(user: User) -> None:
+    video = user.create(ENDLESS["prompt"], seconds=4)["id"]
+    user.wait(video, lambda seen: seen["status"] == "in_progress")
+    early = await tool(user, "delete_video", {"video": video})
+    assert "JOB_NOT_FINISHED" in text(early)
+
+    terms = (await tool(user, "cancel_video", {"video": video})).structured_content
+    assert terms["cancellation"]["cancel_returns"] == 0
+    assert terms["cancellation"]["message"] in terms["question"]
+    assert user.get(video)["status"] == "in_progress"
+    crossed = await tool(user, "delete_video", {"video": video, "offer": terms["id"]})
+    assert crossed.is_error
+    canceled = await tool(user, "cancel_video", {"video": video, "offer": terms["id"]})
     assert "0 credits came back, 40 were kept" in text(canceled)
-    assert "was canceled" in text(final)
+    assert "was canceled" in text(await tool(user, "video_status", {"video": video}))
+
+    offer = (await tool(user, "delete_video", {"video": video})).structured_content
+    assert "for good?" in offer["question"]
+    assert user.get(video)["status"] == "canceled"
+    deleted = await tool(user, "delete_video", {"video": video, "offer": offer["id"]})
+    assert deleted.structured_content["deleted"]
+    assert made(user) == []
+
+
+async def test_a_refund_that_shrank_after_the_yes_is_offered_again(user: User, monkeypatch: pytest.MonkeyPatch) -> None:
+    video = user.create(ENDLESS["prompt"], seconds=4)["id"]
+    user.wait(video, lambda seen: seen["status"] == "in_progress")
+    get = Api.get
+    with monkeypatch.context() as before:
+        before.setattr(Api, "get", lambda self, path, **query: get(self, path, **query) | {"cancel_returns": 40})
+        offer = (await tool(user, "cancel_video", {"video": video})).structured_content
+    again = await tool(user, "cancel_video", {"video": video, "offer": offer["id"]})
+    assert again.structured_content["cancellation"]["cancel_returns"] == 0
+    assert again.structured_content["id"] != offer["id"]
+    assert user.get(video)["status"] == "in_progress"
+
+
+@pytest.mark.parametrize("era", ERAS)
+async def test_a_user_who_can_be_asked_is_asked_before_a_delete(user: User, era: str) -> None:
+    video = user.create(ENDLESS["prompt"], seconds=4)["id"]
+    user.call("POST", f"/v1/videos/{video}/cancel")
+    for action, left in (("decline", [video]), ("accept", [])):
+        person = Person(action)  # type: ignore[arg-type]
+        async with near(user, era, person) as client:
+            checked("delete_video", await client.call_tool("delete_video", {"video": video}))
+        assert len(person.asked) == 1
+        assert [one["id"] for one in made(user)] == left
+
+
+async def test_account_credits_and_pages(user: User) -> None:
+    videos = [user.create(ENDLESS["prompt"], seconds=4)["id"] for _ in range(3)]
+    account = await tool(user, "get_account", {})
+    assert account.structured_content["balance"] == 380
+    assert "380 credits" in text(account)
+    first = await tool(user, "list_videos", {"limit": 2})
+    assert f"after={first.structured_content['last_id']}" in text(first)
+    rest = await tool(user, "list_videos", {"limit": 2, "after": first.structured_content["last_id"]})
+    pages = first.structured_content["data"] + rest.structured_content["data"]
+    assert [one["id"] for one in pages] == videos[::-1]
+    newest = await tool(user, "list_transactions", {"limit": 3})
+    oldest = await tool(user, "list_transactions", {"after": newest.structured_content["last_id"]})
+    assert [one["amount"] for one in newest.structured_content["data"]] == [-40] * 3
+    assert [one["amount"] for one in oldest.structured_content["data"]] == [500]
+    assert "charge -40, balance 380" in text(newest)
+
+
+async def test_finished_videos_are_resources(user: User, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(mcp_resources, "PAGE", 1)
+    size = {"model": "omni-flash", "seconds": 3, "size": "640x360"}
+    videos = [user.finish(prompt, **size)["id"] for prompt in ("a kite", "a boat")]
+    async with near(user) as client:
+        newest = await client.list_resources()
+        oldest = await client.list_resources(cursor=newest.next_cursor)
+        templates = (await client.list_resource_templates()).resource_templates
+        (resource,) = newest.resources
+        (film,) = (await client.read_resource(resource.uri)).contents
+        (poster,) = (await client.read_resource(f"rushes://videos/{videos[0]}/posters/0")).contents
+        (details,) = (await client.read_resource(f"rushes://videos/{videos[0]}")).contents
+        monkeypatch.setattr(mcp_resources, "MAX_BLOB_BYTES", 100)
+        (link,) = (await client.read_resource(resource.uri)).contents
+        for uri in ("rushes://videos/" + videos[0] + "/files/1", "rushes://videos/x", "file:///etc/passwd"):
+            with pytest.raises(MCPError):
+                await client.read_resource(uri)
+    assert [one.uri for one in (*newest.resources, *oldest.resources)] == [
+        f"rushes://videos/{video}/files/0" for video in videos[::-1]
+    ]
+    assert oldest.next_cursor is None
+    assert resource.title == "a boat"
+    assert len(templates) == 3
+    content = base64.b64decode(film.blob)
+    assert len(content) == resource.size
+    assert httpx2.get(link.text, trust_env=False).content == content
+    assert link.mime_type == "text/uri-list"
+    with Image.open(io.BytesIO(base64.b64decode(poster.blob))) as frame:
+        assert frame.format == "JPEG"
+    assert json.loads(details.text)["prompt"] == "a kite"
 
 
 async def test_mistakes_come_back_as_words_that_a_model_can_act_on(user: User) -> None:
@@ -226,21 +437,68 @@ async def test_it_starts_without_anybody_signed_in_and_says_so_when_asked(user: 
     assert "UNAUTHENTICATED" in text(result)
 
 
-def test_an_offer_ends_after_an_hour() -> None:
+def test_an_offer_ends_after_ten_minutes(settings: Path) -> None:
     now = [0.0]
-    offers = Offers(lambda: now[0])
-    offer = offers.make({"prompt": "a kite"}, {"cost": 40})
+    offers = Offers(settings, lambda: now[0])
+    offer = offers.make({"prompt": "a kite"}, "quote")
+    offers.keep(offer)
     now[0] = KEPT_FOR_S - 1
-    assert offers.quoted({"prompt": "a kite"}, 40) is offer
-    assert offers.get(offer.id, {"prompt": "a kite"}) is offer
+    assert offers.get(offer.id, {"prompt": "a kite"}) == offer
+    assert offers.get(offer.id, {"prompt": "a boat"}) is None
     now[0] = KEPT_FOR_S
-    assert offers.quoted({"prompt": "a kite"}, 40) is None
     assert offers.get(offer.id, {"prompt": "a kite"}) is None
 
 
-def test_only_the_newest_price_of_a_wish_is_an_offer() -> None:
-    offers = Offers()
-    offers.make({"prompt": "a kite"}, {"cost": 40})
-    offers.make({"prompt": "a kite"}, {"cost": 50})
-    assert offers.quoted({"prompt": "a kite"}, 40) is None
-    assert offers.quoted({"prompt": "a kite"}, 50) is not None
+def test_offers_are_private_few_and_without_prompts(settings: Path) -> None:
+    offers = Offers(settings)
+    made = [offers.make({"prompt": "a kite"}, "quote") for _ in range(MAX_OFFERS + 5)]
+    for offer in made:
+        offers.keep(offer)
+    files = list(settings.iterdir())
+    assert len(files) == MAX_OFFERS
+    assert {file.stat().st_mode & 0o777 for file in files} == {0o600}
+    assert "kite" not in files[0].read_text()
+    assert offers.get(made[-1].id, {"prompt": "a kite"}) == made[-1]
+    # All of them expire, and what a process that died had half written.
+    (settings / ".offer-half.json.abc").touch()
+    for file in settings.iterdir():
+        os.utime(file, (0, 0))
+    offers.keep(made[0])
+    assert len(list(settings.iterdir())) == 1
+
+
+def test_an_offer_that_cannot_be_read_is_none(settings: Path) -> None:
+    offers = Offers(settings)
+    offer = offers.make({}, None)
+    offers.keep(offer)
+    (path,) = settings.iterdir()
+    for content in (b"", b"{}", b"[]", b"null", b"\xff", path.read_bytes().replace(b"quote", b"")[:40]):
+        path.write_bytes(content)
+        assert offers.get(offer.id, {}) is None
+
+
+def test_an_offer_that_cannot_be_kept_is_said(settings: Path) -> None:
+    settings.parent.mkdir(exist_ok=True)
+    settings.write_text("a file where a directory should be")
+    offers = Offers(settings)
+    with pytest.raises(Failure, match="FILE_NOT_WRITTEN"):
+        offers.keep(offers.make({}, None))
+
+
+def test_processes_keep_offers_at_the_same_time(settings: Path) -> None:
+    stores = [Offers(settings) for _ in range(4)]
+    kept: list[Any] = []
+
+    def keep(store: Offers) -> None:
+        for _ in range(30):
+            offer = store.make({}, None)
+            store.keep(offer)
+            kept.append(offer)
+
+    threads = [threading.Thread(target=keep, args=(store,)) for store in stores]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(kept) == 120
+    assert all(stores[0].get(offer.id, {}) == offer for offer in kept)

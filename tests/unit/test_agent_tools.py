@@ -8,9 +8,9 @@ from google.genai import types
 
 from shared import agent_tools
 from shared.agent_tools import TOOLS, Tool
-from shared.models import CreateVideo
+from shared.models import CreateVideo, Video, VideoPage
 
-WISHES = [tool for tool in TOOLS if tool.model is CreateVideo]
+MAKING = [tool for tool in TOOLS if tool.model is CreateVideo]
 
 
 @pytest.mark.parametrize("tool", TOOLS, ids=lambda tool: tool.name)
@@ -38,34 +38,70 @@ def test_a_schema_is_valid_and_leaves_out_rather_than_sends_null(tool: Tool) -> 
     assert schema["additionalProperties"] is False
 
 
-@pytest.mark.parametrize("tool", WISHES, ids=lambda tool: tool.name)
-def test_what_a_schema_takes_the_api_takes_but_for_the_confirmation(tool: Tool) -> None:
-    wish = {
+@pytest.mark.parametrize("tool", MAKING, ids=lambda tool: tool.name)
+def test_what_a_schema_takes_the_api_takes_but_for_images_and_the_offer(tool: Tool) -> None:
+    request = {
         "prompt": "a kite",
         "model": "veo-3.1",
         "seconds": 8,
+        "size": "1080x1920",
         "aspect_ratio": "9:16",
         "resolution": "1080p",
         "negative_prompt": "people",
         "seed": 7,
         "generate_audio": False,
+        "person_generation": "dont_allow",
         "count": 2,
         "extends": "video_" + "x" * 22,
         "project": "winter",
     }
-    assert set(wish) == set(tool.fields)
-    jsonschema.validate(wish, tool.schema())
-    CreateVideo.model_validate(wish)
+    assert set(request) == set(tool.fields)
+    jsonschema.validate(request, tool.schema())
+    CreateVideo.model_validate(request)
     with pytest.raises(jsonschema.ValidationError):
-        jsonschema.validate({**wish, "count": 5}, tool.schema())
+        jsonschema.validate({**request, "count": 5}, tool.schema())
 
 
 def test_only_what_changes_nothing_says_that_it_reads() -> None:
-    assert {tool.name for tool in TOOLS if tool.reads} == {"estimate_video", "video_status", "list_videos"}
-    assert {tool.name for tool in TOOLS if tool.destroys} == {"create_video", "cancel_video"}
+    assert {tool.name for tool in TOOLS if tool.destroys} == {"create_video", "cancel_video", "delete_video"}
+    assert all(tool.reads != tool.destroys for tool in TOOLS)
 
 
-def test_what_spends_tells_the_model_to_ask_first() -> None:
-    (create,) = [tool for tool in TOOLS if "confirmed_credits" in tool.more]
-    assert create.name == "create_video"
-    assert "Never confirm on the user's behalf." in create.description
+def test_what_changes_something_tells_the_model_to_ask_first() -> None:
+    for tool in TOOLS:
+        assert tool.destroys == ("offer" in tool.more) == (agent_tools.Offer in tool.results)
+        assert tool.destroys == ("Never accept an offer on the user's behalf." in tool.description)
+
+
+@pytest.mark.parametrize("tool", TOOLS, ids=lambda tool: tool.name)
+def test_an_output_schema_is_an_object_that_may_grow(tool: Tool) -> None:
+    schema = tool.output_schema()
+    jsonschema.Draft202012Validator.check_schema(schema)
+    assert schema["type"] == "object"
+    assert "'additionalProperties': False" not in str(schema)
+
+
+def test_an_output_schema_is_that_of_the_apis_models() -> None:
+    """A field that the API adds, drops or retypes is in the schema with no other change."""
+    (list_videos,) = [tool for tool in TOOLS if tool.name == "list_videos"]
+    schema = list_videos.output_schema()
+    assert set(schema["properties"]) == set(VideoPage.model_fields)
+    assert set(schema["$defs"]["Video"]["required"]) >= {"id", "status", "files", "labels"}
+    assert set(schema["$defs"]["Video"]["properties"]) == set(Video.model_fields)
+    assert schema["$defs"]["Video"]["properties"]["labels"]["additionalProperties"] == {"type": "string"}
+    page = {"object": "list", "data": [], "first_id": None, "last_id": None, "has_more": False}
+    jsonschema.validate({**page, "more_to_come": 1}, schema)
+    with pytest.raises(jsonschema.ValidationError):
+        jsonschema.validate({**page, "has_more": "no"}, schema)
+
+
+def test_a_list_of_images_is_an_array_for_gemini_too() -> None:
+    (create,) = [tool for tool in TOOLS if tool.name == "create_video"]
+    declared = types.FunctionDeclaration.model_validate(create.declaration()).parameters
+    assert declared is not None
+    assert declared.properties is not None
+    images = declared.properties["reference_images"]
+    assert images.type is types.Type.ARRAY
+    assert images.items is not None
+    assert images.items.type is types.Type.STRING
+    assert images.max_items == 3
