@@ -79,6 +79,8 @@ DESCRIPTIONS: Final[Mapping[str, str]] = {
     "ping_webhook_endpoint": "Sends a test message and returns its delivery.",
     "list_endpoint_deliveries": "Newest first. For the next page, pass `last_id` as `after`.",
     "list_video_deliveries": "Newest first. For the next page, pass `last_id` as `after`.",
+    "redeliver_webhook": "Sends a message again that has failed or was delivered: with the same id, the video as it is "
+    "now, and up to 24 hours of tries. A message that is still being tried stays as it is.",
     "get_webhook_secret": "The secret that signs requests to a video's own `webhook_url`.",
     "rotate_webhook_secret": "Replaces the secret that signs requests to a video's own `webhook_url`. The old one also "
     "keeps working for 24 hours.",

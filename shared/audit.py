@@ -34,6 +34,7 @@ Action = Literal[
     "webhook_endpoint_changed",
     "webhook_endpoint_secret_rotated",
     "webhook_endpoint_deleted",
+    "webhook_redelivered",
     "webhook_secret_viewed",
     "webhook_secret_rotated",
     "api_key_made",

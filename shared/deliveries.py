@@ -14,6 +14,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
+import re
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
@@ -21,9 +22,9 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 from pydantic import Field
 from typing_extensions import TypeAliasType
 
-from shared import errands, jobs, library, log, receivers, schedule, storable, views, webhooks
+from shared import audit, errands, jobs, library, log, receivers, schedule, storable, views, webhooks
 from shared.errands import Errand
-from shared.errors import Conflict, Unavailable
+from shared.errors import ApiError, Conflict, Unavailable
 from shared.lifecycle import DELIVER_QUEUE
 from shared.models import Account, Job, PageQuery, Response
 from shared.receivers import Receivers
@@ -61,6 +62,7 @@ class Delivery(Errand):
     last_status: int | None = None
     last_error: str | None = None
     delivered_at: datetime | None = None
+    redelivered_at: datetime | None = None
     expires_at: datetime
 
     @property
@@ -70,7 +72,7 @@ class Delivery(Errand):
     @property
     def ends_at(self) -> datetime:
         """Until when it is tried again."""
-        return self.created_at + RETRIED_FOR
+        return (self.redelivered_at or self.created_at) + RETRIED_FOR
 
 
 class ListDeliveriesQuery(PageQuery):
@@ -93,6 +95,7 @@ class DeliveryView(Response):
     last_error: str | None
     created_at: int
     delivered_at: int | None
+    redelivered_at: Annotated[int | None, Field(description="When its owner last had it sent again.")]
 
 
 class DeliveryPage(Response):
@@ -132,7 +135,7 @@ async def announce(services: Services, job: Job) -> None:
     event = f"video.{job.status}"
     account = await services.store.get(Account, job.account)
     endpoints = await webhooks.of_account(services, account) if account is not None else []
-    told: list[str | None] = [one.id for one in endpoints if not one.disabled and event in one.events]
+    told: list[str | None] = [one.id for one in endpoints if one.hears_of(event)]
     if job.webhook_url is not None:
         told.append(None)
     for endpoint in told:
@@ -160,6 +163,41 @@ async def ping(services: Services, caller: Caller, endpoint_id: str) -> Delivery
         await errands.enqueue(services, delivery)
         return delivery
     raise Unavailable(f"delivery {id_} could not be written")
+
+
+async def redeliver(services: Services, caller: Caller, id_: str) -> Delivery:
+    """Send a message again that has failed or was delivered: under its id, as the video is now, tried for 24 hours.
+
+    One that is still being tried stays as it is. Raises ApiError NOT_FOUND, or INVALID_REQUEST for a ping.
+    """
+    tried = ""
+    async for _ in jobs.Tries(services):
+        found = await _own(services, caller, id_)
+        if found.is_ping:
+            raise ApiError("INVALID_REQUEST", "A ping isn't sent again. Send a new one.", {"delivery": id_})
+        if found.change_id != tried:
+            if found.status == "pending":
+                return found
+            now = services.clock()
+            found = errands.forward(found, now, status="pending", redelivered_at=now, delivered_at=None)
+            found = errands.stamped(found, services.ids())
+            tried = found.change_id
+            try:
+                await services.store.commit([found])
+            except (Conflict, Unavailable):
+                continue
+        audit.record("webhook_redelivered", caller, delivery=id_, endpoint=found.endpoint)
+        await errands.enqueue(services, found)
+        return found
+    raise Unavailable(f"others kept writing to delivery {id_}")
+
+
+async def _own(services: Services, caller: Caller, id_: str) -> Delivery:
+    found = await services.store.get(Delivery, id_) if re.fullmatch(DELIVERY_ID, id_) else None
+    mine = found is not None and (found.account, found.tenant) == (caller.account, caller.tenant)
+    if found is None or not mine or services.clock() >= found.expires_at:
+        raise ApiError("NOT_FOUND", "There is no such webhook message.", {"delivery": id_[:64]})
+    return found
 
 
 def _new(
@@ -315,6 +353,9 @@ async def _record(services: Services, delivery: Delivery, **facts: Any) -> Verdi
             found = await services.store.get(Delivery, delivery.id)
             if found is None or found.status != "pending":
                 return Verdict.DONE
+            if found.redelivered_at != delivery.redelivered_at and facts["status"] == "failed":
+                # Its owner has had it sent again: what failed is the sending before that.
+                return Verdict.DONE
             delivery = found
             continue
         return Verdict.DONE
@@ -341,14 +382,22 @@ async def _message(services: Services, delivery: Delivery) -> _Message | str:
 
 
 def _body(services: Services, delivery: Delivery, job: Job | None) -> bytes:
-    """{"type", "timestamp", "data"}: the video as it is now, the time at which it ended."""
+    """The video as it is now, and when it ended. `id` and `created_at` are the same in every try."""
     if job is None:
         happened_at, data = delivery.created_at, {"webhook_endpoint": delivery.endpoint}
     else:
         happened_at = job.completed_at or delivery.created_at
         data = views.video(job, services.clock()).model_dump(mode="json")
     timestamp = happened_at.astimezone(UTC).isoformat().replace("+00:00", "Z")
-    return json.dumps({"type": delivery.event, "timestamp": timestamp, "data": data}).encode()
+    message = {
+        "id": delivery.id,
+        "object": "event",
+        "type": delivery.event,
+        "timestamp": timestamp,
+        "created_at": int(delivery.created_at.timestamp()),
+        "data": data,
+    }
+    return json.dumps(message).encode()
 
 
 # --- seeing them ---
@@ -394,6 +443,7 @@ def view(delivery: Delivery) -> DeliveryView:
         last_error=delivery.last_error,
         created_at=int(delivery.created_at.timestamp()),
         delivered_at=int(delivery.delivered_at.timestamp()) if delivery.delivered_at else None,
+        redelivered_at=int(delivery.redelivered_at.timestamp()) if delivery.redelivered_at else None,
     )
 
 

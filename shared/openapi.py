@@ -45,6 +45,7 @@ TITLES: Final = {
     "projects": "Projects",
     "agent": "Assistants",
     "webhook-endpoints": "Webhooks",
+    "webhook-deliveries": "Webhooks",
     "admin": "Administration",
     "operator": "Administration",
 }

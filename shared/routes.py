@@ -558,6 +558,16 @@ ROUTES: tuple[Route, ...] = (
         errors=("NOT_FOUND",),
     ),
     Route(
+        "redeliver_webhook",
+        "POST",
+        "/v1/webhook-deliveries/{id}/redeliver",
+        "history",
+        "Send a webhook message again",
+        response=deliveries.DeliveryView,
+        status=202,
+        errors=("NOT_FOUND",),
+    ),
+    Route(
         "get_webhook_secret",
         "GET",
         "/v1/account/webhook-secret",

@@ -21,6 +21,10 @@ Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 _VISIBLE = re.compile(r"[\x21-\x5b\x5d-\x7e]+")  # no blanks, no controls, no backslash, nothing beyond ASCII
 _HOST = re.compile(r"[A-Za-z0-9._-]{1,253}|[0-9A-Fa-f:.]{2,45}")
 
+_LABEL = re.compile(r"(?!-)[a-z0-9_-]{1,63}(?<!-)")
+# Top-level names that the public DNS never has: RFC 6761, 6762, 7686 and 9476, and ICANN's for private use.
+_NEVER_PUBLIC = frozenset({"alt", "example", "internal", "invalid", "local", "localhost", "onion", "test"})
+
 # What ipaddress holds to be global although a packet may end somewhere private, or nowhere: forms that carry an IPv4
 # address inside (mapped, compatible, translated, 6to4, Teredo and their relay), and ranges reserved since.
 _NOT_PUBLIC = tuple(
@@ -87,7 +91,32 @@ def parse(url: str, loopback_http: bool) -> Target:
         raise NotAllowed(f"only the ports {' and '.join(map(str, sorted(HTTPS_PORTS)))} are called")
     if not 1 <= port <= 65_535:
         raise NotAllowed("this is not a port")
-    return Target(scheme, host, port, (parts.path or "/") + (f"?{parts.query}" if parts.query else ""))
+    target = Target(scheme, host, port, (parts.path or "/") + (f"?{parts.query}" if parts.query else ""))
+    _check_host(target, loopback_http)
+    return target
+
+
+def _check_host(target: Target, loopback_http: bool) -> None:
+    """Raises NotAllowed for a host that no resolver will ever find a public address of."""
+    if _is_literal(target.host):
+        check(target, target.host, loopback_http)
+        return
+    labels = target.host.lower().removesuffix(".").split(".")
+    if loopback_http and target.scheme == "http" and labels[-1] == "localhost":
+        return
+    if not all(_LABEL.fullmatch(label) for label in labels):
+        raise NotAllowed("the host is no name: between dots are 1 to 63 letters, digits and hyphens")
+    # A last part that begins with a digit makes it an address in one of the forms of inet_aton (127.1, 0x7f000001).
+    if len(labels) < 2 or labels[-1] in _NEVER_PUBLIC or labels[-1][0].isdigit():
+        raise NotAllowed("the host's name is none of the public internet")
+
+
+def _is_literal(host: str) -> bool:
+    try:
+        ipaddress.ip_address(host)
+    except ValueError:
+        return False
+    return True
 
 
 def host_of(url: str) -> str:

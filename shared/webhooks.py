@@ -35,9 +35,11 @@ PINGS_A_MINUTE = 5
 DISABLED_AFTER = timedelta(days=5)
 ENDPOINT_ID = r"^whe_[A-Za-z0-9_-]{22}$"
 
-WebhookEvent = TypeAliasType("WebhookEvent", Literal["video.completed", "video.failed", "video.canceled"])
+# A star is every event, those of later versions too.
+WebhookEvent = TypeAliasType("WebhookEvent", Literal["*", "video.completed", "video.failed", "video.canceled"])
 ALL_EVENTS: tuple[WebhookEvent, ...] = ("video.completed", "video.failed", "video.canceled")
-Events = Annotated[tuple[WebhookEvent, ...], Field(min_length=1, max_length=len(ALL_EVENTS), fail_fast=True)]
+EVERY_EVENT: tuple[WebhookEvent, ...] = ("*",)
+Events = Annotated[tuple[WebhookEvent, ...], Field(min_length=1, max_length=len(ALL_EVENTS) + 1, fail_fast=True)]
 Url = Annotated[str, Field(min_length=1, max_length=targets.MAX_URL_CHARS, description="An https URL.")]
 Description = Annotated[str | None, Field(min_length=1, max_length=200, pattern=ONE_LINE)]
 
@@ -74,6 +76,9 @@ class WebhookEndpoint(Document):
     updated_at: datetime
     change_id: str = ""
 
+    def hears_of(self, event: str) -> bool:
+        return not self.disabled and (event in self.events or self.events == EVERY_EVENT)
+
 
 class WebhookSecret(Document):
     """What signs for the `webhook_url` of an account's jobs; its id is the account's."""
@@ -93,7 +98,9 @@ class NewWebhookEndpoint(Body):
     """POST /v1/webhook-endpoints."""
 
     url: Url
-    events: Annotated[Events, Field(description="Left out: all.")] = ALL_EVENTS
+    events: Annotated[Events, Field(description='`["*"]` for all, those to come too. Left out: all there are.')] = (
+        ALL_EVENTS
+    )
     description: Description = None
 
 
@@ -463,6 +470,8 @@ async def _acting(services: Services, caller: Caller) -> Account:
 
 def _sorted(events: Iterable[WebhookEvent]) -> tuple[WebhookEvent, ...]:
     wanted = set(events)
+    if "*" in wanted:
+        return EVERY_EVENT
     return tuple(event for event in ALL_EVENTS if event in wanted)
 
 

@@ -207,6 +207,10 @@ async def list_video_deliveries(call: Call) -> Reply:
     return Reply(deliveries.page_view(found, call.query.limit))
 
 
+async def redeliver_webhook(call: Call) -> Reply:
+    return Reply(deliveries.view(await deliveries.redeliver(call.services, call.caller, call.id)))
+
+
 async def get_webhook_secret(call: Call) -> Reply:
     secret = await webhooks.own_secret(call.services, call.caller)
     return Reply(webhooks.secret_view(secret, call.services.clock()))
@@ -256,6 +260,7 @@ HANDLERS = {
     "ping_webhook_endpoint": ping_webhook_endpoint,
     "list_endpoint_deliveries": list_endpoint_deliveries,
     "list_video_deliveries": list_video_deliveries,
+    "redeliver_webhook": redeliver_webhook,
     "get_webhook_secret": get_webhook_secret,
     "rotate_webhook_secret": rotate_webhook_secret,
 }

@@ -115,6 +115,7 @@ TABLE: dict[str, Row] = {
     "rotate_webhook_endpoint": Row(Rule.OWNER, 200, "endpoint"),
     "ping_webhook_endpoint": Row(Rule.OWNER, 202, "endpoint"),
     "list_endpoint_deliveries": Row(Rule.OWNER, 200, "endpoint"),
+    "redeliver_webhook": Row(Rule.OWNER, 400, "ping"),
     "list_video_deliveries": Row(Rule.OWNER, 200, "canceled video"),
     "get_webhook_secret": Row(Rule.SELF_BY_TOKEN, 200),
     "rotate_webhook_secret": Row(Rule.SELF_BY_TOKEN, 200),
@@ -322,12 +323,15 @@ def peopled(cloud: Cloud) -> Iterator[World]:
         "revoked key": revoked["key"],
     }
     makers = {"new key": lambda: str(_key(user)["id"]), "new endpoint": lambda: _endpoint(user)}
+    endpoint = _endpoint(user)
     things = {
         **{name: make() for name, make in makers.items()},
         "canceled video": canceled,
         "unfinished video": unfinished,
         "idempotency key": "matrix-video",
-        "endpoint": _endpoint(user),
+        "endpoint": endpoint,
+        # A ping is found, and not sent again.
+        "ping": user.call("POST", f"/v1/webhook-endpoints/{endpoint}/test").json()["id"],
         "export": user.call("POST", "/v1/account/export").json()["id"],
         "account": user.account["id"],
         "project": project,

@@ -12,7 +12,7 @@ from shared.lifecycle import Submission
 from shared.models import Stage
 from tests.unit.test_lifecycle import CONFIG, NOW, REQUEST, STORED, Life, account, later
 
-URL = "https://hooks.example/rushes"
+URL = "https://hooks.example.com/rushes"
 
 
 def listened(**request: object) -> Life:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import json
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
 import pytest
 
 from shared import deliveries, errands, library, submission, sweeper, webhooks
+from shared.auth import Caller
 from shared.chores import Chore
 from shared.deliveries import Delivery, ListDeliveriesQuery
 from shared.errors import ApiError, Unavailable
@@ -20,8 +22,8 @@ from shared.verdict import Verdict
 from shared.webhooks import NewWebhookEndpoint, UpdateWebhookEndpoint, WebhookEndpoint
 from tests.unit.conftest import NOW, House
 
-URL = "https://hooks.example/rushes"
-OWN = "https://own.example/job"
+URL = "https://hooks.example.com/rushes"
+OWN = "https://own.example.com/job"
 LATE_S = 61
 NOON_OF_NEXT_DAY = NOW + timedelta(days=1)
 
@@ -133,7 +135,7 @@ async def test_a_job_that_nobody_listens_to_makes_no_delivery_and_no_step_more(h
     assert job.due_at is None
 
 
-@pytest.mark.parametrize("url", ["http://own.example/", "https://own.example:22/"])
+@pytest.mark.parametrize("url", ["http://own.example.com/", "https://own.example.com:22/"])
 async def test_a_submission_with_a_url_that_is_never_called_is_refused(house: House, url: str) -> None:
     caller = await house.sign_up()
     with pytest.raises(ApiError) as caught:
@@ -392,7 +394,7 @@ async def test_an_account_holds_four_places_and_what_finds_none_comes_back_in_tu
     turns = sorted((each.due_at - house.clock()).total_seconds() for each in waiting)
     assert turns == [1.25, 1.5, 1.75]
     bob = await house.sign_up("bob")
-    await webhooks.make(house.services, bob, NewWebhookEndpoint(url="https://bobs.example/"))
+    await webhooks.make(house.services, bob, NewWebhookEndpoint(url="https://bobs.example.com/"))
     job = await house.submit(bob)
     house.internet.meanwhile.clear()
     await submission.cancel(house.services, bob, job.id)
@@ -656,3 +658,129 @@ async def test_a_store_that_is_down_while_announcing_brings_the_step_back(house:
     house.store.fail("get", times=1, error=Unavailable)
     assert await house.deliver(job) is Verdict.COME_BACK
     assert (await house.job(job.id)).to_announce
+
+
+# --- sent again by its owner ---
+
+
+async def given_up(house: House) -> tuple[Any, Delivery]:
+    """Alice, and a message that was given up after a day; whatever is sent now is taken."""
+    house.internet.answers.extend([503] * 1_000)
+    job = await ended(house)
+    while house.queue.next_at() is not None:
+        await house.deliver_next()
+    house.internet.answers.clear()
+    house.internet.posts.clear()
+    (delivery,) = found(house)
+    (one,) = house.store.documents(WebhookEndpoint)
+    caller = Caller(job.account, job.tenant, "user", "default", None)
+    await webhooks.update(house.services, caller, one.id, UpdateWebhookEndpoint(disabled=False))
+    return caller, delivery
+
+
+async def test_a_failed_message_is_sent_again_under_its_id(house: House, capsys: Any) -> None:
+    caller, failed = await given_up(house)
+    capsys.readouterr()
+    again = await deliveries.redeliver(house.services, caller, failed.id)
+    assert (again.id, again.status, again.redelivered_at) == (failed.id, "pending", house.clock())
+    await drain(house)
+    ((_, headers, body),) = house.internet.posts
+    assert headers["webhook-id"] == failed.id
+    assert json.loads(body)["id"] == failed.id
+    (delivered,) = found(house)
+    assert (delivered.status, delivered.last_error, delivered.tries) == ("delivered", None, failed.tries + 1)
+    assert deliveries.view(delivered).redelivered_at == int(house.clock().timestamp())
+    audits = [line for line in capsys.readouterr().out.splitlines() if '"webhook_redelivered"' in line]
+    assert [json.loads(line)["delivery"] for line in audits] == [failed.id]
+    house.check()
+
+
+async def test_what_was_delivered_is_sent_again_too_and_what_is_under_way_is_left(house: House) -> None:
+    job = await ended(house)
+    caller = Caller(job.account, job.tenant, "user", "default", None)
+    (pending,) = found(house)
+    assert await deliveries.redeliver(house.services, caller, pending.id) == pending
+    await drain(house)
+    first, second = [await deliveries.redeliver(house.services, caller, pending.id) for _ in range(2)]
+    assert first.change_id == second.change_id
+    await drain(house)
+    assert len(house.internet.posts) == 2
+    assert len({json.loads(body)["created_at"] for _, _, body in house.internet.posts}) == 1
+
+
+async def test_sent_again_it_is_tried_for_another_day(house: House) -> None:
+    caller, failed = await given_up(house)
+    again = await deliveries.redeliver(house.services, caller, failed.id)
+    house.internet.answers.extend([503] * 1_000)
+    while house.queue.next_at() is not None:
+        await house.deliver_next()
+    (delivery,) = found(house)
+    assert delivery.status == "failed"
+    assert again.redelivered_at is not None
+    assert house.clock() - again.redelivered_at == timedelta(hours=24)
+
+
+async def test_a_late_failure_of_the_sending_before_does_not_end_the_new_one(house: House) -> None:
+    """The queue may deliver a task twice, and the second one's server may take its time to fail."""
+    caller, failed = await given_up(house)
+    again = await deliveries.redeliver(house.services, caller, failed.id)
+    late = failed.changed(status="pending")
+    await deliveries._record(house.services, late, status="failed", last_error="late", due_at=None)
+    assert [one.change_id for one in found(house)] == [again.change_id]
+    await deliveries._record(house.services, late, status="delivered", last_error=None, due_at=None)
+    assert found(house)[0].status == "delivered"
+
+
+@pytest.mark.parametrize("fault", ["lost", "fail"])
+async def test_it_is_sent_again_once_whatever_becomes_of_the_commit(house: House, fault: str) -> None:
+    caller, failed = await given_up(house)
+    if fault == "lost":
+        house.store.lose("commit")
+    else:
+        house.store.fail("commit")
+    again = await deliveries.redeliver(house.services, caller, failed.id)
+    assert again.step == failed.step + 1
+    await drain(house)
+    assert len(house.internet.posts) == 1
+
+
+async def test_only_its_owner_sends_a_message_again_and_nobody_a_ping(house: House) -> None:
+    caller, failed = await given_up(house)
+    bob = await house.sign_up("bob")
+    foreign = replace(caller, tenant="studio-7")
+    for who, id_ in ((bob, failed.id), (foreign, failed.id), (caller, "msg_" + "x" * 22), (caller, "../../jobs/x")):
+        with pytest.raises(ApiError) as caught:
+            await deliveries.redeliver(house.services, who, id_)
+        assert caught.value.code == "NOT_FOUND"
+    assert failed.endpoint is not None
+    ping = await deliveries.ping(house.services, caller, failed.endpoint)
+    with pytest.raises(ApiError) as caught:
+        await deliveries.redeliver(house.services, caller, ping.id)
+    assert caught.value.code == "INVALID_REQUEST"
+    house.clock.advance(deliveries.KEPT_FOR.total_seconds())
+    with pytest.raises(ApiError) as caught:
+        await deliveries.redeliver(house.services, caller, failed.id)
+    assert caught.value.code == "NOT_FOUND"
+
+
+async def test_a_message_says_which_it_is_and_since_when(house: House) -> None:
+    await ended(house)
+    await drain(house)
+    ((_, headers, body),) = house.internet.posts
+    message, (delivery,) = json.loads(body), found(house)
+    assert list(message) == ["id", "object", "type", "timestamp", "created_at", "data"]
+    assert message["id"] == headers["webhook-id"]
+    assert (message["object"], message["created_at"]) == ("event", int(delivery.created_at.timestamp()))
+
+
+async def test_a_star_hears_of_everything(house: House) -> None:
+    caller = await house.sign_up()
+    one = await endpoint(house, caller, events=["video.failed", "*"])
+    assert webhooks.view(one).events == ["*"]
+    await house.run(await house.submit(caller))
+    canceled = await house.submit(caller)
+    await submission.cancel(house.services, caller, canceled.id)
+    await drain(house)
+    assert [json.loads(body)["type"] for _, _, body in house.internet.posts] == ["video.completed", "video.canceled"]
+    changed = await webhooks.update(house.services, caller, one.id, UpdateWebhookEndpoint(events=("video.failed",)))
+    assert not changed.hears_of("video.completed")

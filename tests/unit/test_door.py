@@ -153,7 +153,7 @@ async def test_an_administrator_is_locked_out_at_once_in_every_process(
         ("GET", "/v1/account/webhook-secret", None),
         ("POST", "/v1/account/webhook-secret/rotate", None),
         ("POST", "/v1/api-keys", {"name": "ci", "scope": "read"}),
-        ("POST", "/v1/webhook-endpoints", {"url": "https://hooks.example/"}),
+        ("POST", "/v1/webhook-endpoints", {"url": "https://hooks.example.com/"}),
         ("PATCH", "/v1/account", {"display_name": "Al"}),
     ],
 )
@@ -177,7 +177,7 @@ async def test_nothing_is_written_with_a_key_that_was_revoked_elsewhere(
         (key,) = house.store.documents(ApiKey)
         await house.store.commit([key.changed(revoked_at=house.clock())])
         assert (await submit.post("/v1/videos", headers=with_key, json={"prompt": "a kite"})).status_code == 401
-    body = {"url": "https://hooks.example/"}
+    body = {"url": "https://hooks.example.com/"}
     assert (await history.post("/v1/webhook-endpoints", headers=with_key, json=body)).status_code == 401
 
 

@@ -25,7 +25,7 @@ from shared.verdict import Verdict
 from shared.webhooks import NewWebhookEndpoint, WebhookEndpoint, WebhookSecret
 from tests.unit.conftest import House
 
-PERSONAL = ("alice", "kite", "laptop", "hooks.example", "own.example", "whsec_")
+PERSONAL = ("alice", "kite", "laptop", "hooks.example.com", "own.example.com", "whsec_")
 
 
 async def user(house: House) -> Caller:
@@ -33,12 +33,14 @@ async def user(house: House) -> Caller:
     caller = await house.sign_up(
         "alice-account", email="alice@example.com", sub="alice", display_name="Alice", locale="de", balance=500
     )
-    await webhooks.make(house.services, caller, NewWebhookEndpoint(url="https://hooks.example/", description="kites"))
+    await webhooks.make(
+        house.services, caller, NewWebhookEndpoint(url="https://hooks.example.com/", description="kites")
+    )
     await webhooks.secret_of(house.services, caller.tenant, caller.account)
     done = await house.submit(caller, prompt="a red kite", labels={"kite": "red"})
     await house.run(done)
     await api_keys.make(house.services, caller, NewApiKey(name="laptop", scope="write"))
-    under_way = await house.submit(caller, prompt="a blue kite", webhook_url="https://own.example/hook")
+    under_way = await house.submit(caller, prompt="a blue kite", webhook_url="https://own.example.com/hook")
     await house.until(under_way, "generating")
     await house.submit(caller, prompt="a green kite")
     await exports.start(house.services, caller)
@@ -101,7 +103,7 @@ async def test_nothing_is_submitted_from_the_first_moment_on(house: House) -> No
     await erasure.start(house.services, caller)
     for call in (
         submission.submit(house.services, caller, CreateVideo(prompt="x", model="omni-flash", seconds=3), None),
-        webhooks.make(house.services, caller, NewWebhookEndpoint(url="https://hooks.example/")),
+        webhooks.make(house.services, caller, NewWebhookEndpoint(url="https://hooks.example.com/")),
         api_keys.make(house.services, caller, NewApiKey(name="new", scope="read")),
         profile.update(house.services, caller, UpdateAccount(display_name="Alice")),
     ):
@@ -150,7 +152,7 @@ async def test_asking_twice_is_one_deletion(house: House) -> None:
 
 async def test_nobody_is_told_of_what_the_deletion_cancels(house: House) -> None:
     caller = await user(house)
-    await house.submit(caller, webhook_url="https://own.example/hook")
+    await house.submit(caller, webhook_url="https://own.example.com/hook")
     house.internet.posts.clear()
     await erasure.start(house.services, caller)
     await settle(house)

@@ -33,10 +33,10 @@ async def settle(house: House, until: timedelta = timedelta(hours=2)) -> None:
 async def user(house: House) -> Caller:
     """A user with something of everything."""
     caller = await house.sign_up()
-    await house.run(await house.submit(caller, prompt="a red kite", webhook_url="https://own.example/hook"))
+    await house.run(await house.submit(caller, prompt="a red kite", webhook_url="https://own.example.com/hook"))
     await house.run(await house.submit(caller, prompt="a blue kite"))
     await api_keys.make(house.services, caller, NewApiKey(name="laptop", scope="read"))
-    await webhooks.make(house.services, caller, NewWebhookEndpoint(url="https://hooks.example/"))
+    await webhooks.make(house.services, caller, NewWebhookEndpoint(url="https://hooks.example.com/"))
     return caller
 
 
@@ -65,11 +65,11 @@ async def test_an_export_holds_everything_of_the_user_and_no_secret(house: House
     data = await contents(house, chore)
     assert data["account"][0]["subject"] == "alice"
     assert [video["prompt"] for video in data["videos"]] == ["a blue kite", "a red kite"]
-    assert data["videos"][1]["webhook_url"] == "https://own.example/hook"
+    assert data["videos"][1]["webhook_url"] == "https://own.example.com/hook"
     assert data["videos"][0]["content"] == [f"/v1/videos/{data['videos'][0]['id']}/content?index=0"]
     assert sum(entry["amount"] for entry in data["transactions"]) == (await house.account()).balance
     assert data["api_keys"][0]["name"] == "laptop"
-    assert data["webhook_endpoints"][0]["url"] == "https://hooks.example/"
+    assert data["webhook_endpoints"][0]["url"] == "https://hooks.example.com/"
     text = json.dumps(data)
     assert "whsec_" not in text
     assert "bob" not in text

@@ -22,7 +22,7 @@ from shared import outbound
 from shared.outbound import Internet
 from shared.services import NotReached
 
-NAME = "hooks.example"
+NAME = "hooks.example.com"
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nContent-Type: text/plain\r\n\r\nok"
 PUBLIC = "93.184.216.34"
 
@@ -143,7 +143,7 @@ async def test_the_certificate_must_be_the_names_own(authority: Authority) -> No
     async with serving(OK, authority.server) as server:
         internet = Internet(True, resolve=LOCAL, trust=authority.trust)
         with pytest.raises(NotReached, match="certificate"):
-            await internet.post(f"https://other.example:{server.port}/", {}, b"")
+            await internet.post(f"https://other.example.com:{server.port}/", {}, b"")
     assert server.requests == []
 
 

@@ -142,7 +142,7 @@ def filled(job: Job) -> Job:
         labels={MARK: MARK},
         warnings=(Warned(code="SIZE_CHANGED", message=MARK),),
         idempotency_key=MARK,
-        webhook_url=f"https://{MARK}.example/",
+        webhook_url=f"https://{MARK}.example.com/",
         last_viewed_at=job.created_at,
     )
 
@@ -175,7 +175,7 @@ async def populate(house: House) -> Caller:
     await drain(house)
     await api_keys.make(house.services, caller, NewApiKey(name=MARK, scope="write"))
     endpoint = await webhooks.make(
-        house.services, caller, NewWebhookEndpoint(url=f"https://{MARK}.example/", description=MARK)
+        house.services, caller, NewWebhookEndpoint(url=f"https://{MARK}.example.com/", description=MARK)
     )
     await webhooks.secret_of(house.services, caller.tenant, caller.account)
     house.internet.answers.extend([500] * 100)
@@ -187,7 +187,7 @@ async def populate(house: House) -> Caller:
     house.script(creates=[Refused("PROMPT_REJECTED", f"The provider will not make {MARK}")])
     await house.until(await house.submit(caller, prompt=MARK), "failed")
     house.script()
-    await house.until(await house.submit(caller, prompt=MARK, webhook_url=f"https://{MARK}.example/"), "generating")
+    await house.until(await house.submit(caller, prompt=MARK, webhook_url=f"https://{MARK}.example.com/"), "generating")
     await house.submit(caller, prompt=MARK)
     return caller
 
@@ -301,6 +301,7 @@ NEVER_FULL = {
     "deliveries.delivered_at",
     "deliveries.last_error",
     "deliveries.last_status",
+    "deliveries.redelivered_at",
     "chores.cursor",
 }
 

@@ -16,7 +16,7 @@ from shared.errors import ApiError, Conflict
 from shared.webhooks import MAX_ENDPOINTS, NewWebhookEndpoint, UpdateWebhookEndpoint, WebhookEndpoint, WebhookSecret
 from tests.unit.conftest import House
 
-URL = "https://hooks.example/rushes"
+URL = "https://hooks.example.com/rushes"
 
 
 async def made(house: House, caller: Caller, **body: Any) -> WebhookEndpoint:
@@ -42,7 +42,9 @@ def test_only_the_making_and_a_rotation_show_a_secret() -> None:
     assert "secret" in webhooks.WebhookEndpointWithSecret.model_fields
 
 
-@pytest.mark.parametrize("url", ["http://hooks.example/", "https://user:pw@hooks.example/", "https://hooks.example:22"])
+@pytest.mark.parametrize(
+    "url", ["http://hooks.example.com/", "https://user:pw@hooks.example.com/", "https://hooks.example.com:22"]
+)
 async def test_a_url_that_would_never_be_called_is_refused_at_once(house: House, url: str) -> None:
     caller = await house.sign_up()
     with pytest.raises(ApiError) as caught:

@@ -129,7 +129,7 @@ class Endpoint {
           {},
           el('h3', { class: 'endpoint-url' }, url),
           description && el('p', {}, description),
-          el('p', { class: 'lead' }, events.map((event) => words.eventNames[/** @type {'video.failed'} */ (event)] ?? event).join(', ')),
+          el('p', { class: 'lead' }, (events.includes('*') ? Object.keys(words.eventNames) : events).map((event) => words.eventNames[/** @type {'video.failed'} */ (event)] ?? event).join(', ')),
         ),
         el('label', { class: 'check-field' }, enabled, state(endpoint)),
       ),
