@@ -698,6 +698,7 @@ async def test_a_failed_message_is_sent_again_under_its_id(house: House, capsys:
 async def test_what_was_delivered_is_sent_again_too_and_what_is_under_way_is_left(house: House) -> None:
     job = await ended(house)
     caller = Caller(job.account, job.tenant, "user", "default", None)
+    await house.deliver_next()
     (pending,) = found(house)
     assert await deliveries.redeliver(house.services, caller, pending.id) == pending
     await drain(house)
