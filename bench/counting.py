@@ -205,6 +205,10 @@ class CountedMedia:
         self._read()
         return await self.media.write(name, produce, content_type)
 
+    async def describe(self, name: str, disposition: str, metadata: Mapping[str, str]) -> None:
+        self.tally.add("Cloud Storage class A", 1, "object")
+        await self.media.describe(name, disposition, metadata)
+
     async def use(self, name: str, use: Callable[[BinaryIO], T]) -> T:
         self._read()
 

@@ -5,7 +5,11 @@ from __future__ import annotations
 import re
 import unicodedata
 from itertools import accumulate
+from typing import TYPE_CHECKING
 from urllib.parse import quote
+
+if TYPE_CHECKING:
+    from shared.models import Job
 
 MAX_WORDS = 8
 MAX_CHARS = 60
@@ -23,6 +27,14 @@ def stem(prompt: str, otherwise: str) -> str:
     kept = [word for word, length in zip(words, lengths, strict=True) if length <= MAX_CHARS + 1]
     name = "-".join(kept) or "".join(words)[:MAX_CHARS]
     return name if name and not _DEVICES.fullmatch(name) else otherwise
+
+
+def description(job: Job, index: int) -> tuple[str, dict[str, str]]:
+    """What the bucket says of a job's video: its Content-Disposition, and metadata for people who look there."""
+    name = stem(job.request.prompt, job.id)
+    words = "" if name == job.id else name.replace("-", " ")
+    facts = {"job": job.id, "kind": job.kind, "model": job.request.model, "index": str(index), "prompt": words}
+    return disposition(f"{name}.mp4", download=False), facts
 
 
 def disposition(filename: str, download: bool) -> str:

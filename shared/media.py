@@ -10,7 +10,7 @@ import base64
 import builtins
 import datetime as dt
 import threading
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from functools import cached_property
 from http import HTTPStatus
 from pathlib import Path
@@ -133,6 +133,16 @@ class CloudStorage:
             return _described(found)
         blob.reload(timeout=CALL_TIMEOUT_S, retry=_RETRY)
         return _described(blob)
+
+    async def describe(self, name: str, disposition: str, metadata: Mapping[str, str]) -> None:
+        def run() -> None:
+            blob = self._bucket.blob(name)
+            blob.content_disposition = disposition
+            blob.metadata = dict(metadata)
+            # The same however often it is said, so it may be said again.
+            blob.patch(timeout=CALL_TIMEOUT_S, retry=_RETRY)
+
+        await _in_thread(run)
 
     async def use(self, name: str, use: Callable[[BinaryIO], T]) -> T:
         def run() -> T:
@@ -263,7 +273,7 @@ class _Measured:
 
 
 def _described(blob: Blob) -> StoredObject:
-    return StoredObject(blob.name, blob.size, blob.crc32c, blob.content_type or "", blob.updated)
+    return StoredObject(blob.name, blob.size, blob.crc32c, blob.content_type or "", blob.time_created)
 
 
 async def _in_thread(call: Callable[[], T]) -> T:

@@ -54,7 +54,7 @@ class StoredObject:
     size_bytes: int
     crc32c: str
     content_type: str
-    updated_at: datetime
+    created_at: datetime
 
 
 @dataclass(frozen=True)
@@ -203,6 +203,9 @@ class Media(Protocol):
         An exception in `produce` leaves no object behind. An object that exists already with the same bytes is
         success; with other bytes ObjectExists is raised.
         """
+
+    async def describe(self, name: str, disposition: str, metadata: Mapping[str, str]) -> None:
+        """Say of an object what people who look into the bucket read there. Raises FileNotFoundError."""
 
     async def use(self, name: str, use: Callable[[BinaryIO], T]) -> T:
         """Call `use` in a thread with a seekable reader that fetches ranges; raises FileNotFoundError."""

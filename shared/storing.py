@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, BinaryIO
 
-from shared import events, lifecycle, log
+from shared import events, filenames, lifecycle, log
 from shared.errors import StorageRefused, Unavailable
 from shared.generators import Generator
 from shared.generators.catalog import provider_of
@@ -74,7 +74,9 @@ async def _store_one(services: Services, job: Job, index: int) -> Kept:
         try:
             stored = await _fetched(services, job, index)
             checksums.append(stored.crc32c)
-            return Kept(await _verified(services, job, index, stored), _done_at(services, job, index, stored))
+            kept = Kept(await _verified(services, job, index, stored), _done_at(services, job, index, stored))
+            await _describe(services, job, index, stored)
+            return kept
         except video.NotThatVideo as error:
             failure = NotStored("INVALID_VIDEO", str(error), permanent=len(set(checksums)) == 1)
             if not _is_ours(services, job.outputs[index].uri):
@@ -130,6 +132,14 @@ async def _verified(services: Services, job: Job, index: int, stored: StoredObje
     )
 
 
+async def _describe(services: Services, job: Job, index: int, stored: StoredObject) -> None:
+    """Say in the bucket what the video is. It is as good without that, so a failure is logged and nothing else."""
+    try:
+        await services.media.describe(stored.name, *filenames.description(job, index))
+    except (Unavailable, FileNotFoundError) as error:
+        log.warning("object_not_described", job=job.id, object=stored.name, error=str(error))
+
+
 @asynccontextmanager
 async def _renewing(services: Services, job: Job, holder: str) -> AsyncIterator[None]:
     """Keeps the lease alive while bytes flow."""
@@ -167,7 +177,7 @@ def _is_ours(services: Services, uri: str) -> bool:
 
 def _done_at(services: Services, job: Job, index: int, stored: StoredObject) -> datetime:
     if _is_ours(services, job.outputs[index].uri):
-        return stored.updated_at
+        return stored.created_at
     return job.storing_started_at or job.updated_at
 
 

@@ -12,10 +12,11 @@ import hashlib
 import hmac
 import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from io import BytesIO
 from pathlib import Path
-from typing import BinaryIO, Final, Protocol, TypeVar, cast
+from typing import Any, BinaryIO, Final, Protocol, TypeVar, cast
 from urllib.parse import quote, urlencode
 
 import google_crc32c
@@ -72,6 +73,9 @@ class Files(Protocol):
 
     def place(self, name: str, spool: Spool, content_type: str, now: datetime) -> Record:
         """The spool's bytes become the object; there is none of that name yet."""
+
+    def describe(self, record: Record, fields: Mapping[str, Any]) -> None:
+        """Set these of the object's own fields; the others stay."""
 
     def delete(self, name: str) -> None: ...
 
@@ -130,6 +134,12 @@ class MemoryMedia:
         if (there.crc32c, there.size) != (spool.crc32c, spool.size):
             raise ObjectExists(name)
         return _described(there)
+
+    async def describe(self, name: str, disposition: str, metadata: Mapping[str, str]) -> None:
+        record = self._files.find(name)
+        if record is None:
+            raise FileNotFoundError(name)
+        self._files.describe(record, {"contentDisposition": disposition, "metadata": dict(metadata)})
 
     async def use(self, name: str, use: Callable[[BinaryIO], T]) -> T:
         with self._open(name) as reader:
@@ -251,6 +261,11 @@ class DictFiles:
         self._objects[name] = record, data
         return record
 
+    def describe(self, record: Record, fields: Mapping[str, Any]) -> None:
+        _, data = self._objects[record.name]
+        changed = replace(record, fields={**record.fields, **fields}, metageneration=record.metageneration + 1)
+        self._objects[record.name] = changed, data
+
     def delete(self, name: str) -> None:
         del self._objects[name]
 
@@ -286,6 +301,9 @@ class DiskFiles:
         assert isinstance(spool, DiskSpool)
         fields = {"contentType": content_type, "cacheControl": CACHE_CONTROL}
         return self._disk.put(self._bucket, name, spool, fields, Conditions(generation=0))
+
+    def describe(self, record: Record, fields: Mapping[str, Any]) -> None:
+        self._disk.change(record, {**record.fields, **fields}, Conditions())
 
     def delete(self, name: str) -> None:
         self._disk.delete(self._bucket, name, Conditions())
@@ -334,8 +352,8 @@ class _Sink:
 
 
 def _described(record: Record) -> StoredObject:
-    updated_at = datetime.fromtimestamp(record.updated_at, UTC)
-    return StoredObject(record.name, record.size, record.crc32c, str(record.fields["contentType"]), updated_at)
+    created_at = datetime.fromtimestamp(record.created_at, UTC)
+    return StoredObject(record.name, record.size, record.crc32c, str(record.fields["contentType"]), created_at)
 
 
 def _base64(digest: bytes) -> str:

@@ -62,7 +62,8 @@ def _headers(stored: StoredObject) -> dict[str, str]:
         if field in fields:
             headers[name] = fields[field]
     for name, value in fields.get("metadata", {}).items():
-        headers[f"x-goog-meta-{name.lower()}"] = value
+        # Custom metadata is any text; in a header it is its UTF-8.
+        headers[f"x-goog-meta-{name.lower()}"] = value.encode().decode("latin-1")
     return headers
 
 

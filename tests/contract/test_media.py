@@ -63,7 +63,7 @@ async def test_an_object_is_what_was_written_with_its_length_and_checksum(bucket
     written = await bucket.media.write(NAME, writing(data), "video/mp4")
     assert (written.name, written.size_bytes, written.crc32c) == (NAME, len(data), crc32c(data))
     assert written.content_type == "video/mp4"
-    assert before < written.updated_at < datetime.now(UTC) + timedelta(minutes=1)
+    assert before < written.created_at < datetime.now(UTC) + timedelta(minutes=1)
     assert await bucket.media.stat(NAME) == written
     assert await read(bucket.media) == data
 
@@ -317,3 +317,20 @@ async def test_every_name_can_be_signed(bucket: Bucket) -> None:
 
 async def test_the_bucket_has_a_name(bucket: Bucket) -> None:
     assert bucket.media.bucket == "contract"
+
+
+async def test_an_object_is_described_for_people_who_look_into_the_bucket(bucket: Bucket) -> None:
+    await bucket.media.write(NAME, writing(b"film"), "video/mp4")
+    before = await bucket.media.stat(NAME)
+    said = {"job": "video_1", "prompt": "Ein schöner Gärtner 日本"}
+    for _ in range(2):
+        await bucket.media.describe(NAME, 'inline; filename="film.mp4"', said)
+    # What it is and since when it is there stays: the age of a file is a figure that operators watch.
+    assert await bucket.media.stat(NAME) == before
+    with pytest.raises(FileNotFoundError):
+        await bucket.media.describe("nothing.mp4", "inline", {})
+    # A signed URL's own disposition goes before the object's, and text of any script hinders no answer.
+    answer = await bucket.browser.get((await bucket.media.sign(NAME, "own.mp4", True)).url)
+    assert answer.headers["content-disposition"] == 'attachment; filename="own.mp4"'
+    headers = {name.lower(): value for name, value in answer.headers.raw}
+    assert (headers[b"x-goog-meta-job"], headers[b"x-goog-meta-prompt"]) == (b"video_1", said["prompt"].encode())

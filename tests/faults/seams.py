@@ -197,6 +197,14 @@ class SeamMedia:
             f"{what}.write", lambda: self.media.write(name, produce, content_type), Unavailable, BUCKET_WRITE_FAULTS
         )
 
+    async def describe(self, name: str, disposition: str, metadata: Mapping[str, str]) -> None:
+        await self.effects.effect(
+            "video.describe",
+            lambda: self.media.describe(name, disposition, metadata),
+            Unavailable,
+            BUCKET_WRITE_FAULTS,
+        )
+
     async def use(self, name: str, use: Callable[[BinaryIO], T]) -> T:
         return await self.effects.effect(
             "video.use", lambda: self.media.use(name, use), Unavailable, BUCKET_READ_FAULTS

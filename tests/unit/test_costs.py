@@ -42,8 +42,8 @@ def test_beside_its_clients_questions_a_video_is_some_twenty_reads(veo: Video, o
 
 
 def test_a_video_that_the_provider_wrote_is_uploaded_nowhere(veo: Video) -> None:
-    # Only the poster.
-    assert veo.operations["Cloud Storage class A"] == 1
+    # Only the poster; and the bucket is told what the video is.
+    assert veo.operations["Cloud Storage class A"] == 2
 
 
 def test_looking_rarely_saves_half_of_a_jobs_writes(veo: Video) -> None:

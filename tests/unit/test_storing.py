@@ -10,7 +10,7 @@ import pytest
 
 from local.memory.generator import Videos
 from local.memory.media import MemoryMedia
-from shared import events, lifecycle, storing, video
+from shared import events, library, lifecycle, storing, video
 from shared.errors import StorageRefused
 from shared.jobs import advance
 from shared.models import Job, Stage
@@ -304,3 +304,30 @@ def test_a_film_is_measured_as_it_is(small_video: bytes) -> None:
     facts = video.inspect(io.BytesIO(small_video))
     assert (facts.seconds, facts.width_px, facts.height_px) == (3.0, 640, 360)
     assert facts.poster.startswith(b"\xff\xd8")
+
+
+@pytest.mark.parametrize("model", ["omni-flash", "veo-3.1-fast"])
+async def test_the_bucket_says_what_a_video_is_until_it_is_deleted(house: House, model: str) -> None:
+    caller = await house.sign_up()
+    submit = house.submit if model == "omni-flash" else house.submit_veo
+    job = await house.run(await submit(caller, prompt="a paper boat\nin the rain"))
+    (output,) = job.outputs
+    said = house.media._files.find(output.object).fields
+    assert said["contentDisposition"] == 'inline; filename="a-paper-boat-in-the-rain.mp4"'
+    assert said["metadata"] == {
+        "job": job.id,
+        "kind": "video",
+        "model": model,
+        "index": "0",
+        "prompt": "a paper boat in the rain",
+    }
+    await library.delete(house.services, caller, job.id)
+    await house.run(await house.job(job.id))
+    assert await house.files() == []
+
+
+async def test_a_video_that_cannot_be_described_is_as_good(house: House, capsys: Any) -> None:
+    house.media.fail("describe", times=100, error=StorageRefused)
+    job = await house.run(await house.submit(await house.sign_up()))
+    assert job.stage is Stage.COMPLETED
+    assert "object_not_described" in capsys.readouterr().out
