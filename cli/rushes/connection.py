@@ -63,17 +63,20 @@ def clean(url: str) -> str:
 
 def resolve(given: Given, credentials: Credentials | None = None) -> Connection:
     """The connection that a command uses. Raises Failure."""
+    url = clean(given.url) if given.url else None
+    if url and given.api_key and not given.profile:
+        # Nothing is left that could be read in the user's settings, which programs may not even have.
+        return Connection(url, Fixed(given.api_key), None, "RUSHES_API_KEY")
     book = credentials or Credentials()
     found = checkout.find()
     session = found.session() if found else None
-    url = clean(given.url) if given.url else None
     name = _name(given, book, url, session)
     saved = book.get(name) if name else None
     if name and name != LAPTOP and saved is None:
         raise Failure(
             Exit.AUTH, "NO_PROFILE", f"There is no profile {name}.", f"rushes --profile {name} login --url URL"
         )
-    where = url or _url(name, saved, session)
+    where = url or _url(given, name, saved, session)
     if given.api_key:
         return Connection(where, Fixed(given.api_key), name, "RUSHES_API_KEY")
     if saved and saved.api_key:
@@ -94,15 +97,19 @@ def _name(given: Given, book: Credentials, url: str | None, session: dict[str, A
     return book.current or LAPTOP
 
 
-def _url(name: str | None, saved: Profile | None, session: dict[str, Any] | None) -> str:
+def _url(given: Given, name: str | None, saved: Profile | None, session: dict[str, Any] | None) -> str:
     # The cloud on this machine may come up at another port each time.
     if name == LAPTOP and session:
         return str(session["url"])
     if saved:
         return saved.url
+    if given.profile == LAPTOP:
+        raise Failure(Exit.UNAVAILABLE, "UNAVAILABLE", "No cloud is up on this machine.", "Start one with rushes up")
+    if given.api_key:
+        raise usage("There is an API key, but no server to use it on.", "Set RUSHES_URL, or give --url")
     raise Failure(
-        Exit.UNAVAILABLE,
-        "UNAVAILABLE",
-        "No cloud is up on this machine, and nobody is signed in to another.",
-        "Start one with rushes up, or sign in with rushes login --url URL",
+        Exit.AUTH,
+        "UNAUTHENTICATED",
+        "Nobody is signed in, and no cloud is up on this machine.",
+        "Sign in with rushes login --url URL, or start a cloud with rushes up",
     )

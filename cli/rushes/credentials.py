@@ -6,15 +6,18 @@ Platform and the ID token that was last made of it.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from filelock import FileLock
+from filelock import FileLock, Timeout
 
 from rushes import files
+from rushes.exits import Exit
+from rushes.failure import Failure
 
 LAPTOP: Final = "laptop"
 LOCK_TIMEOUT_S: Final = 30.0
@@ -48,7 +51,11 @@ class Profile:
 
 
 class Credentials:
-    """The profiles, and which of them is used when none is named."""
+    """The profiles, and which of them is used when none is named.
+
+    Every method raises Failure when the file can't be read, or is damaged: it is never taken for an empty one, which
+    the next sign-in would overwrite.
+    """
 
     def __init__(self, directory: Path | None = None) -> None:
         self._path = (directory or files.home()) / "credentials.json"
@@ -63,7 +70,7 @@ class Credentials:
         return str(name) if name else None
 
     def profiles(self) -> dict[str, Profile]:
-        return {name: _profile(value) for name, value in self._read().get("profiles", {}).items()}
+        return _profiles(self._read())
 
     def get(self, name: str) -> Profile | None:
         return self.profiles().get(name)
@@ -100,14 +107,64 @@ class Credentials:
     def locked(self) -> Iterator[None]:
         """One process at a time; entered again by the same process it does not wait for itself."""
         files.private_directory(self._path.parent)
-        with FileLock(self._path.with_suffix(".lock"), timeout=LOCK_TIMEOUT_S, is_singleton=True):
+        lock = FileLock(self._path.with_suffix(".lock"), timeout=LOCK_TIMEOUT_S, is_singleton=True)
+        try:
+            lock.acquire()
+        except Timeout:
+            message = f"Another command has held {lock.lock_file} for {LOCK_TIMEOUT_S:.0f} s."
+            raise Failure(Exit.UNEXPECTED, "CREDENTIALS_LOCKED", message, "End that command, and try again.") from None
+        except OSError as error:
+            raise files.not_written(self._path, error) from None
+        try:
             yield
+        finally:
+            lock.release()
 
     def _read(self) -> dict[str, Any]:
-        content = files.read_json(self._path)
-        return content if isinstance(content, dict) else {}
+        try:
+            content: dict[str, Any] = json.loads(self._path.read_bytes())
+            _profiles(content)
+        except FileNotFoundError:
+            return {}
+        except OSError as error:
+            message = f"{self._path}, where your sign-ins are kept, can't be read: {error.strerror}."
+            raise Failure(Exit.AUTH, "CREDENTIALS_UNREADABLE", message, "Give yourself access to it.") from None
+        except (AttributeError, KeyError, TypeError, ValueError, RecursionError) as error:
+            message = f"{self._path}, where your sign-ins are kept, is damaged ({type(error).__name__}: {error})."
+            action = "Repair it, or delete it and sign in again: rushes login. Or set RUSHES_URL and RUSHES_API_KEY."
+            raise Failure(Exit.AUTH, "CREDENTIALS_DAMAGED", message, action) from None
+        return content
+
+
+def _profiles(content: dict[str, Any]) -> dict[str, Profile]:
+    """Raises AttributeError, KeyError, TypeError or ValueError for what is none."""
+    return {name: _profile(value) for name, value in content.get("profiles", {}).items()}
 
 
 def _profile(value: dict[str, Any]) -> Profile:
+    """A profile as it was saved, perhaps by a newer release that keeps more."""
     identity = value.get("identity")
-    return Profile(**{**value, "identity": Identity(**identity) if identity else None})
+    return Profile(
+        url=_text(value["url"]),
+        email=_optional(value.get("email")),
+        api_key=_optional(value.get("api_key")),
+        refresh_token=_optional(value.get("refresh_token")),
+        id_token=_optional(value.get("id_token")),
+        expires_at=float(value.get("expires_at", 0.0)),
+        identity=_identity(identity) if identity is not None else None,
+    )
+
+
+def _identity(value: dict[str, Any]) -> Identity:
+    urls = _text(value["identity_url"]), _text(value["token_url"])
+    return Identity(*urls, _text(value["web_key"]), _optional(value.get("tenant")))
+
+
+def _text(value: Any) -> str:
+    if not isinstance(value, str):
+        raise TypeError(f"{type(value).__name__} where text should be")
+    return value
+
+
+def _optional(value: Any) -> str | None:
+    return None if value is None else _text(value)

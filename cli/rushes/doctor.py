@@ -124,6 +124,10 @@ def _server(run: Run) -> Iterator[Finding]:
     try:
         connection = run.connection
     except Failure as nowhere:
+        if nowhere.code.startswith("CREDENTIALS_"):
+            yield Finding("server", "skipped", "which one is kept with the credentials")
+            yield Finding("credentials", "missing", nowhere.message, nowhere.suggested_action)
+            return
         yield Finding("server", "missing", nowhere.message, nowhere.suggested_action)
         yield Finding("credentials", "skipped", "there is no server to try them on")
         return

@@ -17,8 +17,6 @@ from pathlib import Path
 from typing import Any, Final
 
 from rushes import files
-from rushes.exits import Exit
-from rushes.failure import Failure
 
 KEPT_FOR_S: Final = 600.0
 MAX_OFFERS: Final = 200
@@ -60,11 +58,9 @@ class Offers:
         """Let a later call, of any process, find it. Raises Failure when it can't be written."""
         try:
             self._tidy()
-            files.write_private(self._path(offer.id), asdict(offer))
         except OSError as error:
-            message = f"The offer can't be kept in {self._directory}: {error.strerror}."
-            action = "Make room there, or set RUSHES_HOME to a directory that can be written to."
-            raise Failure(Exit.UNEXPECTED, "FILE_NOT_WRITTEN", message, action) from None
+            raise files.not_written(self._directory, error) from None
+        files.write_private(self._path(offer.id), asdict(offer))
 
     def get(self, offer_id: str | None, subject: Any) -> Offer | None:
         """The offer of that id, if it was made for that subject and has not expired."""
@@ -75,7 +71,7 @@ class Offers:
             fresh = abs(self._clock() - offer.made_at) < KEPT_FOR_S
         except (OSError, TypeError):
             return None
-        # On some systems the names of files differ in more than case only.
+        # On some systems the names of two files can't differ in case only.
         return offer if fresh and offer.id == offer_id and offer.subject == _digest(subject) else None
 
     @property

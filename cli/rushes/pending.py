@@ -64,7 +64,7 @@ def pending(wish: Any, *, fresh: bool = False, key: str | None = None) -> Iterat
     """The note of a command: `wish` is everything that makes two commands the same, as JSON.
 
     `fresh`: go on with nothing. `key`: one of the caller's own choice. The note stays unless `done` is called. Raises
-    Failure for a key that can't be sent.
+    Failure for a key that can't be sent, and when the note can't be written.
     """
     if key is not None:
         yield Pending(None, idempotency_key(key))
@@ -79,6 +79,8 @@ def pending(wish: Any, *, fresh: bool = False, key: str | None = None) -> Iterat
             lock.acquire(timeout=0)
         except Timeout:
             continue
+        except OSError as error:
+            raise files.not_written(path, error) from None
         try:
             yield _noted(path)
             return

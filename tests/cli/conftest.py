@@ -103,6 +103,16 @@ def nobody(checkout: Path, tmp_path: Path) -> Shell:
 
 
 @pytest.fixture
+def elsewhere(tmp_path: Path) -> Shell:
+    """Has never signed in anywhere, and stands in a checkout in which no cloud is up."""
+    directory = tmp_path / "elsewhere"
+    for mark in MARKS:
+        (directory / mark).parent.mkdir(parents=True)
+        (directory / mark).touch()
+    return Shell(directory, tmp_path / "home")
+
+
+@pytest.fixture
 def user(embedded_cloud: Cloud) -> Iterator[User]:
     """Whose unfinished videos are canceled in the end: the cloud looks at each of them again and again."""
     made = embedded_cloud.user()

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import subprocess
 import sys
 from collections.abc import Iterator
 from importlib.resources import files
+from pathlib import Path
 from typing import Any
 
 import pytest
 import typer
+from typer.completion import get_completion_script  # type: ignore[attr-defined] # typer says it by options only
 
 from rushes.exits import Exit
 from rushes.main import app
@@ -27,7 +30,7 @@ SMALL = ("--model", "omni-flash", "--seconds", "3", "--size", "640x360")
 
 
 def commands(group: Any, *names: str) -> Iterator[tuple[str, Any]]:
-    """All commands with their names: "create", "keys make"."""
+    """All commands with their names: "create", "keys create"."""
     for name, command in group.commands.items():
         if hasattr(command, "commands"):
             yield from commands(command, *names, name)
@@ -119,7 +122,7 @@ STORY: tuple[tuple[str, tuple[str, ...], dict[str, str]], ...] = (
     ("download", ("{video}", "-o", "{home}/boat.mp4"), {}),
     ("delete", ("{video}", "--yes"), {}),
     ("ledger", (), {}),
-    ("keys make", ("nightly", "--scope", "read", "--days", "3"), {"key": "id"}),
+    ("keys create", ("nightly", "--scope", "read", "--days", "3"), {"key": "id"}),
     ("keys list", (), {}),
     ("keys revoke", ("{key}",), {}),
     ("login", ("--sign-up", "--email", "{email}", "--password-stdin"), {}),
@@ -129,6 +132,7 @@ STORY: tuple[tuple[str, tuple[str, ...], dict[str, str]], ...] = (
     ("profiles use", ("laptop",), {}),
     ("logout", (), {}),
     ("doctor", (), {}),
+    ("completion", ("zsh",), {}),
 )
 
 
@@ -198,6 +202,57 @@ def test_the_completion_script_is_printed(nobody: Shell) -> None:
     assert "_RUSHES_COMPLETE" in told.out
 
 
-def test_the_shell_completes_commands(nobody: Shell) -> None:
-    asking = nobody.having(_RUSHES_COMPLETE="complete_bash", COMP_CWORD="2", COMP_WORDS="rushes keys re")
-    assert asking.run().out.split() == ["revoke"]
+def test_bash_completes_with_the_script_that_is_printed(nobody: Shell, tmp_path: Path) -> None:
+    program = tmp_path / "rushes"
+    program.write_text(f'#!/bin/sh\nexec "{sys.executable}" -m rushes "$@"\n')
+    program.chmod(0o755)
+    script = """
+        source <(rushes completion bash)
+        complete -p rushes | grep -q _rushes_completion
+        for words in "keys re" "create boat --resol" "create boat --aspect-ratio 9" "completion f"; do
+            COMP_WORDS=(rushes $words); COMP_CWORD=$((${#COMP_WORDS[@]} - 1))
+            _rushes_completion rushes
+            echo "${COMPREPLY[@]}"
+        done
+    """
+    environ = {**nobody.environ, "PATH": f"{tmp_path}:{os.environ['PATH']}"}
+    done = subprocess.run(
+        ["bash", "-euc", script],
+        cwd=tmp_path,
+        env=environ,
+        capture_output=True,
+        text=True,
+        timeout=TIMEOUT_S,
+        check=True,
+    )
+    assert done.stdout.split() == ["revoke", "--resolution", "9:16", "fish"]
+    assert done.stderr == ""
+
+
+@pytest.mark.parametrize(
+    ("shell_name", "variables"),
+    [
+        ("bash", {"COMP_WORDS": "rushes keys re", "COMP_CWORD": "2"}),
+        ("zsh", {"_TYPER_COMPLETE_ARGS": "rushes keys re"}),
+        ("fish", {"_TYPER_COMPLETE_ARGS": "rushes keys re", "_TYPER_COMPLETE_FISH_ACTION": "get-args"}),
+    ],
+)
+def test_each_shell_is_answered_as_its_script_asks(nobody: Shell, shell_name: str, variables: dict[str, str]) -> None:
+    script = nobody.call("completion", shell_name).ok().out
+    assert script.strip() == get_completion_script(
+        prog_name="rushes", complete_var="_RUSHES_COMPLETE", shell=shell_name
+    )
+    assert f"complete_{shell_name}" in script
+    assert all(name in script for name in variables)
+    told = nobody.having(_RUSHES_COMPLETE=f"complete_{shell_name}", **variables).run()
+    assert "revoke" in told.out
+    assert "create" not in told.out
+    assert told.err == ""
+
+
+def test_completion_needs_no_sign_in_and_survives_a_damaged_file(nobody: Shell) -> None:
+    nobody.home.mkdir()
+    (nobody.home / "credentials.json").write_text("{")
+    asking = nobody.having(_RUSHES_COMPLETE="complete_bash", COMP_CWORD="1", COMP_WORDS="rushes extend")
+    told = asking.run()
+    assert (told.out.split(), told.err) == (["extend"], "")

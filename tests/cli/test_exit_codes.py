@@ -10,6 +10,7 @@ import pytest
 from rushes.exits import Exit, of_error
 from shared.errors import CATALOGUE
 from tests.cli.conftest import Ended, Shell
+from tests.cli.test_commands import COMMANDS
 from tests.cloud import User
 
 UNKNOWN = "video_" + "x" * 22
@@ -57,6 +58,47 @@ def test_2_there_is_no_such_command(nobody: Shell) -> None:
 
 def test_3_not_signed_in(shell: Shell) -> None:
     ends(shell.having(RUSHES_API_KEY="rk_nothing").run("account", "--json"), Exit.AUTH, "UNAUTHENTICATED")
+
+
+# Every command that does something as somebody.
+SIGNED_IN = (
+    ("account",),
+    ("ledger",),
+    ("models",),
+    ("keys", "list"),
+    ("keys", "create", "nightly"),
+    ("keys", "revoke", "key_" + "x" * 22),
+    ("create", ENDLESS),
+    ("extend", UNKNOWN, ENDLESS),
+    ("estimate", ENDLESS),
+    ("list",),
+    ("get", UNKNOWN),
+    ("wait", UNKNOWN),
+    ("download", UNKNOWN),
+    ("cancel", UNKNOWN),
+    ("delete", UNKNOWN, "--yes"),
+    ("whoami",),
+    ("verify-email",),
+    ("admin", "grant", "reader@example.com", "5"),
+    ("admin", "budget"),
+    ("admin", "users", "list"),
+    ("operator", "tenant", "default"),
+    ("operator", "grant", "default", "5"),
+)
+# What anybody may do, or what signs in.
+ANYBODY = {"login", "logout", "reset-password", "profiles list", "profiles use", "up", "doctor", "mcp", "completion"}
+
+
+def test_3_nobody_is_signed_in_for_any_command(elsewhere: Shell) -> None:
+    covered = {name for name in COMMANDS for command in SIGNED_IN if list(command[: len(name.split())]) == name.split()}
+    assert covered | ANYBODY == set(COMMANDS)
+    for command in SIGNED_IN:
+        for where in ((), ("--url", NOWHERE)):
+            ended = elsewhere.call(*where, *command, "--json")
+            ends(ended, Exit.AUTH, "UNAUTHENTICATED")
+            assert "login" in ended.err
+    # Nothing is left to go on with later.
+    assert not list((elsewhere.home / "pending").glob("*"))
 
 
 def test_3_not_allowed(shell: Shell) -> None:

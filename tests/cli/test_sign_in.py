@@ -103,7 +103,7 @@ def test_a_key_needs_the_password_again_a_while_after_signing_in(signed_in: Shel
     embedded_cloud.administer(claims[0]["sub"], emailVerified=True, validSince="0")
     # What a renewal does not change.
     old = dict(zip(tokens, (signer.sign({**one, "auth_time": signed_in_at}) for one in claims), strict=True))
-    make = ("keys", "make", "nightly", "--json")
+    make = ("keys", "create", "nightly", "--json")
     for typed, code in (("", 2), ("wrong boat\n", 3), (f"{PASSWORD}\n", 0)):
         edit(signed_in, "laptop", **old)
         given = ("--password-stdin",) if typed else ()
@@ -118,7 +118,7 @@ def test_the_laptops_developer_makes_a_key_however_long_it_has_run(nobody: Shell
     signer = Signer.of(checkout / ".local" / "identity", PROJECT)
     old = signer.id_token(claims["sub"], email=claims["email"], auth_time_s=int(time.time()) - 301)
     with mock.patch.object(Checkout, "session", lambda _: {**session, "token": old}):
-        assert nobody.call("keys", "make", "nightly", "--json").ok().json["key"].startswith("rk_")
+        assert nobody.call("keys", "create", "nightly", "--json").ok().json["key"].startswith("rk_")
 
 
 def test_a_wrong_password_is_told_without_saying_which_was_wrong(signed_in: Shell, email: str) -> None:
@@ -131,7 +131,7 @@ def test_a_wrong_password_is_told_without_saying_which_was_wrong(signed_in: Shel
 def test_a_new_user_verifies_the_address(signed_in: Shell, email: str, embedded_cloud: Cloud) -> None:
     """Until then there are no credits and no keys; afterwards commands renew the token by themselves."""
     assert signed_in.call("account", "--json").ok().json["balance"] == 0
-    told = signed_in.call("keys", "make", "early", "--scope", "read", "--json")
+    told = signed_in.call("keys", "create", "early", "--scope", "read", "--json")
     assert (told.code, told.json["error"]["code"]) == (3, "EMAIL_NOT_VERIFIED")
     first = embedded_cloud.mailed(email)["oobCode"]
     again = signed_in.call("verify-email", "--json").ok().json
@@ -139,7 +139,7 @@ def test_a_new_user_verifies_the_address(signed_in: Shell, email: str, embedded_
     mail = embedded_cloud.mailed(email)
     assert mail["oobCode"] != first
     embedded_cloud.identity("update", oobCode=mail["oobCode"])
-    assert signed_in.call("keys", "make", "now", "--scope", "read", "--json").ok().json["key"]
+    assert signed_in.call("keys", "create", "now", "--scope", "read", "--json").ok().json["key"]
     done = signed_in.call("verify-email", "--json").ok().json
     assert (done["email_verified"], done["sent"]) == (True, False)
     assert signed_in.call("account", "--json").ok().json["balance"] == 500
@@ -207,12 +207,80 @@ def test_signing_out_leaves_nothing(signed_in: Shell) -> None:
     assert signed_in.call("logout", "--all", "--json").ok().json["profiles"] == []
 
 
-def test_without_a_cloud_it_says_how_to_get_one(nobody: Shell, tmp_path: Path, checkout: Path) -> None:
-    (tmp_path / "elsewhere").mkdir()
-    for mark in ("local/__main__.py", "functions/submit/main.py", "shared/routes.py"):
-        path = tmp_path / "elsewhere" / mark
-        path.parent.mkdir(parents=True)
-        path.touch()
-    told = Shell(tmp_path / "elsewhere", nobody.home).call("account")
-    assert told.code == 10
+def test_without_a_cloud_it_says_how_to_get_one(elsewhere: Shell) -> None:
+    told = elsewhere.call("account")
+    assert told.code == 3
+    assert "rushes login" in told.err
     assert "rushes up" in told.err
+    # Whoever names the cloud on this machine has signed in; it only isn't up.
+    named = elsewhere.call("--profile", "laptop", "account")
+    assert named.code == 10
+    assert "rushes up" in named.err
+    lost = elsewhere.having(RUSHES_API_KEY="rk_any").call("account")
+    assert lost.code == 2
+    assert "RUSHES_URL" in lost.err
+
+
+PROFILE = {"url": "http://127.0.0.1:1", "api_key": "rk_any"}
+DAMAGED: dict[str, bytes] = {
+    "empty": b"",
+    "cut off": b'{"profiles": {"cloud": {"ur',
+    "not text": b"\xff\xfe\x00",
+    "deep": b"[" * 100_000,
+    "a list": b"[]",
+    "null": b"null",
+    "no profiles": b'{"profiles": 1}',
+    "a profile that is none": b'{"profiles": {"cloud": 1}}',
+    "a profile without a URL": b'{"profiles": {"cloud": {}}}',
+    "a URL that is none": b'{"profiles": {"cloud": {"url": 1}}}',
+    "a key that is none": json.dumps({"profiles": {"cloud": {**PROFILE, "api_key": 1}}}).encode(),
+    "a date that is none": json.dumps({"profiles": {"cloud": {**PROFILE, "expires_at": "soon"}}}).encode(),
+    "an identity that is none": json.dumps({"profiles": {"cloud": {**PROFILE, "identity": []}}}).encode(),
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGED)
+def test_a_damaged_credentials_file_is_said_and_never_overwritten(nobody: Shell, user: User, damage: str) -> None:
+    nobody.home.mkdir()
+    path = nobody.home / "credentials.json"
+    path.write_bytes(DAMAGED[damage])
+    login = ("--url", user.cloud.url, "--api-key", user.token, "login")
+    for command in (("account",), ("whoami",), ("profiles", "list"), login, ("create", "a kite")):
+        told = nobody.call(*command, "--json")
+        assert told.code == 3, told.err
+        assert told.json["error"]["code"] == "CREDENTIALS_DAMAGED"
+        assert str(path) in told.err
+        assert "delete it and sign in again: rushes login" in told.err
+        assert "Traceback" not in told.err
+    assert path.read_bytes() == DAMAGED[damage]
+    found = {one["name"]: one["state"] for one in nobody.call("doctor", "--json").json["data"]}
+    assert found["credentials"] == "missing"
+    # Programs that say everything by the environment don't depend on it.
+    nobody.having(RUSHES_URL=user.cloud.url, RUSHES_API_KEY=user.token).call("account").ok()
+
+
+def test_a_profile_of_a_newer_release_is_read_and_kept_whole(nobody: Shell, user: User) -> None:
+    nobody.call("--api-key", user.token, "--profile", "cloud", "login", "--url", user.cloud.url).ok()
+    edit(nobody, "cloud", region="europe")
+    nobody.call("--profile", "cloud", "account").ok()
+    nobody.call("--api-key", user.token, "--profile", "other", "login", "--url", user.cloud.url).ok()
+    assert kept(nobody)["profiles"]["cloud"]["region"] == "europe"
+
+
+def test_settings_that_cannot_be_read_or_written_are_said(nobody: Shell, user: User) -> None:
+    nobody.home.mkdir()
+    path = nobody.home / "credentials.json"
+    path.mkdir()
+    told = nobody.call("account")
+    assert told.code == 3
+    assert "CREDENTIALS_UNREADABLE" in told.err
+    path.rmdir()
+    nobody.home.rmdir()
+    nobody.home.write_text("a file where a directory should be")
+    shell = nobody.having(RUSHES_URL=user.cloud.url, RUSHES_API_KEY=user.token)
+    for command in (("login",), ("create", "a kite [never finishes]", "--seconds", "4")):
+        told = shell.call(*command)
+        assert told.code == 1
+        assert "FILE_NOT_WRITTEN" in told.err
+        assert "Traceback" not in told.err
+    assert user.ledger == [500]

@@ -60,8 +60,8 @@ def list_keys(context: typer.Context, json: Json = False) -> None:
     run.out.answer(found, tables.keys(found["data"]))
 
 
-@keys.command("make")
-def make_key(
+@keys.command("create")
+def create_key(
     context: typer.Context,
     name: Annotated[str, typer.Argument(help="What it is for.")],
     scope: Annotated[Scope, typer.Option(help="A read key can only look.")] = Scope.WRITE,
@@ -69,12 +69,12 @@ def make_key(
     password_stdin: Annotated[bool, typer.Option("--password-stdin", help="Read the password from there.")] = False,
     json: Json = False,
 ) -> None:
-    """Make an API key. It is shown this once, and needs your password if you signed in a while ago."""
+    """Create an API key. It is shown only this once, and needs your password if you signed in a while ago."""
     run = begin(context, json)
     body = {"name": name, "scope": scope} | ({"expires_in_days": days} if days else {})
     made = recently_signed_in(run, lambda api: api.post("/v1/api-keys", json=body), password_stdin=password_stdin)
     run.out.answer(made, made["key"])
-    run.out.say(f"{made['id']}: keep it now, it is not shown again.")
+    run.out.say(f"{made['id']}: keep it now; it isn't shown again.")
 
 
 @keys.command("revoke")
