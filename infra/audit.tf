@@ -4,7 +4,7 @@
 resource "google_logging_project_bucket_config" "audit" {
   project        = var.project_id
   location       = var.region
-  bucket_id      = "audit"
+  bucket_id      = "audit${var.suffix}"
   description    = "Audit entries; see shared/audit.py and docs/operations.md."
   retention_days = var.audit_retention_days
   depends_on     = [time_sleep.apis]

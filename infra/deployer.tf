@@ -6,7 +6,7 @@ locals {
 
 resource "google_iam_workload_identity_pool" "github" {
   count                     = local.github
-  workload_identity_pool_id = "github"
+  workload_identity_pool_id = "github${var.suffix}"
   display_name              = "GitHub Actions"
   depends_on                = [time_sleep.apis]
 }
@@ -158,8 +158,8 @@ resource "google_storage_bucket_iam_member" "planner_packages" {
 }
 
 resource "google_storage_bucket_iam_member" "planner_site" {
-  count  = local.github
-  bucket = google_storage_bucket.site.name
+  count  = local.granted_to_all ? local.github : 0
+  bucket = google_storage_bucket.site[0].name
   role   = "roles/storage.objectViewer"
   member = google_service_account.planner[0].member
 }

@@ -16,11 +16,14 @@ locals {
     # Whatever else is the API's: history answers it, with 404 where there is no such path.
     { path = "/v1/**", method = "", function = "history" },
   ]
+
+  # What is no path of the API's is the studio's.
+  page = local.granted_to_all ? google_compute_backend_bucket.site[0].id : google_compute_backend_service.function["history"].id
 }
 
 resource "google_compute_url_map" "https" {
   name            = "rushes"
-  default_service = google_compute_backend_bucket.site.id
+  default_service = local.page
 
   host_rule {
     hosts        = ["*"]
@@ -29,7 +32,7 @@ resource "google_compute_url_map" "https" {
 
   path_matcher {
     name            = "rushes"
-    default_service = google_compute_backend_bucket.site.id
+    default_service = local.page
 
     dynamic "route_rules" {
       for_each = local.routes
@@ -56,7 +59,7 @@ resource "google_compute_url_map" "https" {
 }
 
 resource "google_compute_region_network_endpoint_group" "function" {
-  for_each              = google_cloud_run_v2_service_iam_member.public
+  for_each              = toset(local.public)
   name                  = each.key
   region                = var.region
   network_endpoint_type = "SERVERLESS"

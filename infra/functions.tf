@@ -16,7 +16,8 @@ locals {
       public      = true
       settings = [
         "ALLOWED_ORIGINS", "BUCKET", "DEFAULT_MODELS", "DELIVER_URL", "GOOGLE_CLOUD_PROJECT", "LOG_LEVEL", "OMNI_OFFERED",
-        "POLL_URL", "REGION", "REQUESTS_PER_MINUTE", "SIGNUP_CREDITS", "TASKS_SERVICE_ACCOUNT", "VERTEX_PROJECT",
+        "POLL_URL", "QUEUE_SUFFIX", "REGION", "REQUESTS_PER_MINUTE", "SIGNUP_CREDITS", "TASKS_SERVICE_ACCOUNT",
+        "VERTEX_PROJECT",
       ]
       secrets = ["GEMINI_WEBHOOK_SECRET"]
     }
@@ -31,8 +32,8 @@ locals {
       max         = 6
       public      = false
       settings = [
-        "ALLOWED_ORIGINS", "BUCKET", "DELIVER_URL", "GOOGLE_CLOUD_PROJECT", "LOG_LEVEL", "POLL_URL", "REGION",
-        "REQUESTS_PER_MINUTE", "SIGNUP_CREDITS", "TASKS_SERVICE_ACCOUNT", "VERTEX_LOCATION", "VERTEX_PROJECT",
+        "ALLOWED_ORIGINS", "BUCKET", "DELIVER_URL", "GOOGLE_CLOUD_PROJECT", "LOG_LEVEL", "POLL_URL", "QUEUE_SUFFIX",
+        "REGION", "REQUESTS_PER_MINUTE", "SIGNUP_CREDITS", "TASKS_SERVICE_ACCOUNT", "VERTEX_LOCATION", "VERTEX_PROJECT",
       ]
       secrets = ["GEMINI_API_KEY"]
     }
@@ -47,8 +48,8 @@ locals {
       max         = 1
       public      = false
       settings = [
-        "ALLOWED_ORIGINS", "BUCKET", "DELIVER_URL", "GOOGLE_CLOUD_PROJECT", "LOG_LEVEL", "POLL_URL", "REGION",
-        "REQUESTS_PER_MINUTE", "SIGNUP_CREDITS", "TASKS_SERVICE_ACCOUNT",
+        "ALLOWED_ORIGINS", "BUCKET", "DELIVER_URL", "GOOGLE_CLOUD_PROJECT", "LOG_LEVEL", "POLL_URL", "QUEUE_SUFFIX",
+        "REGION", "REQUESTS_PER_MINUTE", "SIGNUP_CREDITS", "TASKS_SERVICE_ACCOUNT",
       ]
       secrets = []
     }
@@ -79,7 +80,8 @@ locals {
       public      = true
       settings = [
         "ALLOWED_ORIGINS", "BUCKET", "DEFAULT_MODELS", "DELIVER_URL", "GOOGLE_CLOUD_PROJECT", "LOG_LEVEL", "OMNI_OFFERED",
-        "POLL_URL", "REGION", "REQUESTS_PER_MINUTE", "SIGNUP_CREDITS", "TASKS_SERVICE_ACCOUNT", "VERTEX_PROJECT",
+        "POLL_URL", "QUEUE_SUFFIX", "REGION", "REQUESTS_PER_MINUTE", "SIGNUP_CREDITS", "STUDIO_CONFIG",
+        "TASKS_SERVICE_ACCOUNT", "VERTEX_PROJECT",
       ]
       secrets = []
     }
@@ -93,8 +95,8 @@ locals {
       max         = 1
       public      = false
       settings = [
-        "ALLOWED_ORIGINS", "BUCKET", "DELIVER_URL", "GOOGLE_CLOUD_PROJECT", "LOG_LEVEL", "POLL_URL", "REGION",
-        "REQUESTS_PER_MINUTE", "SIGNUP_CREDITS", "TASKS_SERVICE_ACCOUNT",
+        "ALLOWED_ORIGINS", "BUCKET", "DELIVER_URL", "GOOGLE_CLOUD_PROJECT", "LOG_LEVEL", "POLL_URL", "QUEUE_SUFFIX",
+        "REGION", "REQUESTS_PER_MINUTE", "SIGNUP_CREDITS", "TASKS_SERVICE_ACCOUNT",
       ]
       secrets = []
     }
@@ -118,9 +120,11 @@ locals {
     LOG_LEVEL             = var.log_level
     OMNI_OFFERED          = tostring(var.gemini_api_key_version != "")
     POLL_URL              = local.run_urls.poll
+    QUEUE_SUFFIX          = var.suffix
     REGION                = var.region
     REQUESTS_PER_MINUTE   = tostring(var.requests_per_minute)
     SIGNUP_CREDITS        = tostring(var.signup_credits)
+    STUDIO_CONFIG         = local.granted_to_all ? "" : local.studio_config
     TASKS_SERVICE_ACCOUNT = google_service_account.tasks.email
     VERTEX_LOCATION       = var.vertex_location
     VERTEX_PROJECT        = var.project_id

@@ -33,8 +33,15 @@ resource "google_service_account" "build" {
 
 # --- who may call which function ---
 
+locals {
+  # What the load balancer leads to.
+  public = ["submit", "stream", "history"]
+  # Otherwise tools/after_apply.py switches Cloud Run's check of the caller off: the functions' resource can't.
+  granted_to_all = var.public_by == "all_users"
+}
+
 resource "google_cloud_run_v2_service_iam_member" "public" {
-  for_each = toset(["submit", "stream", "history"])
+  for_each = local.granted_to_all ? toset(["submit", "stream", "history"]) : []
   name     = google_cloudfunctions2_function.this[each.key].name
   location = var.region
   role     = "roles/run.invoker"
@@ -270,7 +277,8 @@ resource "google_artifact_registry_repository_iam_member" "build" {
 
 resource "google_storage_bucket_iam_member" "site" {
   #checkov:skip=CKV_GCP_28: It is the public page
-  bucket = google_storage_bucket.site.name
+  count  = local.granted_to_all ? 1 : 0
+  bucket = google_storage_bucket.site[0].name
   # Reads an object whose name is known; lists nothing.
   role   = "roles/storage.legacyObjectReader"
   member = "allUsers"

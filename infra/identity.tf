@@ -61,7 +61,7 @@ resource "google_identity_platform_default_supported_idp_config" "google" {
 # The key that the studio sends to Identity Platform. It identifies the project and is public, as every page's is; it
 # opens nothing but signing in. It is not bound to our domain: the studio sends no Referer, which that would need.
 resource "google_apikeys_key" "studio" {
-  name         = "studio"
+  name         = "studio${var.suffix}"
   display_name = "The studio's calls to Identity Platform"
 
   restrictions {

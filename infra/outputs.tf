@@ -32,3 +32,17 @@ output "planner" {
   description = "Variable PLANNER of the repository."
   value       = one(google_service_account.planner[*].email)
 }
+
+output "after_apply" {
+  description = "What tools/after_apply.py sets and checks."
+  value = {
+    project = var.project_id
+    region  = var.region
+    url     = "https://${var.domain}"
+    queues = concat(
+      [for queue in google_cloud_tasks_queue.generate : queue.name],
+      [google_cloud_tasks_queue.poll.name, google_cloud_tasks_queue.webhooks.name],
+    )
+    unchecked = local.granted_to_all ? [] : local.public
+  }
+}

@@ -4,7 +4,7 @@
 # ever told to slow down (503).
 resource "google_cloud_tasks_queue" "generate" {
   for_each = var.model_quotas
-  name     = "generate-${each.key}"
+  name     = "generate-${each.key}${var.suffix}"
   location = var.region
 
   rate_limits {
@@ -27,7 +27,7 @@ resource "google_cloud_tasks_queue" "generate" {
 
 # Every other step of jobs, exports and erasures.
 resource "google_cloud_tasks_queue" "poll" {
-  name     = "poll"
+  name     = "poll${var.suffix}"
   location = var.region
 
   rate_limits {
@@ -50,7 +50,7 @@ resource "google_cloud_tasks_queue" "poll" {
 # want of a service of ours. No more at once than the function takes: Cloud Run would refuse the rest with 429, upon
 # which Cloud Tasks slows the whole queue.
 resource "google_cloud_tasks_queue" "webhooks" {
-  name     = "webhooks"
+  name     = "webhooks${var.suffix}"
   location = var.region
 
   rate_limits {

@@ -1,4 +1,5 @@
-# The studio: web/ in a bucket that everybody may read, behind the load balancer's cache.
+# The studio: web/ in a bucket that everybody may read, behind the load balancer's cache. Where nothing may be granted to
+# allUsers there is no bucket, and the function history serves the same files with the same headers (shared/site.py).
 
 locals {
   web = "${path.module}/../web"
@@ -24,12 +25,23 @@ locals {
     "form-action 'self'",
     "frame-ancestors 'none'",
   ])
+
+  # Where the studio signs people in. The key is as public as the page.
+  studio_config = jsonencode({
+    identity_url     = "https://identitytoolkit.googleapis.com/v1"
+    token_url        = "https://securetoken.googleapis.com/v1"
+    api_key          = google_apikeys_key.studio.key_string
+    tenant           = null
+    google_client_id = var.google_client_id == "" ? null : var.google_client_id
+    google_url       = "https://accounts.google.com/o/oauth2/v2/auth"
+  })
 }
 
 resource "google_storage_bucket" "site" {
   #checkov:skip=CKV_GCP_62: The load balancer logs who asks for what
   #checkov:skip=CKV_GCP_78: An older page is uploaded anew from its commit
   #checkov:skip=CKV_GCP_114: These files are the public page; the bucket holds nothing else
+  count                       = local.granted_to_all ? 1 : 0
   name                        = "${var.project_id}-site"
   location                    = var.region
   uniform_bucket_level_access = true
@@ -44,8 +56,8 @@ resource "google_storage_bucket" "site" {
 }
 
 resource "google_storage_bucket_object" "site" {
-  for_each     = fileset(local.web, "**")
-  bucket       = google_storage_bucket.site.name
+  for_each     = local.granted_to_all ? fileset(local.web, "**") : []
+  bucket       = google_storage_bucket.site[0].name
   name         = each.key
   source       = "${local.web}/${each.key}"
   content_type = local.content_types[element(split(".", each.key), -1)]
@@ -56,32 +68,27 @@ resource "google_storage_bucket_object" "site" {
 
 # Of it the API's reference is made.
 resource "google_storage_bucket_object" "openapi" {
-  bucket        = google_storage_bucket.site.name
+  count         = local.granted_to_all ? 1 : 0
+  bucket        = google_storage_bucket.site[0].name
   name          = "openapi.json"
   source        = "${path.module}/../openapi.json"
   content_type  = "application/json"
   cache_control = "public, max-age=60"
 }
 
-# Where the studio signs people in. The key is as public as the page.
 resource "google_storage_bucket_object" "config" {
-  bucket        = google_storage_bucket.site.name
+  count         = local.granted_to_all ? 1 : 0
+  bucket        = google_storage_bucket.site[0].name
   name          = "config.json"
   content_type  = "application/json"
   cache_control = "public, max-age=60"
-  content = jsonencode({
-    identity_url     = "https://identitytoolkit.googleapis.com/v1"
-    token_url        = "https://securetoken.googleapis.com/v1"
-    api_key          = google_apikeys_key.studio.key_string
-    tenant           = null
-    google_client_id = var.google_client_id == "" ? null : var.google_client_id
-    google_url       = "https://accounts.google.com/o/oauth2/v2/auth"
-  })
+  content       = local.studio_config
 }
 
 resource "google_compute_backend_bucket" "site" {
+  count            = local.granted_to_all ? 1 : 0
   name             = "site"
-  bucket_name      = google_storage_bucket.site.name
+  bucket_name      = google_storage_bucket.site[0].name
   enable_cdn       = true
   compression_mode = "AUTOMATIC"
 

@@ -24,6 +24,28 @@ variable "region" {
   default     = "us-central1"
 }
 
+variable "suffix" {
+  description = "Ends the names that stay taken for days after a destroy, such as \"-b\". Another one for each new start in the same project."
+  type        = string
+  default     = ""
+
+  validation {
+    condition     = can(regex("^(-[a-z0-9]{1,8})?$", var.suffix))
+    error_message = "The suffix is empty, or a hyphen and up to eight lowercase letters and digits."
+  }
+}
+
+variable "public_by" {
+  description = "How everybody reaches the public functions and the studio: grants to allUsers, or, where an organization forbids them, without Cloud Run's invoker check and with the studio served by history. See Deploying."
+  type        = string
+  default     = "all_users"
+
+  validation {
+    condition     = contains(["all_users", "no_invoker_check"], var.public_by)
+    error_message = "public_by is all_users or no_invoker_check."
+  }
+}
+
 variable "vertex_location" {
   description = "Location of Veo on Vertex AI."
   type        = string

@@ -33,6 +33,7 @@ from shared.errors import ApiError
 from shared.rate_limits import TokenBuckets
 from shared.routes import FUNCTIONS, ROUTES, Function
 from shared.services import utc_now
+from shared.site import COMPRESSED_FROM_BYTES, DOCUMENT_HEADERS, TYPES, security_policy
 
 API_PREFIXES: Final[Mapping[str, Function]] = {"/v1": "history", "/hooks": "submit", "/tasks": "poll"}
 GRACE_S: Final = 2
@@ -42,32 +43,9 @@ LIMITED_PREFIX: Final = "/v1"
 REQUESTS_PER_MINUTE: Final = 200
 # Providers' events, of one address.
 EVENTS_PER_MINUTE: Final = 3_000
-# Of the page; the functions' answers pass as they are.
-COMPRESSED_FROM_BYTES: Final = 500
 # Types that may hold scripts. Sent with each module, the policy would weigh as much as the module.
 DOCUMENTS: Final = (b"text/html", b"image/svg+xml")
-# Beside its content security policy.
-DOCUMENT_HEADERS: Final = {
-    "Referrer-Policy": "no-referrer",
-    "Cross-Origin-Opener-Policy": "same-origin",
-    "Permissions-Policy": "camera=(), microphone=(), geolocation=(), payment=()",
-}
 PARAMETER: Final = re.compile(r"\{\w+\}")
-# What the interpreter's own table lacks or has otherwise, whatever the machine's mime.types says.
-TYPES: Final = {
-    ".js": "text/javascript",
-    ".mjs": "text/javascript",
-    ".css": "text/css",
-    ".html": "text/html",
-    ".svg": "image/svg+xml",
-    ".json": "application/json",
-    ".webmanifest": "application/manifest+json",
-    ".woff2": "font/woff2",
-    ".webp": "image/webp",
-    ".ico": "image/x-icon",
-    ".mp4": "video/mp4",
-    ".vtt": "text/vtt",
-}
 
 
 class RoutingTable:
@@ -166,23 +144,6 @@ class Gateway:
         kept = [(name, value) for name, value in scope["headers"] if name != b"authorization"]
         admitted = {**scope, "headers": [*kept, (b"authorization", seen.encode())]}
         await self._functions[function](admitted, receive, send)
-
-
-def security_policy(media_origins: str) -> str:
-    """The page's Content-Security-Policy: nothing inline, nothing from elsewhere but the videos."""
-    media = f" {media_origins}" if media_origins else ""
-    return "; ".join(
-        [
-            "default-src 'self'",
-            f"connect-src 'self'{media}",
-            f"media-src 'self' blob:{media}",
-            f"img-src 'self' blob: data:{media}",
-            "object-src 'none'",
-            "base-uri 'none'",
-            "form-action 'self'",
-            "frame-ancestors 'none'",
-        ]
-    )
 
 
 def under(path: str, prefix: str) -> bool:

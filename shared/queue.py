@@ -76,7 +76,10 @@ class CloudTasks:
             raise Unavailable(f"Cloud Tasks did not delete {ref.name}: {error}") from error
 
     def _queue(self, queue: str) -> str:
-        return f"projects/{self._settings.google_cloud_project}/locations/{self._settings.region}/queues/{queue}"
+        """The queue's resource name. A stored TaskRef has the plain name, so it outlives a change of the suffix."""
+        settings = self._settings
+        name = f"{queue}{settings.queue_suffix}"
+        return f"projects/{settings.google_cloud_project}/locations/{settings.region}/queues/{name}"
 
     def _name(self, ref: TaskRef) -> str:
         return f"{self._queue(ref.queue)}/tasks/{ref.name}"

@@ -22,6 +22,7 @@ class Settings(BaseModel):
 
     google_cloud_project: str = Field(description="Project of Firestore, Cloud Tasks and the bucket.")
     region: str = Field("us-central1", description="Region of the Cloud Tasks queues.")
+    queue_suffix: str = Field("", description="What the queues' names end with in Cloud Tasks, and in no document.")
     bucket: str = Field(description="Bucket of the videos.")
 
     oidc_issuer: str = Field("", description="Issuer of users' ID tokens. Empty: Identity Platform of the project.")
@@ -58,6 +59,9 @@ class Settings(BaseModel):
         ge=1,
         le=1_000_000,
         description="Requests of one user per minute and process, unless config/video says otherwise.",
+    )
+    studio_config: str = Field(
+        "", description="config.json of the studio, which history then serves. Empty: it is served from a bucket."
     )
     local_outbound: bool = Field(
         False, description="On a laptop: webhooks and images may also be called at http URLs of this machine."

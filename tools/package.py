@@ -25,7 +25,13 @@ def contents(function: str, root: Path = ROOT) -> dict[str, Path]:
     """What the function's archive holds: names in the archive to files."""
     modules = {path.relative_to(root).as_posix(): path for path in (root / "shared").rglob("*.py")}
     own = {"main.py": root / "functions" / function / "main.py", "requirements.txt": root / "requirements.txt"}
-    return {**modules, **own}
+    return {**modules, **own, **(page(root) if function == "history" else {})}
+
+
+def page(root: Path = ROOT) -> dict[str, Path]:
+    """The studio, which history serves where no bucket may be public. It is always there: one archive for both ways."""
+    files = {path.relative_to(root).as_posix(): path for path in (root / "web").rglob("*") if path.is_file()}
+    return {**files, "openapi.json": root / "openapi.json"}
 
 
 def write(archive: Path, files: Mapping[str, Path]) -> None:

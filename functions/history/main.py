@@ -14,6 +14,7 @@ from shared import (
     library,
     profile,
     projects,
+    site,
     submission,
     tenant_grants,
     tenant_videos,
@@ -264,7 +265,7 @@ HANDLERS = {
     "get_webhook_secret": get_webhook_secret,
     "rotate_webhook_secret": rotate_webhook_secret,
 }
-app = application("history", HANDLERS)
+app = site.with_page(application("history", HANDLERS))
 
 
 @functions_framework.aio.http

@@ -20,6 +20,8 @@ _OPTIONS: Final = hcl2.SerializationOptions(with_comments=False, strip_string_qu
 _TEMPLATE: Final = re.compile(r"\$\{([^${}]*)\}")
 _LIST_OF: Final = re.compile(r"\b(?:toset|compact)\((\[.*\])\)", re.DOTALL)
 _SET_OF: Final = re.compile(r"\$\{toset\((local\.\w+)\)\}")
+_CONDITIONAL: Final = re.compile(r"\$\{([^?]+?) \? (.+) : (.+)\}", re.DOTALL)
+_EQUALS: Final = re.compile(r'var\.(\w+) == "(\w*)"')
 _REFERENCE: Final = re.compile(r"[A-Za-z_][\w-]*(?:\.[\w-]+)*")
 _ADDRESS: Final = re.compile(r"(?<![\w.])(data\.)?([a-z][a-z0-9]*_[a-z0-9_]+)\.([a-z_]\w*)((?:\[[^\]]*\])?(?:\.\w+)?)")
 
@@ -76,7 +78,8 @@ class Configuration:
         for address, body in self.resources.items():
             if address.startswith(f"{kind}."):
                 name = address.removeprefix(f"{kind}.")
-                found += [Instance(kind, name, key, made) for key, made in self._unrolled(body)]
+                if self._chosen(body.get("count")) != "0":
+                    found += [Instance(kind, name, key, made) for key, made in self._unrolled(body)]
         return found
 
     def _two_labels(self, kind: str) -> Iterator[tuple[str, str, Body]]:
@@ -93,6 +96,20 @@ class Configuration:
             return
         for key, value in items:
             yield str(key), self.made(rest, {"each.key": key, "each.value": value})
+
+    def _chosen(self, value: Any) -> Any:
+        """The branch that is taken of `CONDITION ? A : B` where the condition compares a variable's default."""
+        found = _CONDITIONAL.fullmatch(value) if isinstance(value, str) else None
+        if found is None:
+            return value
+        condition = found[1]
+        if condition.startswith("local."):
+            condition = str(self.locals.get(condition.removeprefix("local."))).removeprefix("${").removesuffix("}")
+        compared = _EQUALS.fullmatch(condition)
+        if compared is None:
+            return value
+        taken = found[2 if self.variables[compared[1]]["default"] == compared[2] else 3]
+        return json.loads(taken) if taken in ("[]", '""') else taken if taken.isdigit() else f"${{{taken}}}"
 
     def made(self, value: Any, scope: Mapping[str, Any]) -> Any:
         """The value with what `scope`, locals and defaults of variables know put in, and dynamic blocks unrolled."""
@@ -128,6 +145,9 @@ class Configuration:
         return list(listed.items()) if isinstance(listed, dict) else None
 
     def _text(self, text: str, scope: Mapping[str, Any]) -> Any:
+        text = self._chosen(text)
+        if not isinstance(text, str):
+            return text
         whole = _TEMPLATE.fullmatch(text)
         if whole:
             known, value = self._known(whole[1].strip(), scope)
@@ -159,7 +179,7 @@ class Configuration:
         root, _, rest = expression.partition(".")
         name, *path = rest.split(".")
         if root == "local" and name in self.locals:
-            known, value = _inside(self.locals[name], path)
+            known, value = _inside(self._chosen(self.locals[name]), path)
             return (known, self.made(value, {})) if known and not _is_expression(value) else (False, None)
         if root == "var" and "default" in self.variables.get(name, {}):
             return _inside(self.variables[name]["default"], path)

@@ -17,6 +17,14 @@ def configuration() -> Configuration:
 
 
 @pytest.fixture(scope="session")
+def unchecked(configuration: Configuration) -> Configuration:
+    """infra/ for an organization that forbids allUsers."""
+    text, by = '"all_users"\n\n  validation', '"no_invoker_check"\n\n  validation'
+    assert text in configuration.texts["variables.tf"]
+    return Configuration(changed={"variables.tf": configuration.texts["variables.tf"].replace(text, by)})
+
+
+@pytest.fixture(scope="session")
 def mistaken(configuration: Configuration) -> Mistaken:
     """infra/ with a text of one file replaced by another."""
 

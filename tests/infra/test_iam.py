@@ -69,6 +69,25 @@ def test_everybody_may_call_the_public_functions_and_read_the_page(configuration
     assert public_problems(configuration) == set()
 
 
+def test_where_all_users_are_forbidden_nothing_is_granted_to_them(
+    configuration: Configuration, unchecked: Configuration
+) -> None:
+    assert grants.of_code(configuration) - grants.of_code(unchecked) == PUBLIC | {
+        Grant("planner", "roles/storage.objectViewer", "bucket site")
+    }
+    assert grants.of_code(unchecked) <= grants.of_code(configuration)
+
+
+@pytest.mark.parametrize(
+    "text", ['local.granted_to_all ? toset(["submit", "stream", "history"]) : []', "local.granted_to_all ? 1 : 0"]
+)
+def test_a_grant_that_stays_where_all_users_are_forbidden_is_noticed(unchecked: Configuration, text: str) -> None:
+    granted = unchecked.texts["iam.tf"].replace(text, text.partition(" ? ")[2].rpartition(" : ")[0], 1)
+    still = grants.of_code(Configuration(changed=unchecked.texts | {"iam.tf": granted}))
+    assert {grant for grant in still if grant.who.startswith("all")} <= PUBLIC
+    assert any(grant.who.startswith("all") for grant in still)
+
+
 def test_there_is_no_basic_role_and_no_key(configuration: Configuration) -> None:
     assert {grant for grant in grants.of_code(configuration) if grant.role in BASIC} == set()
     assert configuration.instances("google_service_account_key") == []

@@ -123,7 +123,7 @@ def test_logs_are_kept_as_long_as_the_page_on_privacy_says(monitoring: Monitorin
         plain(monitoring.configuration.resources[f"google_logging_project_bucket_config.{name}"])["bucket_id"]: name
         for name in ("default", "audit")
     }
-    assert buckets == {"_Default": "default", "audit": "audit"}
+    assert buckets == {"_Default": "default", "audit${var.suffix}": "audit"}
     for name, variable in (("default", "log_retention_days"), ("audit", "audit_retention_days")):
         bucket = plain(monitoring.configuration.resources[f"google_logging_project_bucket_config.{name}"])
         assert bucket["retention_days"] == f"${{var.{variable}}}"

@@ -85,7 +85,9 @@ def test_an_archive_holds_its_function_all_of_shared_and_the_requirements(
         names = zipped.namelist()
         assert zipped.read("main.py") == (ROOT / "functions" / function / "main.py").read_bytes()
     modules = [path.relative_to(ROOT).as_posix() for path in (ROOT / "shared").rglob("*.py")]
-    assert sorted(names) == sorted(["main.py", "requirements.txt", *modules])
+    page = [path.relative_to(ROOT).as_posix() for path in (ROOT / "web").rglob("*") if path.is_file()]
+    page = ["openapi.json", *page] if function == "history" else []
+    assert sorted(names) == sorted(["main.py", "requirements.txt", *modules, *page])
 
 
 def test_shared_holds_nothing_that_an_archive_leaves_out() -> None:
@@ -96,9 +98,10 @@ def test_shared_holds_nothing_that_an_archive_leaves_out() -> None:
 @pytest.fixture
 def tree(tmp_path: Path) -> Path:
     """A copy of what archives are made of, with other times, modes and caches."""
-    for name in ("shared", "functions"):
+    for name in ("shared", "functions", "web"):
         shutil.copytree(ROOT / name, tmp_path / name, copy_function=shutil.copy)
-    shutil.copy(ROOT / "requirements.txt", tmp_path)
+    for name in ("requirements.txt", "openapi.json"):
+        shutil.copy(ROOT / name, tmp_path)
     for path in tmp_path.rglob("*.py"):
         path.chmod(0o600)
         os.utime(path, (1_500_000_000, 1_500_000_000))

@@ -16,6 +16,7 @@ from shared.generators.catalog import MODELS
 from shared.lifecycle import POLL_QUEUE
 from tests.infra.configuration import Configuration
 from tests.infra.conftest import Mistaken
+from tests.infra.test_functions import functions
 
 Queue = dict[str, Any]
 NAMED = {POLL_QUEUE, Chore.queue, Delivery.queue} | {model.queue for model in MODELS.values()}
@@ -77,7 +78,7 @@ def test_a_models_pace_is_its_quota_rounded_down(configuration: Configuration) -
         ("queues.tf", 'max_backoff        = "30s"', 'max_backoff        = "300s"'),
         ("queues.tf", "max_attempts       = -1", "max_attempts       = 100"),
         ("queues.tf", 'max_retry_duration = "0s"', 'max_retry_duration = "3600s"'),
-        ("queues.tf", '  name     = "webhooks"', '  name     = "web-hooks"'),
+        ("queues.tf", '  name     = "webhooks$', '  name     = "web-hooks$'),
         ("variables.tf", "veo-3-1-lite = 50", "veo-3-1-lite = 500"),
         ("variables.tf", "    veo-3-1-lite = 50\n", ""),
     ],
@@ -86,3 +87,46 @@ def test_a_queue_that_differs_is_noticed(
     mistaken: Mistaken, laptop: list[Queue], file: str, text: str, by: str
 ) -> None:
     assert list(problems(mistaken(file, text, by), laptop))
+
+
+# What keeps its name for days after it is destroyed, and the argument that is its name.
+KEPT = {
+    "google_cloud_tasks_queue": "name",
+    "google_apikeys_key": "name",
+    "google_iam_workload_identity_pool": "workload_identity_pool_id",
+    "google_logging_project_bucket_config": "bucket_id",
+}
+
+
+def without_suffix(configuration: Configuration) -> list[str]:
+    """Names that stay taken after a destroy, and that the variable `suffix` doesn't change."""
+    text, by = 'default     = ""', 'default     = "-b"'
+    variables = configuration.texts["variables.tf"]
+    head, name, rest = variables.partition('variable "suffix" {')
+    other = Configuration(changed=configuration.texts | {"variables.tf": head + name + rest.replace(text, by, 1)})
+    names = [each.body[argument] for kind, argument in KEPT.items() for each in other.instances(kind)]
+    # The bucket _Default is the project's own: it is never made.
+    found = [name for name in names if name != "_Default" and not name.endswith("-b")]
+    if other.made("${local.settings}", {})["QUEUE_SUFFIX"] != "-b":
+        found.append("QUEUE_SUFFIX")
+    return found
+
+
+def test_no_name_that_stays_taken_is_without_the_suffix(configuration: Configuration) -> None:
+    assert without_suffix(configuration) == []
+    enqueue = {name for name, row in configuration.locals["functions"].items() if "QUEUE_SUFFIX" in row["settings"]}
+    assert enqueue == set(functions(configuration)) - {"stream"}
+
+
+@pytest.mark.parametrize(
+    ("file", "text", "by"),
+    [
+        ("queues.tf", '"generate-${each.key}${var.suffix}"', '"generate-${each.key}"'),
+        ("identity.tf", '"studio${var.suffix}"', '"studio"'),
+        ("deployer.tf", '"github${var.suffix}"', '"github"'),
+        ("audit.tf", '"audit${var.suffix}"', '"audit"'),
+        ("functions.tf", "QUEUE_SUFFIX          = var.suffix", 'QUEUE_SUFFIX          = ""'),
+    ],
+)
+def test_a_name_without_the_suffix_is_noticed(mistaken: Mistaken, file: str, text: str, by: str) -> None:
+    assert without_suffix(mistaken(file, text, by))

@@ -1,16 +1,13 @@
-"""The studio is served in the cloud as it is on a laptop: the same types, the same headers, no file left out."""
+"""The studio is served in the cloud as on a laptop: the same types, the same headers, no file left out."""
 
 from __future__ import annotations
 
 import re
 
-from local.gateway import DOCUMENT_HEADERS, TYPES, security_policy
+from shared.site import CACHED, DOCUMENT_HEADERS, IDENTITY_ORIGINS, MEDIA_ORIGIN, TYPES, security_policy
 from tests.infra.configuration import INFRA, Configuration
 
 WEB = INFRA.parent / "web"
-MEDIA = "https://storage.googleapis.com"
-# On a laptop the gateway stands in for it, under the studio's own origin.
-IDENTITY = "https://identitytoolkit.googleapis.com https://securetoken.googleapis.com"
 
 
 def policy(configuration: Configuration) -> str:
@@ -24,9 +21,8 @@ def test_every_file_has_a_type_and_it_is_the_gateways(configuration: Configurati
     assert types == {suffix: TYPES[f".{suffix}"] for suffix in types}
 
 
-def test_the_content_security_policy_is_the_gateways_and_signing_in(configuration: Configuration) -> None:
-    expected = security_policy(MEDIA).replace("connect-src 'self'", f"connect-src 'self' {IDENTITY}")
-    assert policy(configuration) == expected
+def test_the_content_security_policy_is_that_of_history(configuration: Configuration) -> None:
+    assert policy(configuration) == security_policy(MEDIA_ORIGIN, IDENTITY_ORIGINS)
 
 
 def test_the_headers_are_sent(configuration: Configuration) -> None:
@@ -41,3 +37,18 @@ def test_what_is_no_file_of_the_studio_is_uploaded_too(configuration: Configurat
     """The gateway makes these two; the studio and the reference ask for them."""
     names = {each.body["name"] for each in configuration.instances("google_storage_bucket_object")}
     assert {"config.json", "openapi.json"} <= names
+
+
+def test_where_all_users_are_forbidden_there_is_no_bucket_and_history_has_the_same(
+    configuration: Configuration, unchecked: Configuration
+) -> None:
+    for kind in ("google_compute_backend_bucket", "google_storage_bucket_object", "google_storage_bucket"):
+        names = {each.name for each in configuration.instances(kind)} - {
+            each.name for each in unchecked.instances(kind)
+        }
+        assert names == ({"site", "openapi", "config"} if kind.endswith("_object") else {"site"})
+    objects = {each.name: each.body for each in configuration.instances("google_storage_bucket_object")}
+    assert {objects[name]["cache_control"] for name in ("site", "openapi", "config")} == {CACHED}
+    assert objects["config"]["content"] == "${local.studio_config}"
+    assert unchecked.made("${local.settings}", {})["STUDIO_CONFIG"] == "${local.studio_config}"
+    assert configuration.made("${local.settings}", {})["STUDIO_CONFIG"] == ""

@@ -31,7 +31,7 @@ def test_every_resource_block_and_argument_is_the_providers(configuration: Confi
     ("file", "text", "by", "problem"),
     [
         ("queues.tf", "max_doublings ", "max_doubling ", "there is no max_doubling"),
-        ("queues.tf", '  name     = "poll"\n', "", "name is missing"),
+        ("queues.tf", '  name     = "poll${var.suffix}"\n', "", "name is missing"),
         ("queues.tf", "retry_config {", "retry_config = {", "retry_config is a block"),
         ("queues.tf", 'resource "google_cloud_tasks_queue" "poll"', 'resource "google_cloud_task_queue" "poll"', "no such type"),  # noqa: E501
         ("firestore.tf", "  source {\n", "  sources {\n", "source is missing"),

@@ -118,11 +118,18 @@ def test_every_rule_is_of_a_row(configuration: Configuration) -> None:
 
 def test_everything_else_is_the_studio(configuration: Configuration) -> None:
     body = configuration_map(configuration)
-    site = "${google_compute_backend_bucket.site.id}"
+    site = "${google_compute_backend_bucket.site[0].id}"
     assert body["default_service"] == body["path_matcher"][0]["default_service"] == site
     assert [function(rules(configuration), "GET", path) for path in ("/", "/js/main.js", "/docs/", "/tasks/step")] == (
         [None] * 4
     )
+
+
+def test_without_all_users_history_is_the_studio(unchecked: Configuration) -> None:
+    body = configuration_map(unchecked)
+    history = '${google_compute_backend_service.function["history"].id}'
+    assert body["default_service"] == body["path_matcher"][0]["default_service"] == history
+    assert list(problems(unchecked)) == []
 
 
 def test_an_address_may_ask_as_often_as_on_a_laptop(configuration: Configuration) -> None:

@@ -155,3 +155,15 @@ async def test_a_task_that_could_not_be_deleted_is_unavailable(tasks: Tasks) -> 
     queue, _ = tasks(exceptions.PermissionDenied("x"))
     with pytest.raises(Unavailable, match="abc-0"):
         await queue.delete(REF)
+
+
+async def test_the_queues_suffix_is_in_cloud_tasks_only(monkeypatch: pytest.MonkeyPatch) -> None:
+    client = Client(None)
+    monkeypatch.setattr("shared.queue._client", lambda settings: client)
+    queue = CloudTasks(SETTINGS.model_copy(update={"queue_suffix": "-b"}))
+    await queue.create(TASK)
+    await queue.exists(REF)
+    await queue.delete(REF)
+    suffixed = NAME.replace("queues/poll", "queues/poll-b")
+    assert client.asked[0]["parent"] == "projects/p/locations/r/queues/poll-b"
+    assert [client.asked[0]["task"].name] + [asked["name"] for asked in client.asked[1:]] == [suffixed] * 3
