@@ -59,7 +59,7 @@ async def who(request):
     return JSONResponse({"function": "NAME", "pid": os.getpid()})
 
 
-app = Starlette(routes=[Route("/v1/videos/estimate", estimate, methods=["POST"]), Route("/{path:path}", who)])
+app = Starlette(routes=[Route("/v1/videos/estimate", estimate, methods=["POST"]), Route("/{path:path}", who, methods=["GET", "POST"])])
 
 
 @functions_framework.aio.http
