@@ -97,6 +97,8 @@ async def test_jobs_run_through_random_edits_and_cost_what_was_in_force(
     house.omni.video = small_video
     house.script(creates=(Busy("full"),), looks=(Broken("PROVIDER_ERROR", "for a short life"),))
     house.with_stored_config()
+    # Where no valid values were ever read, nothing would be accepted after the first invalid edit.
+    await house.services.config.get()
     administrator = Administrator(house, randomness)
     caller = await house.sign_up()
     await _give(house, caller)

@@ -15,7 +15,7 @@ from shared.models import Job, LiveConfig, Stage
 from tests import invariants
 from tests.cloud import Cloud
 from tests.reliability import fall
-from tests.reliability.conftest import LiveSettings
+from tests.reliability.conftest import LiveSettings, Stranded
 from tests.reliability.console import Console
 from tests.unit.conftest import House
 
@@ -81,9 +81,11 @@ async def test_a_thousand_jobs_on_paced_queues_are_not_given_a_single_extra_task
 
 @pytest.mark.timeout(900)
 def test_a_queue_that_is_paused_beyond_the_deadline_gives_the_credits_back(
-    cloud: Cloud, console: Console, live: LiveSettings
+    cloud: Cloud, console: Console, live: LiveSettings, stranded: Stranded
 ) -> None:
     """Nothing is delivered from it, so nobody but the sweep can see that the deadline is over."""
+    # Another test's job waits longer than the deadline that is set here.
+    stranded.user.wait(stranded.answer.json()["id"])
     queue = MODELS["veo-3.1-fast"].queue
     user = cloud.user()
     balance = user.account["balance"]
