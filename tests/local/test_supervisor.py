@@ -59,7 +59,8 @@ async def who(request):
     return JSONResponse({"function": "NAME", "pid": os.getpid()})
 
 
-app = Starlette(routes=[Route("/v1/videos/estimate", estimate, methods=["POST"]), Route("/{path:path}", who, methods=["GET", "POST"])])
+ALL = Route("/{path:path}", who, methods=["GET", "POST"])
+app = Starlette(routes=[Route("/v1/videos/estimate", estimate, methods=["POST"]), ALL])
 
 
 @functions_framework.aio.http
