@@ -6,6 +6,9 @@ locals {
   routes = [
     { path = "/v1/videos", method = "POST", function = "submit" },
     { path = "/v1/videos/estimate", method = "POST", function = "submit" },
+    { path = "/v1/videos/extensions", method = "POST", function = "submit" },
+    { path = "/v1/videos/edits", method = "POST", function = "submit" },
+    { path = "/v1/videos/*/remix", method = "", function = "submit" },
     { path = "/v1/videos/*/cancel", method = "", function = "submit" },
     { path = "/v1/account", method = "DELETE", function = "submit" },
     { path = "/v1/account/export", method = "", function = "submit" },

@@ -28,9 +28,30 @@ SECRET_BYTES = 32
 SHOWN_CHARS = len(PREFIX) + 8
 MAX_KEYS = 20
 USE_NOTED_EVERY = timedelta(days=1)
-KEY = re.compile(r"rk_[A-Za-z0-9_-]{43}")
+KEY_CHARS = 43
+KEY = re.compile(rf"rk_[A-Za-z0-9_-]{{{KEY_CHARS}}}")
 
 Scope = TypeAliasType("Scope", Literal["read", "write"])
+
+
+# How keys of other services begin that people have about.
+_FOREIGN = ("sk-", "sk_", "pk_", "AIza", "ya29.", "hf_", "ghp_", "r8_")
+
+
+def mistake(token: str) -> str | None:
+    """What is wrong with a bearer that is neither a key of ours nor an ID token, to who mistyped it; never the text."""
+    if KEY.fullmatch(token):
+        return None
+    if token.startswith(PREFIX):
+        return (
+            f"This is not a whole API key: {PREFIX} is followed by {KEY_CHARS} letters, digits, hyphens and "
+            f"underscores, here by {len(token) - len(PREFIX):,} characters. Copy it again."
+        )
+    if token.startswith(_FOREIGN):
+        return f"This looks like a key of another service: this API's keys begin with {PREFIX}."
+    if token.count(".") != 2:
+        return f"The Bearer token is neither an API key ({PREFIX} and {KEY_CHARS} characters) nor an ID token (a JWT)."
+    return None
 
 
 class ApiKey(Document):

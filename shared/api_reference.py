@@ -14,6 +14,12 @@ DESCRIPTIONS: Final[Mapping[str, str]] = {
     "started. Poll the job, listen to its events, or register a webhook to learn when it is done. A job that fails is "
     "refunded in full.\n\nSend an `Idempotency-Key` so that a retry never creates or charges a second job, and "
     "`max_cost` or an estimate's `quote` so that it never costs more than you were shown.",
+    "extend_video": "What the OpenAI SDKs' `videos.extend` calls. The same as creating a video with `extends`, "
+    "which is called `video` here. `seconds` are added; what is allowed depends on the model.",
+    "edit_video": "What the OpenAI SDKs' `videos.edit` calls. No model supports it yet: the answer is "
+    "`UNSUPPORTED_BY_MODEL`, and nothing is charged.",
+    "remix_video": "What the OpenAI SDKs' `videos.remix` calls. No model supports it yet: the answer is "
+    "`UNSUPPORTED_BY_MODEL`, and nothing is charged.",
     "estimate_video": "Takes the same body as creating a video and returns the price, the expected time, and whether "
     "the request would be accepted now. Nothing is created or charged.",
     "cancel_video": "Ends the job now. The response says how many credits were refunded and how many were kept. With "
@@ -151,6 +157,10 @@ SAMPLES: Final[Mapping[str, Any]] = {
     "balance_after": 420,
     "active_jobs": [],
     "active_jobs_limit": 3,
+    "ErrorBody.type": "invalid_request_error",
+    "param": "seconds",
+    "ExtendVideo.video": {"id": _VIDEO},
+    "EditVideo.video": {"id": _VIDEO},
     "request_id": "req_h3Lq0vXnT8mC1yPzW5sJdA",
     "crc32c": "yZRlqg==",
     "size_bytes": 4_812_377,

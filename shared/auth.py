@@ -141,6 +141,8 @@ class Accounts:
     async def _caller_of_key(
         self, services: Services, secret: str, account_age: timedelta, key_age: timedelta
     ) -> Caller:
+        if mistake := api_keys.mistake(secret):
+            raise unauthenticated(mistake)
         key = await self._key(services, secret, key_age)
         refusal = key.refusal(services.clock()) if key is not None else "There is no such API key."
         account = None
@@ -164,8 +166,6 @@ class Accounts:
         )
 
     async def _key(self, services: Services, secret: str, age: timedelta) -> ApiKey | None:
-        if not api_keys.KEY.fullmatch(secret):
-            return None
         now, id_ = services.clock(), api_keys.document_id(secret)
         known = self._keys.get(id_, now)
         if known is not None and now - known.at < age:

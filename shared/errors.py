@@ -7,11 +7,32 @@ or both. Nothing else in the system invents a code.
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from typing_extensions import TypeAliasType
+
 Category = Literal["client", "provider", "timeout", "download", "storage", "system"]
+# Those of the OpenAI API, whose SDKs show them as `error.type`.
+ErrorType = TypeAliasType(
+    "ErrorType",
+    Literal[
+        "invalid_request_error",
+        "authentication_error",
+        "insufficient_quota",
+        "permission_error",
+        "rate_limit_error",
+        "server_error",
+    ],
+)
 JsonMap = dict[str, Any]
+_TYPES: Mapping[int, ErrorType] = {
+    401: "authentication_error",
+    402: "insufficient_quota",
+    403: "permission_error",
+    429: "rate_limit_error",
+}
 
 
 @dataclass(frozen=True)
@@ -295,12 +316,27 @@ class ApiError(Exception):
     def entry(self) -> ErrorCode:
         return CATALOGUE[self.code]
 
+    @property
+    def type(self) -> ErrorType:
+        """The kind of error, by its status."""
+        status = self.entry.status
+        return _TYPES.get(status, "server_error" if status >= 500 else "invalid_request_error")
+
+    @property
+    def param(self) -> str | None:
+        """The field that is at fault, or the first of them; None where it is none."""
+        fields = self.details.get("fields")
+        named = fields[0]["field"] if fields else self.details.get("field")
+        return None if named is None else str(named)
+
     def body(self, request_id: str) -> JsonMap:
         """The error as every client sees it: {"error": {...}}."""
         return {
             "error": {
                 "code": self.code,
+                "type": self.type,
                 "message": self.message or self.entry.message,
+                "param": self.param,
                 "retryable": self.entry.retryable,
                 "suggested_action": self.entry.suggested_action,
                 "details": self.details,

@@ -16,7 +16,7 @@ from typing import Any
 
 import jwt
 
-from shared import storable
+from shared import api_keys, storable
 from shared.auth import DEFAULT_TENANT, Identity, unauthenticated
 from shared.caching import Cache
 from shared.errors import Unavailable
@@ -52,6 +52,8 @@ class JwksVerifier:
         known = self._verified.get(digest, now)
         if known is not None:
             return known
+        if mistake := api_keys.mistake(token):
+            raise unauthenticated(mistake)
         claims = await self._claims(token)
         identity = self._identity(claims)
         expires_at = datetime.fromtimestamp(claims["exp"], UTC)

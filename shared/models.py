@@ -15,6 +15,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, FailFast, Field, fi
 from typing_extensions import TypeAliasType
 
 from shared import storable
+from shared.errors import ErrorType
 
 MAX_PROMPT_BYTES = 4 * 1024  # 1,024 tokens, counted as ceil(bytes / 4)
 MAX_USUAL_S = 3_600.0
@@ -902,8 +903,12 @@ class Canceled(Response):
 
 
 class ErrorBody(Response):
+    """An error, with all that the OpenAI API says of one: `message`, `type`, `param` and `code`."""
+
     code: str
+    type: ErrorType
     message: str
+    param: Annotated[str | None, Field(description="The field that is at fault, or the first of them.")]
     retryable: bool
     suggested_action: str
     details: dict[str, Any]

@@ -105,6 +105,7 @@ IF_NONE_MATCH: Final = {
 # By the names of the routes whose handlers read them.
 REQUEST_HEADERS: Final[Mapping[str, list[Json]]] = {
     "create_video": [IDEMPOTENCY_KEY],
+    "extend_video": [IDEMPOTENCY_KEY],
     "grant_credits": [IDEMPOTENCY_KEY],
     "grant_to_tenant": [IDEMPOTENCY_KEY],
     "put_config": [IF_MATCH],
@@ -153,6 +154,9 @@ EXAMPLES: Final[Mapping[str, Json]] = {
             "negative_prompt": "people",
             "labels": {"campaign": "winter"},
         },
+    },
+    "extend_video": {
+        "seven more seconds": {"prompt": "the rain stops", "seconds": 7, "video": {"id": SAMPLES["id"]}},
     },
     "estimate_video": {"what it would cost": {"prompt": "a paper boat in the rain", "seconds": 8, "count": 2}},
 }

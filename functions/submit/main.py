@@ -5,14 +5,29 @@ from typing import Any
 import functions_framework.aio
 from starlette.requests import Request
 
-from shared import erasure, exports, hints, submission, views
+from shared import erasure, exports, hints, openai_videos, submission, views
 from shared.http import POLL_AFTER_MS, Call, Reply, application
+from shared.models import CreateVideo
 
 
 async def create_video(call: Call) -> Reply:
-    submitted = await submission.submit(
-        call.services, call.caller, call.body, call.idempotency_key, repeats=call.repeats
-    )
+    return await _submitted(call, call.body, call.idempotency_key)
+
+
+async def extend_video(call: Call) -> Reply:
+    return await _submitted(call, call.body.as_create(), call.idempotency_key)
+
+
+async def edit_video(call: Call) -> Reply:
+    await openai_videos.refuse_edit(call.services, call.caller, call.body.video.id)
+
+
+async def remix_video(call: Call) -> Reply:
+    await openai_videos.refuse_edit(call.services, call.caller, call.id)
+
+
+async def _submitted(call: Call, body: CreateVideo, key: str | None) -> Reply:
+    submitted = await submission.submit(call.services, call.caller, body, key, repeats=call.repeats)
     headers = {"Location": f"/v1/videos/{submitted.job.id}", "openai-poll-after-ms": POLL_AFTER_MS}
     if submitted.replayed:
         headers["Idempotent-Replayed"] = "true"
@@ -51,6 +66,9 @@ async def gemini_event(call: Call) -> Reply:
 
 HANDLERS = {
     "create_video": create_video,
+    "extend_video": extend_video,
+    "edit_video": edit_video,
+    "remix_video": remix_video,
     "estimate_video": estimate_video,
     "cancel_video": cancel_video,
     "estimate_cancel": estimate_cancel,

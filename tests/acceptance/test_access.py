@@ -91,6 +91,9 @@ class Row:
 
 TABLE: dict[str, Row] = {
     "create_video": Row(Rule.SELF, 400, body={}),
+    "extend_video": Row(Rule.SELF, 400, body={}),
+    "edit_video": Row(Rule.SELF, 400, body={}),
+    "remix_video": Row(Rule.OWNER, 400, "canceled video", body={"prompt": "p"}),
     "estimate_video": Row(Rule.SELF, 400, body={}),
     "cancel_video": Row(Rule.OWNER, 409, "canceled video"),
     "estimate_cancel": Row(Rule.OWNER, 409, "canceled video"),

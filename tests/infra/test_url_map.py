@@ -16,7 +16,7 @@ from tests.infra.conftest import Mistaken
 METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
 PRIVATE = ("queue", "scheduler", "bucket")
 # Segments that stand for a parameter: among them those that are words of other paths.
-SEGMENTS = ("video_AbC-123", "estimate", "cancel", "a.b~c", "%20")
+SEGMENTS = ("video_AbC-123", "estimate", "extensions", "edits", "remix", "cancel", "a.b~c", "%20")
 UNKNOWN = ("/v1/nothing", "/v1/videos/", "/v1/videos/a/b/c", "/v1/videos/a/cancel/b", "/v1/account/export/x")
 
 

@@ -128,6 +128,34 @@ async def test_what_is_no_key_opens_nothing(house: House, key: str) -> None:
     assert (await refused(house, key)).code == "UNAUTHENTICATED"
 
 
+@pytest.mark.parametrize(
+    ("token", "said"),
+    [
+        ("rk_", "followed by 43"),
+        ("rk_" + "x" * 42, "here by 42 characters"),
+        ("rk_" + "x" * 20 + " " + "x" * 22, "Copy it again"),
+        ("sk-proj-abc", "another service"),
+        ("AIzaSyA", "another service"),
+        ("YOUR_API_KEY", "neither an API key"),
+        ("undefined", "neither an API key"),
+        ("a.b", "neither an API key"),
+    ],
+)
+def test_a_mistyped_key_is_told_what_is_wrong_with_it(token: str, said: str) -> None:
+    message = api_keys.mistake(token) or ""
+    assert said in message
+    assert token not in message or token == "rk_"
+
+
+@pytest.mark.parametrize("token", ["rk_" + "x" * 43, "eyJ.eyJ.sig"])
+def test_a_key_and_a_token_are_no_mistakes(token: str) -> None:
+    assert api_keys.mistake(token) is None
+
+
+async def test_a_mistyped_key_is_told_so_over_http(house: House) -> None:
+    assert "followed by 43" in (await refused(house, "rk_x")).message
+
+
 async def test_what_cannot_be_a_key_is_not_looked_up(house: House) -> None:
     await refused(house, "rk_x")
     assert house.store.calls["get"] == 0

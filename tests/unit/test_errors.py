@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -75,13 +76,45 @@ def test_an_error_is_rendered_from_its_entry() -> None:
     assert ApiError("NOT_FOUND").body("req_1") == {
         "error": {
             "code": "NOT_FOUND",
+            "type": "invalid_request_error",
             "message": "There is no such thing here.",
+            "param": None,
             "retryable": False,
             "suggested_action": "Check the address and the id.",
             "details": {},
             "request_id": "req_1",
         }
     }
+
+
+@pytest.mark.parametrize(
+    ("code", "type_"),
+    [
+        ("INVALID_REQUEST", "invalid_request_error"),
+        ("JOB_NOT_FINISHED", "invalid_request_error"),
+        ("UNAUTHENTICATED", "authentication_error"),
+        ("REAUTHENTICATION_REQUIRED", "authentication_error"),
+        ("INSUFFICIENT_CREDITS", "insufficient_quota"),
+        ("FORBIDDEN", "permission_error"),
+        ("TOO_MANY_ACTIVE_JOBS", "rate_limit_error"),
+        ("INTERNAL", "server_error"),
+        ("UNAVAILABLE", "server_error"),
+    ],
+)
+def test_the_type_is_the_openai_apis_for_the_status(code: str, type_: str) -> None:
+    assert ApiError(code).body("r")["error"]["type"] == type_
+
+
+@pytest.mark.parametrize(
+    ("details", "param"),
+    [
+        ({}, None),
+        ({"field": "seconds"}, "seconds"),
+        ({"fields": [{"field": "labels.a", "message": "m"}, {"field": "seed", "message": "m"}]}, "labels.a"),
+    ],
+)
+def test_the_param_is_the_first_field_at_fault(details: dict[str, Any], param: str | None) -> None:
+    assert ApiError("INVALID_REQUEST", details=details).body("r")["error"]["param"] == param
 
 
 def test_a_message_of_its_own_replaces_the_catalogues() -> None:

@@ -70,7 +70,7 @@ def client_raising(house: House, error: BaseException) -> httpx2.AsyncClient:
 def shape(response: httpx2.Response) -> dict[str, Any]:
     """The error of an answer, in the one shape that errors have."""
     (error,) = response.json().values()
-    assert list(error) == ["code", "message", "retryable", "suggested_action", "details", "request_id"]
+    assert list(error) == ["code", "type", "message", "param", "retryable", "suggested_action", "details", "request_id"]
     assert error["request_id"] == response.headers["x-request-id"]
     return dict(error)
 
@@ -494,7 +494,14 @@ def test_null_is_a_field_that_was_left_out(body: type[Body]) -> None:
 
 
 def example(body: type[Body], name: str) -> Any:
-    samples = {"job": "video_x", "step": 0, "scope": "read", "amount": 1, "url": "https://a.example"}
+    samples = {
+        "job": "video_x",
+        "step": 0,
+        "scope": "read",
+        "amount": 1,
+        "url": "https://a.example",
+        "video": "video_" + "x" * 22,
+    }
     return samples.get(name, "x")
 
 

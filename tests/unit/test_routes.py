@@ -77,7 +77,7 @@ def test_administrators_alone_call_v1_admin(route: routes.Route) -> None:
 @pytest.mark.parametrize("route", ROUTES, ids=lambda route: route.name)
 def test_what_needs_a_role_or_writes_reads_the_account_for_each_request(route: routes.Route) -> None:
     # A job's commit reads it by itself; an estimate writes nothing.
-    by_itself = route.name in ("create_video", "estimate_video")
+    by_itself = route.name in ("create_video", "extend_video", "estimate_video")
     if route.caller in ("admin", "operator") or (route.caller == "user" and route.method != "GET"):
         assert route.fresh_account != by_itself
 
