@@ -14,7 +14,7 @@ BROWSERS := chromium chromium-browser google-chrome google-chrome-stable
 export PROMPT EMBEDDED
 
 .PHONY: help run demo test lint types unit acceptance page faults reliability soak mutants scoreboard costs looks bench peers fuzz openapi \
-	screenshots system lock package clean clean-data
+	screenshots system lock providers package clean clean-data
 
 help: ## list the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -131,7 +131,11 @@ lock: $(INSTALLED) ## compile the requirements files anew from pyproject.toml
 	printf '%s\n' langchain-mcp-adapters openapi-python-client | $(COMPILE) - --no-annotate -o requirements-clients.txt
 	printf '%s\n' 'litellm[proxy]' fastapi arq httpx 'uvicorn[standard]' | $(COMPILE) - --no-annotate -o requirements-peers.txt
 	$(COMPILE) pyproject.toml -o requirements.txt
-	$(COMPILE) pyproject.toml cli/pyproject.toml --extra dev --extra mcp -c requirements.txt -o requirements-dev.txt
+	$(COMPILE) --universal pyproject.toml cli/pyproject.toml --extra dev --extra mcp -c requirements.txt -o requirements-dev.txt
+
+# Of the machines that apply: the workflows' and a Mac. What infra/.terraform.lock.hcl says already stays.
+providers: ## lock the providers of infra/ by version and hash; commit infra/.terraform.lock.hcl
+	terraform -chdir=infra providers lock -platform=linux_amd64 -platform=darwin_arm64
 
 package: $(INSTALLED) ## write the archives that are deployed, one per function, into .build/packages
 	$(BIN)/python -m tools.package

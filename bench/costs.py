@@ -179,17 +179,18 @@ def fixed(processor: Processor) -> str:
         + (log_bytes + REQUEST_LOG_BYTES) * LOG_BYTE
     )
     warm = {name: MONTH_S * (IDLE_VCPU_S + MEMORY_GIB[name] * IDLE_GIB_S) for name in WARM}
-    rows = [
+    always = [
         ("load balancer", LOAD_BALANCER),
         ("Cloud Armor: a policy and two rules", ARMOR),
         ("Cloud Scheduler", (SCHEDULER_JOBS - SCHEDULER_JOBS_FREE) * SCHEDULER_JOB),
         ("the sweep, each minute", MONTH_S / 60 * one),
         ("live settings, read each minute by one instance that is never idle", MONTH_S / 60 * 2 * 0.3e-6),
-        *((f"a warm instance of {name} ({MEMORY_GIB[name]:g} GiB; prod only)", price) for name, price in warm.items()),
     ]
-    total = sum(price for _, price in rows)
-    cells = [(name, _dollars(price)) for name, price in rows]
-    return report.table([*cells, ("**together, in prod**", f"**{_dollars(total)}**")], ("A month", "USD"))
+    prod = [(f"a warm instance of {name} ({MEMORY_GIB[name]:g} GiB; prod only)", price) for name, price in warm.items()]
+    totals = [("dev", always), ("prod", always + prod)]
+    cells = [(name, _dollars(price)) for name, price in always + prod]
+    cells += [(f"**together, in {name}**", f"**{_dollars(sum(price for _, price in rows))}**") for name, rows in totals]
+    return report.table(cells, ("A month", "USD"))
 
 
 def _dollars(value: float) -> str:

@@ -205,7 +205,7 @@ resource "google_cloudfunctions2_function" "this" {
     environment_variables            = { for name in each.value.settings : name => local.settings[name] }
     # Who would get around the load balancer would get around Cloud Armor.
     ingress_settings               = each.value.public ? "ALLOW_INTERNAL_AND_GCLB" : "ALLOW_INTERNAL_ONLY"
-    all_traffic_on_latest_revision = true
+    all_traffic_on_latest_revision = !var.canary
 
     dynamic "secret_environment_variables" {
       for_each = [for name in each.value.secrets : name if contains(keys(local.secrets), name)]

@@ -36,9 +36,10 @@ output "planner" {
 output "after_apply" {
   description = "What tools/after_apply.py sets and checks."
   value = {
-    project = var.project_id
-    region  = var.region
-    url     = "https://${var.domain}"
+    project   = var.project_id
+    region    = var.region
+    url       = "https://${var.domain}"
+    functions = sort(keys(local.functions))
     queues = concat(
       [for queue in google_cloud_tasks_queue.generate : queue.name],
       [google_cloud_tasks_queue.poll.name, google_cloud_tasks_queue.webhooks.name],

@@ -86,6 +86,12 @@ variable "cloud_run_quota" {
   default     = { vcpu = 20, gib = 40 }
 }
 
+variable "canary" {
+  description = "Whether a new revision waits for its requests: tools/canary.py then gives it a tenth of them first. Without that tool a new revision gets none."
+  type        = bool
+  default     = false
+}
+
 variable "gemini_api_key_version" {
   description = "Version of the secret gemini-api-key that the poll function uses. Empty: no Omni."
   type        = string

@@ -34,6 +34,7 @@ class Installation:
     project: str
     region: str
     url: str
+    functions: list[str]
     queues: list[str]
     # Functions that everybody may call without a grant to allUsers.
     unchecked: list[str]

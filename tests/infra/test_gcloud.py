@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shlex
 import shutil
 import subprocess
 from collections.abc import Iterator
@@ -13,7 +14,11 @@ import pytest
 
 from tests.infra.configuration import INFRA
 from tests.unit.test_after_apply import INSTALLATION, Project
+from tests.unit.test_canary import INSTALLATION as CANARY_INSTALLATION
+from tests.unit.test_canary import CloudRun
 from tools.after_apply import problems
+from tools.canary import Canary, shift
+from tools.gcloud import Gcloud
 
 ROOT = INFRA.parent
 PAGES = ("docs/operations.md", "infra/backend.tf.example")
@@ -46,16 +51,22 @@ def documented(text: str) -> Iterator[str]:
 
 
 def of_tools() -> Iterator[str]:
-    """What tools/after_apply.py runs."""
+    """What tools/after_apply.py and tools/canary.py run."""
     asked: list[str] = []
-    project = Project({"poll": 0, "generate-veo": 0}, {"submit"})
 
-    def run(*arguments: str, project: str) -> object:
-        asked.append(" ".join(["gcloud", *arguments, f"--project={project}", "--format=json", "--quiet"]))
-        return answers(*arguments, project=project)
+    def noting(answers: Gcloud) -> Gcloud:
+        def run(*arguments: str, project: str) -> object:
+            asked.append(shlex.join(["gcloud", *arguments, f"--project={project}", "--format=json", "--quiet"]))
+            return answers(*arguments, project=project)
 
-    answers = project
-    assert list(problems(INSTALLATION, run)) == []
+        return run
+
+    assert list(problems(INSTALLATION, noting(Project({"poll": 0, "generate-veo": 0}, {"submit"})))) == []
+    cloud = CloudRun()
+    canary = Canary(CANARY_INSTALLATION, noting(cloud))
+    canary.pin()
+    cloud.deploy("history")
+    assert not shift(canary, lambda _: None, lambda _: iter(()))
     yield from asked
 
 

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import re
+import subprocess
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -65,10 +68,85 @@ def test_every_push_and_pull_request_is_tested_by_the_laptops_command() -> None:
     assert triggers["push"]["branches-ignore"] == on(read("deploy"))["push"]["branches"] == ["main"]
 
 
-def test_main_goes_to_dev_once_tested_and_then_to_prod() -> None:
+def test_the_fast_tests_run_on_the_next_runtime_too() -> None:
+    job = read("test")["jobs"]["newer-python"]
+    (python,) = [step["with"]["python-version"] for step in job["steps"] if "setup-python@" in step.get("uses", "")]
+    assert (python, job["steps"][-1]["run"]) == ("3.13", "make unit")
+
+
+def test_main_goes_to_dev_once_tested_then_to_staging_and_then_to_prod() -> None:
     jobs = read("deploy")["jobs"]
-    assert (jobs["dev"]["needs"], jobs["prod"]["needs"]) == ("test", "dev")
-    assert [jobs[name]["with"]["environment"] for name in ("dev", "prod")] == ["dev", "prod"]
+    needs = {name: jobs[name]["needs"] for name in ("dev", "staging", "prod")}
+    assert needs == {"dev": "test", "staging": ["test", "dev"], "prod": ["test", "dev", "staging"]}
+    assert all(jobs[name]["with"]["environment"] == name for name in needs)
+
+
+def test_a_fork_deploys_nothing_and_says_so() -> None:
+    jobs = dict(read("deploy")["jobs"])
+    del jobs["test"]
+    assert jobs.pop("nowhere")["if"] == "vars.ENVIRONMENTS == ''"
+    for name, job in jobs.items():
+        assert f"contains(vars.ENVIRONMENTS, '{name}')" in job["if"]
+        # A job without a status function in its condition is skipped when what it needs was.
+        assert name == "dev" or "!cancelled() && !failure()" in job["if"]
+
+
+@pytest.mark.parametrize("missing", ["DEPLOYER", "STATE_BUCKET", "WORKLOAD_IDENTITY_PROVIDER", None])
+def test_each_variable_that_an_environment_lacks_is_named(missing: str | None) -> None:
+    (job,) = read("apply")["jobs"].values()
+    step = job["steps"][0]
+    used = set(re.findall(r"vars\.([A-Z_]+)", str(job["steps"][1:]))) - {"CANARY"}
+    assert {name: f"${{{{ vars.{name} }}}}" for name in used} == step["env"]
+    environ = {"PATH": os.environ["PATH"], **dict.fromkeys(step["env"], "set"), **({missing: ""} if missing else {})}
+    done = subprocess.run(["bash", "-e", "-c", step["run"]], capture_output=True, text=True, env=environ, check=False)
+    assert done.returncode == (1 if missing else 0)
+    assert re.findall(r"has no variable (\w+)", done.stdout) == ([missing] if missing else [])
+
+
+def test_a_canary_is_pinned_before_the_apply_and_shifted_after_it() -> None:
+    (job,) = read("apply")["jobs"].values()
+    runs = [step for step in job["steps"] if "run" in step]
+    pin, plan, apply, after, shift = (
+        next(at for at, step in enumerate(runs) if text in step["run"])
+        for text in ("tools.canary pin", " plan -input", " apply -input", "tools.after_apply", "tools.canary shift")
+    )
+    assert pin < plan < apply < after < shift
+    assert runs[pin]["if"] == runs[shift]["if"] == "vars.CANARY == 'true'"
+    assert runs[plan]["env"]["TF_VAR_canary"] == "${{ vars.CANARY == 'true' }}"
+    # The wrapper of setup-terraform writes lines of its own into what our tools read.
+    (terraform,) = [step for step in job["steps"] if "setup-terraform@" in step.get("uses", "")]
+    assert terraform["with"]["terraform_wrapper"] is False
+
+
+@pytest.mark.parametrize("name", ["apply", "plan"])
+@pytest.mark.parametrize(
+    ("committed", "locked", "passes"),
+    [("a", "a", True), ("a", "b", False), (None, "a", True)],
+)
+def test_providers_are_those_of_the_committed_lock(
+    name: str, committed: str | None, locked: str, passes: bool, tmp_path: Path
+) -> None:
+    """`providers lock` adds what the file lacks; a committed file that lacks something, or says otherwise, fails."""
+    (job,) = read(name)["jobs"].values()
+    at, step = next((at, step) for at, step in enumerate(job["steps"]) if "make providers" in step.get("run", ""))
+    assert "init -input=false -lockfile=readonly" in job["steps"][at + 1]["run"]
+    lock = tmp_path / "infra" / ".terraform.lock.hcl"
+    lock.parent.mkdir()
+    if committed is not None:
+        lock.write_text(committed)
+    (tmp_path / "Makefile").write_text(f"providers:\n\t@printf {locked} > infra/.terraform.lock.hcl\n")
+    git = ["git", "-C", str(tmp_path), "-c", "user.name=t", "-c", "user.email=t@example.com"]
+    for command in (["init", "-q"], ["add", "."], ["commit", "-qm", "all"]):
+        subprocess.run([*git, *command], check=True)
+    done = subprocess.run(["bash", "-e", "-c", step["run"]], capture_output=True, text=True, cwd=tmp_path, check=False)
+    assert (done.returncode == 0) == passes, done.stdout + done.stderr
+    assert ("::warning::" in done.stdout) == (committed is None and name == "apply")
+
+
+def test_providers_are_locked_for_those_who_apply() -> None:
+    (rule,) = re.findall(r"^providers:.*\n\t(.+)", (ROOT / "Makefile").read_text(), re.MULTILINE)
+    assert rule == "terraform -chdir=infra providers lock -platform=linux_amd64 -platform=darwin_arm64"
+    assert ".terraform.lock.hcl" not in (ROOT / ".gitignore").read_text()
 
 
 def test_whoever_applies_runs_in_the_deployment_environment() -> None:

@@ -11,7 +11,7 @@ import pytest
 from tools.after_apply import TRIES, UNCHECKED, Installation, problems
 from tools.gcloud import GcloudError, gcloud
 
-INSTALLATION = Installation("p", "r", "https://rushes.example", ["poll", "generate-veo"], ["submit"])
+INSTALLATION = Installation("p", "r", "https://rushes.example", ["submit"], ["poll", "generate-veo"], ["submit"])
 GONE = "NOT_FOUND: Requested entity was not found."
 
 
