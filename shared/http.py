@@ -175,7 +175,7 @@ async def _body(row: routes.Route, request: Request, files: AsyncExitStack) -> A
     """The body as its model. The files of a form are removed when `files` is left."""
     if row.body is None:
         return None
-    if request.headers.get("content-encoding", "identity").lower() != "identity":
+    if request.headers.get("content-encoding", "").strip().lower() not in ("", "identity"):
         said = "A body is sent as it is, without a Content-Encoding."
         raise ApiError("UNSUPPORTED_MEDIA_TYPE", said, headers={"Accept-Encoding": "identity"})
     if row.form and forms.is_form(request.headers):

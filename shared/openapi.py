@@ -310,8 +310,8 @@ def _request_headers(route: Route) -> list[Json]:
 
 
 def _is_tagged(route: Route) -> bool:
-    """Whether its answer is JSON with a weak ETag."""
-    return route.method == "GET" and route.response is not None and route.name not in ("video_content", "get_config")
+    """Whether its answer is JSON with an ETag."""
+    return route.method == "GET" and route.response is not None and route.name != "video_content"
 
 
 def _request_body(route: Route) -> Json:

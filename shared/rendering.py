@@ -23,21 +23,20 @@ READING = ("GET", "HEAD")
 def rendered(request: Request, body: BaseModel, status: int, headers: Mapping[str, str]) -> Response:
     """The answer with this body: whole, or 304 where If-None-Match names it.
 
-    The tag is weak, because what is sent may be compressed. An answer that brings a tag of its own is sent as it is.
+    The tag is weak, because what is sent may be compressed. An answer that brings a strong tag never is.
     """
     raw = body.model_dump_json().encode()
     answer = Response(raw, status, dict(headers), JSON)
-    if "etag" in answer.headers:
-        return answer
     answer.headers.add_vary_header("Accept-Encoding")
     if request.method in READING and status == 200:
-        answer.headers["ETag"] = f'W/"{hashlib.sha256(raw).hexdigest()[:32]}"'
+        etag = answer.headers.setdefault("ETag", f'W/"{hashlib.sha256(raw).hexdigest()[:32]}"')
         if link := _next_page(request, body):
             answer.headers["Link"] = link
-        if matches(request.headers.get("if-none-match"), answer.headers["ETag"]):
+        if matches(request.headers.get("if-none-match"), etag):
             kept = {name: value for name, value in answer.headers.items() if not name.startswith("content-")}
             return Response(status_code=304, headers=kept)
-    if len(raw) >= COMPRESSED_FROM_BYTES and accepts_gzip(request.headers):
+    is_strong = answer.headers.get("etag", "W/").startswith('"')
+    if len(raw) >= COMPRESSED_FROM_BYTES and not is_strong and accepts_gzip(request.headers):
         answer.body = gzip.compress(raw, GZIP_LEVEL, mtime=0)
         answer.headers["Content-Encoding"] = "gzip"
         answer.headers["Content-Length"] = str(len(answer.body))

@@ -67,6 +67,18 @@ async def test_a_change_has_another_tag_in_the_job_and_in_the_list(house: House,
         assert (await history.get(path, headers=ALICE | {"If-None-Match": before[path]})).status_code == 200
 
 
+async def test_the_settings_keep_their_strong_tag(house: House, history: httpx2.AsyncClient) -> None:
+    """It is sent back as If-Match, which takes no weak one: so what it names is not compressed."""
+    account = (await history.get("/v1/account", headers=ALICE)).json()["id"]
+    house.store.edit("accounts", account, {"role": "admin"})
+    first = await history.get("/v1/admin/config", headers=ALICE | {"Accept-Encoding": "gzip"})
+    assert (first.status_code, first.headers["etag"]) == (200, first.json()["etag"])
+    assert len(first.content) >= rendering.COMPRESSED_FROM_BYTES
+    assert "content-encoding" not in first.headers
+    again = await history.get("/v1/admin/config", headers=ALICE | {"If-None-Match": first.headers["etag"]})
+    assert (again.status_code, again.content) == (304, b"")
+
+
 async def test_an_error_and_the_answer_to_a_write_have_no_tag(house: House, history: httpx2.AsyncClient) -> None:
     missing = await history.get("/v1/videos/video_none", headers=ALICE | {"If-None-Match": "*"})
     changed = await history.patch("/v1/account", headers=ALICE | {"If-None-Match": "*"}, json={"locale": "de"})
