@@ -88,7 +88,8 @@ class File:
 
     @classmethod
     def of(cls, content: bytes, media_type: str) -> File:
-        etag = f'"{hashlib.sha256(content).hexdigest()[:32]}"'
+        # Weak: it is the same for the compressed bytes.
+        etag = f'W/"{hashlib.sha256(content).hexdigest()[:32]}"'
         worth_it = len(content) >= COMPRESSED_FROM_BYTES and media_type.startswith(COMPRESSIBLE)
         return cls(content, media_type, etag, gzip.compress(content, mtime=0) if worth_it else None)
 
@@ -128,7 +129,7 @@ class Site:
         else:
             raise HTTPException(404)
         headers = {"ETag": file.etag, "Cache-Control": CACHED, "Vary": "Accept-Encoding"}
-        if file.etag in request.headers.get("if-none-match", "").replace("W/", "").split(", "):
+        if _matches(file.etag, request.headers.get("if-none-match", "")):
             return Response(status_code=304, headers=headers)
         content = file.content
         if file.compressed is not None and "gzip" in request.headers.get("accept-encoding", ""):
@@ -148,6 +149,12 @@ class Site:
     def _read(self, path: str) -> File:
         file = self._paths()[path]
         return File.of(file.read_bytes(), TYPES[file.suffix])
+
+
+def _matches(etag: str, if_none_match: str) -> bool:
+    """The weak comparison of RFC 9110."""
+    known = {tag.strip().removeprefix("W/") for tag in if_none_match.split(",")}
+    return "*" in known or etag.removeprefix("W/") in known
 
 
 def with_page(app: Starlette, provide: Callable[[], Services] = services) -> Starlette:

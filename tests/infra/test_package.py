@@ -143,7 +143,9 @@ def test_the_requirements_agree_with_each_other(python: Path) -> None:
 
 
 @contextmanager
-def served(python: Path, function: str, source: Path, directory: Path) -> Iterator[httpx2.Client]:
+def served(
+    python: Path, function: str, source: Path, directory: Path, settings: Mapping[str, str] | None = None
+) -> Iterator[httpx2.Client]:
     """The function under functions-framework, started as Cloud Run starts it, without a repository or credentials."""
     port, nowhere = free_ports(2)
     environ = {
@@ -156,6 +158,7 @@ def served(python: Path, function: str, source: Path, directory: Path) -> Iterat
         "BUCKET": "alone-videos",
         "FIRESTORE_EMULATOR_HOST": f"{HOST}:{nowhere}",
         "GRPC_VERBOSITY": "ERROR",
+        **(settings or {}),
     }
     output = directory / "output.log"
     with output.open("wb") as log:
@@ -190,6 +193,14 @@ def test_a_function_starts_and_answers_from_its_archive_alone(
     with served(python, function, sources[function], tmp_path) as client:
         answer = client.request(method, path, json=body)
     assert (answer.status_code, answer.json()["error"]["code"]) == (status, code)
+
+
+def test_history_serves_the_page_from_its_archive_alone(python: Path, sources: dict[str, Path], tmp_path: Path) -> None:
+    with served(python, "history", sources["history"], tmp_path, {"STUDIO_CONFIG": '{"api_key": "k"}'}) as client:
+        assert client.get("/").content == (ROOT / "web" / "index.html").read_bytes()
+        assert client.get("/config.json").json() == {"api_key": "k"}
+        assert client.get("/openapi.json").content == (ROOT / "openapi.json").read_bytes()
+        assert client.get("/main.py").status_code == 404
 
 
 def strangers(modules: Mapping[str, str | None], source: Path, python: Path) -> list[str]:
