@@ -27,7 +27,7 @@ def refused(answer: httpx2.Response, status: int, code: str) -> dict[str, Any]:
     """The error's details, after checking its shape."""
     assert answer.status_code == status, answer.text
     error: dict[str, Any] = answer.json()["error"]
-    assert set(error) == {"code", "message", "retryable", "suggested_action", "details", "request_id"}
+    assert set(error) == {"code", "type", "message", "param", "retryable", "suggested_action", "details", "request_id"}
     assert error["code"] == code
     assert error["request_id"] == answer.headers["x-request-id"]
     assert "Traceback" not in answer.text
