@@ -3,6 +3,7 @@
 import { problemNote } from '../problems.js';
 import { Sections } from '../rooms/sections.js';
 import { strings } from '../strings.js';
+import { adminStrings } from './strings.js';
 
 /**
  * @typedef {object} AdminContext
@@ -29,7 +30,7 @@ export class Admin {
       },
       videosOf: () => this.#wanted,
     };
-    const { title, sections } = strings.admin;
+    const { title, sections } = adminStrings;
     const makers = {
       health: async () => new (await import('./health.js')).Health(context),
       users: async () => new (await import('./users.js')).Users(context),
@@ -45,7 +46,7 @@ export class Admin {
     if (section !== 'videos') this.#wanted = null;
     await this.balance.ready;
     if ((this.balance.account?.role ?? 'user') === 'user') {
-      this.sections.body.replaceChildren(problemNote({ message: strings.admin.forbidden, action: '', requestId: '' }));
+      this.sections.body.replaceChildren(problemNote({ message: adminStrings.forbidden, action: '', requestId: '' }));
       return;
     }
     await this.sections.show(section);

@@ -5,6 +5,7 @@ import { dateTime, duration, modelName, number } from '../format.js';
 import { explain, problemNote } from '../problems.js';
 import { columns, dots } from '../rooms/plot.js';
 import { strings } from '../strings.js';
+import { adminStrings } from './strings.js';
 import { endedByDay, failures, quantile, successRate, took_s, withStatus } from './figures.js';
 
 /** @typedef {import('../types.js').TenantVideo} TenantVideo */
@@ -12,7 +13,7 @@ import { endedByDay, failures, quantile, successRate, took_s, withStatus } from 
 const PAGE = 100;
 const MAX_PAGES = 3;
 const DAYS = 14;
-const words = strings.admin.health;
+const words = adminStrings.health;
 
 export class Health {
   /** @param {import('./admin.js').AdminContext} context */

@@ -6,13 +6,14 @@ import { Form } from '../rooms/form.js';
 import { Listing } from '../rooms/listing.js';
 import { openSheet } from '../rooms/sheet.js';
 import { strings } from '../strings.js';
+import { adminStrings } from './strings.js';
 import { toastProblem } from '../toast.js';
 
 /** @typedef {import('../types.js').Project} Project */
 
 const PAGE = 50;
 const MAX_TITLE = 200;
-const words = strings.admin.projects;
+const words = adminStrings.projects;
 
 export class Projects {
   /** @param {import('./admin.js').AdminContext} context */
@@ -32,7 +33,7 @@ export class Projects {
       },
     );
     this.listing = new Listing({
-      label: strings.admin.sections.projects,
+      label: adminStrings.sections.projects,
       columns: [[words.name, 'wide'], [words.made, 'quiet'], ['', 'actions']],
       fetch: (after) => api.projects({ limit: PAGE, after }),
       cells: (project) => this.#cells(project),

@@ -3,6 +3,7 @@
 import { button, el, iconButton, setText } from '../dom.js';
 import { asNumber } from '../rooms/form.js';
 import { strings } from '../strings.js';
+import { adminStrings } from './strings.js';
 
 /**
  * @typedef {object} Kind
@@ -11,7 +12,7 @@ import { strings } from '../strings.js';
  * @property {[string, 'text'|'number'|'switch'][]} [columns] of a map: its name, then its values
  */
 
-const words = strings.admin.settings;
+const words = adminStrings.settings;
 
 export class Setting {
   /**

@@ -4,6 +4,7 @@ import { ApiError } from '../client.js';
 import { button, el, setText } from '../dom.js';
 import { explain, problemNote } from '../problems.js';
 import { strings } from '../strings.js';
+import { adminStrings } from './strings.js';
 import { toast } from '../toast.js';
 import { Setting } from './setting.js';
 
@@ -11,7 +12,7 @@ import { Setting } from './setting.js';
 
 /** Whose administrators run the installation. */
 const OWN_TENANT = 'default';
-const words = strings.admin.settings;
+const words = adminStrings.settings;
 
 /** @type {Record<keyof words['groups'], Record<string, Kind>>} */
 const GROUPS = {
@@ -67,7 +68,7 @@ export class Settings {
     this.save = el('button', { type: 'submit', class: 'button button-primary' }, words.save);
     this.form = el(
       'form',
-      { class: 'stack', 'aria-label': strings.admin.sections.settings, novalidate: true },
+      { class: 'stack', 'aria-label': adminStrings.sections.settings, novalidate: true },
       this.groups,
       this.problem,
       el('div', { class: 'settings-foot' }, this.save, button(words.reset, () => void this.load(), 'button-link'), this.state),

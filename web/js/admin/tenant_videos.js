@@ -6,13 +6,14 @@ import { dateTime, duration, iso, modelName } from '../format.js';
 import { Listing } from '../rooms/listing.js';
 import { openSheet } from '../rooms/sheet.js';
 import { strings } from '../strings.js';
+import { adminStrings } from './strings.js';
 import { toastProblem } from '../toast.js';
 import { took_s } from './figures.js';
 
 /** @typedef {import('../types.js').TenantVideo} TenantVideo */
 
 const PAGE = 25;
-const words = strings.admin.videos;
+const words = adminStrings.videos;
 
 export class TenantVideos {
   /** @param {import('./admin.js').AdminContext} context */
@@ -22,7 +23,7 @@ export class TenantVideos {
     this.kind = el('select', { 'aria-label': strings.filters.kind });
     this.kind.addEventListener('change', () => void this.listing.load());
     this.listing = new Listing({
-      label: strings.admin.sections.videos,
+      label: adminStrings.sections.videos,
       columns: [[words.prompt, 'wide'], [words.status, 'short'], [words.model, 'short'], [words.made, 'quiet'], [words.took, 'figure'], ['', 'actions']],
       fetch: (after) => api.tenantVideos({ limit: PAGE, after, ...this.#filter }),
       cells: (video) => this.#cells(video),

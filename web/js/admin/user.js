@@ -7,11 +7,12 @@ import { explain } from '../problems.js';
 import { Form } from '../rooms/form.js';
 import { openSheet } from '../rooms/sheet.js';
 import { strings } from '../strings.js';
+import { adminStrings } from './strings.js';
 import { toast, toastProblem } from '../toast.js';
 
 /** @typedef {import('../types.js').User} User */
 
-const words = strings.admin.users;
+const words = adminStrings.users;
 const credits = (/** @type {number} */ amount) => strings.compose.credits(number(amount), amount);
 
 /**

@@ -4,12 +4,13 @@ import { button, el } from '../dom.js';
 import { date, number } from '../format.js';
 import { Listing } from '../rooms/listing.js';
 import { strings } from '../strings.js';
+import { adminStrings } from './strings.js';
 import { openUser } from './user.js';
 
 /** @typedef {import('../types.js').User} User */
 
 const PAGE = 25;
-const words = strings.admin.users;
+const words = adminStrings.users;
 
 export class Users {
   /** @param {import('./admin.js').AdminContext} context */
@@ -17,7 +18,7 @@ export class Users {
     this.context = context;
     this.email = el('input', { class: 'input input-small', type: 'search', 'aria-label': words.find, placeholder: words.find, autocomplete: 'off' });
     this.listing = new Listing({
-      label: strings.admin.sections.users,
+      label: adminStrings.sections.users,
       columns: [[words.email, 'wide'], [words.role], [words.plan], [words.balance, 'figure'], [words.since, 'quiet'], ['', 'actions']],
       fetch: (after) => context.api.users({ limit: PAGE, after, email: this.email.value.trim() || null }),
       cells: (user) => this.#cells(user),
