@@ -300,6 +300,7 @@ class ApiError(Exception):
     """Ends a request with an entry of the catalogue; http.py renders it.
 
     `message` replaces the catalogue's sentence where more can be said; `details` are facts for programs;
+    `details["field"]` names a field at fault, `details["fields"]` several, each {"field", "message"}.
     `retry_after_s` becomes the Retry-After header.
     """
 
@@ -325,8 +326,8 @@ class ApiError(Exception):
     @property
     def param(self) -> str | None:
         """The field that is at fault, or the first of them; None where it is none."""
-        fields = self.details.get("fields")
-        named = fields[0]["field"] if fields else self.details.get("field")
+        fields = self.details.get("fields") or [self.details]
+        named = fields[0].get("field")
         return None if named is None else str(named)
 
     def body(self, request_id: str) -> JsonMap:

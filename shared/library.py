@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from shared import audit, events, jobs, log, views
@@ -50,8 +51,14 @@ async def own_jobs(services: Services, caller: Caller, query: ListVideosQuery) -
     """A page of the caller's jobs, and one more when there is a next page."""
     filters = [name for name in ("status", "model", "project") if getattr(query, name) is not None]
     if len(filters) > 1:
-        raise ApiError("INVALID_REQUEST", f"Filter by one of {' and '.join(filters)}.", {"fields": filters})
+        raise one_filter(filters)
     return await services.store.list_jobs(caller.tenant, caller.account, query)
+
+
+def one_filter(given: Sequence[str]) -> ApiError:
+    """The error for a list that is filtered by several fields at once: there is no index for that."""
+    said = f"Filter by one of {' and '.join(given)}."
+    return ApiError("INVALID_REQUEST", said, {"fields": [{"field": name, "message": said} for name in given]})
 
 
 async def own_transactions(services: Services, caller: Caller, query: ListTransactionsQuery) -> list[Transaction]:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import Field
 
-from shared import audit, serving, views
+from shared import audit, library, serving, views
 from shared.errors import ApiError
 from shared.models import VIDEO_ID, ContentQuery, Job, PageQuery, Response, SignedUrl, Stage, Status, Video
 from shared.users import USER_ID
@@ -54,7 +54,7 @@ async def page(services: Services, caller: Caller, query: ListTenantVideosQuery)
     filters = {path: str(value) for path, value in given.items() if value is not None}
     if len(filters) > 1:
         fields = [name for name in ("status", "model", "user") if getattr(query, name) is not None]
-        raise ApiError("INVALID_REQUEST", f"Filter by one of {' and '.join(fields)}.", {"fields": fields})
+        raise library.one_filter(fields)
     last = None
     if query.after is not None:
         last = await services.store.get(Job, query.after)

@@ -141,6 +141,19 @@ async def test_the_link_leads_through_all_pages_with_the_same_filters(
     assert seen == ids
 
 
+@pytest.mark.parametrize("path", ["/v1/videos", "/v1/admin/videos"])
+async def test_a_list_that_is_filtered_twice_names_both_filters(
+    house: House, history: httpx2.AsyncClient, path: str
+) -> None:
+    account = (await history.get("/v1/account", headers=ALICE)).json()["id"]
+    house.store.edit("accounts", account, {"role": "admin"})
+    answer = await history.get(f"{path}?status=completed&model=veo-3.1", headers=ALICE)
+    assert answer.status_code == 400, answer.text
+    error = answer.json()["error"]
+    assert [each["field"] for each in error["details"]["fields"]] == ["status", "model"]
+    assert (error["param"], error["message"]) == ("status", "Filter by one of status and model.")
+
+
 READS = [row for row in routes.of("history") if row.method == "GET" and row.caller == "user"]
 
 
