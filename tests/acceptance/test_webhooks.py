@@ -121,18 +121,19 @@ def test_an_endpoint_hears_only_of_what_it_wants_and_is_disabled_when_it_is_gone
 
 
 def test_addresses_that_are_not_public_are_refused_or_never_reached(user: User) -> None:
-    for url in ("http://example.com/", "https://user:pw@example.com/", "ftp://example.com/"):
+    private = ("https://169.254.169.254/computeMetadata/v1/", "http://10.0.0.1/", "https://metadata.google.internal/")
+    for url in ("http://example.com/", "https://user:pw@example.com/", "ftp://example.com/", *private):
         answer = user.call("POST", "/v1/videos", json={"prompt": "x", "seconds": 4, "webhook_url": url})
         # On a laptop http may be called, but leads to this machine only.
-        if url.startswith("http:"):
+        if url == "http://example.com/":
             user.call("POST", f"/v1/videos/{answer.json()['id']}/cancel")
             continue
         assert (answer.status_code, answer.json()["error"]["code"]) == (400, "INVALID_REQUEST"), url
-    made = endpoint(user, "https://169.254.169.254/computeMetadata/v1/")
+    made = endpoint(user, "http://example.com/")
     user.call("POST", f"/v1/webhook-endpoints/{made['id']}/test")
     (seen,) = deliveries(user, f"/v1/webhook-endpoints/{made['id']}", settled=1)
     assert (seen["status"], seen["last_status"]) == ("failed", None)
-    assert seen["last_error"] == "the host has no public address"
+    assert seen["last_error"]
     assert user.call("DELETE", f"/v1/webhook-endpoints/{made['id']}").status_code == 200
 
 
