@@ -53,6 +53,7 @@ locals {
     "cursors/updated_at",
     "deliveries/created_at",
     "deliveries/delivered_at",
+    "deliveries/redelivered_at",
     "jobs/attempt_started_at",
     "jobs/created_at",
     "jobs/deleted_at",
