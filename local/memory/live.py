@@ -36,8 +36,8 @@ class MemoryLive:
         newest = after or before
         if collection != Job.collection or newest is None or before == after:
             return
-        account = (newest.fields.get("tenant"), newest.fields.get("account"))
-        watches = [*self._by_job.get(newest.id, ()), *self._by_account.get(account, ())]  # type: ignore[call-overload]
+        account = (str(newest.fields.get("tenant")), str(newest.fields.get("account")))
+        watches = [*self._by_job.get(newest.id, ()), *self._by_account.get(account, ())]
         if not watches:
             return
         job = readable(Job, newest.id, newest.fields, newest.update_time) if after is not None else None
