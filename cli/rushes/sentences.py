@@ -1,4 +1,4 @@
-"""What an assistant is told of videos, prices and credits, in words."""
+"""Sentences for assistants about videos, prices and credits."""
 
 from __future__ import annotations
 

@@ -16,7 +16,7 @@ export async function recallBlobs(name, otherwise) {
   }
 }
 
-/** @param {string} name @param {unknown} value Blobs, and what holds them */
+/** Resolves once it is kept. @param {string} name @param {unknown} value Blobs, and what holds them */
 export async function rememberBlobs(name, value) {
   try {
     await request('readwrite', (store) => store.put(value, name));
@@ -30,9 +30,19 @@ export async function rememberBlobs(name, value) {
 /** @param {IDBTransactionMode} mode @param {(store: IDBObjectStore) => IDBRequest} act @returns {Promise<any>} */
 async function request(mode, act) {
   opening ??= open();
-  const store = (await opening).transaction(STORE, mode).objectStore(STORE);
-  return settled(act(store));
+  const transaction = (await opening).transaction(STORE, mode);
+  // A write that succeeded is still lost if the page goes before its transaction is complete.
+  const completed = mode === 'readwrite' ? ended(transaction) : null;
+  const [result] = await Promise.all([settled(act(transaction.objectStore(STORE))), completed]);
+  return result;
 }
+
+/** @param {IDBTransaction} transaction @returns {Promise<void>} */
+const ended = (transaction) =>
+  new Promise((resolve, reject) => {
+    transaction.addEventListener('complete', () => resolve());
+    transaction.addEventListener('abort', () => reject(transaction.error));
+  });
 
 /** @returns {Promise<IDBDatabase>} */
 function open() {

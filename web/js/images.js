@@ -152,7 +152,9 @@ export class Images extends EventTarget {
       }
       const image = { id: crypto.randomUUID(), name, file };
       this.#chosen[slot] = slot === 'reference' ? [...this.#chosen.reference, image] : [image];
-      this.#changed();
+      // Shown once it is kept: what you see survives a reload.
+      await rememberBlobs(KEPT, this.#chosen);
+      this.#tell();
     }
   }
 
