@@ -151,7 +151,8 @@ export class Session extends EventTarget {
         headers: { 'Content-Type': 'application/x-www-form-urlencoded' },
         body: new URLSearchParams({ grant_type: 'refresh_token', refresh_token: before.refreshToken }).toString(),
       });
-      if (this.kept !== before) throw new IdentityError('SIGNED_OUT');
+      // Another tab may have renewed the same user's session meanwhile; that is no end of it.
+      if (this.kept?.email !== before.email) throw new IdentityError('SIGNED_OUT');
       this.kept = { ...before, refreshToken: answer.refresh_token };
       remember(KEPT, this.kept);
       this.#accept(answer.id_token, answer.expires_in);
