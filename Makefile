@@ -39,9 +39,10 @@ page: reliability
 LAST := nice -n 19
 endif
 
-lint: $(INSTALLED) ## style and common mistakes
+lint: $(INSTALLED) ## style, common mistakes, spelling
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(BIN)/codespell
 
 types: $(INSTALLED) ## strict types of what runs in the cloud, and of the command line
 	$(BIN)/mypy shared functions

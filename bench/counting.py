@@ -284,7 +284,7 @@ class Counted:
         self.store = MemoryStore(self.loop.clock)
         self.store.edit_config("video", {"polling": life.polling})
         self.queue = MemoryQueue(self.loop.clock)
-        self.media = MemoryMedia("videos", clock=self.loop.clock, finalised=self._finalised)
+        self.media = MemoryMedia("videos", clock=self.loop.clock, finalized=self._finalized)
         usual_s = MODELS[life.model].usual_s
         fate = Fate(takes_s=usual_s)
         self.provider = Provider(self.loop, self.media, lambda job: fate, self._ended)
@@ -326,11 +326,11 @@ class Counted:
         self.tally.operations["Cloud Tasks operations"] += 1
         return (await self.call("poll", "POST", path, json=dict(body))).status_code
 
-    def _finalised(self, record: Any) -> None:
+    def _finalized(self, record: Any) -> None:
         if self.life.events:
             # Of the poster too.
             attributes = {"objectId": record.name, "objectGeneration": str(record.generation)}
-            self._event("poll", "/tasks/object-finalised", {"message": {"attributes": attributes}})
+            self._event("poll", "/tasks/object-finalized", {"message": {"attributes": attributes}})
 
     def _ended(self, generation: Generation) -> None:
         if self.life.events and self.life.model.startswith("omni"):

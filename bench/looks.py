@@ -145,7 +145,7 @@ WAYS: Final[dict[str, Callable[[float, Looks], Lag]]] = {
 
 
 def rows() -> Iterator[tuple[str, ...]]:
-    """Each way of looking at each usual time of the catalogue, and at 6 min."""
+    """Each way of looking at each usual time of the catalog, and at 6 min."""
     usual = sorted({model.usual_s for model in MODELS.values()} | {60.0, 360.0})
     for usual_s in usual:
         for way, play in WAYS.items():

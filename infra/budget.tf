@@ -1,5 +1,5 @@
 # What the project costs in a month, told by e-mail before it is too much. It stops nothing: a bill is no reason to lose
-# a video. The billing account is that of the organisation: whoever applies needs to be allowed to make budgets there.
+# a video. The billing account is that of the organization: whoever applies needs to be allowed to make budgets there.
 resource "google_billing_budget" "monthly" {
   count           = var.billing_account != "" ? 1 : 0
   billing_account = var.billing_account

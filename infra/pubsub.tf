@@ -2,7 +2,7 @@
 
 resource "google_pubsub_topic" "objects" {
   #checkov:skip=CKV_GCP_83: The messages hold names of objects and nothing of what is in them
-  name       = "object-finalised"
+  name       = "object-finalized"
   depends_on = [time_sleep.apis]
 }
 
@@ -16,7 +16,7 @@ resource "google_storage_notification" "objects" {
 }
 
 resource "google_pubsub_subscription" "objects" {
-  name  = "object-finalised-poll"
+  name  = "object-finalized-poll"
   topic = google_pubsub_topic.objects.id
   # A hint that is an hour old helps nobody: the job has been looked at since. So there is no dead-letter topic either.
   message_retention_duration = "3600s"
@@ -32,7 +32,7 @@ resource "google_pubsub_subscription" "objects" {
   }
 
   push_config {
-    push_endpoint = "${local.run_urls.poll}/tasks/object-finalised"
+    push_endpoint = "${local.run_urls.poll}/tasks/object-finalized"
 
     oidc_token {
       service_account_email = google_service_account.pubsub.email

@@ -1,4 +1,4 @@
-"""What the supervisor says: one line per event, in colour where somebody looks on."""
+"""What the supervisor says: one line per event, in color where somebody looks on."""
 
 from __future__ import annotations
 

@@ -141,7 +141,7 @@ class Embedded:
         self._live = MemoryLive(self.saved.store)
         self._queue = MemoryQueue()
         self._notifier = Notifier(
-            f"{place.url}/tasks/object-finalised", lambda: self._minter.token(email("pubsub"), place.url)
+            f"{place.url}/tasks/object-finalized", lambda: self._minter.token(email("pubsub"), place.url)
         )
         self._media = MemoryMedia(
             BUCKET,
@@ -149,7 +149,7 @@ class Embedded:
             public_url=place.url,
             secret=secret(place.directory / "keys" / "media-secret"),
             run=asyncio.to_thread,
-            finalised=lambda record: self._notifier.finalised(record, None),
+            finalized=lambda record: self._notifier.finalized(record, None),
         )
         self._pool = RenderPool(cache=place.environ.get("PROVIDERS_CACHE") == "1")
         self._engine = Engine(self._pool.render, MediaBuckets(self._media), durations=place.durations())

@@ -47,7 +47,7 @@ def thumbprint(key: RSAPublicKey) -> str:
 
 
 class Minter:
-    """Mints RS256 ID tokens for service accounts with one key; tokens are re-used while they are fresh."""
+    """Mints RS256 ID tokens for service accounts with one key; tokens are reused while they are fresh."""
 
     def __init__(self, key: RSAPrivateKey, kid: str | None = None) -> None:
         self._key = key

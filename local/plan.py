@@ -171,7 +171,7 @@ class Plan:
 
     @property
     def usual_times(self) -> dict[str, float]:
-        """Usual seconds of the stand-in's models; a real provider's are the catalogue's."""
+        """Usual seconds of the stand-in's models; a real provider's are the catalog's."""
         real = {"vertex": "VERTEX_PROJECT", "gemini": "GEMINI_API_KEY"}
         return stand_in_times(
             self._environ, frozenset(name for name, variable in real.items() if self._environ.get(variable))
@@ -271,7 +271,7 @@ class Plan:
         return [
             *("--directory", self.directory / "storage", "--bucket", BUCKET),
             *("--signer-key", self.signer_key, "--signer-email", email("signer")),
-            *("--notify-url", f"{self.gateway}/tasks/object-finalised", "--notify-audience", self.gateway),
+            *("--notify-url", f"{self.gateway}/tasks/object-finalized", "--notify-audience", self.gateway),
             *("--notify-email", email("pubsub"), "--oidc-key", self.oidc_key),
         ]
 

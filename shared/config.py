@@ -30,7 +30,7 @@ KEPT_FOR = timedelta(seconds=60)
 # The field of config/usual_times that shared/usual_times.py writes.
 LEARNED = "learned"
 LAST_VALID = "last_valid"
-# Nothing is decided by these: without a valid one the catalogue's own estimate serves.
+# Nothing is decided by these: without a valid one the catalog's own estimate serves.
 ESTIMATES = frozenset({"usual_times"})
 _LENGTH = re.compile(r"-[0-9]+s$")
 
@@ -181,6 +181,6 @@ def length_key(model: str, seconds: int) -> str:
 
 
 def usual_s(request: VideoRequest, model: Model, config: LiveConfig) -> float:
-    """The usual time of such a generation in seconds: of its length, else of its model, else the catalogue's."""
+    """The usual time of such a generation in seconds: of its length, else of its model, else the catalog's."""
     known = config.usual_times.get(length_key(model.id, request.seconds)) or config.usual_times.get(model.id)
     return known or model.usual_s

@@ -1,4 +1,4 @@
-"""The one catalogue of error codes: what a caller is told, whether to try again, and whether money comes back.
+"""The one catalog of error codes: what a caller is told, whether to try again, and whether money comes back.
 
 A code is either the answer to a request (it has an HTTP status) or the reason a job failed (it is kept in `job.error`),
 or both. Nothing else in the system invents a code.
@@ -37,7 +37,7 @@ _TYPES: Mapping[int, ErrorType] = {
 
 @dataclass(frozen=True)
 class ErrorCode:
-    """One entry of the catalogue.
+    """One entry of the catalog.
 
     `status` is the HTTP status when a request is answered with it. `retryable` tells the caller whether the same
     request may succeed later. `refund` tells whether a job that fails with it gets its charge back in full.
@@ -53,7 +53,7 @@ class ErrorCode:
     about_prompt: bool = False
 
 
-CATALOGUE: dict[str, ErrorCode] = {
+CATALOG: dict[str, ErrorCode] = {
     # Answers to requests: nothing was charged.
     "INVALID_JSON": ErrorCode(400, "client", "The body is not valid JSON.", "Send one JSON object as the body."),
     "INVALID_REQUEST": ErrorCode(400, "client", "The request is not valid.", "Correct the fields named in details."),
@@ -289,7 +289,7 @@ def public_reason(code: str, reason: str | None) -> str | None:
 
     Operators find the rest in the log (`job_ended`) and in the job's document.
     """
-    if reason is None or not CATALOGUE[code].about_prompt:
+    if reason is None or not CATALOG[code].about_prompt:
         return None
     said = " ".join(_LINK.sub("", reason).split())
     return said if said and not _OURS.search(said) else None
@@ -297,9 +297,9 @@ def public_reason(code: str, reason: str | None) -> str | None:
 
 @dataclass
 class ApiError(Exception):
-    """Ends a request with an entry of the catalogue; http.py renders it.
+    """Ends a request with an entry of the catalog; http.py renders it.
 
-    `message` replaces the catalogue's sentence where more can be said; `details` are facts for programs;
+    `message` replaces the catalog's sentence where more can be said; `details` are facts for programs;
     `details["field"]` names a field at fault, `details["fields"]` several, each {"field", "message"}.
     `retry_after_s` becomes the Retry-After header.
     """
@@ -315,7 +315,7 @@ class ApiError(Exception):
 
     @property
     def entry(self) -> ErrorCode:
-        return CATALOGUE[self.code]
+        return CATALOG[self.code]
 
     @property
     def type(self) -> ErrorType:

@@ -51,7 +51,7 @@ async def gemini_event(services: Services, headers: Headers, body: Callable[[], 
         await hint(services, job, headers["webhook-id"])
 
 
-async def object_finalised(services: Services, attributes: Mapping[str, str]) -> None:
+async def object_finalized(services: Services, attributes: Mapping[str, str]) -> None:
     """A notification of the bucket, by its attributes; the object's name holds the job's id."""
     name = attributes.get("objectId", "")
     parts = name.split("/")

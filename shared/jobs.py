@@ -1,7 +1,7 @@
 """Read, decide, commit, enqueue: the loop in which every change of a job is made.
 
 The core decides on what was read; the store commits it only if it is still so; otherwise both are done again. A commit
-whose answer was lost is recognised as our own by its change_id. Nobody locks.
+whose answer was lost is recognized as our own by its change_id. Nobody locks.
 """
 
 from __future__ import annotations

@@ -14,7 +14,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from shared import cancellation, ledger, pricing, schedule, tenant_days
-from shared.errors import CATALOGUE, ApiError
+from shared.errors import CATALOG, ApiError
 from shared.events import (
     Accepted,
     Announced,
@@ -413,9 +413,9 @@ class _Case:
         return Change(job.changed(due_at=max(self.now, min(until, deadline(job, self.config)))))
 
     def fail(self, code: str, reason: str | None, signals: tuple[str, ...] = (), leftovers: bool = True) -> Change:
-        refund = self.job.cost if CATALOGUE[code].refund else 0
-        error = JobError(code=code, message=CATALOGUE[code].message, reason=reason)
-        return self.end(Stage.FAILED, refund, f"{code}: {CATALOGUE[code].message}", signals, leftovers, error=error)
+        refund = self.job.cost if CATALOG[code].refund else 0
+        error = JobError(code=code, message=CATALOG[code].message, reason=reason)
+        return self.end(Stage.FAILED, refund, f"{code}: {CATALOG[code].message}", signals, leftovers, error=error)
 
     def end(
         self,

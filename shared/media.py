@@ -158,7 +158,7 @@ class CloudStorage:
         return self._downloads.stream(name, start, end)
 
     async def sign(self, name: str, filename: str, download: bool = False) -> SignedUrl:
-        """A V4 URL of 15 min, re-used for everybody while more than 5 min of it remain."""
+        """A V4 URL of 15 min, reused for everybody while more than 5 min of it remain."""
         now = self._clock()
         shown = filenames.disposition(filename, download)
         cached = self._urls.get((name, shown), now)

@@ -205,7 +205,7 @@ class Output(Value):
 
 
 class JobError(Value):
-    """Why a job failed: a code of the catalogue, a sentence for people, and a reason.
+    """Why a job failed: a code of the catalog, a sentence for people, and a reason.
 
     The reason is the provider's words or our own, for operators; errors.public_reason() is what users see of it.
     """

@@ -19,7 +19,7 @@ from pydantic import BaseModel
 from pydantic.json_schema import GenerateJsonSchema, models_json_schema
 
 from shared.api_reference import DESCRIPTIONS, SAMPLES, TAGS
-from shared.errors import CATALOGUE
+from shared.errors import CATALOG
 from shared.models import MAX_IDEMPOTENCY_KEY_CHARS, VIDEO_ID, DeletedVideo, ErrorResponse, Video
 from shared.routes import PEOPLE, ROUTES, Route
 
@@ -222,7 +222,7 @@ def errors_of(route: Route) -> tuple[str, ...]:
         codes += ["BODY_TOO_LARGE"]
     if "{" in route.path:
         codes += ["NOT_FOUND"]
-    return tuple(code for code in CATALOGUE if code in codes)
+    return tuple(code for code in CATALOG if code in codes)
 
 
 # --- operations ---
@@ -426,7 +426,7 @@ def _all_failures() -> Json:
 def _codes_by_status(route: Route) -> dict[int, list[str]]:
     by_status: dict[int, list[str]] = {}
     for code in errors_of(route):
-        by_status.setdefault(CATALOGUE[code].status, []).append(code)
+        by_status.setdefault(CATALOG[code].status, []).append(code)
     return dict(sorted(by_status.items()))
 
 
@@ -436,7 +436,7 @@ def _failure_name(route: Route, status: int, codes: list[str]) -> str:
 
 
 def _failure(status: int, codes: Iterable[str]) -> Json:
-    entries = [(code, CATALOGUE[code]) for code in codes]
+    entries = [(code, CATALOG[code]) for code in codes]
     names = ["X-Request-Id"]
     names += ["WWW-Authenticate"] if status == 401 else []
     names += ["Retry-After"] if status in (429, 503) else []

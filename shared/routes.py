@@ -48,7 +48,7 @@ class Route:
     whether a user may call with an API key; an administrator never may. `reads_account`: whether the caller's account
     and key are read from the database for this request, so that a role, an account or a key that was taken back a
     moment ago opens nothing; left out, all that writes does, and all that needs a role. `recent_sign_in`: whether the
-    user must have signed in within the last minutes. `errors` are the codes of the catalogue that this operation may
+    user must have signed in within the last minutes. `errors` are the codes of the catalog that this operation may
     answer besides those that every operation of its kind may. `limits` are those of its body.
     """
 
@@ -651,9 +651,9 @@ ROUTES: tuple[Route, ...] = (
         status=204,
     ),
     Route(
-        "object_finalised",
+        "object_finalized",
         "POST",
-        "/tasks/object-finalised",
+        "/tasks/object-finalized",
         "poll",
         "An object appeared in the bucket",
         caller="bucket",

@@ -42,7 +42,7 @@ from shared.settings import Settings
 CALL_TIMEOUT_S = 5.0
 PLACES_KEPT = 10_000
 # The client's own retry goes on for a minute. A commit may be repeated too: its preconditions make it harmless, and
-# jobs.py recognises a commit whose first answer was lost.
+# jobs.py recognizes a commit whose first answer was lost.
 _RETRY = AsyncRetry(
     predicate=if_exception_type(exceptions.ServiceUnavailable, exceptions.ResourceExhausted),
     initial=0.1,

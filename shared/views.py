@@ -8,7 +8,7 @@ from datetime import datetime
 
 from shared import pricing
 from shared.cancellation import Terms
-from shared.errors import CATALOGUE, public_reason
+from shared.errors import CATALOG, public_reason
 from shared.generators import catalog
 from shared.generators.catalog import Model
 from shared.models import (
@@ -252,7 +252,7 @@ def account(account: Account, config: LiveConfig) -> AccountView:
 def _error(job: Job) -> VideoError | None:
     if job.error is None:
         return None
-    entry = CATALOGUE[job.error.code]
+    entry = CATALOG[job.error.code]
     return VideoError(
         code=job.error.code,
         message=job.error.message,

@@ -26,7 +26,7 @@ class Exit(IntEnum):
     INTERRUPTED = 130
 
 
-# By the code of the API's catalogue of errors, where the HTTP status alone would say something else.
+# By the code of the API's catalog of errors, where the HTTP status alone would say something else.
 BY_CODE: Final[Mapping[str, Exit]] = {
     "GONE": Exit.NOT_FOUND,
     "LIMIT_REACHED": Exit.LIMIT,

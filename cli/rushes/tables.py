@@ -11,7 +11,7 @@ from rich.text import Text
 from rushes.failure import Json
 from rushes.output import facts, moment, table
 
-COLOURS = {"completed": "green", "failed": "red", "canceled": "yellow"}
+COLORS = {"completed": "green", "failed": "red", "canceled": "yellow"}
 
 
 def video(one: Json) -> Table:
@@ -43,7 +43,7 @@ def video(one: Json) -> Table:
 def videos(page: Sequence[Json]) -> Table:
     made = table("id", "status", "model", "s", "size", "credits", "created", "prompt", right=("s", "credits"))
     for one in page:
-        status = Text(one["status"], COLOURS.get(one["status"], "cyan"))
+        status = Text(one["status"], COLORS.get(one["status"], "cyan"))
         if one["status"] == "in_progress":
             status.append(f" {one['progress']} %")
         paid = str(one["cost"] - one["refunded"])

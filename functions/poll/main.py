@@ -17,8 +17,8 @@ async def step(call: Call) -> Reply:
     return Reply(status=verdict.value)
 
 
-async def object_finalised(call: Call) -> Reply:
-    await hints.object_finalised(call.services, call.body.message.attributes)
+async def object_finalized(call: Call) -> Reply:
+    await hints.object_finalized(call.services, call.body.message.attributes)
     return Reply()
 
 
@@ -27,7 +27,7 @@ async def chore(call: Call) -> Reply:
     return Reply(status=verdict.value)
 
 
-HANDLERS = {"step": step, "chore": chore, "object_finalised": object_finalised}
+HANDLERS = {"step": step, "chore": chore, "object_finalized": object_finalized}
 app = application("poll", HANDLERS)
 
 

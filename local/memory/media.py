@@ -92,16 +92,16 @@ class MemoryMedia:
         public_url: str = "http://127.0.0.1",
         secret: str = "",
         run: Run[object] | None = None,
-        finalised: Callable[[Record], None] = lambda record: None,
+        finalized: Callable[[Record], None] = lambda record: None,
     ) -> None:
-        """`finalised` is told of each new object, as the bucket's notifications are; it must not raise."""
+        """`finalized` is told of each new object, as the bucket's notifications are; it must not raise."""
         self._bucket = bucket
         self._files = files or DictFiles(bucket)
         self._clock = clock
         self._public_url = public_url.rstrip("/")
         self._secret = (secret or uuid.uuid4().hex).encode()
         self._run_in = run
-        self._finalised = finalised
+        self._finalized = finalized
         self._urls: Cache[tuple[str, str], SignedUrl] = Cache(CACHED_URLS)
 
     @property
@@ -215,7 +215,7 @@ class MemoryMedia:
 
     def _place(self, name: str, spool: Spool, content_type: str) -> StoredObject:
         record = self._files.place(name, spool, content_type, self._clock())
-        self._finalised(record)
+        self._finalized(record)
         return _described(record)
 
     def _open(self, name: str) -> BinaryIO:

@@ -48,10 +48,10 @@ class Scene:
         chance = generator_of(prompt, seed)
         self._size = width, height
         hue = float(chance.random())
-        self._top = _colour(hue, 0.75, 0.22 + 0.15 * float(chance.random()))
-        self._horizon = _colour(hue + float(chance.uniform(0.06, 0.16)), 0.55, 0.96)
-        self._light = _colour(hue + float(chance.uniform(0.12, 0.22)), 0.25, 1.0)
-        self._ground = _colour(hue - float(chance.uniform(0.0, 0.10)), 0.8, 0.13)
+        self._top = _color(hue, 0.75, 0.22 + 0.15 * float(chance.random()))
+        self._horizon = _color(hue + float(chance.uniform(0.06, 0.16)), 0.55, 0.96)
+        self._light = _color(hue + float(chance.uniform(0.12, 0.22)), 0.25, 1.0)
+        self._ground = _color(hue - float(chance.uniform(0.0, 0.10)), 0.8, 0.13)
         self._sky_speed = (width * 0.008, height * 0.006)
         self._sky = self._paint_sky(chance, seconds)
         self._lights = [self._paint_light(chance) for _ in range(7)]
@@ -114,15 +114,15 @@ class Scene:
             bottom = height if nearer is None else _multiple_of_4(min(height, float(nearer.max())))
             top = int(outline.min()) // 4 * 4 - 4
             near = (number + 1) / 3
-            colour = self._horizon * (1 - near) * 0.75 + self._ground * near
-            sprite = self._ridge(outline - top, bottom - top, colour)
+            color = self._horizon * (1 - near) * 0.75 + self._ground * near
+            sprite = self._ridge(outline - top, bottom - top, color)
             drifts.append(Drift(sprite, x=0, y=top, speed_x=-speed, speed_y=0))
         return drifts
 
-    def _ridge(self, outline: Floats, height: int, colour: Floats) -> Sprite:
+    def _ridge(self, outline: Floats, height: int, color: Floats) -> Sprite:
         below = np.arange(height, dtype=np.float32)[:, None] - outline[None, :]
         mist = np.clip(below / (self._size[1] * 0.5), 0, 1)[..., None] * 0.35
-        rgb = colour * (1 - mist) + self._horizon * 0.6 * mist
+        rgb = color * (1 - mist) + self._horizon * 0.6 * mist
         return Sprite.of(rgb.astype(np.float32), np.clip(below + 0.5, 0, 1).astype(np.float32))
 
 
@@ -142,7 +142,7 @@ def _outline(chance: np.random.Generator, length: int, width: int, octaves: int)
     return (heights / 1.3).astype(np.float32)
 
 
-def _colour(hue: float, saturation: float, value: float) -> Floats:
+def _color(hue: float, saturation: float, value: float) -> Floats:
     return np.array(colorsys.hsv_to_rgb(hue % 1, saturation, value), np.float32) * 255
 
 

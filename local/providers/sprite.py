@@ -63,7 +63,7 @@ def _halved(plane: Floats) -> Floats:
 class Sprite:
     """Premultiplied planes (0..255 * 256) and what they let through (0..256): 16 bits, so that a blend is 3 passes."""
 
-    colour: tuple[Words16, Words16, Words16]
+    color: tuple[Words16, Words16, Words16]
     through: tuple[Words16, Words16]
 
     @classmethod
@@ -84,15 +84,15 @@ class Sprite:
 
     def faded(self, opacity: float) -> Sprite:
         """The same at a share (0..1) of its opacity."""
-        y, u, v = ((plane * opacity).astype(np.uint16) for plane in self.colour)
+        y, u, v = ((plane * opacity).astype(np.uint16) for plane in self.color)
         luma, chroma = ((256 - (256 - plane) * opacity).astype(np.uint16) for plane in self.through)
         return Sprite((y, u, v), (luma, chroma))
 
     def draw(self, canvas: Canvas, x: int, y: int) -> None:
         """Blend with the top left corner at (x, y), clipped to the canvas. Chroma goes to the nearest even place."""
-        _blend(canvas.y, self.colour[0], self.through[0], x, y)
-        _blend(canvas.u, self.colour[1], self.through[1], x // 2, y // 2)
-        _blend(canvas.v, self.colour[2], self.through[1], x // 2, y // 2)
+        _blend(canvas.y, self.color[0], self.through[0], x, y)
+        _blend(canvas.u, self.color[1], self.through[1], x // 2, y // 2)
+        _blend(canvas.v, self.color[2], self.through[1], x // 2, y // 2)
 
 
 def _premultiplied(plane: Bytes8, alpha: Floats) -> Words16:
@@ -104,14 +104,14 @@ def _let_through(alpha: Floats) -> Words16:
     return (256 - np.rint(alpha * 256)).astype(np.uint16)
 
 
-def _blend(target: Bytes8, colour: Words16, through: Words16, x: int, y: int) -> None:
+def _blend(target: Bytes8, color: Words16, through: Words16, x: int, y: int) -> None:
     left, top = max(x, 0), max(y, 0)
-    right, bottom = min(x + colour.shape[1], target.shape[1]), min(y + colour.shape[0], target.shape[0])
+    right, bottom = min(x + color.shape[1], target.shape[1]), min(y + color.shape[0], target.shape[0])
     if left >= right or top >= bottom:
         return
     source = slice(top - y, bottom - y), slice(left - x, right - x)
     below = target[top:bottom, left:right]
     mixed = below * through[source]
-    mixed += colour[source]
+    mixed += color[source]
     mixed >>= 8
     below[...] = mixed

@@ -56,7 +56,7 @@ class Titles:
         return sprite, (width - size[0]) // 2 // 2 * 2, (round(height * 0.4) - size[1] // 2) // 2 * 2
 
     def _line(self, text: str, cell: int | None = None) -> Sprite:
-        """One line of small print; with `cell`, centred in that many pixels, so that digits do not dance."""
+        """One line of small print; with `cell`, centered in that many pixels, so that digits do not dance."""
         length = self._small.getlength(text)
         left = 2 * self._unit + (0 if cell is None else (cell - length) / 2)
         letters = Image.new("L", (_even(length + 10 * self._unit), self._small_height()), 0)

@@ -26,7 +26,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--bucket", action="append", default=[], help="a bucket to make when it is not there")
     parser.add_argument("--signer-key", type=Path, help="PEM of the signed URLs' RSA key, either half")
     parser.add_argument("--signer-email", help="the only signer to accept; without it any name is")
-    parser.add_argument("--notify-url", help="where object-finalised notifications are pushed")
+    parser.add_argument("--notify-url", help="where object-finalized notifications are pushed")
     parser.add_argument("--notify-audience", help="audience of the push token; default: the notify URL")
     parser.add_argument("--notify-email", default="pubsub-push@rushes-local.iam.gserviceaccount.com")
     parser.add_argument("--oidc-key", type=Path, help="PEM of the RSA private key that signs the push token")

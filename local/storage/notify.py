@@ -1,4 +1,4 @@
-"""Object-finalised notifications as Pub/Sub pushes them."""
+"""Object-finalized notifications as Pub/Sub pushes them."""
 
 import asyncio
 import base64
@@ -18,13 +18,13 @@ RETRY_DELAYS_S: Final = (0.1, 0.5, 1.0, 2.0, 4.0, 8.0, 16.0, 30.0)
 TIMEOUT_S: Final = 30.0
 PARALLEL: Final = 16
 PENDING_LIMIT: Final = 10_000
-SUBSCRIPTION: Final = "projects/rushes-local/subscriptions/object-finalised"
+SUBSCRIPTION: Final = "projects/rushes-local/subscriptions/object-finalized"
 
 log = logging.getLogger(__name__)
 
 
 class Notifier:
-    """Posts an envelope to `url` for each finalised object, in the background.
+    """Posts an envelope to `url` for each finalized object, in the background.
 
     `mint` makes the bearer token of each try; None sends none. Use as an async context manager: leaving it drops what
     is still pending.
@@ -47,7 +47,7 @@ class Notifier:
         await asyncio.gather(*pending, return_exceptions=True)
         await self._client.aclose()
 
-    def finalised(self, stored: StoredObject, overwritten: StoredObject | None) -> None:
+    def finalized(self, stored: StoredObject, overwritten: StoredObject | None) -> None:
         """Queues the notification of a new object and returns at once."""
         if len(self._pending) >= PENDING_LIMIT:
             log.error("too many notifications pending; dropped that of %s/%s", stored.bucket, stored.name)

@@ -133,7 +133,7 @@ def app(
 ) -> Starlette:
     """The storage server over the files under `directory`; `buckets` are made when they are not there.
 
-    Without `signer_key` every XML request is denied. `notify_url` gets object-finalised notifications, each with a
+    Without `signer_key` every XML request is denied. `notify_url` gets object-finalized notifications, each with a
     bearer token from `mint`; they need the application's lifespan to run.
     """
     disk = Disk(directory)
@@ -141,9 +141,9 @@ def app(
         disk.create_bucket(name, {})
     notifiers: list[Notifier] = []
 
-    def finalised(stored: StoredObject, overwritten: StoredObject | None) -> None:
+    def finalized(stored: StoredObject, overwritten: StoredObject | None) -> None:
         for notifier in notifiers:
-            notifier.finalised(stored, overwritten)
+            notifier.finalized(stored, overwritten)
 
     @contextlib.asynccontextmanager
     async def lifespan(_: Starlette) -> AsyncIterator[None]:
@@ -155,7 +155,7 @@ def app(
 
     verifier = Verifier(signer_key, signer_email) if signer_key is not None else None
     refusals = Refusals()
-    door = Door(disk, Uploads(disk, finalised), verifier, refusals)
+    door = Door(disk, Uploads(disk, finalized), verifier, refusals)
     # No bucket's name begins like this.
     control = Route("/_refusals", refusals.set, methods=["POST"])
     return Starlette(routes=[control, Mount("/", app=door)], lifespan=lifespan)

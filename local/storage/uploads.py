@@ -20,11 +20,11 @@ CLIENT_CLOSED_REQUEST: Final = 499
 
 
 class Uploads:
-    """Takes objects in. `finalised(stored, overwritten)` is told of each new object, after it is visible."""
+    """Takes objects in. `finalized(stored, overwritten)` is told of each new object, after it is visible."""
 
-    def __init__(self, disk: Disk, finalised: Callable[[StoredObject, StoredObject | None], None]) -> None:
+    def __init__(self, disk: Disk, finalized: Callable[[StoredObject, StoredObject | None], None]) -> None:
         self._disk = disk
-        self._finalised = finalised
+        self._finalized = finalized
         self._sessions = Sessions(disk.uploads_path)
 
     async def insert(self, request: Request, bucket: str) -> Response:
@@ -78,10 +78,10 @@ class Uploads:
     def copy(
         self, source: StoredObject, bucket: str, name: str, fields: Mapping[str, Any], conditions: Conditions
     ) -> StoredObject:
-        """Makes a copy of an object; it is finalised like an upload. Raises 404, 412."""
+        """Makes a copy of an object; it is finalized like an upload. Raises 404, 412."""
         overwritten = self._disk.find(bucket, name)
         stored = self._disk.copy(source, bucket, name, fields, conditions)
-        self._finalised(stored, overwritten)
+        self._finalized(stored, overwritten)
         return stored
 
     async def _media(self, request: Request, bucket: str) -> Response:
@@ -135,7 +135,7 @@ class Uploads:
     ) -> StoredObject:
         overwritten = self._disk.find(bucket, name)
         stored = self._disk.put(bucket, name, writer, fields, conditions)
-        self._finalised(stored, overwritten)
+        self._finalized(stored, overwritten)
         return stored
 
     async def _start(self, request: Request, bucket: str) -> Response:

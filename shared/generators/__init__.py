@@ -14,7 +14,7 @@ from shared.models import Job
 
 
 class Refused(Exception):  # noqa: N818 - the outcomes of a create: refused, busy, or unknown
-    """The provider will not make this video, now or later. `code` is of the catalogue, `reason` in its own words."""
+    """The provider will not make this video, now or later. `code` is of the catalog, `reason` in its own words."""
 
     def __init__(self, code: str, reason: str) -> None:
         super().__init__(f"{code}: {reason}")
@@ -38,7 +38,7 @@ class Running:
 
 @dataclass(frozen=True)
 class Broken:
-    """The provider gave up. `code` is of the catalogue, `reason` in the provider's words."""
+    """The provider gave up. `code` is of the catalog, `reason` in the provider's words."""
 
     code: str
     reason: str

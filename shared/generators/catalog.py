@@ -227,7 +227,7 @@ class Choice:
 
 
 def provider_of(model: str) -> str:
-    """The provider that makes the model's videos; "" for a model that is not in the catalogue any more."""
+    """The provider that makes the model's videos; "" for a model that is not in the catalog any more."""
     return MODELS[model].provider if model in MODELS else ""
 
 

@@ -123,7 +123,7 @@ def broken_by_name(code: str, message: str) -> Broken:
 
 
 def rejection(said: str) -> str:
-    """The code of the catalogue for a request that the provider calls invalid, from its words."""
+    """The code of the catalog for a request that the provider calls invalid, from its words."""
     if _SAFETY.search(said):
         return "SAFETY_BLOCKED"
     if _TOO_LONG.search(said):

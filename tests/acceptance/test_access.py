@@ -154,7 +154,7 @@ TABLE: dict[str, Row] = {
     "step": Row(Rule.MACHINE, 400, body={}),
     "webhook": Row(Rule.MACHINE, 400, body={}),
     "chore": Row(Rule.MACHINE, 400, body={}),
-    "object_finalised": Row(Rule.MACHINE, 400, body={}),
+    "object_finalized": Row(Rule.MACHINE, 400, body={}),
     "sweep": Row(Rule.MACHINE, 200),
     "reconcile": Row(Rule.MACHINE, 200),
     "retain": Row(Rule.MACHINE, 200),

@@ -171,9 +171,7 @@ def test_a_method_that_the_address_does_not_answer(user: User) -> None:
     assert "GET" in answer.headers["allow"] or "POST" in answer.headers["allow"]
 
 
-@pytest.mark.parametrize(
-    "query", ["limit=0", "limit=101", "limit=x", "status=done", "colour=red", "after=" + "x" * 600]
-)
+@pytest.mark.parametrize("query", ["limit=0", "limit=101", "limit=x", "status=done", "color=red", "after=" + "x" * 600])
 def test_a_query_that_is_wrong_or_unknown(user: User, query: str) -> None:
     refused(user.call("GET", f"/v1/videos?{query}"), 400, "INVALID_REQUEST")
 

@@ -31,8 +31,8 @@ def examples(section: str) -> list[tuple[str, str]]:
 @pytest.fixture
 def place(tmp_path: Path, program: Path) -> Path:
     """A directory with what the examples use."""
-    for name, colour in (("first.png", "orange"), ("last.png", "navy")):
-        Image.new("RGB", (640, 360), colour).save(tmp_path / name)
+    for name, color in (("first.png", "orange"), ("last.png", "navy")):
+        Image.new("RGB", (640, 360), color).save(tmp_path / name)
     (tmp_path / "node_modules").symlink_to(program.parent / "node_modules")
     return tmp_path
 

@@ -27,9 +27,9 @@ def user(cloud: Cloud) -> User:
     return cloud.user()
 
 
-def picture(colour: tuple[int, int, int], format: str = "PNG") -> bytes:  # noqa: A002
+def picture(color: tuple[int, int, int], format: str = "PNG") -> bytes:  # noqa: A002
     file = io.BytesIO()
-    Image.new("RGB", (640, 360), colour).save(file, format)
+    Image.new("RGB", (640, 360), color).save(file, format)
     return file.getvalue()
 
 
@@ -39,8 +39,8 @@ def film_of(user: User, job: dict[str, Any]) -> bytes:
     return answer.content
 
 
-def colours(film: bytes) -> list[tuple[int, int, int]]:
-    """The mean colour of each frame."""
+def colors(film: bytes) -> list[tuple[int, int, int]]:
+    """The mean color of each frame."""
     with av.open(io.BytesIO(film)) as container:
         frames = [np.asarray(frame.to_image().resize((16, 9))) for frame in container.decode(video=0)]
     return [tuple(int(value) for value in frame.mean((0, 1))) for frame in frames]  # type: ignore[misc]
@@ -89,7 +89,7 @@ def test_the_first_and_last_frame_of_a_form_are_those_of_the_film_until_it_is_de
     job = user.wait(answer.json()["id"])
     assert job["status"] == "completed", job["error"]
     assert [each["role"] for each in job["inputs"]] == ["first_frame", "last_frame"]
-    seen = colours(film_of(user, job))
+    seen = colors(film_of(user, job))
     assert alike(seen[0], RED)
     assert alike(seen[-1], BLUE)
     names = [each.object for each in job_of(cloud, job["id"]).request.inputs]
@@ -107,7 +107,7 @@ def test_omni_begins_with_the_image_of_a_data_url(user: User) -> None:
     url = "data:image/jpeg;base64," + base64.b64encode(picture(RED, "JPEG")).decode()
     job = user.finish("red", model="omni-flash", seconds=3, resolution="360p", input_reference={"image_url": url})
     assert job["status"] == "completed", job["error"]
-    assert alike(colours(film_of(user, job))[0], RED)
+    assert alike(colors(film_of(user, job))[0], RED)
 
 
 @pytest.mark.parametrize("model", ["veo-3.1-fast", "omni-flash"])
@@ -134,7 +134,7 @@ def test_a_video_is_extended_by_the_model_that_made_it_and_only_the_new_part_is_
     assert abs(job["files"][0]["seconds"] - 11) < 0.1
     assert user.ledger == [500, -40, -70]
     # The longer film begins with the shorter one.
-    assert all(map(alike, colours(film_of(user, first))[:48], colours(film_of(user, job))[:48]))
+    assert all(map(alike, colors(film_of(user, first))[:48], colors(film_of(user, job))[:48]))
 
 
 def test_omni_extends_by_as_much_as_is_asked_for(user: User) -> None:

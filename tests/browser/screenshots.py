@@ -29,7 +29,7 @@ RUNNING = ("A heron lifts off a frozen lake [slow 60s]", "An old tram climbs a s
 NEXT = "A kite over the dunes at noon, wide shot, strong wind"
 # Fades and the first frame of a player.
 SETTLE_MS = 700
-COLOURS = 256
+COLORS = 256
 MOST_BYTES = 300_000
 
 
@@ -137,13 +137,13 @@ def take_rooms(desk: Screen, admin: Screen) -> None:
 
 
 def take(page: Page, name: str) -> None:
-    """As a PNG; one that would be large has fewer colours."""
+    """As a PNG; one that would be large has fewer colors."""
     page.wait_for_timeout(SETTLE_MS)
     picture = Image.open(io.BytesIO(page.screenshot())).convert("RGB")
     path = IMAGES / f"{name}.png"
     picture.save(path, optimize=True)
     if path.stat().st_size > MOST_BYTES:
-        picture.quantize(COLOURS, dither=Image.Dither.FLOYDSTEINBERG).save(path, optimize=True)
+        picture.quantize(COLORS, dither=Image.Dither.FLOYDSTEINBERG).save(path, optimize=True)
     print(f"docs/images/{name}.png {path.stat().st_size:,} bytes")
 
 

@@ -17,9 +17,9 @@ from tests.browser.conftest import DESK, Open, Person, Screen
 pytestmark = pytest.mark.timeout(300)
 
 
-def png(colour: str, side_px: int = 256) -> bytes:
+def png(color: str, side_px: int = 256) -> bytes:
     buffer = io.BytesIO()
-    Image.new("RGB", (side_px, side_px), colour).save(buffer, "PNG")
+    Image.new("RGB", (side_px, side_px), color).save(buffer, "PNG")
     return buffer.getvalue()
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from rushes.exits import Exit, of_error
-from shared.errors import CATALOGUE
+from shared.errors import CATALOG
 from tests.cli.conftest import Ended, Shell
 from tests.cli.test_commands import COMMANDS
 from tests.cloud import User
@@ -158,9 +158,9 @@ def test_11_the_wait_was_too_long(shell: Shell, user: User) -> None:
     assert user.get(video)["status"] in ("queued", "in_progress")
 
 
-@pytest.mark.parametrize("code", CATALOGUE)
+@pytest.mark.parametrize("code", CATALOG)
 def test_every_error_of_the_api_has_an_exit_code_of_its_own_kind(code: str) -> None:
-    entry = CATALOGUE[code]
+    entry = CATALOG[code]
     exit_code = of_error(code, entry.status)
     passing = exit_code in (Exit.UNAVAILABLE, Exit.LIMIT)
     if entry.status == 405:
@@ -176,7 +176,7 @@ def test_every_error_of_the_api_has_an_exit_code_of_its_own_kind(code: str) -> N
 def test_an_error_is_told_with_the_servers_code_message_and_what_to_do(shell: Shell) -> None:
     told = shell.call("get", UNKNOWN)
     assert told.out == ""
-    entry = CATALOGUE["NOT_FOUND"]
+    entry = CATALOG["NOT_FOUND"]
     assert told.err.startswith("NOT_FOUND: There is no such video.")
     assert entry.suggested_action in told.err
     assert "Request req_" in told.err

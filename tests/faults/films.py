@@ -22,7 +22,7 @@ _inspect = video.inspect
 
 @cache
 def film(seconds: int, width_px: int, height_px: int) -> bytes:
-    """A grey picture that stands still."""
+    """A gray still picture."""
     file = io.BytesIO()
     with av.open(file, "w", format="mp4") as container:
         stream = container.add_stream("h264", rate=2, options={"preset": "ultrafast", "crf": "40"})

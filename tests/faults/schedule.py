@@ -234,7 +234,7 @@ class Driver:
             else:
                 self.canceled = None
 
-    # --- the judgement ---
+    # --- the judgment ---
 
     def judged(self) -> Played:
         """What came of it; raises AssertionError."""

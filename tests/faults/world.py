@@ -96,7 +96,7 @@ class Turns(MutableMapping[str, Turn]):
 
 @dataclass(frozen=True)
 class Answer:
-    """What a caller of a handler got: a value, an error of the catalogue, or nothing (died, frozen, timed out)."""
+    """What a caller of a handler got: a value, an error of the catalog, or nothing (died, frozen, timed out)."""
 
     value: Any = None
     error: ApiError | None = None
@@ -124,7 +124,7 @@ class World:
         self.watch = watch or Watch()
         self.store = WatchedStore(self.clock, self.watch)
         self.queue = MemoryQueue(self.clock, cache(limits_of))
-        self.media = MemoryMedia(BUCKET, clock=self.clock, finalised=self._object_finalised)
+        self.media = MemoryMedia(BUCKET, clock=self.clock, finalized=self._object_finalized)
         self.provider = Provider(self.loop, self.media, fate_of, self._generation_finished)
         self.hinted = hinted
         self._tidy_for_s = tidy_for_s
@@ -309,10 +309,10 @@ class World:
         self._processes.add(process)
         return process
 
-    def _object_finalised(self, record: Record) -> None:
+    def _object_finalized(self, record: Record) -> None:
         if self.hinted:
             attributes = {"objectId": record.name, "objectGeneration": str(record.generation)}
-            self._push(lambda: hints.object_finalised(self.services, attributes))
+            self._push(lambda: hints.object_finalized(self.services, attributes))
 
     def _generation_finished(self, generation: Generation) -> None:
         if self.hinted and provider_of(generation.job.request.model) == "gemini":

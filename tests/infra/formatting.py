@@ -25,7 +25,7 @@ def problems(name: str, text: str) -> list[str]:
 
 
 def by_rules(name: str, text: str) -> list[str]:
-    """Indentation, spaces at the end, and the = of neighbouring lines in one column."""
+    """Indentation, spaces at the end, and the = of neighboring lines in one column."""
     found, depth, group = [], 0, []
     for number, (line, heredoc) in enumerate(_lines(text), 1):
         if heredoc:

@@ -12,7 +12,7 @@ from typing import Any, Final
 
 import promql_parser
 
-from shared.errors import CATALOGUE
+from shared.errors import CATALOG
 from shared.models import Status
 from shared.routes import FUNCTIONS
 from tests.infra import entries
@@ -36,7 +36,7 @@ PLATFORM: Final[Mapping[str, tuple[str, frozenset[str]]]] = {
 # What the values of labels can be.
 VALUES: Final[Mapping[str, frozenset[str]]] = {
     "status": frozenset(Status),
-    "code": frozenset(CATALOGUE),
+    "code": frozenset(CATALOG),
     "service_name": frozenset(FUNCTIONS),
     "response_code_class": frozenset({"1xx", "2xx", "3xx", "4xx", "5xx"}),
 }

@@ -1,4 +1,4 @@
-"""The queues are those that the code names, with the catalogue's pace and the back-offs that recovery counts on."""
+"""The queues are those that the code names, with the catalog's pace and the back-offs that recovery counts on."""
 
 from __future__ import annotations
 

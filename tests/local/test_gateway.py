@@ -371,19 +371,19 @@ async def test_an_address_may_ask_the_api_so_often_and_machines_as_often_as_they
     assert page.status_code == 200
 
 
-def authorised(token: str) -> dict[str, str]:
+def authorized(token: str) -> dict[str, str]:
     return {"Authorization": f"Bearer {token}"}
 
 
 async def test_the_queue_may_call_the_private_functions(world: World) -> None:
     """With its token, of which the function sees the claims but no longer the signature."""
     token = world.minter.token(QUEUE, AUDIENCE)
-    said = (await world.http.post("/tasks/step", headers=authorised(token), json={})).json()
+    said = (await world.http.post("/tasks/step", headers=authorized(token), json={})).json()
     assert said["function"] == "poll"
     seen = dict(said["headers"])["authorization"].removeprefix("Bearer ")
     assert seen.rpartition(".")[2] == SIGNATURE_REMOVED
     assert jwt.decode(seen.rpartition(".")[0] + ".", options={"verify_signature": False})["email"] == QUEUE
-    swept = await world.http.post("/tasks/sweep", headers=authorised(token))
+    swept = await world.http.post("/tasks/sweep", headers=authorized(token))
     assert swept.json()["function"] == "cleanup"
 
 
@@ -395,14 +395,14 @@ async def test_nobody_else_may_call_the_private_functions(world: World, tmp_path
     refused = {
         "nothing": ({}, 401),
         "no bearer": ({"Authorization": "Basic eDp5"}, 401),
-        "nonsense": (authorised("x.y.z"), 401),
-        "foreign": (authorised(Minter.from_file(tmp_path / "foreign.pem").token(QUEUE, AUDIENCE)), 401),
-        "audience": (authorised(world.minter.token(QUEUE, "http://elsewhere")), 401),
-        "expired": (authorised(jwt.encode({**claims, "exp": claims["iat"] - 60}, key, algorithm="RS256")), 401),
-        "unsigned": (authorised(jwt.encode(claims, None, algorithm="none")), 401),
-        "issuer": (authorised(jwt.encode({**claims, "iss": "me"}, key, algorithm="RS256")), 401),
-        "stranger": (authorised(world.minter.token("stranger@example.com", AUDIENCE)), 403),
-        "unverified": (authorised(jwt.encode({**claims, "email_verified": False}, key, algorithm="RS256")), 403),
+        "nonsense": (authorized("x.y.z"), 401),
+        "foreign": (authorized(Minter.from_file(tmp_path / "foreign.pem").token(QUEUE, AUDIENCE)), 401),
+        "audience": (authorized(world.minter.token(QUEUE, "http://elsewhere")), 401),
+        "expired": (authorized(jwt.encode({**claims, "exp": claims["iat"] - 60}, key, algorithm="RS256")), 401),
+        "unsigned": (authorized(jwt.encode(claims, None, algorithm="none")), 401),
+        "issuer": (authorized(jwt.encode({**claims, "iss": "me"}, key, algorithm="RS256")), 401),
+        "stranger": (authorized(world.minter.token("stranger@example.com", AUDIENCE)), 403),
+        "unverified": (authorized(jwt.encode({**claims, "email_verified": False}, key, algorithm="RS256")), 403),
     }
     answers = {name: await world.http.post("/tasks/step", headers=given) for name, (given, _) in refused.items()}
     assert {name: answer.status_code for name, answer in answers.items()} == {

@@ -150,7 +150,7 @@ async def test_a_tenant_that_nobody_made_is_refused(api: Api) -> None:
 
 
 async def test_users_and_key_survive_a_restart(api: Api) -> None:
-    """A second server over the same files knows the user, honours the old refresh token and signs with the same key."""
+    """A second server over the same files knows the user, honors the old refresh token and signs with the same key."""
     user = await api.sign_up()
     again = Api(api.directory)
     signed_in = await again.ok("signInWithPassword", email=user["email"], password="correct horse")

@@ -33,9 +33,9 @@ def distance(one: np.ndarray, other: np.ndarray) -> float:
     return float(np.abs(one.astype(float) - other.astype(float)).mean())
 
 
-def png(colour: tuple[int, int, int], size: tuple[int, int] = (320, 200)) -> bytes:
+def png(color: tuple[int, int, int], size: tuple[int, int] = (320, 200)) -> bytes:
     buffer = io.BytesIO()
-    Image.new("RGB", size, colour).save(buffer, "PNG")
+    Image.new("RGB", size, color).save(buffer, "PNG")
     return buffer.getvalue()
 
 

@@ -752,7 +752,7 @@ class Receiver:
                 return
 
         self._server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self.url = f"http://127.0.0.1:{self._server.server_port}/tasks/object-finalised"
+        self.url = f"http://127.0.0.1:{self._server.server_port}/tasks/object-finalized"
         self._thread = threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.01})
         self._thread.start()
 

@@ -125,7 +125,7 @@ class Dice:
         unanswered = self._unanswered.get(process, ())
         for found in result if isinstance(result, list) else (result,):
             if isinstance(found, Job) and found.change_id in unanswered:
-                self.reached["own commit recognised"] += 1
+                self.reached["own commit recognized"] += 1
                 return
 
     def _is_down(self, service: str) -> bool:

@@ -16,7 +16,7 @@ RARE = (
     "uncertain_start",
     "adopted",
     "stale step",
-    "own commit recognised",
+    "own commit recognized",
     "restarted",
     "late_success",
     "abandoned_generation",

@@ -161,7 +161,7 @@ async def test_what_was_spoiled_in_the_console_is_shown_and_replaced(house: Hous
     assert (await put(house, credits_per_second=4)).values.retention_days == 365
 
 
-@pytest.mark.parametrize("wrong", [{"retention_days": 0}, {"enabled": "perhaps"}, {"colour": 1}, {"usual_times": {}}])
+@pytest.mark.parametrize("wrong", [{"retention_days": 0}, {"enabled": "perhaps"}, {"color": 1}, {"usual_times": {}}])
 def test_a_value_that_is_not_valid_is_refused(wrong: dict[str, Any]) -> None:
     with pytest.raises(ValidationError):
         PutConfig.model_validate(wrong)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from shared.errors import CATALOGUE
+from shared.errors import CATALOG
 from shared.models import LiveConfig
 from shared.routes import ROUTES
 from shared.settings import Settings
@@ -95,13 +95,13 @@ def test_no_page_names_this_machine() -> None:
     assert not re.search(r"/(?:home|work|root|Users)/", DOCS)
 
 
-@pytest.mark.parametrize("code", CATALOGUE)
+@pytest.mark.parametrize("code", CATALOG)
 def test_every_error_code_is_in_the_table_of_the_api(code: str) -> None:
-    entry = CATALOGUE[code]
+    entry = CATALOG[code]
     row = f"| `{code}` | {entry.status} | {'yes' if entry.retryable else 'no'} | {entry.message} |"
     assert row in API.splitlines()
 
 
 def test_no_error_code_is_documented_that_does_not_exist() -> None:
     table = API.partition("| code | HTTP |")[2].partition("\n\n")[0]
-    assert set(re.findall(r"^\| `([A-Z_]+)`", table, re.MULTILINE)) == set(CATALOGUE)
+    assert set(re.findall(r"^\| `([A-Z_]+)`", table, re.MULTILINE)) == set(CATALOG)

@@ -286,7 +286,7 @@ async def test_what_comes_late_recreates_nothing(house: House) -> None:
     assert operations
     assert tasks
     for name in objects:
-        await hints.object_finalised(house.services, {"objectId": name, "objectGeneration": "1"})
+        await hints.object_finalized(house.services, {"objectId": name, "objectGeneration": "1"})
     for operation in operations:
         assert await house.store.job_of_operation(operation) is None
     await deliveries.announce(house.services, await house.job(done.id))

@@ -1,4 +1,4 @@
-"""The one catalogue of error codes."""
+"""The one catalog of error codes."""
 
 from __future__ import annotations
 
@@ -8,21 +8,21 @@ from typing import Any
 
 import pytest
 
-from shared.errors import CATALOGUE, ApiError
+from shared.errors import CATALOG, ApiError
 
 ROOT = Path(__file__).parents[2]
 
 
-@pytest.mark.parametrize("code", CATALOGUE)
+@pytest.mark.parametrize("code", CATALOG)
 def test_an_entry_says_what_happened_and_what_to_do(code: str) -> None:
-    entry = CATALOGUE[code]
+    entry = CATALOG[code]
     assert re.fullmatch(r"[A-Z]+(_[A-Z]+)*", code)
     assert 400 <= entry.status <= 599
     assert entry.message.endswith(".")
     assert entry.suggested_action.endswith(".")
 
 
-@pytest.mark.parametrize("code", CATALOGUE)
+@pytest.mark.parametrize("code", CATALOG)
 def test_every_code_is_used_somewhere(code: str) -> None:
     sources = [*ROOT.glob("shared/**/*.py"), *ROOT.glob("functions/*/*.py")]
     texts = [path.read_text() for path in sources if path.name not in ("errors.py", "routes.py")]
@@ -33,7 +33,7 @@ def test_no_other_code_is_used_anywhere() -> None:
     used = set()
     for path in [*ROOT.glob("shared/**/*.py"), *ROOT.glob("functions/*/*.py")]:
         used |= set(re.findall(r'(?:ApiError|fail|Refused|Broken|NotStored)\(\s*"([A-Z_]+)"', path.read_text()))
-    assert used <= set(CATALOGUE)
+    assert used <= set(CATALOG)
 
 
 # What happens to a job, by the category of what went wrong: whether it is tried again before it fails, and how a job
@@ -51,25 +51,25 @@ REASONS = {
 @pytest.mark.parametrize("category", REASONS)
 def test_each_category_has_its_reasons_and_all_are_refunded(category: str) -> None:
     for code in REASONS[category]:
-        assert (CATALOGUE[code].category, CATALOGUE[code].refund) == (category, True)
+        assert (CATALOG[code].category, CATALOG[code].refund) == (category, True)
 
 
 def test_what_the_bucket_refuses_is_not_worth_trying_again() -> None:
-    assert not CATALOGUE["STORAGE_REFUSED"].retryable
+    assert not CATALOG["STORAGE_REFUSED"].retryable
 
 
 def test_every_reason_for_a_failed_job_gives_the_charge_back() -> None:
-    assert all(entry.refund for entry in CATALOGUE.values())
+    assert all(entry.refund for entry in CATALOG.values())
 
 
 @pytest.mark.parametrize("code", ["TOO_MANY_ACTIVE_JOBS", "UNAVAILABLE", "GENERATION_DISABLED", "INTERNAL"])
 def test_what_may_succeed_later_is_retryable(code: str) -> None:
-    assert CATALOGUE[code].retryable
+    assert CATALOG[code].retryable
 
 
 @pytest.mark.parametrize("code", ["INSUFFICIENT_CREDITS", "NOT_FOUND", "IDEMPOTENCY_KEY_REUSED", "SAFETY_BLOCKED"])
 def test_what_cannot_succeed_later_is_not_retryable(code: str) -> None:
-    assert not CATALOGUE[code].retryable
+    assert not CATALOG[code].retryable
 
 
 def test_an_error_is_rendered_from_its_entry() -> None:

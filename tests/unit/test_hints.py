@@ -249,22 +249,22 @@ async def test_only_a_job_that_waits_for_its_provider_is_hinted(house: House, st
 # --- the bucket ---
 
 
-async def finalised(house: House, name: str, generation: str = "1") -> None:
+async def finalized(house: House, name: str, generation: str = "1") -> None:
     attributes = {"eventType": "OBJECT_FINALIZE", "objectId": name, "objectGeneration": generation}
-    await hints.object_finalised(house.services, attributes)
+    await hints.object_finalized(house.services, attributes)
 
 
 async def test_a_new_object_makes_its_job_look_now(house: House) -> None:
     job = await generating(house)
-    await finalised(house, f"{job.prefix}sample_0.mp4")
-    await finalised(house, f"{job.prefix}sample_0.mp4")
+    await finalized(house, f"{job.prefix}sample_0.mp4")
+    await finalized(house, f"{job.prefix}sample_0.mp4")
     assert len(hinted(house)) == 1
 
 
 async def test_a_new_generation_of_an_object_is_another_event(house: House) -> None:
     job = await generating(house)
-    await finalised(house, f"{job.prefix}sample_0.mp4", "1")
-    await finalised(house, f"{job.prefix}sample_0.mp4", "2")
+    await finalized(house, f"{job.prefix}sample_0.mp4", "1")
+    await finalized(house, f"{job.prefix}sample_0.mp4", "2")
     assert len(hinted(house)) == 2
 
 
@@ -284,10 +284,10 @@ async def test_a_new_generation_of_an_object_is_another_event(house: House) -> N
 )
 async def test_an_object_of_no_job_changes_nothing(house: House, name: str) -> None:
     job = await generating(house)
-    await finalised(house, name.format(job=job.id))
+    await finalized(house, name.format(job=job.id))
     assert hinted(house) == []
 
 
 async def test_a_notification_without_a_name_changes_nothing(house: House) -> None:
-    await hints.object_finalised(house.services, {})
+    await hints.object_finalized(house.services, {})
     assert not house.queue.entries()

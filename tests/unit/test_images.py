@@ -38,7 +38,7 @@ def picture(format: str = "PNG", size: tuple[int, int] = (128, 96), mode: str = 
         ("WEBP", "RGBA", "image/webp"),
     ],
 )
-def test_png_jpeg_and_webp_are_images_in_every_colour(format: str, mode: str, content_type: str) -> None:  # noqa: A002
+def test_png_jpeg_and_webp_are_images_in_every_color(format: str, mode: str, content_type: str) -> None:  # noqa: A002
     assert inspect(picture(format, mode=mode)) == ImageFacts(content_type, 128, 96)  # type: ignore[arg-type]
 
 
@@ -107,7 +107,7 @@ def test_a_file_that_only_begins_like_an_image_is_refused(start: bytes) -> None:
 
 
 def test_an_animation_is_refused() -> None:
-    frames = [Image.new("RGB", (64, 64), colour) for colour in ("red", "blue")]
+    frames = [Image.new("RGB", (64, 64), color) for color in ("red", "blue")]
     file = io.BytesIO()
     frames[0].save(file, "WEBP", save_all=True, append_images=frames[1:])
     with pytest.raises(NotAnImage, match="animated"):
@@ -280,7 +280,7 @@ def test_other_formats_are_refused_by_their_first_bytes(format: str) -> None:  #
 
 
 def test_the_limits_are_those_that_the_catalogue_tells() -> None:
-    from shared.errors import CATALOGUE
+    from shared.errors import CATALOG
 
-    told = CATALOGUE["INVALID_IMAGE"].suggested_action
+    told = CATALOG["INVALID_IMAGE"].suggested_action
     assert f"{images.SMALLEST_SIDE_PX} to {images.LARGEST_SIDE_PX:,} pixels" in told

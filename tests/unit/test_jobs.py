@@ -61,7 +61,7 @@ async def test_a_stale_account_is_no_reason_to_fail(house: House) -> None:
     house.check()
 
 
-async def test_a_commit_whose_answer_was_lost_is_recognised_as_our_own(house: House) -> None:
+async def test_a_commit_whose_answer_was_lost_is_recognized_as_our_own(house: House) -> None:
     job = await house.submit(await house.sign_up())
     house.store.lose("commit")
     outcome = await jobs.advance(house.services, job.id, events.Cancel())
@@ -197,7 +197,7 @@ async def test_the_store_may_be_down_for_a_while(house: House) -> None:
     house.check()
 
 
-async def test_a_commit_that_takes_effect_after_it_was_given_up_is_recognised_too(house: House) -> None:
+async def test_a_commit_that_takes_effect_after_it_was_given_up_is_recognized_too(house: House) -> None:
     job = await house.submit(await house.sign_up())
     given_up: list[Any] = []
 

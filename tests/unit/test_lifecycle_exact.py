@@ -10,7 +10,7 @@ import pytest
 
 from shared import events as e
 from shared import lifecycle
-from shared.errors import CATALOGUE
+from shared.errors import CATALOG
 from shared.generators.catalog import MODELS
 from shared.lifecycle import Task
 from shared.models import (
@@ -260,7 +260,7 @@ def test_an_operation_that_was_hinted_at_is_noted_beside_the_job() -> None:
 
 
 def ends(code: str, reason: str | None, at: datetime = NOW, **more: Any) -> dict[str, Any]:
-    error = JobError(code=code, message=CATALOGUE[code].message, reason=reason)
+    error = JobError(code=code, message=CATALOG[code].message, reason=reason)
     return {"stage": Stage.FAILED, "error": error, "refunded": 80, "completed_at": at, **more}
 
 
@@ -276,7 +276,7 @@ def ends(code: str, reason: str | None, at: datetime = NOW, **more: Any) -> dict
 def test_a_generation_that_ended_without_a_video_leaves_nothing_to_do(event: e.Event, code: str, reason: str) -> None:
     life = Life().generating()
     assert told(life, event, later(45)) == ends(code, reason, later(45), due_at=None)
-    assert described(life) == ("video_abc-refund", 80, f"{code}: {CATALOGUE[code].message}", "video_abc")
+    assert described(life) == ("video_abc-refund", 80, f"{code}: {CATALOG[code].message}", "video_abc")
 
 
 def test_an_uncertain_start_that_ended_without_a_video_fails_too() -> None:
@@ -313,7 +313,7 @@ def test_a_queued_job_that_was_never_started_leaves_nothing_to_do() -> None:
 
 
 def test_a_code_that_gives_nothing_back_gives_nothing_back(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(CATALOGUE, "PROMPT_REJECTED", replace(CATALOGUE["PROMPT_REJECTED"], refund=False))
+    monkeypatch.setitem(CATALOG, "PROMPT_REJECTED", replace(CATALOG["PROMPT_REJECTED"], refund=False))
     life = Life().claimed()
     life.hear(e.Refused(0, "h1", "PROMPT_REJECTED", "bad"))
     assert (life.amounts, life.job.refunded) == ([-80], 0)

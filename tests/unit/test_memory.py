@@ -253,7 +253,7 @@ async def test_a_signed_url_ends(clock: Clock) -> None:
 
 async def test_new_objects_are_announced_once(clock: Clock) -> None:
     announced: list[str] = []
-    media = MemoryMedia("b", clock=clock, finalised=lambda record: announced.append(record.name))
+    media = MemoryMedia("b", clock=clock, finalized=lambda record: announced.append(record.name))
     for _ in range(2):
         await media.write("a", lambda destination: cast(None, destination.write(FILM)), "video/mp4")
     assert announced == ["a"]

@@ -324,7 +324,7 @@ REFUSALS = {
 
 @pytest.mark.parametrize("case", REFUSALS)
 async def test_a_create_is_refused_for_good(generator: Omni, recorder: Recorder, case: str) -> None:
-    """An answer that will not change is Refused with the catalogue's code, after exactly one request."""
+    """An answer that will not change is Refused with the catalog's code, after exactly one request."""
     answer, code = REFUSALS[case]
     recorder.answers(answer)
     with pytest.raises(Refused) as refused:

@@ -13,8 +13,9 @@ import jsonschema
 import openapi_spec_validator
 import pytest
 
+import rushes
 from shared import openapi
-from shared.errors import CATALOGUE
+from shared.errors import CATALOG
 from shared.routes import FUNCTIONS, Route
 
 ROOT = Path(__file__).parents[2]
@@ -36,6 +37,10 @@ def operation(route: Route) -> dict[str, Any]:
 
 def test_the_committed_document_is_the_present_one() -> None:
     assert (ROOT / "openapi.json").read_text() == openapi.rendered(), "run `make openapi`"
+
+
+def test_the_api_and_the_command_line_have_one_version() -> None:
+    assert DOCUMENT["info"]["version"] == rushes.__version__
 
 
 def test_the_document_is_valid_openapi() -> None:
@@ -69,7 +74,7 @@ def test_an_operation_names_every_code_that_it_may_answer(route: Route) -> None:
             named[status] = set(failure["x-error-codes"])
             assert all(f"`{code}`" in failure["description"] for code in named[status])
     assert set().union(*named.values()) >= set(route.errors)
-    assert all(CATALOGUE[code].status == int(status) for status, codes in named.items() for code in codes)
+    assert all(CATALOG[code].status == int(status) for status, codes in named.items() for code in codes)
 
 
 @pytest.mark.parametrize("function", FUNCTIONS)

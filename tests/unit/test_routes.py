@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from shared import routes
-from shared.errors import CATALOGUE
+from shared.errors import CATALOG
 from shared.http import application
 from shared.routes import FUNCTIONS, PEOPLE, ROUTES, Function
 
@@ -57,7 +57,7 @@ def test_a_function_that_binds_too_little_or_too_much_does_not_start(handlers: A
 @pytest.mark.parametrize("route", ROUTES, ids=lambda route: route.name)
 def test_a_route_is_complete(route: routes.Route) -> None:
     assert route.summary
-    assert set(route.errors) <= set(CATALOGUE)
+    assert set(route.errors) <= set(CATALOG)
     assert (route.method == "GET") <= (route.body is None)
     assert route.status in (200, 201, 202, 204)
     assert (route.status == 204) <= (route.response is None)

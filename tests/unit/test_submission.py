@@ -101,7 +101,7 @@ async def test_a_queue_that_is_down_does_not_lose_the_answer(house: House) -> No
     assert not house.queue.entries()
 
 
-async def test_a_submission_whose_answer_was_lost_is_recognised_and_is_no_replay(house: House) -> None:
+async def test_a_submission_whose_answer_was_lost_is_recognized_and_is_no_replay(house: House) -> None:
     caller = await house.sign_up()
     house.store.lose("commit")
     submitted = await submission.submit(house.services, caller, BODY, "k")

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from shared import events as e
 from shared import lifecycle, views
-from shared.errors import CATALOGUE
+from shared.errors import CATALOG
 from shared.lifecycle import decide
 from shared.models import Account, Job, JobError, LiveConfig, Output, Stage, Transaction
 from tests.unit.conftest import NOW, House
@@ -183,7 +183,7 @@ def test_a_reason_is_the_providers_words_about_the_prompt_or_nothing(
 
 def test_only_codes_about_the_prompt_show_a_reason() -> None:
     """A new code shows none until somebody says that it may."""
-    shown = {code for code, entry in CATALOGUE.items() if entry.about_prompt}
+    shown = {code for code, entry in CATALOG.items() if entry.about_prompt}
     assert shown == {"SAFETY_BLOCKED", "PROMPT_REJECTED", "PROMPT_TOO_LONG"}
 
 

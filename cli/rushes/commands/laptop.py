@@ -23,7 +23,7 @@ from rushes.output import table
 from rushes.run import Json, Run, begin
 
 PANEL = "The cloud on this machine"
-COLOURS = {"ok": "green", "warning": "yellow", "missing": "bold red", "skipped": "dim"}
+COLORS = {"ok": "green", "warning": "yellow", "missing": "bold red", "skipped": "dim"}
 LOOK_EVERY_S = 0.05
 
 
@@ -97,7 +97,7 @@ def doctor(context: typer.Context, json: Json = False) -> None:
     missing = [finding.name for finding in findings if finding.state == "missing"]
     rows = table("", "part", "what was found", "how to get it")
     for one in findings:
-        rows.add_row(Text(one.state, COLOURS[one.state]), one.name, Text(one.said), Text(one.remedy))
+        rows.add_row(Text(one.state, COLORS[one.state]), one.name, Text(one.said), Text(one.remedy))
     document: dict[str, Any] = {
         "object": "findings",
         "data": [finding.document() for finding in findings],

@@ -4,7 +4,7 @@ import { el } from '../dom.js';
 import { strings } from '../strings.js';
 
 /**
- * @typedef {{name: string, kind: string}} Series `kind` is its colour's class: accent, good, bad or muted
+ * @typedef {{name: string, kind: string}} Series `kind` is its color's class: accent, good, bad or muted
  * @typedef {{label: string, values: number[]}} Column one value for each series
  * @typedef {{at: number, value: number, kind: string, label: string}} Dot
  */
