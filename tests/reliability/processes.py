@@ -8,7 +8,7 @@ import signal
 import time
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -82,7 +82,8 @@ class Processes:
         try:
             yield
         finally:
-            os.killpg(group, signal.SIGCONT)
+            with suppress(ProcessLookupError):  # killed meanwhile
+                os.killpg(group, signal.SIGCONT)
 
     def logged(self, name: str, message: str) -> list[dict[str, Any]]:
         """The entries of that message in the function's log, those of its earlier processes too."""

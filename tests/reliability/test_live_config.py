@@ -193,9 +193,13 @@ def test_functions_that_start_while_the_settings_are_spoiled_go_on_with_the_defa
     for user, job in running:
         # A death in the middle of a start would be another story, and a long one.
         user.wait(job, lambda found: found["stage"] == "generating")
-    before = {name: len(processes.logged(name, "config_not_valid")) for name in ("submit", "poll")}
-    console.edit_config({"credits_per_second": {"a": ["much"]}, "generation_timeout_s": "soon", "enabled": 2**62})
-    processes.replace(before)
+    # Frozen, so that those who are replaced don't read the spoiled settings, and complain of them, themselves.
+    with processes.frozen("submit"), processes.frozen("poll"):
+        before = {name: len(processes.logged(name, "config_not_valid")) for name in ("submit", "poll")}
+        console.edit_config({"credits_per_second": {"a": ["much"]}, "generation_timeout_s": "soon", "enabled": 2**62})
+        victims = processes.kill(before)
+    for name, victim in victims.items():
+        processes.wait_for_successor(name, victim)
     made = users[0].create("another boat", **OMNI)
     assert made["cost"] == 30
     for user, job in [*running, (users[0], made["id"])]:
