@@ -72,6 +72,7 @@ def unfinished(account: str) -> Job:
             resolution="720p",
             generate_audio=True,
         ),
+        provider="vertex",
         fingerprint=secrets.token_hex(32),
         status=Status.IN_PROGRESS,
         stage=Stage.GENERATING,

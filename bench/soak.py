@@ -292,7 +292,7 @@ class Soak:
 
 
 def _body(model: str, prompt: str) -> dict[str, Any]:
-    if MODELS[model].provider == "gemini":
+    if "gemini" in MODELS[model].providers:
         return {"model": model, "prompt": prompt, "seconds": 3, "resolution": "360p"}
     return {"model": model, "prompt": prompt, "seconds": 4, "resolution": "720p"}
 

@@ -18,7 +18,9 @@ RENDERING_S: Final = 1.0
 def stand_in_times(environ: Mapping[str, str], real_providers: frozenset[str]) -> dict[str, float]:
     """Usual seconds by model, of the models that the stand-in makes."""
     usual_s = float(environ.get("PROVIDERS_MAX_SECONDS") or environ.get("PROVIDERS_MIN_SECONDS") or DEFAULT_S)
-    return {model.id: usual_s + RENDERING_S for model in MODELS.values() if model.provider not in real_providers}
+    return {
+        model.id: usual_s + RENDERING_S for model in MODELS.values() if not real_providers.intersection(model.providers)
+    }
 
 
 async def tell(client: httpx2.AsyncClient, firestore: str, project: str, times: Mapping[str, float]) -> None:

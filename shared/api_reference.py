@@ -204,6 +204,7 @@ SAMPLES: Final[Mapping[str, Any]] = {
     "ModelView.seed": True,
     "ModelView.seconds_at_high_resolution": [8],
     "ModelView.seconds_with_reference_images": [8],
+    "ModelView.seconds_with_last_frame": [4, 6, 8],
     "ModelView.max_count": 4,
     "ModelView.max_reference_images": 3,
     "ModelView.credits_per_second": 10,

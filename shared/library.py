@@ -88,24 +88,28 @@ async def note_view(services: Services, job: Job) -> None:
 async def models(services: Services, caller: Caller) -> ModelList:
     """The models whose provider is set up here."""
     config = await services.config.get()
-    providers = frozenset(services.generators.by_provider)
-    offered = [model for model in catalog.MODELS.values() if model.provider in providers]
-    if not offered:
+    offering = offered(services, config)
+    if not offering.models:
         return ModelList(data=[])
-    default = catalog.choose(None, preference(services, caller.tenant, config), providers).model
-    return ModelList(data=[views.model(model, model is default, providers, config) for model in offered])
+    default = catalog.choose(None, preference(services, caller.tenant, config), offering).model
+    return ModelList(data=[views.model(model, model is default, offering, config) for model in offering.models])
 
 
 async def model(services: Services, caller: Caller, name: str) -> ModelView:
     """The model of that name, by its id or an alias, or the one that replaces it. Raises ApiError NOT_FOUND."""
     config = await services.config.get()
-    providers = frozenset(services.generators.by_provider)
+    offering = offered(services, config)
     try:
-        found = catalog.choose(name, (), providers, config.allow_replacements).model
+        found = catalog.choose(name, (), offering, config.allow_replacements).model
     except ApiError as error:
         raise ApiError("NOT_FOUND", error.message, error.details) from error
-    default = catalog.choose(None, preference(services, caller.tenant, config), providers).model
-    return views.model(found, found is default, providers, config)
+    default = catalog.choose(None, preference(services, caller.tenant, config), offering).model
+    return views.model(found, found is default, offering, config)
+
+
+def offered(services: Services, config: LiveConfig) -> catalog.Offering:
+    """What can be made here now."""
+    return catalog.Offering(frozenset(services.generators.by_provider), config.providers)
 
 
 def preference(services: Services, tenant: str, config: LiveConfig) -> tuple[str, ...]:

@@ -264,6 +264,7 @@ class Submission:
     cost: int
     expected_s: float
     fingerprint: str
+    provider: str
     project: str | None = None
     labels: Mapping[str, str] = field(default_factory=dict)
     warnings: tuple[Warned, ...] = ()
@@ -294,6 +295,7 @@ def submit(
         tenant=account.tenant,
         account=account.id,
         request=submission.request,
+        provider=submission.provider,
         fingerprint=submission.fingerprint,
         status=STATUS_OF[stage],
         stage=stage,

@@ -232,6 +232,8 @@ class Job(Document):
     account: str
     kind: Literal["video"] = "video"
     request: VideoRequest
+    # The provider that is to make it, or makes it: a model may have several.
+    provider: str
     fingerprint: str
     status: Status
     stage: Stage
@@ -466,6 +468,10 @@ class LiveConfig(Value):
         default_factory=dict, description="The default model of a tenant, by the tenant's name."
     )
     allow_replacements: bool = True
+    providers: ByName[Annotated[str, Field(max_length=64)]] = Field(
+        default_factory=dict,
+        description='The preferred provider of a model that several offer, by model: {"omni-flash": "gemini"}.',
+    )
     usual_times: ByName[Annotated[float, Field(gt=0, le=MAX_USUAL_S)]] = Field(
         default_factory=dict, description="Usual times by model, or model and length: config/usual_times."
     )
@@ -853,6 +859,7 @@ class ModelView(Response):
     last_frame: bool
     max_reference_images: int
     seconds_with_reference_images: list[int]
+    seconds_with_last_frame: list[int]
     extension: ExtensionView | None
     credits_per_second: int
     credits_per_second_by_resolution: dict[Resolution, int]

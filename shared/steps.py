@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING
 
 from shared import deliveries, events, generators, lifecycle, log, storing
 from shared.errors import StorageRefused, Unavailable
-from shared.generators.catalog import provider_of
 from shared.jobs import JobMissing, Outcome, TaskNotCreated, advance
 from shared.models import Job, Stage
 from shared.verdict import Verdict as Verdict
@@ -72,7 +71,7 @@ async def _start(services: Services, job: Job) -> Verdict:
         return Verdict.DONE
     try:
         async with asyncio.timeout(lifecycle.PREPARE_TIMEOUT_S):
-            start = await services.generators.of(provider_of(job.request.model)).prepare(job)
+            start = await services.generators.of(job.provider).prepare(job)
     except generators.Refused as refusal:
         await advance(services, job.id, events.Refused(job.step, None, refusal.code, refusal.reason), job)
         return Verdict.DONE
@@ -186,7 +185,7 @@ async def _find(services: Services, job: Job) -> Verdict:
 async def _look(services: Services, job: Job) -> Verdict:
     assert job.operation is not None, f"{job.id} generates without an operation"
     try:
-        look = await services.generators.of(provider_of(job.request.model)).look(job.operation)
+        look = await services.generators.of(job.provider).look(job.operation)
     except Exception as error:  # noqa: BLE001 - a failed look says nothing about the generation
         log.warning("look_failed", job=job.id, operation=job.operation, error=repr(error))
         return await _without_answer(services, job)
@@ -302,7 +301,7 @@ async def _straggler(services: Services, job: Job) -> tuple[bool, bool]:
         found = await services.media.list(job.files_prefix)
         return services.clock() < lifecycle.watched_until(job), given_up and bool(found)
     try:
-        generator = services.generators.of(provider_of(job.request.model))
+        generator = services.generators.of(job.provider)
         await generator.cancel(operation)
         look = await generator.look(operation)
     except Exception as error:  # noqa: BLE001 - best effort; it is tried again for a day

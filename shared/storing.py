@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, BinaryIO
 from shared import events, filenames, lifecycle, log
 from shared.errors import StorageRefused, Unavailable
 from shared.generators import Generator
-from shared.generators.catalog import provider_of
 from shared.jobs import advance
 from shared.models import Job, Output
 from shared.services import ObjectExists, StoredObject
@@ -104,7 +103,7 @@ async def _fetched(services: Services, job: Job, index: int) -> StoredObject:
     uri = job.outputs[index].uri
     if _is_ours(services, uri):
         raise FileNotFoundError(uri)
-    generator = services.generators.of(provider_of(job.request.model))
+    generator = services.generators.of(job.provider)
     return await services.media.write(name, _fetching(generator, uri), "video/mp4")
 
 

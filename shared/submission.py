@@ -28,7 +28,7 @@ from shared.account_commits import Answer, Proposal, Spending, propose
 from shared.auth import Caller
 from shared.errors import ApiError, Unavailable
 from shared.generators import catalog
-from shared.library import own_account, own_job
+from shared.library import offered, own_account, own_job
 from shared.library import preference as preferred
 from shared.models import (
     MAX_PAGE,
@@ -238,7 +238,8 @@ async def _plan(
     images: tuple[inputs.Given, ...] = (),
 ) -> lifecycle.Submission:
     source = await extension.source(services, caller, body.extends) if body.extends else None
-    choice = _choice(services, caller, body, config, source)
+    offering = offered(services, config)
+    choice = _choice(services, caller, body, config, source, offering)
     adapted, warnings = catalog.adapt(body, choice)
     request = catalog.resolve(adapted, choice.model, source)
     await projects.check(services, caller.tenant, body.project)
@@ -247,6 +248,7 @@ async def _plan(
     return lifecycle.Submission(
         job_id=_job_id(caller.account, key) if key else f"video_{services.ids()}",
         request=request,
+        provider=offering.provider(choice.model) or "",
         cost=pricing.cost(request, config),
         expected_s=live.usual_s(request, choice.model, config),
         fingerprint=_fingerprint(body, images),
@@ -262,14 +264,18 @@ async def _plan(
 
 
 def _choice(
-    services: Services, caller: Caller, body: CreateVideo, config: LiveConfig, source: catalog.Source | None
+    services: Services,
+    caller: Caller,
+    body: CreateVideo,
+    config: LiveConfig,
+    source: catalog.Source | None,
+    offering: catalog.Offering,
 ) -> catalog.Choice:
     """The model that was named; else that of the video to extend; else the tenant's default, or everybody's."""
     preference = preferred(services, caller.tenant, config)
     if source is not None:
         preference = (source.model, *preference)
-    providers = frozenset(services.generators.by_provider)
-    return catalog.choose(body.model, preference, providers, config.allow_replacements)
+    return catalog.choose(body.model, preference, offering, config.allow_replacements)
 
 
 def _fingerprint(body: CreateVideo, images: tuple[inputs.Given, ...]) -> str:

@@ -181,14 +181,14 @@ def transaction_page(entries: list[Transaction], limit: int) -> TransactionPage:
     )
 
 
-def model(model: Model, default: bool, providers: frozenset[str], config: LiveConfig) -> ModelView:
+def model(model: Model, default: bool, offering: catalog.Offering, config: LiveConfig) -> ModelView:
     return ModelView(
         id=model.id,
         created=_unix(model.released),
         owned_by="google",
         default=default,
         aliases=list(model.aliases),
-        replaces=catalog.replaced_by(model, providers) if config.allow_replacements else [],
+        replaces=catalog.replaced_by(model, offering) if config.allow_replacements else [],
         seconds=list(model.seconds),
         default_seconds=model.default_seconds,
         sizes=model.sizes,
@@ -201,6 +201,7 @@ def model(model: Model, default: bool, providers: frozenset[str], config: LiveCo
         person_generation=model.person_generation,
         first_frame=model.first_frame,
         last_frame=model.last_frame,
+        seconds_with_last_frame=list((model.last_frame_seconds or model.seconds) if model.last_frame else ()),
         max_reference_images=model.reference_images,
         seconds_with_reference_images=list(
             (model.reference_seconds or model.seconds) if model.reference_images else ()

@@ -39,7 +39,7 @@ def clients() -> tuple[firestore.AsyncClient, tasks_v2.CloudTasksAsyncClient]:
 
 def decided(job_id: str, account: Account) -> lifecycle.Change:
     """What a submit comes to, by the rules of the core."""
-    choice = catalog.choose(None, ("veo-3.1-fast",), frozenset({"vertex"}), allow_replacements=False)
+    choice = catalog.choose(None, ("veo-3.1-fast",), catalog.Offering(frozenset({"vertex"})), allow_replacements=False)
     request = catalog.resolve(BODY, choice.model, None)
     plan = lifecycle.Submission(
         job_id=job_id,
@@ -47,6 +47,7 @@ def decided(job_id: str, account: Account) -> lifecycle.Change:
         cost=pricing.cost(request, CONFIG),
         expected_s=choice.model.usual_s,
         fingerprint=secrets.token_hex(32),
+        provider="vertex",
     )
     return lifecycle.submit(plan, account, datetime.now(UTC), CONFIG)
 

@@ -6,7 +6,7 @@ Sources: the models' cards and the providers' documentation, November 2026. Leng
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Literal
 
@@ -43,8 +43,10 @@ class Extension:
 class Model:
     """One model.
 
-    `released` is the day it could first be had. `aliases` are other names of this very model. `reference_images` is
-    how many it takes, `reference_seconds` the lengths at which it takes them (empty: all).
+    `providers` are those that offer it, the preferred first; `remote` is its id at each of them. `released` is the day
+    it became available. `aliases` are other names of this very model. `reference_images` is how many it takes,
+    `reference_seconds` the lengths at which it takes them, `last_frame_seconds` those at which it takes a last frame
+    (empty: all).
     `usual_s` is the usual time of a generation of the default length; `longest_s` the longest that was ever documented.
     `high_resolution_seconds` are the lengths at which more than 720p can be had (empty: all).
     `bills_when_stopped`: its provider can't stop a generation, or bills it all the same; so for every model, until a
@@ -52,7 +54,7 @@ class Model:
     """
 
     id: str
-    provider: str
+    providers: tuple[str, ...]
     remote: str
     seconds: tuple[int, ...]
     default_seconds: int
@@ -67,6 +69,7 @@ class Model:
     aliases: tuple[str, ...] = ()
     first_frame: bool = True
     last_frame: bool = True
+    last_frame_seconds: tuple[int, ...] = ()
     reference_images: int = 3
     reference_seconds: tuple[int, ...] = ()
     extension: Extension | None = None
@@ -99,7 +102,7 @@ MODELS: Mapping[str, Model] = {
     for model in (
         Model(
             "veo-3.1",
-            "vertex",
+            ("vertex",),
             "veo-3.1-generate-001",
             seconds=_VEO_SECONDS,
             default_seconds=8,
@@ -116,7 +119,7 @@ MODELS: Mapping[str, Model] = {
         ),
         Model(
             "veo-3.1-fast",
-            "vertex",
+            ("vertex",),
             "veo-3.1-fast-generate-001",
             seconds=_VEO_SECONDS,
             default_seconds=8,
@@ -133,7 +136,7 @@ MODELS: Mapping[str, Model] = {
         ),
         Model(
             "veo-3.1-lite",
-            "vertex",
+            ("vertex",),
             "veo-3.1-lite-generate-001",
             seconds=_VEO_SECONDS,
             default_seconds=8,
@@ -151,10 +154,11 @@ MODELS: Mapping[str, Model] = {
         ),
         Model(
             "omni-flash",
-            "gemini",
+            ("vertex-omni", "gemini"),
             "gemini-omni-1.2-flash",
             seconds=tuple(range(3, 16)),
             default_seconds=8,
+            last_frame_seconds=tuple(range(3, 11)),
             resolutions=("360p", "720p", "1080p", "4k"),
             released=datetime(2026, 11, 5, tzinfo=UTC),
             aliases=("gemini-omni-1.2-flash",),
@@ -165,6 +169,24 @@ MODELS: Mapping[str, Model] = {
         ),
     )
 }
+
+
+@dataclass(frozen=True)
+class Offering:
+    """What can be made here now: the `providers` that are set up, and the `preferred` of some models, by model."""
+
+    providers: frozenset[str]
+    preferred: Mapping[str, str] = field(default_factory=dict)
+
+    def provider(self, model: Model) -> str | None:
+        """Who makes the model's videos here: the preferred provider, or the first that is set up; None: nobody."""
+        first = self.preferred.get(model.id)
+        order = (first, *model.providers) if first in model.providers else model.providers
+        return next((name for name in order if name in self.providers), None)
+
+    @property
+    def models(self) -> list[Model]:
+        return [model for model in MODELS.values() if self.provider(model) is not None]
 
 
 @dataclass(frozen=True)
@@ -209,9 +231,9 @@ _NAMED: Mapping[str, Model] = {
 }
 
 
-def replaced_by(model: Model, providers: frozenset[str]) -> list[str]:
+def replaced_by(model: Model, offering: Offering) -> list[str]:
     """The models whose requests this one serves here."""
-    return [name for name, rule in REPLACED.items() if _first(rule.successors, providers) is model]
+    return [name for name, rule in REPLACED.items() if _first(rule.successors, offering) is model]
 
 
 @dataclass(frozen=True)
@@ -226,30 +248,25 @@ class Choice:
         return REPLACED[self.instead_of].differs if self.instead_of else ""
 
 
-def provider_of(model: str) -> str:
-    """The provider that makes the model's videos; "" for a model that is not in the catalog any more."""
-    return MODELS[model].provider if model in MODELS else ""
-
-
 def choose(
-    name: str | None, preference: tuple[str, ...], providers: frozenset[str], allow_replacements: bool = True
+    name: str | None, preference: tuple[str, ...], offering: Offering, allow_replacements: bool = True
 ) -> Choice:
     """The model of that name, its successor, or without a name the first preferred one whose provider is set up.
 
     Raises ApiError MODEL_NOT_FOUND when there is none, when its provider is not set up here, or when it was replaced
     and that is not allowed; the successor is then named.
     """
-    offered = [model for model in MODELS.values() if model.provider in providers]
+    offered = offering.models
     if name is None:
-        preferred = _first(preference, providers) or next(iter(offered), None)
+        preferred = _first(preference, offering) or next(iter(offered), None)
         if preferred is None:
             raise ApiError("MODEL_NOT_FOUND", "No model is set up here.", {"field": "model", "allowed": []})
         return Choice(preferred)
-    model = _first((name,), providers)
+    model = _first((name,), offering)
     if model is not None:
         return Choice(model)
     details: dict[str, object] = {"field": "model", "allowed": [model.id for model in offered]}
-    successor = _first(REPLACED[name].successors, providers) if name in REPLACED else None
+    successor = _first(REPLACED[name].successors, offering) if name in REPLACED else None
     if successor is None:
         raise ApiError("MODEL_NOT_FOUND", f"There is no model {name!r} here.", details)
     if not allow_replacements:
@@ -258,10 +275,10 @@ def choose(
     return Choice(successor, name)
 
 
-def _first(names: tuple[str, ...], providers: frozenset[str]) -> Model | None:
-    """The first of the names that is a model, by its id or an alias, whose provider is set up."""
+def _first(names: tuple[str, ...], offering: Offering) -> Model | None:
+    """The first of the names that is a model, by its id or an alias, and can be made here."""
     found = (_NAMED[name] for name in names if name in _NAMED)
-    return next((model for model in found if model.provider in providers), None)
+    return next((model for model in found if offering.provider(model) is not None), None)
 
 
 def adapt(body: CreateVideo, choice: Choice) -> tuple[CreateVideo, tuple[Warned, ...]]:
@@ -315,6 +332,8 @@ def _seconds_allowed(body: CreateVideo, model: Model) -> tuple[int, ...]:
             resolution = each
     if resolution in HIGH_RESOLUTIONS and model.high_resolution_seconds:
         return model.high_resolution_seconds
+    if body.last_frame is not None and model.last_frame_seconds:
+        return model.last_frame_seconds
     return (body.reference_images and model.reference_seconds) or model.seconds
 
 
@@ -380,6 +399,8 @@ def _length(body: CreateVideo, model: Model, resolution: Resolution) -> int:
         _require(model, "seconds", seconds, model.high_resolution_seconds, f" at {resolution}")
     if with_references:
         _require(model, "seconds", seconds, model.reference_seconds, " with reference_images")
+    if body.last_frame is not None and model.last_frame_seconds:
+        _require(model, "seconds", seconds, model.last_frame_seconds, " with last_frame")
     return seconds
 
 
@@ -394,11 +415,11 @@ def _check_images(body: CreateVideo, model: Model) -> None:
         "last_frame": model.last_frame,
         "reference_images": model.reference_images > 0,
     }
-    for field, there in given.items():
-        if there and not takes[field]:
-            raise _takes_no(model, field, "")
+    for name, there in given.items():
+        if there and not takes[name]:
+            raise _takes_no(model, name, "")
         if there and body.extends is not None:
-            raise _takes_no(model, field, " with extends")
+            raise _takes_no(model, name, " with extends")
     if given["reference_images"] and (given["input_reference"] or given["last_frame"]):
         raise _takes_no(model, "reference_images", " with input_reference or last_frame")
     if given["last_frame"] and not given["input_reference"]:

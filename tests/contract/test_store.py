@@ -46,6 +46,7 @@ def a_job(id_: str = "video_a", **changes: Any) -> Job:
         tenant="default",
         account="ann",
         request=request,
+        provider="gemini" if request.model == "omni-flash" else "vertex",
         fingerprint="f",
         status=STATUS_OF[stage],
         stage=stage,

@@ -13,7 +13,7 @@ from typing import BinaryIO, Literal
 
 from local.memory.media import MemoryMedia
 from shared.generators import Broken, Busy, Finished, Look, Refused, Running, Start
-from shared.generators.catalog import provider_of
+from shared.generators.catalog import MODELS
 from shared.models import Job
 from tests.faults import films
 from tests.faults.virtual_time import VirtualLoop
@@ -164,7 +164,7 @@ class Provider:
         return films.film(job.request.seconds, *job.request.dimensions_px)
 
     def _is_fetched(self, job: Job) -> bool:
-        return provider_of(job.request.model) == "gemini"
+        return job.provider == "gemini"
 
 
 def _at_once(media: MemoryMedia, name: str, data: bytes) -> None:
@@ -205,7 +205,7 @@ CORRUPT_ONCE = replace(OK, name="corrupt once", corrupt=1)
 
 def fates_of(model: str) -> tuple[Fate, ...]:
     """The fates that a model's requests can have."""
-    if provider_of(model) == "gemini":
+    if "gemini" in MODELS[model].providers:
         # Nothing shows what a retired endpoint of the Gemini API has made: that is the deadline's, as "never ends".
         return (*(fate for fate in FATES if fate.count == 1 and fate is not RETIRED_MIDWAY), CORRUPT_ONCE)
     return FATES

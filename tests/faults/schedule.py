@@ -11,7 +11,7 @@ from typing import Any
 from local.memory.queue import Entry
 from shared import ledger
 from shared.auth import Caller
-from shared.generators.catalog import MODELS, provider_of
+from shared.generators.catalog import MODELS
 from shared.lifecycle import Task
 from shared.models import Account, CreateVideo, Job, LiveConfig, Stage
 from shared.schedule import UNCERTAIN_STEP_S
@@ -270,7 +270,7 @@ class Driver:
 
     def _expected(self) -> tuple[Stage, str | None]:
         name = self.schedule.fate.name
-        if name == "503 after it began" and provider_of(self.schedule.model) == "gemini":
+        if name == "503 after it began" and "gemini" in MODELS[self.schedule.model].providers:
             # Nothing shows of it but its event, which names no job.
             return Stage.FAILED, "START_UNCERTAIN"
         return _EXPECTED[name]

@@ -30,7 +30,6 @@ from shared.config import StoredConfig
 from shared.deliveries import Delivery
 from shared.errors import ApiError, Unavailable
 from shared.generators import Generators
-from shared.generators.catalog import provider_of
 from shared.lifecycle import Task
 from shared.models import Account, CreateVideo, Job, LiveConfig, Transaction
 from shared.receivers import Receivers
@@ -315,7 +314,7 @@ class World:
             self._push(lambda: hints.object_finalized(self.services, attributes))
 
     def _generation_finished(self, generation: Generation) -> None:
-        if self.hinted and provider_of(generation.job.request.model) == "gemini":
+        if self.hinted and generation.job.provider == "gemini":
             raw = json.dumps({"type": "done", "data": {"id": generation.operation}}).encode()
             self._push(lambda: self._gemini_event(generation.operation, raw))
 

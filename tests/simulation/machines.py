@@ -90,7 +90,7 @@ class LedgerMachine(Counted):
     @rule(cost=st.integers(1, 200), key=st.integers(0, 30))
     def prepare_submission(self, cost: int, key: int) -> None:
         account = self.account
-        submission = Submission(f"video_{key}", REQUEST, cost, 60.0, "f")
+        submission = Submission(f"video_{key}", REQUEST, cost, 60.0, "f", "vertex")
         config = LiveConfig(active_jobs_limit=5)
         try:
             change = lifecycle.submit(submission, account, EPOCH, config)
@@ -157,7 +157,7 @@ class JobMachine(Counted):
     @initialize(count=st.integers(1, 3), webhook=st.sampled_from((None, "https://example.com")))
     def submit(self, count: int, webhook: str | None) -> None:
         request = REQUEST.model_copy(update={"count": count})
-        submission = Submission("video_a", request, 40 * count, 60.0, "f", webhook_url=webhook)
+        submission = Submission("video_a", request, 40 * count, 60.0, "f", "vertex", webhook_url=webhook)
         change = lifecycle.submit(submission, self.watch.accounts["ann"], self.now, self.config)
         self.watch.committed(change.documents)
 

@@ -25,7 +25,7 @@ def listened(**request: object) -> Life:
 def with_own_url() -> Life:
     """A job that named a URL itself."""
     life = Life()
-    plan = Submission("video_abc", REQUEST, 80, expected_s=60.0, fingerprint="f", webhook_url=URL)
+    plan = Submission("video_abc", REQUEST, 80, expected_s=60.0, fingerprint="f", provider="vertex", webhook_url=URL)
     life.job = lifecycle.submit(plan, account(), NOW, CONFIG).job
     return life
 

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from shared.errors import ApiError
-from shared.generators.catalog import MODELS, REPLACED, Source, adapt, choose, provider_of, resolve
+from shared.generators.catalog import MODELS, REPLACED, Offering, Source, adapt, choose, resolve
 from shared.models import CreateVideo, Extends
 
 BOTH = frozenset({"vertex", "gemini"})
@@ -44,7 +44,7 @@ def refused(model: str, **body: Any) -> ApiError:
 def test_the_model_is_the_named_or_the_first_preferred_that_can_be_had(
     name: str | None, preference: tuple[str, ...], providers: set[str], model: str
 ) -> None:
-    choice = choose(name, preference, frozenset(providers))
+    choice = choose(name, preference, Offering(frozenset(providers)))
     assert (choice.model.id, choice.instead_of) == (model, None)
 
 
@@ -61,7 +61,7 @@ def test_a_model_that_cannot_be_had_is_refused_with_those_that_can(
     name: str | None, providers: set[str], allowed: list[str]
 ) -> None:
     with pytest.raises(ApiError) as error:
-        choose(name, PREFERENCE, frozenset(providers))
+        choose(name, PREFERENCE, Offering(frozenset(providers)))
     assert (error.value.code, error.value.details) == ("MODEL_NOT_FOUND", {"field": "model", "allowed": allowed})
 
 
@@ -72,7 +72,7 @@ def test_a_model_that_cannot_be_had_is_refused_with_those_that_can(
     ("alias", "model"), [(alias, model.id) for model in MODELS.values() for alias in model.aliases]
 )
 def test_an_alias_is_the_model_itself(alias: str, model: str) -> None:
-    choice = choose(alias, PREFERENCE, BOTH)
+    choice = choose(alias, PREFERENCE, Offering(BOTH))
     assert (choice.model.id, choice.instead_of) == (model, None)
     assert adapt(CreateVideo(prompt="p", seconds=8), choice)[1] == ()
 
@@ -93,7 +93,7 @@ def test_an_alias_is_the_model_itself(alias: str, model: str) -> None:
     ],
 )
 def test_a_retired_model_is_served_by_its_successor_with_a_warning(retired: str, successor: str) -> None:
-    choice = choose(retired, PREFERENCE, BOTH)
+    choice = choose(retired, PREFERENCE, Offering(BOTH))
     assert (choice.model.id, choice.instead_of) == (successor, retired)
     body = CreateVideo(prompt="p", seconds=8)
     adapted, (warning,) = adapt(body, choice)
@@ -104,12 +104,12 @@ def test_a_retired_model_is_served_by_its_successor_with_a_warning(retired: str,
 
 
 def test_where_the_successor_is_not_set_up_another_serves() -> None:
-    assert choose("sora-2", PREFERENCE, frozenset({"gemini"})).model.id == "omni-flash"
+    assert choose("sora-2", PREFERENCE, Offering(frozenset({"gemini"}))).model.id == "omni-flash"
 
 
 def test_a_replacement_can_be_forbidden_and_the_successor_is_named() -> None:
     with pytest.raises(ApiError) as error:
-        choose("sora-2", PREFERENCE, BOTH, allow_replacements=False)
+        choose("sora-2", PREFERENCE, Offering(BOTH), allow_replacements=False)
     assert error.value.code == "MODEL_NOT_FOUND"
     assert error.value.details["successor"] == "veo-3.1-fast"
     assert "veo-3.1-fast" in (error.value.message or "")
@@ -131,7 +131,7 @@ def test_a_replacement_can_be_forbidden_and_the_successor_is_named() -> None:
 def test_what_the_successor_does_not_make_becomes_the_nearest_that_it_does(
     name: str, body: dict[str, Any], providers: set[str], seconds: int | None, size: str | None, codes: list[str]
 ) -> None:
-    choice = choose(name, PREFERENCE, frozenset(providers))
+    choice = choose(name, PREFERENCE, Offering(frozenset(providers)))
     adapted, warnings = adapt(CreateVideo.model_validate({"prompt": "p"} | body), choice)
     assert (adapted.seconds, adapted.size) == (seconds, size)
     assert [warning.code for warning in warnings] == ["MODEL_REPLACED", *codes]
@@ -139,7 +139,7 @@ def test_what_the_successor_does_not_make_becomes_the_nearest_that_it_does(
 
 
 def test_what_a_model_that_is_offered_does_not_make_is_refused() -> None:
-    choice = choose("veo-3.1", PREFERENCE, BOTH)
+    choice = choose("veo-3.1", PREFERENCE, Offering(BOTH))
     body = CreateVideo(prompt="p", seconds=12)
     assert adapt(body, choice) == (body, ())
     assert refused("veo-3.1", seconds=12).code == "UNSUPPORTED_BY_MODEL"
@@ -369,5 +369,38 @@ def test_no_two_models_share_a_queue_or_a_remote_name() -> None:
     assert len({model.remote for model in MODELS.values()}) == len(MODELS)
 
 
-def test_the_provider_of_a_model_that_is_gone_is_nobody() -> None:
-    assert (provider_of("omni-flash"), provider_of("veo-3.1"), provider_of("veo-2")) == ("gemini", "vertex", "")
+@pytest.mark.parametrize(
+    ("providers", "preferred", "provider"),
+    [
+        ({"vertex", "vertex-omni", "gemini"}, {}, "vertex-omni"),
+        ({"gemini"}, {}, "gemini"),
+        ({"vertex-omni", "gemini"}, {"omni-flash": "gemini"}, "gemini"),
+        ({"vertex-omni"}, {"omni-flash": "gemini"}, "vertex-omni"),
+        ({"vertex", "vertex-omni"}, {"omni-flash": "vertex"}, "vertex-omni"),
+        ({"vertex"}, {"omni-flash": "gemini"}, None),
+    ],
+)
+def test_a_model_of_several_providers_is_made_by_the_preferred_that_is_set_up(
+    providers: set[str], preferred: dict[str, str], provider: str | None
+) -> None:
+    assert Offering(frozenset(providers), preferred).provider(MODELS["omni-flash"]) == provider
+
+
+def test_with_a_last_frame_omni_makes_at_most_ten_seconds() -> None:
+    frames = {"input_reference": IMAGE, "last_frame": IMAGE}
+    assert asked("omni-flash", seconds=10, **frames).seconds == 10
+    assert asked("omni-flash", seconds=15, input_reference=IMAGE).seconds == 15
+    error = refused("omni-flash", seconds=11, **frames)
+    assert (error.code, error.details["field"], error.details["allowed"]) == (
+        "UNSUPPORTED_BY_MODEL",
+        "seconds",
+        list(range(3, 11)),
+    )
+
+
+def test_a_replacement_with_a_last_frame_is_shortened_to_what_the_successor_makes() -> None:
+    choice = choose("sora-2", PREFERENCE, Offering(frozenset({"gemini"})))
+    asked = {"prompt": "p", "seconds": 12, "input_reference": IMAGE, "last_frame": IMAGE}
+    adapted, warnings = adapt(CreateVideo.model_validate(asked), choice)
+    assert adapted.seconds == 10
+    assert [warning.code for warning in warnings] == ["MODEL_REPLACED", "SECONDS_CHANGED"]

@@ -34,6 +34,7 @@ def a_job(number: int, stage: Stage = Stage.COMPLETED, took_s: float = 60, **cha
         tenant="default",
         account="even" if number % 2 == 0 else "odd",
         request=request,
+        provider="gemini" if request.model == "omni-flash" else "vertex",
         fingerprint="f",
         status=STATUS_OF[stage],
         stage=stage,

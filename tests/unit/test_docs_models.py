@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from shared.generators.catalog import MODELS, replaced_by
+from shared.generators.catalog import MODELS, Offering, replaced_by
 
 PAGE = (Path(__file__).parents[2] / "docs" / "api.md").read_text()
 BOTH = frozenset({"vertex", "gemini"})
@@ -18,4 +18,4 @@ def test_every_name_of_a_model_is_in_its_row(model: object) -> None:
     row = next(line for line in PAGE.splitlines() if line.startswith(f"| `{model.id}` |"))  # type: ignore[attr-defined]
     _, aliases, replaces = (set(re.findall(r"`([^`]+)`", cell)) for cell in row.strip("| ").split("|"))
     assert aliases == set(model.aliases)  # type: ignore[attr-defined]
-    assert replaces == set(replaced_by(model, BOTH))  # type: ignore[arg-type]
+    assert replaces == set(replaced_by(model, Offering(BOTH)))  # type: ignore[arg-type]

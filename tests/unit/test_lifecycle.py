@@ -36,7 +36,7 @@ def account(**changes: Any) -> Account:
 
 def submitted(config: LiveConfig = CONFIG, **request: Any) -> Change:
     asked = REQUEST.model_copy(update=request)
-    plan = Submission("video_abc", asked, 80 * asked.count, expected_s=60.0, fingerprint="f")
+    plan = Submission("video_abc", asked, 80 * asked.count, expected_s=60.0, fingerprint="f", provider="vertex")
     return lifecycle.submit(plan, account(), NOW, config)
 
 
@@ -511,7 +511,7 @@ def test_a_waiting_job_enters_when_a_slot_is_free_and_not_before() -> None:
 
 
 def test_too_few_credits_are_refused_with_the_figures() -> None:
-    plan = Submission("video_abc", REQUEST, 80, 60.0, "f")
+    plan = Submission("video_abc", REQUEST, 80, 60.0, "f", "vertex")
     with pytest.raises(ApiError) as refused:
         lifecycle.submit(plan, account(balance=79), NOW, CONFIG)
     assert refused.value.code == "INSUFFICIENT_CREDITS"
@@ -519,7 +519,7 @@ def test_too_few_credits_are_refused_with_the_figures() -> None:
 
 
 def test_the_limit_of_active_jobs_is_refused_with_their_list() -> None:
-    plan = Submission("video_abc", REQUEST, 80, 60.0, "f")
+    plan = Submission("video_abc", REQUEST, 80, 60.0, "f", "vertex")
     with pytest.raises(ApiError) as refused:
         lifecycle.submit(plan, account(active_jobs=("a", "b", "c")), NOW, CONFIG)
     assert refused.value.code == "TOO_MANY_ACTIVE_JOBS"
@@ -527,7 +527,7 @@ def test_the_limit_of_active_jobs_is_refused_with_their_list() -> None:
 
 
 def test_exactly_enough_credits_are_enough() -> None:
-    plan = Submission("video_abc", REQUEST, 80, 60.0, "f")
+    plan = Submission("video_abc", REQUEST, 80, 60.0, "f", "vertex")
     change = lifecycle.submit(plan, account(balance=80), NOW, CONFIG)
     assert change.account is not None
     assert change.account.balance == 0

@@ -64,6 +64,7 @@ def a_job(prompt: str = "a red fox", model: str = "veo-3.1-fast", count: int = 1
         tenant="default",
         account="ann",
         request=request,
+        provider="gemini" if request.model == "omni-flash" else "vertex",
         fingerprint="f",
         status=STATUS_OF[Stage.STARTING],
         stage=Stage.STARTING,

@@ -27,7 +27,7 @@ from shared.models import (
 from shared.tenant_days import SHARDS, TenantBudget, View
 from tests.unit.test_lifecycle import CONFIG, NOW, REQUEST, account, later
 
-PLAN = Submission("video_abc", REQUEST, 80, expected_s=60.0, fingerprint="f")
+PLAN = Submission("video_abc", REQUEST, 80, expected_s=60.0, fingerprint="f", provider="vertex")
 MAY_WAIT = LiveConfig(plans={"default": Plan(may_wait=True)})
 FULL = ("a", "b", "c")
 
@@ -50,6 +50,7 @@ def test_a_new_job_is_exactly_what_was_asked_for() -> None:
         account="alice",
         request=REQUEST,
         fingerprint="f",
+        provider="vertex",
         status=STATUS_OF[Stage.QUEUED],
         stage=Stage.QUEUED,
         task=task,

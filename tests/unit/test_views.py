@@ -27,7 +27,7 @@ def queued() -> tuple[Job, Account]:
         prompt="p", model="omni-flash", seconds=8, aspect_ratio="16:9", resolution="720p", generate_audio=True
     )
     account = Account(id="a", issuer="i", sub="s", tenant="t", balance=500, sequence=1, created_at=NOW)
-    change = lifecycle.submit(lifecycle.Submission("video_a", request, 80, 60.0, "f"), account, NOW, CONFIG)
+    change = lifecycle.submit(lifecycle.Submission("video_a", request, 80, 60.0, "f", "vertex"), account, NOW, CONFIG)
     assert change.account is not None
     return change.job, change.account
 

@@ -128,6 +128,7 @@ def a_job(request: VideoRequest, id: str = "video_AbCdEfGhIjKlMnOpQr-_12") -> Jo
         tenant="t",
         account="a",
         request=request,
+        provider="gemini" if request.model == "omni-flash" else "vertex",
         fingerprint="f",
         status=Status.QUEUED,
         stage=Stage.STARTING,

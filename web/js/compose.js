@@ -276,7 +276,7 @@ export class Compose {
 
   /** @returns {models.Material} */
   get #material() {
-    return { source: this.source.video, references: this.images.hasReferences };
+    return { source: this.source.video, references: this.images.hasReferences, lastFrame: this.images.hasLast };
   }
 
   #showTokens() {

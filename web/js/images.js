@@ -54,6 +54,10 @@ export class Images extends EventTarget {
     return this.#chosen.reference.length > 0;
   }
 
+  get hasLast() {
+    return this.#chosen.last.length > 0;
+  }
+
   /** A last frame alone cannot be sent. */
   get lacksFirst() {
     return this.#chosen.last.length > 0 && this.#chosen.first.length === 0;

@@ -20,6 +20,7 @@ import { strings } from './strings.js';
  * @typedef {object} Material what the video is made from besides words
  * @property {Video|null} source the video that it goes on from
  * @property {boolean} references whether there are reference images
+ * @property {boolean} lastFrame whether there is a last frame
  *
  * @typedef {object} Choice
  * @property {string} value
@@ -39,7 +40,7 @@ const HIGH_FROM = RESOLUTIONS.indexOf('1080p');
 const words = strings.compose;
 
 /** @type {Material} */
-export const NOTHING = { source: null, references: false };
+export const NOTHING = { source: null, references: false, lastFrame: false };
 
 /** @param {string} size @returns {{aspect_ratio: AspectRatio, resolution: Resolution}} */
 export function shapeOf(size) {
@@ -131,12 +132,18 @@ export function lengthChoices(model, resolution, material) {
   const allowed = lengthsAt(model, resolution, material);
   const list = either(allowed.map(words.secondsOption));
   const all = material.source ? allowed : model.seconds;
-  const why = material.references ? words.reasons.references(list) : words.reasons.highResolution(resolution, list);
+  const why = whyNotEvery(resolution, material, list);
   return all.map((seconds) => ({
     value: String(seconds),
     label: material.source ? words.addedOption(seconds) : words.secondsOption(seconds),
     reason: unless(allowed.includes(seconds), why),
   }));
+}
+
+/** @param {Resolution} resolution @param {Material} material @param {string} list */
+function whyNotEvery(resolution, { references, lastFrame }, list) {
+  if (references) return words.reasons.references(list);
+  return lastFrame ? words.reasons.lastFrame(list) : words.reasons.highResolution(resolution, list);
 }
 
 /** @param {Model} model @returns {Choice[]} */
@@ -155,10 +162,14 @@ export function pricePerSecond(model, resolution, source) {
 }
 
 /** @param {Model} model @param {Resolution} resolution @param {Material} material */
-function lengthsAt(model, resolution, { source, references }) {
+function lengthsAt(model, resolution, { source, references, lastFrame }) {
   if (source && model.extension) return extensionLengths(model.extension, source);
   const high = RESOLUTIONS.indexOf(resolution) >= HIGH_FROM;
-  const limits = [high && model.seconds_at_high_resolution, references && model.seconds_with_reference_images];
+  const limits = [
+    high && model.seconds_at_high_resolution,
+    references && model.seconds_with_reference_images,
+    lastFrame && model.seconds_with_last_frame,
+  ];
   const allowed = model.seconds.filter((seconds) =>
     limits.every((limit) => !limit || limit.length === 0 || limit.includes(seconds)),
   );

@@ -114,6 +114,8 @@ export const strings = {
       orientation: (orientation) => `${orientation.toLowerCase()} video`,
       /** @param {string} lengths */
       references: (lengths) => `With reference images the length is ${lengths}.`,
+      /** @param {string} lengths */
+      lastFrame: (lengths) => `With a last frame the length is ${lengths}.`,
       extension: 'It stays as in the video that you go on from.',
       /** @param {string} model @param {string} lengths */
       extensionLength: (model, lengths) => `${model} adds ${lengths}.`,

@@ -67,6 +67,7 @@
  * @property {boolean} last_frame
  * @property {number} max_reference_images
  * @property {number[]} seconds_with_reference_images empty: all
+ * @property {number[]} seconds_with_last_frame empty: all
  * @property {Extension|null} extension
  * @property {number} credits_per_second
  * @property {Partial<Record<Resolution, number>>} [credits_per_second_by_resolution]

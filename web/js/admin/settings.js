@@ -22,6 +22,7 @@ const GROUPS = {
     rollout_percent: { type: 'number' },
     allow_replacements: { type: 'switch' },
     default_models: { type: 'map', columns: [['tenant', 'text'], ['model', 'text']] },
+    providers: { type: 'map', columns: [['model', 'text'], ['provider', 'text']] },
   },
   prices: {
     credits_per_second: { type: 'number' },

@@ -128,6 +128,7 @@ export const adminStrings = {
       message: 'What users are told while it is off',
       rollout_percent: 'Share of accounts that may generate, in %',
       default_models: 'Default model of a tenant',
+      providers: 'Preferred provider of a model that several offer',
       allow_replacements: 'Serve retired models by their successors',
       credits_per_second: 'Credits per second',
       credits_per_second_by_model: 'Credits per second by model, or model and resolution (veo-3.1 4k)',
@@ -159,6 +160,7 @@ export const adminStrings = {
     columns: {
       tenant: 'Tenant',
       model: 'Model',
+      provider: 'Provider',
       credits: 'Credits',
       plan: 'Plan',
       requests_per_minute: 'Requests/min',
