@@ -12,6 +12,8 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from itertools import count
 from typing import Any
+from unittest import mock
+from weakref import WeakValueDictionary
 
 import av
 import pytest
@@ -103,10 +105,12 @@ class Shaky:
         self._plans[method].extend([lost] * times)
 
     def before(self, method: str, first: Callable[[], Awaitable[Any]], times: int = 1) -> None:
-        """Something else happens just before the next calls."""
+        """Another process does something just before the next calls."""
 
         async def raced(call: Callable[[], Awaitable[Any]]) -> Any:
-            await first()
+            # Turns are taken within a process only: behind its own caller's, `first` would wait for ten seconds.
+            with mock.patch.object(commits, "_turns", WeakValueDictionary()):
+                await first()
             return await call()
 
         self._plans[method].extend([raced] * times)
