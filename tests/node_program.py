@@ -1,7 +1,8 @@
-"""Programs for Node beside the official packages that they use, installed once a run."""
+"""Programs for Node beside the official packages that they use, installed once for each list of them."""
 
 from __future__ import annotations
 
+import hashlib
 import os
 import shutil
 import subprocess
@@ -9,6 +10,9 @@ from pathlib import Path
 
 import pytest
 
+from tests.infra.clean_venv import ROOT, alone
+
+PACKAGES = ROOT / ".build" / "node"
 TIMEOUT_S = 300
 
 
@@ -19,10 +23,23 @@ def installed(folder: Path, directory: Path) -> Path:
             pytest.fail("node and npm are needed")
         pytest.skip("node and npm are not on this machine")
     shutil.copytree(folder, directory, dirs_exist_ok=True)
-    command = ["npm", "install", "--no-audit", "--no-fund", "--no-package-lock", "--ignore-scripts"]
-    done = subprocess.run(command, cwd=directory, capture_output=True, text=True, timeout=TIMEOUT_S, check=False)
-    assert done.returncode == 0, done.stderr
+    (directory / "node_modules").symlink_to(_packages(folder / "package.json"))
     return directory
+
+
+def _packages(package: Path) -> Path:
+    """The packages that the file names: installed once for each content of it."""
+    made = PACKAGES / hashlib.sha256(package.read_bytes()).hexdigest()[:16]
+    with alone(made.with_suffix(".lock")):
+        if not (made / "complete").exists():
+            shutil.rmtree(made, ignore_errors=True)
+            made.mkdir()
+            shutil.copy(package, made)
+            command = ["npm", "install", "--no-audit", "--no-fund", "--no-package-lock", "--ignore-scripts"]
+            done = subprocess.run(command, cwd=made, capture_output=True, text=True, timeout=TIMEOUT_S, check=False)
+            assert done.returncode == 0, done.stderr
+            (made / "complete").touch()
+    return made / "node_modules"
 
 
 def run(program: Path, *arguments: str) -> str:

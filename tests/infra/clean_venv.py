@@ -38,8 +38,7 @@ def python(requirements: Path = REQUIREMENTS) -> Path:
     """The environment's interpreter. Made once for each content of the requirements, in some 40 s."""
     content = Path(__file__).read_bytes() + requirements.read_bytes() + sys.version.encode()
     venv = VENVS / hashlib.sha256(content).hexdigest()[:16]
-    VENVS.mkdir(parents=True, exist_ok=True)
-    with _alone(venv.with_suffix(".lock")):
+    with alone(venv.with_suffix(".lock")):
         if not (venv / "complete").exists():
             _make(venv, requirements)
     return venv / "bin" / "python"
@@ -64,8 +63,9 @@ def _run_pip(interpreter: Path, *arguments: str | Path) -> None:
 
 
 @contextmanager
-def _alone(lock: Path) -> Iterator[None]:
+def alone(lock: Path) -> Iterator[None]:
     """Two runs of the tests do not make the same environment at once."""
+    lock.parent.mkdir(parents=True, exist_ok=True)
     with lock.open("w") as held:
         fcntl.flock(held, fcntl.LOCK_EX)
         yield

@@ -7,7 +7,7 @@ from datetime import timedelta
 
 import pytest
 
-from shared import cancellation, commits, submission
+from shared import cancellation, submission
 from shared import events as e
 from shared.cancellation import Terms
 from shared.errors import ApiError
@@ -171,7 +171,6 @@ async def test_two_cancels_at_once_of_an_accounts_tenth_and_eleventh_start_refun
         await house.until(job, "generating")
 
     async def other_process() -> None:
-        commits._turns.clear()
         await submission.cancel(house.services, caller, made[1].id)
 
     house.store.before("commit", other_process)
