@@ -13,8 +13,8 @@ BROWSERS := chromium chromium-browser google-chrome google-chrome-stable
 # The prompt reaches the demo through the environment, so that any quotes in it survive.
 export PROMPT EMBEDDED
 
-.PHONY: help run demo test lint types unit acceptance page faults reliability soak mutants scoreboard costs looks bench peers fuzz openapi \
-	screenshots system lock providers package clean clean-data
+.PHONY: help run demo test test-all lint types unit contract acceptance page faults reliability soak mutants scoreboard costs looks \
+	bench peers fuzz openapi screenshots system lock providers package clean clean-data
 
 help: ## list the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -29,15 +29,13 @@ run: $(INSTALLED) ## start the cloud on this machine and print the studio's URL;
 demo: $(INSTALLED) ## make one video from sign-up to file, without a browser, and stop
 	@exec $(BIN)/python -m local demo --with-parent $(if $(SECONDS),--seconds $(SECONDS)) $(if $(SIZE),--size $(SIZE))
 
-test: $(INSTALLED) system lint types ## everything that must pass, some floors of tests at a time
-	@$(MAKE) --no-print-directory --jobs=3 --keep-going --output-sync=target IN_ORDER=1 acceptance unit reliability page faults
+test: $(INSTALLED) system ## everything that must pass, with each suite's seconds next to its budget
+	@$(BIN)/python -m tests.suites
 
-# What is bounded in time has the machine to itself, but for the schedules, which take what all others leave of it.
-ifdef IN_ORDER
-reliability: acceptance unit
-page: reliability
-LAST := nice -n 19
-endif
+test-all: $(INSTALLED) system ## the same suites in their long form, and fuzzing; run each night
+	@$(BIN)/python -m tests.suites --long
+
+PYTEST := $(BIN)/pytest $(if $(LONG),--long)
 
 lint: $(INSTALLED) ## style, common mistakes, spelling
 	$(BIN)/ruff check .
@@ -48,21 +46,25 @@ types: $(INSTALLED) ## strict types of what runs in the cloud, and of the comman
 	$(BIN)/mypy shared functions
 	$(BIN)/mypy --config-file cli/pyproject.toml cli/rushes
 
-unit: $(INSTALLED) ## the fast floors of the tests
-	$(BIN)/pytest tests/unit tests/contract tests/local tests/infra
+unit: $(INSTALLED) ## the pure core, the functions in memory, the providers' clients
+	$(PYTEST) tests/unit
+
+contract: $(INSTALLED) ## gateways against their stand-ins, the local servers themselves, infra/
+	$(PYTEST) tests/contract tests/local tests/infra
 
 acceptance: $(INSTALLED) ## the API, the command line and generated clients against the real local cloud and the embedded form
-	$(BIN)/pytest tests/acceptance tests/cli tests/clients
+	$(PYTEST) tests/acceptance tests/cli tests/clients
 
 # A run of its own: Playwright keeps an event loop in the thread that other tests start theirs in.
 page: $(INSTALLED) system ## the studio in Chromium, against the real local cloud
-	$(BIN)/pytest tests/browser
+	$(PYTEST) tests/browser
 
-faults: $(INSTALLED) ## every crash point and the simulation, in their short form
-	$(LAST) $(BIN)/pytest --timeout 1200 tests/faults tests/simulation
+# Schedules use all processors, and nothing in them waits for a clock: they yield to what runs side by side.
+faults: $(INSTALLED) ## crash points and the simulation
+	nice -n 19 $(PYTEST) --timeout 3600 tests/faults tests/simulation
 
 reliability: $(INSTALLED) ## contention, killed processes and dependencies that are down, on the real local cloud
-	$(BIN)/pytest tests/reliability
+	$(PYTEST) tests/reliability
 
 soak: $(INSTALLED) ## a thousand jobs while functions are killed
 	$(BIN)/python -m bench.soak

@@ -1,8 +1,8 @@
 """Whatever dies, whenever: every effect of a job's life, and everything that can go wrong at it.
 
-A schedule that breaks a promise is told in words that replay it: schedule.play() takes it back. Here are all of the usual
-life, and a fixed sample of the others; the long form plays all single faults, `make scoreboard` also as many pairs as its
-time allows.
+A schedule that breaks a promise is printed in words that replay it: schedule.play() takes them. Here are all of the
+usual life, and a fixed sample of the others; the long form plays all single faults, `make scoreboard` also as many
+pairs as its time allows.
 """
 
 from __future__ import annotations

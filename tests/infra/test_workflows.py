@@ -68,10 +68,18 @@ def test_every_push_and_pull_request_is_tested_by_the_laptops_command() -> None:
     assert triggers["push"]["branches-ignore"] == on(read("deploy"))["push"]["branches"] == ["main"]
 
 
+def test_the_long_form_is_run_each_night() -> None:
+    assert on(read("nightly"))["schedule"]
+    (job,) = read("nightly")["jobs"].values()
+    assert (job["uses"], job["with"]) == ("./.github/workflows/test.yml", {"long": True})
+    conditions = {step["run"]: step["if"] for step in read("test")["jobs"]["test"]["steps"] if "if" in step}
+    assert conditions == {"make test": "${{ !inputs.long }}", "make test-all": "${{ inputs.long }}"}
+
+
 def test_the_fast_tests_run_on_the_next_runtime_too() -> None:
     job = read("test")["jobs"]["newer-python"]
     (python,) = [step["with"]["python-version"] for step in job["steps"] if "setup-python@" in step.get("uses", "")]
-    assert (python, job["steps"][-1]["run"]) == ("3.13", "make unit")
+    assert (python, [step["run"] for step in job["steps"] if "run" in step]) == ("3.13", ["make unit", "make contract"])
 
 
 def test_main_goes_to_dev_once_tested_then_to_staging_and_then_to_prod() -> None:

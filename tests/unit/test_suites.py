@@ -1,0 +1,41 @@
+"""The suites of `make test`: each has a budget, and the table says how long each took."""
+
+from __future__ import annotations
+
+import json
+import re
+
+import pytest
+
+from tests import suites
+from tests.suites import Ended
+
+BUDGETS = json.loads(suites.BUDGETS.read_text())
+NAMES = [name for group in suites.GROUPS for name in group]
+
+
+def test_the_budgets_of_make_test_are_ten_minutes() -> None:
+    assert sum(BUDGETS["make test"].values()) <= 600
+
+
+@pytest.mark.parametrize(("form", "names"), [("make test", NAMES), ("make test-all", [*NAMES, *suites.LONG_ONLY[0]])])
+def test_every_suite_is_a_target_and_has_a_budget(form: str, names: list[str]) -> None:
+    targets = re.findall(r"^([a-z-]+):", (suites.ROOT / "Makefile").read_text(), re.MULTILINE)
+    assert list(BUDGETS[form]) == names
+    assert set(names) <= set(targets)
+
+
+def test_the_table_has_seconds_next_to_budgets_and_says_what_failed() -> None:
+    ended = [Ended("page", 141.4, True, ""), Ended("lint", 9.6, False, "")]
+    assert suites.table(ended, 151.2, {"lint": 20, "page": 130}).splitlines() == [
+        "suite         seconds   budget",
+        "lint               10       20  FAILED",
+        "page              141      130  over its budget",
+        "elapsed           151      150",
+    ]
+
+
+def test_a_suite_that_fails_is_known_by_its_target() -> None:
+    ended = suites.run("no-such-suite")
+    assert not ended.passed
+    assert "no-such-suite" in ended.output
