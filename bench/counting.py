@@ -25,11 +25,11 @@ from local.memory.media import MemoryMedia
 from local.memory.queue import Dispatcher, MemoryQueue
 from local.memory.store import MemoryStore
 from shared import log
-from shared.auth import Identity
 from shared.config import StoredConfig
 from shared.generators import Generators, Start
 from shared.generators.catalog import MODELS
 from shared.http import application
+from shared.identity import Identity
 from shared.lifecycle import Task
 from shared.media import READ_AHEAD_BYTES
 from shared.models import Job

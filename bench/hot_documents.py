@@ -28,9 +28,9 @@ from local.memory.queue import MemoryQueue
 from local.memory.region import REGION, DistantStore, Latencies
 from local.memory.store import MemoryStore
 from shared import commits, ledger, log, submission
-from shared.auth import Caller
 from shared.errors import ApiError
 from shared.generators import Generators
+from shared.identity import Caller
 from shared.models import Account, CreateVideo, LiveConfig
 from shared.services import Services
 from shared.settings import Settings

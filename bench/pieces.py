@@ -23,8 +23,8 @@ from unittest import mock
 from starlette.applications import Starlette
 
 from bench.stand import Stand
-from shared.auth import Verifier
 from shared.http import application
+from shared.identity import Verifier
 from shared.routes import Function
 from shared.services import Queue, Services, Store, services
 

@@ -15,9 +15,9 @@ from google.cloud.firestore_v1.types import CommitRequest, Document
 from bench.stand import Stand
 from local.keys import Signer
 from local.plan import PROJECT
-from shared.auth import DEFAULT_TENANT, Identity
 from shared.firestore_values import fill
 from shared.generators.catalog import MODELS
+from shared.identity import DEFAULT_TENANT, Identity
 from shared.models import Job, Output, Stage, Status, TaskRef, VideoRequest
 from shared.services import new_id
 from shared.store import _encode

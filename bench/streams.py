@@ -28,7 +28,7 @@ from bench.servers import ROOT, Server, function
 from bench.stand import Stand
 from local.ports import HOST
 from shared import event_stream
-from shared.auth import DEFAULT_TENANT, Caller
+from shared.identity import DEFAULT_TENANT, Caller
 from shared.models import Job
 from shared.services import Services, new_id
 from shared.store import FirestoreStore

@@ -15,7 +15,7 @@ from shared.errors import ApiError, Conflict, Unavailable
 from shared.models import Account
 
 if TYPE_CHECKING:
-    from shared.auth import Caller
+    from shared.identity import Caller
     from shared.services import Services
 
 _ORDER = ("user", "admin", "operator")

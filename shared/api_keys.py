@@ -20,7 +20,7 @@ from shared.errors import ApiError, Conflict, Unavailable
 from shared.models import ONE_LINE, Body, Document, Response
 
 if TYPE_CHECKING:
-    from shared.auth import Caller
+    from shared.identity import Caller
     from shared.services import Services
 
 PREFIX = "rk_"

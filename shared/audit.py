@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from shared import log
 
 if TYPE_CHECKING:
-    from shared.auth import Caller
+    from shared.identity import Caller
 
 Action = Literal[
     "video_generated",

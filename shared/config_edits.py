@@ -15,13 +15,13 @@ from pydantic import Field, create_model
 
 from shared import accounts, audit, jobs
 from shared import config as live
-from shared.auth import DEFAULT_TENANT
 from shared.errors import ApiError, Conflict, Unavailable
 from shared.generators.catalog import MODELS
+from shared.identity import DEFAULT_TENANT
 from shared.models import Body, Document, LiveConfig, Response
 
 if TYPE_CHECKING:
-    from shared.auth import Caller
+    from shared.identity import Caller
     from shared.services import Services
 
 _STRONG_ETAG = re.compile(r'(?<!W/)"[^"]*"')

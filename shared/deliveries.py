@@ -34,7 +34,7 @@ from shared.verdict import Verdict
 from shared.webhooks import Secret, WebhookEndpoint
 
 if TYPE_CHECKING:
-    from shared.auth import Caller
+    from shared.identity import Caller
     from shared.services import Services
 
 FIRST_WAIT_S = 5

@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING
 from starlette.requests import Request
 
 from shared import audit
-from shared.auth import ACCOUNT_KEPT_FOR, Accounts, Caller
+from shared.auth import ACCOUNT_KEPT_FOR, Accounts
 from shared.errors import ApiError
+from shared.identity import Caller
 from shared.plans import plan_of
 from shared.rate_limits import TokenBuckets
 from shared.routes import PEOPLE, Route

@@ -28,7 +28,7 @@ from shared.projects import Project
 from shared.webhooks import WebhookEndpoint, WebhookSecret
 
 if TYPE_CHECKING:
-    from shared.auth import Caller
+    from shared.identity import Caller
     from shared.services import Services
 
 HASHED = "sha256:"

@@ -25,8 +25,8 @@ from starlette.responses import Response, StreamingResponse
 from starlette.types import Receive, Scope, Send
 
 from shared import library, log, views
-from shared.auth import Caller
 from shared.errors import ApiError, Unavailable
+from shared.identity import Caller
 from shared.models import DeletedVideo, Job, ListVideosQuery, Status
 from shared.services import CHANGES_SETTLE_IN
 from shared.stream_places import Place, Places

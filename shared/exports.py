@@ -19,7 +19,7 @@ from shared.models import MAX_PAGE, Account, Body, Job, ListVideosQuery, Respons
 from shared.projects import Project
 
 if TYPE_CHECKING:
-    from shared.auth import Caller
+    from shared.identity import Caller
     from shared.services import Services
 
 KEPT_FOR = timedelta(days=7)

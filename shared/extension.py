@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from shared import serving
-from shared.auth import Caller
 from shared.generators.catalog import Source
+from shared.identity import Caller
 from shared.library import own_job
 from shared.models import ContentQuery, Extends
 

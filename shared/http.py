@@ -27,10 +27,11 @@ from starlette.routing import Route as StarletteRoute
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from shared import body_limits, cors, forms, idempotency_keys, log, rendering, routes
-from shared.auth import Accounts, Caller
+from shared.auth import Accounts
 from shared.body_limits import BodyLimits
 from shared.door import ANSWER_HEADERS, Door, note_denial
 from shared.errors import ApiError, NotStorable, Unavailable
+from shared.identity import Caller
 from shared.models import NoQuery
 from shared.services import Services, services
 

@@ -17,9 +17,9 @@ from typing import Any
 import jwt
 
 from shared import api_keys, storable
-from shared.auth import DEFAULT_TENANT, Identity, unauthenticated
 from shared.caching import Cache
 from shared.errors import Unavailable
+from shared.identity import DEFAULT_TENANT, Identity, unauthenticated
 from shared.models import TENANT_NAME
 from shared.settings import Settings
 

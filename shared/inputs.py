@@ -17,8 +17,8 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 from shared import log, passes
-from shared.auth import Caller
 from shared.errors import ApiError, Unavailable
+from shared.identity import Caller
 from shared.images import NotAnImage
 from shared.models import (
     MAX_IMAGE_BYTES,

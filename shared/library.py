@@ -7,9 +7,9 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from shared import audit, events, jobs, log, views
-from shared.auth import Caller
 from shared.errors import ApiError, Unavailable
 from shared.generators import catalog
+from shared.identity import Caller
 from shared.models import (
     VIDEO_ID,
     Account,

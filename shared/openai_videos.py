@@ -11,7 +11,7 @@ from shared.errors import ApiError
 from shared.models import VIDEO_ID, Body, CreateVideo, ImageInput
 
 if TYPE_CHECKING:
-    from shared.auth import Caller
+    from shared.identity import Caller
     from shared.services import Services
 
 

@@ -19,7 +19,7 @@ from shared.errors import ApiError, Conflict, Unavailable
 from shared.models import ONE_LINE, Body, Document, PageQuery, Response
 
 if TYPE_CHECKING:
-    from shared.auth import Caller
+    from shared.identity import Caller
     from shared.services import Services
 
 # As CreateVideo.project has it.

@@ -22,7 +22,7 @@ from shared.models import Account, Document, Job, ListVideosQuery, LiveConfig, S
 from shared.settings import Settings
 
 if TYPE_CHECKING:
-    from shared.auth import Verifier
+    from shared.identity import Verifier
     from shared.images import ImageFacts
     from shared.lifecycle import Task
     from shared.passes import Place

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING
 from shared.errors import ApiError
 
 if TYPE_CHECKING:
-    from shared.auth import Caller
+    from shared.identity import Caller
 
 # Tabs, phones and programs of one user; an instance has 200 places.
 PER_ACCOUNT = 16

@@ -25,9 +25,9 @@ from shared import (
 )
 from shared import config as live
 from shared.account_commits import Answer, Proposal, Spending, propose
-from shared.auth import Caller
 from shared.errors import ApiError, Unavailable
 from shared.generators import catalog
+from shared.identity import Caller
 from shared.library import offered, own_account, own_job
 from shared.library import preference as preferred
 from shared.models import (

@@ -22,7 +22,7 @@ from shared.errors import ApiError, Conflict, Unavailable
 from shared.models import ONE_LINE, TENANT_NAME, Body, Document, Response
 
 if TYPE_CHECKING:
-    from shared.auth import Caller
+    from shared.identity import Caller
     from shared.services import Services
 
 MAX_GRANT = 1_000_000_000

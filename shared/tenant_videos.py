@@ -15,7 +15,7 @@ from shared.models import VIDEO_ID, ContentQuery, Job, PageQuery, Response, Sign
 from shared.users import USER_ID
 
 if TYPE_CHECKING:
-    from shared.auth import Caller
+    from shared.identity import Caller
     from shared.services import Services
 
 

@@ -21,7 +21,7 @@ from shared.models import ONE_LINE, PLAN_NAME, Account, Body, PageQuery, Respons
 from shared.tenant_grants import MAX_GRANT, key_digest
 
 if TYPE_CHECKING:
-    from shared.auth import Caller
+    from shared.identity import Caller
     from shared.services import Services
 
 USER_ID = r"^[A-Za-z0-9_-]{22}$"

@@ -23,7 +23,7 @@ from shared.errors import ApiError
 from shared.models import Account, Document
 
 if TYPE_CHECKING:
-    from shared.auth import Identity
+    from shared.identity import Identity
 
 PASSWORD = "password"  # noqa: S105 - a provider's name
 # Google delivers these alike, whatever dots are in the name.

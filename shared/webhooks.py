@@ -24,7 +24,7 @@ from shared.errors import ApiError, Conflict, Unavailable
 from shared.models import ONE_LINE, Account, Body, Document, Response, Value
 
 if TYPE_CHECKING:
-    from shared.auth import Caller
+    from shared.identity import Caller
     from shared.services import Services
 
 MAX_ENDPOINTS = 10

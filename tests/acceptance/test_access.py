@@ -28,7 +28,7 @@ from local.keys import Signer
 from local.oidc import Minter
 from local.plan import PROJECT, email
 from local.saved import SavedStore
-from shared.auth import Identity
+from shared.identity import Identity
 from shared.models import Account
 from shared.routes import ROUTES, Route
 from tests.cloud import Cloud, User

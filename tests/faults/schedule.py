@@ -10,8 +10,8 @@ from typing import Any
 
 from local.memory.queue import Entry
 from shared import ledger
-from shared.auth import Caller
 from shared.generators.catalog import MODELS
+from shared.identity import Caller
 from shared.lifecycle import Task
 from shared.models import Account, CreateVideo, Job, LiveConfig, Stage
 from shared.schedule import UNCERTAIN_STEP_S

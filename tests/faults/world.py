@@ -24,12 +24,12 @@ from local.memory.media import MemoryMedia
 from local.memory.queue import Entry, MemoryQueue, limits_of
 from local.storage.objects import StoredObject as Record
 from shared import commits, deliveries, errands, hints, lifecycle, log, steps, submission, sweeper
-from shared.auth import Caller, Identity
 from shared.commits import Turn
 from shared.config import StoredConfig
 from shared.deliveries import Delivery
 from shared.errors import ApiError, Unavailable
 from shared.generators import Generators
+from shared.identity import Caller, Identity
 from shared.lifecycle import Task
 from shared.models import Account, CreateVideo, Job, LiveConfig, Transaction
 from shared.receivers import Receivers

@@ -51,9 +51,9 @@ from shared import (
     users,
     usual_times,
 )
-from shared.auth import Caller
 from shared.chores import Chore
 from shared.deliveries import Delivery, ListDeliveriesQuery
+from shared.identity import Caller
 from shared.models import Account, Document, Job, ListTransactionsQuery, ListVideosQuery, Status
 from shared.projects import ListProjectsQuery, NewProject
 from shared.services import Services

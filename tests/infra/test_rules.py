@@ -23,7 +23,7 @@ from google.cloud.firestore import AsyncClient
 from google.cloud.firestore_v1.types import ListenRequest, StructuredQuery, Target, TargetChange, Value
 from pydantic import BaseModel
 
-from shared.auth import DEFAULT_TENANT, Identity
+from shared.identity import DEFAULT_TENANT, Identity
 from shared.models import Account, Document, Transaction
 from shared.settings import SECURETOKEN_ISSUER, Settings
 from shared.store import FirestoreStore

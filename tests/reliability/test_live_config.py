@@ -13,10 +13,10 @@ import pytest
 from google.cloud import firestore
 
 from shared import pricing
-from shared.auth import Caller
 from shared.config import KEPT_FOR, StoredConfig
 from shared.errors import ApiError
 from shared.generators import Broken, Busy
+from shared.identity import Caller
 from shared.models import Job, Stage
 from shared.settings import Settings
 from shared.store import FirestoreStore

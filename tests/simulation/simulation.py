@@ -11,9 +11,9 @@ from unittest import mock
 
 from local.memory.queue import Entry
 from shared import jobs, ledger, library, lifecycle
-from shared.auth import Caller
 from shared.config import StoredConfig
 from shared.events import Event, NotStored, StepEvent, Stored
+from shared.identity import Caller
 from shared.lifecycle import Change
 from shared.models import Account, CreateVideo, Document, Job, LiveConfig, Stage
 from tests.faults.effects import Process

@@ -25,10 +25,11 @@ from local.memory.live import MemoryLive
 from local.memory.media import MemoryMedia
 from local.memory.queue import Entry, MemoryQueue
 from local.memory.store import MemoryStore
-from shared import auth, commits, data_rights, deliveries, ledger, steps, submission, tenant_grants, users
+from shared import commits, data_rights, deliveries, ledger, steps, submission, tenant_grants, users
 from shared.config import StoredConfig
 from shared.errors import ApiError, Unavailable
 from shared.generators import Generators
+from shared.identity import Caller, Identity
 from shared.models import Account, CreateVideo, Job, LiveConfig, Transaction
 from shared.receivers import Receivers
 from shared.services import NotReached, OutboundAnswer, Services
@@ -161,12 +162,12 @@ class NameVerifier:
     def __init__(self, clock: Callable[[], datetime]) -> None:
         self._clock = clock
 
-    async def verify(self, token: str) -> auth.Identity:
+    async def verify(self, token: str) -> Identity:
         if token == "wrong":
             raise ApiError("UNAUTHENTICATED", headers={"WWW-Authenticate": "Bearer"})
         name, age = token.rstrip("?~"), timedelta(hours=1 if token.endswith("~") else 0)
         verified = not token.endswith("?")
-        return auth.Identity(
+        return Identity(
             "https://issuer.example", name, "default", f"{name}@example.com", verified, signed_in_at=self._clock() - age
         )
 
@@ -243,7 +244,7 @@ class House:
     def creates(self) -> int:
         return len(self.omni.creates) + len(self.veo.creates)
 
-    async def sign_up(self, name: str = "alice", **changes: Any) -> auth.Caller:
+    async def sign_up(self, name: str = "alice", **changes: Any) -> Caller:
         """An account with 500 credits, unless `changes` say otherwise of the account."""
         fresh = Account(
             id=name, issuer="i", sub=name, tenant="default", created_at=self.clock(), change_id=self.services.ids()
@@ -252,7 +253,7 @@ class House:
         account = opened.changed(**changes)
         assert isinstance(account, Account)
         await self.store.commit([account, *rest])
-        return auth.Caller(name, account.tenant, account.role, account.plan, None)
+        return Caller(name, account.tenant, account.role, account.plan, None)
 
     async def fund(self, tenant: str = "default", amount: int = 100_000) -> None:
         """An operator grants to the tenant, out of which its administrators may give."""
@@ -270,12 +271,12 @@ class House:
         body = GrantCredits(amount=amount, description="For tests")
         await users._commit_grant(self.services, giver, await self.account(account), body, name)
 
-    async def submit(self, caller: auth.Caller, key: str | None = None, **body: Any) -> Job:
+    async def submit(self, caller: Caller, key: str | None = None, **body: Any) -> Job:
         """A small Omni video unless the body says otherwise."""
         wanted = {"prompt": "a paper boat", "model": "omni-flash", "seconds": 3, "resolution": "360p"} | body
         return (await submission.submit(self.services, caller, CreateVideo.model_validate(wanted), key)).job
 
-    async def submit_veo(self, caller: auth.Caller, **body: Any) -> Job:
+    async def submit_veo(self, caller: Caller, **body: Any) -> Job:
         """The smallest video of a provider that writes files into our bucket itself."""
         return await self.submit(caller, **{"model": "veo-3.1-fast", "seconds": 4, "resolution": "720p"} | body)
 

@@ -10,8 +10,8 @@ import pytest
 from local.memory.region import REGION, DistantStore
 from shared import account_commits, events, jobs, ledger, submission
 from shared import commits as commits_of_process
-from shared.auth import Caller
 from shared.errors import ApiError, Unavailable
+from shared.identity import Caller
 from shared.models import CreateVideo, Job, Stage, Transaction
 from tests.unit.conftest import House
 

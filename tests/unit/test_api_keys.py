@@ -12,8 +12,9 @@ import pytest
 
 from shared import api_keys
 from shared.api_keys import ApiKey, NewApiKey
-from shared.auth import Accounts, Caller
+from shared.auth import Accounts
 from shared.errors import ApiError, Conflict, Unavailable
+from shared.identity import Caller
 from shared.models import Account
 from tests.unit.conftest import House
 

@@ -18,9 +18,10 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 
 from shared import auth, storable
-from shared.auth import Accounts, Identity
+from shared.auth import Accounts
 from shared.errors import ApiError, Conflict, Unavailable
 from shared.id_tokens import JwksVerifier
+from shared.identity import Identity
 from shared.models import Account, Transaction
 from tests.unit.conftest import SETTINGS, Clock, House
 from tests.unit.wire import Answer, Recorder

@@ -9,9 +9,9 @@ import pytest
 from pydantic import ValidationError
 
 from shared import config_edits
-from shared.auth import Caller
 from shared.config_edits import FIELDS, PutConfig
 from shared.errors import ApiError, Conflict, Unavailable
+from shared.identity import Caller
 from shared.models import LiveConfig, Plan
 from tests.unit.conftest import NOW, SETTINGS, House
 

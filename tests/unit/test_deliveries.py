@@ -11,11 +11,11 @@ from typing import Any
 import pytest
 
 from shared import deliveries, errands, library, submission, sweeper, webhooks
-from shared.auth import Caller
 from shared.chores import Chore
 from shared.deliveries import Delivery, ListDeliveriesQuery
 from shared.errors import ApiError, Unavailable
 from shared.generators import Refused
+from shared.identity import Caller
 from shared.models import Job, Stage
 from shared.services import OutboundAnswer
 from shared.verdict import Verdict
@@ -249,7 +249,7 @@ async def test_a_message_that_is_for_nobody_any_more_is_given_up_with_the_reason
 
 
 def house_caller(job: Job) -> Any:
-    from shared.auth import Caller
+    from shared.identity import Caller
 
     return Caller(job.account, job.tenant, "user", "default", None)
 

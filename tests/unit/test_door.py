@@ -14,9 +14,9 @@ import pytest
 
 from shared import door, rate_limits
 from shared.api_keys import ApiKey
-from shared.auth import Caller
 from shared.errors import ApiError
 from shared.http import application
+from shared.identity import Caller
 from shared.models import Plan
 from shared.routes import PEOPLE, ROUTES, Route
 from tests.unit.conftest import NOW, House

@@ -14,10 +14,11 @@ import pytest
 from local.memory.queue import Entry
 from shared import api_keys, data_rights, deliveries, erasure, errands, exports, hints, profile, submission, webhooks
 from shared.api_keys import ApiKey, NewApiKey
-from shared.auth import Accounts, Caller
+from shared.auth import Accounts
 from shared.chores import Chore
 from shared.deliveries import Delivery
 from shared.errors import ApiError
+from shared.identity import Caller
 from shared.lifecycle import Task
 from shared.models import Account, CreateVideo, Job, Stage, Status, Transaction
 from shared.profile import UpdateAccount

@@ -17,6 +17,7 @@ from shared import api_keys, auth, event_stream, library, stream_places, views
 from shared.api_keys import ApiKey, NewApiKey
 from shared.errors import ApiError, Unavailable
 from shared.event_stream import HEADERS, PLACES, EventStream, Pace, Position
+from shared.identity import Caller
 from shared.models import Job
 from shared.watch import MAX_PENDING_JOBS, Watch, WatchEnded
 from tests.sse import Event, Reader
@@ -80,7 +81,7 @@ class Client:
 @asynccontextmanager
 async def video(
     house: House,
-    caller: auth.Caller,
+    caller: Caller,
     job: Job,
     last: str | None = None,
     pace: Pace = QUICK,
@@ -95,7 +96,7 @@ async def video(
 @asynccontextmanager
 async def account(
     house: House,
-    caller: auth.Caller,
+    caller: Caller,
     last: str | None = None,
     pace: Pace = QUICK,
     identify: event_stream.Identify = always,
@@ -447,7 +448,7 @@ async def test_a_client_that_leaves_while_nothing_happens_is_watched_no_more(hou
     assert headers[b"x-accel-buffering"] == b"no"
 
 
-async def opened(house: House, caller: auth.Caller) -> Any:
+async def opened(house: House, caller: Caller) -> Any:
     """The body of one more stream, which has begun."""
     response = await event_stream.of_account(house.services, caller, always, None)
     assert isinstance(response, EventStream)
@@ -455,7 +456,7 @@ async def opened(house: House, caller: auth.Caller) -> Any:
     return response.body_iterator
 
 
-async def is_full(house: House, caller: auth.Caller) -> dict[str, Any]:
+async def is_full(house: House, caller: Caller) -> dict[str, Any]:
     with pytest.raises(ApiError) as refused:
         await event_stream.of_account(house.services, caller, always, None)
     assert (refused.value.code, refused.value.retry_after_s) == ("TOO_MANY_STREAMS", 10)
@@ -536,7 +537,7 @@ async def test_a_stream_ends_within_a_minute_of_its_caller_being_locked_out(
     authorization = f"Bearer {made.key}"
     with_key = await accounts.caller(house.services, authorization)
 
-    async def identify() -> auth.Caller:
+    async def identify() -> Caller:
         age = event_stream.IDENTIFIED_BY
         return await accounts.caller(house.services, authorization, account_age=age, key_age=age)
 

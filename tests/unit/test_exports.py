@@ -10,9 +10,9 @@ import pytest
 
 from shared import api_keys, data_rights, errands, exports, library, webhooks
 from shared.api_keys import NewApiKey
-from shared.auth import Caller
 from shared.chores import Chore, ExportedFile
 from shared.errors import ApiError
+from shared.identity import Caller
 from shared.verdict import Verdict
 from shared.webhooks import NewWebhookEndpoint
 from tests.unit.conftest import House

@@ -7,8 +7,8 @@ from datetime import timedelta
 import pytest
 
 from shared import submission
-from shared.auth import Caller
 from shared.errors import ApiError
+from shared.identity import Caller
 from shared.models import Account, CreateVideo, Job, Plan, Stage
 from tests.unit.conftest import House
 

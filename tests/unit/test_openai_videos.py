@@ -11,8 +11,8 @@ import httpx2
 import openai
 import pytest
 
-from shared.auth import Caller
 from shared.http import application
+from shared.identity import Caller
 from shared.models import Job, Transaction
 from tests.unit.conftest import House
 from tests.unit.test_routes import load

@@ -29,10 +29,10 @@ from shared import (
     webhooks,
 )
 from shared.api_keys import NewApiKey
-from shared.auth import Caller
 from shared.chores import Chore
 from shared.deliveries import Delivery
 from shared.generators import Refused
+from shared.identity import Caller
 from shared.models import Document, Extends, Input, Job, JobError, VideoRequest, Warned
 from shared.projects import NewProject
 from shared.users import GrantCredits

@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from shared import projects, submission
-from shared.auth import Caller
 from shared.errors import ApiError, Conflict, Unavailable
+from shared.identity import Caller
 from shared.models import CreateVideo
 from shared.projects import ListProjectsQuery, NewProject, Project, UpdateProject
 from tests.unit.conftest import House

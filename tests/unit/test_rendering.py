@@ -11,8 +11,8 @@ import pytest
 from starlette.datastructures import Headers
 
 from shared import rendering, routes
-from shared.auth import Caller
 from shared.http import application
+from shared.identity import Caller
 from tests.unit.conftest import House
 from tests.unit.test_http import ALICE, client_of
 from tests.unit.test_routes import load

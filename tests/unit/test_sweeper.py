@@ -7,10 +7,11 @@ import asyncio
 import pytest
 
 from local.memory.generator import Videos
-from shared import auth, errands, events, exports, lifecycle, passes, submission, sweeper
+from shared import errands, events, exports, lifecycle, passes, submission, sweeper
 from shared.chores import Chore
 from shared.errors import Unavailable
 from shared.generators import Running
+from shared.identity import Caller
 from shared.jobs import advance
 from shared.models import Job, Plan, Stage
 from shared.steps import Verdict
@@ -357,7 +358,7 @@ async def test_a_job_that_fell_behind_a_long_backlog_is_put_back_by_the_next_swe
     for _ in range(5):
         await sweeper.sweep(house.services)
     house.queue.fail("create")
-    lost = await house.submit_veo(auth.Caller("alice", "default", "user", "default", None))
+    lost = await house.submit_veo(Caller("alice", "default", "user", "default", None))
     house.clock.advance(LATE_S)
     assert (await sweeper.sweep(house.services))["restored"] == 1
     assert await house.queue.exists((await house.job(lost.id)).task)

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from shared import tenant_grants
-from shared.auth import Caller
 from shared.errors import ApiError, Conflict, Unavailable
+from shared.identity import Caller
 from shared.tenant_grants import GrantToTenant, TenantBudget, TenantGrant
 from tests.unit.conftest import House
 

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from shared import library, tenant_videos
-from shared.auth import Caller
 from shared.errors import ApiError
+from shared.identity import Caller
 from shared.tenant_videos import ListTenantVideosQuery
 from tests.unit.conftest import House
 

@@ -9,8 +9,9 @@ from typing import Any
 import pytest
 
 from shared import users
-from shared.auth import Accounts, Caller, Identity
+from shared.auth import Accounts
 from shared.errors import ApiError, Conflict, Unavailable
+from shared.identity import Caller, Identity
 from shared.models import Account, Plan, Transaction
 from shared.users import GrantCredits, ListUsersQuery, UpdateUser
 from tests.unit.conftest import House

@@ -10,8 +10,9 @@ from typing import Any
 import pytest
 
 from shared import api_keys, erasure, webhooks
-from shared.auth import Accounts, Caller, Identity
+from shared.auth import Accounts
 from shared.errors import ApiError
+from shared.identity import Caller, Identity
 from shared.models import Account, Transaction
 from shared.verification import SignupMarker, marker_id, normalized
 from tests.unit.conftest import House

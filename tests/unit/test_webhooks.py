@@ -11,8 +11,8 @@ import pytest
 from standardwebhooks import Webhook, WebhookVerificationError
 
 from shared import webhooks
-from shared.auth import Caller
 from shared.errors import ApiError, Conflict
+from shared.identity import Caller
 from shared.webhooks import MAX_ENDPOINTS, NewWebhookEndpoint, UpdateWebhookEndpoint, WebhookEndpoint, WebhookSecret
 from tests.unit.conftest import House
 
