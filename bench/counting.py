@@ -26,8 +26,8 @@ from local.memory.queue import Dispatcher, MemoryQueue
 from local.memory.store import MemoryStore
 from shared import log
 from shared.config import StoredConfig
-from shared.generators import Generators, Start
 from shared.generators.catalog import MODELS
+from shared.generators.protocol import Generators, Start
 from shared.http import application
 from shared.identity import Identity
 from shared.lifecycle import Task

@@ -29,7 +29,7 @@ from local.memory.region import REGION, DistantStore, Latencies
 from local.memory.store import MemoryStore
 from shared import commits, ledger, log, submission
 from shared.errors import ApiError
-from shared.generators import Generators
+from shared.generators.protocol import Generators
 from shared.identity import Caller
 from shared.models import Account, CreateVideo, LiveConfig
 from shared.services import Services

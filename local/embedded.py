@@ -55,7 +55,7 @@ from shared.auth import Accounts
 from shared.chores import Chore
 from shared.config import StoredConfig
 from shared.deliveries import Delivery
-from shared.generators import Generator, Generators
+from shared.generators.protocol import Generator, Generators
 from shared.http import application
 from shared.id_tokens import JwksVerifier
 from shared.models import Account, Job

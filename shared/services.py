@@ -17,7 +17,7 @@ from functools import cache, cached_property
 from typing import TYPE_CHECKING, Any, BinaryIO, Protocol, TypeVar, cast
 
 from shared import log
-from shared.generators import Generator, Generators
+from shared.generators.protocol import Generator, Generators
 from shared.models import Account, Document, Job, ListVideosQuery, LiveConfig, Status, TaskRef, Transaction
 from shared.settings import Settings
 

@@ -11,8 +11,9 @@ from collections.abc import Awaitable, Callable
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
-from shared import deliveries, events, generators, lifecycle, log, storing
+from shared import deliveries, events, lifecycle, log, storing
 from shared.errors import StorageRefused, Unavailable
+from shared.generators.protocol import Broken, Busy, Finished, Refused, Running, Start
 from shared.jobs import JobMissing, Outcome, TaskNotCreated, advance
 from shared.models import Job, Stage
 from shared.verdict import Verdict as Verdict
@@ -72,10 +73,10 @@ async def _start(services: Services, job: Job) -> Verdict:
     try:
         async with asyncio.timeout(lifecycle.PREPARE_TIMEOUT_S):
             start = await services.generators.of(job.provider).prepare(job)
-    except generators.Refused as refusal:
+    except Refused as refusal:
         await advance(services, job.id, events.Refused(job.step, None, refusal.code, refusal.reason), job)
         return Verdict.DONE
-    except generators.Busy as busy:
+    except Busy as busy:
         log.info("provider_busy", job=job.id, model=job.request.model, reason=busy.reason)
         return Verdict.COME_BACK
     except Exception as error:  # noqa: BLE001 - nothing was begun, so whatever it was can be tried again
@@ -84,7 +85,7 @@ async def _start(services: Services, job: Job) -> Verdict:
     return await _claim_and_create(services, job, start)
 
 
-async def _claim_and_create(services: Services, job: Job, start: generators.Start) -> Verdict:
+async def _claim_and_create(services: Services, job: Job, start: Start) -> Verdict:
     holder = services.ids()
     job = (await advance(services, job.id, events.Claim(job.step, holder), job)).job
     if job.final:
@@ -98,10 +99,10 @@ async def _claim_and_create(services: Services, job: Job, start: generators.Star
     try:
         async with asyncio.timeout(lifecycle.CREATE_TIMEOUT_S):
             operation = await start(job, job.prefix)
-    except generators.Refused as refusal:
+    except Refused as refusal:
         await _keep_outcome(services, job, events.Refused(job.step, holder, refusal.code, refusal.reason))
         return Verdict.DONE
-    except generators.Busy as busy:
+    except Busy as busy:
         log.info("provider_busy", job=job.id, model=job.request.model, reason=busy.reason)
         wait_s = busy.retry_after_s if busy.retry_after_s is not None else BUSY_WAIT_S
         await _keep_outcome(services, job, events.Deferred(job.step, holder, wait_s))
@@ -190,11 +191,11 @@ async def _look(services: Services, job: Job) -> Verdict:
         log.warning("look_failed", job=job.id, operation=job.operation, error=repr(error))
         return await _without_answer(services, job)
     match look:
-        case generators.Running():
+        case Running():
             return await _still_running(services, job)
-        case generators.Broken(code, reason):
+        case Broken(code, reason):
             await advance(services, job.id, events.Broke(job.step, code, reason), job)
-        case generators.Finished(uris, filtered, reason):
+        case Finished(uris, filtered, reason):
             await _finish(services, job, events.Finished(job.step, services.ids(), uris, filtered, reason))
     return Verdict.DONE
 
@@ -307,9 +308,9 @@ async def _straggler(services: Services, job: Job) -> tuple[bool, bool]:
     except Exception as error:  # noqa: BLE001 - best effort; it is tried again for a day
         log.warning("straggler_not_seen", job=job.id, operation=operation, error=repr(error))
         return True, False
-    if isinstance(look, generators.Running):
+    if isinstance(look, Running):
         return True, False
-    return False, given_up and isinstance(look, generators.Finished) and bool(look.uris)
+    return False, given_up and isinstance(look, Finished) and bool(look.uris)
 
 
 def _leased(services: Services, job: Job) -> bool:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, BinaryIO
 
 from shared import events, filenames, lifecycle, log
 from shared.errors import StorageRefused, Unavailable
-from shared.generators import Generator
+from shared.generators.protocol import Generator
 from shared.jobs import advance
 from shared.models import Job, Output
 from shared.services import ObjectExists, StoredObject

@@ -22,8 +22,9 @@ from local.providers.engine import (
     Request,
     UnknownGenerationError,
 )
-from shared.generators import Broken, Busy, Finished, Look, Refused, Running, Start, faults
+from shared.generators import faults
 from shared.generators.catalog import MODELS
+from shared.generators.protocol import Broken, Busy, Finished, Look, Refused, Running, Start
 from shared.generators.veo import label
 from shared.models import Job
 from shared.services import Media, ObjectExists

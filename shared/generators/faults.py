@@ -20,7 +20,7 @@ import httpx2
 from google.genai import errors
 
 from shared import storable
-from shared.generators import Broken, Busy, Refused
+from shared.generators.protocol import Broken, Busy, Refused
 
 # A create ends within the 45 s that a step allows for it.
 CREATE_TIMEOUT_S = 30.0

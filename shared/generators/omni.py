@@ -29,8 +29,9 @@ from google.genai.interactions import (
 
 from shared import log
 from shared.errors import Unavailable
-from shared.generators import Broken, Busy, Finished, Look, Refused, Running, Start, faults
+from shared.generators import faults
 from shared.generators.catalog import MODELS
+from shared.generators.protocol import Broken, Busy, Finished, Look, Refused, Running, Start
 from shared.models import Extends, Input, InputRole, Job, VideoRequest
 from shared.services import Media
 from shared.settings import Settings

@@ -18,8 +18,9 @@ from google.auth.transport.requests import Request
 from google.genai import types
 from google.oauth2.credentials import Credentials as FixedToken
 
-from shared.generators import Broken, Busy, Finished, Look, Running, Start, faults
+from shared.generators import faults
 from shared.generators.catalog import MODELS
+from shared.generators.protocol import Broken, Busy, Finished, Look, Running, Start
 from shared.models import InputRole, Job, VideoRequest
 from shared.settings import Settings
 

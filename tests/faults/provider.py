@@ -12,8 +12,8 @@ from functools import partial
 from typing import BinaryIO, Literal
 
 from local.memory.media import MemoryMedia
-from shared.generators import Broken, Busy, Finished, Look, Refused, Running, Start
 from shared.generators.catalog import MODELS
+from shared.generators.protocol import Broken, Busy, Finished, Look, Refused, Running, Start
 from shared.models import Job
 from tests.faults import films
 from tests.faults.virtual_time import VirtualLoop

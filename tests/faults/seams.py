@@ -14,7 +14,7 @@ from local.memory.media import MemoryMedia
 from local.memory.queue import MemoryQueue
 from local.memory.store import MemoryStore
 from shared.errors import Unavailable
-from shared.generators import Busy, Look, Start
+from shared.generators.protocol import Busy, Look, Start
 from shared.lifecycle import Task
 from shared.models import Account, Document, Job, ListVideosQuery, Status, TaskRef, Transaction
 from shared.passes import Place

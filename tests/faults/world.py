@@ -28,7 +28,7 @@ from shared.commits import Turn
 from shared.config import StoredConfig
 from shared.deliveries import Delivery
 from shared.errors import ApiError, Unavailable
-from shared.generators import Generators
+from shared.generators.protocol import Generators
 from shared.identity import Caller, Identity
 from shared.lifecycle import Task
 from shared.models import Account, CreateVideo, Job, LiveConfig, Transaction

@@ -16,8 +16,8 @@ from typing import Any
 
 import shared.video  # noqa: F401 - PyAV is loaded before memory is measured
 from shared import events, storing
-from shared.generators import Generators
 from shared.generators.omni import Omni
+from shared.generators.protocol import Generators
 from shared.jobs import advance
 from shared.media import CloudStorage
 from shared.models import Job

@@ -15,7 +15,7 @@ import pytest
 from local.ports import HOST, free_ports
 from shared import lifecycle
 from shared.errors import Unavailable
-from shared.generators import Busy
+from shared.generators.protocol import Busy
 from shared.models import Account, Job, Stage, TaskRef
 from shared.queue import CloudTasks
 from shared.settings import Settings

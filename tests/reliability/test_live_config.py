@@ -15,7 +15,7 @@ from google.cloud import firestore
 from shared import pricing
 from shared.config import KEPT_FOR, StoredConfig
 from shared.errors import ApiError
-from shared.generators import Broken, Busy
+from shared.generators.protocol import Broken, Busy
 from shared.identity import Caller
 from shared.models import Job, Stage
 from shared.settings import Settings

@@ -9,8 +9,8 @@ from datetime import timedelta
 import pytest
 
 from shared import lifecycle, steps, sweeper
-from shared.generators import Broken
 from shared.generators.catalog import MODELS
+from shared.generators.protocol import Broken
 from shared.models import Job, LiveConfig, Stage
 from tests import invariants
 from tests.cloud import Cloud

@@ -28,7 +28,7 @@ from local.memory.store import MemoryStore
 from shared import commits, data_rights, deliveries, ledger, steps, submission, tenant_grants, users
 from shared.config import StoredConfig
 from shared.errors import ApiError, Unavailable
-from shared.generators import Generators
+from shared.generators.protocol import Generators
 from shared.identity import Caller, Identity
 from shared.models import Account, CreateVideo, Job, LiveConfig, Transaction
 from shared.receivers import Receivers

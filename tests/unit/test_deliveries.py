@@ -14,7 +14,7 @@ from shared import deliveries, errands, library, submission, sweeper, webhooks
 from shared.chores import Chore
 from shared.deliveries import Delivery, ListDeliveriesQuery
 from shared.errors import ApiError, Unavailable
-from shared.generators import Refused
+from shared.generators.protocol import Refused
 from shared.identity import Caller
 from shared.models import Job, Stage
 from shared.services import OutboundAnswer

@@ -14,7 +14,7 @@ from starlette.datastructures import Headers
 
 from shared import hints
 from shared.errors import ApiError
-from shared.generators import Running
+from shared.generators.protocol import Running
 from shared.models import Job, Stage
 from tests.unit.conftest import NOW, SETTINGS, House
 

@@ -277,7 +277,7 @@ async def test_a_job_that_was_never_started_loses_its_images_too(house: House) -
 
 
 async def test_a_job_that_failed_at_once_loses_its_images_too(house: House) -> None:
-    from shared.generators import Refused
+    from shared.generators.protocol import Refused
 
     house.script(creates=[Refused("PROMPT_REJECTED", "no")])
     job = await house.run(await house.submit(await house.sign_up(), input_reference=inline(PNG)))

@@ -24,7 +24,7 @@ from local.providers.render import Film
 from local.saved import STORAGE, STORE, SavedStore, saved_object
 from local.tasks.retry import RetryPolicy
 from shared.errors import Conflict
-from shared.generators import Broken, Busy, Finished, Look, Refused, Running
+from shared.generators.protocol import Broken, Busy, Finished, Look, Refused, Running
 from shared.lifecycle import Task
 from shared.models import STATUS_OF, Account, Job, Stage, TaskRef, Transaction, VideoRequest
 from tests.unit.wire import started

@@ -22,8 +22,9 @@ from local.providers.durations import Durations
 from local.providers.engine import Engine
 from local.providers.render import Film
 from local.providers.webhooks import Webhooks
-from shared.generators import Broken, Busy, Finished, Generator, Look, Refused, Running, faults, omni
+from shared.generators import faults, omni
 from shared.generators.omni import Omni
+from shared.generators.protocol import Broken, Busy, Finished, Generator, Look, Refused, Running
 from shared.models import Extends, ImageType, Input, InputRole, VideoRequest
 from shared.settings import Settings
 from tests.unit.conftest import Shaky

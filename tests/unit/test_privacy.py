@@ -31,7 +31,7 @@ from shared import (
 from shared.api_keys import NewApiKey
 from shared.chores import Chore
 from shared.deliveries import Delivery
-from shared.generators import Refused
+from shared.generators.protocol import Refused
 from shared.identity import Caller
 from shared.models import Document, Extends, Input, Job, JobError, VideoRequest, Warned
 from shared.projects import NewProject

@@ -12,7 +12,7 @@ from google.api_core.exceptions import InvalidArgument, NotFound, PermissionDeni
 from local.memory.generator import LostAnswer, Videos
 from shared import events, library, lifecycle, steps, storing, submission
 from shared.errors import StorageRefused, Unavailable
-from shared.generators import Broken, Busy, Finished, Refused, Running
+from shared.generators.protocol import Broken, Busy, Finished, Refused, Running
 from shared.jobs import advance
 from shared.models import Job, Stage
 from shared.steps import Verdict

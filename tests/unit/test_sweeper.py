@@ -10,7 +10,7 @@ from local.memory.generator import Videos
 from shared import errands, events, exports, lifecycle, passes, submission, sweeper
 from shared.chores import Chore
 from shared.errors import Unavailable
-from shared.generators import Running
+from shared.generators.protocol import Running
 from shared.identity import Caller
 from shared.jobs import advance
 from shared.models import Job, Plan, Stage

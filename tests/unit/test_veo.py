@@ -17,7 +17,8 @@ from google.auth.credentials import Credentials
 from google.auth.exceptions import DefaultCredentialsError, GoogleAuthError, TransportError
 from google.genai import errors
 
-from shared.generators import Broken, Busy, Finished, Generator, Look, Refused, Running, faults
+from shared.generators import faults
+from shared.generators.protocol import Broken, Busy, Finished, Generator, Look, Refused, Running
 from shared.generators.veo import TOKEN_TIMEOUT_S, Veo, label
 from shared.lifecycle import CREATE_TIMEOUT_S
 from shared.models import Extends, Input, InputRole, VideoRequest

@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
-from shared.generators import Generator
+from shared.generators.protocol import Generator
 from shared.models import Job, Stage, Status, TaskRef, VideoRequest
 
 
