@@ -30,11 +30,12 @@ from shared.generators.catalog import MODELS
 from shared.generators.protocol import Generators, Start
 from shared.http import application
 from shared.identity import Identity
+from shared.image_workers import ImageWorkers
 from shared.lifecycle import Task
 from shared.media import READ_AHEAD_BYTES
 from shared.models import Job
+from shared.ports import Services, SignedUrl, StoredObject
 from shared.routes import FUNCTIONS, Function
-from shared.services import Services, SignedUrl, StoredObject
 from shared.settings import Settings
 from tests.faults import films
 from tests.faults.provider import Fate, Generation, Provider
@@ -304,6 +305,7 @@ class Counted:
             generators=Generators({"vertex": generator, "gemini": generator}),
             config=StoredConfig(SETTINGS, store, self.loop.clock),  # type: ignore[arg-type]
             verifier=Names(),
+            images=ImageWorkers(),
             clock=self.loop.clock,
         )
         app = application(name, importlib.import_module(f"functions.{name}.main").HANDLERS, lambda: services)

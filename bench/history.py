@@ -23,7 +23,7 @@ from bench.seeded import Person
 from bench.servers import ROOT, Server, function
 from bench.stand import Stand
 from shared.http import application
-from shared.services import Services
+from shared.ports import Services
 from shared.store import FirestoreStore
 
 # A database of its own: the emulator goes through all jobs at each query.

@@ -31,8 +31,9 @@ from shared import commits, ledger, log, submission
 from shared.errors import ApiError
 from shared.generators.protocol import Generators
 from shared.identity import Caller
+from shared.image_workers import ImageWorkers
 from shared.models import Account, CreateVideo, LiveConfig
-from shared.services import Services
+from shared.ports import Services
 from shared.settings import Settings
 from tests.faults.virtual_time import VirtualLoop
 
@@ -178,6 +179,7 @@ def _services(loop: VirtualLoop, store: MemoryStore, offer: Offer, latencies: La
         generators=Generators({"gemini": cast(Any, None)}),
         config=_Settings(config),
         verifier=cast(Any, None),
+        images=ImageWorkers(),
         clock=loop.clock,
         ids=lambda: f"{next(numbers):022d}",
         sleep=asyncio.sleep,

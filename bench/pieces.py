@@ -25,8 +25,9 @@ from starlette.applications import Starlette
 from bench.stand import Stand
 from shared.http import application
 from shared.identity import Verifier
+from shared.ports import Queue, Services, Store
 from shared.routes import Function
-from shared.services import Queue, Services, Store, services
+from shared.services import services
 
 WARM_UP = 30
 REQUESTS = 200

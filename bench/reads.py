@@ -11,6 +11,7 @@ from unittest import mock
 from google.cloud.firestore import AsyncClient
 
 from shared import services as gateways
+from shared.ports import Services
 
 
 class Counted:
@@ -65,7 +66,7 @@ class _Call:
 
 
 @contextmanager
-def services(environ: Mapping[str, str]) -> Iterator[gateways.Services]:
+def services(environ: Mapping[str, str]) -> Iterator[Services]:
     """Services of that environment, which nobody else in this process gets."""
     with mock.patch.dict(os.environ, environ):
         gateways.services.cache_clear()

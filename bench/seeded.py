@@ -19,7 +19,7 @@ from shared.firestore_values import fill
 from shared.generators.catalog import MODELS
 from shared.identity import DEFAULT_TENANT, Identity
 from shared.models import Job, Output, Stage, Status, TaskRef, VideoRequest
-from shared.services import new_id
+from shared.ports import new_id
 from shared.store import _encode
 
 MODEL: Final = "veo-3.1-fast"

@@ -30,7 +30,7 @@ from local.ports import HOST
 from shared import event_stream
 from shared.identity import DEFAULT_TENANT, Caller
 from shared.models import Job
-from shared.services import Services, new_id
+from shared.ports import Services, new_id
 from shared.store import FirestoreStore
 
 STREAMS: Final = 1_000

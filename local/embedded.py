@@ -58,10 +58,11 @@ from shared.deliveries import Delivery
 from shared.generators.protocol import Generator, Generators
 from shared.http import application
 from shared.id_tokens import JwksVerifier
+from shared.image_workers import ImageWorkers
 from shared.models import Account, Job
 from shared.outbound import Internet
+from shared.ports import Services, utc_now
 from shared.routes import FUNCTIONS, ROUTES, Function
-from shared.services import Services, utc_now
 from shared.settings import Settings
 
 GRACE_S: Final = 2
@@ -234,6 +235,7 @@ class Embedded:
             generators=Generators(self._generators(settings)),
             config=StoredConfig(settings, store, utc_now),
             verifier=LocalVerifier(settings, self._signer),
+            images=ImageWorkers(),
             outbound=Internet(settings.local_outbound),
         )
 

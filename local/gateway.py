@@ -30,9 +30,9 @@ from local.identity import GOOGLE, GOOGLE_CLIENT_ID, PREFIXES, STS, TOOLKIT
 from local.ports import HOST, KEEP_ALIVE_S
 from local.proxy import Proxy, respond
 from shared.errors import ApiError
+from shared.ports import utc_now
 from shared.rate_limits import TokenBuckets
 from shared.routes import FUNCTIONS, ROUTES, Function
-from shared.services import utc_now
 from shared.site import COMPRESSED_FROM_BYTES, DOCUMENT_HEADERS, TYPES, security_policy
 
 API_PREFIXES: Final[Mapping[str, Function]] = {"/v1": "history", "/hooks": "submit", "/tasks": "poll"}

@@ -25,7 +25,7 @@ from shared.tenant_days import TenantBudget, View, allot, day_of
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from shared.services import Services
+    from shared.ports import Services
 
 R = TypeVar("R")
 

@@ -16,7 +16,7 @@ from shared.models import Account
 
 if TYPE_CHECKING:
     from shared.identity import Caller
-    from shared.services import Services
+    from shared.ports import Services
 
 _ORDER = ("user", "admin", "operator")
 

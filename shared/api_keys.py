@@ -21,7 +21,7 @@ from shared.models import ONE_LINE, Body, Document, Response
 
 if TYPE_CHECKING:
     from shared.identity import Caller
-    from shared.services import Services
+    from shared.ports import Services
 
 PREFIX = "rk_"
 SECRET_BYTES = 32

@@ -24,7 +24,7 @@ from shared.models import Account, Document, Transaction
 from shared.verification import SignupMarker
 
 if TYPE_CHECKING:
-    from shared.services import Services
+    from shared.ports import Services
 
 D = TypeVar("D", bound=Document)
 ACCOUNT_KEPT_FOR = timedelta(seconds=60)

@@ -18,7 +18,7 @@ from shared.errands import Errand
 from shared.models import Value
 
 if TYPE_CHECKING:
-    from shared.services import Services
+    from shared.ports import Services
 
 ChoreStatus = TypeAliasType("ChoreStatus", Literal["queued", "in_progress", "completed", "expired", "canceled"])
 

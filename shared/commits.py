@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Self
 from weakref import WeakValueDictionary
 
 if TYPE_CHECKING:
-    from shared.services import Services
+    from shared.ports import Services
 
 TRY_FOR = timedelta(seconds=10)
 FIRST_WAIT_S = 0.005

@@ -20,11 +20,11 @@ from shared import log
 from shared.errors import Conflict, Unavailable
 from shared.generators.catalog import Model
 from shared.models import Document, LiveConfig, VideoRequest
-from shared.services import new_id
+from shared.ports import new_id
 from shared.settings import Settings
 
 if TYPE_CHECKING:
-    from shared.services import Store
+    from shared.ports import Store
 
 KEPT_FOR = timedelta(seconds=60)
 # The field of config/usual_times that shared/usual_times.py writes.

@@ -22,7 +22,7 @@ from shared.models import Body, Document, LiveConfig, Response
 
 if TYPE_CHECKING:
     from shared.identity import Caller
-    from shared.services import Services
+    from shared.ports import Services
 
 _STRONG_ETAG = re.compile(r'(?<!W/)"[^"]*"')
 # Usual times are learned, and kept in a document of their own.

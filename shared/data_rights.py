@@ -10,7 +10,7 @@ from shared.errors import Unavailable
 from shared.verdict import Verdict
 
 if TYPE_CHECKING:
-    from shared.services import Services
+    from shared.ports import Services
 
 
 async def deliver(services: Services, id_: str, step: int) -> Verdict:

@@ -27,15 +27,15 @@ from shared.errands import Errand
 from shared.errors import ApiError, Conflict, Unavailable
 from shared.lifecycle import DELIVER_QUEUE
 from shared.models import Account, Job, PageQuery, Response
+from shared.ports import NotReached
 from shared.receivers import Receivers
-from shared.services import NotReached
 from shared.targets import host_of
 from shared.verdict import Verdict
 from shared.webhooks import Secret, WebhookEndpoint
 
 if TYPE_CHECKING:
     from shared.identity import Caller
-    from shared.services import Services
+    from shared.ports import Services
 
 FIRST_WAIT_S = 5
 LONGEST_WAIT_S = 3_600

@@ -16,7 +16,7 @@ from shared import log
 from shared.models import Job, Status
 
 if TYPE_CHECKING:
-    from shared.services import Services
+    from shared.ports import Services
 
 PAGE = 200
 DAYS = 7

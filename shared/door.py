@@ -20,7 +20,7 @@ from shared.rate_limits import TokenBuckets
 from shared.routes import PEOPLE, Route
 
 if TYPE_CHECKING:
-    from shared.services import Services
+    from shared.ports import Services
 
 # In a request's scope: headers that its answer will have, whoever writes it.
 ANSWER_HEADERS = "rushes.answer_headers"

@@ -29,7 +29,7 @@ from shared.webhooks import WebhookEndpoint, WebhookSecret
 
 if TYPE_CHECKING:
     from shared.identity import Caller
-    from shared.services import Services
+    from shared.ports import Services
 
 HASHED = "sha256:"
 # A step cancels and deletes so many jobs: each is two commits and a task.

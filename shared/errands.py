@@ -20,7 +20,7 @@ from shared.models import Body, Document, TaskRef
 from shared.storable import MAX_INTEGER
 
 if TYPE_CHECKING:
-    from shared.services import Services
+    from shared.ports import Services
 
 PAGE = 200
 # Of one pass; what is left is for the next one. A page is read and removed in about 0.2 s, so these fit its 15 minutes.

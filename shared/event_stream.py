@@ -28,12 +28,12 @@ from shared import library, log, views
 from shared.errors import ApiError, Unavailable
 from shared.identity import Caller
 from shared.models import DeletedVideo, Job, ListVideosQuery, Status
-from shared.services import CHANGES_SETTLE_IN
+from shared.ports import CHANGES_SETTLE_IN
 from shared.stream_places import Place, Places
 from shared.watch import Watch, WatchEnded
 
 if TYPE_CHECKING:
-    from shared.services import Services
+    from shared.ports import Services
 
 MEDIA_TYPE = "text/event-stream"
 HEADERS = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}

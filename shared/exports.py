@@ -20,7 +20,7 @@ from shared.projects import Project
 
 if TYPE_CHECKING:
     from shared.identity import Caller
-    from shared.services import Services
+    from shared.ports import Services
 
 KEPT_FOR = timedelta(days=7)
 EXPORTS_A_DAY = 5

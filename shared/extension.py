@@ -11,7 +11,7 @@ from shared.library import own_job
 from shared.models import ContentQuery, Extends
 
 if TYPE_CHECKING:
-    from shared.services import Services
+    from shared.ports import Services
 
 
 async def source(services: Services, caller: Caller, video: str) -> Source:

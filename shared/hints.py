@@ -22,7 +22,7 @@ from shared.errors import ApiError
 from shared.models import VIDEO_ID, Job, Stage, TaskRef
 
 if TYPE_CHECKING:
-    from shared.services import Services
+    from shared.ports import Services
 
 OLDEST_S = 300
 _MESSAGE_ID = re.compile(r"[!-~]{1,256}")

@@ -33,7 +33,8 @@ from shared.door import ANSWER_HEADERS, Door, note_denial
 from shared.errors import ApiError, NotStorable, Unavailable
 from shared.identity import Caller
 from shared.models import NoQuery
-from shared.services import Services, services
+from shared.ports import Services
+from shared.services import services
 
 if TYPE_CHECKING:
     from typing import TypeVar

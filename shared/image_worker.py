@@ -12,6 +12,7 @@ import resource
 import sys
 
 from shared import images
+from shared.image_facts import NotAnImage
 
 # The largest progressive JPEG takes 0.4 GiB and a second; 0.1 GiB of these addresses are libraries, and not filled.
 MOST_MEMORY_BYTES = 512 * 1024 * 1024
@@ -25,7 +26,7 @@ def main() -> None:
     data = sys.stdin.buffer.read()
     try:
         facts = images.inspect(data)
-    except (images.NotAnImage, MemoryError) as error:
+    except (NotAnImage, MemoryError) as error:
         answer: dict[str, object] = {"error": str(error) or "it takes too much memory to read"}
     else:
         answer = {"type": facts.content_type, "width": facts.width_px, "height": facts.height_px}

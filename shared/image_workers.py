@@ -16,7 +16,8 @@ from pathlib import Path
 from shared import log
 from shared.commits import turn_of
 from shared.errors import Unavailable
-from shared.images import ImageFacts, NotAnImage, type_of
+from shared.image_facts import ImageFacts, NotAnImage
+from shared.images import type_of
 
 # Each takes at most 512 MiB (shared/image_worker.py), beside the requests' bodies: the function has room for both.
 AT_ONCE = 2

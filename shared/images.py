@@ -14,6 +14,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
+from shared.image_facts import ImageFacts, NotAnImage
+
 if TYPE_CHECKING:
     from shared.models import ImageType
 
@@ -30,19 +32,6 @@ MOST_COMPRESSED_METADATA_BYTES: Final = 256 * 1024
 _INFLATED_AT_ONCE: Final = 1024 * 1024
 
 _DECODERS: Mapping[str, str] = {"image/png": "png", "image/jpeg": "mjpeg", "image/webp": "webp"}
-
-
-class NotAnImage(Exception):  # noqa: N818
-    """These bytes are not an image that can be used; the message says why."""
-
-
-@dataclass(frozen=True)
-class ImageFacts:
-    """Type, and size in pixels as stored (a camera's rotation mark is not applied)."""
-
-    content_type: ImageType
-    width_px: int
-    height_px: int
 
 
 @dataclass(frozen=True)

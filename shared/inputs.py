@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 from shared import log, passes
 from shared.errors import ApiError, Unavailable
 from shared.identity import Caller
-from shared.images import NotAnImage
+from shared.image_facts import NotAnImage
 from shared.models import (
     MAX_IMAGE_BYTES,
     CreateVideo,
@@ -30,11 +30,11 @@ from shared.models import (
     Job,
     VideoRequest,
 )
-from shared.services import NotReached
+from shared.ports import NotReached, Place
 
 if TYPE_CHECKING:
-    from shared.images import ImageFacts
-    from shared.services import Services, StoredObject
+    from shared.image_facts import ImageFacts
+    from shared.ports import Services, StoredObject
 
 FIELDS = {"input_reference", "last_frame", "reference_images"}
 ROOT = "inputs/"
@@ -132,7 +132,7 @@ async def sweep(services: Services) -> int:
     while last < end and (page := await services.media.page(ROOT, last, end, IMAGES_A_PAGE)):
         swept += await _sweep_page(services, page)
         last = page[-1].name
-        cursor = await passes.keep(services, cursor.changed(place=passes.Place(id=last)))
+        cursor = await passes.keep(services, cursor.changed(place=Place(id=last)))
         if services.clock() >= until:
             break
     if swept:

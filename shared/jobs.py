@@ -21,7 +21,7 @@ from shared.models import Account, Job, LiveConfig
 from shared.tenant_days import TenantBudget
 
 if TYPE_CHECKING:
-    from shared.services import Services
+    from shared.ports import Services
 
 
 @dataclass(frozen=True)

@@ -23,7 +23,7 @@ from shared.models import (
 )
 
 if TYPE_CHECKING:
-    from shared.services import Services
+    from shared.ports import Services
 
 
 async def own_job(services: Services, caller: Caller, job_id: str, *, deleted: bool = False) -> Job:

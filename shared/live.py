@@ -36,7 +36,7 @@ from shared import log
 from shared.documents import readable
 from shared.firestore_values import read
 from shared.models import Job
-from shared.services import CHANGES_SETTLE_IN, utc_now
+from shared.ports import CHANGES_SETTLE_IN, utc_now
 from shared.settings import Settings
 from shared.watch import Watch
 

@@ -31,7 +31,7 @@ from shared import filenames
 from shared.caching import Cache
 from shared.downloads import Downloads
 from shared.errors import StorageRefused, Unavailable
-from shared.services import ObjectExists, SignedUrl, StoredObject
+from shared.ports import ObjectExists, SignedUrl, StoredObject
 from shared.settings import Settings
 
 T = TypeVar("T")

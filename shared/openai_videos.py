@@ -12,7 +12,7 @@ from shared.models import VIDEO_ID, Body, CreateVideo, ImageInput
 
 if TYPE_CHECKING:
     from shared.identity import Caller
-    from shared.services import Services
+    from shared.ports import Services
 
 
 class VideoReference(Body):

@@ -21,7 +21,7 @@ import certifi
 import httpcore2
 
 from shared import targets
-from shared.services import NotReached, OutboundAnswer
+from shared.ports import NotReached, OutboundAnswer
 from shared.targets import NotAllowed, Target
 
 USER_AGENT = "Rushes/1 (+webhooks)"

@@ -16,10 +16,11 @@ from typing import TYPE_CHECKING, ClassVar, Generic, TypeVar
 from shared import log
 from shared.errors import Conflict, Unavailable
 from shared.lifecycle import SWEEP_AFTER_S
-from shared.models import Document, Value
+from shared.models import Document
+from shared.ports import Place
 
 if TYPE_CHECKING:
-    from shared.services import Services
+    from shared.ports import Services
 
 D = TypeVar("D", bound=Document)
 T = TypeVar("T")
@@ -32,18 +33,6 @@ NEW_PER_SWEEP = 10_000
 AGAIN_PER_SWEEP = 2_000
 # A daily pass ends well before its function does.
 PASS_FOR = timedelta(minutes=10)
-
-
-class Place(Value):
-    """A document's place in an ordered list: by its moment, where the list is ordered by one, and then by its id."""
-
-    moment: datetime | None = None
-    id: str
-
-    @classmethod
-    def of(cls, document: Document, moment: str) -> Place:
-        """The place in the list that is ordered by that field."""
-        return cls(moment=document.model_dump(include={moment})[moment], id=document.id)
 
 
 class Cursor(Document):

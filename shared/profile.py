@@ -12,7 +12,7 @@ from shared.models import ONE_LINE, Account, Body
 
 if TYPE_CHECKING:
     from shared.identity import Caller
-    from shared.services import Services
+    from shared.ports import Services
 
 LOCALE = r"^[A-Za-z]{2,3}(-[A-Za-z0-9]{2,8}){0,3}$"
 

@@ -20,7 +20,7 @@ from shared.models import ONE_LINE, Body, Document, PageQuery, Response
 
 if TYPE_CHECKING:
     from shared.identity import Caller
-    from shared.services import Services
+    from shared.ports import Services
 
 # As CreateVideo.project has it.
 PROJECT_ID = r"^[A-Za-z0-9_-]{1,64}$"

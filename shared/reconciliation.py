@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING
 from shared import log, passes
 from shared.errors import Unavailable
 from shared.models import Account
+from shared.ports import Place
 
 if TYPE_CHECKING:
-    from shared.services import Services
+    from shared.ports import Services
 
 # An account that is written to while it is compared is read again.
 TRIES = 5
@@ -39,7 +40,7 @@ async def reconcile(services: Services) -> dict[str, int]:
             break
     else:
         last = None
-    await passes.keep(services, cursor.changed(place=passes.Place(id=last) if last is not None else None))
+    await passes.keep(services, cursor.changed(place=Place(id=last) if last is not None else None))
     log.info("reconciled", seen=seen, differing=differing, failed=failed)
     return {"seen": seen, "differing": differing, "failed": failed}
 

@@ -8,9 +8,10 @@ from shared import events, inputs, log, passes
 from shared.errors import Unavailable
 from shared.jobs import JobMissing, advance
 from shared.models import Job
+from shared.ports import Place
 
 if TYPE_CHECKING:
-    from shared.services import Services
+    from shared.ports import Services
 
 
 async def retain(services: Services) -> dict[str, int]:
@@ -20,13 +21,13 @@ async def retain(services: Services) -> dict[str, int]:
     """
     expired = failed = 0
     until = services.clock() + passes.PASS_FOR
-    last: passes.Place | None = None
+    last: Place | None = None
     while page := await services.store.expired_jobs(services.clock(), last, passes.PAGE):
         results = await passes.for_each(page, lambda job: _expire(services, job))
         expired += sum(result is True for result in results)
         failed += sum(result is None for result in results)
         # What could not be changed is left for the next pass, and doesn't keep this one from the jobs behind it.
-        last = passes.Place.of(page[-1], "expires_at")
+        last = Place.of(page[-1], "expires_at")
         if services.clock() >= until:
             break
     inputs_swept = await inputs.sweep(services)

@@ -18,7 +18,7 @@ from shared.models import ContentQuery, Job, SignedUrl, Stage
 from shared.rendering import matches
 
 if TYPE_CHECKING:
-    from shared.services import Services
+    from shared.ports import Services
 
 # One answer of the proxy: a player asks again for more, and no connection is held for a whole film.
 LONGEST_RANGE_BYTES = 16 * 1024 * 1024

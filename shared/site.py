@@ -21,7 +21,8 @@ from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from shared.door import ANSWER_HEADERS
-from shared.services import Services, services
+from shared.ports import Services
+from shared.services import services
 
 # The same places in the repository and in an archive.
 ROOT: Final = Path(__file__).parents[1]

@@ -19,7 +19,7 @@ from shared.models import Job, Stage
 from shared.verdict import Verdict as Verdict
 
 if TYPE_CHECKING:
-    from shared.services import Services
+    from shared.ports import Services
 
 BUSY_WAIT_S = 30.0
 # The name of an accepted generation is worth money: it is tried for as long as the function may run. What else a create

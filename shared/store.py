@@ -36,7 +36,7 @@ from shared.documents import decode, readable
 from shared.errors import Conflict, NotStorable, Unavailable
 from shared.firestore_values import fill, read
 from shared.models import Account, Document, Job, ListVideosQuery, Status, Transaction
-from shared.passes import Place
+from shared.ports import Place
 from shared.settings import Settings
 
 CALL_TIMEOUT_S = 5.0

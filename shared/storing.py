@@ -14,10 +14,10 @@ from shared.errors import StorageRefused, Unavailable
 from shared.generators.protocol import Generator
 from shared.jobs import advance
 from shared.models import Job, Output
-from shared.services import ObjectExists, StoredObject
+from shared.ports import ObjectExists, StoredObject
 
 if TYPE_CHECKING:
-    from shared.services import Services
+    from shared.ports import Services
 
 # Three tries after the first; then the queue brings the job back until the storing deadline.
 QUICK_TRIES_AFTER_S = (1.0, 2.0, 4.0)

@@ -45,7 +45,7 @@ from shared.plans import plan_of
 from shared.tenant_days import TenantBudget, View
 
 if TYPE_CHECKING:
-    from shared.services import Services
+    from shared.ports import Services
 
 # How long a client that retries on its own, without an Idempotency-Key, may take to do so.
 REPEATED_WITHIN = timedelta(minutes=10)

@@ -15,7 +15,7 @@ from shared.jobs import JobMissing, advance, forget_task
 from shared.models import Job, Stage, Status
 
 if TYPE_CHECKING:
-    from shared.services import Services
+    from shared.ports import Services
 
 
 async def sweep(services: Services) -> dict[str, int]:

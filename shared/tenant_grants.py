@@ -23,7 +23,7 @@ from shared.models import ONE_LINE, TENANT_NAME, Body, Document, Response
 
 if TYPE_CHECKING:
     from shared.identity import Caller
-    from shared.services import Services
+    from shared.ports import Services
 
 MAX_GRANT = 1_000_000_000
 

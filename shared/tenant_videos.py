@@ -16,7 +16,7 @@ from shared.users import USER_ID
 
 if TYPE_CHECKING:
     from shared.identity import Caller
-    from shared.services import Services
+    from shared.ports import Services
 
 
 class ListTenantVideosQuery(PageQuery):

@@ -22,7 +22,7 @@ from shared.tenant_grants import MAX_GRANT, key_digest
 
 if TYPE_CHECKING:
     from shared.identity import Caller
-    from shared.services import Services
+    from shared.ports import Services
 
 USER_ID = r"^[A-Za-z0-9_-]{22}$"
 # Firestore keeps these names for itself.

@@ -18,7 +18,7 @@ from shared.errors import Conflict, Unavailable
 from shared.models import MAX_USUAL_S, Document, Job, Status
 
 if TYPE_CHECKING:
-    from shared.services import Services
+    from shared.ports import Services
 
 PAGE = 200
 # From the newest jobs backwards, until these are many enough or a week is over: what was usual then is not any more,

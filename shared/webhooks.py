@@ -25,7 +25,7 @@ from shared.models import ONE_LINE, Account, Body, Document, Response, Value
 
 if TYPE_CHECKING:
     from shared.identity import Caller
-    from shared.services import Services
+    from shared.ports import Services
 
 MAX_ENDPOINTS = 10
 SECRET_BYTES = 32

@@ -27,7 +27,7 @@ from shared.generators.catalog import MODELS
 from shared.generators.protocol import Broken, Busy, Finished, Look, Refused, Running, Start
 from shared.generators.veo import label
 from shared.models import Job
-from shared.services import Media, ObjectExists
+from shared.ports import Media, ObjectExists
 
 Provider = Literal["vertex", "gemini"]
 

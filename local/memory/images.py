@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from shared import images
-from shared.images import ImageFacts
+from shared.image_facts import ImageFacts
 
 
 class ImagesHere:

@@ -32,7 +32,7 @@ from local.storage.objects import StoredObject as Record
 from local.storage.writer import Writer
 from shared import filenames
 from shared.caching import Cache
-from shared.services import ObjectExists, SignedUrl, StoredObject, utc_now
+from shared.ports import ObjectExists, SignedUrl, StoredObject, utc_now
 
 T = TypeVar("T")
 Run = Callable[[Callable[[], T]], Awaitable[T]]

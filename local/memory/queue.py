@@ -19,7 +19,7 @@ from local.tasks.retry import RetryPolicy
 from shared.generators.catalog import MODELS
 from shared.lifecycle import DELIVER_QUEUE, Task
 from shared.models import TaskRef
-from shared.services import utc_now
+from shared.ports import utc_now
 
 Deliver = Callable[[str, Mapping[str, Any]], Awaitable[int]]
 

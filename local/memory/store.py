@@ -17,8 +17,7 @@ from shared import storable
 from shared.documents import decode, readable
 from shared.errors import Conflict
 from shared.models import Account, Document, Job, ListVideosQuery, Status, Transaction
-from shared.passes import Place
-from shared.services import utc_now
+from shared.ports import Place, utc_now
 
 D = TypeVar("D", bound=Document)
 

@@ -33,7 +33,7 @@ from shared.generators import faults
 from shared.generators.catalog import MODELS
 from shared.generators.protocol import Broken, Busy, Finished, Look, Refused, Running, Start
 from shared.models import Extends, Input, InputRole, Job, VideoRequest
-from shared.services import Media
+from shared.ports import Media
 from shared.settings import Settings
 
 FETCH_SILENCE_S = 30.0

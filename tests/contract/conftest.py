@@ -24,7 +24,7 @@ from local.memory.queue import Dispatcher, Limits, MemoryQueue
 from local.memory.store import MemoryStore
 from local.ports import HOST
 from local.tasks.retry import RetryPolicy
-from shared.services import Media, Queue, Store, new_id, utc_now
+from shared.ports import Media, Queue, Store, new_id, utc_now
 from shared.settings import Settings
 from tests.contract.servers import BUCKET, QUEUES, SIGNER, firestore_emulator, storage_server, tasks_server
 

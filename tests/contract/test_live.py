@@ -15,7 +15,7 @@ from local.memory.live import MemoryLive
 from local.memory.store import MemoryStore
 from local.ports import HOST
 from shared.models import Job, Stage
-from shared.services import Live, Store, new_id, utc_now
+from shared.ports import Live, Store, new_id, utc_now
 from shared.settings import Settings
 from shared.watch import Watch
 from tests.contract.conftest import Console, FirestoreConsole, MemoryConsole

@@ -9,7 +9,7 @@ from typing import Any
 
 from shared.lifecycle import Task
 from shared.models import TaskRef
-from shared.services import new_id, utc_now
+from shared.ports import new_id, utc_now
 from tests.contract.conftest import Tasks
 from tests.contract.servers import QUEUES
 

@@ -27,8 +27,7 @@ from shared.models import (
     Transaction,
     VideoRequest,
 )
-from shared.passes import Place
-from shared.services import Store
+from shared.ports import Place, Store
 from tests.contract.conftest import Database
 
 NOON = datetime(2026, 11, 20, 12, 0, 0, 123456, tzinfo=UTC)

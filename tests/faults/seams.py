@@ -17,8 +17,7 @@ from shared.errors import Unavailable
 from shared.generators.protocol import Busy, Look, Start
 from shared.lifecycle import Task
 from shared.models import Account, Document, Job, ListVideosQuery, Status, TaskRef, Transaction
-from shared.passes import Place
-from shared.services import NotReached, OutboundAnswer, SignedUrl, StoredObject
+from shared.ports import NotReached, OutboundAnswer, Place, SignedUrl, StoredObject
 from tests.faults.effects import (
     BUCKET_READ_FAULTS,
     BUCKET_WRITE_FAULTS,

@@ -30,10 +30,11 @@ from shared.deliveries import Delivery
 from shared.errors import ApiError, Unavailable
 from shared.generators.protocol import Generators
 from shared.identity import Caller, Identity
+from shared.image_workers import ImageWorkers
 from shared.lifecycle import Task
 from shared.models import Account, CreateVideo, Job, LiveConfig, Transaction
+from shared.ports import Services
 from shared.receivers import Receivers
-from shared.services import Services
 from shared.settings import Settings
 from tests import invariants
 from tests.faults import films
@@ -147,6 +148,7 @@ class World:
             generators=Generators({"vertex": generator, "gemini": generator}),
             config=_ConfigOfProcess(self),
             verifier=_Nobody(),
+            images=ImageWorkers(),
             outbound=SeamOutbound(effects, self.posted),
             clock=self.clock,
             ids=self.new_id,

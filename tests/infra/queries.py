@@ -55,8 +55,8 @@ from shared.chores import Chore
 from shared.deliveries import Delivery, ListDeliveriesQuery
 from shared.identity import Caller
 from shared.models import Account, Document, Job, ListTransactionsQuery, ListVideosQuery, Status
+from shared.ports import Services
 from shared.projects import ListProjectsQuery, NewProject
-from shared.services import Services
 from shared.store import FirestoreStore
 from shared.tenant_videos import ListTenantVideosQuery
 from shared.users import ListUsersQuery

@@ -17,7 +17,7 @@ from google.cloud.tasks_v2.services.cloud_tasks.transports import CloudTasksGrpc
 from local.plan import REGION
 from shared.generators.catalog import MODELS
 from shared.models import Job, Status
-from shared.services import new_id
+from shared.ports import new_id
 from tests.cloud import Cloud, User
 
 GENERATE_QUEUES = tuple(model.queue for model in MODELS.values())

@@ -21,7 +21,7 @@ from shared.generators.protocol import Generators
 from shared.jobs import advance
 from shared.media import CloudStorage
 from shared.models import Stage
-from shared.services import new_id, utc_now
+from shared.ports import new_id, utc_now
 from shared.settings import Settings
 from tests.cloud import ROOT
 from tests.contract.servers import BUCKET, storage_server

@@ -31,8 +31,8 @@ from shared.errors import ApiError, Unavailable
 from shared.generators.protocol import Generators
 from shared.identity import Caller, Identity
 from shared.models import Account, CreateVideo, Job, LiveConfig, Transaction
+from shared.ports import NotReached, OutboundAnswer, Services
 from shared.receivers import Receivers
-from shared.services import NotReached, OutboundAnswer, Services
 from shared.settings import Settings
 from shared.steps import Verdict
 from shared.tenant_grants import GrantToTenant, TenantBudget, TenantGrant

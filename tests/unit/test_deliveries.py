@@ -17,7 +17,7 @@ from shared.errors import ApiError, Unavailable
 from shared.generators.protocol import Refused
 from shared.identity import Caller
 from shared.models import Job, Stage
-from shared.services import OutboundAnswer
+from shared.ports import OutboundAnswer
 from shared.verdict import Verdict
 from shared.webhooks import NewWebhookEndpoint, UpdateWebhookEndpoint, WebhookEndpoint
 from tests.unit.conftest import NOW, House

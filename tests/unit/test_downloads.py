@@ -10,7 +10,7 @@ import pytest
 from shared import downloads
 from shared.errors import StorageRefused, Unavailable
 from shared.media import CloudStorage
-from shared.services import utc_now
+from shared.ports import utc_now
 from shared.settings import Settings
 from tests.unit.wire import Answer, Cut, Recorder
 

@@ -13,8 +13,8 @@ from PIL import Image
 
 from shared import image_worker, image_workers
 from shared.errors import Unavailable
+from shared.image_facts import ImageFacts, NotAnImage
 from shared.image_workers import ImageWorkers
-from shared.images import ImageFacts, NotAnImage
 
 # A worker that does with its input what the first byte after the PNG's signature says.
 SIGNATURE = b"\x89PNG\r\n\x1a\n"

@@ -14,7 +14,8 @@ import pytest
 from PIL import Image
 
 from shared import images
-from shared.images import ImageFacts, NotAnImage, inspect
+from shared.image_facts import ImageFacts, NotAnImage
+from shared.images import inspect
 
 
 def picture(format: str = "PNG", size: tuple[int, int] = (128, 96), mode: str = "RGB", **options: Any) -> bytes:  # noqa: A002

@@ -13,7 +13,7 @@ from shared import inputs, library, passes, retention, submission, views
 from shared.errors import ApiError
 from shared.image_workers import ImageWorkers
 from shared.models import CreateVideo, Job, Stage
-from shared.services import NotReached, OutboundAnswer
+from shared.ports import NotReached, OutboundAnswer
 from tests.unit.conftest import House, film
 from tests.unit.test_images import picture
 

@@ -20,7 +20,7 @@ from cryptography.x509.oid import NameOID
 
 from shared import outbound
 from shared.outbound import Internet
-from shared.services import NotReached
+from shared.ports import NotReached
 
 NAME = "hooks.example.com"
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nContent-Type: text/plain\r\n\r\nok"

@@ -7,7 +7,8 @@ from typing import cast
 import pytest
 from pydantic import ValidationError
 
-from shared.services import Media, _generators
+from shared.ports import Media
+from shared.services import _generators
 from shared.settings import SECURETOKEN_ISSUER, SECURETOKEN_JWKS, Settings
 
 # No provider is asked for anything here.

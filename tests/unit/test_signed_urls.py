@@ -12,7 +12,7 @@ import pytest
 from local.keys import ensure_key
 from shared import media
 from shared.media import REUSED_WHILE, SIGNED_FOR, CloudStorage
-from shared.services import utc_now
+from shared.ports import utc_now
 from shared.settings import Settings
 from tests.unit.conftest import Clock
 
