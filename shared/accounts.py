@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from shared import jobs
+from shared.commits import Tries, account_lock
 from shared.errors import ApiError, Conflict, Unavailable
 from shared.models import Account
 
@@ -54,8 +54,8 @@ async def edit(
     no such account; ApiError as `acting`; Unavailable.
     """
     tried: set[str] = set()
-    async with jobs.account_lock(account_id):
-        async for _ in jobs.Tries(services):
+    async with account_lock(account_id):
+        async for _ in Tries(services):
             account = await services.store.get(Account, account_id)
             if account is None:
                 raise KeyError(account_id)

@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 from pydantic import Field
 from typing_extensions import TypeAliasType
 
-from shared import accounts, audit, jobs, log, verification
+from shared import accounts, audit, log, verification
+from shared.commits import Tries, account_lock
 from shared.errors import ApiError, Conflict, Unavailable
 from shared.models import ONE_LINE, Body, Document, Response
 
@@ -143,8 +144,8 @@ async def make(services: Services, caller: Caller, body: NewApiKey) -> MadeApiKe
 
 
 async def _commit_new(services: Services, caller: Caller, key: ApiKey) -> ApiKey:
-    async with jobs.account_lock(key.account):
-        async for _ in jobs.Tries(services):
+    async with account_lock(key.account):
+        async for _ in Tries(services):
             if (there := await services.store.get(ApiKey, key.id)) is not None:
                 return there
             account = await accounts.acting(services, caller)
@@ -170,7 +171,7 @@ async def own(services: Services, account: str) -> list[ApiKey]:
 async def revoke(services: Services, caller: Caller, key_id: str) -> None:
     """The key opens nothing any more: here at once, elsewhere within a minute. Raises ApiError NOT_FOUND."""
     tried = False
-    async for _ in jobs.Tries(services):
+    async for _ in Tries(services):
         found = next((key for key in await own(services, caller.account) if key.key_id == key_id), None)
         if found is None:
             if not tried:

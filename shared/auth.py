@@ -15,9 +15,10 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Generic, TypeVar
 
-from shared import accounts, api_keys, jobs, ledger, log, verification
+from shared import accounts, api_keys, ledger, log, verification
 from shared.api_keys import ApiKey
 from shared.caching import Cache
+from shared.commits import Tries, account_lock
 from shared.errors import Conflict, Unavailable
 from shared.identity import Caller, Identity, unauthenticated
 from shared.models import Account, Document, Transaction
@@ -146,8 +147,8 @@ async def _follow(services: Services, identity: Identity) -> Account:
 
     Raises ApiError UNAUTHENTICATED, ACCOUNT_DISABLED or ACCOUNT_CLOSED; Unavailable.
     """
-    async with jobs.account_lock(identity.account_id):
-        async for _ in jobs.Tries(services):
+    async with account_lock(identity.account_id):
+        async for _ in Tries(services):
             account = await services.store.get(Account, identity.account_id)
             if account is not None:
                 accounts.check_open(account)

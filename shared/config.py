@@ -11,22 +11,21 @@ from __future__ import annotations
 import asyncio
 import re
 from collections.abc import Callable, Mapping
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from pydantic import Field, ValidationError
+from pydantic import Field
 
 from shared import log
 from shared.errors import Conflict, Unavailable
-from shared.generators.catalog import Model
-from shared.models import Document, LiveConfig, VideoRequest
+from shared.live_config import KEPT_FOR, defaults, invalid, merged
+from shared.models import Document, LiveConfig
 from shared.ports import new_id
 from shared.settings import Settings
 
 if TYPE_CHECKING:
     from shared.ports import Store
 
-KEPT_FOR = timedelta(seconds=60)
 # The field of config/usual_times that shared/usual_times.py writes.
 LEARNED = "learned"
 LAST_VALID = "last_valid"
@@ -54,7 +53,7 @@ class StoredConfig:
     def __init__(self, settings: Settings, store: Store, clock: Callable[[], datetime]) -> None:
         self._store = store
         self._clock = clock
-        self._defaults = defaults(settings)
+        self._defaults = defaults(settings.signup_credits, settings.requests_per_minute)
         self._config: LiveConfig | None = None
         self._read_at = clock()
         self._complaint = ""
@@ -143,25 +142,6 @@ class StoredConfig:
         self._kept = values
 
 
-def defaults(settings: Settings) -> LiveConfig:
-    """What is in force where config/video says nothing."""
-    return LiveConfig(signup_credits=settings.signup_credits, requests_per_minute=settings.requests_per_minute)
-
-
-def invalid(values: dict[str, Any]) -> tuple[frozenset[str], str]:
-    """The fields whose values aren't valid, and what is wrong with them."""
-    try:
-        LiveConfig.model_validate(values)
-    except ValidationError as error:
-        return frozenset(str(problem["loc"][0]) for problem in error.errors()), str(error)
-    return frozenset(), ""
-
-
-def merged(values: dict[str, Any], bad: frozenset[str], last: LiveConfig) -> LiveConfig:
-    """The values, with those of `last` for the bad ones."""
-    return LiveConfig.model_validate({**values, **last.model_dump(include=set(bad))})
-
-
 def _usual_times(stored: Mapping[str, Any]) -> dict[str, Any]:
     """What config/usual_times comes to: where an administrator says anything of a model, nothing learned of it holds.
 
@@ -173,14 +153,3 @@ def _usual_times(stored: Mapping[str, Any]) -> dict[str, Any]:
         return {**written, LEARNED: learned}
     untold = {name: value for name, value in learned.items() if _LENGTH.sub("", name) not in written}
     return {**untold, **written}
-
-
-def length_key(model: str, seconds: int) -> str:
-    """Under which name the usual time of that length of the model is kept."""
-    return f"{model}-{seconds}s"
-
-
-def usual_s(request: VideoRequest, model: Model, config: LiveConfig) -> float:
-    """The usual time of such a generation in seconds: of its length, else of its model, else the catalog's."""
-    known = config.usual_times.get(length_key(model.id, request.seconds)) or config.usual_times.get(model.id)
-    return known or model.usual_s

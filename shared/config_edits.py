@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
 from pydantic import Field, create_model
 
-from shared import accounts, audit, jobs
-from shared import config as live
+from shared import accounts, audit, live_config
+from shared.commits import Tries
 from shared.errors import ApiError, Conflict, Unavailable
 from shared.generators.catalog import MODELS
 from shared.identity import DEFAULT_TENANT
@@ -74,7 +74,7 @@ async def put(services: Services, caller: Caller, body: Body, if_match: str | No
     wanted = _given(body.model_dump(exclude_unset=True))
     _check_prices(wanted)
     replaced: dict[str, Any] | None = None
-    async for _ in jobs.Tries(services):
+    async for _ in Tries(services):
         found = await services.store.get(StoredFields, "video")
         before = _fields(found)
         if before == wanted:
@@ -132,16 +132,17 @@ def _differing(one: dict[str, Any], other: dict[str, Any]) -> dict[str, Any]:
 
 
 async def _view(services: Services, stored: dict[str, Any]) -> ConfigView:
-    defaults = live.defaults(services.settings)
+    settings = services.settings
+    defaults = live_config.defaults(settings.signup_credits, settings.requests_per_minute)
     in_force = await services.config.get()
     usual_times = {"usual_times": in_force.usual_times}
     whole = {**defaults.model_dump(), **stored, **usual_times}
-    bad, _ = live.invalid(whole)
-    values = live.merged(whole, bad, in_force)
+    bad, _ = live_config.invalid(whole)
+    values = live_config.merged(whole, bad, in_force)
     return ConfigView(
         values=values,
         defaults=defaults,
         stored=stored,
-        in_force_within_s=int(live.KEPT_FOR.total_seconds()),
+        in_force_within_s=int(live_config.KEPT_FOR.total_seconds()),
         etag=etag_of(stored),
     )

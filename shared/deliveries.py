@@ -22,7 +22,8 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 from pydantic import Field
 from typing_extensions import TypeAliasType
 
-from shared import audit, errands, jobs, library, log, receivers, schedule, storable, views, webhooks
+from shared import audit, errands, log, receivers, schedule, storable, views, webhooks
+from shared.commits import Tries
 from shared.errands import Errand
 from shared.errors import ApiError, Conflict, Unavailable
 from shared.lifecycle import DELIVER_QUEUE
@@ -149,7 +150,7 @@ async def ping(services: Services, caller: Caller, endpoint_id: str) -> Delivery
     Raises ApiError NOT_FOUND, or RATE_LIMITED after five in a minute.
     """
     id_ = _id(services.ids())
-    async for _ in jobs.Tries(services):
+    async for _ in Tries(services):
         endpoint = webhooks.pinged(await webhooks.get(services, caller, endpoint_id), services.clock())
         delivery = _new(services, id_, endpoint.tenant, endpoint.account, endpoint.id, None, "ping")
         try:
@@ -171,7 +172,7 @@ async def redeliver(services: Services, caller: Caller, id_: str) -> Delivery:
     One that is still being tried stays as it is. Raises ApiError NOT_FOUND, or INVALID_REQUEST for a ping.
     """
     tried = ""
-    async for _ in jobs.Tries(services):
+    async for _ in Tries(services):
         found = await _own(services, caller, id_)
         if found.is_ping:
             raise ApiError("INVALID_REQUEST", "A ping isn't sent again. Send a new one.", {"delivery": id_})
@@ -346,7 +347,7 @@ async def _again(services: Services, delivery: Delivery, at: datetime, **facts: 
 
 async def _record(services: Services, delivery: Delivery, **facts: Any) -> Verdict:
     """Write what became of the try. A parallel delivery of the same task may write first: success is never undone."""
-    async for _ in jobs.Tries(services):
+    async for _ in Tries(services):
         try:
             await services.store.commit([delivery.changed(**facts, change_id=services.ids())])
         except Conflict:
@@ -411,9 +412,8 @@ async def of_endpoint(
     return await _list(services, caller, {"endpoint": endpoint.id}, query)
 
 
-async def of_video(services: Services, caller: Caller, job_id: str, query: ListDeliveriesQuery) -> list[Delivery]:
-    """The video's deliveries to all addresses, newest first. Raises ApiError NOT_FOUND."""
-    job = await library.own_job(services, caller, job_id)
+async def of_video(services: Services, caller: Caller, job: Job, query: ListDeliveriesQuery) -> list[Delivery]:
+    """The deliveries of the caller's video to all addresses, newest first."""
     return await _list(services, caller, {"job": job.id}, query)
 
 

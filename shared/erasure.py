@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Literal
 from shared import accounts, audit, chores, errands, events, inputs, jobs, log, projects
 from shared.api_keys import ApiKey
 from shared.chores import Chore, ChoreStatus
+from shared.commits import Tries, account_lock
 from shared.deliveries import Delivery
 from shared.errors import ApiError, Conflict, Unavailable
 from shared.lifecycle import FUNCTION_TIMEOUT_S
@@ -54,8 +55,8 @@ class ErasureView(Response):
 async def start(services: Services, caller: Caller) -> Chore:
     """Close the account and begin its deletion, in one commit; a second call gives the same deletion."""
     id_ = chores.erasure_id(caller.account)
-    async with jobs.account_lock(caller.account):
-        async for _ in jobs.Tries(services):
+    async with account_lock(caller.account):
+        async for _ in Tries(services):
             there = await services.store.get(Chore, id_)
             account = await services.store.get(Account, caller.account)
             if account is None:

@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING, Annotated, Any, BinaryIO, Literal
 
 from pydantic import Field
 
-from shared import accounts, api_keys, audit, chores, errands, jobs, passes, projects, views, webhooks
+from shared import accounts, api_keys, audit, chores, errands, passes, projects, views, webhooks
 from shared.api_keys import ApiKey
 from shared.chores import Chore, ChoreStatus, ExportedFile
+from shared.commits import Tries
 from shared.errors import ApiError, Conflict, Unavailable
 from shared.models import MAX_PAGE, Account, Body, Job, ListVideosQuery, Response
 from shared.projects import Project
@@ -82,7 +83,7 @@ async def start(services: Services, caller: Caller) -> Chore:
         told = f"There may be {EXPORTS_A_DAY} exports in 24 hours."
         raise ApiError("RATE_LIMITED", told, {"exports_a_day": EXPORTS_A_DAY}, retry_after_s=int(wait_s) + 1)
     chore = chores.new(services, "export", f"export_{services.ids()}", caller.tenant, caller.account, PHASES[0])
-    async for _ in jobs.Tries(services):
+    async for _ in Tries(services):
         if await services.store.get(Chore, chore.id) is not None:
             break  # our own commit, whose answer was lost
         actor = await accounts.acting(services, caller)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from shared import serving
+from shared import outputs
 from shared.generators.catalog import Source
 from shared.identity import Caller
 from shared.library import own_job
@@ -20,7 +20,7 @@ async def source(services: Services, caller: Caller, video: str) -> Source:
     Raises ApiError: NOT_FOUND for another's, JOB_NOT_FINISHED, VIDEO_NOT_AVAILABLE, or GONE when its files are.
     """
     job = await own_job(services, caller, video)
-    name = serving.content(job, ContentQuery()).name
+    name = outputs.content(job, ContentQuery()).name
     output = job.outputs[0]
     assert output.seconds is not None, f"{job.id} is completed without a length"
     assert output.size_bytes is not None, f"{job.id} is completed without a size"

@@ -12,8 +12,7 @@ from typing import TYPE_CHECKING
 
 from shared import log, storable
 from shared.account_commits import Answer, Proposal, propose
-from shared.commits import Tries as Tries
-from shared.commits import account_lock as account_lock
+from shared.commits import Tries
 from shared.errors import Conflict, Unavailable
 from shared.events import Event
 from shared.lifecycle import Change, decide, needs_account

@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
 from pydantic import Field
 
-from shared import accounts, audit, jobs
+from shared import accounts, audit
+from shared.commits import Tries
 from shared.errors import ApiError, Conflict, Unavailable
 from shared.models import ONE_LINE, Body, Document, PageQuery, Response
 
@@ -122,7 +123,7 @@ async def make(services: Services, caller: Caller, body: NewProject) -> Project:
         updated_at=now,
         change_id=services.ids(),
     )
-    async for _ in jobs.Tries(services):
+    async for _ in Tries(services):
         existing = await services.store.get(Project, project.id)
         if existing is not None and existing.change_id == project.change_id:
             break
@@ -147,7 +148,7 @@ async def update(services: Services, caller: Caller, project: str, body: UpdateP
     """The project with what the body sets. Raises ApiError NOT_FOUND."""
     changes = body.model_dump(exclude_none=True)
     tried: set[str] = set()
-    async for _ in jobs.Tries(services):
+    async for _ in Tries(services):
         found = await get(services, caller, project)
         if found.changed(**changes) == found:
             if found.change_id in tried:

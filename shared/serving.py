@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-import base64
 import re
-from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from dataclasses import replace
+from datetime import UTC
 from email.utils import format_datetime, parsedate_to_datetime
 from typing import TYPE_CHECKING
 
 from starlette.datastructures import Headers
 from starlette.responses import RedirectResponse, Response, StreamingResponse
 
-from shared import filenames
+from shared import filenames, outputs
 from shared.errors import ApiError
-from shared.models import ContentQuery, Job, SignedUrl, Stage
+from shared.models import SignedUrl
+from shared.outputs import Content
 from shared.rendering import matches
 
 if TYPE_CHECKING:
@@ -25,55 +25,6 @@ LONGEST_RANGE_BYTES = 16 * 1024 * 1024
 # Cloud Run drops a longer response that states its length, and streams one that doesn't.
 LONGEST_WITH_LENGTH_BYTES = 32 * 1024 * 1024
 _RANGE = re.compile(r"bytes=(\d{0,18})-(\d{0,18})$")
-
-
-@dataclass(frozen=True)
-class Content:
-    """One object of a completed job. `size_bytes` is None where the job does not record it (posters).
-
-    `download`: whether it is to be saved rather than shown.
-    """
-
-    name: str
-    filename: str
-    download: bool
-    modified_at: datetime
-    content_type: str
-    etag: str | None
-    size_bytes: int | None
-
-
-def content(job: Job, query: ContentQuery) -> Content:
-    """What the query asks for; raises ApiError when it cannot be had (yet, or any more)."""
-    if not job.final:
-        raise ApiError("JOB_NOT_FINISHED", details={"status": job.status}, retry_after_s=2)
-    if job.stage is not Stage.COMPLETED:
-        raise ApiError("VIDEO_NOT_AVAILABLE", details={"status": job.status})
-    if job.files_removed_at is not None or not job.outputs:
-        raise ApiError("GONE")
-    if query.index >= len(job.outputs):
-        raise ApiError("NOT_FOUND", f"The job has {len(job.outputs)} videos.", {"field": "index"})
-    output = job.outputs[query.index]
-    assert output.object is not None, f"{job.id} is completed without an object"
-    assert output.poster is not None, f"{job.id} is completed without a poster"
-    assert job.completed_at is not None, f"{job.id} is completed at no time"
-    stem = _stem(job, query)
-    if query.variant == "thumbnail":
-        return Content(output.poster, f"{stem}.jpg", query.download, job.completed_at, "image/jpeg", None, None)
-    etag = f'"{_hex(output.crc32c or "")}-{output.size_bytes}"'
-    name, size_bytes = output.object, output.size_bytes
-    return Content(name, f"{stem}.mp4", query.download, job.completed_at, "video/mp4", etag, size_bytes)
-
-
-def _stem(job: Job, query: ContentQuery) -> str:
-    """The file's name without its ending. The prompt is in it only where that was asked for: URLs get about."""
-    numbered = f"{job.id}-{query.index}"
-    if not query.download:
-        return numbered
-    words = filenames.stem(job.request.prompt, otherwise="")
-    if not words:
-        return numbered
-    return words if len(job.outputs) == 1 else f"{words}-{query.index + 1}"
 
 
 async def redirect(services: Services, item: Content) -> Response:
@@ -118,7 +69,7 @@ async def _measured(services: Services, item: Content) -> Content:
     stored = await services.media.stat(item.name)
     if stored is None:
         raise ApiError("GONE")
-    etag = f'"{_hex(stored.crc32c)}-{stored.size_bytes}"'
+    etag = outputs.etag_of(stored.crc32c, stored.size_bytes)
     return replace(item, etag=etag, size_bytes=stored.size_bytes)
 
 
@@ -160,7 +111,3 @@ def _is_known(headers: Headers, item: Content) -> bool:
     except (ValueError, OverflowError):
         return False
     return since.tzinfo is not None and item.modified_at.replace(microsecond=0) <= since
-
-
-def _hex(crc32c: str) -> str:
-    return base64.b64decode(crc32c).hex()

@@ -17,13 +17,13 @@ from shared import (
     inputs,
     jobs,
     lifecycle,
+    live_config,
     log,
     pricing,
     projects,
     views,
     webhooks,
 )
-from shared import config as live
 from shared.account_commits import Answer, Proposal, Spending, propose
 from shared.errors import ApiError, Unavailable
 from shared.generators import catalog
@@ -250,7 +250,7 @@ async def _plan(
         request=request,
         provider=offering.provider(choice.model) or "",
         cost=pricing.cost(request, config),
-        expected_s=live.usual_s(request, choice.model, config),
+        expected_s=live_config.usual_s(request, choice.model, config),
         fingerprint=_fingerprint(body, images),
         warnings=warnings,
         project=body.project,

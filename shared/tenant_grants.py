@@ -17,7 +17,8 @@ from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
 from pydantic import Field, field_validator
 
-from shared import accounts, audit, jobs
+from shared import accounts, audit
+from shared.commits import Tries
 from shared.errors import ApiError, Conflict, Unavailable
 from shared.models import ONE_LINE, TENANT_NAME, Body, Document, Response
 
@@ -140,7 +141,7 @@ async def grant(services: Services, caller: Caller, tenant: str, body: GrantToTe
     """
     id_ = f"tenant-grant-{key_digest(key, tenant)}"
     tried = False
-    async for _ in jobs.Tries(services):
+    async for _ in Tries(services):
         budget = await get(services, tenant)
         entry = await services.store.get(TenantGrant, id_)
         if entry is None:

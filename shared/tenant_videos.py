@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import Field
 
-from shared import audit, library, serving, views
+from shared import audit, library, outputs, serving, views
 from shared.errors import ApiError
 from shared.models import VIDEO_ID, ContentQuery, Job, PageQuery, Response, SignedUrl, Stage, Status, Video
 from shared.users import USER_ID
@@ -84,7 +84,7 @@ async def watch(services: Services, caller: Caller, job_id: str) -> WatchedVideo
 async def _urls(services: Services, job: Job) -> list[SignedUrl]:
     if job.stage is not Stage.COMPLETED or job.files_removed_at is not None:
         return []
-    items = [serving.content(job, ContentQuery(index=index)) for index in range(len(job.outputs))]
+    items = [outputs.content(job, ContentQuery(index=index)) for index in range(len(job.outputs))]
     return list(await asyncio.gather(*(serving.signed_url(services, item) for item in items)))
 
 

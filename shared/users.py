@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from pydantic import Field
 from typing_extensions import TypeAliasType
 
-from shared import accounts, audit, jobs, ledger, plans, tenant_grants
+from shared import accounts, audit, ledger, plans, tenant_grants
+from shared.commits import Tries, account_lock
 from shared.errors import ApiError, Conflict, Unavailable
 from shared.models import ONE_LINE, PLAN_NAME, Account, Body, PageQuery, Response, Role, Transaction
 from shared.tenant_grants import MAX_GRANT, key_digest
@@ -155,8 +156,8 @@ async def grant(services: Services, caller: Caller, user: str, body: GrantCredit
     if user == caller.account:
         raise ApiError("FORBIDDEN", "Nobody grants credits to his own account.")
     tried = False
-    async with jobs.account_lock(user):
-        async for _ in jobs.Tries(services):
+    async with account_lock(user):
+        async for _ in Tries(services):
             entry = await services.store.get(Transaction, f"grant-{key_hash}")
             if entry is None:
                 account = await _known(services, caller, user)

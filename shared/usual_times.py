@@ -12,9 +12,10 @@ from collections.abc import Mapping
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from shared import jobs, log
-from shared.config import length_key
+from shared import log
+from shared.commits import Tries
 from shared.errors import Conflict, Unavailable
+from shared.live_config import length_key
 from shared.models import MAX_USUAL_S, Document, Job, Status
 
 if TYPE_CHECKING:
@@ -44,7 +45,7 @@ async def learn(services: Services) -> dict[str, float]:
     found = {name: _usual_s(took_s) for name, took_s in (await _times(services)).items() if len(took_s) >= LEAST_JOBS}
     if not found:
         return {}
-    async for _ in jobs.Tries(services):
+    async for _ in Tries(services):
         document = await services.store.get(Learned, "usual_times") or Learned(id="usual_times")
         before = document.learned if isinstance(document.learned, Mapping) else {}
         try:

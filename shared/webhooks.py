@@ -19,7 +19,8 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 from pydantic import Field
 from typing_extensions import TypeAliasType
 
-from shared import accounts, audit, jobs, log, receivers, targets, verification
+from shared import accounts, audit, log, receivers, targets, verification
+from shared.commits import Tries, account_lock
 from shared.errors import ApiError, Conflict, Unavailable
 from shared.models import ONE_LINE, Account, Body, Document, Response, Value
 
@@ -182,8 +183,8 @@ async def make(services: Services, caller: Caller, body: NewWebhookEndpoint) -> 
         updated_at=now,
         change_id=services.ids(),
     )
-    async with jobs.account_lock(caller.account):
-        async for _ in jobs.Tries(services):
+    async with account_lock(caller.account):
+        async for _ in Tries(services):
             account = await _acting(services, caller)
             if endpoint.id in account.webhook_endpoints:
                 break
@@ -237,7 +238,7 @@ async def update(services: Services, caller: Caller, endpoint_id: str, body: Upd
         # Whoever changes it has mended it: the next message finds out.
         changes |= _UNPAUSED
     tried = False
-    async for _ in jobs.Tries(services):
+    async for _ in Tries(services):
         found = await get(services, caller, endpoint_id)
         stamped = found.changed(**changes)
         if stamped != found:
@@ -258,7 +259,7 @@ async def update(services: Services, caller: Caller, endpoint_id: str, body: Upd
 async def rotate(services: Services, caller: Caller, endpoint_id: str) -> WebhookEndpoint:
     """The endpoint with a new secret; the one before signs as well for 24 h. Raises ApiError NOT_FOUND."""
     fresh = _new_secret()
-    async for _ in jobs.Tries(services):
+    async for _ in Tries(services):
         found = await get(services, caller, endpoint_id)
         if fresh not in found.secrets:
             now = services.clock()
@@ -277,8 +278,8 @@ async def rotate(services: Services, caller: Caller, endpoint_id: str) -> Webhoo
 async def delete(services: Services, caller: Caller, endpoint_id: str) -> None:
     """The endpoint is told nothing any more; its address and secrets are forgotten. Raises ApiError NOT_FOUND."""
     tried = False
-    async with jobs.account_lock(caller.account):
-        async for _ in jobs.Tries(services):
+    async with account_lock(caller.account):
+        async for _ in Tries(services):
             account = await accounts.acting(services, caller)
             try:
                 found = await get(services, caller, endpoint_id)
@@ -343,7 +344,7 @@ async def _note(
 ) -> bool:
     """Write what a try showed of the endpoint, unless its owner has changed it meanwhile; whether it was written."""
     tried = ""
-    async for _ in jobs.Tries(services):
+    async for _ in Tries(services):
         found = await services.store.get(WebhookEndpoint, endpoint.id)
         if found is None or found.disabled or found.url != endpoint.url:
             return found is not None and found.change_id == tried
@@ -369,7 +370,7 @@ _UNPAUSED: Mapping[str, Any] = {"failing_since": None, "pauses": 0, "paused_unti
 
 async def secret_of(services: Services, tenant: str, account: str) -> WebhookSecret:
     """What signs for the `webhook_url` of the account's jobs; made when it is first wanted. Raises Unavailable."""
-    async for _ in jobs.Tries(services):
+    async for _ in Tries(services):
         found = await services.store.get(WebhookSecret, account)
         if found is not None:
             return found
@@ -404,7 +405,7 @@ async def rotate_secret(services: Services, caller: Caller) -> WebhookSecret:
     Raises ApiError EMAIL_NOT_VERIFIED.
     """
     fresh = _new_secret()
-    async for _ in jobs.Tries(services):
+    async for _ in Tries(services):
         found = await secret_of(services, caller.tenant, caller.account)
         if fresh not in found.secrets:
             found = found.changed(secrets=_rotated(found.secrets, fresh, services.clock()), change_id=services.ids())

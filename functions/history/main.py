@@ -204,7 +204,8 @@ async def list_endpoint_deliveries(call: Call) -> Reply:
 
 
 async def list_video_deliveries(call: Call) -> Reply:
-    found = await deliveries.of_video(call.services, call.caller, call.id, call.query)
+    job = await library.own_job(call.services, call.caller, call.id)
+    found = await deliveries.of_video(call.services, call.caller, job, call.query)
     return Reply(deliveries.page_view(found, call.query.limit))
 
 

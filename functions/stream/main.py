@@ -7,13 +7,13 @@ import functions_framework.aio
 from starlette.requests import Request
 from starlette.responses import Response
 
-from shared import event_stream, library, serving
+from shared import event_stream, library, outputs, serving
 from shared.http import Call, Reply, application
 
 
 async def video_content(call: Call) -> Reply | Response:
     job = await library.own_job(call.services, call.caller, call.id)
-    item = serving.content(job, call.query)
+    item = outputs.content(job, call.query)
     await library.note_view(call.services, job)
     head = call.request.method == "HEAD"
     if head or call.query.redirect == "false":

@@ -13,10 +13,11 @@ import pytest
 from google.cloud import firestore
 
 from shared import pricing
-from shared.config import KEPT_FOR, StoredConfig
+from shared.config import StoredConfig
 from shared.errors import ApiError
 from shared.generators.protocol import Broken, Busy
 from shared.identity import Caller
+from shared.live_config import KEPT_FOR
 from shared.models import Job, Stage
 from shared.settings import Settings
 from shared.store import FirestoreStore

@@ -7,9 +7,10 @@ from typing import Any
 
 import pytest
 
-from shared.config import StoredConfig, usual_s
+from shared.config import StoredConfig
 from shared.errors import Conflict, Unavailable
 from shared.generators.catalog import MODELS
+from shared.live_config import usual_s
 from shared.models import LiveConfig
 from shared.steps import Verdict
 from tests.unit.conftest import SETTINGS, House

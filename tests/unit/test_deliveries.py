@@ -594,7 +594,7 @@ async def test_deliveries_are_listed_by_endpoint_and_by_video_in_pages(house: Ho
         house.services, caller, one.id, ListDeliveriesQuery(limit=1, after=str(page.last_id))
     )
     assert [each.event for each in rest] == ["video.completed"]
-    both = await deliveries.of_video(house.services, caller, job.id, ListDeliveriesQuery())
+    both = await deliveries.of_video(house.services, caller, job, ListDeliveriesQuery())
     assert {each.endpoint for each in both} == {one.id, None}
 
 
@@ -641,12 +641,12 @@ async def test_nobody_sees_anothers_deliveries(house: House) -> None:
     bob = await house.sign_up("bob")
     for call in (
         deliveries.of_endpoint(house.services, bob, one.id, ListDeliveriesQuery()),
-        deliveries.of_video(house.services, bob, job.id, ListDeliveriesQuery()),
         deliveries.ping(house.services, bob, one.id),
     ):
         with pytest.raises(ApiError) as caught:
             await call
         assert caught.value.code == "NOT_FOUND"
+    assert await deliveries.of_video(house.services, bob, job, ListDeliveriesQuery()) == []
     mine = await endpoint(house, bob)
     stolen = ListDeliveriesQuery(after=found(house)[0].id)
     assert await deliveries.of_endpoint(house.services, bob, mine.id, stolen) == []

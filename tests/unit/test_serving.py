@@ -12,7 +12,7 @@ import pytest
 from starlette.datastructures import Headers
 from starlette.responses import Response, StreamingResponse
 
-from shared import library, serving
+from shared import library, outputs, serving
 from shared.errors import ApiError
 from shared.models import ContentQuery, Job, Stage
 from tests.unit.conftest import House
@@ -28,7 +28,7 @@ async def completed(house: House) -> Job:
 
 async def answer(house: House, job: Job, query: ContentQuery = VIDEO, head: bool = False, **headers: str) -> Response:
     sent = Headers({name.replace("_", "-"): value for name, value in headers.items()})
-    return await serving.proxied(house.services, serving.content(job, query), sent, head)
+    return await serving.proxied(house.services, outputs.content(job, query), sent, head)
 
 
 async def body(response: Response) -> bytes:
@@ -39,7 +39,7 @@ async def body(response: Response) -> bytes:
 
 def refused(job: Job, query: ContentQuery = VIDEO) -> ApiError:
     with pytest.raises(ApiError) as error:
-        serving.content(job, query)
+        outputs.content(job, query)
     return error.value
 
 
@@ -172,14 +172,14 @@ async def test_a_poster_that_is_gone_is_gone(house: House) -> None:
 
 async def test_a_redirect_leads_to_a_signed_url_and_is_not_stored(house: House) -> None:
     job = await completed(house)
-    response = await serving.redirect(house.services, serving.content(job, VIDEO))
+    response = await serving.redirect(house.services, outputs.content(job, VIDEO))
     assert (response.status_code, response.headers["cache-control"]) == (302, "no-store")
     assert "signature=" in response.headers["location"]
 
 
 async def test_a_page_gets_the_url_and_when_it_ends(house: House) -> None:
     job = await completed(house)
-    signed = await serving.signed_url(house.services, serving.content(job, VIDEO))
+    signed = await serving.signed_url(house.services, outputs.content(job, VIDEO))
     assert signed.expires_at == int(house.clock().timestamp()) + 15 * 60
 
 
@@ -253,16 +253,16 @@ async def test_a_download_is_named_after_its_prompt_and_saved(house: House) -> N
     poster = ContentQuery(download=True, variant="thumbnail")
     assert (await answer(house, job, poster)).headers["content-disposition"].endswith('"a-paper-boat.jpg"')
     two = job.changed(outputs=job.outputs * 2)
-    second = serving.content(two, ContentQuery(download=True, index=1))
+    second = outputs.content(two, ContentQuery(download=True, index=1))
     assert second.filename == "a-paper-boat-2.mp4"
     nameless = job.changed(request=job.request.model_copy(update={"prompt": "!?"}))
-    assert serving.content(nameless, query).filename == f"{job.id}-0.mp4"
+    assert outputs.content(nameless, query).filename == f"{job.id}-0.mp4"
 
 
 async def test_a_signed_url_saves_or_shows_as_it_was_asked_for(house: House) -> None:
     job = await completed(house)
     shown, saved = [
-        (await serving.signed_url(house.services, serving.content(job, query))).url for query in (VIDEO, SAVED)
+        (await serving.signed_url(house.services, outputs.content(job, query))).url for query in (VIDEO, SAVED)
     ]
     assert "paper-boat" not in shown
     assert (
