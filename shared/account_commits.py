@@ -13,19 +13,16 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast
+from datetime import datetime
+from typing import Any, Generic, TypeVar, cast
 
 from shared import log
 from shared.commits import Tries, Turn, in_turn, turn_of
 from shared.errors import ApiError, Conflict, Unavailable
 from shared.lifecycle import Change
 from shared.models import Account, Document, Job
+from shared.ports import Services
 from shared.tenant_days import TenantBudget, View, allot, day_of
-
-if TYPE_CHECKING:
-    from datetime import datetime
-
-    from shared.ports import Services
 
 R = TypeVar("R")
 

@@ -8,15 +8,12 @@ caller, as it was read for that commit. An account that is disabled, closed or d
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING
 
 from shared.commits import Tries, account_lock
 from shared.errors import ApiError, Conflict, Unavailable
+from shared.identity import Caller
 from shared.models import Account
-
-if TYPE_CHECKING:
-    from shared.identity import Caller
-    from shared.ports import Services
+from shared.ports import Services
 
 _ORDER = ("user", "admin", "operator")
 

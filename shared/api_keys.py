@@ -10,7 +10,7 @@ import hashlib
 import re
 import secrets
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 from typing_extensions import TypeAliasType
@@ -18,11 +18,9 @@ from typing_extensions import TypeAliasType
 from shared import accounts, audit, log, verification
 from shared.commits import Tries, account_lock
 from shared.errors import ApiError, Conflict, Unavailable
+from shared.identity import Caller
 from shared.models import ONE_LINE, Body, Document, Response
-
-if TYPE_CHECKING:
-    from shared.identity import Caller
-    from shared.ports import Services
+from shared.ports import Services
 
 PREFIX = "rk_"
 SECRET_BYTES = 32

@@ -7,12 +7,10 @@ ids and hashes, never a prompt, an address or a key.
 from __future__ import annotations
 
 import hashlib
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 from shared import log
-
-if TYPE_CHECKING:
-    from shared.identity import Caller
+from shared.identity import Caller
 
 Action = Literal[
     "video_generated",

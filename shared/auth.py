@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Generic, TypeVar
+from typing import Generic, TypeVar
 
 from shared import accounts, api_keys, ledger, log, verification
 from shared.api_keys import ApiKey
@@ -22,10 +22,8 @@ from shared.commits import Tries, account_lock
 from shared.errors import Conflict, Unavailable
 from shared.identity import Caller, Identity, unauthenticated
 from shared.models import Account, Document, Transaction
+from shared.ports import Services
 from shared.verification import SignupMarker
-
-if TYPE_CHECKING:
-    from shared.ports import Services
 
 D = TypeVar("D", bound=Document)
 ACCOUNT_KEPT_FOR = timedelta(seconds=60)

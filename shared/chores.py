@@ -9,16 +9,14 @@ from __future__ import annotations
 import base64
 import hashlib
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, ClassVar, Literal
+from typing import ClassVar, Literal
 
 from typing_extensions import TypeAliasType
 
 from shared import errands
 from shared.errands import Errand
 from shared.models import Value
-
-if TYPE_CHECKING:
-    from shared.ports import Services
+from shared.ports import Services
 
 ChoreStatus = TypeAliasType("ChoreStatus", Literal["queued", "in_progress", "completed", "expired", "canceled"])
 

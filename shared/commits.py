@@ -12,11 +12,10 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any, Self
+from typing import Any, Self
 from weakref import WeakValueDictionary
 
-if TYPE_CHECKING:
-    from shared.ports import Services
+from shared.ports import Services
 
 TRY_FOR = timedelta(seconds=10)
 FIRST_WAIT_S = 0.005

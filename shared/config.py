@@ -12,7 +12,7 @@ import asyncio
 import re
 from collections.abc import Callable, Mapping
 from datetime import datetime
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import Any, ClassVar
 
 from pydantic import Field
 
@@ -20,11 +20,8 @@ from shared import log
 from shared.errors import Conflict, Unavailable
 from shared.live_config import KEPT_FOR, defaults, invalid, merged
 from shared.models import Document, LiveConfig
-from shared.ports import new_id
+from shared.ports import Store, new_id
 from shared.settings import Settings
-
-if TYPE_CHECKING:
-    from shared.ports import Store
 
 # The field of config/usual_times that shared/usual_times.py writes.
 LEARNED = "learned"

@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field, create_model
 
@@ -17,12 +17,9 @@ from shared import accounts, audit, live_config
 from shared.commits import Tries
 from shared.errors import ApiError, Conflict, Unavailable
 from shared.generators.catalog import MODELS
-from shared.identity import DEFAULT_TENANT
+from shared.identity import DEFAULT_TENANT, Caller
 from shared.models import Body, Document, LiveConfig, Response
-
-if TYPE_CHECKING:
-    from shared.identity import Caller
-    from shared.ports import Services
+from shared.ports import Services
 
 _STRONG_ETAG = re.compile(r'(?<!W/)"[^"]*"')
 # Usual times are learned, and kept in a document of their own.

@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from shared import erasure, errands, exports, log
 from shared.chores import Chore
 from shared.errors import Unavailable
+from shared.ports import Services
 from shared.verdict import Verdict
-
-if TYPE_CHECKING:
-    from shared.ports import Services
 
 
 async def deliver(services: Services, id_: str, step: int) -> Verdict:

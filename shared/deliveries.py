@@ -17,7 +17,7 @@ import json
 import re
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field
 from typing_extensions import TypeAliasType
@@ -26,17 +26,14 @@ from shared import audit, errands, log, receivers, schedule, storable, views, we
 from shared.commits import Tries
 from shared.errands import Errand
 from shared.errors import ApiError, Conflict, Unavailable
+from shared.identity import Caller
 from shared.lifecycle import DELIVER_QUEUE
 from shared.models import Account, Job, PageQuery, Response
-from shared.ports import NotReached
+from shared.ports import NotReached, Services
 from shared.receivers import Receivers
 from shared.targets import host_of
 from shared.verdict import Verdict
 from shared.webhooks import Secret, WebhookEndpoint
-
-if TYPE_CHECKING:
-    from shared.identity import Caller
-    from shared.ports import Services
 
 FIRST_WAIT_S = 5
 LONGEST_WAIT_S = 3_600

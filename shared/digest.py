@@ -10,13 +10,11 @@ import statistics
 from collections import Counter
 from collections.abc import Sequence
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from shared import log
 from shared.models import Job, Status
-
-if TYPE_CHECKING:
-    from shared.ports import Services
+from shared.ports import Services
 
 PAGE = 200
 DAYS = 7

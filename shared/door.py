@@ -7,7 +7,6 @@ he sign in recently enough for it (401). What belongs to whom is the handlers' t
 from __future__ import annotations
 
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING
 
 from starlette.requests import Request
 
@@ -16,11 +15,9 @@ from shared.auth import ACCOUNT_KEPT_FOR, Accounts
 from shared.errors import ApiError
 from shared.identity import Caller
 from shared.plans import plan_of
+from shared.ports import Services
 from shared.rate_limits import TokenBuckets
 from shared.routes import PEOPLE, Route
-
-if TYPE_CHECKING:
-    from shared.ports import Services
 
 # In a request's scope: headers that its answer will have, whoever writes it.
 ANSWER_HEADERS = "rushes.answer_headers"

@@ -15,7 +15,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
 from shared import accounts, audit, chores, errands, events, inputs, jobs, log, projects
 from shared.api_keys import ApiKey
@@ -23,14 +23,12 @@ from shared.chores import Chore, ChoreStatus
 from shared.commits import Tries, account_lock
 from shared.deliveries import Delivery
 from shared.errors import ApiError, Conflict, Unavailable
+from shared.identity import Caller
 from shared.lifecycle import FUNCTION_TIMEOUT_S
 from shared.models import MAX_PAGE, Account, Document, Job, Response
+from shared.ports import Services
 from shared.projects import Project
 from shared.webhooks import WebhookEndpoint, WebhookSecret
-
-if TYPE_CHECKING:
-    from shared.identity import Caller
-    from shared.ports import Services
 
 HASHED = "sha256:"
 # A step cancels and deletes so many jobs: each is two commits and a task.

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections import Counter
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar, TypeVar
+from typing import Annotated, Any, ClassVar, TypeVar
 
 from pydantic import Field
 
@@ -17,10 +17,8 @@ from shared import log, passes
 from shared.errors import Conflict, Unavailable
 from shared.lifecycle import TASK_SUFFIX_CHARS, Task
 from shared.models import Body, Document, TaskRef
+from shared.ports import Services
 from shared.storable import MAX_INTEGER
-
-if TYPE_CHECKING:
-    from shared.ports import Services
 
 PAGE = 200
 # Of one pass; what is left is for the next one. A page is read and removed in about 0.2 s, so these fit its 15 minutes.

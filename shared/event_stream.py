@@ -19,7 +19,6 @@ from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, 
 from contextlib import aclosing
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING
 
 from starlette.responses import Response, StreamingResponse
 from starlette.types import Receive, Scope, Send
@@ -28,12 +27,9 @@ from shared import library, log, views
 from shared.errors import ApiError, Unavailable
 from shared.identity import Caller
 from shared.models import DeletedVideo, Job, ListVideosQuery, Status
-from shared.ports import CHANGES_SETTLE_IN
+from shared.ports import CHANGES_SETTLE_IN, Services
 from shared.stream_places import Place, Places
 from shared.watch import Watch, WatchEnded
-
-if TYPE_CHECKING:
-    from shared.ports import Services
 
 MEDIA_TYPE = "text/event-stream"
 HEADERS = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}

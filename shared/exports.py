@@ -7,7 +7,7 @@ import re
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import TYPE_CHECKING, Annotated, Any, BinaryIO, Literal
+from typing import Annotated, Any, BinaryIO, Literal
 
 from pydantic import Field
 
@@ -16,12 +16,10 @@ from shared.api_keys import ApiKey
 from shared.chores import Chore, ChoreStatus, ExportedFile
 from shared.commits import Tries
 from shared.errors import ApiError, Conflict, Unavailable
+from shared.identity import Caller
 from shared.models import MAX_PAGE, Account, Body, Job, ListVideosQuery, Response
+from shared.ports import Services
 from shared.projects import Project
-
-if TYPE_CHECKING:
-    from shared.identity import Caller
-    from shared.ports import Services
 
 KEPT_FOR = timedelta(days=7)
 EXPORTS_A_DAY = 5

@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from shared import outputs
 from shared.generators.catalog import Source
 from shared.identity import Caller
 from shared.library import own_job
 from shared.models import ContentQuery, Extends
-
-if TYPE_CHECKING:
-    from shared.ports import Services
+from shared.ports import Services
 
 
 async def source(services: Services, caller: Caller, video: str) -> Source:

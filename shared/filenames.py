@@ -5,11 +5,9 @@ from __future__ import annotations
 import re
 import unicodedata
 from itertools import accumulate
-from typing import TYPE_CHECKING
 from urllib.parse import quote
 
-if TYPE_CHECKING:
-    from shared.models import Job
+from shared.models import Job
 
 MAX_WORDS = 8
 MAX_CHARS = 60

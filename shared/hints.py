@@ -13,16 +13,14 @@ import hmac
 import json
 import re
 from collections.abc import Awaitable, Callable, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from starlette.datastructures import Headers
 
 from shared import body_limits, lifecycle, log, storable
 from shared.errors import ApiError
 from shared.models import VIDEO_ID, Job, Stage, TaskRef
-
-if TYPE_CHECKING:
-    from shared.ports import Services
+from shared.ports import Services
 
 OLDEST_S = 300
 _MESSAGE_ID = re.compile(r"[!-~]{1,256}")

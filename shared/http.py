@@ -14,7 +14,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any
+from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
 from starlette.applications import Starlette
@@ -36,10 +36,7 @@ from shared.models import NoQuery
 from shared.ports import Services
 from shared.services import services
 
-if TYPE_CHECKING:
-    from typing import TypeVar
-
-    B = TypeVar("B", bound=BaseModel)
+B = TypeVar("B", bound=BaseModel)
 
 # In a request's scope: the exchange that its body comes through.
 EXCHANGE = "rushes.exchange"

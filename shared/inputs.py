@@ -14,12 +14,12 @@ import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Any, BinaryIO
+from typing import Any, BinaryIO
 
 from shared import log, passes
 from shared.errors import ApiError, Unavailable
 from shared.identity import Caller
-from shared.image_facts import NotAnImage
+from shared.image_facts import ImageFacts, NotAnImage
 from shared.models import (
     MAX_IMAGE_BYTES,
     CreateVideo,
@@ -30,11 +30,7 @@ from shared.models import (
     Job,
     VideoRequest,
 )
-from shared.ports import NotReached, Place
-
-if TYPE_CHECKING:
-    from shared.image_facts import ImageFacts
-    from shared.ports import Services, StoredObject
+from shared.ports import NotReached, Place, Services, StoredObject
 
 FIELDS = {"input_reference", "last_frame", "reference_images"}
 ROOT = "inputs/"

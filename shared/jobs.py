@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
-from typing import TYPE_CHECKING
 
 from shared import log, storable
 from shared.account_commits import Answer, Proposal, propose
@@ -17,10 +16,8 @@ from shared.errors import Conflict, Unavailable
 from shared.events import Event
 from shared.lifecycle import Change, decide, needs_account
 from shared.models import Account, Job, LiveConfig
+from shared.ports import Services
 from shared.tenant_days import TenantBudget
-
-if TYPE_CHECKING:
-    from shared.ports import Services
 
 
 @dataclass(frozen=True)

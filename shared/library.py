@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 from shared import audit, events, jobs, log, views
 from shared.errors import ApiError, Unavailable
@@ -21,9 +20,7 @@ from shared.models import (
     ModelView,
     Transaction,
 )
-
-if TYPE_CHECKING:
-    from shared.ports import Services
+from shared.ports import Services
 
 
 async def own_job(services: Services, caller: Caller, job_id: str, *, deleted: bool = False) -> Job:

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Any, NoReturn, Self
+from typing import Annotated, Any, NoReturn, Self
 
 from pydantic import BeforeValidator, Field, model_validator
 
 from shared import library
 from shared.errors import ApiError
+from shared.identity import Caller
 from shared.models import VIDEO_ID, Body, CreateVideo, ImageInput
-
-if TYPE_CHECKING:
-    from shared.identity import Caller
-    from shared.ports import Services
+from shared.ports import Services
 
 
 class VideoReference(Body):

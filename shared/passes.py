@@ -11,16 +11,13 @@ from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, ClassVar, Generic, TypeVar
+from typing import ClassVar, Generic, TypeVar
 
 from shared import log
 from shared.errors import Conflict, Unavailable
 from shared.lifecycle import SWEEP_AFTER_S
 from shared.models import Document
-from shared.ports import Place
-
-if TYPE_CHECKING:
-    from shared.ports import Services
+from shared.ports import Place, Services
 
 D = TypeVar("D", bound=Document)
 T = TypeVar("T")

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar
+from typing import Annotated, Any, ClassVar
 
 from pydantic import Field
 
 from shared import accounts
 from shared.errors import ApiError
+from shared.identity import Caller
 from shared.models import ONE_LINE, Account, Body
-
-if TYPE_CHECKING:
-    from shared.identity import Caller
-    from shared.ports import Services
+from shared.ports import Services
 
 LOCALE = r"^[A-Za-z]{2,3}(-[A-Za-z0-9]{2,8}){0,3}$"
 

@@ -10,18 +10,16 @@ import base64
 import hashlib
 import re
 from datetime import datetime
-from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 
 from shared import accounts, audit
 from shared.commits import Tries
 from shared.errors import ApiError, Conflict, Unavailable
+from shared.identity import Caller
 from shared.models import ONE_LINE, Body, Document, PageQuery, Response
-
-if TYPE_CHECKING:
-    from shared.identity import Caller
-    from shared.ports import Services
+from shared.ports import Services
 
 # As CreateVideo.project has it.
 PROJECT_ID = r"^[A-Za-z0-9_-]{1,64}$"

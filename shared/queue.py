@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING
 
 import grpc
 from google.api_core import exceptions
@@ -13,12 +12,9 @@ from google.cloud.tasks_v2.services.cloud_tasks.transports import CloudTasksGrpc
 from google.protobuf import duration_pb2, timestamp_pb2
 
 from shared.errors import Unavailable
-from shared.lifecycle import DELIVER_QUEUE
+from shared.lifecycle import DELIVER_QUEUE, Task
 from shared.models import TaskRef
-
-if TYPE_CHECKING:
-    from shared.lifecycle import Task
-    from shared.settings import Settings
+from shared.settings import Settings
 
 CALL_TIMEOUT_S = 5.0
 CREATE_BUDGET_S = 10.0

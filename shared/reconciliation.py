@@ -6,15 +6,10 @@ and the next one continues behind the last account that was compared.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from shared import log, passes
 from shared.errors import Unavailable
 from shared.models import Account
-from shared.ports import Place
-
-if TYPE_CHECKING:
-    from shared.ports import Services
+from shared.ports import Place, Services
 
 # An account that is written to while it is compared is read again.
 TRIES = 5

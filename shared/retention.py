@@ -2,16 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from shared import events, inputs, log, passes
 from shared.errors import Unavailable
 from shared.jobs import JobMissing, advance
 from shared.models import Job
-from shared.ports import Place
-
-if TYPE_CHECKING:
-    from shared.ports import Services
+from shared.ports import Place, Services
 
 
 async def retain(services: Services) -> dict[str, int]:

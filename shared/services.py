@@ -1,7 +1,6 @@
 """The one place where the gateways are put together.
 
-Handlers get one frozen `Services` and reach for no client of their own. In the cloud and on the laptop it is built
-lazily from the settings; tests, the simulation and the embedded form build it from memory.
+In the cloud and on the laptop the `Services` that handlers get are built lazily, from the settings.
 """
 
 from __future__ import annotations

@@ -6,7 +6,6 @@ import re
 from dataclasses import replace
 from datetime import UTC
 from email.utils import format_datetime, parsedate_to_datetime
-from typing import TYPE_CHECKING
 
 from starlette.datastructures import Headers
 from starlette.responses import RedirectResponse, Response, StreamingResponse
@@ -15,10 +14,8 @@ from shared import filenames, outputs
 from shared.errors import ApiError
 from shared.models import SignedUrl
 from shared.outputs import Content
+from shared.ports import Services
 from shared.rendering import matches
-
-if TYPE_CHECKING:
-    from shared.ports import Services
 
 # One answer of the proxy: a player asks again for more, and no connection is held for a whole film.
 LONGEST_RANGE_BYTES = 16 * 1024 * 1024

@@ -9,17 +9,14 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable
 from datetime import timedelta
-from typing import TYPE_CHECKING
 
 from shared import deliveries, events, lifecycle, log, storing
 from shared.errors import StorageRefused, Unavailable
 from shared.generators.protocol import Broken, Busy, Finished, Refused, Running, Start
 from shared.jobs import JobMissing, Outcome, TaskNotCreated, advance
 from shared.models import Job, Stage
+from shared.ports import Services
 from shared.verdict import Verdict as Verdict
-
-if TYPE_CHECKING:
-    from shared.ports import Services
 
 BUSY_WAIT_S = 30.0
 # The name of an accepted generation is worth money: it is tried for as long as the function may run. What else a create

@@ -7,17 +7,14 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import datetime
-from typing import TYPE_CHECKING, BinaryIO
+from typing import BinaryIO
 
 from shared import events, filenames, lifecycle, log
 from shared.errors import StorageRefused, Unavailable
 from shared.generators.protocol import Generator
 from shared.jobs import advance
 from shared.models import Job, Output
-from shared.ports import ObjectExists, StoredObject
-
-if TYPE_CHECKING:
-    from shared.ports import Services
+from shared.ports import ObjectExists, Services, StoredObject
 
 # Three tries after the first; then the queue brings the job back until the storing deadline.
 QUICK_TRIES_AFTER_S = (1.0, 2.0, 4.0)

@@ -15,12 +15,9 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import dataclass
 from types import TracebackType
-from typing import TYPE_CHECKING
 
 from shared.errors import ApiError
-
-if TYPE_CHECKING:
-    from shared.identity import Caller
+from shared.identity import Caller
 
 # Tabs, phones and programs of one user; an instance has 200 places.
 PER_ACCOUNT = 16

@@ -7,7 +7,6 @@ import hashlib
 import json
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING
 
 from shared import (
     audit,
@@ -42,10 +41,8 @@ from shared.models import (
     Receipt,
 )
 from shared.plans import plan_of
+from shared.ports import Services
 from shared.tenant_days import TenantBudget, View
-
-if TYPE_CHECKING:
-    from shared.ports import Services
 
 # How long a client that retries on its own, without an Idempotency-Key, may take to do so.
 REPEATED_WITHIN = timedelta(minutes=10)

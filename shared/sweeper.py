@@ -7,15 +7,11 @@ place, and in a backed-up one take a paced start from a job that can still be ma
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from shared import events, lifecycle, log, passes
 from shared.errors import Unavailable
 from shared.jobs import JobMissing, advance, forget_task
 from shared.models import Job, Stage, Status
-
-if TYPE_CHECKING:
-    from shared.ports import Services
+from shared.ports import Services
 
 
 async def sweep(services: Services) -> dict[str, int]:

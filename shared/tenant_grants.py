@@ -13,18 +13,16 @@ import re
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
-from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field, field_validator
 
 from shared import accounts, audit
 from shared.commits import Tries
 from shared.errors import ApiError, Conflict, Unavailable
+from shared.identity import Caller
 from shared.models import ONE_LINE, TENANT_NAME, Body, Document, Response
-
-if TYPE_CHECKING:
-    from shared.identity import Caller
-    from shared.ports import Services
+from shared.ports import Services
 
 MAX_GRANT = 1_000_000_000
 

@@ -5,18 +5,16 @@ from __future__ import annotations
 import asyncio
 import re
 from datetime import datetime
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
 from shared import audit, library, outputs, serving, views
 from shared.errors import ApiError
+from shared.identity import Caller
 from shared.models import VIDEO_ID, ContentQuery, Job, PageQuery, Response, SignedUrl, Stage, Status, Video
+from shared.ports import Services
 from shared.users import USER_ID
-
-if TYPE_CHECKING:
-    from shared.identity import Caller
-    from shared.ports import Services
 
 
 class ListTenantVideosQuery(PageQuery):

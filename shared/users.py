@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field
 from typing_extensions import TypeAliasType
@@ -18,12 +18,10 @@ from typing_extensions import TypeAliasType
 from shared import accounts, audit, ledger, plans, tenant_grants
 from shared.commits import Tries, account_lock
 from shared.errors import ApiError, Conflict, Unavailable
+from shared.identity import Caller
 from shared.models import ONE_LINE, PLAN_NAME, Account, Body, PageQuery, Response, Role, Transaction
+from shared.ports import Services
 from shared.tenant_grants import MAX_GRANT, key_digest
-
-if TYPE_CHECKING:
-    from shared.identity import Caller
-    from shared.ports import Services
 
 USER_ID = r"^[A-Za-z0-9_-]{22}$"
 # Firestore keeps these names for itself.

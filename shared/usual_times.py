@@ -10,16 +10,14 @@ import statistics
 from collections import defaultdict
 from collections.abc import Mapping
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import Any, ClassVar
 
 from shared import log
 from shared.commits import Tries
 from shared.errors import Conflict, Unavailable
 from shared.live_config import length_key
 from shared.models import MAX_USUAL_S, Document, Job, Status
-
-if TYPE_CHECKING:
-    from shared.ports import Services
+from shared.ports import Services
 
 PAGE = 200
 # From the newest jobs backwards, until these are many enough or a week is over: what was usual then is not any more,

@@ -17,13 +17,11 @@ import hashlib
 import unicodedata
 from dataclasses import dataclass
 from datetime import datetime
-from typing import TYPE_CHECKING, ClassVar
+from typing import ClassVar
 
 from shared.errors import ApiError
+from shared.identity import Identity
 from shared.models import Account, Document
-
-if TYPE_CHECKING:
-    from shared.identity import Identity
 
 PASSWORD = "password"  # noqa: S105 - a provider's name
 # Google delivers these alike, whatever dots are in the name.

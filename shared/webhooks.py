@@ -14,7 +14,7 @@ import re
 import secrets
 from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field
 from typing_extensions import TypeAliasType
@@ -22,11 +22,9 @@ from typing_extensions import TypeAliasType
 from shared import accounts, audit, log, receivers, targets, verification
 from shared.commits import Tries, account_lock
 from shared.errors import ApiError, Conflict, Unavailable
+from shared.identity import Caller
 from shared.models import ONE_LINE, Account, Body, Document, Response, Value
-
-if TYPE_CHECKING:
-    from shared.identity import Caller
-    from shared.ports import Services
+from shared.ports import Services
 
 MAX_ENDPOINTS = 10
 SECRET_BYTES = 32
