@@ -13,13 +13,13 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequenc
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from typing import Any, BinaryIO, Protocol, TypeVar
+from typing import Any, BinaryIO, Literal, Protocol, TypeVar
 
 from shared.generators.protocol import Generators
 from shared.identity import Verifier
 from shared.image_facts import ImageFacts
 from shared.lifecycle import Task
-from shared.models import Account, Document, Job, ListVideosQuery, LiveConfig, Status, TaskRef, Transaction, Value
+from shared.models import Account, Document, Job, LiveConfig, Status, TaskRef, Transaction, Value
 from shared.settings import Settings
 from shared.watch import Watch
 
@@ -81,6 +81,27 @@ class NotReached(Exception):  # noqa: N818
     """A call to an address of a user's came to nothing, or was not made; the text is for that user."""
 
 
+class JobsQuery(Protocol):
+    """Which of an account's jobs are listed, and in which order. The two moments are Unix seconds."""
+
+    @property
+    def after(self) -> str | None: ...
+    @property
+    def status(self) -> Status | None: ...
+    @property
+    def model(self) -> str | None: ...
+    @property
+    def project(self) -> str | None: ...
+    @property
+    def created_after(self) -> int | None: ...
+    @property
+    def created_before(self) -> int | None: ...
+    @property
+    def order(self) -> Literal["asc", "desc"]: ...
+    @property
+    def limit(self) -> int: ...
+
+
 class Store(Protocol):
     """Firestore, as much of it as Rushes uses. Every method raises Unavailable when it does not answer."""
 
@@ -116,7 +137,7 @@ class Store(Protocol):
     async def count_jobs(self, status: Status) -> int:
         """How many jobs of all tenants have that status now."""
 
-    async def list_jobs(self, tenant: str, account: str, query: ListVideosQuery) -> list[Job]:
+    async def list_jobs(self, tenant: str, account: str, query: JobsQuery) -> list[Job]:
         """At most limit + 1 jobs of the account, by (created_at, id), deleted ones left out."""
 
     async def changed_jobs(

@@ -35,8 +35,8 @@ from shared.caching import Cache
 from shared.documents import decode, readable
 from shared.errors import Conflict, NotStorable, Unavailable
 from shared.firestore_values import fill, read
-from shared.models import Account, Document, Job, ListVideosQuery, Status, Transaction
-from shared.ports import Place
+from shared.models import Account, Document, Job, Status, Transaction
+from shared.ports import JobsQuery, Place
 from shared.settings import Settings
 
 CALL_TIMEOUT_S = 5.0
@@ -204,7 +204,7 @@ class FirestoreStore:
         rows = await _answer(counted.get(timeout=CALL_TIMEOUT_S, retry=_RETRY))
         return int(rows[0][0].value)
 
-    async def list_jobs(self, tenant: str, account: str, query: ListVideosQuery) -> list[Job]:
+    async def list_jobs(self, tenant: str, account: str, query: JobsQuery) -> list[Job]:
         jobs = (
             self._client.collection(Job.collection)
             .where(filter=FieldFilter("tenant", "==", tenant))

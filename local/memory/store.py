@@ -16,8 +16,8 @@ from local.memory.values import NUMBER, Fields, Json, from_json, same_type, sort
 from shared import storable
 from shared.documents import decode, readable
 from shared.errors import Conflict
-from shared.models import Account, Document, Job, ListVideosQuery, Status, Transaction
-from shared.ports import Place, utc_now
+from shared.models import Account, Document, Job, Status, Transaction
+from shared.ports import JobsQuery, Place, utc_now
 
 D = TypeVar("D", bound=Document)
 
@@ -121,7 +121,7 @@ class MemoryStore:
     async def count_jobs(self, status: Status) -> int:
         return len(self._matching(Job, {"status": str(status)}))
 
-    async def list_jobs(self, tenant: str, account: str, query: ListVideosQuery) -> list[Job]:
+    async def list_jobs(self, tenant: str, account: str, query: JobsQuery) -> list[Job]:
         wanted = {
             "tenant": tenant,
             "account": account,
@@ -348,7 +348,7 @@ def _is_at_least(value: Any, limit: datetime) -> bool:
     return value is not _MISSING and same_type(value, limit) and bool(value >= limit)
 
 
-def _created_within(snapshot: Snapshot, query: ListVideosQuery) -> bool:
+def _created_within(snapshot: Snapshot, query: JobsQuery) -> bool:
     created_at = snapshot.value("created_at")
     if created_at is _MISSING:
         return False

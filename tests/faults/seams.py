@@ -16,8 +16,8 @@ from local.memory.store import MemoryStore
 from shared.errors import Unavailable
 from shared.generators.protocol import Busy, Look, Start
 from shared.lifecycle import Task
-from shared.models import Account, Document, Job, ListVideosQuery, Status, TaskRef, Transaction
-from shared.ports import NotReached, OutboundAnswer, Place, SignedUrl, StoredObject
+from shared.models import Account, Document, Job, Status, TaskRef, Transaction
+from shared.ports import JobsQuery, NotReached, OutboundAnswer, Place, SignedUrl, StoredObject
 from tests.faults.effects import (
     BUCKET_READ_FAULTS,
     BUCKET_WRITE_FAULTS,
@@ -112,7 +112,7 @@ class SeamStore:
     async def count_jobs(self, status: Status) -> int:
         return await self._read("count.read", lambda: self.store.count_jobs(status))
 
-    async def list_jobs(self, tenant: str, account: str, query: ListVideosQuery) -> list[Job]:
+    async def list_jobs(self, tenant: str, account: str, query: JobsQuery) -> list[Job]:
         return await self._read("jobs.read", lambda: self.store.list_jobs(tenant, account, query))
 
     async def changed_jobs(
