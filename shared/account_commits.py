@@ -17,7 +17,7 @@ from datetime import datetime
 from typing import Any, Generic, TypeVar, cast
 
 from shared import log
-from shared.commits import Tries, Turn, in_turn, turn_of
+from shared.commits import CommitAttempts, Turn, in_turn, turn_of
 from shared.errors import ApiError, Conflict, Unavailable
 from shared.lifecycle import Change
 from shared.models import Account, Document, Job
@@ -122,7 +122,7 @@ async def propose(services: Services, account_id: str, proposal: Proposal[R]) ->
 
 
 async def _lead(services: Services, account_id: str, proposal: Proposal[Any], turn: Turn | None) -> None:
-    async for _ in Tries(services):
+    async for _ in CommitAttempts(services):
         group = _group(proposal, turn.waiting if turn is not None else ())
         await _Round(services, account_id, group).run()
         if proposal.done:

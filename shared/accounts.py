@@ -9,8 +9,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from shared.commits import Tries, account_lock
-from shared.errors import ApiError, Conflict, Unavailable
+from shared import commits
+from shared.commits import Batch
+from shared.errors import ApiError
 from shared.identity import Caller
 from shared.models import Account
 from shared.ports import Services
@@ -32,7 +33,11 @@ async def acting(services: Services, caller: Caller) -> Account:
     Raises ApiError UNAUTHENTICATED, ACCOUNT_CLOSED or ACCOUNT_DISABLED, and FORBIDDEN when the account no longer has
     the role that let the caller in.
     """
-    account = await services.store.get(Account, caller.account)
+    return allowed(services, caller, await services.store.get(Account, caller.account))
+
+
+def allowed(services: Services, caller: Caller, account: Account | None) -> Account:
+    """`acting`, of the caller's account as it was just read."""
     if account is None:
         raise ApiError("UNAUTHENTICATED", "There is no account of this user any more.")
     check_open(account)
@@ -50,24 +55,12 @@ async def edit(
     leaves the account as it is, nothing is written. What `change` raises ends the edit. Raises KeyError when there is
     no such account; ApiError as `acting`; Unavailable.
     """
-    tried: set[str] = set()
-    async with account_lock(account_id):
-        async for _ in Tries(services):
-            account = await services.store.get(Account, account_id)
-            if account is None:
-                raise KeyError(account_id)
-            if account.change_id in tried:
-                return account
-            actor = await acting(services, caller) if caller is not None else None
-            changed = change(account)
-            if changed == account:
-                return account
-            changed = changed.changed(change_id=services.ids())
-            tried.add(changed.change_id)
-            # Who edits his own account is checked by the edit itself.
-            with_actor = [actor] if actor is not None and actor.id != account_id else []
-            try:
-                return (await services.store.commit([changed, *with_actor]))[0]
-            except (Conflict, Unavailable):
-                continue
-    raise Unavailable(f"others kept writing to account {account_id}")
+
+    async def changed(account: Account | None) -> Batch[Account]:
+        if account is None:
+            raise KeyError(account_id)
+        actor = await acting(services, caller) if caller is not None else None
+        # Who edits his own account is checked by the edit itself.
+        return Batch(change(account), [actor] if actor is not None and actor.id != account_id else [])
+
+    return (await commits.edit(services, Account, account_id, changed)).document

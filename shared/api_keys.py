@@ -15,8 +15,8 @@ from typing import Annotated, ClassVar, Literal
 from pydantic import Field
 from typing_extensions import TypeAliasType
 
-from shared import accounts, audit, log, verification
-from shared.commits import Tries, account_lock
+from shared import accounts, audit, commits, log, verification
+from shared.commits import Batch
 from shared.errors import ApiError, Conflict, Unavailable
 from shared.identity import Caller
 from shared.models import ONE_LINE, Body, Document, Response
@@ -142,23 +142,19 @@ async def make(services: Services, caller: Caller, body: NewApiKey) -> MadeApiKe
 
 
 async def _commit_new(services: Services, caller: Caller, key: ApiKey) -> ApiKey:
-    async with account_lock(key.account):
-        async for _ in Tries(services):
-            if (there := await services.store.get(ApiKey, key.id)) is not None:
-                return there
-            account = await accounts.acting(services, caller)
-            verification.check_verified(account)
-            # Never before the proof that it rests on, however far another process's clock is ahead.
-            key = key.changed(created_at=max(key.created_at, account.verified_at or key.created_at))
-            if len(await own(services, key.account)) >= MAX_KEYS:
-                raise ApiError("LIMIT_REACHED", f"An account has at most {MAX_KEYS} keys.", {"limit": MAX_KEYS})
-            try:
-                # With the account, so that two at once cannot both become the twentieth.
-                await services.store.commit([key, account])
-            except (Conflict, Unavailable):
-                continue
-            return key
-    raise Unavailable(f"others kept writing to account {key.account}")
+
+    async def made() -> Batch[ApiKey]:
+        account = await accounts.acting(services, caller)
+        verification.check_verified(account)
+        if len(await own(services, key.account)) >= MAX_KEYS:
+            raise ApiError("LIMIT_REACHED", f"An account has at most {MAX_KEYS} keys.", {"limit": MAX_KEYS})
+        # Never before the proof that it rests on, however far another process's clock is ahead.
+        created_at = max(key.created_at, account.verified_at or key.created_at)
+        # With the account, so that two at once cannot both become the twentieth.
+        return Batch(key.changed(created_at=created_at), [account])
+
+    async with commits.account_lock(key.account):
+        return await commits.create(services, ApiKey, key.id, made)
 
 
 async def own(services: Services, account: str) -> list[ApiKey]:
@@ -168,23 +164,17 @@ async def own(services: Services, account: str) -> list[ApiKey]:
 
 async def revoke(services: Services, caller: Caller, key_id: str) -> None:
     """The key opens nothing any more: here at once, elsewhere within a minute. Raises ApiError NOT_FOUND."""
-    tried = False
-    async for _ in Tries(services):
-        found = next((key for key in await own(services, caller.account) if key.key_id == key_id), None)
-        if found is None:
-            if not tried:
-                raise ApiError("NOT_FOUND", "There is no such API key.", {"api_key": key_id[:64]})
-            break
-        tried = True
-        try:
-            actor = await accounts.acting(services, caller)
-            await services.store.commit([found.changed(revoked_at=services.clock()), actor])
-        except (Conflict, Unavailable):
-            continue
-        break
-    else:
-        raise Unavailable(f"others kept writing to API key {key_id[:64]}")
-    audit.record("api_key_revoked", caller, revoked=key_id)
+    known = next((key for key in await own(services, caller.account) if key.key_id == key_id), None)
+    if known is None:
+        raise ApiError("NOT_FOUND", "There is no such API key.", {"api_key": key_id[:64]})
+
+    async def revoked(found: ApiKey | None) -> Batch[ApiKey] | None:
+        if found is None or found.revoked_at is not None:
+            return None
+        return Batch(found.changed(revoked_at=services.clock()), [await accounts.acting(services, caller)])
+
+    if (await commits.edit(services, ApiKey, known.id, revoked, known)).written:
+        audit.record("api_key_revoked", caller, revoked=key_id)
 
 
 async def note_use(services: Services, key: ApiKey) -> None:

@@ -15,11 +15,10 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Generic, TypeVar
 
-from shared import accounts, api_keys, ledger, log, verification
+from shared import accounts, api_keys, commits, ledger, log, verification
 from shared.api_keys import ApiKey
 from shared.caching import Cache
-from shared.commits import Tries, account_lock
-from shared.errors import Conflict, Unavailable
+from shared.commits import Batch
 from shared.identity import Caller, Identity, unauthenticated
 from shared.models import Account, Document, Transaction
 from shared.ports import Services
@@ -145,28 +144,27 @@ async def _follow(services: Services, identity: Identity) -> Account:
 
     Raises ApiError UNAUTHENTICATED, ACCOUNT_DISABLED or ACCOUNT_CLOSED; Unavailable.
     """
-    async with account_lock(identity.account_id):
-        async for _ in Tries(services):
-            account = await services.store.get(Account, identity.account_id)
-            if account is not None:
-                accounts.check_open(account)
-            if refusal := verification.refusal(account, identity):
-                raise unauthenticated(refusal)
-            if account is not None and verification.agrees(account, identity):
-                # A parallel request was first, or our own commit whose answer was lost.
-                return account
-            now = services.clock()
-            followed = verification.follow(account or _new_account(services, identity, now), identity, now)
-            try:
-                stored = await services.store.commit(await _documents(services, followed, identity, now))
-            except (Conflict, Unavailable):
-                continue
-            if followed.proven:
-                log.info("email_verified", account=identity.account_id, granted=len(stored) > 1)
-            opened = stored[0]
-            assert isinstance(opened, Account)
-            return opened
-    raise Unavailable(f"others kept writing to account {identity.account_id}")
+    proven = granted = False
+
+    async def followed(account: Account | None) -> Batch[Account] | None:
+        nonlocal proven, granted
+        if account is not None:
+            accounts.check_open(account)
+        if refusal := verification.refusal(account, identity):
+            raise unauthenticated(refusal)
+        if account is not None and verification.agrees(account, identity):
+            # A parallel request was first.
+            return None
+        now = services.clock()
+        after = verification.follow(account or _new_account(services, identity, now), identity, now)
+        batch = await _batch(services, after, identity, now)
+        proven, granted = after.proven, bool(batch.others)
+        return batch
+
+    edited = await commits.edit(services, Account, identity.account_id, followed)
+    if edited.written and proven:
+        log.info("email_verified", account=identity.account_id, granted=granted)
+    return edited.document
 
 
 def _new_account(services: Services, identity: Identity, now: datetime) -> Account:
@@ -175,18 +173,19 @@ def _new_account(services: Services, identity: Identity, now: datetime) -> Accou
     )
 
 
-async def _documents(
+async def _batch(
     services: Services, followed: verification.Followed, identity: Identity, now: datetime
-) -> list[Document]:
+) -> Batch[Account]:
     """What one commit writes: the account, and with the first proof of its address the credits and their marker."""
-    account = followed.account.changed(change_id=services.ids())
+    account = followed.account
     marker = verification.marker(identity, now) if followed.proven else None
     if marker is None or await services.store.get(SignupMarker, marker.id) is not None:
-        return [account]
+        return Batch(account)
     if await services.store.get(Transaction, ledger.signup_id(account.id)) is not None:
-        return [account]
-    granted = ledger.sign_up(account, (await services.config.get()).signup_credits, now)
-    return [*granted, marker] if len(granted) > 1 else [account]
+        return Batch(account)
+    credits_ = (await services.config.get()).signup_credits
+    granted, *entries = ledger.sign_up(account, credits_, now)
+    return Batch(granted, [*entries, marker]) if entries else Batch(account)
 
 
 def _is_idle(account: Account) -> bool:

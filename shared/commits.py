@@ -1,21 +1,25 @@
-"""Turns within a process, and tries of a commit: what every compare-and-set of Rushes is made with.
+"""Compare and set: read a document, decide, commit; if somebody else wrote first, do both again.
 
-Nothing here is needed for being right: preconditions are what keeps two writers apart. Turns spare them most conflicts,
-and in one process serve whoever came first.
+Preconditions of the store keep two writers apart. The turns that writers of one document take within a process spare
+them most conflicts, and are not needed for correctness.
 """
 
 from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
-from typing import Any, Self
+from typing import Any, Generic, Self, TypeVar
 from weakref import WeakValueDictionary
 
+from shared.errors import Conflict, Unavailable
+from shared.models import Document
 from shared.ports import Services
+
+D = TypeVar("D", bound=Document)
 
 TRY_FOR = timedelta(seconds=10)
 FIRST_WAIT_S = 0.005
@@ -70,8 +74,8 @@ async def _acquired(lock: asyncio.Lock) -> bool:
         return False
 
 
-class Tries:
-    """Counts tries of a commit until 10 s are over, waiting between them: jittered, so that rivals fall out of step.
+class CommitAttempts:
+    """Counts attempts of a commit for 10 s, waiting between them: jittered, so that rivals fall out of step.
 
     No generator: one that is left early is closed by a task of its own, at every submit.
     """
@@ -93,3 +97,91 @@ class Tries:
             if self._services.clock() >= self._until:
                 raise StopAsyncIteration
         return attempt
+
+
+@dataclass(frozen=True)
+class Batch(Generic[D]):
+    """What one commit writes and removes, all or nothing; `document` is the one that is edited."""
+
+    document: D
+    others: Sequence[Document] = ()
+    removed: Sequence[Document] = ()
+
+
+@dataclass(frozen=True)
+class Edited(Generic[D]):
+    """The document as it is stored now, if there is one. `written`: this call committed it, as far as it can know."""
+
+    stored: D | None
+    written: bool
+
+    @property
+    def document(self) -> D:
+        assert self.stored is not None, "nothing is stored"
+        return self.stored
+
+
+Change = Callable[[D | None], Awaitable[Batch[D] | None]]
+
+
+async def edit(
+    services: Services,
+    kind: type[D],
+    id: str,  # noqa: A002 - Firestore's own word
+    change: Change[D],
+    known: D | None = None,
+) -> Edited[D]:
+    """Commit what `change` makes of the document; called again with what is there whenever the commit failed.
+
+    `change` gets None where there is no such document. It writes nothing by returning None or the document as it is;
+    what it raises ends the edit. A change is marked with a fresh change_id unless it has one. `known` is the document
+    as just read, which saves the first read. Raises Unavailable when others kept writing, or the store did not answer,
+    for 10 s.
+    """
+    async with in_turn(turn_of(id)):
+        return await _commit(services, kind, id, change, known, read_first=known is None)
+
+
+async def create(services: Services, kind: type[D], id: str, make: Callable[[], Awaitable[Batch[D]]]) -> D:  # noqa: A002
+    """Commit the new document unless one of that id is there; returns what is stored then.
+
+    `make` is called for each attempt; what it raises ends them. Raises Unavailable as `edit` does.
+    """
+
+    async def made(found: D | None) -> Batch[D] | None:
+        return await make() if found is None else None
+
+    return (await _commit(services, kind, id, made, None, read_first=False)).document
+
+
+async def _commit(
+    services: Services, kind: type[D], id_: str, change: Change[D], found: D | None, read_first: bool
+) -> Edited[D]:
+    sent: list[D] = []
+    async for attempt in CommitAttempts(services):
+        if attempt > 0 or read_first:
+            found = await services.store.get(kind, id_)
+        if found is not None and found.changed(revision=None) in sent:
+            # Ours was committed, and the store's answer was lost.
+            return Edited(found, written=True)
+        batch = await change(found)
+        if batch is None or batch.document == found:
+            # With something sent, ours may have been committed, and another's on top of it.
+            return Edited(found, written=bool(sent))
+        document = _with_change_id(services, found, batch.document)
+        sent.append(document.changed(revision=None))
+        try:
+            documents: list[Document] = [document, *batch.others]
+            revision = (await services.store.commit(documents, batch.removed))[0].revision
+        except (Conflict, Unavailable):
+            continue
+        return Edited(document.changed(revision=revision), written=True)
+    raise Unavailable(f"others kept writing to {kind.collection}/{id_}")
+
+
+def _with_change_id(services: Services, before: D | None, document: D) -> D:
+    """No write is a no-op: one that leaves a document as it is would keep its revision, and two writers would pass."""
+    mark = getattr(document, "change_id", None)
+    if mark is None or mark != getattr(before, "change_id", ""):
+        return document
+    return document.changed(change_id=services.ids())

@@ -13,9 +13,9 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field, create_model
 
-from shared import accounts, audit, live_config
-from shared.commits import Tries
-from shared.errors import ApiError, Conflict, Unavailable
+from shared import accounts, audit, commits, live_config
+from shared.commits import Batch
+from shared.errors import ApiError
 from shared.generators.catalog import MODELS
 from shared.identity import DEFAULT_TENANT, Caller
 from shared.models import Body, Document, LiveConfig, Response
@@ -70,27 +70,21 @@ async def put(services: Services, caller: Caller, body: Body, if_match: str | No
         raise ApiError("PRECONDITION_REQUIRED")
     wanted = _given(body.model_dump(exclude_unset=True))
     _check_prices(wanted)
-    replaced: dict[str, Any] | None = None
-    async for _ in Tries(services):
-        found = await services.store.get(StoredFields, "video")
+    replaced = wanted
+
+    async def changed(found: Any) -> Batch[Any] | None:
+        nonlocal replaced
         before = _fields(found)
         if before == wanted:
-            # Also when it is our own commit, whose answer was lost.
-            break
+            return None
         etag = etag_of(before)
         if not _matches(if_match, etag):
             raise ApiError("PRECONDITION_FAILED", details={"etag": etag})
-        actor = await accounts.acting(services, caller)
         replaced = before
         cleared = found.changed(**dict.fromkeys(FIELDS)) if found is not None else StoredFields(id="video")
-        try:
-            await services.store.commit([cleared.changed(**wanted), actor])
-        except (Conflict, Unavailable):
-            continue
-        break
-    else:
-        raise Unavailable("others kept writing to config/video")
-    if replaced is not None:
+        return Batch(cleared.changed(**wanted), [await accounts.acting(services, caller)])
+
+    if (await commits.edit(services, StoredFields, "video", changed)).written:
         audit.record("config_changed", caller, before=_differing(replaced, wanted), after=_differing(wanted, replaced))
     return await _view(services, wanted)
 

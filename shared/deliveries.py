@@ -22,10 +22,10 @@ from typing import Annotated, Any, ClassVar, Literal
 from pydantic import Field
 from typing_extensions import TypeAliasType
 
-from shared import audit, errands, log, receivers, schedule, storable, views, webhooks
-from shared.commits import Tries
+from shared import audit, commits, errands, log, receivers, schedule, storable, views, webhooks
+from shared.commits import Batch
 from shared.errands import Errand
-from shared.errors import ApiError, Conflict, Unavailable
+from shared.errors import ApiError, Unavailable
 from shared.identity import Caller
 from shared.lifecycle import DELIVER_QUEUE
 from shared.models import Account, Job, PageQuery, Response
@@ -147,20 +147,16 @@ async def ping(services: Services, caller: Caller, endpoint_id: str) -> Delivery
     Raises ApiError NOT_FOUND, or RATE_LIMITED after five in a minute.
     """
     id_ = _id(services.ids())
-    async for _ in Tries(services):
+
+    async def made() -> Batch[Delivery]:
         endpoint = webhooks.pinged(await webhooks.get(services, caller, endpoint_id), services.clock())
         delivery = _new(services, id_, endpoint.tenant, endpoint.account, endpoint.id, None, "ping")
-        try:
-            # With the endpoint, so that each ping counts and none is made for an endpoint that is deleted meanwhile.
-            await services.store.commit([delivery, endpoint.changed(change_id=services.ids())])
-        except (Conflict, Unavailable):
-            written = await services.store.get(Delivery, id_)
-            if written is None:
-                continue
-            delivery = written
-        await errands.enqueue(services, delivery)
-        return delivery
-    raise Unavailable(f"delivery {id_} could not be written")
+        # With the endpoint, so that each ping counts and none is made for an endpoint that is deleted meanwhile.
+        return Batch(delivery, [endpoint.changed(change_id=services.ids())])
+
+    delivery = await commits.create(services, Delivery, id_, made)
+    await errands.enqueue(services, delivery)
+    return delivery
 
 
 async def redeliver(services: Services, caller: Caller, id_: str) -> Delivery:
@@ -168,34 +164,36 @@ async def redeliver(services: Services, caller: Caller, id_: str) -> Delivery:
 
     One that is still being tried stays as it is. Raises ApiError NOT_FOUND, or INVALID_REQUEST for a ping.
     """
-    tried = ""
-    async for _ in Tries(services):
-        found = await _own(services, caller, id_)
-        if found.is_ping:
-            raise ApiError("INVALID_REQUEST", "A ping isn't sent again. Send a new one.", {"delivery": id_})
-        if found.change_id != tried:
-            if found.status == "pending":
-                return found
-            now = services.clock()
-            found = errands.forward(found, now, status="pending", redelivered_at=now, delivered_at=None)
-            found = errands.stamped(found, services.ids())
-            tried = found.change_id
-            try:
-                await services.store.commit([found])
-            except (Conflict, Unavailable):
-                continue
-        audit.record("webhook_redelivered", caller, delivery=id_, endpoint=found.endpoint)
-        await errands.enqueue(services, found)
-        return found
-    raise Unavailable(f"others kept writing to delivery {id_}")
+    known = await _own(services, caller, id_)
+    if known.is_ping:
+        raise ApiError("INVALID_REQUEST", "A ping isn't sent again. Send a new one.", {"delivery": id_})
+
+    async def sent_again(found: Delivery | None) -> Batch[Delivery] | None:
+        if found is None:
+            raise _no_such_message(id_)
+        if found.status == "pending":
+            return None
+        now = services.clock()
+        again = errands.forward(found, now, status="pending", redelivered_at=now, delivered_at=None)
+        return Batch(errands.stamped(again, services.ids()))
+
+    edited = await commits.edit(services, Delivery, id_, sent_again, known)
+    if edited.written:
+        audit.record("webhook_redelivered", caller, delivery=id_, endpoint=known.endpoint)
+        await errands.enqueue(services, edited.document)
+    return edited.document
 
 
 async def _own(services: Services, caller: Caller, id_: str) -> Delivery:
     found = await services.store.get(Delivery, id_) if re.fullmatch(DELIVERY_ID, id_) else None
     mine = found is not None and (found.account, found.tenant) == (caller.account, caller.tenant)
     if found is None or not mine or services.clock() >= found.expires_at:
-        raise ApiError("NOT_FOUND", "There is no such webhook message.", {"delivery": id_[:64]})
+        raise _no_such_message(id_)
     return found
+
+
+def _no_such_message(id_: str) -> ApiError:
+    return ApiError("NOT_FOUND", "There is no such webhook message.", {"delivery": id_[:64]})
 
 
 def _new(
@@ -223,12 +221,12 @@ def _id(unique: str) -> str:
 
 async def _create(services: Services, delivery: Delivery) -> None:
     """The document, then its task. A document that is there may lack its task: it is created, or exists already."""
-    there: Delivery | None = delivery
-    try:
-        await services.store.commit([delivery])
-    except Conflict:
-        there = await services.store.get(Delivery, delivery.id)
-    if there is not None and there.due_at is not None:
+
+    async def made() -> Batch[Delivery]:
+        return Batch(delivery)
+
+    there = await commits.create(services, Delivery, delivery.id, made)
+    if there.due_at is not None:
         await services.queue.create(errands.task(there))
 
 
@@ -344,20 +342,17 @@ async def _again(services: Services, delivery: Delivery, at: datetime, **facts: 
 
 async def _record(services: Services, delivery: Delivery, **facts: Any) -> Verdict:
     """Write what became of the try. A parallel delivery of the same task may write first: success is never undone."""
-    async for _ in Tries(services):
-        try:
-            await services.store.commit([delivery.changed(**facts, change_id=services.ids())])
-        except Conflict:
-            found = await services.store.get(Delivery, delivery.id)
-            if found is None or found.status != "pending":
-                return Verdict.DONE
-            if found.redelivered_at != delivery.redelivered_at and facts["status"] == "failed":
-                # Its owner has had it sent again: what failed is the sending before that.
-                return Verdict.DONE
-            delivery = found
-            continue
-        return Verdict.DONE
-    raise Unavailable(f"others kept writing to delivery {delivery.id}")
+
+    async def recorded(found: Delivery | None) -> Batch[Delivery] | None:
+        if found is None or found.status != "pending":
+            return None
+        if found.redelivered_at != delivery.redelivered_at and facts["status"] == "failed":
+            # Its owner has had it sent again: what failed is the sending before that.
+            return None
+        return Batch(found.changed(**facts))
+
+    await commits.edit(services, Delivery, delivery.id, recorded, delivery)
+    return Verdict.DONE
 
 
 async def _message(services: Services, delivery: Delivery) -> _Message | str:

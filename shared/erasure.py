@@ -17,10 +17,10 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Literal
 
-from shared import accounts, audit, chores, errands, events, inputs, jobs, log, projects
+from shared import accounts, audit, chores, commits, errands, events, inputs, jobs, log, projects
 from shared.api_keys import ApiKey
 from shared.chores import Chore, ChoreStatus
-from shared.commits import Tries, account_lock
+from shared.commits import Batch
 from shared.deliveries import Delivery
 from shared.errors import ApiError, Conflict, Unavailable
 from shared.identity import Caller
@@ -53,23 +53,21 @@ class ErasureView(Response):
 async def start(services: Services, caller: Caller) -> Chore:
     """Close the account and begin its deletion, in one commit; a second call gives the same deletion."""
     id_ = chores.erasure_id(caller.account)
-    async with account_lock(caller.account):
-        async for _ in Tries(services):
-            there = await services.store.get(Chore, id_)
-            account = await services.store.get(Account, caller.account)
-            if account is None:
-                raise ApiError("UNAUTHENTICATED", "There is no account of this user any more.")
-            chore = there or chores.new(services, "erasure", id_, account.tenant, account.id, PHASES[0])
-            if there is None:
-                closed = account.changed(closed_at=services.clock(), change_id=services.ids())
-                try:
-                    await services.store.commit([chore, closed])
-                except (Conflict, Unavailable):
-                    continue
-                audit.record("account_deleted", caller, deletion=id_)
-            break
-        else:
-            raise Unavailable(f"others kept writing to account {caller.account}")
+
+    async def started(there: Chore | None) -> Batch[Chore] | None:
+        account = await services.store.get(Account, caller.account)
+        if account is None:
+            raise ApiError("UNAUTHENTICATED", "There is no account of this user any more.")
+        if there is not None:
+            return None
+        closed = account.changed(closed_at=services.clock(), change_id=services.ids())
+        return Batch(chores.new(services, "erasure", id_, account.tenant, account.id, PHASES[0]), [closed])
+
+    async with commits.account_lock(caller.account):
+        edited = await commits.edit(services, Chore, id_, started)
+    if edited.written:
+        audit.record("account_deleted", caller, deletion=id_)
+    chore = edited.document
     if chore.due_at is not None:
         await errands.enqueue(services, chore)
     return chore

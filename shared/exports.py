@@ -11,11 +11,11 @@ from typing import Annotated, Any, BinaryIO, Literal
 
 from pydantic import Field
 
-from shared import accounts, api_keys, audit, chores, errands, passes, projects, views, webhooks
+from shared import accounts, api_keys, audit, chores, commits, errands, passes, projects, views, webhooks
 from shared.api_keys import ApiKey
 from shared.chores import Chore, ChoreStatus, ExportedFile
-from shared.commits import Tries
-from shared.errors import ApiError, Conflict, Unavailable
+from shared.commits import Batch
+from shared.errors import ApiError
 from shared.identity import Caller
 from shared.models import MAX_PAGE, Account, Body, Job, ListVideosQuery, Response
 from shared.ports import Services
@@ -80,18 +80,13 @@ async def start(services: Services, caller: Caller) -> Chore:
         wait_s = (recent[-1].created_at - day_ago).total_seconds()
         told = f"There may be {EXPORTS_A_DAY} exports in 24 hours."
         raise ApiError("RATE_LIMITED", told, {"exports_a_day": EXPORTS_A_DAY}, retry_after_s=int(wait_s) + 1)
-    chore = chores.new(services, "export", f"export_{services.ids()}", caller.tenant, caller.account, PHASES[0])
-    async for _ in Tries(services):
-        if await services.store.get(Chore, chore.id) is not None:
-            break  # our own commit, whose answer was lost
-        actor = await accounts.acting(services, caller)
-        try:
-            await services.store.commit([chore, actor])
-        except (Conflict, Unavailable):
-            continue
-        break
-    else:
-        raise Unavailable(f"export {chore.id} could not be written")
+    id_ = f"export_{services.ids()}"
+
+    async def made() -> Batch[Chore]:
+        chore = chores.new(services, "export", id_, caller.tenant, caller.account, PHASES[0])
+        return Batch(chore, [await accounts.acting(services, caller)])
+
+    chore = await commits.create(services, Chore, id_, made)
     audit.record("account_exported", caller, export=chore.id)
     await errands.enqueue(services, chore)
     return chore

@@ -11,7 +11,7 @@ from datetime import datetime
 
 from shared import log, storable
 from shared.account_commits import Answer, Proposal, propose
-from shared.commits import Tries
+from shared.commits import CommitAttempts
 from shared.errors import Conflict, Unavailable
 from shared.events import Event
 from shared.lifecycle import Change, decide, needs_account
@@ -103,7 +103,7 @@ async def _commit_event(services: Services, job_id: str, event: Event, known: Jo
     config = await services.config.get()
     job = known or await _read(services, job_id)
     settlement = _Settlement(job, event, config)
-    async for attempt in Tries(services):
+    async for attempt in CommitAttempts(services):
         if attempt > 0:
             job = await _read(services, job_id)
         now = services.clock()

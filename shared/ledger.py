@@ -38,7 +38,9 @@ def post(
     return account.changed(balance=balance, sequence=sequence), entry
 
 
-def open_account(account: Account, email_verified: bool, config: LiveConfig, now: datetime) -> tuple[Document, ...]:
+def open_account(
+    account: Account, email_verified: bool, config: LiveConfig, now: datetime
+) -> tuple[Account, *tuple[Document, ...]]:
     """A new account; one whose email address is verified gets the credits for signing up with it. All of it is new."""
     if not email_verified:
         return (account,)
@@ -46,7 +48,7 @@ def open_account(account: Account, email_verified: bool, config: LiveConfig, now
     return sign_up(proven, config.signup_credits, now)
 
 
-def sign_up(account: Account, amount: int, now: datetime) -> tuple[Document, ...]:
+def sign_up(account: Account, amount: int, now: datetime) -> tuple[Account, *tuple[Document, ...]]:
     """The credits for signing up, which an account gets once, as the entry's id ensures."""
     if amount == 0:
         return (account,)
@@ -58,7 +60,6 @@ def signup_id(account: str) -> str:
     return f"{account}-signup"
 
 
-def grant(account: Account, key_hash: str, amount: int, description: str, now: datetime) -> tuple[Document, ...]:
+def grant(account: Account, key_hash: str, amount: int, description: str, now: datetime) -> tuple[Account, Transaction]:
     """Credits given by an administrator; the same key gives the same transaction id, so it is given once."""
-    account, entry = post(account, f"grant-{key_hash}", "grant", amount, description, now)
-    return (account, entry)
+    return post(account, f"grant-{key_hash}", "grant", amount, description, now)

@@ -14,9 +14,9 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 
-from shared import accounts, audit
-from shared.commits import Tries
-from shared.errors import ApiError, Conflict, Unavailable
+from shared import accounts, audit, commits
+from shared.commits import Batch
+from shared.errors import ApiError
 from shared.identity import Caller
 from shared.models import ONE_LINE, Body, Document, PageQuery, Response
 from shared.ports import Services
@@ -110,8 +110,22 @@ async def page(services: Services, caller: Caller, query: ListProjectsQuery) -> 
 
 async def make(services: Services, caller: Caller, body: NewProject) -> Project:
     """A new project. Raises ApiError ALREADY_EXISTS, or LIMIT_REACHED (500 a tenant; a race may pass it by one)."""
-    now = services.clock()
-    project = Project(
+
+    async def made(existing: Project | None) -> Batch[Project]:
+        if existing is not None:
+            raise ApiError("ALREADY_EXISTS", f"There is a project {body.id} already.", {"project": body.id})
+        others = await services.store.newest(Project, {"tenant": caller.tenant}, None, MAX_PROJECTS)
+        if len(others) >= MAX_PROJECTS:
+            raise ApiError("LIMIT_REACHED", f"A tenant has at most {MAX_PROJECTS} projects.", {"limit": MAX_PROJECTS})
+        return Batch(_new(caller, body, services.clock()), [await accounts.acting(services, caller)])
+
+    edited = await commits.edit(services, Project, document_id(caller.tenant, body.id), made)
+    audit.record("project_made", caller, project=body.id)
+    return edited.document
+
+
+def _new(caller: Caller, body: NewProject, now: datetime) -> Project:
+    return Project(
         id=document_id(caller.tenant, body.id),
         tenant=caller.tenant,
         project=body.id,
@@ -119,52 +133,24 @@ async def make(services: Services, caller: Caller, body: NewProject) -> Project:
         created_by=caller.account,
         created_at=now,
         updated_at=now,
-        change_id=services.ids(),
     )
-    async for _ in Tries(services):
-        existing = await services.store.get(Project, project.id)
-        if existing is not None and existing.change_id == project.change_id:
-            break
-        if existing is not None:
-            raise ApiError("ALREADY_EXISTS", f"There is a project {body.id} already.", {"project": body.id})
-        others = await services.store.newest(Project, {"tenant": caller.tenant}, None, MAX_PROJECTS)
-        if len(others) >= MAX_PROJECTS:
-            raise ApiError("LIMIT_REACHED", f"A tenant has at most {MAX_PROJECTS} projects.", {"limit": MAX_PROJECTS})
-        actor = await accounts.acting(services, caller)
-        try:
-            await services.store.commit([project, actor])
-        except (Conflict, Unavailable):
-            continue
-        break
-    else:
-        raise Unavailable(f"project {body.id} could not be written")
-    audit.record("project_made", caller, project=body.id)
-    return project
 
 
 async def update(services: Services, caller: Caller, project: str, body: UpdateProject) -> Project:
     """The project with what the body sets. Raises ApiError NOT_FOUND."""
+    known = await get(services, caller, project)
     changes = body.model_dump(exclude_none=True)
-    tried: set[str] = set()
-    async for _ in Tries(services):
-        found = await get(services, caller, project)
-        if found.changed(**changes) == found:
-            if found.change_id in tried:
-                break
-            return found
-        changed = found.changed(**changes, updated_at=services.clock(), change_id=services.ids())
-        tried.add(changed.change_id)
+
+    async def changed(found: Project | None) -> Batch[Project] | None:
+        if found is None or found.changed(**changes) == found:
+            return None
         actor = await accounts.acting(services, caller)
-        try:
-            committed = await services.store.commit([changed, actor])
-            found = changed.changed(revision=committed[0].revision)
-        except (Conflict, Unavailable):
-            continue
-        break
-    else:
-        raise Unavailable(f"others kept writing to project {project}")
-    audit.record("project_changed", caller, project=project, changes=changes)
-    return found
+        return Batch(found.changed(**changes, updated_at=services.clock()), [actor])
+
+    edited = await commits.edit(services, Project, known.id, changed, known)
+    if edited.written:
+        audit.record("project_changed", caller, project=project, changes=changes)
+    return edited.document
 
 
 async def check(services: Services, tenant: str, project: str | None) -> None:

@@ -10,16 +10,15 @@ from __future__ import annotations
 import base64
 import hashlib
 import re
-from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field, field_validator
 
-from shared import accounts, audit
-from shared.commits import Tries
-from shared.errors import ApiError, Conflict, Unavailable
+from shared import accounts, audit, commits
+from shared.commits import Batch
+from shared.errors import ApiError
 from shared.identity import Caller
 from shared.models import ONE_LINE, TENANT_NAME, Body, Document, Response
 from shared.ports import Services
@@ -138,27 +137,21 @@ async def grant(services: Services, caller: Caller, tenant: str, body: GrantToTe
     is left, or IDEMPOTENCY_KEY_REUSED when the key came with another amount or description.
     """
     id_ = f"tenant-grant-{key_digest(key, tenant)}"
-    tried = False
-    async for _ in Tries(services):
-        budget = await get(services, tenant)
-        entry = await services.store.get(TenantGrant, id_)
-        if entry is None:
-            tried = True
-            # Whatever came of it is read again, and answered or decided afresh.
-            with suppress(Conflict, Unavailable):
-                await _commit_grant(services, caller, budget, body, id_)
-            continue
-        if (entry.amount, entry.description) != (body.amount, body.description):
-            raise ApiError("IDEMPOTENCY_KEY_REUSED", details={"tenant_grant": entry.id})
-        if tried:
-            audit.record("tenant_credits_granted", caller, to_tenant=tenant, amount=body.amount, grant=entry.id)
-        return Granted(entry, replayed=not tried)
-    raise Unavailable(f"others kept writing to the budget of {tenant}")
+
+    async def granted(entry: TenantGrant | None) -> Batch[TenantGrant] | None:
+        return await _grant(services, caller, tenant, body, id_) if entry is None else None
+
+    edited = await commits.edit(services, TenantGrant, id_, granted)
+    entry = edited.document
+    if (entry.amount, entry.description) != (body.amount, body.description):
+        raise ApiError("IDEMPOTENCY_KEY_REUSED", details={"tenant_grant": entry.id})
+    if edited.written:
+        audit.record("tenant_credits_granted", caller, to_tenant=tenant, amount=body.amount, grant=entry.id)
+    return Granted(entry, replayed=not edited.written)
 
 
-async def _commit_grant(
-    services: Services, caller: Caller, budget: TenantBudget, body: GrantToTenant, id_: str
-) -> None:
+async def _grant(services: Services, caller: Caller, tenant: str, body: GrantToTenant, id_: str) -> Batch[TenantGrant]:
+    budget = await get(services, tenant)
     actor = await accounts.acting(services, caller)
     now = services.clock()
     granted = budget.changed(granted=budget.granted + body.amount, updated_at=now, change_id=services.ids())
@@ -171,7 +164,7 @@ async def _commit_grant(
         operator=caller.account,
         created_at=now,
     )
-    await services.store.commit([_within(granted, required=-body.amount, left=budget.left), entry, actor])
+    return Batch(entry, [_within(granted, required=-body.amount, left=budget.left), actor])
 
 
 def key_digest(key: str | None, *of: str) -> str:

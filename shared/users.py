@@ -8,16 +8,15 @@ never goes to themselves.
 from __future__ import annotations
 
 import re
-from contextlib import suppress
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
 from pydantic import Field
 from typing_extensions import TypeAliasType
 
-from shared import accounts, audit, ledger, plans, tenant_grants
-from shared.commits import Tries, account_lock
-from shared.errors import ApiError, Conflict, Unavailable
+from shared import accounts, audit, commits, ledger, plans, tenant_grants
+from shared.commits import Batch
+from shared.errors import ApiError
 from shared.identity import Caller
 from shared.models import ONE_LINE, PLAN_NAME, Account, Body, PageQuery, Response, Role, Transaction
 from shared.ports import Services
@@ -153,35 +152,32 @@ async def grant(services: Services, caller: Caller, user: str, body: GrantCredit
     await _known(services, caller, user)
     if user == caller.account:
         raise ApiError("FORBIDDEN", "Nobody grants credits to his own account.")
-    tried = False
-    async with account_lock(user):
-        async for _ in Tries(services):
-            entry = await services.store.get(Transaction, f"grant-{key_hash}")
-            if entry is None:
-                account = await _known(services, caller, user)
-                tried = True
-                # Whatever came of it is read again, and answered or decided afresh.
-                with suppress(Conflict, Unavailable):
-                    await _commit_grant(services, caller, account, body, key_hash)
-                continue
-            if (entry.amount, entry.description) != (body.amount, body.description):
-                raise ApiError("IDEMPOTENCY_KEY_REUSED", details={"transaction": entry.id})
-            if tried:
-                audit.record("credits_granted", caller, to=user, amount=body.amount, transaction=entry.id)
-            return Granted(entry, replayed=not tried)
-    raise Unavailable(f"others kept writing to account {user}")
+
+    async def given(entry: Transaction | None) -> Batch[Transaction] | None:
+        if entry is not None:
+            return None
+        return await _grant(services, caller, await _known(services, caller, user), body, key_hash)
+
+    async with commits.account_lock(user):
+        edited = await commits.edit(services, Transaction, f"grant-{key_hash}", given)
+    entry = edited.document
+    if (entry.amount, entry.description) != (body.amount, body.description):
+        raise ApiError("IDEMPOTENCY_KEY_REUSED", details={"transaction": entry.id})
+    if edited.written:
+        audit.record("credits_granted", caller, to=user, amount=body.amount, transaction=entry.id)
+    return Granted(entry, replayed=not edited.written)
 
 
-async def _commit_grant(
+async def _grant(
     services: Services, caller: Caller, account: Account, body: GrantCredits, key_hash: str
-) -> None:
+) -> Batch[Transaction]:
     actor = await accounts.acting(services, caller)
     budget = await tenant_grants.get(services, caller.tenant)
     now = services.clock()
     stamped = account.changed(change_id=services.ids())
-    posted = ledger.grant(stamped, key_hash, body.amount, body.description, now)
+    credited, entry = ledger.grant(stamped, key_hash, body.amount, body.description, now)
     given = tenant_grants.give(budget, body.amount).changed(updated_at=now, change_id=services.ids())
-    await services.store.commit([*posted, given, actor])
+    return Batch(entry, [credited, given, actor])
 
 
 async def _known(services: Services, caller: Caller, user: str) -> Account:

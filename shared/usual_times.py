@@ -12,9 +12,8 @@ from collections.abc import Mapping
 from datetime import timedelta
 from typing import Any, ClassVar
 
-from shared import log
-from shared.commits import Tries
-from shared.errors import Conflict, Unavailable
+from shared import commits, log
+from shared.commits import Batch
 from shared.live_config import length_key
 from shared.models import MAX_USUAL_S, Document, Job, Status
 from shared.ports import Services
@@ -43,17 +42,16 @@ async def learn(services: Services) -> dict[str, float]:
     found = {name: _usual_s(took_s) for name, took_s in (await _times(services)).items() if len(took_s) >= LEAST_JOBS}
     if not found:
         return {}
-    async for _ in Tries(services):
-        document = await services.store.get(Learned, "usual_times") or Learned(id="usual_times")
+
+    async def learned(stored: Learned | None) -> Batch[Learned]:
+        # An administrator may write beside us.
+        document = stored or Learned(id="usual_times")
         before = document.learned if isinstance(document.learned, Mapping) else {}
-        try:
-            await services.store.commit([document.changed(learned={**before, **found})])
-        except (Conflict, Unavailable):
-            # An administrator may have written beside us.
-            continue
-        log.info("usual_times_learned", times=found)
-        return found
-    raise Unavailable("others kept writing to config/usual_times")
+        return Batch(document.changed(learned={**before, **found}))
+
+    await commits.edit(services, Learned, "usual_times", learned)
+    log.info("usual_times_learned", times=found)
+    return found
 
 
 async def _times(services: Services) -> dict[str, list[float]]:

@@ -19,9 +19,9 @@ from typing import Annotated, Any, ClassVar, Literal
 from pydantic import Field
 from typing_extensions import TypeAliasType
 
-from shared import accounts, audit, log, receivers, targets, verification
-from shared.commits import Tries, account_lock
-from shared.errors import ApiError, Conflict, Unavailable
+from shared import accounts, audit, commits, log, receivers, targets, verification
+from shared.commits import Batch, Edited
+from shared.errors import ApiError
 from shared.identity import Caller
 from shared.models import ONE_LINE, Account, Body, Document, Response, Value
 from shared.ports import Services
@@ -181,22 +181,18 @@ async def make(services: Services, caller: Caller, body: NewWebhookEndpoint) -> 
         updated_at=now,
         change_id=services.ids(),
     )
-    async with account_lock(caller.account):
-        async for _ in Tries(services):
-            account = await _acting(services, caller)
-            if endpoint.id in account.webhook_endpoints:
-                break
-            if len(account.webhook_endpoints) >= MAX_ENDPOINTS:
-                told = f"An account has at most {MAX_ENDPOINTS} webhook endpoints."
-                raise ApiError("LIMIT_REACHED", told, {"limit": MAX_ENDPOINTS})
-            ids = (*account.webhook_endpoints, endpoint.id)
-            try:
-                await services.store.commit([endpoint, account.changed(webhook_endpoints=ids)])
-            except (Conflict, Unavailable):
-                continue
-            break
-        else:
-            raise Unavailable(f"others kept writing to account {caller.account}")
+
+    async def listed(account: Account | None) -> Batch[Account] | None:
+        account = _verified(services, caller, account)
+        ids = account.webhook_endpoints
+        if endpoint.id in ids:
+            return None
+        if len(ids) >= MAX_ENDPOINTS:
+            told = f"An account has at most {MAX_ENDPOINTS} webhook endpoints."
+            raise ApiError("LIMIT_REACHED", told, {"limit": MAX_ENDPOINTS})
+        return Batch(account.changed(webhook_endpoints=(*ids, endpoint.id)), [endpoint])
+
+    await commits.edit(services, Account, caller.account, listed)
     audit.record("webhook_endpoint_created", caller, endpoint=endpoint.id)
     return endpoint
 
@@ -219,8 +215,12 @@ async def get(services: Services, caller: Caller, endpoint_id: str) -> WebhookEn
     if re.fullmatch(ENDPOINT_ID, endpoint_id):
         found = await services.store.get(WebhookEndpoint, endpoint_id)
     if found is None or found.account != caller.account or found.tenant != caller.tenant:
-        raise ApiError("NOT_FOUND", "There is no such webhook endpoint.", {"webhook_endpoint": endpoint_id[:64]})
+        raise _no_such_endpoint(endpoint_id)
     return found
+
+
+def _no_such_endpoint(endpoint_id: str) -> ApiError:
+    return ApiError("NOT_FOUND", "There is no such webhook endpoint.", {"webhook_endpoint": endpoint_id[:64]})
 
 
 async def update(services: Services, caller: Caller, endpoint_id: str, body: UpdateWebhookEndpoint) -> WebhookEndpoint:
@@ -235,66 +235,56 @@ async def update(services: Services, caller: Caller, endpoint_id: str, body: Upd
     if "url" in changes or "disabled" in changes:
         # Whoever changes it has mended it: the next message finds out.
         changes |= _UNPAUSED
-    tried = False
-    async for _ in Tries(services):
-        found = await get(services, caller, endpoint_id)
-        stamped = found.changed(**changes)
-        if stamped != found:
-            stamped = stamped.changed(updated_at=services.clock(), change_id=services.ids())
-            tried = True
-            actor = await accounts.acting(services, caller)
-            try:
-                await services.store.commit([stamped, actor])
-            except (Conflict, Unavailable):
-                continue
-        if tried:
-            # The names of what changed: an address is nothing for a log.
-            audit.record("webhook_endpoint_changed", caller, endpoint=endpoint_id, changes=sorted(changes))
-        return stamped
-    raise Unavailable(f"others kept writing to webhook endpoint {endpoint_id}")
+    edited = await _edit(services, caller, endpoint_id, lambda found: found.changed(**changes))
+    if edited.written:
+        # The names of what changed: an address is nothing for a log.
+        audit.record("webhook_endpoint_changed", caller, endpoint=endpoint_id, changes=sorted(changes))
+    return edited.document
 
 
 async def rotate(services: Services, caller: Caller, endpoint_id: str) -> WebhookEndpoint:
     """The endpoint with a new secret; the one before signs as well for 24 h. Raises ApiError NOT_FOUND."""
     fresh = _new_secret()
-    async for _ in Tries(services):
-        found = await get(services, caller, endpoint_id)
-        if fresh not in found.secrets:
-            now = services.clock()
-            secrets_ = _rotated(found.secrets, fresh, now)
-            found = found.changed(secrets=secrets_, updated_at=now, change_id=services.ids())
-            actor = await accounts.acting(services, caller)
-            try:
-                await services.store.commit([found, actor])
-            except (Conflict, Unavailable):
-                continue
-        audit.record("webhook_endpoint_secret_rotated", caller, endpoint=endpoint_id)
-        return found
-    raise Unavailable(f"others kept writing to webhook endpoint {endpoint_id}")
+
+    def rotated(found: WebhookEndpoint) -> WebhookEndpoint:
+        return found.changed(secrets=_rotated(found.secrets, fresh, services.clock()))
+
+    edited = await _edit(services, caller, endpoint_id, rotated)
+    audit.record("webhook_endpoint_secret_rotated", caller, endpoint=endpoint_id)
+    return edited.document
+
+
+async def _edit(
+    services: Services, caller: Caller, endpoint_id: str, change: Callable[[WebhookEndpoint], WebhookEndpoint]
+) -> Edited[WebhookEndpoint]:
+    """Commit the caller's endpoint as `change` makes it, with the caller's account. Raises ApiError NOT_FOUND."""
+    known = await get(services, caller, endpoint_id)
+
+    async def changed(found: WebhookEndpoint | None) -> Batch[WebhookEndpoint] | None:
+        if found is None:
+            raise _no_such_endpoint(endpoint_id)
+        after = change(found)
+        if after == found:
+            return None
+        return Batch(after.changed(updated_at=services.clock()), [await accounts.acting(services, caller)])
+
+    return await commits.edit(services, WebhookEndpoint, endpoint_id, changed, known)
 
 
 async def delete(services: Services, caller: Caller, endpoint_id: str) -> None:
     """The endpoint is told nothing any more; its address and secrets are forgotten. Raises ApiError NOT_FOUND."""
-    tried = False
-    async with account_lock(caller.account):
-        async for _ in Tries(services):
-            account = await accounts.acting(services, caller)
-            try:
-                found = await get(services, caller, endpoint_id)
-            except ApiError:
-                if tried:
-                    break
-                raise
-            tried = True
-            left = tuple(id_ for id_ in account.webhook_endpoints if id_ != found.id)
-            try:
-                await services.store.commit([account.changed(webhook_endpoints=left)], removed=[found])
-            except (Conflict, Unavailable):
-                continue
-            break
-        else:
-            raise Unavailable(f"others kept writing to account {caller.account}")
-    audit.record("webhook_endpoint_deleted", caller, endpoint=endpoint_id)
+    await get(services, caller, endpoint_id)
+
+    async def unlisted(account: Account | None) -> Batch[Account] | None:
+        account = accounts.allowed(services, caller, account)
+        endpoint = await services.store.get(WebhookEndpoint, endpoint_id)
+        if endpoint is None:
+            return None
+        left = tuple(id_ for id_ in account.webhook_endpoints if id_ != endpoint_id)
+        return Batch(account.changed(webhook_endpoints=left), removed=[endpoint])
+
+    if (await commits.edit(services, Account, caller.account, unlisted)).written:
+        audit.record("webhook_endpoint_deleted", caller, endpoint=endpoint_id)
 
 
 def pinged(endpoint: WebhookEndpoint, now: datetime) -> WebhookEndpoint:
@@ -341,23 +331,14 @@ async def _note(
     services: Services, endpoint: WebhookEndpoint, change: Callable[[WebhookEndpoint], Mapping[str, Any] | None]
 ) -> bool:
     """Write what a try showed of the endpoint, unless its owner has changed it meanwhile; whether it was written."""
-    tried = ""
-    async for _ in Tries(services):
-        found = await services.store.get(WebhookEndpoint, endpoint.id)
+
+    async def noted(found: WebhookEndpoint | None) -> Batch[WebhookEndpoint] | None:
         if found is None or found.disabled or found.url != endpoint.url:
-            return found is not None and found.change_id == tried
-        if found.change_id == tried:
-            return True
+            return None
         changes = change(found)
-        if changes is None:
-            return False
-        tried = services.ids()
-        try:
-            await services.store.commit([found.changed(**changes, change_id=tried)])
-        except (Conflict, Unavailable):
-            continue
-        return True
-    raise Unavailable(f"others kept writing to webhook endpoint {endpoint.id}")
+        return Batch(found.changed(**changes)) if changes is not None else None
+
+    return (await commits.edit(services, WebhookEndpoint, endpoint.id, noted)).written
 
 
 _UNPAUSED: Mapping[str, Any] = {"failing_since": None, "pauses": 0, "paused_until": None}
@@ -368,22 +349,15 @@ _UNPAUSED: Mapping[str, Any] = {"failing_since": None, "pauses": 0, "paused_unti
 
 async def secret_of(services: Services, tenant: str, account: str) -> WebhookSecret:
     """What signs for the `webhook_url` of the account's jobs; made when it is first wanted. Raises Unavailable."""
-    async for _ in Tries(services):
-        found = await services.store.get(WebhookSecret, account)
-        if found is not None:
-            return found
-        made = WebhookSecret(
-            id=account,
-            tenant=tenant,
-            secrets=(_new_secret(),),
-            created_at=services.clock(),
-            change_id=services.ids(),
-        )
-        try:
-            return (await services.store.commit([made]))[0]
-        except (Conflict, Unavailable):
-            continue
-    raise Unavailable(f"others kept writing to the webhook secret of {account}")
+
+    async def made(found: WebhookSecret | None) -> Batch[WebhookSecret] | None:
+        return Batch(_first_secret(services, tenant, account, _new_secret())) if found is None else None
+
+    return (await commits.edit(services, WebhookSecret, account, made)).document
+
+
+def _first_secret(services: Services, tenant: str, account: str, secret: Secret) -> WebhookSecret:
+    return WebhookSecret(id=account, tenant=tenant, secrets=(secret,), created_at=services.clock())
 
 
 async def own_secret(services: Services, caller: Caller) -> WebhookSecret:
@@ -403,18 +377,16 @@ async def rotate_secret(services: Services, caller: Caller) -> WebhookSecret:
     Raises ApiError EMAIL_NOT_VERIFIED.
     """
     fresh = _new_secret()
-    async for _ in Tries(services):
-        found = await secret_of(services, caller.tenant, caller.account)
-        if fresh not in found.secrets:
-            found = found.changed(secrets=_rotated(found.secrets, fresh, services.clock()), change_id=services.ids())
-            actor = await _acting(services, caller)
-            try:
-                await services.store.commit([found, actor])
-            except (Conflict, Unavailable):
-                continue
-        audit.record("webhook_secret_rotated", caller)
-        return found
-    raise Unavailable(f"others kept writing to the webhook secret of {caller.account}")
+
+    async def rotated(found: WebhookSecret | None) -> Batch[WebhookSecret]:
+        actor = await _acting(services, caller)
+        if found is None:
+            return Batch(_first_secret(services, caller.tenant, caller.account, fresh), [actor])
+        return Batch(found.changed(secrets=_rotated(found.secrets, fresh, services.clock())), [actor])
+
+    edited = await commits.edit(services, WebhookSecret, caller.account, rotated)
+    audit.record("webhook_secret_rotated", caller)
+    return edited.document
 
 
 # --- signing ---
@@ -444,7 +416,9 @@ def _new_secret() -> Secret:
 
 
 def _rotated(before: tuple[Secret, ...], fresh: Secret, now: datetime) -> tuple[Secret, ...]:
-    """The new secret and the one before it; any older one ends at once."""
+    """The new secret and the one before it; any older one ends at once. Once only, however often it is called."""
+    if fresh in before:
+        return before
     return (fresh, *(old.model_copy(update={"expires_at": now + OLD_SECRET_FOR}) for old in before[:1]))
 
 
@@ -462,7 +436,11 @@ def check_url(services: Services, field: str, url: str) -> None:
 
 async def _acting(services: Services, caller: Caller) -> Account:
     """The caller's account, to be committed with what the caller does; its address is verified."""
-    account = await accounts.acting(services, caller)
+    return _verified(services, caller, await services.store.get(Account, caller.account))
+
+
+def _verified(services: Services, caller: Caller, account: Account | None) -> Account:
+    account = accounts.allowed(services, caller, account)
     verification.check_verified(account)
     return account
 

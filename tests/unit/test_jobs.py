@@ -9,7 +9,6 @@ from typing import Any
 import pytest
 
 from shared import commits, events, jobs
-from shared.commits import account_lock
 from shared.errors import Unavailable
 from shared.models import Job, Stage
 from tests.unit.conftest import House
@@ -147,7 +146,7 @@ async def test_nobody_waits_for_ever_behind_others_of_the_account(
     """While Firestore does not answer, those who hold the lock wait for it; whoever comes then is still answered."""
     monkeypatch.setattr(commits, "TRY_FOR", timedelta(milliseconds=20))
     job = await house.submit(await house.sign_up())
-    async with account_lock(job.account):
+    async with commits.account_lock(job.account):
         await jobs.advance(house.services, job.id, events.Cancel())
     assert (await house.job(job.id)).stage is Stage.CANCELED
     house.check()
@@ -155,7 +154,7 @@ async def test_nobody_waits_for_ever_behind_others_of_the_account(
 
 async def test_waiting_for_ones_turn_is_no_part_of_the_tries(house: House) -> None:
     job = await house.submit(await house.sign_up())
-    async with account_lock(job.account):
+    async with commits.account_lock(job.account):
         canceling = asyncio.ensure_future(jobs.advance(house.services, job.id, events.Cancel()))
         await asyncio.sleep(0)
         house.clock.advance(2 * commits.TRY_FOR.total_seconds())
