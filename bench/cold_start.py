@@ -88,23 +88,23 @@ def measure(stand: Stand) -> Part:
             for starts, starting in sides if number % 2 == 0 else sides[::-1]:
                 starts.add(starting)
     goals = [
-        at_most(f"Start of {name} to its first 2xx, over a bare function with the same Google clients", ratios, LIMIT)
+        at_most(f"{name}: start to first 2xx, compared with a bare function with Google's clients", ratios, LIMIT)
         for name in FUNCTIONS
         if (ratios := [mine / its for mine, its in zip(ours[name].seconds, hellos[name].seconds, strict=True)])
     ]
     rows = [(name, *_import_ms(name), *_figures(ours[name]), *_figures(hellos[name])) for name in FUNCTIONS]
     head = (
         *("", "framework's import, ms", "function's import, ms"),
-        *("start to first 2xx, s", "memory then, MiB", "bare function, s", "its memory, MiB"),
+        *("start to first 2xx, s", "memory after that, MiB", "bare function, s", "its memory, MiB"),
     )
     return Part(goals, f"{report.table(rows, head)}\n\n{NOTE}")
 
 
 NOTE: Final = """\
-The first request of submit creates a video, poll's starts one at the provider, deliver's is for a message that is not
-there, stream's asks for a signed URL, history's for a video, and cleanup's sweeps an empty database. The bare function
-answers without doing anything, so that ours has the time of its own imports, of making its clients and of its calls
-beyond that."""
+The first request to submit creates a video, to poll starts one at the provider, to deliver is for a message that
+doesn't exist, to stream gets a signed URL, to history gets a video, and to cleanup sweeps an empty database. The bare
+function responds without doing anything; the difference is the time for our own imports, for creating the clients and
+for their calls."""
 
 
 def _ours(stand: Stand, user: User, name: Function) -> AbstractContextManager[Server]:

@@ -73,7 +73,7 @@ LIVES: Final = {
     "Veo, polling only": Life("veo-3.1-fast", events=False),
     "Omni, events": Life("omni-flash", events=True),
     "Omni, polling only": Life("omni-flash", events=False),
-    "Veo, events, looked at rarely": Life("veo-3.1-fast", events=True, polling="rarely"),
+    "Veo, events, polled rarely": Life("veo-3.1-fast", events=True, polling="rarely"),
     "Veo, events, client on one stream": Life("veo-3.1-fast", events=True, streams=True),
 }
 
@@ -136,11 +136,11 @@ def counts(videos: dict[str, Video]) -> str:
     names = [
         *OPERATION,
         *(f"requests of {name}" for name in FUNCTIONS if name not in ("deliver", "cleanup")),
-        "log of our own, kB",
+        "our own log, kB",
     ]
 
     rows = ((name, *(f"{_count(video, name):.1f}" for video in videos.values())) for name in names)
-    return report.table(rows, ("Of one video", *videos))
+    return report.table(rows, ("Per video", *videos))
 
 
 def _count(video: Video, name: str) -> float:
@@ -155,18 +155,18 @@ def costs(videos: dict[str, Video], processor: Processor) -> str:
         "Firestore, Cloud Tasks, Cloud Storage operations": lambda c: c.operations,
         "requests: Cloud Run and Cloud Armor": lambda c: c.requests,
         "logs": lambda c: c.logs,
-        "processor and memory, instances shared": lambda c: c.busy,
-        "processor and memory, each request alone": lambda c: c.quiet,
-        "**together, instances shared**": lambda c: c.shared,
-        "**together, each request alone**": lambda c: c.alone,
-        "open event streams, if one instance held only that one": lambda c: c.streaming,
-        "the same, 200 on an instance": lambda c: c.streaming / 200,
+        "CPU and memory, instances shared": lambda c: c.busy,
+        "CPU and memory, each request alone": lambda c: c.quiet,
+        "**total, instances shared**": lambda c: c.shared,
+        "**total, each request alone**": lambda c: c.alone,
+        "open event streams, with one per instance": lambda c: c.streaming,
+        "open event streams, with 200 per instance": lambda c: c.streaming / 200,
     }
     rows = [(name, *(_dollars(THOUSAND * of(each)) for each in found.values())) for name, of in lines.items()]
     storage, egress = THOUSAND * VIDEO_GB * STORED_GB_MONTH, THOUSAND * VIDEO_GB * EGRESS_GB
-    rows.append(("storage of a month, at 20 MB", *[_dollars(storage)] * len(found)))
-    rows.append(("egress of one viewing each, at 20 MB", *[_dollars(egress)] * len(found)))
-    return report.table(rows, ("Of 1,000 videos, USD", *found))
+    rows.append(("storage for a month, at 20 MB", *[_dollars(storage)] * len(found)))
+    rows.append(("egress of one view each, at 20 MB", *[_dollars(egress)] * len(found)))
+    return report.table(rows, ("Per 1,000 videos, USD", *found))
 
 
 def fixed(processor: Processor) -> str:
@@ -190,7 +190,7 @@ def fixed(processor: Processor) -> str:
     totals = [("dev", always), ("prod", always + prod)]
     cells = [(name, _dollars(price)) for name, price in always + prod]
     cells += [(f"**together, in {name}**", f"**{_dollars(sum(price for _, price in rows))}**") for name, rows in totals]
-    return report.table(cells, ("A month", "USD"))
+    return report.table(cells, ("Per month", "USD"))
 
 
 def _dollars(value: float) -> str:
@@ -207,7 +207,7 @@ def measure(_: Stand) -> Part:
         goals.append(Goal(f"1,000 videos, USD: {name}", f"{dollars:.3f}", f"under {GOAL_USD:g}", dollars < GOAL_USD))
     return Part(
         goals,
-        """Without storage, egress and open event streams; what it is made of, and how it grows, is in
+        """Without storage, egress and open event streams. The breakdown, and how costs grow, are in
 [operations.md](operations.md#what-it-costs).""",
     )
 
@@ -228,7 +228,7 @@ def main() -> None:
 def _said(processor: Processor) -> Iterator[str]:
     each = ", ".join(f"{name} {seconds * 1_000:.1f} ms" for name, seconds in processor.request_s.items())
     yield (
-        f"Processor time of a request, measured on the local cloud: {each};\n"
+        f"CPU time of a request, measured on the local cloud: {each};\n"
         f"storing one video of 8 s at 720p takes {processor.storing_s * 1_000:.0f} ms more."
     )
 

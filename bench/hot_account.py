@@ -31,7 +31,11 @@ def measure(stand: Stand) -> Part:
     # Where not one was done, one is counted: the ratio is then the least that it can be.
     rates = [max(theirs.rate, 1 / theirs.wall_s) for theirs in transactions]
     ratios = [mine.rate / theirs for mine, theirs in zip(ours, rates, strict=True)]
-    goal = at_least(f"{SUBMITS} submits of one account at once, over {TRANSACTIONS} in transactions: rate", ratios, 30)
+    goal = at_least(
+        f"Rate of {SUBMITS} simultaneous submits of one account, compared with {TRANSACTIONS} in transactions",
+        ratios,
+        30,
+    )
     rows = [
         (
             f"round {number + 1}",
@@ -42,7 +46,7 @@ def measure(stand: Stand) -> Part:
         )
         for number, (mine, theirs) in enumerate(zip(ours, transactions, strict=True))
     ]
-    head = ("", "Rushes, a second", "p95, s", "transactions done", "in, s")
+    head = ("", "Rushes, per second", "p95, s", "transactions done", "in, s")
     return Part([goal], report.table(rows, head))
 
 

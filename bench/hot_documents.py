@@ -198,9 +198,18 @@ OFFERS: Final = (
     *(Offer("one account, four instances", per_s, instances=4) for per_s in (20, 40, 100)),
     *(Offer("a capped tenant of 200 users, one instance", per_s, USERS, cap=AMPLE) for per_s in (20, 40, 100)),
     *(Offer("a capped tenant of 200 users, four instances", per_s, USERS, 4, AMPLE) for per_s in (40, 100)),
-    Offer("the same, and its cap is reached halfway", 40, USERS, 4, 300 * COST),
+    Offer("the same, and the cap is reached halfway", 40, USERS, 4, 300 * COST),
 )
-HEAD: Final = ("", "offered a second", "accepted a second", "p50, s", "p95, s", "commits", "503", "refused by the cap")
+HEAD: Final = (
+    "",
+    "offered per second",
+    "accepted per second",
+    "p50, s",
+    "p95, s",
+    "commits",
+    "503",
+    "rejected by the cap",
+)
 
 
 def row(offer: Offer, came: Came) -> tuple[str, ...]:

@@ -137,7 +137,7 @@ def pushed(ends_s: Looks, looks_s: Looks) -> Lag:
 WAYS: Final[dict[str, Callable[[float, Looks], Lag]]] = {
     "the schedule": lambda usual_s, ends: polled(ends, scheduled(usual_s, ends.max())),
     "the schedule, with events": lambda usual_s, ends: pushed(ends, scheduled(usual_s, ends.max())),
-    "looking rarely, with events": lambda usual_s, ends: pushed(ends, scheduled(usual_s, ends.max(), rarely=True)),
+    "polling rarely, with events": lambda usual_s, ends: pushed(ends, scheduled(usual_s, ends.max(), rarely=True)),
     "every 5 s": lambda usual_s, ends: polled(ends, every(5, ends.max())),
     "every 10 s": lambda usual_s, ends: polled(ends, every(10, ends.max())),
     "every 60 s": lambda usual_s, ends: polled(ends, every(60, ends.max())),
@@ -155,7 +155,7 @@ def rows() -> Iterator[tuple[str, ...]]:
 def wrong_rows() -> Iterator[tuple[str, ...]]:
     """The schedule where what is held to be usual is three times too much or a third of it."""
     for usual_s in (60.0, 360.0):
-        for factor, said in ((3.0, "held to take three times as long"), (1 / 3, "held to take a third of it")):
+        for factor, said in ((3.0, "expected to take three times as long"), (1 / 3, "expected to take a third of it")):
             ends = times(usual_s)
             lag = polled(ends, scheduled(usual_s * factor, ends.max()))
             yield (f"{usual_s:.0f} s, {said}", *lag.cells())
@@ -164,13 +164,13 @@ def wrong_rows() -> Iterator[tuple[str, ...]]:
 def measure(_: Stand) -> Part:
     """The goals of docs/performance.md; everything else stands in docs/scaling.md."""
     goals = [
-        *_goals("by looking alone", 60.0, "the schedule", 50, 2.0, 8.0),
-        *_goals("by looking alone", 360.0, "the schedule", 50, 5.0, 14.0),
-        *_goals("with events", 60.0, "looking rarely, with events", 95, 1.0, 2.0),
-        *_goals("with events", 360.0, "looking rarely, with events", 95, 1.0, 2.0),
+        *_goals("by polling alone", 60.0, "the schedule", 50, 2.0, 8.0),
+        *_goals("by polling alone", 360.0, "the schedule", 50, 5.0, 14.0),
+        *_goals("with events", 60.0, "polling rarely, with events", 95, 1.0, 2.0),
+        *_goals("with events", 360.0, "polling rarely, with events", 95, 1.0, 2.0),
     ]
-    text = f"""{JOBS:,} simulated jobs each; how the schedule is derived, and it beside fixed intervals, is in
-[scaling.md](scaling.md)."""
+    text = f"""{JOBS:,} simulated jobs each. How the schedule is derived, and how it compares with fixed intervals,
+is in [scaling.md](scaling.md)."""
     return Part(goals, text)
 
 
@@ -179,15 +179,15 @@ def _goals(how: str, usual_s: float, way: str, percent: int, lag_s: float, looks
     seen_s, taken = float(np.percentile(found.lag_s, percent)), float(found.looks.mean())
     job = f"a job of {usual_s:.0f} s, {how}"
     yield Goal(
-        f"From the provider's end to completed, p{percent}, {job}",
+        f"From the provider finishing to completed, p{percent}, {job}",
         f"{seen_s:.2f} s",
         f"at most {lag_s:g} s",
         seen_s <= lag_s,
     )
-    yield Goal(f"Looks at {job}", f"{taken:.1f}", f"at most {looks:g}", taken <= looks)
+    yield Goal(f"Polls of {job}", f"{taken:.1f}", f"at most {looks:g}", taken <= looks)
 
 
-HEAD: Final = ("Usual time", "lag: mean, s", "p50, s", "p95, s", "looks")
+HEAD: Final = ("Typical time", "lag: mean, s", "p50, s", "p95, s", "polls")
 
 
 def main() -> int:

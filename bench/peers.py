@@ -155,11 +155,11 @@ def measure(stand: Stand) -> Part:
 
 
 NOTE: Final = """\
-A create of LiteLLM's calls the provider and keeps nothing, and a status asks the provider again. A create of the
-service on arq writes a hash and a task into Redis's memory. A create of ours charges credits and keeps job, account,
-charge and task durably. In both of these the start at the provider comes afterwards, from a queue: ours rests, and no
-worker of arq's runs. The services behind (Firestore's emulator and Cloud Tasks' stand-in; the provider's stand-in;
-Redis) share this machine with whom they serve: what they take counts for nobody's CPU, but lowers the rates."""
+LiteLLM's create calls the provider and stores nothing, and its status asks the provider again. The service on arq
+writes a hash and a task into Redis's memory. Rushes charges credits and stores job, account, charge and task durably.
+Both of these start the generation later, from a queue: in this benchmark ours is paused, and no arq worker runs. The
+backend services (the Firestore emulator and the Cloud Tasks stand-in; the provider's stand-in; Redis) share this
+machine with the servers: their CPU time isn't counted, but it lowers the rates."""
 
 
 def _missing() -> str:
@@ -366,27 +366,27 @@ def _goals(cells: Cells, memory: Mapping[str, Mapping[str, float]]) -> Iterator[
     for what in OPERATIONS:
         rates = {each: _over(cells, what, each, LITELLM, "rates") for each in CONCURRENCIES}
         least = min(rates, key=lambda each: statistics.median(rates[each]))
-        title = f"A second, {what}: over LiteLLM's, at the concurrency where that is least ({least})"
+        title = f"{what.capitalize()}: requests per second, compared with LiteLLM at the worst concurrency ({least})"
         yield at_least(title, rates[least], FASTER)
         spent = {each: _over(cells, what, each, LITELLM, "cpu_ms") for each in CONCURRENCIES}
         most = max(spent, key=lambda each: statistics.median(spent[each]))
-        title = f"CPU of a {what}: over LiteLLM's, at the concurrency where that is most ({most})"
+        title = f"{what.capitalize()}: CPU, compared with LiteLLM at the worst concurrency ({most})"
         yield at_most(title, spent[most], round(LEANER, 2))
     theirs = sum(memory[LITELLM].values())
     for name, mib in memory[OURS].items():
-        yield at_most(f"Resident memory of {name}: over LiteLLM's", [mib / theirs], SMALLER)
+        yield at_most(f"Resident memory of {name}, compared with LiteLLM", [mib / theirs], SMALLER)
 
 
 def _reported(cells: Cells, start: Cell) -> Iterator[Goal]:
     together = [mine + start.cpu_ms[0] for mine in cells[OURS, "create", BUSY].cpu_ms]
     theirs = cells[LITELLM, "create", BUSY].cpu_ms
     ratios = [mine / its for mine, its in zip(together, theirs, strict=True)]
-    title = f"CPU of a create and of its start at the provider, {BUSY} at once: over LiteLLM's create, which is both"
+    title = f"CPU of a create plus its start at the provider, {BUSY} at once, compared with LiteLLM's create (both)"
     yield Goal(title, ratio(ratios))
     for what in OPERATIONS:
-        for name, attribute in (("A second", "rates"), ("CPU", "cpu_ms")):
+        for name, attribute in (("requests per second", "rates"), ("CPU", "cpu_ms")):
             found = _over(cells, what, 32, ARQ, attribute)
-            yield Goal(f"{name}, {what}, 32 at once: over FastAPI + arq + Redis", ratio(found))
+            yield Goal(f"{what.capitalize()}: {name}, 32 at once, compared with FastAPI + arq + Redis", ratio(found))
 
 
 def _over(cells: Cells, what: str, concurrency: int, other: str, attribute: str) -> list[float]:
@@ -418,8 +418,8 @@ def _behind(cells: Cells, start: Cell, names: Sequence[str]) -> str:
         for what in OPERATIONS
         for service, spent in cells[name, what, BUSY].behind_ms.items()
     ]
-    rows.append((f"start of {OURS} at the provider, afterwards: the function poll", _spread(start.cpu_ms, 2)))
-    return report.table(rows, (f"For each request, {BUSY} at once", "CPU ms elsewhere"))
+    rows.append((f"start of {OURS} at the provider, later: the function poll", _spread(start.cpu_ms, 2)))
+    return report.table(rows, (f"Per request, {BUSY} at once", "CPU ms in other processes"))
 
 
 def _bound(cells: Cells) -> str:
@@ -428,9 +428,9 @@ def _bound(cells: Cells) -> str:
     own = statistics.median(cell.cpu_ms)
     behind = sum(statistics.median(spent) for spent in cell.behind_ms.values())
     return (
-        f"A create takes {own:.1f} ms of the function's CPU and {behind:.1f} ms of the services behind, so that these "
-        f"{cores} cores\ncannot do more than {1_000 * cores / (own + behind):.0f} a second, whatever is asked of them; "
-        f"where Firestore is not on the same machine, one core of\nthe function's is enough for {1_000 / own:.0f}."
+        f"A create takes {own:.1f} ms of the function's CPU and {behind:.1f} ms of the backend services', so these "
+        f"{cores} cores\ncan't do more than {1_000 * cores / (own + behind):.0f} per second. If Firestore isn't on the "
+        f"same machine, one core for the\nfunction is enough for {1_000 / own:.0f}."
     )
 
 
@@ -462,11 +462,11 @@ def _pieces(stand: Stand, cells: Cells) -> str:
         found["functions-framework and the HTTP server: the empty function"] = _cpu_ms(cells, FLOOR, what)
     names = dict.fromkeys(name for found in columns.values() for name in found)
     rows = [(name, *(_ms(found.get(name)) for found in columns.values())) for name in names]
-    rows.append(("**together**", *(f"**{sum(found.values()):.2f}**" for found in columns.values())))
+    rows.append(("**total**", *(f"**{sum(found.values()):.2f}**" for found in columns.values())))
     rows.append(("measured on the server, 8 at once", *(_ms(_cpu_ms(cells, OURS, what)) for what in columns)))
     if (ARQ, "create", BUSY) in cells:
-        rows.append(("FastAPI + arq in all, 8 at once", *(_ms(_cpu_ms(cells, ARQ, what)) for what in columns)))
-    return report.table(rows, ("CPU ms of one request of ours", *columns))
+        rows.append(("FastAPI + arq in total, 8 at once", *(_ms(_cpu_ms(cells, ARQ, what)) for what in columns)))
+    return report.table(rows, ("CPU ms of one request to Rushes", *columns))
 
 
 def _cpu_ms(cells: Cells, name: str, what: str) -> float:

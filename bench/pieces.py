@@ -37,7 +37,7 @@ NAMES = {
     "get": "Firestore: one read of one document",
     "commit": "Firestore: one commit of three writes",
     "create": "Cloud Tasks: one task",
-    "verify": "the user's token",
+    "verify": "verifying the user's token",
 }
 REST = "all else in our code: HTTP, JSON, models, rules, log"
 

@@ -56,35 +56,35 @@ def limits(video: Video) -> Iterator[Limit]:
     """All of them, with the settings of infra/ as they are."""
     jobs, accounts = video.operations["writes of jobs"], video.operations["writes of accounts"]
     model = MODELS["veo-3.1-fast"]
-    yield Limit("one model's quota at the provider, a minute", model.quota_per_minute / 60, 1)
-    yield Limit("one model's creates at once", GENERATE_AT_ONCE / CREATE_S, 1)
-    yield Limit("one account's document, by the careful rule of 1 write a second", 1, accounts)
+    yield Limit("one model's quota at the provider, per minute", model.quota_per_minute / 60, 1)
+    yield Limit("one model's simultaneous creates", GENERATE_AT_ONCE / CREATE_S, 1)
+    yield Limit("one account's document, by the conservative rule of 1 write per second", 1, accounts)
     yield Limit("one account's document, as measured at a region's latencies", HOT_ACCOUNT_PER_S, accounts)
-    yield Limit("index of `jobs/due_at`, 500 writes a second", 500, jobs)
-    yield Limit("index of one tenant's videos by their time, 500 writes a second", 500, 1)
-    yield Limit("queue `poll`, 500 deliveries a second", 500, video.requests["poll"] - 1)
-    yield Limit("creates of tasks, 6 million a minute", 100_000, video.operations["Cloud Tasks operations"] / 2)
-    yield Limit("database without ramping up, 500 operations a second", 500, video.operations["Firestore writes"])
+    yield Limit("index of `jobs/due_at`, 500 writes per second", 500, jobs)
+    yield Limit("index of one tenant's videos by time, 500 writes per second", 500, 1)
+    yield Limit("queue `poll`, 500 deliveries per second", 500, video.requests["poll"] - 1)
+    yield Limit("creating tasks, 6 million per minute", 100_000, video.operations["Cloud Tasks operations"] / 2)
+    yield Limit("database without ramping up, 500 operations per second", 500, video.operations["Firestore writes"])
     needed_s = {name: PROCESSOR.seconds(name, video.requests[name], 1) for name in INSTANCES}  # type: ignore[arg-type, index]
     yield Limit(
         "a new project's 20 vCPU, all functions together", NEW_PROJECT_VCPU * BUSY_SHARE, sum(needed_s.values())
     )
     for name, (instances, _) in INSTANCES.items():
-        yield Limit(f"instances of {name}, by their processors", instances * BUSY_SHARE, needed_s[name])
+        yield Limit(f"instances of {name}, by CPU", instances * BUSY_SHARE, needed_s[name])
     instances, at_once = INSTANCES["stream"]
-    yield Limit("open event streams, one a video", instances * at_once, model.usual_s)
+    yield Limit("open event streams, one per video", instances * at_once, model.usual_s)
     yield Limit("the weekly digest, in one pass", DIGEST_PAGE * PASS_S / PAGE_S / (7 * 86_400), 1)
     deliver_s = PROCESSOR.seconds("deliver", 1, 0)
+    yield Limit("webhook messages, by CPU of deliver, one per video", DELIVER_INSTANCES * BUSY_SHARE / deliver_s, 1)
     yield Limit(
-        "webhook messages, by the processor of deliver, one a video", DELIVER_INSTANCES * BUSY_SHARE / deliver_s, 1
+        "simultaneous webhook messages, each answered in 0.3 s", DELIVER_INSTANCES * DELIVER_AT_ONCE / ANSWERED_S, 1
     )
-    yield Limit("webhook messages at once, each answered in 0.3 s", DELIVER_INSTANCES * DELIVER_AT_ONCE / ANSWERED_S, 1)
     yield Limit("the daily removal of webhook messages, in one pass", errands.PAGE * errands.MAX_PAGES / 86_400, 1)
     bounded_s = passes.PASS_FOR.total_seconds()
     yield Limit("the daily expiry, in one pass", EXPIRED_AT_ONCE * bounded_s / EXPIRY_S / 86_400, 1)
     # A page of names, and one read of its jobs.
-    yield Limit("the daily sweep of images, one a video", inputs.IMAGES_A_PAGE * bounded_s / (2 * PAGE_S) / 86_400, 1)
-    yield Limit("jobs that wait over a minute for their start, in one sweep", passes.NEW_PER_SWEEP / 60, 1)
+    yield Limit("the daily sweep of images, one per video", inputs.IMAGES_A_PAGE * bounded_s / (2 * PAGE_S) / 86_400, 1)
+    yield Limit("jobs waiting over a minute for their start, in one sweep", passes.NEW_PER_SWEEP / 60, 1)
 
 
 def _number(value: float) -> str:
@@ -100,7 +100,7 @@ def main() -> None:
         (limit.name, _number(limit.per_s), _number(limit.per_video), f"{limit.videos_per_minute:,.0f}")
         for limit in found
     ]
-    text = report.table(rows, ("Limit", "a second", "of one video", "reached at videos a minute"))
+    text = report.table(rows, ("Limit", "per second", "per video", "reached at videos per minute"))
     print(text)
     if not options.no_report:
         report.replace("limits", text, PAGE)

@@ -191,22 +191,22 @@ class Board:
         jobs = sum(each.jobs for each in self.seen)
         tallies = (self.single, self.pair, self.sample)
         duplicates = sum(tally.disorderly for tally in tallies)
-        yield "Points of failure (effects of a life, both kinds of provider)", _number(len(self.single.points))
+        yield "Points of failure (calls in a job's life, both kinds of provider)", _number(len(self.single.points))
         yield "Schedules with one fault: played / passed", _played(self.single)
         played, possible = self.pair_firsts
         whole = "all" if played == possible else f"of {_number(played)} of {_number(possible)} first faults"
-        yield f"Schedules with two faults, a job that succeeds ({whole}): played / passed", _played(self.pair)
-        yield "Schedules with two faults, all other fates (a fixed sample): played / passed", _played(self.sample)
+        yield f"Schedules with two faults, successful jobs ({whole}): played / passed", _played(self.pair)
+        yield "Schedules with two faults, all other outcomes (a fixed sample): played / passed", _played(self.sample)
         simulated = len(self.seen) + len(self.failed_seeds)
         yield (
             "Random schedules of 20 jobs and 5 users: played / passed",
             f"{_number(simulated)} / {_number(len(self.seen))}",
         )
-        yield "Jobs in them", _number(jobs)
-        yield "Crashes, freezes, lost and late answers in them", _number(sum(reached[fault.value] for fault in Fault))
+        yield "Jobs in the random schedules", _number(jobs)
+        yield "Crashes, freezes, lost and late responses in them", _number(sum(reached[fault.value] for fault in Fault))
         injected = duplicates + reached["delivered twice at once"] + reached["delivered again later"]
         yield "Duplicate deliveries injected", _number(injected)
-        yield "Deliveries out of their order", _number(reached["delivered late"] + reached["stale step"])
+        yield "Deliveries out of order", _number(reached["delivered late"] + reached["stale step"])
         commits = sum(tally.commits for tally in tallies) + sum(each.commits for each in self.seen)
         yield "Commits whose ledger was checked", _number(commits)
         for name, words in LOSSES.items():
@@ -217,7 +217,7 @@ class Board:
         )
         for policy, found in self.points.items():
             yield (
-                f"Extra paid starts per crash at the one point, `{policy}`",
+                f"Extra paid starts per crash during a create, `{policy}`",
                 f"{found.extra_starts / found.crashes:.2f} ({found.extra_starts} of {found.crashes})",
             )
         recoveries = [*self.single.recoveries_s, *(s for each in self.seen for s in each.recoveries_s)]

@@ -265,12 +265,12 @@ class Race:
         return self.span, str(self.viewers), *medians, ratio(over)
 
 
-CPU_HEAD: Final = ("CPU ms per MiB", "viewers", OURS, FILE, HOP, STORE, f"{OURS} over {FILE}")
+CPU_HEAD: Final = ("CPU ms per MiB", "viewers", OURS, FILE, HOP, STORE, f"{OURS}, compared with {FILE}")
 RACE_HEAD: Final = (
-    "asked for",
+    "requested",
     "viewers",
     *(f"{source}, MiB/s" for source in (OURS, FILE, HOP, STORE)),
-    *(f"over {source}" for source in (FILE, HOP, STORE)),
+    *(f"compared with {source}" for source in (FILE, HOP, STORE)),
 )
 
 
@@ -319,12 +319,12 @@ class Memory:
 MEMORY_HEAD: Final = (
     "MiB",
     "before",
-    "most, first half",
-    "most, second half",
-    "most, stalled viewers",
+    "peak, first half",
+    "peak, second half",
+    "peak, stalled viewers",
     "after",
     "growth",
-    "MiB/s meanwhile",
+    "MiB/s",
 )
 
 
@@ -462,7 +462,7 @@ def _goals(ran: list[Race], ours: Memory, signed: Signing) -> list[Goal]:
     return [
         *(
             at_least(
-                f"Serving: {span}, over FileResponse",
+                f"Serving: {span}, compared with FileResponse",
                 [one for race in ran if race.span == span for one in race.over(FILE)],
                 0.8,
             )
@@ -475,7 +475,7 @@ def _goals(ran: list[Race], ours: Memory, signed: Signing) -> list[Goal]:
             ours.growth_mib <= FLAT_MIB,
         ),
         Goal(
-            f"Serving: least life of {signed.handed_out:,} signed URLs",
+            f"Serving: shortest remaining life of {signed.handed_out:,} signed URLs",
             f"{left_s / 60:.1f} min",
             f"at least {least_s / 60:g} min",
             left_s >= least_s,
@@ -497,22 +497,22 @@ def _text(ran: list[Race], ours: Memory, file: Memory, signed: Signing) -> str:
     ]
     return "\n\n".join(
         [
-            "The same files from the same disk: by the function (which verifies the caller, reads the job, and proxies "
-            "the bucket), by Starlette's `FileResponse`, by a proxy that only passes a stream on, and by the bucket's "
-            "stand-in itself. The last two say what the function costs: behind it the stand-in, a Python program, runs "
-            "on the same cores. The function answers a Range with at most 16 MiB. Before its first byte it has "
-            "verified the caller and read the job, which is most of what a range of 1 MiB takes.",
+            "The same files from the same disk: served by the function (which verifies the caller, reads the job, and "
+            "proxies the bucket), by Starlette's `FileResponse`, by a plain proxy, and by the bucket's stand-in "
+            "itself. The last two show what the function costs: its backend, the stand-in, is a Python program on the "
+            "same cores. The function answers a Range with at most 16 MiB. Before its first byte it verifies the "
+            "caller and reads the job, which takes most of the time of a 1 MiB range.",
             table([race.cells for race in ran], RACE_HEAD),
-            "What each server itself uses for a MiB; the function and the plain proxy need the stand-in's as well.",
+            "CPU of each server itself per MiB; the function and the plain proxy also need the stand-in's.",
             table([race.cpu_cells for race in ran], CPU_HEAD),
-            f"Resident memory while {MANY_VIEWERS} viewers watch one film of 1 GiB for {WATCHED_S:.0f} s, and then as "
-            f"many ask for it and read nothing for {STALLED_S:.0f} s. Flat was taken to be: at most {FLAT_MIB} MiB "
-            f"more than before, which is 2 MiB for each viewer.",
+            f"Resident memory while {MANY_VIEWERS} viewers watch one film of 1 GiB for {WATCHED_S:.0f} s, and then the "
+            f"same number request it and read nothing for {STALLED_S:.0f} s. The goal is at most {FLAT_MIB} MiB more "
+            f"than before, which is 2 MiB per viewer.",
             table([ours.cells(OURS), file.cells(FILE)], MEMORY_HEAD),
-            "With a key in a file, as on a laptop; in the cloud a signature is a call to IAM, so that only the cache "
-            f"keeps it off the way. Through a day of virtual time one film was asked for {signed.handed_out:,} times "
-            f"at random moments: no URL had less than {signed.least_left_s / 60:.1f} of its 15 minutes left.",
-            table(signing_rows, ("", "ms", "over the signature alone")),
+            "With a key in a file, as on a laptop; in the cloud a signature is a call to IAM, which the cache avoids. "
+            f"During a day of virtual time one film was requested {signed.handed_out:,} times at random moments: no "
+            f"URL had less than {signed.least_left_s / 60:.1f} of its 15 minutes left.",
+            table(signing_rows, ("", "ms", "compared with the signature alone")),
         ]
     )
 

@@ -152,14 +152,14 @@ HEAD: Final = (
     f"{STREAMS:,} streams",
     "RSS before, MB",
     "open, MB",
-    "most, MB",
-    "opened a second",
-    "cores at rest",
-    "commits a second",
+    "peak, MB",
+    "opened per second",
+    "cores when idle",
+    "commits per second",
     "p50, ms",
     "p95, ms",
     "longest, ms",
-    "told",
+    "delivered",
 )
 
 
@@ -336,24 +336,24 @@ def _part(cases: list[Case], counted: Reads) -> Part:
         Goal(
             "Events: documents read, per stream and minute",
             f"{a_minute:.2f}, {a_minute + 60 / event_stream.PACE.read_s:.2f} with an unfinished video, "
-            f"and {counted.change:.1f} a change",
+            f"and {counted.change:.1f} per change",
         ),
     ]
     text = "\n\n".join(
         [
-            f"{STREAMS:,} streams of `/v1/events` on one process of the function, each user with one video that is "
-            "being generated, whose progress each stream looks at every "
-            f"{event_stream.PACE.tick_s:g} s. Then changes are committed, and timed from just before a commit is sent "
-            "to the moment at which a client has the event, by one clock. The clients run on the same cores. The "
-            "emulator answers each commit by telling every watched account anew what it has (three messages each; "
-            "Firestore tells the change alone), so that the lag with many users is above all its own.",
+            f"{STREAMS:,} streams of `/v1/events` on one process of the function. Each user has one video that is "
+            f"generating, whose progress each stream checks every {event_stream.PACE.tick_s:g} s. Then changes are "
+            "committed, and timed from just before a commit is sent until a client has the event, on one clock. The "
+            "clients run on the same cores. After each commit the emulator sends every watched account its whole "
+            "result again (three messages each; Firestore sends only the change), so the lag with many users is mostly "
+            "its own.",
             table([case.cells for case in cases], HEAD),
-            f"Firestore gives {counted.first} documents (or empty answers, which cost as much) when an account's "
+            f"Firestore returns {counted.first} documents (or empty results, which cost the same) when an account's "
             f"first stream opens, {counted.further:.0f} for each further one, and {counted.change:.1f} for each "
-            "change, which all streams of the account share. A stream is opened anew every "
-            f"{minutes:.0f} minutes: that is {a_minute:.2f} reads per stream and minute, and the changes. "
-            f"While a video is unfinished its stream reads besides every {event_stream.PACE.read_s:g} s, in case that "
-            "Firestore's stream has died without a word: one document, or what has changed since.",
+            f"change, which all streams of the account share. A stream reconnects every {minutes:.0f} minutes: that is "
+            f"{a_minute:.2f} reads per stream and minute, plus the changes. While a video is unfinished its stream "
+            f"also reads every {event_stream.PACE.read_s:g} s, in case Firestore's stream has died silently: one "
+            "document, or what has changed since.",
         ]
     )
     return Part(goals, text)

@@ -87,23 +87,29 @@ def measure(stand: Stand) -> Part:
         looks = _rounds(ours_look, bare_look, 200, ALONE, 1)
         busy_looks = _rounds(ours_look, bare_look, 200, TOGETHER, CONCURRENCY)
     goals = [
-        at_most("A submit's p50 over the bare minimum's", [each.p50_ratio for each in creates], 1.25),
+        at_most("Submit: p50, compared with the bare minimum", [each.p50_ratio for each in creates], 1.25),
         at_least(
-            f"Submits a second of one instance at concurrency {CONCURRENCY}, over the bare minimum's",
+            f"Submits per second of one instance at concurrency {CONCURRENCY}, compared with the bare minimum",
             [each.rate_ratio for each in crowds],
             0.8,
         ),
-        at_most("A look's p50 over one bare read's", [each.p50_ratio for each in looks], 1.3),
+        at_most("Status: p50, compared with one bare read", [each.p50_ratio for each in looks], 1.3),
         Goal(
-            f"Looks a second of one instance at concurrency {CONCURRENCY}, over bare reads'",
+            f"Status requests per second of one instance at concurrency {CONCURRENCY}, compared with bare reads",
             ratio([each.rate_ratio for each in busy_looks]),
         ),
     ]
     rows = [
         *_rows("submit", creates, crowds),
-        *_rows("look", looks, busy_looks),
+        *_rows("status", looks, busy_looks),
     ]
-    head = ("", "p50 alone, ms", "CPU alone, ms", f"a second, {CONCURRENCY} at once", f"CPU, {CONCURRENCY} at once, ms")
+    head = (
+        "",
+        "p50 alone, ms",
+        "CPU alone, ms",
+        f"per second, {CONCURRENCY} at once",
+        f"CPU, {CONCURRENCY} at once, ms",
+    )
     return Part(goals, report.table(rows, head))
 
 
