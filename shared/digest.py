@@ -12,11 +12,10 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
-from shared import log
+from shared import log, passes
 from shared.models import Job, Status
 from shared.ports import Services
 
-PAGE = 200
 DAYS = 7
 TOP_ACCOUNTS = 5
 
@@ -77,11 +76,9 @@ async def last_week(services: Services) -> dict[str, Any]:
 
 async def _week(services: Services, since: datetime, until: datetime) -> Week:
     week = Week()
-    last: Job | None = None
-    while page := await services.store.ended_jobs(since, until, last, PAGE):
+    async for page in passes.ended_jobs(services, since, until):
         for job in page:
             week.add(job)
-        last = page[-1]
     return week
 
 

@@ -26,6 +26,7 @@ from shared.errors import ApiError, Conflict, Unavailable
 from shared.identity import Caller
 from shared.lifecycle import FUNCTION_TIMEOUT_S
 from shared.models import MAX_PAGE, Account, Document, Job, Response
+from shared.passes import Pages
 from shared.ports import Services
 from shared.projects import Project
 from shared.webhooks import WebhookEndpoint, WebhookSecret
@@ -178,14 +179,12 @@ async def _advance(services: Services, job: Job, event: events.Event) -> Job:
 async def _exports(services: Services, chore: Chore) -> Chore | None:
     """Remove the files, and once more when a step that is writing now must have ended."""
     later = services.clock() + SETTLED_AFTER
-    last: Chore | None = None
-    while page := await services.store.newest(Chore, _exports_of(chore), last, MAX_PAGE):
+    async for page in Pages(lambda last: services.store.newest(Chore, _exports_of(chore), last, MAX_PAGE)):
         for export in page:
             if export.due_at is not None:
                 again = errands.stamped(errands.forward(export, later, files=()), services.ids())
                 await _commit(services, again)
                 await services.queue.create(errands.task(again))
-        last = page[-1]
     await services.media.delete(chores.exports_prefix(chore.tenant, chore.account))
     return None
 

@@ -11,7 +11,7 @@ import asyncio
 import base64
 import binascii
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, BinaryIO
@@ -120,23 +120,24 @@ async def sweep(services: Services) -> int:
     Each day's folder is gone through once, after the day is over and every request of it has ended, by one pass or by
     several that continue one another.
     """
-    until = services.clock() + passes.PASS_FOR
     end = f"{ROOT}{services.clock() - LEFT_AFTER:%Y-%m-%d}/"
     cursor = await passes.cursor(services, CURSOR)
-    last = cursor.place.id if cursor.place is not None else ROOT
+    start = cursor.place.id if cursor.place is not None else ROOT
     swept = 0
-    while last < end and (page := await services.media.page(ROOT, last, end, IMAGES_A_PAGE)):
+
+    async def read(last: StoredObject | None) -> Sequence[StoredObject]:
+        after = last.name if last is not None else start
+        return await services.media.page(ROOT, after, end, IMAGES_A_PAGE) if after < end else ()
+
+    async for page in passes.Pages(read, passes.time_is_up(services)):
         swept += await _sweep_page(services, page)
-        last = page[-1].name
-        cursor = await passes.keep(services, cursor.changed(place=Place(id=last)))
-        if services.clock() >= until:
-            break
+        cursor = await passes.keep(services, cursor.changed(place=Place(id=page[-1].name)))
     if swept:
         log.warning("inputs_swept", count=swept)
     return swept
 
 
-async def _sweep_page(services: Services, page: list[StoredObject]) -> int:
+async def _sweep_page(services: Services, page: Sequence[StoredObject]) -> int:
     jobs = await services.store.get_many(Job, [_job_of(item) for item in page])
     named = {each.object for job in jobs.values() for each in job.request.inputs}
     left = [item.name for item in page if item.name not in named]

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import ClassVar, Generic, TypeVar
@@ -16,7 +16,7 @@ from typing import ClassVar, Generic, TypeVar
 from shared import log
 from shared.errors import Conflict, Unavailable
 from shared.lifecycle import SWEEP_AFTER_S
-from shared.models import Document
+from shared.models import Document, Job
 from shared.ports import Place, Services
 
 D = TypeVar("D", bound=Document)
@@ -60,6 +60,68 @@ async def keep(services: Services, cursor: Cursor) -> Cursor:
     except (Conflict, Unavailable) as error:
         log.info("cursor_not_kept", cursor=cursor.id, error=str(error))
     return cursor
+
+
+class Pages(Generic[T]):
+    """A list, page by page: `read` gets the last item of the page before. Ends with the list, or when `enough` says so.
+
+    `ended`: whether it was the list that ended.
+    """
+
+    def __init__(
+        self, read: Callable[[T | None], Awaitable[Sequence[T]]], enough: Callable[[], bool] = lambda: False
+    ) -> None:
+        self._read = read
+        self._enough = enough
+        self.last: T | None = None
+        self.ended = False
+
+    async def __aiter__(self) -> AsyncIterator[Sequence[T]]:
+        while page := await self._read(self.last):
+            self.last = page[-1]
+            yield page
+            if self._enough():
+                return
+        self.ended = True
+
+
+def ended_jobs(
+    services: Services, since: datetime, until: datetime, enough: Callable[[], bool] = lambda: False
+) -> Pages[Job]:
+    """The jobs of all tenants that ended from `since` to before `until`, the earliest first."""
+
+    async def read(last: Job | None) -> list[Job]:
+        return await services.store.ended_jobs(since, until, last, PAGE)
+
+    return Pages(read, enough)
+
+
+def time_is_up(services: Services) -> Callable[[], bool]:
+    """Whether a daily pass that begins now has taken its time."""
+    until = services.clock() + PASS_FOR
+    return lambda: services.clock() >= until
+
+
+async def for_all(pages: Pages[D], act: Callable[[D], Awaitable[str | None]]) -> Counter[str]:
+    """Act on every document, some at once; how often each outcome came, and under "seen" how many there were."""
+    counts: Counter[str] = Counter()
+    async for page in pages:
+        counts.update(await tally(page, act))
+    return counts
+
+
+async def tally(documents: Sequence[D], act: Callable[[D], Awaitable[str | None]]) -> Counter[str]:
+    """As `for_all`, of one page. A document that cannot be handled counts as "failed", and stops no other."""
+
+    async def outcome(document: D) -> str | None:
+        try:
+            return await act(document)
+        except Exception as error:  # noqa: BLE001
+            log.exception("document_not_swept", collection=document.collection, id=document.id, error=repr(error))
+            return "failed"
+
+    results = await for_each(documents, outcome)
+    return Counter({"seen": len(documents)}) + Counter(result for result in results if result is not None)
 
 
 async def for_each(documents: Sequence[T], act: Callable[[T], Awaitable[R]], at_once: int = AT_ONCE) -> list[R]:
@@ -155,19 +217,12 @@ class Sweep(Generic[D]):
         return await self.services.store.due(self.kind, before, after, PAGE)
 
     async def _handle(self, documents: Sequence[D]) -> None:
-        self.counts["seen"] += len(documents)
-        for result in await for_each(documents, self._one):
-            if result is not None:
-                self.counts[result] += 1
+        self.counts += await tally(documents, self._one)
 
     async def _one(self, document: D) -> str | None:
-        try:
-            if self.end is not None and await self._is_overdue(document):
-                return await self.end(document)
-            return await self.restore(document)
-        except Exception as error:  # noqa: BLE001 - one document that cannot be handled must not stop the others
-            log.exception("document_not_swept", collection=self.kind.collection, id=document.id, error=repr(error))
-            return "failed"
+        if self.end is not None and await self._is_overdue(document):
+            return await self.end(document)
+        return await self.restore(document)
 
     async def _is_overdue(self, document: D) -> bool:
         return self.is_overdue is not None and await self.is_overdue(document)

@@ -21,44 +21,40 @@ async def reconcile(services: Services) -> dict[str, int]:
 
     How many were seen, differ, and could not be compared. Each difference is an error log. Raises Unavailable.
     """
-    seen = differing = failed = 0
-    until = services.clock() + passes.PASS_FOR
     cursor = await passes.cursor(services, CURSOR)
-    last = cursor.place.id if cursor.place is not None else None
-    while page := await services.store.accounts(last, passes.PAGE):
-        results = await passes.for_each(page, lambda account: _agrees(services, account))
-        seen += len(page)
-        differing += sum(result is False for result in results)
-        failed += sum(result is None for result in results)
-        last = page[-1].id
-        if services.clock() >= until:
-            break
-    else:
-        last = None
-    await passes.keep(services, cursor.changed(place=Place(id=last) if last is not None else None))
-    log.info("reconciled", seen=seen, differing=differing, failed=failed)
-    return {"seen": seen, "differing": differing, "failed": failed}
+    start = cursor.place.id if cursor.place is not None else None
+
+    async def read(last: Account | None) -> list[Account]:
+        return await services.store.accounts(last.id if last is not None else start, passes.PAGE)
+
+    pages = passes.Pages(read, passes.time_is_up(services))
+    counts = await passes.for_all(pages, lambda account: _compare(services, account))
+    place = Place(id=pages.last.id) if pages.last is not None and not pages.ended else None
+    await passes.keep(services, cursor.changed(place=place))
+    compared = {name: counts[name] for name in ("seen", "differing", "failed")}
+    log.info("reconciled", **compared)
+    return compared
 
 
-async def _agrees(services: Services, account: Account) -> bool | None:
-    """None when it could not be found out."""
+async def _compare(services: Services, account: Account) -> str | None:
+    """ "differing", "failed" when it could not be found out, or None when all is well."""
     try:
         for _ in range(TRIES):
             entries, total = await services.store.ledger_totals(account.id)
             again = await services.store.get(Account, account.id)
             if again is None:
-                return None
+                return "failed"
             if again.revision == account.revision:
                 break
             account = again
         else:
             log.warning("account_too_busy_to_reconcile", account=account.id)
-            return None
+            return "failed"
     except Unavailable as error:
         log.warning("account_not_reconciled", account=account.id, error=str(error))
-        return None
+        return "failed"
     if (account.sequence, account.balance) == (entries, total):
-        return True
+        return None
     log.error(
         "ledger_differs",
         account=account.id,
@@ -68,4 +64,4 @@ async def _agrees(services: Services, account: Account) -> bool | None:
         sequence=account.sequence,
         entries=entries,
     )
-    return False
+    return "differing"

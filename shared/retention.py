@@ -14,27 +14,23 @@ async def retain(services: Services) -> dict[str, int]:
 
     And over the images that requests left which made no job: how many were removed. Raises Unavailable.
     """
-    expired = failed = 0
-    until = services.clock() + passes.PASS_FOR
-    last: Place | None = None
-    while page := await services.store.expired_jobs(services.clock(), last, passes.PAGE):
-        results = await passes.for_each(page, lambda job: _expire(services, job))
-        expired += sum(result is True for result in results)
-        failed += sum(result is None for result in results)
+
+    async def read(last: Job | None) -> list[Job]:
         # What could not be changed is left for the next pass, and doesn't keep this one from the jobs behind it.
-        last = Place.of(page[-1], "expires_at")
-        if services.clock() >= until:
-            break
-    inputs_swept = await inputs.sweep(services)
-    log.info("retained", expired=expired, failed=failed, inputs_swept=inputs_swept)
-    return {"expired": expired, "failed": failed, "inputs_swept": inputs_swept}
+        place = Place.of(last, "expires_at") if last is not None else None
+        return await services.store.expired_jobs(services.clock(), place, passes.PAGE)
+
+    pages = passes.Pages(read, passes.time_is_up(services))
+    counts = await passes.for_all(pages, lambda job: _expire(services, job))
+    swept = {"expired": counts["expired"], "failed": counts["failed"], "inputs_swept": await inputs.sweep(services)}
+    log.info("retained", **swept)
+    return swept
 
 
-async def _expire(services: Services, job: Job) -> bool | None:
-    """Whether it expired; None when it could not be changed."""
+async def _expire(services: Services, job: Job) -> str | None:
     try:
         outcome = await advance(services, job.id, events.Expire(), job)
     except (Unavailable, JobMissing) as error:
         log.warning("job_not_expired", job=job.id, error=repr(error))
-        return None
-    return outcome.change is not None
+        return "failed"
+    return "expired" if outcome.change is not None else None

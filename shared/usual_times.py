@@ -12,13 +12,12 @@ from collections.abc import Mapping
 from datetime import timedelta
 from typing import Any, ClassVar
 
-from shared import commits, log
+from shared import commits, log, passes
 from shared.commits import Batch
 from shared.live_config import length_key
-from shared.models import MAX_USUAL_S, Document, Job, Status
+from shared.models import MAX_USUAL_S, Document, Status
 from shared.ports import Services
 
-PAGE = 200
 # From the newest jobs backwards, until these are many enough or a week is over: what was usual then is not any more,
 # and each job is a read.
 ENOUGH_JOBS = 2_000
@@ -59,12 +58,14 @@ async def _times(services: Services) -> dict[str, list[float]]:
     times: dict[str, list[float]] = defaultdict(list)
     now = until = services.clock()
     seen = 0
-    while seen < ENOUGH_JOBS and until > now - LOOKED_BACK:
+
+    def enough() -> bool:
+        return seen >= ENOUGH_JOBS
+
+    while not enough() and until > now - LOOKED_BACK:
         since = until - WINDOW
-        last: Job | None = None
-        while seen < ENOUGH_JOBS and (page := await services.store.ended_jobs(since, until, last, PAGE)):
+        async for page in passes.ended_jobs(services, since, until, enough):
             seen += len(page)
-            last = page[-1]
             for job in page:
                 if job.status is Status.COMPLETED and job.generation_s is not None:
                     times[job.request.model].append(job.generation_s)

@@ -171,7 +171,7 @@ def questions() -> Iterator[Question]:
         yield partial(users.page, caller=CALLER, query=ListUsersQuery(email=email))
     listed = ListDeliveriesQuery()
     yield lambda services: deliveries.of_endpoint(services, CALLER, ENDPOINT, listed)
-    yield lambda services: deliveries.of_video(services, CALLER, "video_" + "v" * 22, listed)
+    yield lambda services: deliveries.of_video(services, CALLER, a_job(tenant=TENANT, account=ACCOUNT), listed)
     yield lambda services: library.own_transactions(services, CALLER, ListTransactionsQuery())
     yield lambda services: projects.page(services, CALLER, ListProjectsQuery())
     yield lambda services: projects.make(services, CALLER, NewProject(id="p", title="P"))
@@ -200,7 +200,7 @@ def questions() -> Iterator[Question]:
     yield lambda services: errands.remove_expired(services, Delivery, Chore)
     yield retention.retain
     yield reconciliation.reconcile
-    yield lambda services: reconciliation._agrees(services, account)
+    yield lambda services: reconciliation._compare(services, account)
     yield digest.last_week
     yield usual_times.learn
     yield _event

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from shared import digest
+from shared import digest, passes
 from shared.errors import Unavailable
 from shared.models import STATUS_OF, Job, JobError, Stage, TaskRef, VideoRequest
 from tests.unit.conftest import House
@@ -113,8 +113,8 @@ async def test_one_job_is_its_own_percentiles(house: House) -> None:
 
 
 async def test_more_than_a_page_is_counted_whole(house: House) -> None:
-    told = await figures(house, *(a_job(number) for number in range(digest.PAGE + 1)))
-    assert told["completed"] == digest.PAGE + 1
+    told = await figures(house, *(a_job(number) for number in range(passes.PAGE + 1)))
+    assert told["completed"] == passes.PAGE + 1
 
 
 async def test_only_the_accounts_that_spent_most_are_named(house: House) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from shared import usual_times
+from shared import passes
 from shared.config import StoredConfig
 from shared.errors import Conflict, Unavailable
 from shared.models import Job, Stage
@@ -64,7 +64,7 @@ async def test_the_newest_are_enough_and_no_more_are_read(house: House) -> None:
     new = [ended(house, number, 20.0) for number in range(ENOUGH_JOBS)]
     await house.store.commit([*old, *new])
     assert (await learn(house.services))["omni-flash"] == 20.0
-    assert house.store.calls["ended_jobs"] == ENOUGH_JOBS // usual_times.PAGE
+    assert house.store.calls["ended_jobs"] == ENOUGH_JOBS // passes.PAGE
 
 
 async def test_what_was_learned_of_others_before_stays(house: House) -> None:
