@@ -6,14 +6,12 @@ becomes part of the chore only by the commit that ends the step.
 
 from __future__ import annotations
 
-import base64
-import hashlib
 from datetime import datetime, timedelta
 from typing import ClassVar, Literal
 
 from typing_extensions import TypeAliasType
 
-from shared import errands
+from shared import errands, ids
 from shared.errands import Errand
 from shared.models import Value
 from shared.ports import Services
@@ -77,4 +75,4 @@ def new(
 
 def erasure_id(account: str) -> str:
     """An account is deleted once: its deletion's id follows from its own."""
-    return f"erasure_{base64.urlsafe_b64encode(hashlib.sha256(account.encode()).digest()).decode()[:22]}"
+    return ids.derived("erasure_", account)

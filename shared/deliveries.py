@@ -11,8 +11,6 @@ message finds out whether it answers again, the others wait without that countin
 
 from __future__ import annotations
 
-import base64
-import hashlib
 import json
 import re
 from dataclasses import dataclass
@@ -22,7 +20,7 @@ from typing import Annotated, Any, ClassVar, Literal
 from pydantic import Field
 from typing_extensions import TypeAliasType
 
-from shared import audit, commits, errands, log, receivers, schedule, storable, views, webhooks
+from shared import audit, commits, errands, ids, log, receivers, schedule, storable, views, webhooks
 from shared.commits import Batch
 from shared.errands import Errand
 from shared.errors import ApiError, Unavailable
@@ -137,7 +135,7 @@ async def announce(services: Services, job: Job) -> None:
     if job.webhook_url is not None:
         told.append(None)
     for endpoint in told:
-        id_ = _id(f"{job.id}\n{endpoint or 'own'}\n{event}")
+        id_ = ids.derived("msg_", job.id, endpoint or "own", event)
         await _create(services, _new(services, id_, job.tenant, job.account, endpoint, job.id, event))
 
 
@@ -146,7 +144,7 @@ async def ping(services: Services, caller: Caller, endpoint_id: str) -> Delivery
 
     Raises ApiError NOT_FOUND, or RATE_LIMITED after five in a minute.
     """
-    id_ = _id(services.ids())
+    id_ = f"msg_{services.ids()}"
 
     async def made() -> Batch[Delivery]:
         endpoint = webhooks.pinged(await webhooks.get(services, caller, endpoint_id), services.clock())
@@ -213,10 +211,6 @@ def _new(
         expires_at=now + KEPT_FOR,
     )
     return errands.stamped(delivery, services.ids())
-
-
-def _id(unique: str) -> str:
-    return f"msg_{base64.urlsafe_b64encode(hashlib.sha256(unique.encode()).digest()).decode()[:22]}"
 
 
 async def _create(services: Services, delivery: Delivery) -> None:

@@ -17,7 +17,7 @@ from typing import Any
 
 from starlette.datastructures import Headers
 
-from shared import body_limits, lifecycle, log, storable
+from shared import body_limits, ids, lifecycle, log, storable
 from shared.errors import ApiError
 from shared.models import VIDEO_ID, Job, Stage, TaskRef
 from shared.ports import Services
@@ -64,8 +64,7 @@ async def hint(services: Services, job: Job, event: str) -> None:
     """One task more for the job's current step, now, named after the event: repeated events are one task."""
     if job.stage not in HINTED:
         return
-    digest = hashlib.sha256(event.encode()).hexdigest()[:16]
-    ref = TaskRef(name=f"{job.task.name}-h{digest}", queue=lifecycle.POLL_QUEUE)
+    ref = TaskRef(name=f"{job.task.name}-{ids.derived('h', event)}", queue=lifecycle.POLL_QUEUE)
     await services.queue.create(lifecycle.Task(ref, None, lifecycle.current_task(job).body))
 
 

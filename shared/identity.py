@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import base64
-import hashlib
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Protocol
 
-from shared import storable
+from shared import ids
 from shared.errors import ApiError
 from shared.models import Role
 
@@ -37,14 +35,7 @@ class Identity:
 
     @property
     def account_id(self) -> str:
-        named = "\n".join((self.issuer, self.tenant, self.sub))
-        while True:
-            digest = hashlib.sha256(named.encode()).digest()
-            id_ = base64.urlsafe_b64encode(digest).decode()[:22]
-            # One digest in 16 million begins and ends with two underscores, which no document's id may.
-            if storable.id_problem(id_) is None:
-                return id_
-            named += "\n"
+        return ids.derived("", self.issuer, self.tenant, self.sub)
 
 
 @dataclass(frozen=True)

@@ -60,6 +60,6 @@ def signup_id(account: str) -> str:
     return f"{account}-signup"
 
 
-def grant(account: Account, key_hash: str, amount: int, description: str, now: datetime) -> tuple[Account, Transaction]:
-    """Credits given by an administrator; the same key gives the same transaction id, so it is given once."""
-    return post(account, f"grant-{key_hash}", "grant", amount, description, now)
+def grant(account: Account, id_: str, amount: int, description: str, now: datetime) -> tuple[Account, Transaction]:
+    """Credits given by an administrator; the entry's id follows from the request's key, so they are given once."""
+    return post(account, id_, "grant", amount, description, now)

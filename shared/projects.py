@@ -6,15 +6,13 @@ only its own, unarchived ones are accepted.
 
 from __future__ import annotations
 
-import base64
-import hashlib
 import re
 from datetime import datetime
 from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 
-from shared import accounts, audit, commits
+from shared import accounts, audit, commits, ids
 from shared.commits import Batch
 from shared.errors import ApiError
 from shared.identity import Caller
@@ -79,8 +77,7 @@ class ProjectPage(Response):
 
 
 def document_id(tenant: str, project: str) -> str:
-    digest = hashlib.sha256(f"{tenant}\n{project}".encode()).digest()
-    return f"project_{base64.urlsafe_b64encode(digest).decode()[:22]}"
+    return ids.derived("project_", tenant, project)
 
 
 async def find(services: Services, tenant: str, project: str) -> Project | None:

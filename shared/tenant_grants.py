@@ -7,8 +7,6 @@ been given yet, by a negative grant.
 
 from __future__ import annotations
 
-import base64
-import hashlib
 import re
 from dataclasses import dataclass
 from datetime import datetime
@@ -16,7 +14,7 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field, field_validator
 
-from shared import accounts, audit, commits
+from shared import accounts, audit, commits, ids
 from shared.commits import Batch
 from shared.errors import ApiError
 from shared.identity import Caller
@@ -136,7 +134,7 @@ async def grant(services: Services, caller: Caller, tenant: str, body: GrantToTe
     Raises ApiError NOT_FOUND, INVALID_REQUEST without a key, TENANT_BUDGET_EXCEEDED when more would be taken back than
     is left, or IDEMPOTENCY_KEY_REUSED when the key came with another amount or description.
     """
-    id_ = f"tenant-grant-{key_digest(key, tenant)}"
+    id_ = ids.derived("tenant-grant-", tenant, given_key(key))
 
     async def granted(entry: TenantGrant | None) -> Batch[TenantGrant] | None:
         return await _grant(services, caller, tenant, body, id_) if entry is None else None
@@ -167,14 +165,13 @@ async def _grant(services: Services, caller: Caller, tenant: str, body: GrantToT
     return Batch(entry, [_within(granted, required=-body.amount, left=budget.left), actor])
 
 
-def key_digest(key: str | None, *of: str) -> str:
-    """What an Idempotency-Key comes to, for this receiver. Raises ApiError INVALID_REQUEST when there is none."""
+def given_key(key: str | None) -> str:
+    """The Idempotency-Key. Raises ApiError INVALID_REQUEST when there is none."""
     if key is None:
         said = "this header is required, so that no grant is given twice"
         fields = [{"field": "Idempotency-Key", "message": said}]
         raise ApiError("INVALID_REQUEST", f"Idempotency-Key: {said}", {"fields": fields})
-    digest = hashlib.sha256("\n".join((*of, key)).encode()).digest()
-    return base64.urlsafe_b64encode(digest).decode()[:22]
+    return key
 
 
 def view(budget: TenantBudget) -> TenantBudgetView:

@@ -14,13 +14,13 @@ from typing import Annotated, Any, Literal
 from pydantic import Field
 from typing_extensions import TypeAliasType
 
-from shared import accounts, audit, commits, ledger, plans, tenant_grants
+from shared import accounts, audit, commits, ids, ledger, plans, tenant_grants
 from shared.commits import Batch
 from shared.errors import ApiError
 from shared.identity import Caller
 from shared.models import ONE_LINE, PLAN_NAME, Account, Body, PageQuery, Response, Role, Transaction
 from shared.ports import Services
-from shared.tenant_grants import MAX_GRANT, key_digest
+from shared.tenant_grants import MAX_GRANT, given_key
 
 USER_ID = r"^[A-Za-z0-9_-]{22}$"
 # Firestore keeps these names for itself.
@@ -148,7 +148,7 @@ async def grant(services: Services, caller: Caller, user: str, body: GrantCredit
     ApiError NOT_FOUND, FORBIDDEN for the caller's own account, TENANT_BUDGET_EXCEEDED, INVALID_REQUEST without a key,
     or IDEMPOTENCY_KEY_REUSED when the key came with another amount or description.
     """
-    key_hash = key_digest(key, caller.tenant, user)
+    id_ = ids.derived("grant-", caller.tenant, user, given_key(key))
     await _known(services, caller, user)
     if user == caller.account:
         raise ApiError("FORBIDDEN", "Nobody grants credits to his own account.")
@@ -156,10 +156,10 @@ async def grant(services: Services, caller: Caller, user: str, body: GrantCredit
     async def given(entry: Transaction | None) -> Batch[Transaction] | None:
         if entry is not None:
             return None
-        return await _grant(services, caller, await _known(services, caller, user), body, key_hash)
+        return await _grant(services, caller, await _known(services, caller, user), body, id_)
 
     async with commits.account_lock(user):
-        edited = await commits.edit(services, Transaction, f"grant-{key_hash}", given)
+        edited = await commits.edit(services, Transaction, id_, given)
     entry = edited.document
     if (entry.amount, entry.description) != (body.amount, body.description):
         raise ApiError("IDEMPOTENCY_KEY_REUSED", details={"transaction": entry.id})
@@ -169,13 +169,13 @@ async def grant(services: Services, caller: Caller, user: str, body: GrantCredit
 
 
 async def _grant(
-    services: Services, caller: Caller, account: Account, body: GrantCredits, key_hash: str
+    services: Services, caller: Caller, account: Account, body: GrantCredits, id_: str
 ) -> Batch[Transaction]:
     actor = await accounts.acting(services, caller)
     budget = await tenant_grants.get(services, caller.tenant)
     now = services.clock()
     stamped = account.changed(change_id=services.ids())
-    credited, entry = ledger.grant(stamped, key_hash, body.amount, body.description, now)
+    credited, entry = ledger.grant(stamped, id_, body.amount, body.description, now)
     given = tenant_grants.give(budget, body.amount).changed(updated_at=now, change_id=services.ids())
     return Batch(entry, [credited, given, actor])
 

@@ -13,12 +13,12 @@ Identity Platform lets anyone sign up with any address; only `email_verified` sa
 
 from __future__ import annotations
 
-import hashlib
 import unicodedata
 from dataclasses import dataclass
 from datetime import datetime
 from typing import ClassVar
 
+from shared import ids
 from shared.errors import ApiError
 from shared.identity import Identity
 from shared.models import Account, Document
@@ -52,7 +52,7 @@ def normalized(email: str) -> str:
 
 def marker_id(tenant: str, email: str) -> str:
     """The id of the address's SignupMarker."""
-    return hashlib.sha256(f"signup\n{tenant}\n{normalized(email)}".encode()).hexdigest()
+    return ids.derived("signup_", tenant, normalized(email))
 
 
 def agrees(account: Account, identity: Identity) -> bool:

@@ -85,7 +85,7 @@ class LedgerMachine(Counted):
 
     @rule(amount=st.integers(1, 300), key=st.integers(0, 5))
     def prepare_grant(self, amount: int, key: int) -> None:
-        self.prepared.append(ledger.grant(self.account, f"key{key}", amount, "a gift", EPOCH))
+        self.prepared.append(ledger.grant(self.account, f"grant-key{key}", amount, "a gift", EPOCH))
 
     @rule(cost=st.integers(1, 200), key=st.integers(0, 30))
     def prepare_submission(self, cost: int, key: int) -> None:

@@ -269,7 +269,7 @@ class House:
         giver = await self.sign_up(name, role="admin", tenant=tenant)
         # Users' ids have 22 characters; those of tests are names.
         body = GrantCredits(amount=amount, description="For tests")
-        batch = await users._grant(self.services, giver, await self.account(account), body, name)
+        batch = await users._grant(self.services, giver, await self.account(account), body, f"grant-{name}")
         await self.services.store.commit([batch.document, *batch.others])
 
     async def submit(self, caller: Caller, key: str | None = None, **body: Any) -> Job:

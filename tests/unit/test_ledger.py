@@ -55,13 +55,6 @@ def test_an_account_is_opened_with_its_grant_or_with_nothing(verified: bool, giv
     assert account.sequence == entries
 
 
-def test_the_same_key_gives_the_same_entry_so_that_a_grant_is_given_once() -> None:
-    _, one = ledger.grant(EMPTY, "key", 5, "d", NOW)
-    _, same = ledger.grant(EMPTY, "key", 5, "d", NOW)
-    _, other = ledger.grant(EMPTY, "other", 5, "d", NOW)
-    assert one.id == same.id != other.id
-
-
 # --- balances against ledgers, daily ---
 
 

@@ -545,7 +545,7 @@ def test_only_a_verified_address_earns_the_signup_credits() -> None:
 
 
 def test_a_grant_is_one_entry_under_the_id_of_its_key() -> None:
-    after, entry = ledger.grant(account(), "k", 70, "thanks", NOW)
+    after, entry = ledger.grant(account(), "grant-k", 70, "thanks", NOW)
     assert isinstance(after, Account)
     assert (after.balance, entry.id) == (570, "grant-k")
 
