@@ -339,9 +339,9 @@ class Counted:
             self._later(self._gemini(generation.operation))
 
     async def _gemini(self, operation: str) -> None:
-        from shared import hints
+        from shared import signing
 
-        with mock.patch.object(hints, "verify_signature"):
+        with mock.patch.multiple(signing, check_headers=mock.DEFAULT, verify=mock.DEFAULT):
             body = {"type": "done", "data": {"id": operation}}
             await self.call("submit", "POST", "/hooks/gemini", json=body, headers={"webhook-id": operation})
 

@@ -20,7 +20,7 @@ from typing import Annotated, Any, ClassVar, Literal
 from pydantic import Field
 from typing_extensions import TypeAliasType
 
-from shared import audit, commits, errands, ids, log, receivers, schedule, storable, views, webhooks
+from shared import audit, commits, errands, ids, log, receivers, schedule, signing, storable, views, webhooks
 from shared.commits import Batch
 from shared.errands import Errand
 from shared.errors import ApiError, Unavailable
@@ -29,9 +29,10 @@ from shared.lifecycle import DELIVER_QUEUE
 from shared.models import Account, Job, PageQuery, Response
 from shared.ports import NotReached, Services
 from shared.receivers import Receivers
+from shared.signing import Secret
 from shared.targets import host_of
 from shared.verdict import Verdict
-from shared.webhooks import Secret, WebhookEndpoint
+from shared.webhooks import WebhookEndpoint
 
 FIRST_WAIT_S = 5
 LONGEST_WAIT_S = 3_600
@@ -273,7 +274,7 @@ async def _wait(services: Services, delivery: Delivery, until: datetime) -> Verd
 async def _post(services: Services, delivery: Delivery, message: _Message) -> _Answer:
     headers = {
         "Content-Type": "application/json",
-        **webhooks.signed(message.secrets, delivery.id, message.body, services.clock()),
+        **signing.signed(message.secrets, delivery.id, message.body, services.clock()),
     }
     try:
         answer = await services.outbound.post(message.url, headers, message.body)

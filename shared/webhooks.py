@@ -6,12 +6,8 @@ Signatures are those of Standard Webhooks (symmetric, v1). An endpoint has a sec
 
 from __future__ import annotations
 
-import base64
-import hashlib
-import hmac
 import math
 import re
-import secrets
 from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime, timedelta
 from typing import Annotated, Any, ClassVar, Literal
@@ -19,16 +15,15 @@ from typing import Annotated, Any, ClassVar, Literal
 from pydantic import Field
 from typing_extensions import TypeAliasType
 
-from shared import accounts, audit, commits, log, receivers, targets, verification
+from shared import accounts, audit, commits, log, receivers, signing, targets, verification
 from shared.commits import Batch, Edited
 from shared.errors import ApiError
 from shared.identity import Caller
-from shared.models import ONE_LINE, Account, Body, Document, Response, Value
+from shared.models import ONE_LINE, Account, Body, Document, Response
 from shared.ports import Services
+from shared.signing import Secret
 
 MAX_ENDPOINTS = 10
-SECRET_BYTES = 32
-OLD_SECRET_FOR = timedelta(hours=24)
 PINGS_A_MINUTE = 5
 # An endpoint that took nothing for so long, tried at least once an hour, is not coming back by itself.
 DISABLED_AFTER = timedelta(days=5)
@@ -41,13 +36,6 @@ EVERY_EVENT: tuple[WebhookEvent, ...] = ("*",)
 Events = Annotated[tuple[WebhookEvent, ...], Field(min_length=1, max_length=len(ALL_EVENTS) + 1, fail_fast=True)]
 Url = Annotated[str, Field(min_length=1, max_length=targets.MAX_URL_CHARS, description="An https URL.")]
 Description = Annotated[str | None, Field(min_length=1, max_length=200, pattern=ONE_LINE)]
-
-
-class Secret(Value):
-    """A signing secret, as Standard Webhooks writes it (whsec_ and base64). The newest has no end."""
-
-    value: str
-    expires_at: datetime | None = None
 
 
 class WebhookEndpoint(Document):
@@ -176,7 +164,7 @@ async def make(services: Services, caller: Caller, body: NewWebhookEndpoint) -> 
         url=body.url,
         events=_sorted(body.events),
         description=body.description,
-        secrets=(_new_secret(),),
+        secrets=(signing.new_secret(),),
         created_at=now,
         updated_at=now,
         change_id=services.ids(),
@@ -244,10 +232,10 @@ async def update(services: Services, caller: Caller, endpoint_id: str, body: Upd
 
 async def rotate(services: Services, caller: Caller, endpoint_id: str) -> WebhookEndpoint:
     """The endpoint with a new secret; the one before signs as well for 24 h. Raises ApiError NOT_FOUND."""
-    fresh = _new_secret()
+    fresh = signing.new_secret()
 
     def rotated(found: WebhookEndpoint) -> WebhookEndpoint:
-        return found.changed(secrets=_rotated(found.secrets, fresh, services.clock()))
+        return found.changed(secrets=signing.rotated(found.secrets, fresh, services.clock()))
 
     edited = await _edit(services, caller, endpoint_id, rotated)
     audit.record("webhook_endpoint_secret_rotated", caller, endpoint=endpoint_id)
@@ -351,7 +339,7 @@ async def secret_of(services: Services, tenant: str, account: str) -> WebhookSec
     """What signs for the `webhook_url` of the account's jobs; made when it is first wanted. Raises Unavailable."""
 
     async def made(found: WebhookSecret | None) -> Batch[WebhookSecret] | None:
-        return Batch(_first_secret(services, tenant, account, _new_secret())) if found is None else None
+        return Batch(_first_secret(services, tenant, account, signing.new_secret())) if found is None else None
 
     return (await commits.edit(services, WebhookSecret, account, made)).document
 
@@ -376,50 +364,17 @@ async def rotate_secret(services: Services, caller: Caller) -> WebhookSecret:
 
     Raises ApiError EMAIL_NOT_VERIFIED.
     """
-    fresh = _new_secret()
+    fresh = signing.new_secret()
 
     async def rotated(found: WebhookSecret | None) -> Batch[WebhookSecret]:
         actor = await _acting(services, caller)
         if found is None:
             return Batch(_first_secret(services, caller.tenant, caller.account, fresh), [actor])
-        return Batch(found.changed(secrets=_rotated(found.secrets, fresh, services.clock())), [actor])
+        return Batch(found.changed(secrets=signing.rotated(found.secrets, fresh, services.clock())), [actor])
 
     edited = await commits.edit(services, WebhookSecret, caller.account, rotated)
     audit.record("webhook_secret_rotated", caller)
     return edited.document
-
-
-# --- signing ---
-
-
-def signed(secrets_: Iterable[Secret], message_id: str, body: bytes, now: datetime) -> dict[str, str]:
-    """The three headers of Standard Webhooks; one signature for each secret that has not expired."""
-    timestamp = str(int(now.timestamp()))
-    content = f"{message_id}.{timestamp}.".encode() + body
-    signatures = [
-        _signature(secret.value, content) for secret in secrets_ if secret.expires_at is None or now < secret.expires_at
-    ]
-    return {
-        "webhook-id": message_id,
-        "webhook-timestamp": timestamp,
-        "webhook-signature": " ".join(signatures),
-    }
-
-
-def _signature(secret: str, content: bytes) -> str:
-    key = base64.b64decode(secret.removeprefix("whsec_"))
-    return "v1," + base64.b64encode(hmac.new(key, content, hashlib.sha256).digest()).decode()
-
-
-def _new_secret() -> Secret:
-    return Secret(value="whsec_" + base64.b64encode(secrets.token_bytes(SECRET_BYTES)).decode())
-
-
-def _rotated(before: tuple[Secret, ...], fresh: Secret, now: datetime) -> tuple[Secret, ...]:
-    """The new secret and the one before it; any older one ends at once. Once only, however often it is called."""
-    if fresh in before:
-        return before
-    return (fresh, *(old.model_copy(update={"expires_at": now + OLD_SECRET_FOR}) for old in before[:1]))
 
 
 # --- small facts ---

@@ -7,7 +7,8 @@ import pytest
 from shared import commits
 from shared.commits import Batch
 from shared.errors import Conflict, Unavailable
-from shared.webhooks import Secret, WebhookSecret
+from shared.signing import Secret
+from shared.webhooks import WebhookSecret
 from tests.unit.conftest import House
 
 

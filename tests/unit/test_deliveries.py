@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from shared import deliveries, errands, library, submission, sweeper, webhooks
+from shared import deliveries, errands, library, signing, submission, sweeper, webhooks
 from shared.chores import Chore
 from shared.deliveries import Delivery, ListDeliveriesQuery
 from shared.errors import ApiError, Unavailable
@@ -89,7 +89,7 @@ async def test_a_job_tells_the_url_that_it_named_and_signs_with_the_accounts_sec
     assert url == OWN
     secret = await webhooks.secret_of(house.services, caller.tenant, caller.account)
     timestamp = house.clock.now.fromtimestamp(int(headers["webhook-timestamp"]), house.clock.now.tzinfo)
-    assert webhooks.signed(secret.secrets, headers["webhook-id"], body, timestamp).items() <= headers.items()
+    assert signing.signed(secret.secrets, headers["webhook-id"], body, timestamp).items() <= headers.items()
     assert OWN not in body.decode()
 
 

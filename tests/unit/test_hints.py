@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from starlette.datastructures import Headers
 
-from shared import hints
+from shared import hints, signing
 from shared.errors import ApiError
 from shared.generators.protocol import Running
 from shared.models import Job, Stage
@@ -38,7 +38,7 @@ def signed(raw: bytes, at_s: float = NOW.timestamp(), message_id: str = "msg_1",
 
 def verified(headers: Headers, raw: bytes = b"{}", secret: str = SECRET, now_s: float = NOW.timestamp()) -> bool:
     try:
-        hints.verify_signature(secret, headers, raw, now_s)
+        signing.verify(secret, headers, raw, now_s)
     except ApiError as error:
         assert error.code == "UNAUTHENTICATED"
         return False
@@ -80,7 +80,7 @@ def test_an_event_whose_signature_is_wrong_is_not_believed(changes: dict[str, st
     assert not verified(signed(b"{}", **changes))
 
 
-# shared/hints.py, verify_signature: int() refuses numbers of more than 4,300 digits, which becomes a 500.
+# shared/signing.py, check_headers: int() refuses numbers of more than 4,300 digits, which becomes a 500.
 def test_an_absurdly_long_timestamp_is_not_believed() -> None:
     assert not verified(signed(b"{}", webhook_timestamp="1" * 5_000))
 

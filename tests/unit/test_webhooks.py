@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from standardwebhooks import Webhook, WebhookVerificationError
 
-from shared import webhooks
+from shared import signing, webhooks
 from shared.errors import ApiError, Conflict
 from shared.identity import Caller
 from shared.webhooks import MAX_ENDPOINTS, NewWebhookEndpoint, UpdateWebhookEndpoint, WebhookEndpoint, WebhookSecret
@@ -146,8 +146,8 @@ async def test_a_closed_account_gets_no_endpoint(house: House) -> None:
 # --- secrets and signatures ---
 
 
-def headers(secrets: tuple[webhooks.Secret, ...], body: bytes) -> dict[str, str]:
-    return webhooks.signed(secrets, "msg_1", body, datetime.now(UTC))
+def headers(secrets: tuple[signing.Secret, ...], body: bytes) -> dict[str, str]:
+    return signing.signed(secrets, "msg_1", body, datetime.now(UTC))
 
 
 async def test_a_signature_is_one_that_standard_webhooks_verifies(house: House) -> None:
@@ -172,8 +172,8 @@ async def test_after_a_rotation_both_secrets_sign_for_a_day(house: House) -> Non
         for secret in after.secrets
     )
     for secret in (before.secrets[0], after.secrets[0]):
-        Webhook(secret.value).verify(body, webhooks.signed(house_now_secrets, "msg_1", body, now))
-    ended = webhooks.signed(after.secrets, "msg_1", body, house.clock() + timedelta(hours=24))
+        Webhook(secret.value).verify(body, signing.signed(house_now_secrets, "msg_1", body, now))
+    ended = signing.signed(after.secrets, "msg_1", body, house.clock() + timedelta(hours=24))
     assert ended["webhook-signature"].count("v1,") == 1
 
 
