@@ -1,8 +1,8 @@
 """What canceling a job gives back, and why. Pure.
 
 Before its generation begins, everything comes back. After that a provider may bill us for it even if it is stopped, so
-what comes back is the operator's policy (`cancel_refund`). Whatever the policy, videos that the safety filter kept back
-are refunded: they would be if the job completed.
+what comes back is the operator's policy (`cancel_refund`). Whatever the policy, what would be refunded if the job
+completed is: videos that the safety filter kept back, and what a cheaper model saved.
 """
 
 from __future__ import annotations
@@ -29,10 +29,10 @@ def terms(job: Job, account: Account, now: datetime, config: LiveConfig) -> Term
     """What canceling the unfinished job now would give back."""
     if job.stage in (Stage.WAITING, Stage.QUEUED):
         return Terms(job.cost, "not_begun")
-    filtered = pricing.refund_for_filtered(job.cost, job.request.count, job.filtered)
+    at_end = pricing.refund_at_end(job)
     # A finished generation is billed, whether its provider can stop an unfinished one or not.
     billed = job.stage is Stage.STORING or _bills_when_stopped(job.request.model)
-    begun = _of_begun(job.cost, filtered, billed, account, now, config)
+    begun = _of_begun(job.cost, at_end, billed, account, now, config)
     if job.stage is Stage.UNCERTAIN and begun.reason == "billed":
         return Terms(begun.refund, "uncertain")
     return begun
@@ -43,16 +43,16 @@ def of_begun_generation(request: VideoRequest, cost: int, account: Account, now:
     return _of_begun(cost, 0, _bills_when_stopped(request.model), account, now, config)
 
 
-def _of_begun(cost: int, filtered: int, billed: bool, account: Account, now: datetime, config: LiveConfig) -> Terms:
+def _of_begun(cost: int, at_end: int, billed: bool, account: Account, now: datetime, config: LiveConfig) -> Terms:
     if config.cancel_refund == "none":
-        return Terms(filtered, "policy")
+        return Terms(at_end, "policy")
     if not billed:
         return Terms(cost, "not_billed")
     if config.cancel_refund == "by_model":
-        return Terms(filtered, "billed")
+        return Terms(at_end, "billed")
     if account.refunded_starts_on(day_of(now)) >= config.refunded_starts_per_day:
-        return Terms(filtered, "daily_limit")
-    return Terms(cost, "policy", at_our_cost=cost > filtered)
+        return Terms(at_end, "daily_limit")
+    return Terms(cost, "policy", at_our_cost=cost > at_end)
 
 
 def _bills_when_stopped(model: str) -> bool:

@@ -18,7 +18,7 @@ from pydantic import Field
 
 from shared import log
 from shared.errors import Conflict, Unavailable
-from shared.live_config import KEPT_FOR, defaults, invalid, merged
+from shared.live_config import KEPT_FOR, OBSERVED, defaults, invalid, merged
 from shared.models import Document, LiveConfig
 from shared.ports import Store, new_id
 from shared.settings import Settings
@@ -26,8 +26,8 @@ from shared.settings import Settings
 # The field of config/usual_times that shared/usual_times.py writes.
 LEARNED = "learned"
 LAST_VALID = "last_valid"
-# Nothing is decided by these: without a valid one the catalog's own estimate serves.
-ESTIMATES = frozenset({"usual_times"})
+# The document that shared/retired_models.py writes.
+RETIRED = "retired_models"
 _LENGTH = re.compile(r"-[0-9]+s$")
 
 
@@ -107,8 +107,10 @@ class StoredConfig:
     async def _stored(self) -> dict[str, Any]:
         video = await self._store.read_config("video")
         times = await self._store.read_config("usual_times")
-        known = {name: value for name, value in video.items() if name in LiveConfig.model_fields}
-        return {**known, "usual_times": _usual_times(times)}
+        retired = await self._store.read_config(RETIRED)
+        known = {name: value for name, value in video.items() if name in LiveConfig.model_fields.keys() - OBSERVED}
+        observed = {"retired_models": retired["until"]} if retired.get("until") else {}
+        return {**known, **observed, "usual_times": _usual_times(times)}
 
     async def _last_valid(self) -> dict[str, Any] | None:
         if self._kept is None:
@@ -120,7 +122,7 @@ class StoredConfig:
         """What was in force before this process began. Raises Unavailable where that is needed and not known."""
         values = {**self._defaults.model_dump(), **(kept or {})}
         broken, _ = invalid(values)
-        if bad - ESTIMATES and (kept is None or broken & bad):
+        if bad - OBSERVED and (kept is None or broken & bad):
             raise Unavailable(f"{', '.join(sorted(bad))} of config/video is not valid, and no valid value is known")
         return merged(values, broken, self._defaults)
 

@@ -18,12 +18,13 @@ from shared.commits import Batch
 from shared.errors import ApiError
 from shared.generators.catalog import MODELS
 from shared.identity import DEFAULT_TENANT, Caller
+from shared.live_config import OBSERVED
 from shared.models import Body, Document, LiveConfig, Response
 from shared.ports import Services
 
 _STRONG_ETAG = re.compile(r'(?<!W/)"[^"]*"')
 # Usual times are learned, and kept in a document of their own.
-FIELDS = {name: field for name, field in LiveConfig.model_fields.items() if name != "usual_times"}
+FIELDS = {name: field for name, field in LiveConfig.model_fields.items() if name not in OBSERVED}
 
 
 class _Stored(Document):
@@ -126,8 +127,7 @@ async def _view(services: Services, stored: dict[str, Any]) -> ConfigView:
     settings = services.settings
     defaults = live_config.defaults(settings.signup_credits, settings.requests_per_minute)
     in_force = await services.config.get()
-    usual_times = {"usual_times": in_force.usual_times}
-    whole = {**defaults.model_dump(), **stored, **usual_times}
+    whole = {**defaults.model_dump(), **stored, **in_force.model_dump(include=set(OBSERVED))}
     bad, _ = live_config.invalid(whole)
     values = live_config.merged(whole, bad, in_force)
     return ConfigView(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from shared.models import Output
+from shared.models import Output, VideoRequest, Warned
 
 
 @dataclass(frozen=True)
@@ -61,6 +61,17 @@ class Refused(StepEvent):
     holder: str | None
     code: str
     reason: str
+
+
+@dataclass(frozen=True)
+class Switched(StepEvent):
+    """The start was rejected, before or after a claim, and another provider or model makes the video instead."""
+
+    holder: str | None
+    provider: str
+    request: VideoRequest
+    expected_s: float
+    warning: Warned
 
 
 @dataclass(frozen=True)

@@ -106,7 +106,9 @@ async def model(services: Services, caller: Caller, name: str) -> ModelView:
 
 def offered(services: Services, config: LiveConfig) -> catalog.Offering:
     """What can be made here now."""
-    return catalog.Offering(frozenset(services.generators.by_provider), config.providers)
+    now = services.clock()
+    retired = frozenset(name for name, until in config.retired_models.items() if until > now)
+    return catalog.Offering(frozenset(services.generators.by_provider), config.providers, retired)
 
 
 def preference(services: Services, tenant: str, config: LiveConfig) -> tuple[str, ...]:

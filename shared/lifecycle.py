@@ -40,11 +40,12 @@ from shared.events import (
     Running,
     StepEvent,
     Stored,
+    Switched,
     Tidied,
     Unseen,
     Viewed,
 )
-from shared.generators.catalog import MODELS
+from shared.generators.catalog import MODELS, offer
 from shared.models import (
     FINAL,
     STATUS_OF,
@@ -114,6 +115,7 @@ TRANSITIONS: Mapping[type[Event], Mapping[Stage, frozenset[Stage]]] = {
         **_ANY_FINAL,
     },
     Deferred: {Stage.STARTING: _to(Stage.QUEUED)},
+    Switched: {Stage.QUEUED: _to(Stage.QUEUED), Stage.STARTING: _to(Stage.QUEUED)},
     Refused: {Stage.QUEUED: _to(Stage.FAILED), Stage.STARTING: _to(Stage.FAILED)},
     Lost: {Stage.STARTING: _to(Stage.UNCERTAIN)},
     Unseen: {Stage.UNCERTAIN: _to(Stage.UNCERTAIN, Stage.QUEUED, Stage.FAILED)},
@@ -242,6 +244,12 @@ def claimable(job: Job, now: datetime, config: LiveConfig) -> bool:
     return not waits or now >= deadline(job, config)
 
 
+def movable(job: Job) -> bool:
+    """Whether no attempt but a rejected one was ever made: the name of an earlier one could still arrive, and would be
+    looked up at the provider that the job has then."""
+    return job.attempt == (1 if job.stage is Stage.STARTING else 0)
+
+
 def searched_until(job: Job, config: LiveConfig) -> datetime:
     """Until when a job past its deadline waits for a bucket that does not say whether its video is there."""
     return deadline(job, config) + timedelta(seconds=config.storing_timeout_s)
@@ -271,6 +279,7 @@ class Submission:
     idempotency_key: str | None = None
     may_wait: bool = False
     webhook_url: str | None = None
+    failover: bool = False
     max_cost: int | None = None
     quote: str | None = None
 
@@ -296,6 +305,7 @@ def submit(
         account=account.id,
         request=submission.request,
         provider=submission.provider,
+        failover=submission.failover,
         fingerprint=submission.fingerprint,
         status=STATUS_OF[stage],
         stage=stage,
@@ -395,11 +405,12 @@ class _Case:
     def go(self, stage: Stage, at: datetime | None, **changes: Any) -> Change:
         """On to the next step, whose task comes at that moment (None: now), but never after the stage's deadline."""
         step = self.job.step + 1
+        request: VideoRequest = changes.get("request", self.job.request)
         job = self.write(
             stage=stage,
             status=STATUS_OF[stage],
             step=step,
-            task=_task_ref(self.job.id, step, stage, self.job.request.model),
+            task=_task_ref(self.job.id, step, stage, request.model),
             **{"lease": None, **changes},
         )
         if at is not None and stage not in FINAL:
@@ -502,6 +513,25 @@ def _deferred(case: _Case, event: Deferred) -> Change | None:
     return case.go(Stage.QUEUED, again, attempt=case.job.attempt - 1, attempt_started_at=None)
 
 
+def _switched(case: _Case, event: Switched) -> Change | None:
+    """Nothing had begun: the attempt doesn't count, and the other model's queue brings the next."""
+    job, claimed = case.job, case.job.stage is Stage.STARTING
+    if not movable(job) or (claimed and not case.holds(event.holder)):
+        return None
+    return case.go(
+        Stage.QUEUED,
+        None,
+        provider=event.provider,
+        request=event.request,
+        expected_s=event.expected_s,
+        price=min(job.cost, pricing.cost(event.request, case.config)),
+        rejected_by=(*job.rejected_by, offer(job.provider, job.request.model)),
+        warnings=(*job.warnings, event.warning),
+        attempt=job.attempt - int(claimed),
+        attempt_started_at=None if claimed else job.attempt_started_at,
+    )
+
+
 def _refused(case: _Case, event: Refused) -> Change | None:
     if case.job.stage is Stage.STARTING and not case.holds(event.holder):
         return None
@@ -568,12 +598,18 @@ def _stored(case: _Case, event: Stored) -> Change | None:
     job = case.job
     return case.end(
         Stage.COMPLETED,
-        pricing.refund_for_filtered(job.cost, job.request.count, job.filtered),
-        f"{job.filtered} of {job.request.count} videos were kept back by the safety filter",
+        pricing.refund_at_end(job),
+        _why_refunded(job),
         leftovers=job.attempt > 1,
         outputs=event.outputs,
         expires_at=case.now + timedelta(days=case.config.retention_days),
     )
+
+
+def _why_refunded(job: Job) -> str:
+    if job.filtered:
+        return f"{job.filtered} of {job.request.count} videos were kept back by the safety filter"
+    return f"{job.request.model} made the video for less"
 
 
 def _not_stored(case: _Case, event: NotStored) -> Change | None:
@@ -751,6 +787,7 @@ _DECISIONS: Mapping[type[Event], Callable[[_Case, Any], Change | None]] = {
     Renew: _renew,
     Accepted: _accepted,
     Deferred: _deferred,
+    Switched: _switched,
     Refused: _refused,
     Lost: _lost,
     Unseen: _unseen,

@@ -12,6 +12,8 @@ from shared.models import LiveConfig, VideoRequest
 
 # How long a process goes by the settings that it has read.
 KEPT_FOR = timedelta(seconds=60)
+# Nobody sets these, they are observed: without valid ones the catalog's own serve.
+OBSERVED = frozenset({"usual_times", "retired_models"})
 
 
 def defaults(signup_credits: int, requests_per_minute: int) -> LiveConfig:

@@ -218,7 +218,7 @@ class JobError(Value):
 class Warned(Value):
     """What a client should know of a request that was accepted all the same."""
 
-    code: Literal["MODEL_REPLACED", "SECONDS_CHANGED", "SIZE_CHANGED"]
+    code: Literal["MODEL_REPLACED", "SECONDS_CHANGED", "SIZE_CHANGED", "FAILED_OVER"]
     message: str
 
 
@@ -234,6 +234,9 @@ class Job(Document):
     request: VideoRequest
     # The provider that is to make it, or makes it: a model may have several.
     provider: str
+    # Whether another provider's model may make it if the start is rejected, and who has rejected it so far.
+    failover: bool = False
+    rejected_by: tuple[str, ...] = ()
     fingerprint: str
     status: Status
     stage: Stage
@@ -253,6 +256,8 @@ class Job(Document):
     storing_tries: int = 0
     last_tries: int = 0
     cost: int
+    # What the model that makes it costs, since it replaced a dearer one: the difference is refunded at the end.
+    price: int | None = None
     refunded: int = 0
     error: JobError | None = None
     project: str | None = None
@@ -472,6 +477,10 @@ class LiveConfig(Value):
         default_factory=dict,
         description='The preferred provider of a model that several offer, by model: {"omni-flash": "gemini"}.',
     )
+    retired_models: ByName[datetime] = Field(
+        default_factory=dict,
+        description="Until when a model counts as retired, by provider and model: config/retired_models.",
+    )
     usual_times: ByName[Annotated[float, Field(gt=0, le=MAX_USUAL_S)]] = Field(
         default_factory=dict, description="Usual times by model, or model and length: config/usual_times."
     )
@@ -576,6 +585,13 @@ class CreateVideo(Body):
     quote: Annotated[
         str | None, Field(pattern=QUOTE_ID, description="An estimate's `quote`: as `max_cost`, for that very request.")
     ] = None
+    failover: Annotated[
+        bool,
+        Field(
+            description="If the provider rejects the start because it is busy or unavailable, another provider's model "
+            "makes the video. That never costs more, and `warnings` says so."
+        ),
+    ] = False
     on_limit: Annotated[
         Literal["fail", "wait"],
         Field(description="Over the limit of active jobs: 429, or wait for a free place (where the plan allows it)."),

@@ -7,7 +7,7 @@ import hashlib
 import json
 
 from shared.errors import ApiError
-from shared.models import LiveConfig, Resolution, VideoRequest
+from shared.models import Job, LiveConfig, Resolution, VideoRequest
 
 
 def credits_per_second(model: str, resolution: Resolution, config: LiveConfig) -> int:
@@ -64,6 +64,12 @@ def _priced_as(request: VideoRequest) -> str:
     source = request.extends.job if request.extends else None
     parts = [request.model, request.seconds, request.resolution, request.count, source]
     return base64.urlsafe_b64encode(hashlib.sha256(json.dumps(parts).encode()).digest()).decode()[:22]
+
+
+def refund_at_end(job: Job) -> int:
+    """What a completed job gives back: what a cheaper model saved, and the videos that the safety filter kept back."""
+    price = job.cost if job.price is None else job.price
+    return job.cost - price + refund_for_filtered(price, job.request.count, job.filtered)
 
 
 def refund_for_filtered(charged: int, count: int, filtered: int) -> int:

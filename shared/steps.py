@@ -10,10 +10,13 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from datetime import timedelta
 
-from shared import deliveries, events, lifecycle, log, storing
+from shared import deliveries, events, failover, lifecycle, log, retired_models, storing
 from shared.errors import StorageRefused, Unavailable
+from shared.generators.catalog import MODELS
 from shared.generators.protocol import Broken, Busy, Finished, Refused, Running, Start
 from shared.jobs import JobMissing, Outcome, TaskNotCreated, advance
+from shared.library import offered
+from shared.live_config import usual_s
 from shared.models import Job, Stage
 from shared.ports import Services
 from shared.verdict import Verdict as Verdict
@@ -71,11 +74,17 @@ async def _start(services: Services, job: Job) -> Verdict:
         async with asyncio.timeout(lifecycle.PREPARE_TIMEOUT_S):
             start = await services.generators.of(job.provider).prepare(job)
     except Refused as refusal:
-        await advance(services, job.id, events.Refused(job.step, None, refusal.code, refusal.reason), job)
+        switched = await _switched(services, job, None, refusal.code, refusal.reason)
+        refused = events.Refused(job.step, None, refusal.code, refusal.reason)
+        await advance(services, job.id, switched or refused, job)
         return Verdict.DONE
     except Busy as busy:
         log.info("provider_busy", job=job.id, model=job.request.model, reason=busy.reason)
-        return Verdict.COME_BACK
+        switched = await _switched(services, job, None, failover.BUSY, busy.reason)
+        if switched is None:
+            return Verdict.COME_BACK
+        await advance(services, job.id, switched, job)
+        return Verdict.DONE
     except Exception as error:  # noqa: BLE001 - nothing was begun, so whatever it was can be tried again
         log.error("create_not_prepared", job=job.id, model=job.request.model, error=repr(error))
         return Verdict.COME_BACK
@@ -97,12 +106,17 @@ async def _claim_and_create(services: Services, job: Job, start: Start) -> Verdi
         async with asyncio.timeout(lifecycle.CREATE_TIMEOUT_S):
             operation = await start(job, job.prefix)
     except Refused as refusal:
-        await _keep_outcome(services, job, events.Refused(job.step, holder, refusal.code, refusal.reason))
+        switched = await _switched(services, job, holder, refusal.code, refusal.reason)
+        refused = events.Refused(job.step, holder, refusal.code, refusal.reason)
+        await _keep_outcome(services, job, switched or refused)
+        if refusal.code == failover.RETIRED:
+            await retired_models.note(services, job.provider, job.request.model, refusal.reason)
         return Verdict.DONE
     except Busy as busy:
         log.info("provider_busy", job=job.id, model=job.request.model, reason=busy.reason)
+        switched = await _switched(services, job, holder, failover.BUSY, busy.reason)
         wait_s = busy.retry_after_s if busy.retry_after_s is not None else BUSY_WAIT_S
-        await _keep_outcome(services, job, events.Deferred(job.step, holder, wait_s))
+        await _keep_outcome(services, job, switched or events.Deferred(job.step, holder, wait_s))
         return Verdict.SLOW_DOWN
     except Exception as error:  # noqa: BLE001 - whatever it was, the provider may have accepted
         log.exception("start_outcome_unknown", job=job.id, attempt=job.attempt, error=repr(error))
@@ -110,6 +124,29 @@ async def _claim_and_create(services: Services, job: Job, start: Start) -> Verdi
         return Verdict.DONE
     await _keep_name(services, job, operation)
     return Verdict.DONE
+
+
+async def _switched(
+    services: Services, job: Job, holder: str | None, rejection: str, reason: str
+) -> events.Switched | None:
+    """The event that moves a job whose start was rejected to whoever makes its video instead; None: nobody."""
+    config = await services.config.get()
+    found = failover.alternative(job, rejection, offered(services, config), config)
+    if found is None:
+        return None
+    model = MODELS[found.request.model]
+    log.warning(
+        "start_moved",
+        job=job.id,
+        rejection=rejection,
+        reason=reason,
+        from_provider=job.provider,
+        from_model=job.request.model,
+        provider=found.provider,
+        model=model.id,
+    )
+    expected_s = usual_s(found.request, model, config)
+    return events.Switched(job.step, holder, found.provider, found.request, expected_s, found.warning)
 
 
 async def _keep_name(services: Services, job: Job, operation: str) -> None:

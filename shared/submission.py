@@ -255,6 +255,7 @@ async def _plan(
         idempotency_key=key,
         may_wait=body.on_limit == "wait",
         webhook_url=body.webhook_url,
+        failover=body.failover,
         max_cost=body.max_cost,
         quote=body.quote,
     )

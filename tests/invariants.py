@@ -96,11 +96,11 @@ def check_money(job: Job, entries: list[Transaction]) -> None:
     if job.stage is Stage.FAILED:
         assert refunded == job.cost, f"{job.id}: failed without a full refund"
     if job.stage is Stage.CANCELED:
-        filtered = pricing.refund_for_filtered(job.cost, job.request.count, job.filtered)
-        assert refunded in (job.cost, filtered), f"{job.id}: canceled with a refund of {refunded}"
+        assert refunded in (job.cost, pricing.refund_at_end(job)), f"{job.id}: canceled with a refund of {refunded}"
         assert job.attempt > 0 or refunded == job.cost, f"{job.id}: canceled before its start, and kept credits"
     if job.stage is Stage.COMPLETED:
-        assert bool(refunded) == bool(job.filtered), f"{job.id}: completed with a refund of {refunded}"
+        saved = job.price is not None and job.price < job.cost
+        assert bool(refunded) == (bool(job.filtered) or saved), f"{job.id}: completed with a refund of {refunded}"
 
 
 def check_due(job: Job, config: LiveConfig) -> None:

@@ -166,6 +166,9 @@ def wished(
         int | None, typer.Option(min=0, metavar="CREDITS", help="Do not make it if it costs more.")
     ] = None,
     on_limit: Annotated[OnLimit | None, typer.Option(help="Over the limit of active jobs: fail, or wait.")] = None,
+    failover: Annotated[
+        bool | None, typer.Option("--failover", help="If the start is rejected, let another provider's model make it.")
+    ] = None,
     webhook_url: Annotated[str | None, typer.Option(metavar="URL", help="Is told when the video is done.")] = None,
 ) -> Wish:
     """The wish that the options make. Raises Failure."""
@@ -185,6 +188,7 @@ def wished(
         "labels": dict(map(_label, label or [])) or None,
         "max_cost": max_cost,
         "on_limit": on_limit,
+        "failover": failover,
         "webhook_url": webhook_url,
     }
     frames = {"input_reference": first_frame, "last_frame": last_frame}

@@ -46,7 +46,7 @@ class Model:
     `providers` are those that offer it, the preferred first; `remote` is its id at each of them. `released` is the day
     it became available. `aliases` are other names of this very model. `reference_images` is how many it takes,
     `reference_seconds` the lengths at which it takes them, `last_frame_seconds` those at which it takes a last frame
-    (empty: all).
+    (empty: all). `successors` are the ids of the models that replace it once its provider has retired it.
     `usual_s` is the usual time of a generation of the default length; `longest_s` the longest that was ever documented.
     `high_resolution_seconds` are the lengths at which more than 720p can be had (empty: all).
     `bills_when_stopped`: its provider can't stop a generation, or bills it all the same; so for every model, until a
@@ -70,6 +70,7 @@ class Model:
     first_frame: bool = True
     last_frame: bool = True
     last_frame_seconds: tuple[int, ...] = ()
+    successors: tuple[str, ...] = ()
     reference_images: int = 3
     reference_seconds: tuple[int, ...] = ()
     extension: Extension | None = None
@@ -113,6 +114,7 @@ MODELS: Mapping[str, Model] = {
             silent=True,
             person_generation=True,
             aliases=("veo-3.1-generate-001",),
+            successors=("omni-flash",),
             reference_seconds=(8,),
             extension=_VEO_EXTENSION_4K,
             usual_s=90.0,
@@ -130,6 +132,7 @@ MODELS: Mapping[str, Model] = {
             silent=True,
             person_generation=True,
             aliases=("veo-3.1-fast-generate-001",),
+            successors=("omni-flash",),
             reference_seconds=(8,),
             extension=_VEO_EXTENSION,
             usual_s=60.0,
@@ -148,6 +151,7 @@ MODELS: Mapping[str, Model] = {
             person_generation=True,
             released=datetime(2026, 4, 2, tzinfo=UTC),
             aliases=("veo-3.1-lite-generate-001",),
+            successors=("omni-flash",),
             reference_images=0,
             extension=_VEO_EXTENSION,
             usual_s=45.0,
@@ -171,18 +175,43 @@ MODELS: Mapping[str, Model] = {
 }
 
 
+def offer(provider: str, model: str) -> str:
+    """The name under which is kept that a provider has retired, or rejected, a model."""
+    return f"{provider} {model}"
+
+
 @dataclass(frozen=True)
 class Offering:
-    """What can be made here now: the `providers` that are set up, and the `preferred` of some models, by model."""
+    """What can be made here now: by the `providers` that are set up, without what they have `retired` (see offer()).
+
+    `preferred` is the provider to take for a model that several offer, by model.
+    """
 
     providers: frozenset[str]
     preferred: Mapping[str, str] = field(default_factory=dict)
+    retired: frozenset[str] = frozenset()
 
     def provider(self, model: Model) -> str | None:
-        """Who makes the model's videos here: the preferred provider, or the first that is set up; None: nobody."""
+        """Who makes the model's videos here; None: nobody.
+
+        A retired model that nothing can replace is still offered: if it isn't retired after all, nothing is lost.
+        """
+        usable = self.providers_of(model)
+        if not usable and not any(self.providers_of(MODELS[name]) for name in model.successors):
+            usable = self._set_up(model)
+        return next(iter(usable), None)
+
+    def providers_of(self, model: Model) -> list[str]:
+        """All who can make the model's videos here, and haven't retired it: the preferred first."""
+        return [name for name in self._set_up(model) if offer(name, model.id) not in self.retired]
+
+    def has_retired(self, model: Model) -> bool:
+        """Whether the model's videos were made here, and something else replaces it now."""
+        return bool(self._set_up(model)) and self.provider(model) is None
+
+    def _set_up(self, model: Model) -> list[str]:
         first = self.preferred.get(model.id)
-        order = (first, *model.providers) if first in model.providers else model.providers
-        return next((name for name in order if name in self.providers), None)
+        return [name for name in sorted(model.providers, key=lambda name: name != first) if name in self.providers]
 
     @property
     def models(self) -> list[Model]:
@@ -204,6 +233,8 @@ class Replacement:
 _SAME_FAMILY = "It is the released version of the same model."
 _NEWER_VEO = "It is a newer model, makes sound, and the same prompt looks different."
 _OTHER_MODEL = "It is another company's model: the same prompt looks different, and lengths and sizes may."
+
+RETIRED_DIFFERS = "The same prompt looks different."
 
 REPLACED: Mapping[str, Replacement] = {
     **dict.fromkeys(("veo-3.1-generate-preview",), Replacement(("veo-3.1", "omni-flash"), _SAME_FAMILY)),
@@ -233,19 +264,21 @@ _NAMED: Mapping[str, Model] = {
 
 def replaced_by(model: Model, offering: Offering) -> list[str]:
     """The models whose requests this one serves here."""
-    return [name for name, rule in REPLACED.items() if _first(rule.successors, offering) is model]
+    retired = {each.id: each.successors for each in MODELS.values() if offering.has_retired(each)}
+    successors = {name: rule.successors for name, rule in REPLACED.items()} | retired
+    return [name for name, names in successors.items() if _first(names, offering) is model]
 
 
 @dataclass(frozen=True)
 class Choice:
-    """The model that makes the video; `instead_of` is the name that was asked for, if that model is not offered."""
+    """The model that makes the video; `instead_of` is the name that was asked for, if that model is not offered.
+
+    `differs` then says in a sentence how the two differ.
+    """
 
     model: Model
     instead_of: str | None = None
-
-    @property
-    def differs(self) -> str:
-        return REPLACED[self.instead_of].differs if self.instead_of else ""
+    differs: str = ""
 
 
 def choose(
@@ -266,13 +299,21 @@ def choose(
     if model is not None:
         return Choice(model)
     details: dict[str, object] = {"field": "model", "allowed": [model.id for model in offered]}
-    successor = _first(REPLACED[name].successors, offering) if name in REPLACED else None
-    if successor is None:
+    replacement = _replacement(name, offering)
+    successor = _first(replacement.successors, offering) if replacement is not None else None
+    if replacement is None or successor is None:
         raise ApiError("MODEL_NOT_FOUND", f"There is no model {name!r} here.", details)
     if not allow_replacements:
         told = f"The model {name!r} is not offered any more; its successor is {successor.id!r}."
         raise ApiError("MODEL_NOT_FOUND", told, {**details, "successor": successor.id})
-    return Choice(successor, name)
+    return Choice(successor, name, replacement.differs)
+
+
+def _replacement(name: str, offering: Offering) -> Replacement | None:
+    model = _NAMED.get(name)
+    if model is not None and offering.has_retired(model):
+        return Replacement(model.successors, RETIRED_DIFFERS)
+    return REPLACED.get(name)
 
 
 def _first(names: tuple[str, ...], offering: Offering) -> Model | None:
@@ -335,6 +376,44 @@ def _seconds_allowed(body: CreateVideo, model: Model) -> tuple[int, ...]:
     if body.last_frame is not None and model.last_frame_seconds:
         return model.last_frame_seconds
     return (body.reference_images and model.reference_seconds) or model.seconds
+
+
+def makes(model: Model, request: VideoRequest) -> bool:
+    """Whether the model can make the video of a request that was resolved for another."""
+    roles = [each.role for each in request.inputs]
+    options = (
+        request.count <= model.max_count
+        and (request.negative_prompt is None or model.negative_prompt)
+        and (request.seed is None or model.seed)
+        and (request.generate_audio or model.silent)
+        and (request.person_generation == "allow_adult" or model.person_generation)
+    )
+    images = (
+        (model.first_frame or "first_frame" not in roles)
+        and (model.last_frame or "last_frame" not in roles)
+        and roles.count("reference") <= model.reference_images
+    )
+    return options and images and _makes_length(model, request)
+
+
+def _makes_length(model: Model, request: VideoRequest) -> bool:
+    roles = {each.role for each in request.inputs}
+    if request.extends is not None:
+        extension, source_s = model.extension, round(request.extends.seconds)
+        return (
+            extension is not None
+            and request.resolution in extension.resolutions
+            and request.seconds in extension.seconds
+            and extension.min_source_s <= source_s <= extension.max_source_s
+            and source_s + request.seconds <= extension.max_total_s
+        )
+    limits = [
+        model.seconds,
+        model.high_resolution_seconds if request.resolution in HIGH_RESOLUTIONS else (),
+        model.reference_seconds if "reference" in roles else (),
+        model.last_frame_seconds if "last_frame" in roles else (),
+    ]
+    return request.resolution in model.resolutions and all(request.seconds in limit for limit in limits if limit)
 
 
 def _both(resolution: Resolution) -> tuple[tuple[int, int], ...]:

@@ -46,6 +46,8 @@ def is_final_commit(name: str) -> bool:
 def _change(before: Job, after: Job) -> str:
     if before.repeats_taken != after.repeats_taken:
         return "repeated"
+    if before.rejected_by != after.rejected_by:
+        return "switched"
     if before.stage is not after.stage:
         return after.stage.value if after.final else _MOVES.get((before.stage, after.stage), "illegal")
     if after.final:

@@ -28,7 +28,8 @@ class Fate:
     `refusals` are raised by the first creates, in their order, and nothing begins; `answers` by the first that are
     accepted, after the generation has begun. `retired`: so is the model once the generation has begun, and its endpoint
     too, so that no look is answered. `says` is what an error says. `filtered` of `count` videos are kept back.
-    `corrupt` of the files, counted by fetch or by generation, are no films; -1: all of them.
+    `corrupt` of the files, counted by fetch or by generation, are no films; -1: all of them. `failover`: the request
+    allows another provider's model.
     """
 
     name: str = "ok"
@@ -41,6 +42,7 @@ class Fate:
     retired: bool = False
     says: str = "internal error"
     corrupt: int = 0
+    failover: bool = False
 
     def __str__(self) -> str:
         return self.name
@@ -198,6 +200,8 @@ FATES: tuple[Fate, ...] = (
     RETIRED_MIDWAY,
     Fate("half an emoji", ending="error", says="half an emoji \ud83d"),
     Fate("retired", refusals=(partial(Refused, "MODEL_RETIRED", "404"),) * 9),
+    Fate("retired, but not its successor", refusals=(partial(Refused, "MODEL_RETIRED", "404"),)),
+    Fate("busy, another is not", refusals=(partial(Busy, "429"),), failover=True),
     Fate("corrupt", corrupt=-1),
 )
 CORRUPT_ONCE = replace(OK, name="corrupt once", corrupt=1)

@@ -159,6 +159,7 @@ class Driver:
             seconds=seconds,
             size=size,
             count=self.schedule.fate.count,
+            failover=self.schedule.fate.failover,
             webhook_url=WEBHOOK if self.schedule.webhook else None,
             on_limit="wait" if self.schedule.waits else "fail",
         )
@@ -273,6 +274,9 @@ class Driver:
         if name == "503 after it began" and "gemini" in MODELS[self.schedule.model].providers:
             # Nothing shows of it but its event, which names no job.
             return Stage.FAILED, "START_UNCERTAIN"
+        if name == "retired, but not its successor" and self.schedule.model == "omni-flash":
+            # It has none.
+            return Stage.FAILED, "MODEL_RETIRED"
         return _EXPECTED[name]
 
     def _check_ending(self, job: Job, config: LiveConfig) -> None:
@@ -308,7 +312,7 @@ class Driver:
             during = during or name == "claim.commit"
             if during and effect.point in self.schedule.plan:
                 return True
-            if name in ("accepted.commit", "deferred.commit", "failed.commit"):
+            if name in ("accepted.commit", "deferred.commit", "switched.commit", "failed.commit"):
                 during = False
         # What goes on for long may have begun before the claim.
         return Fault.OUTAGE in self.schedule.plan.values()
@@ -383,6 +387,8 @@ _EXPECTED: dict[str, tuple[Stage, str | None]] = {
     "retired midway": (Stage.COMPLETED, None),
     "half an emoji": (Stage.FAILED, "PROVIDER_ERROR"),
     "retired": (Stage.FAILED, "MODEL_RETIRED"),
+    "retired, but not its successor": (Stage.COMPLETED, None),
+    "busy, another is not": (Stage.COMPLETED, None),
     "corrupt": (Stage.FAILED, "INVALID_VIDEO"),
     "corrupt once": (Stage.COMPLETED, None),
 }

@@ -251,6 +251,12 @@ def _check_submit(states: _States, call: Call) -> None:
         _must(call.code != "GONE" or (known is not None and known.deleted_at is not None), "it was not deleted")
     elif call.code == "DAILY_LIMIT":
         _must(details["spent"] + details["required"] > details["daily_credits"], f"{details} is within the limit")
+    elif call.code == "UNSUPPORTED_BY_MODEL":
+        # Every request is one that its own model can make.
+        gone = any(
+            job.rejected_by or (job.error and job.error.code == "MODEL_RETIRED") for job in states.model.jobs.values()
+        )
+        _must(gone, "no model was retired, whose successor cannot make it")
     else:
         raise Wrong(f"{call.code} says nothing that is true")
 

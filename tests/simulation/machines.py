@@ -16,7 +16,7 @@ from shared import events, ledger, lifecycle
 from shared.errors import ApiError, Conflict
 from shared.events import Event
 from shared.lifecycle import Submission
-from shared.models import Account, Document, Job, LiveConfig, Output, Stage, Transaction, VideoRequest
+from shared.models import Account, Document, Job, LiveConfig, Output, Stage, Transaction, VideoRequest, Warned
 from tests import invariants
 from tests.faults.virtual_time import EPOCH
 from tests.faults.watch import Watch
@@ -175,7 +175,7 @@ class JobMachine(Counted):
             return
         if job.stage is Stage.QUEUED and change.job.stage is Stage.STARTING:
             self.claims += 1
-        if isinstance(event, events.Deferred):
+        if job.stage is Stage.STARTING and isinstance(event, (events.Deferred, events.Switched)):
             self.claims -= 1
         self.watch.committed(change.documents)
         if change.task is not None:
@@ -213,6 +213,16 @@ class JobMachine(Counted):
     @rule(holder=st.sampled_from(HOLDERS), after_s=st.sampled_from((0.0, 30.0, 50_000.0)), behind=st.integers(0, 1))
     def deferred(self, holder: str, after_s: float, behind: int) -> None:
         self.hear(events.Deferred(self.job.step - behind, holder, after_s))
+
+    @rule(
+        holder=st.sampled_from((None, *HOLDERS)),
+        model=st.sampled_from(("omni-flash", "veo-3.1")),
+        behind=st.integers(0, 1),
+    )
+    def switched(self, holder: str | None, model: str, behind: int) -> None:
+        request = self.job.request.model_copy(update={"model": model})
+        warning = Warned(code="FAILED_OVER", message="another")
+        self.hear(events.Switched(self.job.step - behind, holder, "gemini", request, 40.0, warning))
 
     @rule(holder=st.sampled_from(HOLDERS), behind=st.integers(0, 1))
     def refused(self, holder: str, behind: int) -> None:

@@ -259,8 +259,15 @@ class Simulation:
                 prompt=prompt, model=model, seconds=3, size="640x360", on_limit=on_limit, webhook_url=webhook_url
             )
         count = self.random.choice((1, 1, 1, 2))
+        failover = self.random.random() < 0.3
         return CreateVideo(
-            prompt=prompt, model=model, seconds=4, count=count, on_limit=on_limit, webhook_url=webhook_url
+            prompt=prompt,
+            model=model,
+            seconds=4,
+            count=count,
+            on_limit=on_limit,
+            webhook_url=webhook_url,
+            failover=failover,
         )
 
     async def _submit(self, caller: Caller, body: CreateVideo, key: str | None) -> str | None:

@@ -52,8 +52,8 @@ async def test_a_document_that_is_removed_gives_the_defaults_back(house: House) 
 async def test_a_hundred_requests_in_a_minute_read_it_once(house: House) -> None:
     config = config_of(house)
     await asyncio.gather(*(config.get() for _ in range(100)))
-    # config/video and config/usual_times.
-    assert house.store.calls["read_config"] == 2
+    # config/video, config/usual_times and config/retired_models.
+    assert house.store.calls["read_config"] == 3
 
 
 @pytest.mark.parametrize("bad", [{"credits_per_second": -1}, {"credits_per_second": "much"}, {"enabled": "perhaps"}])

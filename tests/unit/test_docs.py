@@ -35,7 +35,6 @@ def test_every_setting_is_documented(name: str) -> None:
     assert re.search(rf"`[^`]*\b{name.upper()}\b[^`]*`", DOCS)
 
 
-# README.md, Configuration: config/usual_times is read as well and not mentioned.
 @pytest.mark.parametrize("name", LiveConfig.model_fields)
 def test_every_live_setting_is_in_the_readme(name: str) -> None:
     assert f"`{name}`" in README

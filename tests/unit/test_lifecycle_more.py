@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from shared import events as e
 from shared import lifecycle
-from shared.models import Job, LiveConfig, Stage, Transaction
+from shared.models import Job, LiveConfig, Stage, Transaction, Warned
 from tests import invariants
 from tests.unit.test_lifecycle import CONFIG, NOW, STORED, Life, later
 
@@ -166,12 +166,14 @@ def test_the_task_of_a_step_is_due_when_the_job_is() -> None:
 
 # --- whatever happens, in whatever order ---
 
+MOVED = Warned(code="FAILED_OVER", message="another")
 MAY_HAPPEN = (
     lambda job, holder: e.Claim(job.step, holder),
     lambda job, holder: e.Renew(job.step, holder),
     lambda job, holder: e.Accepted(max(job.attempt, 1), f"op-{job.attempt}"),
     lambda job, holder: e.Accepted(1, "op-late"),
     lambda job, holder: e.Deferred(job.step, holder, 30),
+    lambda job, holder: e.Switched(job.step, holder, "gemini", job.request, 40.0, MOVED),
     lambda job, holder: e.Refused(job.step, holder, "PROMPT_REJECTED", "r"),
     lambda job, holder: e.Lost(job.step, holder),
     lambda job, holder: e.Unseen(job.step),

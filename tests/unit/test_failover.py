@@ -1,0 +1,268 @@
+"""Who makes a video whose start was rejected: the pure choice, and what a delivery makes of it."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from local.memory.generator import Script, ScriptedGenerator
+from shared import failover, live_config, retired_models, submission
+from shared.errors import ApiError
+from shared.failover import BUSY, RETIRED
+from shared.generators.catalog import MODELS, Offering
+from shared.generators.protocol import Busy, Refused
+from shared.models import Extends, Input, InputRole, Job, LiveConfig, Stage
+from shared.steps import Verdict
+from tests.unit.conftest import House
+from tests.unit.test_lifecycle import Life
+
+EVERYBODY = Offering(frozenset({"vertex", "vertex-omni", "gemini"}))
+CONFIG = LiveConfig()
+GONE = Refused(RETIRED, "Publisher Model was not found or your project does not have access to it")
+
+
+def queued(failover_: bool = False, provider: str = "vertex", **request: Any) -> Job:
+    job: Job = Life(**request).job.changed(failover=failover_, provider=provider)
+    return job
+
+
+def chosen(job: Job, rejection: str, offering: Offering = EVERYBODY, config: LiveConfig = CONFIG) -> Any:
+    """The provider and model; None for nobody."""
+    found = failover.alternative(job, rejection, offering, config)
+    return (found.provider, found.request.model) if found is not None else None
+
+
+def image(role: InputRole) -> Input:
+    return Input(
+        role=role, object="o", content_type="image/png", size_bytes=1, crc32c="AAAAAA==", width_px=1, height_px=1
+    )
+
+
+# --- the choice ---
+
+
+@pytest.mark.parametrize(
+    ("job", "rejection", "who"),
+    [
+        (queued(), RETIRED, ("vertex-omni", "omni-flash")),
+        (queued(), BUSY, None),
+        (queued(), "PROVIDER_DENIED", None),
+        (queued(failover_=True), BUSY, ("vertex-omni", "omni-flash")),
+        (queued(failover_=True), "PROVIDER_DENIED", ("vertex-omni", "omni-flash")),
+        (queued(failover_=True), RETIRED, ("vertex-omni", "omni-flash")),
+        # What is wrong with the prompt is wrong with it everywhere.
+        (queued(failover_=True), "SAFETY_BLOCKED", None),
+        (queued(failover_=True), "PROMPT_REJECTED", None),
+        (queued(failover_=True), "PROMPT_TOO_LONG", None),
+        # The same model comes first.
+        (queued(provider="vertex-omni", model="omni-flash"), RETIRED, ("gemini", "omni-flash")),
+        (queued(failover_=True, provider="vertex-omni", model="omni-flash"), BUSY, ("gemini", "omni-flash")),
+        (queued(provider="vertex-omni", model="omni-flash"), BUSY, None),
+    ],
+)
+def test_who_makes_the_video_instead(job: Job, rejection: str, who: tuple[str, str] | None) -> None:
+    assert chosen(job, rejection) == who
+
+
+@pytest.mark.parametrize(
+    ("request_", "made"),
+    [
+        ({"resolution": "1080p", "seconds": 8}, True),
+        ({"resolution": "4k", "seconds": 8}, True),
+        ({"inputs": (image("first_frame"), image("last_frame"))}, True),
+        ({"inputs": (image("reference"),) * 3}, True),
+        ({"negative_prompt": "rain"}, False),
+        ({"count": 2}, False),
+        ({"generate_audio": False}, False),
+        ({"person_generation": "dont_allow"}, False),
+        ({"extends": Extends(job="v", object="o", seconds=8.0, size_bytes=1), "seconds": 7}, True),
+        ({"extends": Extends(job="v", object="o", seconds=24.0, size_bytes=1), "seconds": 7}, False),
+    ],
+)
+def test_only_a_model_that_can_make_all_of_it_is_chosen(request_: dict[str, Any], made: bool) -> None:
+    assert chosen(queued(model="veo-3.1", **request_), RETIRED) == (("vertex-omni", "omni-flash") if made else None)
+
+
+def test_veo_cannot_make_what_only_omni_can() -> None:
+    job = queued(failover_=True, provider="gemini", model="omni-flash", seconds=15)
+    assert chosen(job, BUSY, Offering(frozenset({"vertex", "gemini"}))) is None
+    assert chosen(job.changed(request=job.request.model_copy(update={"seconds": 8})), BUSY) is not None
+
+
+def test_failover_never_costs_more_and_a_retired_model_is_replaced_at_the_old_price() -> None:
+    dear = LiveConfig(credits_per_second_by_model={"omni-flash": 11})
+    job = queued(failover_=True)
+    assert chosen(job, BUSY, config=dear) is None
+    assert chosen(job, RETIRED, config=dear) == ("vertex-omni", "omni-flash")
+
+
+def test_replacements_can_be_forbidden() -> None:
+    forbidden = LiveConfig(allow_replacements=False)
+    assert chosen(queued(), RETIRED, config=forbidden) is None
+    # The same model of another provider is no replacement.
+    omni = queued(provider="vertex-omni", model="omni-flash")
+    assert chosen(omni, RETIRED, config=forbidden) == ("gemini", "omni-flash")
+
+
+def test_nobody_is_asked_twice() -> None:
+    job = queued(failover_=True).changed(rejected_by=("vertex-omni omni-flash",))
+    assert chosen(job, BUSY) == ("gemini", "omni-flash")
+    assert chosen(job.changed(rejected_by=("vertex-omni omni-flash", "gemini omni-flash")), BUSY) is None
+
+
+def test_what_is_known_to_be_retired_is_not_chosen() -> None:
+    offering = replace(EVERYBODY, retired=frozenset({"vertex-omni omni-flash"}))
+    assert chosen(queued(), RETIRED, offering) == ("gemini", "omni-flash")
+
+
+def test_after_a_start_that_may_have_begun_nothing_is_moved() -> None:
+    job = queued(failover_=True)
+    assert chosen(job.changed(attempt=1), BUSY) is None
+    assert chosen(job.changed(stage=Stage.STARTING, attempt=2), RETIRED) is None
+    assert chosen(job.changed(stage=Stage.STARTING, attempt=1), RETIRED) is not None
+
+
+@pytest.mark.parametrize(
+    ("providers", "retired", "provider"),
+    [
+        ({"vertex", "gemini"}, {"vertex veo-3.1"}, None),
+        ({"vertex"}, {"vertex veo-3.1"}, "vertex"),
+        ({"vertex", "gemini"}, {"vertex veo-3.1", "gemini omni-flash"}, "vertex"),
+        ({"vertex", "gemini"}, {"vertex-omni veo-3.1"}, "vertex"),
+    ],
+)
+def test_a_retired_model_is_offered_only_where_nothing_replaces_it(
+    providers: set[str], retired: set[str], provider: str | None
+) -> None:
+    assert Offering(frozenset(providers), {}, frozenset(retired)).provider(MODELS["veo-3.1"]) == provider
+
+
+# --- the deliveries ---
+
+
+@pytest.fixture
+def three(house: House, veo_video: bytes) -> ScriptedGenerator:
+    """Omni on Vertex AI too; like Veo it writes into our bucket."""
+    omni = ScriptedGenerator(media=house.media, video=veo_video)
+    house.services.generators.by_provider["vertex-omni"] = omni
+    house.with_stored_config()
+    house.store.edit_config("video", {"signup_credits": 500})
+    return omni
+
+
+async def test_a_retired_model_is_replaced_at_once_for_the_job_and_for_all_new_ones(
+    house: House, three: ScriptedGenerator, capsys: Any
+) -> None:
+    alice = await house.sign_up()
+    house.veo.script = Script(creates=[GONE])
+    job = await house.run(await house.submit_veo(alice))
+    assert (job.stage, job.provider, job.request.model) == (Stage.COMPLETED, "vertex-omni", "omni-flash")
+    assert (len(house.veo.creates), len(three.creates), job.attempt) == (1, 1, 1)
+    assert [each.code for each in job.warnings] == ["MODEL_REPLACED"]
+    assert '"model_retired"' in capsys.readouterr().out
+    house.check()
+    house.clock.advance(live_config.KEPT_FOR.total_seconds())
+    following = await house.submit_veo(alice)
+    assert (following.request.model, [each.code for each in following.warnings]) == ("omni-flash", ["MODEL_REPLACED"])
+
+
+async def test_after_an_hour_the_retired_model_is_asked_again(house: House, three: ScriptedGenerator) -> None:
+    alice = await house.sign_up()
+    house.veo.script = Script(creates=[GONE])
+    await house.run(await house.submit_veo(alice))
+    house.veo.script = Script()
+    house.clock.advance(retired_models.BELIEVED_FOR.total_seconds() + live_config.KEPT_FOR.total_seconds())
+    job = await house.run(await house.submit_veo(alice))
+    assert (job.provider, job.request.model, job.warnings) == ("vertex", "veo-3.1-fast", ())
+
+
+async def test_a_retired_model_without_a_successor_that_can_make_it_fails_with_its_refund(
+    house: House, three: ScriptedGenerator
+) -> None:
+    house.veo.script = Script(creates=[GONE])
+    job = await house.run(await house.submit_veo(await house.sign_up(), negative_prompt="rain"))
+    assert job.error is not None
+    assert (job.error.code, job.refunded) == ("MODEL_RETIRED", job.cost)
+    house.check()
+
+
+async def test_a_spoiled_document_of_retired_models_is_ignored_and_replaced(
+    house: House, three: ScriptedGenerator
+) -> None:
+    house.store.edit_config("retired_models", {"until": "never"})
+    alice = await house.sign_up()
+    house.veo.script = Script(creates=[GONE])
+    job = await house.run(await house.submit_veo(alice))
+    assert job.stage is Stage.COMPLETED
+    assert list(house.store.fields("config", "retired_models")["until"]) == ["vertex veo-3.1-fast"]
+
+
+async def test_a_model_that_is_not_set_up_any_more_is_not_noted_as_retired(
+    house: House, three: ScriptedGenerator
+) -> None:
+    job = await house.submit_veo(await house.sign_up())
+    house.services.generators.by_provider.pop("vertex")
+    job = await house.run(job)
+    assert (job.stage, job.request.model) == (Stage.COMPLETED, "omni-flash")
+    assert await house.store.read_config("retired_models") == {}
+
+
+async def test_a_busy_provider_is_left_at_once_only_where_that_was_asked_for(
+    house: House, three: ScriptedGenerator
+) -> None:
+    alice = await house.sign_up()
+    house.veo.script = Script(creates=[Busy("429", 30.0), Busy("429", 30.0), None])
+    moved = await house.submit_veo(alice, failover=True)
+    # The queue is still told to slow down: the others' starts would be rejected too.
+    assert await house.deliver(moved, 0) is Verdict.SLOW_DOWN
+    moved = await house.run(await house.job(moved.id))
+    assert (moved.provider, [each.code for each in moved.warnings]) == ("vertex-omni", ["FAILED_OVER"])
+    stayed = await house.run(await house.submit_veo(alice))
+    assert (stayed.provider, stayed.warnings) == ("vertex", ())
+    house.check()
+
+
+async def test_an_uncertain_start_is_never_moved(house: House, three: ScriptedGenerator) -> None:
+    house.store.edit_config("video", {"uncertain_policy": "restart_once"})
+    house.veo.script = Script(creates=[ConnectionError("cut"), GONE])
+    job = await house.run(await house.submit_veo(await house.sign_up(), failover=True))
+    assert job.error is not None
+    assert (job.error.code, job.refunded, len(three.creates)) == ("MODEL_RETIRED", job.cost, 0)
+
+
+async def test_what_a_cheaper_model_saves_is_refunded_at_the_end(house: House, three: ScriptedGenerator) -> None:
+    house.store.edit_config("video", {"credits_per_second_by_model": {"omni-flash": 4}})
+    house.veo.script = Script(creates=[Busy("429")])
+    job = await house.run(await house.submit_veo(await house.sign_up(), failover=True))
+    assert (job.stage, job.cost, job.price, job.refunded) == (Stage.COMPLETED, 40, 16, 24)
+    assert house.amounts(job) == [-40, 24]
+    house.check()
+
+
+async def test_canceling_after_the_move_gives_the_difference_back(house: House, three: ScriptedGenerator) -> None:
+    house.store.edit_config("video", {"credits_per_second_by_model": {"omni-flash": 4}})
+    house.veo.script = Script(creates=[Busy("429")])
+    alice = await house.sign_up()
+    job = await house.run(await house.submit_veo(alice, failover=True), lambda job: job.stage is Stage.GENERATING)
+    assert (await submission.cancel(house.services, alice, job.id)).refunded == 24
+
+
+async def test_the_new_start_is_paced_by_the_other_models_queue(house: House, three: ScriptedGenerator) -> None:
+    house.veo.script = Script(creates=[GONE])
+    job = await house.submit_veo(await house.sign_up())
+    await house.deliver(job, 0)
+    moved = await house.job(job.id)
+    assert (moved.stage, moved.attempt, moved.task.queue) == (Stage.QUEUED, 0, MODELS["omni-flash"].queue)
+    assert moved.due_at == house.clock()
+
+
+async def test_a_model_named_while_it_is_retired_can_be_refused_instead(house: House, three: ScriptedGenerator) -> None:
+    until = house.clock() + timedelta(minutes=5)
+    house.store.edit_config("retired_models", {"until": {"vertex veo-3.1-fast": until}})
+    house.store.edit_config("video", {"allow_replacements": False})
+    with pytest.raises(ApiError) as error:
+        await house.submit_veo(await house.sign_up())
+    assert (error.value.code, error.value.details["successor"]) == ("MODEL_NOT_FOUND", "omni-flash")
