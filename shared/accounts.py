@@ -39,7 +39,7 @@ async def acting(services: Services, caller: Caller) -> Account:
 def allowed(services: Services, caller: Caller, account: Account | None) -> Account:
     """`acting`, of the caller's account as it was just read."""
     if account is None:
-        raise ApiError("UNAUTHENTICATED", "There is no account of this user any more.")
+        raise ApiError("UNAUTHENTICATED", "This user's account no longer exists.")
     check_open(account)
     if _ORDER.index(account.role) < _ORDER.index(caller.role):
         raise ApiError("FORBIDDEN", f"Your account no longer has the role {caller.role}.")

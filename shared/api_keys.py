@@ -147,7 +147,7 @@ async def _commit_new(services: Services, caller: Caller, key: ApiKey) -> ApiKey
         account = await accounts.acting(services, caller)
         verification.check_verified(account)
         if len(await own(services, key.account)) >= MAX_KEYS:
-            raise ApiError("LIMIT_REACHED", f"An account has at most {MAX_KEYS} keys.", {"limit": MAX_KEYS})
+            raise ApiError("LIMIT_REACHED", f"An account can have at most {MAX_KEYS} keys.", {"limit": MAX_KEYS})
         # Never before the proof that it rests on, however far another process's clock is ahead.
         created_at = max(key.created_at, account.verified_at or key.created_at)
         # With the account, so that two at once cannot both become the twentieth.
@@ -166,7 +166,7 @@ async def revoke(services: Services, caller: Caller, key_id: str) -> None:
     """The key opens nothing any more: here at once, elsewhere within a minute. Raises ApiError NOT_FOUND."""
     known = next((key for key in await own(services, caller.account) if key.key_id == key_id), None)
     if known is None:
-        raise ApiError("NOT_FOUND", "There is no such API key.", {"api_key": key_id[:64]})
+        raise ApiError("NOT_FOUND", "API key not found.", {"api_key": key_id[:64]})
 
     async def revoked(found: ApiKey | None) -> Batch[ApiKey] | None:
         if found is None or found.revoked_at is not None:

@@ -78,7 +78,7 @@ class Accounts:
         if mistake := api_keys.mistake(secret):
             raise unauthenticated(mistake)
         key = await self._key(services, secret, key_age)
-        refusal = key.refusal(services.clock()) if key is not None else "There is no such API key."
+        refusal = key.refusal(services.clock()) if key is not None else "API key not found."
         account = None
         if key is not None and refusal is None:
             account = await self._account(services, key.account, account_age)

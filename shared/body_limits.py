@@ -63,7 +63,7 @@ def check_values(raw: bytes, max_values: int) -> None:
         until = opening if opening >= 0 else len(raw)
         values += sum(raw.count(mark, at, until) for mark in (b",", b"[", b"{"))
         if values > max_values or quotes > 2 * max_values + MAX_ESCAPED_QUOTES:
-            raise ApiError("INVALID_REQUEST", f"The body has more than {max_values:,} values.")
+            raise ApiError("INVALID_REQUEST", f"The request body has more than {max_values:,} values.")
         at = until + 1
         while at < len(raw) and (closing := raw.find(b'"', at)) >= 0:
             at = closing + 1

@@ -66,7 +66,10 @@ async def put(services: Services, caller: Caller, body: Body, if_match: str | No
     PRECONDITION_REQUIRED without the header, or PRECONDITION_FAILED when something else is stored.
     """
     if caller.tenant != DEFAULT_TENANT:
-        raise ApiError("FORBIDDEN", "The live settings are the installation's, and its own administrators change them.")
+        raise ApiError(
+            "FORBIDDEN",
+            "The live settings apply to every tenant; only administrators of the default tenant can change them.",
+        )
     if if_match is None:
         raise ApiError("PRECONDITION_REQUIRED")
     wanted = _given(body.model_dump(exclude_unset=True))

@@ -165,7 +165,7 @@ async def redeliver(services: Services, caller: Caller, id_: str) -> Delivery:
     """
     known = await _own(services, caller, id_)
     if known.is_ping:
-        raise ApiError("INVALID_REQUEST", "A ping isn't sent again. Send a new one.", {"delivery": id_})
+        raise ApiError("INVALID_REQUEST", "A ping can't be redelivered. Send a new one.", {"delivery": id_})
 
     async def sent_again(found: Delivery | None) -> Batch[Delivery] | None:
         if found is None:
@@ -192,7 +192,7 @@ async def _own(services: Services, caller: Caller, id_: str) -> Delivery:
 
 
 def _no_such_message(id_: str) -> ApiError:
-    return ApiError("NOT_FOUND", "There is no such webhook message.", {"delivery": id_[:64]})
+    return ApiError("NOT_FOUND", "Webhook message not found.", {"delivery": id_[:64]})
 
 
 def _new(

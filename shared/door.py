@@ -60,14 +60,14 @@ class Door:
 def authorize(route: Route, caller: Caller, method: str) -> None:
     """Raises ApiError FORBIDDEN when the caller's role or key does not reach so far."""
     if caller.key is not None and not route.keys:
-        raise ApiError("FORBIDDEN", "An API key cannot do this: sign in.")
+        raise ApiError("FORBIDDEN", "API keys can't do this. Sign in.")
     if caller.read_only and method not in READING:
-        raise ApiError("FORBIDDEN", "This API key may only read.")
-    keyed = " An API key never carries a role." if caller.key is not None else ""
+        raise ApiError("FORBIDDEN", "This API key is read-only.")
+    keyed = " API keys never have a role." if caller.key is not None else ""
     if route.caller == "operator" and caller.role != "operator":
-        raise ApiError("FORBIDDEN", f"Only an operator may do this.{keyed}")
+        raise ApiError("FORBIDDEN", f"Only operators can do this.{keyed}")
     if route.caller == "admin" and not caller.administers:
-        raise ApiError("FORBIDDEN", f"Only an administrator may do this.{keyed}")
+        raise ApiError("FORBIDDEN", f"Only administrators can do this.{keyed}")
 
 
 def check_sign_in(route: Route, caller: Caller, now: datetime) -> None:

@@ -58,7 +58,7 @@ async def start(services: Services, caller: Caller) -> Chore:
     async def started(there: Chore | None) -> Batch[Chore] | None:
         account = await services.store.get(Account, caller.account)
         if account is None:
-            raise ApiError("UNAUTHENTICATED", "There is no account of this user any more.")
+            raise ApiError("UNAUTHENTICATED", "This user's account no longer exists.")
         if there is not None:
             return None
         closed = account.changed(closed_at=services.clock(), change_id=services.ids())

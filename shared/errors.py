@@ -55,55 +55,57 @@ class ErrorCode:
 
 CATALOG: dict[str, ErrorCode] = {
     # Answers to requests: nothing was charged.
-    "INVALID_JSON": ErrorCode(400, "client", "The body is not valid JSON.", "Send one JSON object as the body."),
-    "INVALID_REQUEST": ErrorCode(400, "client", "The request is not valid.", "Correct the fields named in details."),
+    "INVALID_JSON": ErrorCode(400, "client", "The request body isn't valid JSON.", "Send one JSON object as the body."),
+    "INVALID_REQUEST": ErrorCode(400, "client", "The request is invalid.", "Correct the fields named in details."),
     "PROMPT_TOO_LONG": ErrorCode(
         400,
         "client",
-        "The prompt is longer than the model reads.",
-        "Shorten the prompt to at most 1,024 tokens.",
+        "The prompt exceeds the limit of 1,024 tokens.",
+        "Shorten the prompt.",
         about_prompt=True,
     ),
-    "MODEL_NOT_FOUND": ErrorCode(400, "client", "There is no such model.", "Choose a model named in details."),
+    "MODEL_NOT_FOUND": ErrorCode(
+        400, "client", "Unknown model.", "Choose a model from details, or from GET /v1/models."
+    ),
     "UNSUPPORTED_BY_MODEL": ErrorCode(
-        400, "client", "The model cannot do what was asked.", "Choose one of the allowed values named in details."
+        400, "client", "The model doesn't support this request.", "Choose one of the allowed values in details.."
     ),
     "INVALID_IMAGE": ErrorCode(
         400,
         "client",
-        "The image cannot be used.",
-        "Send a PNG, JPEG or WebP of at most 8 MiB, with 64 to 8,192 pixels a side.",
+        "The image can't be used.",
+        "Send a PNG, JPEG or WebP of at most 8 MiB, with sides of 64 to 8,192 pixels.",
     ),
     "IMAGE_NOT_FETCHED": ErrorCode(
         400,
         "client",
-        "The image could not be fetched from its URL.",
-        "Give an https URL that anybody can read, or upload the image.",
+        "The image couldn't be fetched from its URL.",
+        "Use a public https URL, or upload the image.",
     ),
     "UNAUTHENTICATED": ErrorCode(
-        401, "client", "The request carries no valid credentials.", "Sign in and send the token as a Bearer header."
+        401, "client", "Missing or invalid credentials.", "Sign in, and send the token as a Bearer header."
     ),
     "REAUTHENTICATION_REQUIRED": ErrorCode(
         401,
         "client",
-        "This needs a sign-in within the last five minutes.",
+        "This requires a sign-in within the last five minutes.",
         "Sign in again, and repeat the request with the new token.",
     ),
-    "INSUFFICIENT_CREDITS": ErrorCode(
-        402, "client", "The balance does not cover the cost.", "Buy credits, or ask for a shorter video."
-    ),
+    "INSUFFICIENT_CREDITS": ErrorCode(402, "client", "Not enough credits.", "Add credits, or request a shorter video."),
     "TENANT_BUDGET_EXCEEDED": ErrorCode(
         402,
         "client",
-        "The tenant's budget does not cover this grant.",
+        "The tenant's budget doesn't cover this grant.",
         "Grant less, or ask an operator of the installation to raise the tenant's budget.",
     ),
-    "FORBIDDEN": ErrorCode(403, "client", "This account may not do that.", "Ask an administrator of your tenant."),
+    "FORBIDDEN": ErrorCode(
+        403, "client", "You don't have permission to do this.", "Ask an administrator of your tenant."
+    ),
     "ACCOUNT_DISABLED": ErrorCode(
-        403, "client", "This account is disabled.", "Ask an administrator of your tenant why."
+        403, "client", "This account is disabled.", "Ask an administrator of your tenant for the reason."
     ),
     "ACCOUNT_CLOSED": ErrorCode(
-        403, "client", "This account was deleted at its user's wish.", "Nothing can be done with it any more."
+        403, "client", "This account was deleted by its owner.", "It can't be restored. Use another account."
     ),
     "EMAIL_NOT_VERIFIED": ErrorCode(
         403,
@@ -111,83 +113,83 @@ CATALOG: dict[str, ErrorCode] = {
         "Your email address isn't verified.",
         "Open the link in the verification email, refresh your token, and try again.",
     ),
-    "NOT_FOUND": ErrorCode(404, "client", "There is no such thing here.", "Check the address and the id."),
+    "NOT_FOUND": ErrorCode(404, "client", "Not found.", "Check the path and the id."),
     "METHOD_NOT_ALLOWED": ErrorCode(
-        405, "client", "This address does not answer that method.", "Use a method named in the Allow header."
+        405, "client", "Method not allowed for this path.", "Use a method from the Allow header."
     ),
     "BODY_TIMEOUT": ErrorCode(
-        408, "client", "The body arrived too slowly.", "Send it again, over a faster connection.", retryable=True
+        408, "client", "The request body arrived too slowly.", "Send it again over a faster connection.", retryable=True
     ),
     "JOB_NOT_FINISHED": ErrorCode(
-        409, "client", "The job is not finished.", "Wait until the job has ended, or cancel it first."
+        409, "client", "The job isn't finished.", "Wait for the job to finish, or cancel it first."
     ),
-    "NOT_CANCELABLE": ErrorCode(409, "client", "The job has already ended.", "Nothing is left to cancel."),
+    "NOT_CANCELABLE": ErrorCode(409, "client", "The job has already ended.", "There is nothing left to cancel."),
     "PRICE_CHANGED": ErrorCode(
         409,
         "client",
         "This costs more than you agreed to.",
-        "Look at the price in details, and send the request again with it if you still want the video.",
+        "Check the price in details, and send the request again with it if you still want the video.",
     ),
     "REFUND_CHANGED": ErrorCode(
         409,
         "client",
-        "Canceling would give back less than you agreed to.",
-        "Look at what would come back, and cancel again with that if you still want to.",
+        "Canceling would refund less than you agreed to.",
+        "Check the refund in details, and cancel again with that amount if you still want to.",
     ),
     "VIDEO_NOT_AVAILABLE": ErrorCode(
-        409, "client", "The job has ended without a video.", "See the job's error, and generate again."
+        409, "client", "The job ended without a video.", "See the job's error, and create the video again."
     ),
     "ALREADY_EXISTS": ErrorCode(
-        409, "client", "There is one of that id already.", "Choose another id, or change the one that is there."
+        409, "client", "An item with this id already exists.", "Choose another id, or update the existing one."
     ),
-    "LIMIT_REACHED": ErrorCode(
-        409, "client", "There are as many of these as there may be.", "Remove one that is not needed any more."
-    ),
-    "GONE": ErrorCode(410, "client", "The video was deleted or has expired.", "Generate the video again."),
+    "LIMIT_REACHED": ErrorCode(409, "client", "Limit reached.", "Remove one to add another."),
+    "GONE": ErrorCode(410, "client", "The video was deleted or has expired.", "Create the video again."),
     "PRECONDITION_FAILED": ErrorCode(
         412,
         "client",
         "It has changed since you read it.",
-        "Read it again, make your changes to what is there now, and send the new ETag as If-Match.",
+        "Read it again, reapply your changes, and send the new ETag as If-Match.",
     ),
-    "BODY_TOO_LARGE": ErrorCode(413, "client", "The body is too large.", "Send at most the size named in details."),
+    "BODY_TOO_LARGE": ErrorCode(
+        413, "client", "The request body is too large.", "Send no more than the size in details."
+    ),
     "UNSUPPORTED_MEDIA_TYPE": ErrorCode(
-        415, "client", "The body's type is not understood.", "Send application/json or multipart/form-data."
+        415, "client", "Unsupported content type.", "Send application/json or multipart/form-data."
     ),
     "RANGE_NOT_SATISFIABLE": ErrorCode(
-        416, "client", "The range lies outside the file.", "Ask for a range within the size in Content-Range."
+        416, "client", "The range is outside the file.", "Request a range within the size in Content-Range."
     ),
     "IDEMPOTENCY_KEY_REUSED": ErrorCode(
         422,
         "client",
-        "This Idempotency-Key was used with another request.",
-        "Use a new key for a new request, or repeat the first request unchanged.",
+        "This Idempotency-Key was used with a different request.",
+        "Use a new key for a new request, or repeat the original request unchanged.",
     ),
     "PRECONDITION_REQUIRED": ErrorCode(
         428,
         "client",
         "This request needs an If-Match header.",
-        "Read what is there, and send its ETag as If-Match.",
+        "Read the current version, and send its ETag as If-Match.",
     ),
     "TOO_MANY_ACTIVE_JOBS": ErrorCode(
         429,
         "client",
-        "As many jobs are active as the account may have at once.",
-        "Wait until one of the jobs named in details has ended, or cancel one.",
+        "Too many active jobs.",
+        "Wait for one of the jobs in details to finish, or cancel one.",
         retryable=True,
     ),
     "DAILY_LIMIT": ErrorCode(
         429,
         "client",
-        "The daily limit of credits is reached.",
-        "Wait until the day (UTC) is over, as Retry-After says, or ask for a shorter video.",
+        "The daily credit limit is reached.",
+        "Try again after midnight UTC (see Retry-After), or request a shorter video.",
         retryable=True,
     ),
     "TOO_MANY_STREAMS": ErrorCode(
         429,
         "client",
         "Too many event streams are open.",
-        "Close one, or wait as long as Retry-After says; one stream of /v1/events tells of all your videos.",
+        "Close one, or wait as long as Retry-After says. One stream of /v1/events covers all your videos.",
         retryable=True,
     ),
     "RATE_LIMITED": ErrorCode(429, "client", "Too many requests.", "Wait as long as Retry-After says.", retryable=True),
@@ -195,17 +197,17 @@ CATALOG: dict[str, ErrorCode] = {
         500,
         "system",
         "Something went wrong on our side.",
-        "Try again; if it happens again, report the request id.",
+        "Try again. If it happens again, report the request id.",
         retryable=True,
     ),
     "GENERATION_DISABLED": ErrorCode(
-        503, "system", "Generation is switched off at the moment.", "Try again later.", retryable=True
+        503, "system", "Generation is paused right now.", "Try again later.", retryable=True
     ),
     "UNAVAILABLE": ErrorCode(
         503,
         "system",
-        "A service that this depends on does not answer.",
-        "Try again as Retry-After says; use the same Idempotency-Key.",
+        "A backend service isn't responding.",
+        "Try again after the time in Retry-After, with the same Idempotency-Key.",
         retryable=True,
     ),
     # Reasons a job failed: all of them give the charge back.
@@ -213,62 +215,62 @@ CATALOG: dict[str, ErrorCode] = {
         422,
         "provider",
         "The model's safety filter blocked the video.",
-        "Change the prompt: name no real people, and leave out what the reason mentions.",
+        "Change the prompt: avoid real people and whatever the reason mentions.",
         about_prompt=True,
     ),
     "PROMPT_REJECTED": ErrorCode(
         422,
         "provider",
-        "The model did not accept the request.",
+        "The model rejected the request.",
         "Change the prompt or the settings.",
         about_prompt=True,
     ),
     "INPUT_GONE": ErrorCode(
         410,
         "client",
-        "An image or video that this one was to be made from is no longer there.",
-        "Generate the video again, from what is there.",
+        "An image or video that this one uses no longer exists.",
+        "Create the video again with files that still exist.",
     ),
     "PROVIDER_ERROR": ErrorCode(
-        502, "provider", "The model failed to make the video.", "Generate the video again.", retryable=True
+        502, "provider", "The model failed to generate the video.", "Create the video again.", retryable=True
     ),
     "PROVIDER_DENIED": ErrorCode(
         502,
         "system",
-        "The model's service did not let us in.",
-        "Try again later; the operators have been alerted.",
+        "The provider rejected our credentials.",
+        "Our operators have been alerted. Try again later.",
         retryable=True,
     ),
     "MODEL_RETIRED": ErrorCode(
         410, "provider", "The model is no longer offered.", "Choose a model from the list of models."
     ),
     "GENERATION_TIMEOUT": ErrorCode(
-        504, "timeout", "The model took longer than the limit.", "Generate the video again.", retryable=True
+        504, "timeout", "The model exceeded the time limit.", "Create the video again.", retryable=True
     ),
     "QUEUE_TIMEOUT": ErrorCode(
-        504, "timeout", "The job waited for its turn longer than the limit.", "Try again later.", retryable=True
+        504, "timeout", "The job spent too long in the queue.", "Try again later.", retryable=True
     ),
     "START_UNCERTAIN": ErrorCode(
         502,
         "system",
-        "The model's answer was lost, and no video of it was found.",
-        "Generate the video again.",
+        "We lost contact with the model while starting.",
+        "Create the video again.",
         retryable=True,
     ),
     "STORING_FAILED": ErrorCode(
-        502, "download", "The finished video could not be stored.", "Generate the video again.", retryable=True
+        502, "download", "The finished video couldn't be stored.", "Create the video again.", retryable=True
     ),
     "STORAGE_REFUSED": ErrorCode(
         502,
         "storage",
-        "The bucket did not take the finished video.",
-        "Generate the video again once the operators, who have been alerted, have mended it.",
+        "The bucket rejected the finished video.",
+        "Our operators have been alerted. Try again later.",
     ),
     "INVALID_VIDEO": ErrorCode(
         502,
         "download",
-        "The model delivered a file that is not the video that was asked for.",
-        "Generate the video again.",
+        "The model returned an unusable video.",
+        "Create the video again.",
         retryable=True,
     ),
 }

@@ -101,7 +101,7 @@ async def get(services: Services, caller: Caller, export_id: str) -> Chore:
     """The caller's export. Raises ApiError NOT_FOUND."""
     found = await services.store.get(Chore, export_id) if re.fullmatch(EXPORT_ID, export_id) else None
     if found is None or found.account != caller.account or found.tenant != caller.tenant:
-        raise ApiError("NOT_FOUND", "There is no such export.", {"export": export_id[:64]})
+        raise ApiError("NOT_FOUND", "Export not found.", {"export": export_id[:64]})
     return found
 
 

@@ -47,7 +47,7 @@ async def read(request: Request, files: AsyncExitStack) -> dict[str, Any]:
     try:
         form = await parser.parse()
     except MultiPartException as error:
-        raise ApiError("INVALID_REQUEST", f"The form cannot be read: {error.message}") from None
+        raise ApiError("INVALID_REQUEST", f"The form can't be read: {error.message}") from None
     files.push_async_callback(form.close)
     fields: dict[str, Any] = {}
     for name, value in form.multi_items():
@@ -104,13 +104,15 @@ def _put(fields: dict[str, Any], name: str, value: Any) -> None:
     found = _NAME.fullmatch(name)
     parts = [found[1], *_PART.findall(found[2])] if found else [name]
     if len(parts) > MAX_DEPTH:
-        raise ApiError("INVALID_REQUEST", f"{name[:200]}: the name has too many parts", {"field": name[:200]})
+        raise ApiError("INVALID_REQUEST", f"{name[:200]}: name is nested too deeply", {"field": name[:200]})
     place: Any = fields
     for part, after in pairwise(parts):
         key = _key(place, part, last=False, taken=after)
         inner = place.setdefault(key, _Numbered() if not after or _INDEX.fullmatch(after) else {})
         if not isinstance(inner, dict):
-            raise ApiError("INVALID_REQUEST", f"{name[:200]}: it is a value and an object", {"field": name[:200]})
+            raise ApiError(
+                "INVALID_REQUEST", f"{name[:200]}: used as both a value and an object", {"field": name[:200]}
+            )
         place = inner
     key = _key(place, parts[-1], last=True)
     if key in place:

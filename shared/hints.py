@@ -73,5 +73,5 @@ def _object(raw: bytes) -> dict[str, Any]:
     except (ValueError, RecursionError, binascii.Error) as error:
         raise ApiError("INVALID_JSON", str(error)) from None
     if not isinstance(event, dict):
-        raise ApiError("INVALID_REQUEST", "The event is not a JSON object.")
+        raise ApiError("INVALID_REQUEST", "The event isn't a JSON object.")
     return event

@@ -187,12 +187,12 @@ def _query(row: routes.Route, request: Request) -> Any:
         # What the cloud's machines and the providers add to an address is theirs.
         return None
     if len(request.scope["query_string"]) > body_limits.MAX_QUERY_BYTES:
-        raise ApiError("INVALID_REQUEST", f"A query has at most {body_limits.MAX_QUERY_BYTES:,} bytes.")
+        raise ApiError("INVALID_REQUEST", f"The query exceeds {body_limits.MAX_QUERY_BYTES:,} bytes.")
     given = request.query_params
     repeated = [name for name, times in Counter(name for name, _ in given.multi_items()).items() if times > 1]
     if repeated:
-        fields = [{"field": name[:200], "message": "it is there more than once"} for name in repeated]
-        raise ApiError("INVALID_REQUEST", f"{fields[0]['field']}: it is there more than once", {"fields": fields})
+        fields = [{"field": name[:200], "message": "given more than once"} for name in repeated]
+        raise ApiError("INVALID_REQUEST", f"{fields[0]['field']}: given more than once", {"fields": fields})
     read = _validated(row.query or NoQuery, dict(given))
     return read if row.query is not None else None
 
@@ -242,7 +242,7 @@ def _invalid(error: ValidationError) -> ApiError:
 
 def _said(problem: Any) -> str:
     if problem["type"] == "extra_forbidden":
-        return "there is no such field"
+        return "unknown field"
     # Pydantic's own words before those of our validators.
     return str(problem["msg"]).removeprefix("Value error, ")
 
@@ -346,7 +346,7 @@ class _Exchange:
             raise self._too_large()
         self._complete = not message.get("more_body", False)
         if self._complete and self._length is not None and self._received_bytes < self._length:
-            raise ApiError("INVALID_REQUEST", "The body is shorter than its Content-Length: it broke off.")
+            raise ApiError("INVALID_REQUEST", "The request body is shorter than its Content-Length.")
         return message
 
     async def _in_time(self) -> Message:

@@ -34,13 +34,13 @@ async def own_job(services: Services, caller: Caller, job_id: str, *, deleted: b
 
 
 def _no_such_video(job_id: str) -> ApiError:
-    return ApiError("NOT_FOUND", "There is no such video.", {"video": job_id[:64]})
+    return ApiError("NOT_FOUND", "Video not found.", {"video": job_id[:64]})
 
 
 async def own_account(services: Services, caller: Caller) -> Account:
     account = await services.store.get(Account, caller.account)
     if account is None:
-        raise ApiError("UNAUTHENTICATED", "There is no account of this user any more.")
+        raise ApiError("UNAUTHENTICATED", "This user's account no longer exists.")
     return account
 
 

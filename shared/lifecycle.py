@@ -353,7 +353,7 @@ def refuse(
     if len(account.active_jobs) >= limit and not (submission.may_wait and terms.may_wait):
         return ApiError(
             "TOO_MANY_ACTIVE_JOBS",
-            f"{len(account.active_jobs)} jobs are active, and {limit} may be at once.",
+            f"You already have {len(account.active_jobs)} active jobs (limit {limit}).",
             {"active_jobs": list(account.active_jobs), "limit": limit},
             retry_after_s=15,
         )
@@ -365,7 +365,7 @@ def refuse(
     if account.balance < cost:
         return ApiError(
             "INSUFFICIENT_CREDITS",
-            f"This costs {cost} credits, and the balance is {account.balance}.",
+            f"This costs {cost} credits; you have {account.balance}.",
             {"required": cost, "available": account.balance, "deficit": cost - account.balance},
         )
     return None
@@ -374,7 +374,7 @@ def refuse(
 def _over_the_cap(whose: str, cost: int, cap: int, spent: int, now: datetime) -> ApiError:
     return ApiError(
         "DAILY_LIMIT",
-        f"This costs {cost} credits, and {max(cap - spent, 0)} of the {whose}'s {cap} for today are left.",
+        f"This costs {cost} credits; {max(cap - spent, 0)} of the {whose}'s {cap} for today are left.",
         {"limit_of": whose, "daily_credits": cap, "spent": spent, "required": cost},
         retry_after_s=_seconds_to_midnight(now),
     )
@@ -629,7 +629,7 @@ def _cancel(case: _Case, event: Cancel) -> Change | None:
     if terms.refund < event.min_refund:
         raise ApiError(
             "REFUND_CHANGED",
-            f"Canceling would give back {terms.refund} credits now, not {event.min_refund}.",
+            f"Canceling would refund {terms.refund} credits now, not {event.min_refund}.",
             {"cancel_returns": terms.refund, "min_refund": event.min_refund, "reason": terms.reason},
         )
     if terms.at_our_cost:

@@ -519,7 +519,7 @@ class ImageInput(Body):
     @model_validator(mode="after")
     def _one_source(self) -> Self:
         if not isinstance(self, ImageUpload) and (self.image_url is None) == (self.data is None):
-            raise ValueError("give one of image_url and data, or upload a file")
+            raise ValueError("give image_url or data, or upload a file")
         return self
 
 

@@ -22,7 +22,7 @@ class VideoReference(Body):
 def _as_reference(value: Any) -> Any:
     """An id by itself stands for its object. An uploaded file cannot be one."""
     if isinstance(value, ImageInput):
-        raise ValueError('send {"id": ...} of a video that was made here; uploaded videos are not supported')
+        raise ValueError('send {"id": ...} of a video created here; uploaded videos are not supported')
     return {"id": value} if isinstance(value, str) else value
 
 
@@ -65,7 +65,7 @@ async def refuse_edit(services: Services, caller: Caller, video: str) -> NoRetur
     await library.own_job(services, caller, video)
     raise ApiError(
         "UNSUPPORTED_BY_MODEL",
-        "No model here changes a finished video. To continue one, use POST /v1/videos/extensions; to make another one "
-        "of a changed prompt, use POST /v1/videos.",
+        "No model supports editing a finished video. To extend it, use POST /v1/videos/extensions; to try a changed "
+        "prompt, use POST /v1/videos.",
         {"field": "video", "allowed": []},
     )

@@ -36,7 +36,7 @@ def content(job: Job, query: ContentQuery) -> Content:
     if job.files_removed_at is not None or not job.outputs:
         raise ApiError("GONE")
     if query.index >= len(job.outputs):
-        raise ApiError("NOT_FOUND", f"The job has {len(job.outputs)} videos.", {"field": "index"})
+        raise ApiError("NOT_FOUND", f"This job has only {len(job.outputs)} videos.", {"field": "index"})
     output = job.outputs[query.index]
     assert output.object is not None, f"{job.id} is completed without an object"
     assert output.poster is not None, f"{job.id} is completed without a poster"

@@ -46,7 +46,7 @@ def price_conflict(request: VideoRequest, cost: int, max_cost: int | None, quote
         if priced_as != _priced_as(request):
             return ApiError(
                 "INVALID_REQUEST",
-                "This quote is for another model, length, resolution, count or source. Ask for a new estimate.",
+                "This quote is for a different model, length, resolution, count or source. Request a new estimate.",
                 {"field": "quote"},
             )
         limits.append(int(quoted))
@@ -54,7 +54,7 @@ def price_conflict(request: VideoRequest, cost: int, max_cost: int | None, quote
         return None
     return ApiError(
         "PRICE_CHANGED",
-        f"This costs {cost} credits now, and you agreed to at most {min(limits)}.",
+        f"This now costs {cost} credits; you agreed to at most {min(limits)}.",
         {"cost": cost, "max_cost": min(limits), "quote": quote_id(request, cost)},
     )
 

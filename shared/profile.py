@@ -30,7 +30,7 @@ async def update(services: Services, caller: Caller, body: UpdateAccount) -> Acc
     try:
         return await accounts.edit(services, caller.account, lambda account: _changed(account, changes))
     except KeyError:
-        raise ApiError("UNAUTHENTICATED", "There is no account of this user any more.") from None
+        raise ApiError("UNAUTHENTICATED", "This user's account no longer exists.") from None
 
 
 def _changed(account: Account, changes: dict[str, Any]) -> Account:

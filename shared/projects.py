@@ -91,7 +91,7 @@ async def get(services: Services, caller: Caller, project: str) -> Project:
     """Raises ApiError NOT_FOUND, for another tenant's too."""
     found = await find(services, caller.tenant, project)
     if found is None:
-        raise ApiError("NOT_FOUND", "There is no such project.", {"project": project[:64]})
+        raise ApiError("NOT_FOUND", "Project not found.", {"project": project[:64]})
     return found
 
 
@@ -110,10 +110,12 @@ async def make(services: Services, caller: Caller, body: NewProject) -> Project:
 
     async def made(existing: Project | None) -> Batch[Project]:
         if existing is not None:
-            raise ApiError("ALREADY_EXISTS", f"There is a project {body.id} already.", {"project": body.id})
+            raise ApiError("ALREADY_EXISTS", f"Project {body.id} already exists.", {"project": body.id})
         others = await services.store.newest(Project, {"tenant": caller.tenant}, None, MAX_PROJECTS)
         if len(others) >= MAX_PROJECTS:
-            raise ApiError("LIMIT_REACHED", f"A tenant has at most {MAX_PROJECTS} projects.", {"limit": MAX_PROJECTS})
+            raise ApiError(
+                "LIMIT_REACHED", f"A tenant can have at most {MAX_PROJECTS} projects.", {"limit": MAX_PROJECTS}
+            )
         return Batch(_new(caller, body, services.clock()), [await accounts.acting(services, caller)])
 
     edited = await commits.edit(services, Project, document_id(caller.tenant, body.id), made)

@@ -64,7 +64,7 @@ def check_headers(secret: str, headers: Mapping[str, str], now_s: float) -> None
     message_id, timestamp = headers.get("webhook-id", ""), headers.get("webhook-timestamp", "")
     signed_ = any(_SIGNATURE.fullmatch(part) for part in _signatures(headers))
     if not secret or not _MESSAGE_ID.fullmatch(message_id) or not _UNIX_SECONDS.fullmatch(timestamp) or not signed_:
-        raise ApiError("UNAUTHENTICATED", "The event is not signed.")
+        raise ApiError("UNAUTHENTICATED", "The event isn't signed.")
     if abs(now_s - int(timestamp)) > OLDEST_S:
         raise ApiError("UNAUTHENTICATED", "The event's timestamp is too old or in the future.")
 

@@ -156,7 +156,7 @@ class _Submission(Proposal[Submitted]):
             ours = plan.idempotency_key is None or job.change_id in self.tried
             return Answer(_existing(job, plan.fingerprint, ours))
         if account is None:
-            raise ApiError("UNAUTHENTICATED", "There is no account of this user any more.")
+            raise ApiError("UNAUTHENTICATED", "This user's account no longer exists.")
         if account.disabled:
             raise ApiError("ACCOUNT_DISABLED")
         if account.closed_at is not None:
@@ -222,7 +222,7 @@ def _existing(job: Job, fingerprint: str, ours: bool) -> Submitted:
     if job.fingerprint != fingerprint:
         raise ApiError("IDEMPOTENCY_KEY_REUSED", details={"video": job.id})
     if job.deleted_at is not None:
-        raise ApiError("GONE", "The video that this Idempotency-Key made was deleted.", {"video": job.id})
+        raise ApiError("GONE", "The video created with this Idempotency-Key was deleted.", {"video": job.id})
     return Submitted(job, replayed=not ours)
 
 
@@ -347,7 +347,7 @@ async def receipt(services: Services, caller: Caller, key: str) -> Receipt:
     """What became of the caller's Idempotency-Key; NOT_FOUND when no request with it was accepted."""
     job = await services.store.get(Job, _job_id(caller.account, key)) if key else None
     if job is None or job.account != caller.account:
-        raise ApiError("NOT_FOUND", "No accepted request has used this Idempotency-Key.")
+        raise ApiError("NOT_FOUND", "No accepted request used this Idempotency-Key.")
     return Receipt(
         key=key,
         video=job.id,

@@ -102,7 +102,7 @@ class Granted:
 async def get(services: Services, tenant: str) -> TenantBudget:
     """The tenant's budget, or an empty one that is not stored yet. Raises ApiError NOT_FOUND for what is no name."""
     if not re.fullmatch(TENANT_NAME, tenant):
-        raise ApiError("NOT_FOUND", "There can be no tenant of that name.", {"tenant": tenant[:64]})
+        raise ApiError("NOT_FOUND", "Invalid tenant name.", {"tenant": tenant[:64]})
     found = await services.store.get(TenantBudget, tenant)
     return found or TenantBudget(id=tenant, tenant=tenant, updated_at=services.clock())
 
@@ -123,7 +123,7 @@ def _within(budget: TenantBudget, required: int, left: int) -> TenantBudget:
     if budget.left < 0:
         details = {"required": required, "available": left, "deficit": -budget.left}
         raise ApiError(
-            "TENANT_BUDGET_EXCEEDED", f"This takes {required} credits, and the tenant has {left} left.", details
+            "TENANT_BUDGET_EXCEEDED", f"This grant needs {required} credits; the tenant has {left} left.", details
         )
     return budget
 

@@ -120,7 +120,7 @@ async def update(services: Services, caller: Caller, user: str, body: UpdateUser
     await _known(services, caller, user)
     changes = body.model_dump(exclude_none=True)
     if user == caller.account and (changes.get("disabled") or changes.get("role") == "user"):
-        raise ApiError("FORBIDDEN", "An administrator cannot disable or demote himself.")
+        raise ApiError("FORBIDDEN", "You can't disable or demote yourself.")
     await _check_plan(services, body.plan)
     account = await accounts.edit(services, user, lambda account: _changed(account, changes), caller)
     audit.record("user_changed", caller, changed=user, changes=changes)
@@ -130,7 +130,7 @@ async def update(services: Services, caller: Caller, user: str, body: UpdateUser
 def _changed(account: Account, changes: dict[str, Any]) -> Account:
     changed = account.changed(**changes)
     if account.role == "operator" and (changed.role, changed.disabled) != (account.role, account.disabled):
-        raise ApiError("FORBIDDEN", "Who is an operator is decided in the Firestore console only.")
+        raise ApiError("FORBIDDEN", "Operators can only be changed in the Firestore console.")
     return changed
 
 
@@ -151,7 +151,7 @@ async def grant(services: Services, caller: Caller, user: str, body: GrantCredit
     id_ = ids.derived("grant-", caller.tenant, user, given_key(key))
     await _known(services, caller, user)
     if user == caller.account:
-        raise ApiError("FORBIDDEN", "Nobody grants credits to his own account.")
+        raise ApiError("FORBIDDEN", "You can't grant credits to your own account.")
 
     async def given(entry: Transaction | None) -> Batch[Transaction] | None:
         if entry is not None:
@@ -183,7 +183,7 @@ async def _grant(
 async def _known(services: Services, caller: Caller, user: str) -> Account:
     account = await _find(services, caller, user)
     if account is None:
-        raise ApiError("NOT_FOUND", "There is no such user.", {"user": user[:64]})
+        raise ApiError("NOT_FOUND", "User not found.", {"user": user[:64]})
     return account
 
 

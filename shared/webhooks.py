@@ -208,7 +208,7 @@ async def get(services: Services, caller: Caller, endpoint_id: str) -> WebhookEn
 
 
 def _no_such_endpoint(endpoint_id: str) -> ApiError:
-    return ApiError("NOT_FOUND", "There is no such webhook endpoint.", {"webhook_endpoint": endpoint_id[:64]})
+    return ApiError("NOT_FOUND", "Webhook endpoint not found.", {"webhook_endpoint": endpoint_id[:64]})
 
 
 async def update(services: Services, caller: Caller, endpoint_id: str, body: UpdateWebhookEndpoint) -> WebhookEndpoint:

@@ -76,7 +76,7 @@ async def redis(request: Request) -> ArqRedis:
 
 async def authenticated(credentials: Annotated[HTTPAuthorizationCredentials, Depends(bearer)]) -> str:
     if credentials.credentials not in API_KEYS:
-        raise HTTPException(401, "There is no such API key.")
+        raise HTTPException(401, "API key not found.")
     return credentials.credentials
 
 
@@ -107,7 +107,7 @@ async def create_video(body: CreateVideo, key: ApiKey, pool: Redis) -> Video:
 async def get_video(video_id: str, key: ApiKey, pool: Redis) -> Video:
     kept = await read(pool, video_id)
     if kept.get("key") != key:
-        raise HTTPException(404, "There is no such video.")
+        raise HTTPException(404, "Video not found.")
     return Video.model_validate(kept)
 
 

@@ -293,7 +293,7 @@ def choose(
     if name is None:
         preferred = _first(preference, offering) or next(iter(offered), None)
         if preferred is None:
-            raise ApiError("MODEL_NOT_FOUND", "No model is set up here.", {"field": "model", "allowed": []})
+            raise ApiError("MODEL_NOT_FOUND", "No model is configured.", {"field": "model", "allowed": []})
         return Choice(preferred)
     model = _first((name,), offering)
     if model is not None:
@@ -302,9 +302,9 @@ def choose(
     replacement = _replacement(name, offering)
     successor = _first(replacement.successors, offering) if replacement is not None else None
     if replacement is None or successor is None:
-        raise ApiError("MODEL_NOT_FOUND", f"There is no model {name!r} here.", details)
+        raise ApiError("MODEL_NOT_FOUND", f"Unknown model {name!r}.", details)
     if not allow_replacements:
-        told = f"The model {name!r} is not offered any more; its successor is {successor.id!r}."
+        told = f"The model {name!r} is no longer offered. Its successor is {successor.id!r}."
         raise ApiError("MODEL_NOT_FOUND", told, {**details, "successor": successor.id})
     return Choice(successor, name, replacement.differs)
 
@@ -347,7 +347,7 @@ def adapt(body: CreateVideo, choice: Choice) -> tuple[CreateVideo, tuple[Warned,
 def _changed(
     code: Literal["SECONDS_CHANGED", "SIZE_CHANGED"], field: str, asked: object, made: object, model: Model
 ) -> Warned:
-    return Warned(code=code, message=f"{model.id} does not make {field} {asked}: it is {made} instead.")
+    return Warned(code=code, message=f"{model.id} doesn't support {field}={asked}; using {made} instead.")
 
 
 def _nearest_size(size: str, model: Model) -> str:
@@ -502,16 +502,18 @@ def _check_images(body: CreateVideo, model: Model) -> None:
     if given["reference_images"] and (given["input_reference"] or given["last_frame"]):
         raise _takes_no(model, "reference_images", " with input_reference or last_frame")
     if given["last_frame"] and not given["input_reference"]:
-        raise _takes_no(model, "last_frame", " without input_reference, the first")
+        raise _takes_no(model, "last_frame", " without input_reference (the first frame)")
     if len(body.reference_images) > model.reference_images:
-        raise _takes_no(model, "reference_images", f" beyond {model.reference_images}", model.reference_images)
+        raise _takes_no(
+            model, "reference_images", f" beyond the first {model.reference_images}", model.reference_images
+        )
 
 
 def _takes_no(model: Model, field: str, when: str, at_most: int = 0) -> ApiError:
     allowed = [f"at most {at_most}"] if at_most else []
     return ApiError(
         "UNSUPPORTED_BY_MODEL",
-        f"{model.id} takes no {field}{when}.",
+        f"{model.id} doesn't support {field}{when}.",
         {"field": field, "model": model.id, "allowed": allowed},
     )
 
@@ -533,7 +535,7 @@ def _extended(body: CreateVideo, model: Model, source: Source) -> tuple[AspectRa
         raise ApiError(
             "UNSUPPORTED_BY_MODEL",
             f"{model.id} extends videos of {extension.min_source_s} to {extension.max_source_s} s up to "
-            f"{extension.max_total_s} s in all; this one has {source_s} s.",
+            f"{extension.max_total_s} s in total; this one has {source_s} s.",
             {
                 "field": "extends",
                 "model": model.id,
@@ -553,7 +555,7 @@ def _as_the_source(field: str, asked: str | None, is_: str) -> None:
     if asked is not None and asked != is_:
         raise ApiError(
             "INVALID_REQUEST",
-            f"The video to extend has {field} {is_}, and so will the longer one; {field} is {asked}.",
+            f"The video to extend has {field} {is_}, which the extended video keeps; the request has {field} {asked}.",
             {"field": field, "allowed": [is_]},
         )
 
@@ -577,7 +579,7 @@ def _agree(size: str, field: str, asked: str | None, meant: str) -> None:
     if asked is not None and asked != meant:
         raise ApiError(
             "INVALID_REQUEST",
-            f"size {size} means {field} {meant}, but {field} is {asked}.",
+            f"size={size} implies {field}={meant}, but the request has {field}={asked}.",
             {"field": field, "allowed": [meant]},
         )
 
@@ -587,10 +589,16 @@ def _require(model: Model, field: str, value: object, allowed: tuple[object, ...
         raise _cannot(model, field, value, allowed, when)
 
 
+def _either(values: tuple[object, ...]) -> str:
+    """For example: 4, 6 or 8."""
+    *first, last = map(str, values)
+    return f"{', '.join(first)} or {last}" if first else last
+
+
 def _cannot(model: Model, field: str, value: object, allowed: tuple[object, ...], when: str = "") -> ApiError:
-    choice = f"; allowed{when}: {', '.join(map(str, allowed))}" if allowed else ""
+    asked = f"={value}{when}. Use {_either(allowed)}" if allowed else ""
     return ApiError(
         "UNSUPPORTED_BY_MODEL",
-        f"{model.id} cannot do {field} {value!r}{when}{choice}." if allowed else f"{model.id} takes no {field}.",
+        f"{model.id} doesn't support {field}{asked}.",
         {"field": field, "model": model.id, "allowed": list(allowed)},
     )

@@ -177,6 +177,6 @@ def test_an_error_is_told_with_the_servers_code_message_and_what_to_do(shell: Sh
     told = shell.call("get", UNKNOWN)
     assert told.out == ""
     entry = CATALOG["NOT_FOUND"]
-    assert told.err.startswith("NOT_FOUND: There is no such video.")
+    assert told.err.startswith("NOT_FOUND: Video not found.")
     assert entry.suggested_action in told.err
     assert "Request req_" in told.err

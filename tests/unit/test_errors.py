@@ -77,10 +77,10 @@ def test_an_error_is_rendered_from_its_entry() -> None:
         "error": {
             "code": "NOT_FOUND",
             "type": "invalid_request_error",
-            "message": "There is no such thing here.",
+            "message": "Not found.",
             "param": None,
             "retryable": False,
-            "suggested_action": "Check the address and the id.",
+            "suggested_action": "Check the path and the id.",
             "details": {},
             "request_id": "req_1",
         }
@@ -118,8 +118,8 @@ def test_the_param_is_the_first_field_at_fault(details: dict[str, Any], param: s
 
 
 def test_a_message_of_its_own_replaces_the_catalogues() -> None:
-    error = ApiError("NOT_FOUND", "There is no such video.", {"video": "v"}).body("r")["error"]
-    assert (error["message"], error["details"]) == ("There is no such video.", {"video": "v"})
+    error = ApiError("NOT_FOUND", "Video not found.", {"video": "v"}).body("r")["error"]
+    assert (error["message"], error["details"]) == ("Video not found.", {"video": "v"})
 
 
 def test_an_unknown_code_is_a_programming_error() -> None:

@@ -146,7 +146,7 @@ def refused(
 def test_waiting_needs_a_plan_that_allows_it_and_somebody_who_wants_it(may_wait: bool, config: LiveConfig) -> None:
     assert refused(account(active_jobs=FULL), config, replace(PLAN, may_wait=may_wait)) == ApiError(
         "TOO_MANY_ACTIVE_JOBS",
-        "3 jobs are active, and 3 may be at once.",
+        "You already have 3 active jobs (limit 3).",
         {"active_jobs": ["a", "b", "c"], "limit": 3},
         retry_after_s=15,
     )
@@ -155,7 +155,7 @@ def test_waiting_needs_a_plan_that_allows_it_and_somebody_who_wants_it(may_wait:
 def test_too_few_credits_are_refused_in_words() -> None:
     refusal = refused(account(balance=79))
     assert refusal is not None
-    assert refusal.message == "This costs 80 credits, and the balance is 79."
+    assert refusal.message == "This costs 80 credits; you have 79."
     assert refusal.retry_after_s is None
 
 
@@ -163,7 +163,7 @@ def test_a_daily_cap_is_refused_with_what_is_left_until_midnight() -> None:
     config = CONFIG.model_copy(update={"daily_credits": 100})
     assert refused(account(spending_day="2026-11-20", spent_on_day=30), config) == ApiError(
         "DAILY_LIMIT",
-        "This costs 80 credits, and 70 of the account's 100 for today are left.",
+        "This costs 80 credits; 70 of the account's 100 for today are left.",
         {"limit_of": "account", "daily_credits": 100, "spent": 30, "required": 80},
         retry_after_s=43_200,
     )
@@ -172,7 +172,7 @@ def test_a_daily_cap_is_refused_with_what_is_left_until_midnight() -> None:
 def test_a_tenants_cap_that_was_lowered_leaves_nothing() -> None:
     assert refused(account(), day=budget(spent=120, cap=100)) == ApiError(
         "DAILY_LIMIT",
-        "This costs 80 credits, and 0 of the tenant's 100 for today are left.",
+        "This costs 80 credits; 0 of the tenant's 100 for today are left.",
         {"limit_of": "tenant", "daily_credits": 100, "spent": 120, "required": 80},
         retry_after_s=43_200,
     )

@@ -51,7 +51,7 @@ export const strings = {
     title: 'Enter your password again',
     titleGoogle: 'Sign in again',
     /** @param {string} email */
-    lead: (email) => `This needs a sign-in within the last five minutes. You are signed in as ${email}.`,
+    lead: (email) => `This requires a sign-in within the last five minutes. You are signed in as ${email}.`,
     /** @param {string} email */
     leadGoogle: (email) => `Confirm with Google that you’re ${email}. You’ll come back here; then try again.`,
     confirm: 'Continue',
@@ -126,7 +126,7 @@ export const strings = {
     refusals: /** @type {Record<string, string>} */ ({
       INSUFFICIENT_CREDITS: 'Your balance does not cover this. Choose a shorter video, or ask for credits.',
       TOO_MANY_ACTIVE_JOBS: 'As many videos are in the making as you may have at once. Wait for one, or cancel one.',
-      GENERATION_DISABLED: 'Generation is switched off at the moment. Your draft is kept.',
+      GENERATION_DISABLED: 'Generation is paused right now. Your draft is kept.',
       ACCOUNT_DISABLED: 'This account is disabled. Ask an administrator why.',
     }),
     problems: {

@@ -48,7 +48,7 @@ export const adminStrings = {
     since: 'Since',
     open: 'Open',
     roles: { user: 'User', admin: 'Administrator', operator: 'Operator' },
-    operator: 'Who is an operator is decided in the Firestore console only.',
+    operator: 'Operators can only be changed in the Firestore console.',
     verified: 'Verified',
     unverified: 'Not verified',
     unverifiedHelp: 'Nobody has proven to own this address.',
