@@ -37,7 +37,7 @@ from local.memory.generator import MediaBuckets, MemoryGenerator
 from local.memory.live import MemoryLive
 from local.memory.media import PATH as MEDIA_PATH
 from local.memory.media import DiskFiles, MemoryMedia
-from local.memory.queue import Dispatcher, MemoryQueue
+from local.memory.queue import Dispatcher, MemoryQueue, limits_of
 from local.oidc import Minter
 from local.plan import BUCKET, PROJECT, ROOT, SIGNUP_CREDITS, email
 from local.ports import HOST, KEEP_ALIVE_S
@@ -140,7 +140,8 @@ class Embedded:
         real = frozenset({"gemini"}) if place.environ.get("GEMINI_API_KEY") else frozenset[str]()
         self.saved.store.edit_config("usual_times", stand_in_times(place.environ, real))
         self._live = MemoryLive(self.saved.store)
-        self._queue = MemoryQueue()
+        starts_per_minute = int(place.environ.get("STARTS_PER_MINUTE") or 0) or None
+        self._queue = MemoryQueue(limits=lambda queue: limits_of(queue, starts_per_minute))
         self._notifier = Notifier(
             f"{place.url}/tasks/object-finalized", lambda: self._minter.token(email("pubsub"), place.url)
         )

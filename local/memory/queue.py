@@ -48,14 +48,14 @@ class Limits:
     retry: RetryPolicy = RETRY
 
 
-def limits_of(queue: str) -> Limits:
-    """A model's queue is paced to the model's quota; the others go as fast as Cloud Tasks does."""
+def limits_of(queue: str, starts_per_minute: int | None = None) -> Limits:
+    """A model's queue is paced to the model's quota, or to the given one; the others are as fast as Cloud Tasks is."""
     quotas = {model.queue: model.quota_per_minute for model in MODELS.values()}
     if queue == DELIVER_QUEUE:
         return Limits(max_concurrent=MAX_CONCURRENT_WEBHOOKS)
     if queue not in quotas:
         return Limits()
-    return Limits(quotas[queue] / 60, MAX_CONCURRENT_CREATES, GENERATE_RETRY)
+    return Limits((starts_per_minute or quotas[queue]) / 60, MAX_CONCURRENT_CREATES, GENERATE_RETRY)
 
 
 @dataclass(eq=False)

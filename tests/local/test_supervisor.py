@@ -13,6 +13,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +31,8 @@ from shared.routes import FUNCTIONS
 
 DEADLINE_S = 90.0
 OWNER = {"Authorization": "Bearer owner"}
+NOTES = f"/v1/projects/{PROJECT}/databases/(default)/documents/notes"
+NOTE = {"fields": {"text": {"stringValue": "kept"}}}
 
 # Small functions with the least that a start needs: the first request of a user makes its account.
 FUNCTION = """
@@ -270,74 +273,94 @@ def test_a_taken_port_is_named_with_its_holder(start: Callable[..., Up]) -> None
             assert f"process {os.getpid()}" in holder(port)
 
 
-def test_what_users_made_survives_a_restart(start: Callable[..., Up]) -> None:
-    """Documents, users and keys are there again, and it says from when the documents are."""
-    first = start()
-    session = first.ready()
-    documents = f"/v1/projects/{PROJECT}/databases/(default)/documents/notes"
-    note = {"fields": {"text": {"stringValue": "kept"}}}
-    created = httpx2.post(
-        f"http://{session['firestore']}{documents}", params={"documentId": "n"}, headers=OWNER, json=note
-    )
-    assert created.status_code == 200
-    processes = first.processes()
-    assert first.stop() == 0
-    assert all_gone(processes)
-    assert not (first.directory / "session.json").exists()
-    assert not (first.directory / "processes.json").exists()
-    assert not (first.directory / "run").exists()
+@dataclass(frozen=True)
+class Lives:
+    """Three starts in one directory, and what became of each: stopped, its supervisor killed, its storage killed."""
 
-    second = start()
-    again = second.ready()
-    found = httpx2.get(f"http://{again['firestore']}{documents}/n", headers=OWNER).json()
-    assert found["fields"] == note["fields"]
-    assert "Firestore data as of" in second.text
-    assert "lost" not in second.text
-    subjects = {
-        jwt.decode(each["admin_token"], options={"verify_signature": False})["sub"] for each in (session, again)
-    }
+    sessions: tuple[dict[str, Any], ...]
+    started: tuple[set[str], ...]
+    gone: tuple[bool, ...]
+    output: tuple[str, ...]
+    exit_codes: tuple[int, ...]
+    left_after_the_stop: set[str]
+    kept: dict[str, Any]
+
+
+@pytest.fixture(scope="module")
+def lives(tmp_path_factory: pytest.TempPathFactory, functions: Path, emulator: None) -> Iterator[Lives]:
+    """A start costs more than all that is asked about it."""
+    directory = tmp_path_factory.mktemp("lives") / "data"
+    ups: list[Up] = []
+
+    def start() -> tuple[Up, dict[str, Any], dict[str, dict[str, Any]]]:
+        ups.append(Up(directory, functions))
+        return ups[-1], ups[-1].ready(), ups[-1].processes()
+
+    try:
+        stopped, session, of_stopped = start()
+        host = f"http://{session['firestore']}"
+        httpx2.post(host + NOTES, params={"documentId": "n"}, headers=OWNER, json=NOTE).raise_for_status()
+        stop_code = stopped.stop()
+        stopped_gone = all_gone(of_stopped)
+        left = {path.name for path in directory.iterdir()}
+        stopped_said = stopped.text
+
+        killed, again, of_killed = start()
+        kept = httpx2.get(f"http://{again['firestore']}{NOTES}/n", headers=OWNER).json()["fields"]
+        keys = jwt.PyJWKClient(again["identity"] + "/.well-known/jwks.json")
+        key = keys.get_signing_key_from_jwt(session["token"])
+        jwt.decode(session["token"], key, algorithms=["RS256"], audience=PROJECT)
+        saved = firestore.Exports(directory / "firestore", PROJECT, f"http://{again['firestore']}")
+        asyncio.run(saved.save())
+        os.kill(killed.process.pid, signal.SIGKILL)
+        kill_code = killed.process.wait(DEADLINE_S)
+        killed_gone = eventually(lambda: nothing_lives(of_killed), "the end of all processes")
+        killed_said = killed.text
+
+        crashed, last, of_crashed = start()
+        os.kill(of_crashed["storage"]["pid"], signal.SIGKILL)
+        crash_code = crashed.process.wait(DEADLINE_S)
+        yield Lives(
+            (session, again, last),
+            (set(of_stopped), set(of_killed), set(of_crashed)),
+            (stopped_gone, killed_gone, all_gone(of_crashed)),
+            (stopped_said, killed_said, crashed.text),
+            (stop_code, kill_code, crash_code),
+            left,
+            kept,
+        )
+    finally:
+        for up in ups:
+            up.stop()
+
+
+def test_what_users_made_survives_a_restart(lives: Lives) -> None:
+    """Documents and users are there again, tokens are still good, and it says from when the documents are."""
+    assert lives.exit_codes[0] == 0
+    assert lives.gone[0]
+    assert lives.left_after_the_stop.isdisjoint({"session.json", "processes.json", "run"})
+    assert lives.kept == NOTE["fields"]
+    assert "Firestore data as of" in lives.output[1]
+    assert "lost" not in lives.output[1]
+    tokens = [session["admin_token"] for session in lives.sessions]
+    subjects = {jwt.decode(token, options={"verify_signature": False})["sub"] for token in tokens}
     assert len(subjects) == 1
-    keys = jwt.PyJWKClient(again["identity"] + "/.well-known/jwks.json")
-    jwt.decode(
-        session["token"], keys.get_signing_key_from_jwt(session["token"]), algorithms=["RS256"], audience=PROJECT
-    )
 
 
-def test_nothing_outlives_a_supervisor_that_is_killed(start: Callable[..., Up]) -> None:
+def test_nothing_outlives_a_supervisor_that_is_killed(lives: Lives) -> None:
     """Not even gunicorn's workers; the next start says that up to 30 s of documents are lost."""
-    first = start()
-    first.ready()
-    processes = first.processes()
-    assert set(processes) >= {
-        "firestore",
-        "storage",
-        "tasks",
-        "providers",
-        "identity",
-        "scheduler",
-        "gateway",
-        *FUNCTIONS,
-    }
-    saved = firestore.Exports(first.directory / "firestore", PROJECT, f"http://{first.ready()['firestore']}")
-    asyncio.run(saved.save())
-    os.kill(first.process.pid, signal.SIGKILL)
-    first.process.wait(DEADLINE_S)
-    eventually(lambda: nothing_lives(processes), "the end of all processes")
-
-    second = start()
-    second.ready()
-    assert "(at most 30 s lost)" in second.text
+    assert lives.exit_codes[1] == -signal.SIGKILL
+    servers = {"firestore", "storage", "tasks", "providers", "identity", "scheduler", "gateway"}
+    assert lives.started[1] >= {*servers, *FUNCTIONS}
+    assert lives.gone[1]
+    assert "(at most 30 s lost)" in lives.output[2]
 
 
-def test_the_crash_of_any_other_process_ends_everything(start: Callable[..., Up]) -> None:
+def test_the_crash_of_any_other_process_ends_everything(lives: Lives) -> None:
     """With exit code 1, the name of what crashed, and nothing left."""
-    up = start()
-    up.ready()
-    processes = up.processes()
-    os.kill(processes["storage"]["pid"], signal.SIGKILL)
-    assert up.process.wait(DEADLINE_S) == 1
-    assert "storage ended (signal SIGKILL)" in up.text
-    assert all_gone(processes)
+    assert lives.exit_codes[2] == 1
+    assert "storage ended (signal SIGKILL)" in lives.output[2]
+    assert lives.gone[2]
 
 
 def test_a_function_that_cannot_start_is_told_with_its_log(tmp_path: Path, functions: Path, emulator: None) -> None:
@@ -452,3 +475,5 @@ def test_every_model_has_a_queue_paced_to_its_quota(tmp_path: Path) -> None:
     for model in MODELS.values():
         assert queues[model.queue]["max_dispatches_per_second"] == pytest.approx(model.quota_per_minute / 60)
     assert {queue["max_attempts"] for queue in queues.values()} == {-1}
+    hasty = json.loads(plan(tmp_path, STARTS_PER_MINUTE="30000").write_queues().read_text())
+    assert {queue["max_dispatches_per_second"] for queue in hasty if queue["name"] not in ("poll", "webhooks")} == {500}
