@@ -21,9 +21,9 @@ from typing import Final
 ROOT: Final = Path(__file__).parents[1]
 BUDGETS: Final = Path(__file__).with_name("budget.json")
 SIDE_BY_SIDE: Final = 2
-# One group after another, two suites of a group at a time. Without the first, the others are not run; the last has the
-# machine to itself, because a browser is slow when it shares the processors.
-GROUPS: Final = (("lint", "types"), ("acceptance", "unit", "contract", "reliability", "faults"), ("page",))
+# One group after another, two suites of a group at a time. Without the first, the others are not run; the last two
+# mostly wait, and next to what uses a whole processor they would wait longer.
+GROUPS: Final = (("lint", "types"), ("acceptance", "unit", "contract", "faults"), ("page", "reliability"))
 LONG_ONLY: Final = (("fuzz",),)
 
 

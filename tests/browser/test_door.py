@@ -5,9 +5,10 @@ from __future__ import annotations
 import json
 import re
 import secrets
+from collections.abc import Callable
 
 import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Page, Route, expect
 
 from tests.browser.acts import generate, prompt_box, ready, sign_up
 from tests.browser.conftest import PHONE, Open, Person, session_of
@@ -136,32 +137,36 @@ def test_signing_in_with_google_leads_there_and_back(open_studio: Open, cloud: C
     assert screen.complaints == []
 
 
-@pytest.mark.parametrize(
-    ("status", "message"),
-    [
-        (403, "Requests from referer <empty> are blocked."),
-        (429, "QUOTA_EXCEEDED : Exceeded quota for exchanging refresh tokens."),
-        (400, "TOO_MANY_ATTEMPTS_TRY_LATER"),
-        (503, "UNAVAILABLE"),
-    ],
+REFUSALS = (
+    (403, "Requests from referer <empty> are blocked."),
+    (429, "QUOTA_EXCEEDED : Exceeded quota for exchanging refresh tokens."),
+    (400, "TOO_MANY_ATTEMPTS_TRY_LATER"),
+    (503, "UNAVAILABLE"),
 )
-def test_a_token_service_that_refuses_everybody_signs_nobody_out(
-    open_studio: Open, person: Person, status: int, message: str
-) -> None:
-    """A blocked API key or a used-up quota says nothing about the session; it goes on once that is over."""
-    screen = open_studio()
-    page = screen.page
+TOKENS = "**/securetoken.googleapis.com/**"
+
+
+def refusing(status: int, message: str) -> Callable[[Route], None]:
     body = json.dumps({"error": {"code": status, "message": message}})
-    page.route("**/securetoken.googleapis.com/**", lambda route: route.fulfill(status=status, body=body))
-    page.evaluate(f"localStorage.setItem('rushes.session', {json.dumps(session_of(person))})")
-    page.reload()
-    expect(page.locator("#bar")).to_be_visible()
-    page.wait_for_timeout(CHECKED_AGAIN_MS)
-    expect(page.get_by_label("Password")).to_be_hidden()
-    assert page.evaluate("localStorage.getItem('rushes.session')") is not None
-    page.unroute("**/securetoken.googleapis.com/**")
-    page.reload()
-    expect(page.locator("#balance")).to_have_text("500")
+    return lambda route: route.fulfill(status=status, body=body)
+
+
+def test_a_token_service_that_refuses_everybody_signs_nobody_out(open_studio: Open, person: Person) -> None:
+    """A blocked API key or a used-up quota says nothing about the session; it goes on once that is over."""
+    pages = [open_studio().page for _ in REFUSALS]
+    for page, (status, message) in zip(pages, REFUSALS, strict=True):
+        page.route(TOKENS, refusing(status, message))
+        page.evaluate(f"localStorage.setItem('rushes.session', {json.dumps(session_of(person))})")
+        page.reload()
+    for page in pages:
+        expect(page.locator("#bar")).to_be_visible()
+    pages[-1].wait_for_timeout(CHECKED_AGAIN_MS)
+    for page, refusal in zip(pages, REFUSALS, strict=True):
+        expect(page.get_by_label("Password"), str(refusal)).to_be_hidden()
+        assert page.evaluate("localStorage.getItem('rushes.session')") is not None, refusal
+        page.unroute(TOKENS)
+        page.reload()
+        expect(page.locator("#balance"), str(refusal)).to_have_text("500")
 
 
 def test_a_session_that_ends_leads_to_the_door_and_keeps_the_draft(open_studio: Open, person: Person) -> None:

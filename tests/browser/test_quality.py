@@ -235,6 +235,7 @@ def test_nothing_jumps_while_videos_are_made(open_studio: Open, person: Person, 
     assert shifted(screen.page) <= MOST_SHIFT
 
 
+@pytest.mark.long
 def test_how_soon_the_page_can_be_used_on_a_slow_phone_is_reported(
     open_studio: Open, cloud: Cloud, owner: Person, record_property: Callable[[str, int], None]
 ) -> None:

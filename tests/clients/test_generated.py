@@ -41,6 +41,7 @@ def test_openapi_typescript(embedded_cloud: Cloud, run: Run, typescript: Path) -
     typescript_program("openapi_typescript.ts", embedded_cloud, run, typescript)
 
 
+@pytest.mark.long
 def test_hey_api(embedded_cloud: Cloud, run: Run, typescript: Path) -> None:
     run("npx", "openapi-ts", "-i", OPENAPI, "-o", "hey", "-c", "@hey-api/client-fetch", cwd=typescript)
     typescript_program("hey_api.ts", embedded_cloud, run, typescript)
