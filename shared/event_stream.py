@@ -24,6 +24,7 @@ from starlette.responses import Response, StreamingResponse
 from starlette.types import Receive, Scope, Send
 
 from shared import library, log, views
+from shared.caching import Cache
 from shared.errors import ApiError, Unavailable
 from shared.identity import Caller
 from shared.models import DeletedVideo, Job, ListVideosQuery, Status
@@ -279,7 +280,8 @@ class _Telling:
     def __init__(self, clock: Callable[[], datetime], id_of: Callable[[Job], str | None]) -> None:
         self._clock = clock
         self._id_of = id_of
-        self._versions: dict[str, int] = {}
+        # The client may be told twice of a job that is no longer among these.
+        self._versions: Cache[str, int] = Cache(MAX_REMEMBERED_JOBS)
         # Unfinished jobs, with the progress that was shown last.
         self._unfinished: dict[str, tuple[Job, int]] = {}
 
@@ -290,7 +292,7 @@ class _Telling:
 
     def knows(self, job: Job, version: int) -> None:
         """The client has been told that version, on an earlier stream."""
-        self._versions[job.id] = version
+        self._versions.put(job.id, version)
 
     def events(self, changes: Mapping[str, Job | None]) -> list[bytes]:
         """Those that tell the latest states, the earliest change first."""
@@ -312,31 +314,26 @@ class _Telling:
         return events
 
     def _latest(self, job: Job) -> bytes | None:
-        told = self._versions.get(job.id, -1)
+        now = self._clock()
+        known = self._versions.get(job.id, now)
+        told = known if known is not None else -1
         if job.deleted_at is not None:
             return self._gone(job.id, job) if told < job.version else None
-        video = views.video(job, self._clock())
+        video = views.video(job, now)
         if job.final:
             self._unfinished.pop(job.id, None)
         elif told < job.version or job.id not in self._unfinished:
             self._unfinished[job.id] = job, video.progress if told < job.version else -1
         if told >= job.version:
             return None
-        self._remember(job)
+        self._versions.put(job.id, job.version)
         return _event("video", video.model_dump_json(), self._id_of(job))
 
     def _gone(self, id_: str, job: Job | None) -> bytes:
         self._unfinished.pop(id_, None)
         if job is not None:
-            self._remember(job)
+            self._versions.put(job.id, job.version)
         return _event("deleted", DeletedVideo(id=id_).model_dump_json(), self._id_of(job) if job else None)
-
-    def _remember(self, job: Job) -> None:
-        self._versions.pop(job.id, None)
-        self._versions[job.id] = job.version
-        if len(self._versions) > MAX_REMEMBERED_JOBS:
-            # The client may be told of that one twice.
-            del self._versions[next(iter(self._versions))]
 
 
 def _event(name: str, data: str, id_: str | None) -> bytes:

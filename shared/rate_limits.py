@@ -7,10 +7,10 @@ times the instances that serve him: a guard of our resources, not a quota to be 
 from __future__ import annotations
 
 import math
-from collections import OrderedDict
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 
+from shared.caching import Cache
 from shared.errors import ApiError
 
 WINDOW_S = 60
@@ -54,20 +54,18 @@ class TokenBuckets:
     """One bucket per name, which holds a minute's requests and fills up evenly."""
 
     def __init__(self) -> None:
-        self._buckets: OrderedDict[str, tuple[float, datetime]] = OrderedDict()
+        self._buckets: Cache[str, tuple[float, datetime]] = Cache(BUCKETS_KEPT)
 
     def take(self, name: str, per_minute: int, now: datetime) -> Allowance:
         """Count one request, unless it is one too many: a refused request costs nothing."""
-        tokens, then = self._buckets.get(name, (float(per_minute), now))
+        tokens, then = self._buckets.get(name, now) or (float(per_minute), now)
         elapsed_s = max(0.0, (now - then).total_seconds())
         tokens = min(float(per_minute), tokens + elapsed_s * per_minute / WINDOW_S)
         refused = tokens < 1.0
         if not refused:
             tokens -= 1.0
-        self._buckets[name] = (tokens, now)
-        self._buckets.move_to_end(name)
-        if len(self._buckets) > BUCKETS_KEPT:
-            self._buckets.popitem(last=False)
+        # A bucket that nobody takes from is full again after a minute, as a new one is.
+        self._buckets.put(name, (tokens, now), now + timedelta(seconds=WINDOW_S))
         wanted = 1.0 if tokens < 1.0 else float(per_minute)
         reset_s = max(1, math.ceil((wanted - tokens) * WINDOW_S / per_minute))
         return Allowance(per_minute, int(tokens), reset_s, refused)
