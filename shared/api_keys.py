@@ -19,7 +19,7 @@ from shared import accounts, audit, commits, log, verification
 from shared.commits import Batch
 from shared.errors import ApiError, Conflict, Unavailable
 from shared.identity import Caller
-from shared.models import ONE_LINE, Body, Document, Response
+from shared.models import ONE_LINE, Body, Document, Response, UnixSeconds
 from shared.ports import Services
 
 PREFIX = "rk_"
@@ -94,9 +94,9 @@ class ApiKeyView(Response):
     name: str
     scope: Scope
     prefix: str
-    created_at: int
-    expires_at: int | None
-    last_used_at: Annotated[int | None, Field(description="Written at most once a day.")]
+    created_at: UnixSeconds
+    expires_at: UnixSeconds | None
+    last_used_at: Annotated[UnixSeconds | None, Field(description="Written at most once a day.")]
 
 
 class MadeApiKey(ApiKeyView):
@@ -194,7 +194,7 @@ def view(key: ApiKey) -> ApiKeyView:
         name=key.name,
         scope=key.scope,
         prefix=key.prefix,
-        created_at=int(key.created_at.timestamp()),
-        expires_at=int(key.expires_at.timestamp()) if key.expires_at else None,
-        last_used_at=int(key.last_used_at.timestamp()) if key.last_used_at else None,
+        created_at=key.created_at,
+        expires_at=key.expires_at,
+        last_used_at=key.last_used_at,
     )

@@ -26,7 +26,7 @@ from shared.errands import Errand
 from shared.errors import ApiError, Unavailable
 from shared.identity import Caller
 from shared.lifecycle import DELIVER_QUEUE
-from shared.models import Account, Job, PageQuery, Response
+from shared.models import Account, Job, Listed, Page, PageQuery, UnixSeconds
 from shared.ports import NotReached, Services
 from shared.receivers import Receivers
 from shared.signing import Secret
@@ -78,7 +78,7 @@ class ListDeliveriesQuery(PageQuery):
     after: Annotated[str | None, Field(pattern=DELIVERY_ID, description="The `last_id` of the page before.")] = None
 
 
-class DeliveryView(Response):
+class DeliveryView(Listed):
     """`id` is the message's `webhook-id`. `last_status` and `last_error` are of the last try."""
 
     id: str
@@ -90,17 +90,13 @@ class DeliveryView(Response):
     tries: int
     last_status: int | None
     last_error: str | None
-    created_at: int
-    delivered_at: int | None
-    redelivered_at: Annotated[int | None, Field(description="When its owner last had it sent again.")]
+    created_at: UnixSeconds
+    delivered_at: UnixSeconds | None
+    redelivered_at: Annotated[UnixSeconds | None, Field(description="When its owner last had it sent again.")]
 
 
-class DeliveryPage(Response):
-    object: Literal["list"] = "list"
-    data: list[DeliveryView]
-    first_id: str | None
-    last_id: str | None
-    has_more: bool
+class DeliveryPage(Page[DeliveryView]):
+    pass
 
 
 @dataclass(frozen=True)
@@ -428,17 +424,11 @@ def view(delivery: Delivery) -> DeliveryView:
         tries=delivery.tries,
         last_status=delivery.last_status,
         last_error=delivery.last_error,
-        created_at=int(delivery.created_at.timestamp()),
-        delivered_at=int(delivery.delivered_at.timestamp()) if delivery.delivered_at else None,
-        redelivered_at=int(delivery.redelivered_at.timestamp()) if delivery.redelivered_at else None,
+        created_at=delivery.created_at,
+        delivered_at=delivery.delivered_at,
+        redelivered_at=delivery.redelivered_at,
     )
 
 
 def page_view(found: list[Delivery], limit: int) -> DeliveryPage:
-    data = [view(delivery) for delivery in found[:limit]]
-    return DeliveryPage(
-        data=data,
-        first_id=data[0].id if data else None,
-        last_id=data[-1].id if data else None,
-        has_more=len(found) > limit,
-    )
+    return DeliveryPage.of([view(delivery) for delivery in found[:limit]], has_more=len(found) > limit)

@@ -25,7 +25,7 @@ from shared.deliveries import Delivery
 from shared.errors import ApiError, Conflict, Unavailable
 from shared.identity import Caller
 from shared.lifecycle import FUNCTION_TIMEOUT_S
-from shared.models import MAX_PAGE, Account, Document, Job, Response
+from shared.models import MAX_PAGE, Account, Document, Job, Response, UnixSeconds
 from shared.passes import Pages
 from shared.ports import Services
 from shared.projects import Project
@@ -48,7 +48,7 @@ class ErasureView(Response):
     id: str
     object: Literal["account.deletion"] = "account.deletion"
     status: ChoreStatus
-    created_at: int
+    created_at: UnixSeconds
 
 
 async def start(services: Services, caller: Caller) -> Chore:
@@ -75,7 +75,7 @@ async def start(services: Services, caller: Caller) -> Chore:
 
 
 def view(chore: Chore) -> ErasureView:
-    return ErasureView(id=chore.id, status=chore.status, created_at=int(chore.created_at.timestamp()))
+    return ErasureView(id=chore.id, status=chore.status, created_at=chore.created_at)
 
 
 async def step(services: Services, chore: Chore) -> Chore:

@@ -17,7 +17,7 @@ from shared.chores import Chore, ChoreStatus, ExportedFile
 from shared.commits import Batch
 from shared.errors import ApiError
 from shared.identity import Caller
-from shared.models import MAX_PAGE, Account, Body, Job, ListVideosQuery, Response
+from shared.models import MAX_PAGE, Account, Body, Job, ListVideosQuery, Response, UnixSeconds
 from shared.ports import Services
 from shared.projects import Project
 
@@ -43,7 +43,7 @@ class ExportFileView(Response):
     name: str
     size_bytes: int
     url: str
-    url_expires_at: int
+    url_expires_at: UnixSeconds
 
 
 class ExportView(Response):
@@ -55,9 +55,9 @@ class ExportView(Response):
     id: str
     object: Literal["export"] = "export"
     status: ChoreStatus
-    created_at: int
-    completed_at: int | None
-    expires_at: int | None
+    created_at: UnixSeconds
+    completed_at: UnixSeconds | None
+    expires_at: UnixSeconds | None
     files: list[ExportFileView]
     has_more: bool
 
@@ -114,9 +114,9 @@ async def view(services: Services, chore: Chore, query: ExportQuery | None = Non
     return ExportView(
         id=chore.id,
         status=chore.status,
-        created_at=int(chore.created_at.timestamp()),
-        completed_at=int(chore.completed_at.timestamp()) if chore.completed_at else None,
-        expires_at=int(chore.expires_at.timestamp()) if chore.expires_at else None,
+        created_at=chore.created_at,
+        completed_at=chore.completed_at,
+        expires_at=chore.expires_at,
         files=await passes.for_each(page, lambda file: _file_view(services, file)),
         has_more=first + len(page) < len(files),
     )
@@ -128,7 +128,7 @@ async def _file_view(services: Services, file: ExportedFile) -> ExportFileView:
         name=file.name,
         size_bytes=file.size_bytes,
         url=signed.url,
-        url_expires_at=int(signed.expires_at.timestamp()),
+        url_expires_at=signed.expires_at,
     )
 
 

@@ -6,10 +6,10 @@ read; it is never written, and a document without one is new.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from enum import StrEnum
-from typing import Annotated, Any, ClassVar, Literal, Self, TypeVar
+from typing import Annotated, Any, ClassVar, Generic, Literal, Self, TypeVar
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, FailFast, Field, field_validator, model_validator
 from typing_extensions import TypeAliasType
@@ -685,6 +685,42 @@ class Response(BaseModel):
     model_config = ConfigDict(extra="forbid", defer_build=True)
 
 
+def _unix_seconds(moment: Any) -> Any:
+    return int(moment.timestamp()) if isinstance(moment, datetime) else moment
+
+
+# A moment in a response, made from a datetime: whole Unix seconds, as every time of the API is.
+UnixSeconds = Annotated[int, BeforeValidator(_unix_seconds)]
+
+
+class Listed(Response):
+    """What a list can hold: `after` names the item behind which the next page begins."""
+
+    id: str
+
+
+L = TypeVar("L", bound=Listed)
+
+
+class Page(Response, Generic[L]):
+    """A page of a list."""
+
+    object: Literal["list"] = "list"
+    data: list[L]
+    first_id: str | None
+    last_id: str | None
+    has_more: bool
+
+    @classmethod
+    def of(cls, data: Sequence[L], has_more: bool) -> Self:
+        return cls(
+            data=list(data),
+            first_id=data[0].id if data else None,
+            last_id=data[-1].id if data else None,
+            has_more=has_more,
+        )
+
+
 class VideoError(Response):
     """Why a video failed. `reason` is what the provider says about the prompt; null where it says nothing about it."""
 
@@ -723,7 +759,7 @@ class InputView(Response):
     height: int
 
 
-class Video(Response):
+class Video(Listed):
     """A job as clients see it: the OpenAI videos object and more. `seconds` of an extension is the whole length."""
 
     id: str
@@ -752,20 +788,16 @@ class Video(Response):
     warnings: list[WarningView]
     project: str | None
     labels: dict[str, str]
-    created_at: int
-    started_at: int | None
-    completed_at: int | None
-    expires_at: int | None
+    created_at: UnixSeconds
+    started_at: UnixSeconds | None
+    completed_at: UnixSeconds | None
+    expires_at: UnixSeconds | None
     remixed_from_video_id: None = None
     version: int
 
 
-class VideoPage(Response):
-    object: Literal["list"] = "list"
-    data: list[Video]
-    first_id: str | None
-    last_id: str | None
-    has_more: bool
+class VideoPage(Page[Video]):
+    pass
 
 
 class DeletedVideo(Response):
@@ -812,10 +844,10 @@ class AccountView(Response):
     balance: int
     active_jobs: list[str]
     active_jobs_limit: int
-    created_at: int
+    created_at: UnixSeconds
 
 
-class TransactionView(Response):
+class TransactionView(Listed):
     id: str
     object: Literal["transaction"] = "transaction"
     type: TransactionType
@@ -824,15 +856,11 @@ class TransactionView(Response):
     sequence: int
     video: str | None
     description: str
-    created_at: int
+    created_at: UnixSeconds
 
 
-class TransactionPage(Response):
-    object: Literal["list"] = "list"
-    data: list[TransactionView]
-    first_id: str | None
-    last_id: str | None
-    has_more: bool
+class TransactionPage(Page[TransactionView]):
+    pass
 
 
 class ExtensionView(Response):
@@ -856,7 +884,7 @@ class ModelView(Response):
 
     id: str
     object: Literal["model"] = "model"
-    created: int
+    created: UnixSeconds
     owned_by: str
     default: bool
     aliases: list[str]
@@ -895,12 +923,12 @@ class Receipt(Response):
     video: str
     status: Status
     deleted: bool
-    created_at: int
+    created_at: UnixSeconds
 
 
 class SignedUrl(Response):
     url: str
-    expires_at: int
+    expires_at: UnixSeconds
 
 
 class Cancellation(Response):

@@ -16,7 +16,7 @@ from shared import accounts, audit, commits, ids
 from shared.commits import Batch
 from shared.errors import ApiError
 from shared.identity import Caller
-from shared.models import ONE_LINE, Body, Document, PageQuery, Response
+from shared.models import ONE_LINE, Body, Document, Listed, Page, PageQuery, UnixSeconds
 from shared.ports import Services
 
 # As CreateVideo.project has it.
@@ -59,21 +59,17 @@ class ListProjectsQuery(PageQuery):
     after: Annotated[str | None, Field(pattern=PROJECT_ID, description="The `last_id` of the page before.")] = None
 
 
-class ProjectView(Response):
+class ProjectView(Listed):
     id: str
     object: Literal["project"] = "project"
     title: str
     archived: bool
-    created_at: int
-    updated_at: int
+    created_at: UnixSeconds
+    updated_at: UnixSeconds
 
 
-class ProjectPage(Response):
-    object: Literal["list"] = "list"
-    data: list[ProjectView]
-    first_id: str | None
-    last_id: str | None
-    has_more: bool
+class ProjectPage(Page[ProjectView]):
+    pass
 
 
 def document_id(tenant: str, project: str) -> str:
@@ -170,16 +166,10 @@ def view(project: Project) -> ProjectView:
         id=project.project,
         title=project.title,
         archived=project.archived,
-        created_at=int(project.created_at.timestamp()),
-        updated_at=int(project.updated_at.timestamp()),
+        created_at=project.created_at,
+        updated_at=project.updated_at,
     )
 
 
 def page_view(found: list[Project], limit: int) -> ProjectPage:
-    data = [view(project) for project in found[:limit]]
-    return ProjectPage(
-        data=data,
-        first_id=data[0].id if data else None,
-        last_id=data[-1].id if data else None,
-        has_more=len(found) > limit,
-    )
+    return ProjectPage.of([view(project) for project in found[:limit]], has_more=len(found) > limit)

@@ -31,7 +31,7 @@ async def redirect(services: Services, item: Content) -> Response:
 
 async def signed_url(services: Services, item: Content) -> SignedUrl:
     signed = await services.media.sign(item.name, item.filename, item.download)
-    return SignedUrl(url=signed.url, expires_at=int(signed.expires_at.timestamp()))
+    return SignedUrl(url=signed.url, expires_at=signed.expires_at)
 
 
 async def proxied(services: Services, item: Content, headers: Headers, head: bool) -> Response:

@@ -18,7 +18,7 @@ from shared import accounts, audit, commits, ids
 from shared.commits import Batch
 from shared.errors import ApiError
 from shared.identity import Caller
-from shared.models import ONE_LINE, TENANT_NAME, Body, Document, Response
+from shared.models import ONE_LINE, TENANT_NAME, Body, Document, Response, UnixSeconds
 from shared.ports import Services
 
 MAX_GRANT = 1_000_000_000
@@ -88,7 +88,7 @@ class TenantGrantView(Response):
     amount: int
     granted_after: int
     description: str
-    created_at: int
+    created_at: UnixSeconds
 
 
 @dataclass(frozen=True)
@@ -185,5 +185,5 @@ def entry_view(entry: TenantGrant) -> TenantGrantView:
         amount=entry.amount,
         granted_after=entry.granted_after,
         description=entry.description,
-        created_at=int(entry.created_at.timestamp()),
+        created_at=entry.created_at,
     )

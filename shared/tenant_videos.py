@@ -5,14 +5,14 @@ from __future__ import annotations
 import asyncio
 import re
 from datetime import datetime
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 from pydantic import Field
 
 from shared import audit, library, outputs, serving, views
 from shared.errors import ApiError
 from shared.identity import Caller
-from shared.models import VIDEO_ID, ContentQuery, Job, PageQuery, Response, SignedUrl, Stage, Status, Video
+from shared.models import VIDEO_ID, ContentQuery, Job, Page, PageQuery, SignedUrl, Stage, Status, Video
 from shared.ports import Services
 from shared.users import USER_ID
 
@@ -38,12 +38,8 @@ class WatchedVideo(TenantVideo):
     urls: list[SignedUrl]
 
 
-class TenantVideoPage(Response):
-    object: Literal["list"] = "list"
-    data: list[TenantVideo]
-    first_id: str | None
-    last_id: str | None
-    has_more: bool
+class TenantVideoPage(Page[TenantVideo]):
+    pass
 
 
 async def page(services: Services, caller: Caller, query: ListTenantVideosQuery) -> list[Job]:
@@ -91,10 +87,4 @@ def _seen(job: Job, now: datetime) -> dict[str, Any]:
 
 
 def page_view(jobs: list[Job], limit: int, now: datetime) -> TenantVideoPage:
-    data = [TenantVideo(**_seen(job, now)) for job in jobs[:limit]]
-    return TenantVideoPage(
-        data=data,
-        first_id=data[0].id if data else None,
-        last_id=data[-1].id if data else None,
-        has_more=len(jobs) > limit,
-    )
+    return TenantVideoPage.of([TenantVideo(**_seen(job, now)) for job in jobs[:limit]], has_more=len(jobs) > limit)

@@ -18,7 +18,18 @@ from shared import accounts, audit, commits, ids, ledger, plans, tenant_grants
 from shared.commits import Batch
 from shared.errors import ApiError
 from shared.identity import Caller
-from shared.models import ONE_LINE, PLAN_NAME, Account, Body, PageQuery, Response, Role, Transaction
+from shared.models import (
+    ONE_LINE,
+    PLAN_NAME,
+    Account,
+    Body,
+    Listed,
+    Page,
+    PageQuery,
+    Role,
+    Transaction,
+    UnixSeconds,
+)
 from shared.ports import Services
 from shared.tenant_grants import MAX_GRANT, given_key
 
@@ -54,7 +65,7 @@ class GrantCredits(Body):
     ]
 
 
-class UserView(Response):
+class UserView(Listed):
     """An account as its tenant's administrators see it."""
 
     id: str
@@ -67,18 +78,14 @@ class UserView(Response):
     role: Role
     plan: str
     disabled: bool
-    closed_at: Annotated[int | None, Field(description="When the user deleted the account.")]
+    closed_at: Annotated[UnixSeconds | None, Field(description="When the user deleted the account.")]
     balance: int
     active_jobs: list[str]
-    created_at: int
+    created_at: UnixSeconds
 
 
-class UserPage(Response):
-    object: Literal["list"] = "list"
-    data: list[UserView]
-    first_id: str | None
-    last_id: str | None
-    has_more: bool
+class UserPage(Page[UserView]):
+    pass
 
 
 @dataclass(frozen=True)
@@ -205,18 +212,12 @@ def view(account: Account) -> UserView:
         role=account.role,
         plan=account.plan,
         disabled=account.disabled,
-        closed_at=int(account.closed_at.timestamp()) if account.closed_at else None,
+        closed_at=account.closed_at,
         balance=account.balance,
         active_jobs=list(account.active_jobs),
-        created_at=int(account.created_at.timestamp()),
+        created_at=account.created_at,
     )
 
 
 def page_view(found: list[Account], limit: int) -> UserPage:
-    data = [view(account) for account in found[:limit]]
-    return UserPage(
-        data=data,
-        first_id=data[0].id if data else None,
-        last_id=data[-1].id if data else None,
-        has_more=len(found) > limit,
-    )
+    return UserPage.of([view(account) for account in found[:limit]], has_more=len(found) > limit)

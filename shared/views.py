@@ -86,10 +86,10 @@ def video(job: Job, now: datetime) -> Video:
         warnings=warnings(job.warnings),
         project=job.project,
         labels=job.labels,
-        created_at=_unix(job.created_at),
-        started_at=_unix_or_none(job.started_at),
-        completed_at=_unix_or_none(job.completed_at),
-        expires_at=_unix_or_none(job.expires_at),
+        created_at=job.created_at,
+        started_at=job.started_at,
+        completed_at=job.completed_at,
+        expires_at=job.expires_at,
         version=job.version,
     )
 
@@ -149,13 +149,7 @@ def _input(given: Input) -> InputView:
 
 def video_page(jobs: list[Job], limit: int, now: datetime) -> VideoPage:
     """`jobs` holds one more than the page when there is a next page."""
-    data = [video(job, now) for job in jobs[:limit]]
-    return VideoPage(
-        data=data,
-        first_id=data[0].id if data else None,
-        last_id=data[-1].id if data else None,
-        has_more=len(jobs) > limit,
-    )
+    return VideoPage.of([video(job, now) for job in jobs[:limit]], has_more=len(jobs) > limit)
 
 
 def transaction(entry: Transaction) -> TransactionView:
@@ -167,24 +161,18 @@ def transaction(entry: Transaction) -> TransactionView:
         sequence=entry.sequence,
         video=entry.job,
         description=entry.description,
-        created_at=_unix(entry.created_at),
+        created_at=entry.created_at,
     )
 
 
 def transaction_page(entries: list[Transaction], limit: int) -> TransactionPage:
-    data = [transaction(entry) for entry in entries[:limit]]
-    return TransactionPage(
-        data=data,
-        first_id=data[0].id if data else None,
-        last_id=data[-1].id if data else None,
-        has_more=len(entries) > limit,
-    )
+    return TransactionPage.of([transaction(entry) for entry in entries[:limit]], has_more=len(entries) > limit)
 
 
 def model(model: Model, default: bool, offering: catalog.Offering, config: LiveConfig) -> ModelView:
     return ModelView(
         id=model.id,
-        created=_unix(model.released),
+        created=model.released,
         owned_by="google",
         default=default,
         aliases=list(model.aliases),
@@ -246,7 +234,7 @@ def account(account: Account, config: LiveConfig) -> AccountView:
         balance=account.balance,
         active_jobs=list(account.active_jobs),
         active_jobs_limit=plan_of(config, account.plan).active_jobs_limit,
-        created_at=_unix(account.created_at),
+        created_at=account.created_at,
     )
 
 
@@ -277,11 +265,3 @@ def _files(job: Job) -> list[VideoFile]:
         )
         for index, output in enumerate(job.outputs)
     ]
-
-
-def _unix(moment: datetime) -> int:
-    return int(moment.timestamp())
-
-
-def _unix_or_none(moment: datetime | None) -> int | None:
-    return None if moment is None else _unix(moment)

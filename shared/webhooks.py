@@ -19,7 +19,7 @@ from shared import accounts, audit, commits, log, receivers, signing, targets, v
 from shared.commits import Batch, Edited
 from shared.errors import ApiError
 from shared.identity import Caller
-from shared.models import ONE_LINE, Account, Body, Document, Response
+from shared.models import ONE_LINE, Account, Body, Document, Response, UnixSeconds
 from shared.ports import Services
 from shared.signing import Secret
 
@@ -116,10 +116,10 @@ class WebhookEndpointView(Response):
     description: str | None
     disabled: bool
     disabled_reason: str | None
-    failing_since: int | None
-    paused_until: int | None
-    created_at: int
-    updated_at: int
+    failing_since: UnixSeconds | None
+    paused_until: UnixSeconds | None
+    created_at: UnixSeconds
+    updated_at: UnixSeconds
 
 
 class WebhookEndpointWithSecret(WebhookEndpointView):
@@ -144,7 +144,7 @@ class WebhookSecretView(Response):
 
     object: Literal["webhook_secret"] = "webhook_secret"
     secret: str
-    previous_expires_at: int | None
+    previous_expires_at: UnixSeconds | None
 
 
 # --- endpoints ---
@@ -415,10 +415,10 @@ def view(endpoint: WebhookEndpoint) -> WebhookEndpointView:
         description=endpoint.description,
         disabled=endpoint.disabled,
         disabled_reason=endpoint.disabled_reason,
-        failing_since=int(endpoint.failing_since.timestamp()) if endpoint.failing_since else None,
-        paused_until=int(endpoint.paused_until.timestamp()) if endpoint.paused_until else None,
-        created_at=int(endpoint.created_at.timestamp()),
-        updated_at=int(endpoint.updated_at.timestamp()),
+        failing_since=endpoint.failing_since,
+        paused_until=endpoint.paused_until,
+        created_at=endpoint.created_at,
+        updated_at=endpoint.updated_at,
     )
 
 
@@ -428,6 +428,4 @@ def view_with_secret(endpoint: WebhookEndpoint) -> WebhookEndpointWithSecret:
 
 def secret_view(secret: WebhookSecret, now: datetime) -> WebhookSecretView:
     ends = [old.expires_at for old in secret.secrets[1:] if old.expires_at is not None and now < old.expires_at]
-    return WebhookSecretView(
-        secret=secret.secrets[0].value, previous_expires_at=int(ends[0].timestamp()) if ends else None
-    )
+    return WebhookSecretView(secret=secret.secrets[0].value, previous_expires_at=ends[0] if ends else None)
