@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 PYTHON ?= python3
 INSTALLED := $(VENV)/.installed
 COMPILE := $(BIN)/python -m uv pip compile --generate-hashes --python-version 3.11 --no-header --no-emit-index-url
-# The tests need one of them, `make run` and `make demo` do not.
+# The tests need one of them, `make run` and `make demo` don't.
 BROWSERS := chromium chromium-browser google-chrome google-chrome-stable
 
 # The prompt reaches the demo through the environment, so that any quotes in it survive.
@@ -26,7 +26,7 @@ help: ## list the commands
 run: $(INSTALLED) ## start the cloud on this machine and print the studio's URL; Ctrl-C ends it
 	@exec $(BIN)/python -m local up --with-parent $(if $(PORT),--port $(PORT))
 
-demo: $(INSTALLED) ## make one video from sign-up to file, without a browser, and stop
+demo: $(INSTALLED) ## create one video from sign-up to file, without a browser, and exit
 	@exec $(BIN)/python -m local demo --with-parent $(if $(SECONDS),--seconds $(SECONDS)) $(if $(SIZE),--size $(SIZE))
 
 test: $(INSTALLED) system ## everything that must pass, with each suite's seconds next to its budget
@@ -37,10 +37,11 @@ test-all: $(INSTALLED) system ## the same suites in their long form, and fuzzing
 
 PYTEST := $(BIN)/pytest $(if $(LONG),--long)
 
-lint: $(INSTALLED) ## style, common mistakes, spelling
+lint: $(INSTALLED) ## style, common mistakes, spelling, wording
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/codespell
+	$(BIN)/python -m tools.wording
 
 types: $(INSTALLED) ## strict types of what runs in the cloud, and of the command line
 	$(BIN)/mypy shared functions
@@ -66,24 +67,24 @@ faults: $(INSTALLED) ## crash points and the simulation
 reliability: $(INSTALLED) ## contention, killed processes and dependencies that are down, on the real local cloud
 	$(PYTEST) tests/reliability
 
-soak: $(INSTALLED) ## a thousand jobs while functions are killed
+soak: $(INSTALLED) ## run a thousand jobs while functions are killed
 	$(BIN)/python -m bench.soak
 
-mutants: $(INSTALLED) ## how many small faults of the core the tests find; docs/mutants.md explains the others
+mutants: $(INSTALLED) ## mutation tests of the core; docs/mutants.md explains the survivors
 	$(BIN)/python -m bench.mutation
 
-scoreboard: $(INSTALLED) mutants soak ## the long form of all of these, some fifty minutes; writes docs/reliability.md
+scoreboard: $(INSTALLED) mutants soak ## all reliability tests in their long form, some fifty minutes; writes docs/reliability.md
 	$(BIN)/python -m bench.scoreboard
 
-costs: $(INSTALLED) ## what a video costs, and what breaks first, counted anew; writes docs/operations.md and docs/scaling.md
+costs: $(INSTALLED) ## what a video costs, and what breaks first ; writes docs/operations.md and docs/scaling.md
 	$(BIN)/python -m bench.costs
 	$(BIN)/python -m bench.scaling
 	$(BIN)/python -m bench.hot_documents
 
-looks: $(INSTALLED) ## how soon finished videos are seen, and by how many looks; writes docs/scaling.md
+looks: $(INSTALLED) ## detection of finished videos: lag and number of polls; writes docs/scaling.md
 	$(BIN)/python -m bench.looks
 
-bench: $(INSTALLED) peers ## how fast it is, beside the least that could be and beside others; writes docs/performance.md
+bench: $(INSTALLED) peers ## benchmarks against a bare minimum and against peers; writes docs/performance.md
 	$(BIN)/python -m bench.performance
 
 peers: $(INSTALLED) ## what `make bench` compares with: LiteLLM, FastAPI and arq, Redis
@@ -92,7 +93,7 @@ peers: $(INSTALLED) ## what `make bench` compares with: LiteLLM, FastAPI and arq
 fuzz: $(INSTALLED) ## twenty thousand requests made from openapi.json
 	$(BIN)/python -m tests.fuzz --requests 20000
 
-openapi: $(INSTALLED) ## write openapi.json and the command line's tools for assistants anew
+openapi: $(INSTALLED) ## regenerate openapi.json and the command line's tools for assistants
 	$(BIN)/python -m shared.openapi > openapi.json
 	$(BIN)/python -m shared.agent_tools > cli/rushes/agent_tools.json
 
@@ -102,7 +103,7 @@ screenshots: $(INSTALLED) system ## the studio's main states, in docs/images
 # Debian's names for what the tests use besides Chromium: programs that download as docs/api.md says.
 PROGRAMS := wget aria2 ffmpeg
 
-system: ## see that the programs which the tests need are there; install them where that is possible
+system: ## check that the programs the tests need are installed; install them if possible
 	@missing=""; found=""; \
 	for name in $(BROWSERS); do command -v $$name >/dev/null 2>&1 && found=$$name; done; \
 	[ -n "$$found" ] || missing=chromium; \
@@ -122,13 +123,13 @@ $(INSTALLED): requirements-pip.txt requirements-dev.txt cli/pyproject.toml
 	  { echo "Rushes needs Python 3.11 or newer; $(PYTHON) is $$($(PYTHON) --version 2>&1 || echo missing). Name another with PYTHON=."; exit 1; }
 	@echo "Installing into $(VENV) (once; a few minutes)"
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	@# First pip itself: the one that older Pythons bring refuses a lock as soon as a newer release of an extra is out.
+	@# First pip itself: the version in older Pythons rejects a lock as soon as an extra has a newer release.
 	@$(BIN)/python -m pip install --disable-pip-version-check --require-hashes -r requirements-pip.txt
 	@$(BIN)/python -m pip install --disable-pip-version-check --progress-bar on --require-hashes -r requirements-dev.txt
 	@$(BIN)/python -m pip install --disable-pip-version-check --quiet --no-deps --no-build-isolation -e cli
 	@touch $@
 
-lock: $(INSTALLED) ## compile the requirements files anew from pyproject.toml
+lock: $(INSTALLED) ## compile the requirements files from pyproject.toml
 	echo pip | $(COMPILE) - --no-annotate -o requirements-pip.txt
 	echo checkov | $(COMPILE) - --no-annotate -o requirements-checkov.txt
 	printf '%s\n' langchain-mcp-adapters openapi-python-client | $(COMPILE) - --no-annotate -o requirements-clients.txt
