@@ -99,7 +99,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 2
     with (
         _directory(options.directory) as directory,
-        Cloud.started(directory, SIGNUP_CREDITS=str(CREDITS)) as cloud,
+        # Half of the accidents are of downloads and events, which the Gemini API has.
+        Cloud.started(directory, SIGNUP_CREDITS=str(CREDITS), OMNI_PROVIDER="gemini") as cloud,
         contextlib.closing(Console(cloud)) as console,
     ):
         return Soak(cloud, console, options).run()

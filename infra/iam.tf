@@ -220,7 +220,7 @@ resource "google_secret_manager_secret_iam_member" "gemini_webhook_secret" {
 
 # --- Google's own services ---
 
-# Veo reads the images and videos that it starts from, and writes what it makes.
+# Veo and Omni read the images and videos that they start from, and write what they make.
 resource "google_storage_bucket_iam_member" "vertex" {
   bucket = google_storage_bucket.videos.name
   role   = "roles/storage.objectUser"

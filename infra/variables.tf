@@ -47,7 +47,7 @@ variable "public_by" {
 }
 
 variable "vertex_location" {
-  description = "Location of Veo on Vertex AI."
+  description = "Location of Veo on Vertex AI; Omni's is global."
   type        = string
   default     = "us-central1"
 }
@@ -93,7 +93,7 @@ variable "canary" {
 }
 
 variable "gemini_api_key_version" {
-  description = "Version of the secret gemini-api-key that the poll function uses. Empty: no Omni."
+  description = "Version of the secret gemini-api-key that the poll function uses. Empty: only Vertex AI makes Omni."
   type        = string
   default     = ""
 }

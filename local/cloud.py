@@ -20,7 +20,7 @@ from typing import Any, Final
 
 import httpx2
 
-from local import firestore, health, usual_times
+from local import firestore, health, live_settings
 from local.console import Console
 from local.files import write_json
 from local.keys import Signer
@@ -203,7 +203,7 @@ class Cloud:
             self._console.notice("Embedded: everything in one process, as EMBEDDED=1 asks.")
             return None
         if os.environ.get("VERTEX_PROJECT") and not os.environ.get("BUCKET"):
-            raise Failed("VERTEX_PROJECT needs BUCKET: Veo writes its videos to a bucket of that project.")
+            raise Failed("VERTEX_PROJECT needs BUCKET: Vertex AI writes its videos to a bucket of that project.")
         try:
             return firestore.find()
         except firestore.Missing as missing:
@@ -239,7 +239,9 @@ class Cloud:
             async with httpx2.AsyncClient(trust_env=False, timeout=CALL_TIMEOUT_S) as client:
                 await firestore.load_rules(client, plan.url("firestore"), PROJECT)
                 # Before the first request, since the functions keep what they read for a minute.
-                await usual_times.tell(client, plan.url("firestore"), PROJECT, plan.usual_times)
+                await live_settings.write(
+                    client, plan.url("firestore"), PROJECT, plan.usual_times, plan.preferred_providers
+                )
                 developer = await sign_in(client, plan.gateway, signer, passwords, DEVELOPER)
                 admin = await sign_in(client, plan.gateway, signer, passwords, ADMIN)
                 operator = await sign_in(client, plan.gateway, signer, passwords, OPERATOR)

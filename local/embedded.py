@@ -11,6 +11,7 @@ import argparse
 import asyncio
 import contextlib
 import importlib
+import logging
 import os
 import signal
 import socket
@@ -32,6 +33,7 @@ from local.console import Console
 from local.gateway import REQUESTS_PER_MINUTE, Gateway, under
 from local.identity.server import create_app
 from local.keys import Signer, ensure_key, secret
+from local.live_settings import preferred_providers, stand_in_times
 from local.memory.generator import MediaBuckets, MemoryGenerator
 from local.memory.live import MemoryLive
 from local.memory.media import PATH as MEDIA_PATH
@@ -48,7 +50,6 @@ from local.saved import SAVE_EVERY_S, STORAGE, SavedStore
 from local.scheduler import SWEEP_EVERY_S, Scheduler, timetable
 from local.session import ADMIN, DEVELOPER, OPERATOR, Person, SessionFile, fund, sign_in
 from local.storage.notify import Notifier
-from local.usual_times import stand_in_times
 from shared import errands, lifecycle, log
 from shared.auth import Accounts
 from shared.chores import Chore
@@ -138,6 +139,8 @@ class Embedded:
         self.saved = SavedStore(place.directory)
         real = frozenset({"gemini"}) if place.environ.get("GEMINI_API_KEY") else frozenset[str]()
         self.saved.store.edit_config("usual_times", stand_in_times(place.environ, real))
+        if providers := preferred_providers(place.environ):
+            self.saved.store.edit("config", "video", {"providers": providers})
         self._live = MemoryLive(self.saved.store)
         starts_per_minute = int(place.environ.get("STARTS_PER_MINUTE") or 0) or None
         self._queue = MemoryQueue(limits=lambda queue: limits_of(queue, starts_per_minute))
@@ -247,8 +250,12 @@ class Embedded:
             from shared.generators.omni import Omni
 
             gemini = Omni(settings, self._media)
-        # Vertex AI writes to a bucket of Google's, which the embedded form does not have: Veo is always the stand-in.
-        return {"vertex": MemoryGenerator("vertex", self._engine, self._media), "gemini": gemini}
+        # Vertex AI writes to a bucket of Google's, which the embedded form doesn't have: it is always the stand-in.
+        return {
+            "vertex": MemoryGenerator("vertex", self._engine, self._media),
+            "vertex-omni": MemoryGenerator("vertex-omni", self._engine, self._media),
+            "gemini": gemini,
+        }
 
     def _function(self, name: Function) -> ASGIApp:
         main = importlib.import_module(f"functions.{name}.main")
@@ -311,7 +318,8 @@ def main() -> None:
     parser.add_argument("--directory", type=Path, required=True, help="where all data is kept")
     parser.add_argument("--sweep-every", type=float, default=SWEEP_EVERY_S, metavar="SECONDS")
     options = parser.parse_args()
-    log.configure(os.environ.get("LOG_LEVEL", "INFO"))
+    logging.basicConfig(level=logging.WARNING, format="embedded %(levelname)s %(name)s: %(message)s")
+    log.set_level(os.environ.get("LOG_LEVEL", "INFO"))
     # uvicorn raises a signal again once it has stopped, which without a handler would skip what is to be saved.
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda number, frame: None)

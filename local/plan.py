@@ -13,9 +13,9 @@ from typing import Any, Final, Literal
 from local.files import write_json
 from local.firestore import Emulator
 from local.keys import ensure_key, secret
+from local.live_settings import preferred_providers, stand_in_times
 from local.ports import HOST
 from local.process import Spec
-from local.usual_times import stand_in_times
 from shared.generators.catalog import MODELS
 from shared.routes import FUNCTIONS
 
@@ -44,6 +44,7 @@ OUTWARD: Final = (
 EMBEDDED_SETTINGS: Final = (
     "GEMINI_API_KEY",
     "GEMINI_WEBHOOK_SECRET",
+    "OMNI_PROVIDER",
     "DEFAULT_MODELS",
     "SIGNUP_CREDITS",
     "REQUESTS_PER_MINUTE",
@@ -177,10 +178,14 @@ class Plan:
     @property
     def usual_times(self) -> dict[str, float]:
         """Usual seconds of the stand-in's models; a real provider's are the catalog's."""
-        real = {"vertex": "VERTEX_PROJECT", "gemini": "GEMINI_API_KEY"}
+        real = {"vertex": "VERTEX_PROJECT", "vertex-omni": "VERTEX_PROJECT", "gemini": "GEMINI_API_KEY"}
         return stand_in_times(
             self._environ, frozenset(name for name, variable in real.items() if self._environ.get(variable))
         )
+
+    @property
+    def preferred_providers(self) -> dict[str, str]:
+        return preferred_providers(self._environ)
 
     def function_environment(self) -> dict[str, str]:
         """The settings of the functions: where everything is, and whose models they use."""

@@ -37,7 +37,7 @@ def services() -> Services:
     from shared.store import FirestoreStore
 
     settings = Settings.from_environ()
-    log.configure(settings.log_level)
+    log.set_level(settings.log_level)
     store = FirestoreStore(settings)
     media = cast(Media, _Lazy(lambda: _media(settings)))
     return Services(
@@ -96,6 +96,11 @@ def _generators(settings: Settings, media: Media) -> Generators:
 
         return Veo(settings)
 
+    def vertex_omni() -> Generator:
+        from shared.generators.vertex_omni import VertexOmni
+
+        return VertexOmni(settings)
+
     def omni() -> Generator:
         from shared.generators.omni import Omni
 
@@ -104,6 +109,7 @@ def _generators(settings: Settings, media: Media) -> Generators:
     configured = {}
     if settings.vertex_project:
         configured["vertex"] = cast(Generator, _Lazy(veo))
+        configured["vertex-omni"] = cast(Generator, _Lazy(vertex_omni))
     if settings.gemini_api_key or settings.omni_offered:
         configured["gemini"] = cast(Generator, _Lazy(omni))
     return Generators(configured)

@@ -37,13 +37,15 @@ class Settings(BaseModel):
     signer_email: str = Field("", description="Service account that signs URLs. Empty: the function's own.")
     signer_key_file: str = Field("", description="PEM key that signs URLs on a laptop. Empty: IAM signBlob.")
 
-    vertex_project: str = Field("", description="Project whose Vertex AI makes Veo videos. Empty: no Veo.")
-    vertex_location: str = Field("us-central1", description="Location of Veo on Vertex AI.")
+    vertex_project: str = Field("", description="Project whose Vertex AI makes Veo and Omni videos. Empty: no Veo.")
+    vertex_location: str = Field("us-central1", description="Location of Veo on Vertex AI; Omni's is global.")
     vertex_url: str = Field("", description="Vertex AI's base URL where it is not Google's.")
     vertex_token: str = Field("", description="Fixed access token for vertex_url. Empty: the function's own identity.")
-    gemini_api_key: str = Field("", description="Key of the Gemini API, which makes Omni videos. Empty: no Omni.")
+    gemini_api_key: str = Field(
+        "", description="Key of the Gemini API, Omni's provider beside Vertex AI. Empty: that provider is not set up."
+    )
     omni_offered: bool = Field(
-        False, description="Whether there is Omni here, where a function takes orders for it and is not given the key."
+        False, description="Whether the Gemini API makes Omni here, for functions that take orders without its key."
     )
     gemini_url: str = Field("", description="The Gemini API's base URL where it is not Google's.")
     gemini_webhook_secret: str = Field("", description="Secret (whsec_...) of the Gemini API's static webhook.")

@@ -38,6 +38,6 @@ def local_cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cloud]:
 
 @pytest.fixture(scope="session")
 def embedded_cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cloud]:
-    """One process, everything in memory."""
-    with Cloud.started(tmp_path_factory.mktemp("embedded"), embedded=True) as running:
+    """One process, everything in memory; its Omni is the Gemini API's, the other's is Vertex AI's."""
+    with Cloud.started(tmp_path_factory.mktemp("embedded"), embedded=True, OMNI_PROVIDER="gemini") as running:
         yield running

@@ -1,7 +1,7 @@
 """The providers without HTTP: an engine that renders real films, and a script that plays outcomes back.
 
-Both keep the promises of the real ones: Vertex AI writes files under the prefix it is given, the Gemini API keeps them
-until they are fetched, and only the latter can stop a generation.
+They keep the promises of the real ones: Vertex AI writes files under the prefix it is given, the Gemini API keeps them
+until they are fetched, and only Omni can be stopped.
 """
 
 from __future__ import annotations
@@ -25,11 +25,11 @@ from local.providers.engine import (
 from shared.generators import faults
 from shared.generators.catalog import MODELS
 from shared.generators.protocol import Broken, Busy, Finished, Look, Refused, Running, Start
-from shared.generators.veo import label
+from shared.generators.vertex import label
 from shared.models import Job
 from shared.ports import Media, ObjectExists
 
-Provider = Literal["vertex", "gemini"]
+Provider = Literal["vertex", "vertex-omni", "gemini"]
 
 CHUNK_BYTES: Final = 1 << 20
 FILES_URL: Final = "https://generativelanguage.googleapis.com/v1beta/files/"
@@ -75,7 +75,8 @@ class MemoryGenerator:
         media: Media,
         accepted: Callable[[Generation, str], None] = lambda generation, name: None,
     ) -> None:
-        self._provider = provider
+        self._writes = provider != "gemini"
+        self._interacts = provider != "vertex"
         self._engine = engine
         self._media = media
         self._accepted = accepted
@@ -84,7 +85,7 @@ class MemoryGenerator:
         return partial(self._start, await self._request(job))
 
     async def _start(self, request: Request, job: Job, prefix: str) -> str:
-        if self._provider == "vertex":
+        if self._writes:
             request = replace(request, storage_uri=f"gs://{self._media.bucket}/{prefix}")
         try:
             generation = await self._engine.create(request)
@@ -105,10 +106,13 @@ class MemoryGenerator:
             return faults.broken(*generation.error)
         if generation.state == "cancelled":
             return Broken("PROVIDER_ERROR", "the generation was cancelled")
-        uris = tuple(output.uri or f"{FILES_URL}{output.id}:download?alt=media" for output in generation.outputs)
+        outputs = [] if generation.faults.unnamed else generation.outputs
+        uris = tuple(output.uri or f"{FILES_URL}{output.id}:download?alt=media" for output in outputs)
         reason = faults.readable_all(generation.filtered)
-        if self._provider == "gemini" and not uris and generation.filtered:
+        if self._interacts and not uris and generation.filtered:
             return Broken("SAFETY_BLOCKED", reason or "the prompt was refused")
+        if self._interacts and self._writes and not uris:
+            raise LookupError("the interaction completed without a video")
         if uris or generation.filtered:
             return Finished(uris, len(generation.filtered), reason)
         return Broken("PROVIDER_ERROR", "the generation ended without a video")
@@ -121,7 +125,7 @@ class MemoryGenerator:
             raise ConnectionError(f"the download ended after {end} of {len(data)} bytes")
 
     async def cancel(self, operation: str) -> None:
-        if self._provider == "gemini":
+        if self._interacts:
             try:
                 self._engine.cancel(_generation_id(operation))
             except UnknownGenerationError:
@@ -149,11 +153,11 @@ class MemoryGenerator:
             first_frame=images.get("first_frame"),
             last_frame=images.get("last_frame"),
             extends=extends,
-            labels={"job": label(job.id)} if self._provider == "vertex" else {},
+            labels={"job": label(job.id)} if self._writes else {},
         )
 
     def _name(self, generation: Generation) -> str:
-        if self._provider == "gemini":
+        if self._interacts:
             return f"v1_{generation.id}"
         parent = f"projects/local/locations/us-central1/publishers/google/models/{generation.request.model}"
         return f"{parent}/operations/{generation.id}"
@@ -287,6 +291,8 @@ def _translated(refusal: RefusedError) -> Exception:
         return Busy(said, refusal.retry_after_s)
     if refusal.status == 400:
         return Refused(faults.rejection(f"{refusal.reason} {said}"), said)
+    if refusal.reason == "retired":
+        return Refused("MODEL_RETIRED", said)
     if refusal.status in _REFUSALS:
         return Refused(_REFUSALS[refusal.status], said)
     return ConnectionError(f"{refusal.status}: {said}")

@@ -365,6 +365,10 @@ class _OperationError(Exception):
 def _refuse(faults: Faults, call: int, model: str) -> None:
     if faults.retired:
         raise _retired(model)
+    if faults.retired_as_denial:
+        resource = f"//aiplatform.googleapis.com/publishers/google/models/{model}"
+        said = f"Permission 'aiplatform.endpoints.predict' denied on resource '{resource}' (or it may not exist)."
+        raise RefusedError(403, said, "retired")
     if faults.content_blocked:
         raise RefusedError(400, "The prompt was blocked because it violates usage guidelines.", "content_blocked")
     status = refusal_at(faults.create_refusals, call)

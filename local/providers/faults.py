@@ -37,6 +37,7 @@ class Faults:
     accepted_refusals: list[Refusal] = field(default_factory=list)
     retry_after_s: float | None = None
     retired: bool = False
+    retired_as_denial: bool = False
     retired_midway: bool = False
     content_blocked: bool = False
     lost_answers: int = 0
@@ -46,6 +47,7 @@ class Faults:
     partly_blocked: bool = False
     operation_error: int | None = None
     empty: bool = False
+    unnamed: bool = False
     corrupt_file: bool = False
     tiny_file: bool = False
     wrong_length: bool = False
@@ -139,6 +141,7 @@ _WORDS: Mapping[re.Pattern[str], Callable[[Faults, re.Match[str]], None]] = {
     re.compile(r"retry after (?P<seconds>\d{1,5}) ?s"): _retry_after,
     re.compile(rf"look (?P<status>403|404|429|500|503){_TIMES}"): _look,
     re.compile(r"retired"): _set("retired"),
+    re.compile(r"retired 403"): _set("retired_as_denial"),
     re.compile(r"retired midway"): _set("retired_midway"),
     re.compile(r"content blocked"): _set("content_blocked"),
     re.compile(rf"lost answer{_TIMES}"): _lost_answer,
@@ -148,6 +151,7 @@ _WORDS: Mapping[re.Pattern[str], Callable[[Faults, re.Match[str]], None]] = {
     re.compile(r"partly blocked"): _set("partly_blocked"),
     re.compile(r"operation error(?: (?P<code>\d{1,2}))?"): _operation_error,
     re.compile(r"empty"): _set("empty"),
+    re.compile(r"unnamed"): _set("unnamed"),
     re.compile(r"corrupt file"): _set("corrupt_file"),
     re.compile(r"tiny file"): _set("tiny_file"),
     re.compile(r"wrong length"): _set("wrong_length"),

@@ -29,11 +29,13 @@ from local.providers.wire import (
     VERSIONS,
     BadRequestError,
     decoded,
+    has_token,
     iso,
     json_body,
     labels_of,
     lost_answer,
     mapping,
+    no_such_model,
     one_of,
     only,
     pixels,
@@ -55,9 +57,9 @@ _OMNI_1_1 = Limits(longest_s=10, longest_extended_s=40, images=3)
 _OMNI_1_2 = Limits(longest_s=15, longest_extended_s=30, images=6)
 GEMINI_MODELS = {"gemini-omni-1.2-flash": _OMNI_1_2, "gemini-omni-1.1-flash": _OMNI_1_1}
 VERTEX_MODELS = {"gemini-omni-1.2-flash": _OMNI_1_2, "gemini-omni-1.1-flash-preview": _OMNI_1_1}
-_RETIRED = ("gemini-omni-flash-preview",)
 _SHORTEST_S = 3
 _LONGEST_EXTENSION_S = 10
+_LONGEST_WITH_LAST_FRAME_S = 10
 _DEFAULT_S = 8
 _LARGEST_INLINE_BYTES = 4 * 1024 * 1024
 _TOKENS_PER_SECOND = 5792
@@ -76,6 +78,8 @@ _BODY = (
     "webhook_config",
     "previous_interaction_id",
 )
+# Whether Vertex AI takes a request's own webhooks is nowhere said.
+_VERTEX_BODY = tuple(name for name in _BODY if name != "webhook_config")
 _CODES = {
     400: "invalid_request",
     401: "unauthenticated",
@@ -111,8 +115,10 @@ class Inputs:
 
 @dataclass(frozen=True)
 class Terms:
-    """What of a create concerns the protocol alone: its texts, and how the outcome is delivered and announced."""
+    """What of a create concerns the protocol alone: whose it is (a project of Vertex AI, or None: the Gemini API's),
+    its texts, and how the outcome is delivered and announced."""
 
+    project: str | None
     content: list[dict[str, Any]]
     background: bool
     delivery: str | None
@@ -159,46 +165,59 @@ class InteractionService:
         return guarded
 
     async def _create(self, request: HttpRequest) -> Response:
-        wanted, terms = await self._read(await json_body(request), vertex=_is_vertex(request))
+        wanted, terms = await self._read(await json_body(request), request.path_params.get("project"))
         try:
             generation = await self._engine.create(wanted)
-        except AnswerLostError as lost:
-            self._adopt(lost.generation, terms, vertex=_is_vertex(request))
+        except RefusedError as error:
+            # Only Vertex AI has denials that mean a retired model.
+            if error.reason == "retired" and not (terms.project and error.status == 403):
+                raise _gone(wanted.model, terms.project) from error
             raise
-        self._adopt(generation, terms, vertex=_is_vertex(request))
+        except AnswerLostError as lost:
+            self._adopt(lost.generation, terms)
+            raise
+        self._adopt(generation, terms)
         if not terms.background:
             await self._engine.wait(generation.id)
         return JSONResponse(self._interaction(generation))
 
-    def _adopt(self, generation: Generation, terms: Terms, *, vertex: bool) -> None:
+    def _adopt(self, generation: Generation, terms: Terms) -> None:
         generation.context = terms
-        if not vertex and terms.background:
+        if terms.project is None and terms.background:
             self._webhooks.watch(generation, _name(generation), terms.uris, terms.metadata)
 
     async def _look(self, request: HttpRequest) -> Response:
         if request.query_params.get("stream", "false").lower() != "false":
             raise BadRequestError("Streaming is not supported for video generation.")
-        generation = await self._engine.look(_id(request))
+        generation = await self._engine.look(self._own(request).id)
         return JSONResponse(self._interaction(generation))
 
     async def _cancel(self, request: HttpRequest) -> Response:
-        generation = self._engine.get(_id(request))
+        generation = self._own(request)
         if generation.state not in ("running", "cancelled"):
             raise BadRequestError("Only an interaction in progress can be cancelled.")
         return JSONResponse(self._interaction(self._engine.cancel(generation.id)))
 
     async def _delete(self, request: HttpRequest) -> Response:
-        self._engine.delete(_id(request))
+        self._engine.delete(self._own(request).id)
         return JSONResponse({})
 
-    async def _read(self, body: Mapping[str, Any], *, vertex: bool) -> tuple[Request, Terms]:
-        only(body, _BODY, "body")
+    def _own(self, request: HttpRequest) -> Generation:
+        """The interaction that is asked for, as far as this API and project made it. Raises UnknownGenerationError."""
+        return self._made_by(request.path_params.get("project"), request.path_params["id"])
+
+    def _made_by(self, project: str | None, name: str) -> Generation:
+        generation = self._engine.get(name.removeprefix("v1_"))
+        if not isinstance(generation.context, Terms) or generation.context.project != project:
+            raise UnknownGenerationError(name)
+        return generation
+
+    async def _read(self, body: Mapping[str, Any], project: str | None) -> tuple[Request, Terms]:
+        only(body, _VERTEX_BODY if project else _BODY, "body")
         model = str(body.get("model", ""))
-        if model in _RETIRED:
-            raise RefusedError(404, f"This model models/{model} is no longer available.", "not_found")
-        models = VERTEX_MODELS if vertex else GEMINI_MODELS
+        models = VERTEX_MODELS if project else GEMINI_MODELS
         if model not in models:
-            raise BadRequestError(f"The model {model!r} was not found.", 404)
+            raise _gone(model, project)
         background = _flag(body, "background", otherwise=False)
         if _flag(body, "stream", otherwise=False):
             raise BadRequestError("Streaming is not supported for video generation.")
@@ -207,13 +226,15 @@ class InteractionService:
         config = mapping(body.get("generation_config") or {}, "generation_config")
         task, seed = _task_and_seed(config)
         output = _format_of(body)
-        inputs = await self._inputs(body, models[model])
+        inputs = await self._inputs(body, models[model], project)
         uris, metadata = _hooks(body, background=background)
-        seconds, width, height, extends = await self._shape(models[model], output, inputs, task, body)
         prompt = " ".join(inputs.texts)
-        if not prompt.strip() and not inputs.images and extends is None:
-            raise BadRequestError("input needs a text, an image or a video.")
         first, last = _frames(prompt, inputs.images, task)
+        seconds = _seconds(output, _longest_s(models[model], task, last))
+        video = await self._extended(inputs, body, project) if task == "extend" else None
+        width, height = await _size(models[model], output, seconds, video)
+        if not prompt.strip() and not inputs.images and video is None:
+            raise BadRequestError("input needs a text, an image or a video.")
         request = Request(
             model=model,
             prompt=" ".join(_TAG.sub(" ", prompt).split()),
@@ -223,13 +244,13 @@ class InteractionService:
             seed=seed,
             first_frame=first,
             last_frame=last,
-            extends=extends,
-            storage_uri=_storage_uri(output, vertex=vertex),
+            extends=video,
+            storage_uri=_storage_uri(output, vertex=project is not None),
             labels=labels_of(body),
         )
-        return request, Terms(inputs.content, background, output.get("delivery"), uris, metadata)
+        return request, Terms(project, inputs.content, background, output.get("delivery"), uris, metadata)
 
-    async def _inputs(self, body: Mapping[str, Any], limits: Limits) -> Inputs:
+    async def _inputs(self, body: Mapping[str, Any], limits: Limits, project: str | None) -> Inputs:
         inputs = Inputs()
         for part in _parts(body.get("input")):
             kind = part.get("type")
@@ -239,7 +260,7 @@ class InteractionService:
                 inputs.content.append(part)
             elif kind in ("image", "video"):
                 only(part, ("type", "data", "uri", "mime_type"), "input")
-                (inputs.images if kind == "image" else inputs.videos).append(await self._media(part))
+                (inputs.images if kind == "image" else inputs.videos).append(await self._media(part, project))
             else:
                 raise BadRequestError(f"Unsupported input content: {kind!r}.")
         if len(inputs.images) > limits.images:
@@ -251,15 +272,19 @@ class InteractionService:
                 raise BadRequestError(f"Unable to process an input image: {error}") from error
         return inputs
 
-    async def _media(self, part: Mapping[str, Any]) -> bytes:
+    async def _media(self, part: Mapping[str, Any], project: str | None) -> bytes:
+        """What a part has inside or names: a file of the Gemini API there, an object of Cloud Storage on Vertex AI."""
         if "data" in part:
             return decoded(part["data"], "input data")
         uri = str(part.get("uri", ""))
-        if not uri.startswith("gs://"):
-            data = self._files.read(uri)
-            if data is None:
-                raise BadRequestError(f"The file {uri!r} cannot be read.")
-            return data
+        if project is not None:
+            return await self._object(uri)
+        data = None if uri.startswith("gs://") else self._files.read(uri)
+        if data is None:
+            raise BadRequestError(f"The file {uri!r} cannot be read.")
+        return data
+
+    async def _object(self, uri: str) -> bytes:
         if self._engine.buckets is None:
             raise BadRequestError("No storage service is configured.")
         try:
@@ -267,34 +292,16 @@ class InteractionService:
         except BucketError as error:
             raise BadRequestError(str(error)) from error
 
-    async def _shape(
-        self, limits: Limits, output: Mapping[str, Any], inputs: Inputs, task: str | None, body: Mapping[str, Any]
-    ) -> tuple[int, int, int, bytes | None]:
-        """Seconds to render, width, height, and the film to extend, if any."""
-        longest = _LONGEST_EXTENSION_S if task == "extend" else limits.longest_s
-        seconds = _seconds(output, longest)
-        width, height = pixels(output.get("aspect_ratio", "16:9"), output.get("resolution", "720p"))
-        if task != "extend":
-            return seconds, width, height, None
-        video = await self._extended(inputs, body)
-        try:
-            known = await asyncio.to_thread(facts, video)
-        except UnreadableMediaError as error:
-            raise BadRequestError(f"Unable to process the input video: {error}") from error
-        if known.seconds + seconds > limits.longest_extended_s + 0.05:
-            raise BadRequestError(f"The extended video would be longer than {limits.longest_extended_s} seconds.")
-        return seconds, known.width, known.height, video
-
-    async def _extended(self, inputs: Inputs, body: Mapping[str, Any]) -> bytes:
+    async def _extended(self, inputs: Inputs, body: Mapping[str, Any], project: str | None) -> bytes:
         if inputs.videos:
             return inputs.videos[0]
-        previous = str(body.get("previous_interaction_id", "")).removeprefix("v1_")
-        outputs = self._engine.get(previous).outputs if previous else []
+        previous = str(body.get("previous_interaction_id", ""))
+        outputs = self._made_by(project, previous).outputs if previous else []
         if not outputs:
             raise BadRequestError("extend needs a video, or a previous interaction that made one.")
         if outputs[0].data is not None:
             return outputs[0].data
-        return await self._media({"uri": outputs[0].uri})
+        return await self._object(str(outputs[0].uri))
 
     def _interaction(self, generation: Generation) -> dict[str, Any]:
         interaction: dict[str, Any] = {
@@ -324,11 +331,11 @@ class InteractionService:
         ]
         if generation.filtered:
             steps.append({"type": "model_output", "content": [{"type": "text", "text": _REFUSAL}]})
-        for output in generation.outputs:
+        for output in [] if generation.faults.unnamed else generation.outputs:
             part = {"type": "video", "mime_type": "video/mp4"}
             if output.uri is not None:
                 part["uri"] = output.uri
-            elif terms.delivery == "uri" or output.size > _LARGEST_INLINE_BYTES:
+            elif terms.project is None and (terms.delivery == "uri" or output.size > _LARGEST_INLINE_BYTES):
                 part["uri"] = download_uri(output.id)
             else:
                 part["data"] = base64.b64encode(output.data or b"").decode()
@@ -347,10 +354,18 @@ def _authenticate(request: HttpRequest) -> None:
         if not request.headers.get("x-goog-api-key"):
             raise BadRequestError("Method doesn't allow unregistered callers. Please use an API key.", 403)
         return
-    if not request.headers.get("authorization", "").removeprefix("Bearer ").strip():
+    if not has_token(request):
         raise BadRequestError("Request is missing required authentication credential.", 401)
     if request.path_params["location"] != "global":
         raise BadRequestError("Video generation is available in the location global only.", 404)
+
+
+def _gone(model: str, project: str | None) -> RefusedError:
+    """The refusal of a model that is unknown or retired, in the words of the API."""
+    if project is None:
+        return RefusedError(404, f"This model models/{model} is not found or no longer available.", "retired")
+    parent = f"projects/{project}/locations/global/publishers/google/models/{model}"
+    return RefusedError(404, no_such_model(parent), "retired")
 
 
 def _error(status: int, code: str, message: str, retry_after_s: float | None = None) -> Response:
@@ -359,11 +374,6 @@ def _error(status: int, code: str, message: str, retry_after_s: float | None = N
 
 def _name(generation: Generation) -> str:
     return f"v1_{generation.id}"
-
-
-def _id(request: HttpRequest) -> str:
-    name: str = request.path_params["id"]
-    return name.removeprefix("v1_")
 
 
 def _flag(body: Mapping[str, Any], name: str, *, otherwise: bool) -> bool:
@@ -420,6 +430,25 @@ def _seconds(output: Mapping[str, Any], longest_s: int) -> int:
             f'Unsupported duration: {output["duration"]!r}. It must be a text from "{_SHORTEST_S}s" to "{longest_s}s".'
         )
     return int(found[1])
+
+
+def _longest_s(limits: Limits, task: str | None, last_frame: bytes | None) -> int:
+    if task == "extend":
+        return _LONGEST_EXTENSION_S
+    return limits.longest_s if last_frame is None else min(limits.longest_s, _LONGEST_WITH_LAST_FRAME_S)
+
+
+async def _size(limits: Limits, output: Mapping[str, Any], seconds: int, video: bytes | None) -> tuple[int, int]:
+    """Width and height to render; those of the film that is extended, if one is."""
+    if video is None:
+        return pixels(output.get("aspect_ratio", "16:9"), output.get("resolution", "720p"))
+    try:
+        known = await asyncio.to_thread(facts, video)
+    except UnreadableMediaError as error:
+        raise BadRequestError(f"Unable to process the input video: {error}") from error
+    if known.seconds + seconds > limits.longest_extended_s + 0.05:
+        raise BadRequestError(f"The extended video would be longer than {limits.longest_extended_s} seconds.")
+    return known.width, known.height
 
 
 def _storage_uri(output: Mapping[str, Any], *, vertex: bool) -> str | None:

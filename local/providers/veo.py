@@ -26,10 +26,12 @@ from local.providers.wire import (
     VERSIONS,
     BadRequestError,
     decoded,
+    has_token,
     json_body,
     labels_of,
     lost_answer,
     mapping,
+    no_such_model,
     one_of,
     only,
     pixels,
@@ -95,7 +97,7 @@ class VeoService:
         self.routes = [Route(path, self._call, methods=["POST"])]
 
     async def _call(self, request: HttpRequest) -> Response:
-        if not request.headers.get("authorization", "").removeprefix("Bearer ").strip():
+        if not has_token(request):
             return rpc_error(
                 401, "Request is missing required authentication credential. Expected OAuth 2 access token."
             )
@@ -106,12 +108,13 @@ class VeoService:
             if request.path_params["version"] not in VERSIONS or method not in calls:
                 raise BadRequestError(f"The method {method!r} was not found.", 404)
             if model not in MODELS or request.path_params["location"] not in LOCATIONS:
-                raise BadRequestError(f"Publisher Model `{parent}` was not found or is not available here.", 404)
+                raise BadRequestError(no_such_model(parent), 404)
             return await calls[method](model, parent, await json_body(request))
         except BadRequestError as error:
             return rpc_error(error.status, str(error))
         except RefusedError as error:
-            return rpc_error(error.status, str(error), error.retry_after_s)
+            said = no_such_model(parent) if (error.reason, error.status) == ("retired", 404) else str(error)
+            return rpc_error(error.status, said, error.retry_after_s)
         except AnswerLostError as lost:
             return lost_answer() if lost.refusal is None else rpc_error(lost.refusal.status, str(lost.refusal))
 
@@ -209,7 +212,7 @@ def operation(name: str, generation: Generation) -> dict[str, Any]:
         response = {"@type": _RESPONSE_TYPE, "raiMediaFilteredCount": len(generation.filtered)}
     if generation.filtered:
         response["raiMediaFilteredReasons"] = generation.filtered
-    if generation.outputs:
+    if generation.outputs and not generation.faults.unnamed:
         response["videos"] = [
             {"gcsUri": output.uri, "mimeType": "video/mp4"}
             if output.uri is not None

@@ -66,6 +66,17 @@ def rpc_error(status: int, message: str, retry_after_s: float | None = None) -> 
     return JSONResponse({"error": error}, status, retry_after(retry_after_s))
 
 
+def has_token(request: Request) -> bool:
+    """Whether the request has a bearer token, any at all."""
+    scheme, _, token = request.headers.get("authorization", "").partition(" ")
+    return scheme == "Bearer" and bool(token.strip())
+
+
+def no_such_model(parent: str) -> str:
+    """What Vertex AI says of a model that is unknown, retired or not in the location; `parent` is its name."""
+    return f"Publisher Model {parent} was not found or your project does not have access to it."
+
+
 async def json_body(request: Request) -> dict[str, Any]:
     """The body, which must be a JSON object. Raises BadRequestError."""
     body = await raw_body(request)

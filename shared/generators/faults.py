@@ -43,7 +43,8 @@ _NOTHING_SENT = (httpx2.ConnectError, httpx2.ConnectTimeout, httpx2.PoolTimeout)
 _BUSY = 429
 _EXHAUSTED = frozenset({"RESOURCE_EXHAUSTED", "429"})
 _REJECTED = frozenset({400, 422})
-_DENIED = frozenset({401, 403})
+_FORBIDDEN = 403
+_DENIED = frozenset({401, _FORBIDDEN})
 _RETIRED = 404
 
 _RPC_INVALID_ARGUMENT = 3
@@ -63,6 +64,8 @@ _OPERATORS_FAULT = re.compile(
     r"api[ _]key|billing|user location|service account|RESOURCE_PROJECT_INVALID|permission|unauthenticated",
     re.IGNORECASE,
 )
+# Some projects are denied the use of a model that Vertex AI no longer has, instead of a 404.
+_NO_SUCH_ENDPOINT = "aiplatform.endpoints.predict"
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]+")
 _TAG = re.compile(r"<(style|script|title)\b.*?</\1>|<[a-z!/][^>]*>", re.IGNORECASE | re.DOTALL)
 _SUPPORT_CODE = re.compile(r"\b\d{8}\b")
@@ -169,9 +172,9 @@ def _outcome(error: Exception) -> Refused | Busy | None:
         return Busy(reason, _retry_after_s(error, details))
     if status in _REJECTED:
         return Refused(rejection(f"{code} {message}"), reason)
-    if status in _DENIED:
-        return Refused("PROVIDER_DENIED", reason)
-    return Refused("MODEL_RETIRED", reason) if status == _RETIRED else None
+    if status == _RETIRED or (status == _FORBIDDEN and _NO_SUCH_ENDPOINT in message):
+        return Refused("MODEL_RETIRED", reason)
+    return Refused("PROVIDER_DENIED", reason) if status in _DENIED else None
 
 
 def _nothing_sent(error: BaseException | None) -> bool:

@@ -6,37 +6,30 @@ Sources: Vertex AI's reference of predictLongRunning and fetchPredictOperation, 
 from __future__ import annotations
 
 import asyncio
-import base64
 from functools import cached_property
 from typing import BinaryIO
 
-import google.auth
 from google import genai
-from google.auth.credentials import Credentials
-from google.auth.exceptions import GoogleAuthError, TransportError
-from google.auth.transport.requests import Request
 from google.genai import types
-from google.oauth2.credentials import Credentials as FixedToken
 
 from shared.generators import faults
 from shared.generators.catalog import MODELS
-from shared.generators.protocol import Broken, Busy, Finished, Look, Running, Start
+from shared.generators.protocol import Broken, Finished, Look, Running, Start
+from shared.generators.vertex import Vertex, label
 from shared.models import InputRole, Job, VideoRequest
 from shared.settings import Settings
-
-TOKEN_TIMEOUT_S = 8.0
-_SCOPE = "https://www.googleapis.com/auth/cloud-platform"
 
 
 class Veo:
     """The Generator of Vertex AI. Operations are resource names: projects/P/locations/L/.../operations/ID."""
 
     def __init__(self, settings: Settings) -> None:
-        self._settings = settings
+        self._location = settings.vertex_location
+        self._vertex = Vertex(settings)
 
     async def prepare(self, job: Job) -> Start:
         """Raises Busy while no access token is to be had; a GoogleAuthError where only an operator can change that."""
-        await self._authorize()
+        await self._vertex.authorize()
         _ = self._client
         return self.start
 
@@ -54,7 +47,7 @@ class Veo:
 
     async def look(self, operation: str) -> Look:
         async with asyncio.timeout(faults.LOOK_LIMIT_S):
-            await asyncio.to_thread(self._refresh)
+            await self._vertex.refresh()
             state = await self._client.aio.operations.get(
                 types.GenerateVideosOperation.model_validate({"name": operation}),
                 config=types.GetOperationConfig(http_options=_look_options()),
@@ -81,54 +74,21 @@ class Veo:
 
     @cached_property
     def _client(self) -> genai.Client:
-        # One client for the process: a temporary one may be collected, and closed, under its own call.
-        return genai.Client(
-            enterprise=True,
-            project=self._settings.vertex_project,
-            location=self._settings.vertex_location,
-            credentials=self._credentials,
-            http_options=types.HttpOptions(base_url=self._settings.vertex_url or None),
-        )
-
-    @cached_property
-    def _credentials(self) -> Credentials:
-        if self._settings.vertex_url and self._settings.vertex_token:
-            return FixedToken(token=self._settings.vertex_token)  # type: ignore[no-untyped-call]
-        credentials: Credentials = google.auth.default(scopes=[_SCOPE])[0]
-        return credentials
-
-    async def _authorize(self) -> None:
-        """Have a token that outlives the create: google-auth takes one for expired some minutes before it is."""
-        try:
-            async with asyncio.timeout(TOKEN_TIMEOUT_S):
-                await asyncio.to_thread(self._refresh)
-        except (TransportError, TimeoutError) as error:
-            raise Busy(f"no access token: {error or 'timeout'}") from error
-        except GoogleAuthError as error:
-            if error.retryable:
-                raise Busy(f"no access token: {faults.readable(str(error))}") from error
-            raise
-
-    def _refresh(self) -> None:
-        if not self._credentials.valid:
-            self._credentials.refresh(Request())  # type: ignore[no-untyped-call]
+        return self._vertex.client(self._location, types.HttpOptions())
 
     def _source(self, request: VideoRequest) -> types.GenerateVideosSource:
         extends = request.extends
-        video = types.Video(uri=self._uri(extends.object), mime_type="video/mp4") if extends else None
+        video = types.Video(uri=self._vertex.uri(extends.object), mime_type="video/mp4") if extends else None
         return types.GenerateVideosSource(
             prompt=request.prompt, image=next(iter(self._images(request, "first_frame")), None), video=video
         )
 
     def _images(self, request: VideoRequest, role: InputRole) -> list[types.Image]:
         return [
-            types.Image(gcs_uri=self._uri(each.object), mime_type=each.content_type)
+            types.Image(gcs_uri=self._vertex.uri(each.object), mime_type=each.content_type)
             for each in request.inputs
             if each.role == role
         ]
-
-    def _uri(self, name: str) -> str:
-        return f"gs://{self._settings.bucket}/{name}"
 
     def _config(self, job: Job, prefix: str) -> types.GenerateVideosConfig:
         request = job.request
@@ -139,7 +99,7 @@ class Veo:
         return types.GenerateVideosConfig(
             http_options=_create_options(),
             number_of_videos=request.count,
-            output_gcs_uri=self._uri(prefix),
+            output_gcs_uri=self._vertex.uri(prefix),
             last_frame=next(iter(self._images(request, "last_frame")), None),
             reference_images=references or None,
             # An extension has the shape of its video, and one length.
@@ -152,15 +112,6 @@ class Veo:
             generate_audio=request.generate_audio,
             labels={"job": label(job.id)},
         )
-
-
-def label(job_id: str) -> str:
-    """The job's id as the value of a label: base32 of its UTF-8 bytes in lower case, without padding.
-
-    Values of labels have at most 63 lower-case letters, digits, - and _, and two ids may differ in case alone. Unlike
-    a hash, this can be turned back: whoever finds an orphaned operation can tell its job. Ids have 28 characters.
-    """
-    return base64.b32encode(job_id.encode()).decode().rstrip("=").lower()
 
 
 def _create_options() -> types.HttpOptions:

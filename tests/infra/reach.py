@@ -27,7 +27,9 @@ GATEWAYS: Final = {
     "verifier": "shared.id_tokens.JwksVerifier",
     "outbound": "shared.outbound.Internet",
 }
-PROVIDERS: Final = frozenset({"shared.generators.veo.Veo", "shared.generators.omni.Omni"})
+PROVIDERS: Final = frozenset(
+    {"shared.generators.veo.Veo", "shared.generators.vertex_omni.VertexOmni", "shared.generators.omni.Omni"}
+)
 MAKERS: Final = frozenset(
     f"shared.services.{name}" for name in ("_live", "_queue", "_media", "_outbound", "_generators", "_Lazy")
 )

@@ -45,6 +45,7 @@ from local.providers.render import Film, UnreadableMediaError, facts
 ROOT = Path(__file__).parents[2]
 VEO = "veo-3.1-generate-001"
 OMNI = "gemini-omni-1.2-flash"
+GLOBAL = "/v1beta1/projects/p1/locations/global/interactions"
 SECRET = "whsec_" + base64.b64encode(b"a secret of tests").decode()
 DEADLINE_S = 60
 _numbers = itertools.count()
@@ -218,6 +219,18 @@ def as_uri(**changes: Any) -> dict[str, Any]:
     return {"response_format": omni_body("")["response_format"] | {"delivery": "uri"} | changes}
 
 
+def picture() -> bytes:
+    buffer = io.BytesIO()
+    Image.new("RGB", (64, 36), "teal").save(buffer, "PNG")
+    return buffer.getvalue()
+
+
+def with_last_frame() -> dict[str, Any]:
+    """What makes a body ask for 11 s, one more than Omni makes with a last frame."""
+    frames = [{"type": "image", "mime_type": "image/png", "data": base64.b64encode(picture()).decode()}] * 2
+    return {"input": [*frames, {"type": "text", "text": "<FIRST_FRAME> <LAST_FRAME> x"}], **as_uri(duration="11s")}
+
+
 async def interacted(omni: Any, prompt: str | list[Any], **changes: Any) -> Any:
     first = await omni.interactions.create(**omni_body(prompt, **changes))
     return await until(lambda: omni.interactions.get(first.id), lambda seen: seen.status != "in_progress")
@@ -319,6 +332,7 @@ async def test_the_first_creates_of_a_prompt_are_refused_as_often_as_it_says(veo
         ("[create 500]", 500, "INTERNAL"),
         ("[create 403]", 403, "PERMISSION_DENIED"),
         ("[retired]", 404, "NOT_FOUND"),
+        ("[retired 403]", 403, "PERMISSION_DENIED"),
     ],
 )
 async def test_a_create_can_be_refused_for_good(veo: Any, word: str, code: int, status: str) -> None:
@@ -326,7 +340,8 @@ async def test_a_create_can_be_refused_for_good(veo: Any, word: str, code: int, 
         with pytest.raises(errors.APIError) as refusal:
             await create(veo, word)
         assert (refusal.value.code, refusal.value.status) == (code, status)
-    assert ("no longer available" in str(refusal.value)) == (word == "[retired]")
+    assert ("was not found" in str(refusal.value)) == (word == "[retired]")
+    assert ("aiplatform.endpoints.predict" in str(refusal.value)) == (word == "[retired 403]")
 
 
 async def test_a_lost_answer_leaves_a_generation_that_runs_on(veo: Any, storage: Recorder, http: Any) -> None:
@@ -446,9 +461,7 @@ async def test_what_the_model_does_not_take_is_an_invalid_argument(veo: Any, con
 
 
 async def test_everything_the_model_takes_is_accepted(veo: Any) -> None:
-    buffer = io.BytesIO()
-    Image.new("RGB", (64, 36), "teal").save(buffer, "PNG")
-    image = types.Image(image_bytes=buffer.getvalue(), mime_type="image/png")
+    image = types.Image(image_bytes=picture(), mime_type="image/png")
     await create(
         veo,
         "[empty] everything",
@@ -556,6 +569,7 @@ async def test_an_empty_interaction_is_completed_without_any_output(omni: Any) -
         ("[create 500]", 500, "internal_error"),
         ("[content blocked]", 400, "content_blocked"),
         ("[retired]", 404, "not_found"),
+        ("[retired 403]", 404, "not_found"),
         ("[accepted 503]", 503, "unavailable"),
     ],
 )
@@ -584,6 +598,8 @@ async def test_a_running_interaction_can_be_cancelled_and_deleted(omni: Any) -> 
 @pytest.mark.parametrize(
     ("changes", "named"),
     [
+        (with_last_frame(), "duration"),
+        ({"input": [{"type": "image", "uri": "gs://b/o.png"}]}, "gs://b/o.png"),
         ({"negative_prompt": "rain"}, "negative_prompt"),
         ({"generation_config": {"temperature": 1}}, "temperature"),
         ({"system_instruction": "be kind"}, "system_instruction"),
@@ -621,15 +637,76 @@ async def test_an_uploaded_film_and_an_earlier_result_can_be_extended(omni: Any)
         assert facts(base64.b64decode(longer.output_video.data)).seconds == pytest.approx(6, abs=1 / 24)
 
 
-async def test_the_vertex_form_delivers_to_the_bucket(base_url: str, storage: Recorder) -> None:
+# --- Omni on Vertex AI
+
+
+@pytest.fixture
+async def vertex_omni(base_url: str) -> Any:
     client = vertex(base_url, "global")
-    try:
-        interaction = await interacted(client, "a bridge", **as_uri(gcs_uri="gs://films/omni/"))
-        assert facts(storage.objects[interaction.output_video.uri]).height == 640
-        with pytest.raises(Exception, match="gcs_uri"):
-            await client.interactions.create(**omni_body("x", **as_uri()))
-    finally:
-        await client.aclose()
+    yield client
+    await client.aclose()
+
+
+async def test_vertex_reads_from_the_bucket_and_writes_below_the_prefix(vertex_omni: Any, storage: Recorder) -> None:
+    """And tells of no event: the webhooks are the Gemini API's."""
+    prefix = f"gs://films/{unique('omni')}/"
+    storage.objects["gs://films/first.png"] = picture()
+    image = {"type": "image", "mime_type": "image/png", "uri": "gs://films/first.png"}
+    prompt = [image, {"type": "text", "text": "<FIRST_FRAME> a bridge"}]
+    interaction = await interacted(vertex_omni, prompt, **as_uri(gcs_uri=prefix))
+    assert interaction.output_video.uri.startswith(prefix)
+    assert facts(storage.objects[interaction.output_video.uri]).height == 640
+    assert storage.events_of(interaction.id) == []
+
+
+async def test_a_film_may_be_in_the_bucket_and_in_no_answer(vertex_omni: Any, storage: Recorder) -> None:
+    prefix = f"gs://films/{unique('unnamed')}/"
+    interaction = await interacted(vertex_omni, "[unnamed]", **as_uri(gcs_uri=prefix))
+    assert (interaction.status, interaction.output_video) == ("completed", None)
+    assert len(storage.under(prefix)) == 1
+
+
+@pytest.mark.parametrize(
+    ("changes", "named"),
+    [
+        (as_uri(), "gcs_uri"),
+        (as_uri(gcs_uri="films/o"), "gcs_uri"),
+        (with_last_frame(), "duration"),
+        ({"input": [{"type": "video", "uri": "files/abc"}]}, "files/abc"),
+        ({"input": [{"type": "image", "uri": "gs://films/none.png"}]}, "gs://films/none.png"),
+        ({"webhook_config": {"uris": ["http://127.0.0.1:1"]}}, "webhook_config"),
+    ],
+)
+async def test_what_vertex_does_not_take_is_an_invalid_request(http: Any, changes: Any, named: str) -> None:
+    answer = await http.post(GLOBAL, json=omni_body("x", **changes), headers={"authorization": "Bearer t"})
+    assert (answer.status_code, answer.json()["error"]["code"]) == (400, "invalid_request")
+    assert named in answer.json()["error"]["message"]
+
+
+async def test_vertex_needs_a_bearer_token_the_global_location_and_a_known_model(http: Any) -> None:
+    bearer = {"authorization": "Bearer t"}
+    for wrong in ({}, {"x-goog-api-key": "k"}, {"authorization": "Basic t"}, {"authorization": "Bearer"}):
+        assert (await http.post(GLOBAL, json=omni_body("x"), headers=wrong)).status_code == 401
+    elsewhere = GLOBAL.replace("global", "us-central1")
+    assert (await http.post(elsewhere, json=omni_body("x"), headers=bearer)).status_code == 404
+    for body in (omni_body("x", model="gemini-omni-1.1-flash"), omni_body("[retired]")):
+        answer = await http.post(GLOBAL, json=body, headers=bearer)
+        assert answer.status_code == 404
+        name = f"Publisher Model projects/p1/locations/global/publishers/google/models/{body['model']}"
+        assert answer.json()["error"]["message"].startswith(f"{name} was not found")
+    denied = await http.post(GLOBAL, json=omni_body("[retired 403]"), headers=bearer)
+    assert denied.status_code == 403
+    assert "aiplatform.endpoints.predict" in denied.json()["error"]["message"]
+    assert (await http.get("/v1beta1/projects/p1/locations/global/files/x", headers=bearer)).status_code == 404
+
+
+async def test_an_interaction_is_known_to_who_made_it(omni: Any, vertex_omni: Any) -> None:
+    """Not to the other API, which would say that it never was."""
+    made = await vertex_omni.interactions.create(**omni_body("[never finishes]"))
+    for call in (omni.interactions.get, omni.interactions.cancel):
+        with pytest.raises(Exception, match="Invalid interaction name"):
+            await call(made.id)
+    assert (await vertex_omni.interactions.cancel(made.id)).status == "cancelled"
 
 
 # --- Webhooks

@@ -458,6 +458,23 @@ def test_with_keys_the_functions_use_google(tmp_path: Path) -> None:
     assert {"VERTEX_URL", "VERTEX_TOKEN"} & set(vertex) == set()
 
 
+@pytest.mark.parametrize(
+    ("environ", "provider"),
+    [
+        ({}, None),
+        ({"GEMINI_API_KEY": "real"}, "gemini"),
+        ({"GEMINI_API_KEY": "real", "VERTEX_PROJECT": "mine"}, None),
+        ({"GEMINI_API_KEY": "real", "OMNI_PROVIDER": "vertex-omni"}, "vertex-omni"),
+        ({"OMNI_PROVIDER": "gemini"}, "gemini"),
+    ],
+)
+def test_omni_is_the_real_providers_or_the_one_that_is_named(
+    tmp_path: Path, environ: dict[str, str], provider: str | None
+) -> None:
+    """Without either the catalog and the stored live settings decide."""
+    assert plan(tmp_path, **environ).preferred_providers.get("omni-flash") == provider
+
+
 def test_no_proxy_and_no_stranger_reach_the_children(tmp_path: Path) -> None:
     """A child gets what it needs of our environment and nothing else."""
     environ = {"PATH": "/bin", "HTTP_PROXY": "http://proxy", "https_proxy": "http://proxy", "SECRET": "1"}

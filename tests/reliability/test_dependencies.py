@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -21,7 +21,7 @@ from shared.queue import CloudTasks
 from shared.settings import Settings
 from shared.store import FirestoreStore
 from tests.cloud import Cloud, Json, User
-from tests.reliability.conftest import Stranded
+from tests.reliability.conftest import LiveSettings, Stranded
 from tests.reliability.console import Console
 from tests.reliability.processes import Processes
 from tests.unit.conftest import House
@@ -40,6 +40,14 @@ def user(cloud: Cloud) -> User:
     made.call("POST", "/v1/videos/estimate", json={"prompt": "a first look"}).raise_for_status()
     made.account  # noqa: B018
     return made
+
+
+@pytest.fixture
+def gemini(live: LiveSettings) -> Iterator[None]:
+    """Omni's videos are files of the Gemini API, which are fetched; else Vertex AI writes them into the bucket."""
+    live.apply(providers={"omni-flash": "gemini"})
+    yield
+    live.apply()
 
 
 def asked(user: User, *calls: tuple[str, str, Json | None]) -> list[httpx2.Response]:
@@ -113,7 +121,7 @@ def test_a_submit_while_cloud_tasks_is_silent_is_accepted_and_its_job_ends_after
 # --- Cloud Storage ---
 
 
-@pytest.mark.usefixtures("every_promise_holds")
+@pytest.mark.usefixtures("gemini", "every_promise_holds")
 def test_while_the_bucket_is_silent_a_job_stores_and_is_completed_afterwards(user: User, processes: Processes) -> None:
     job = user.create("a heron [slow 2s]", **OMNI)
     user.wait(job["id"], lambda found: found["stage"] == "generating")
@@ -128,6 +136,18 @@ def test_while_the_bucket_is_silent_a_job_stores_and_is_completed_afterwards(use
 
 
 # --- the provider ---
+
+
+@pytest.mark.usefixtures("gemini", "every_promise_holds")
+def test_a_download_that_breaks_off_is_begun_again(user: User, console: Console) -> None:
+    job = user.finish("a broken bridge [truncated download]", **OMNI)
+    assert (job["status"], console.job(job["id"]).provider) == ("completed", "gemini")
+
+
+@pytest.mark.usefixtures("every_promise_holds")
+def test_a_video_that_no_answer_names_is_found_in_the_bucket(user: User, console: Console) -> None:
+    job = user.finish("a boat [unnamed]", **OMNI)
+    assert (job["status"], console.job(job["id"]).provider) == ("completed", "vertex-omni")
 
 
 @pytest.mark.usefixtures("every_promise_holds")

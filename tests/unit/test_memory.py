@@ -308,6 +308,7 @@ async def test_the_gemini_api_keeps_the_video_until_it_is_fetched_and_may_cut_th
         ("create 400", Refused, "PROMPT_REJECTED"),
         ("create 403", Refused, "PROVIDER_DENIED"),
         ("retired", Refused, "MODEL_RETIRED"),
+        ("retired 403", Refused, "MODEL_RETIRED"),
         ("429", Busy, None),
         ("503", ConnectionError, None),
         ("accepted 503", ConnectionError, None),
@@ -330,6 +331,7 @@ async def test_words_in_the_prompt_refuse_a_create_as_on_the_wire(
     [
         ("vertex", "blocked", Finished((), 1)),
         ("gemini", "blocked", Broken("SAFETY_BLOCKED", "")),
+        ("vertex-omni", "blocked", Broken("SAFETY_BLOCKED", "")),
         ("vertex", "operation error", Broken("PROVIDER_ERROR", "")),
         ("vertex", "operation error 7", Broken("PROVIDER_DENIED", "")),
         ("vertex", "empty", Broken("PROVIDER_ERROR", "")),
@@ -348,8 +350,22 @@ async def test_words_in_the_prompt_decide_what_becomes_of_it(provider: str, word
             assert "42237218" in seen.reason
 
 
-async def test_only_the_gemini_api_can_stop_a_generation() -> None:
-    for provider, stopped in (("vertex", False), ("gemini", True)):
+async def test_omni_on_vertex_writes_its_video_even_where_no_answer_names_it() -> None:
+    for prompt in ("an owl", "an owl [unnamed]"):
+        media, engine, generator = a_provider("vertex-omni")
+        job = a_job(prompt, "omni-flash")
+        operation = await started(generator, job, job.prefix)
+        if "unnamed" in prompt:
+            with pytest.raises(LookupError):
+                await settled(engine, generator, operation)
+        else:
+            (uri,) = (await settled(engine, generator, operation)).uris
+            assert uri.startswith(f"gs://bucket/{job.prefix}")
+        assert len(await media.list(job.prefix)) == 1
+
+
+async def test_only_omni_can_be_stopped() -> None:
+    for provider, stopped in (("vertex", False), ("vertex-omni", True), ("gemini", True)):
         _, engine, generator = a_provider(provider)
         operation = await started(generator, a_job("an owl [never finishes]"), "p/")
         await asyncio.sleep(0)

@@ -48,9 +48,13 @@ def test_lists_may_have_spaces_and_empty_parts() -> None:
         ({"GEMINI_API_KEY": "k"}, {"gemini"}),
         ({"OMNI_OFFERED": "true"}, {"gemini"}),
         ({"OMNI_OFFERED": "false"}, set()),
+        ({"VERTEX_PROJECT": "p"}, {"vertex", "vertex-omni"}),
+        ({"VERTEX_PROJECT": "p", "GEMINI_API_KEY": "k"}, {"vertex", "vertex-omni", "gemini"}),
     ],
 )
-def test_omni_is_offered_with_its_key_or_where_it_is_said_to_be(told: dict[str, str], offered: set[str]) -> None:
+def test_providers_are_set_up_by_a_project_a_key_or_the_word_that_there_is_one(
+    told: dict[str, str], offered: set[str]
+) -> None:
     assert set(_generators(Settings.from_environ(LEAST | told), NO_MEDIA).by_provider) == offered
 
 

@@ -19,7 +19,8 @@ from google.genai import errors
 
 from shared.generators import faults
 from shared.generators.protocol import Broken, Busy, Finished, Generator, Look, Refused, Running
-from shared.generators.veo import TOKEN_TIMEOUT_S, Veo, label
+from shared.generators.veo import Veo
+from shared.generators.vertex import TOKEN_TIMEOUT_S, label
 from shared.lifecycle import CREATE_TIMEOUT_S
 from shared.models import Extends, Input, InputRole, VideoRequest
 from shared.settings import Settings
@@ -233,6 +234,13 @@ REFUSALS = {
     "no valid token": (rpc(401, "Request had invalid authentication credentials."), "PROVIDER_DENIED"),
     "no permission": (rpc(403, "Permission denied on resource."), "PROVIDER_DENIED"),
     "a retired model": (rpc(404, "Publisher Model was not found."), "MODEL_RETIRED"),
+    "a retired model, as a denial": (
+        rpc(
+            403, f"Permission 'aiplatform.endpoints.predict' denied on resource '//aiplatform.googleapis.com/{MODEL}'."
+        ),
+        "MODEL_RETIRED",
+    ),
+    "no role, in words of an endpoint": (rpc(401, "aiplatform.endpoints.predict needs a token."), "PROVIDER_DENIED"),
 }
 
 
