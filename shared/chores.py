@@ -11,10 +11,9 @@ from typing import ClassVar, Literal
 
 from typing_extensions import TypeAliasType
 
-from shared import errands, ids
+from shared import ids
 from shared.errands import Errand
 from shared.models import Value
-from shared.ports import Services
 
 ChoreStatus = TypeAliasType("ChoreStatus", Literal["queued", "in_progress", "completed", "expired", "canceled"])
 
@@ -53,24 +52,6 @@ class Chore(Errand):
 def exports_prefix(tenant: str, account: str) -> str:
     """Where in the bucket all exports of an account are, ending in a slash."""
     return f"exports/{tenant}/{account}/"
-
-
-def new(
-    services: Services, kind: Literal["export", "erasure"], id_: str, tenant: str, account: str, phase: str
-) -> Chore:
-    """A chore that is due now; to be committed and enqueued."""
-    now = services.clock()
-    chore = Chore(
-        id=id_,
-        tenant=tenant,
-        account=account,
-        task=errands.ref(Chore, id_, 0),
-        due_at=now,
-        kind=kind,
-        phase=phase,
-        created_at=now,
-    )
-    return errands.stamped(chore, services.ids())
 
 
 def erasure_id(account: str) -> str:

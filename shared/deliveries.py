@@ -194,20 +194,9 @@ def _no_such_message(id_: str) -> ApiError:
 def _new(
     services: Services, id_: str, tenant: str, account: str, endpoint: str | None, job: str | None, event: str
 ) -> Delivery:
-    now = services.clock()
-    delivery = Delivery(
-        id=id_,
-        tenant=tenant,
-        account=account,
-        task=errands.ref(Delivery, id_, 0),
-        due_at=now,
-        endpoint=endpoint,
-        job=job,
-        event=event,
-        created_at=now,
-        expires_at=now + KEPT_FOR,
-    )
-    return errands.stamped(delivery, services.ids())
+    expires_at = services.clock() + KEPT_FOR
+    owner = (tenant, account)
+    return errands.new(services, Delivery, id_, *owner, endpoint=endpoint, job=job, event=event, expires_at=expires_at)
 
 
 async def _create(services: Services, delivery: Delivery) -> None:

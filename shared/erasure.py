@@ -62,7 +62,9 @@ async def start(services: Services, caller: Caller) -> Chore:
         if there is not None:
             return None
         closed = account.changed(closed_at=services.clock(), change_id=services.ids())
-        return Batch(chores.new(services, "erasure", id_, account.tenant, account.id, PHASES[0]), [closed])
+        owner = (account.tenant, account.id)
+        chore = errands.new(services, Chore, id_, *owner, kind="erasure", phase=PHASES[0])
+        return Batch(chore, [closed])
 
     async with commits.account_lock(caller.account):
         edited = await commits.edit(services, Chore, id_, started)

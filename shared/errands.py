@@ -53,6 +53,15 @@ class ErrandBody(Body):
 E = TypeVar("E", bound=Errand)
 
 
+def new(services: Services, document: type[E], id_: str, tenant: str, account: str, **fields: Any) -> E:
+    """An errand that is due now; to be committed and enqueued."""
+    now = services.clock()
+    errand = document(
+        id=id_, tenant=tenant, account=account, task=ref(document, id_, 0), due_at=now, created_at=now, **fields
+    )
+    return stamped(errand, services.ids())
+
+
 def ref(kind: type[Errand], id_: str, step: int) -> TaskRef:
     """The task of that step, before stamped() completes its name."""
     # The random part comes first: names that begin alike make a queue slow.

@@ -7,23 +7,24 @@ import re
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Annotated, Any, BinaryIO, Literal
+from typing import Annotated, Any, BinaryIO, Literal, TypeVar
 
 from pydantic import Field
 
-from shared import accounts, api_keys, audit, chores, commits, errands, passes, projects, views, webhooks
+from shared import accounts, api_keys, audit, commits, errands, passes, projects, views, webhooks
 from shared.api_keys import ApiKey
 from shared.chores import Chore, ChoreStatus, ExportedFile
 from shared.commits import Batch
 from shared.errors import ApiError
 from shared.identity import Caller
-from shared.models import MAX_PAGE, Account, Body, Job, ListVideosQuery, Response, UnixSeconds
+from shared.models import MAX_PAGE, Account, Body, Document, Job, ListVideosQuery, Response, Transaction, UnixSeconds
 from shared.ports import Services
 from shared.projects import Project
 
 KEPT_FOR = timedelta(days=7)
 EXPORTS_A_DAY = 5
 PAGES_A_FILE = 5
+D = TypeVar("D", bound=Document)
 EXPORT_ID = r"^export_[A-Za-z0-9_-]{22}$"
 
 
@@ -83,7 +84,8 @@ async def start(services: Services, caller: Caller) -> Chore:
     id_ = f"export_{services.ids()}"
 
     async def made() -> Batch[Chore]:
-        chore = chores.new(services, "export", id_, caller.tenant, caller.account, PHASES[0])
+        owner = (caller.tenant, caller.account)
+        chore = errands.new(services, Chore, id_, *owner, kind="export", phase=PHASES[0])
         return Batch(chore, [await accounts.acting(services, caller)])
 
     chore = await commits.create(services, Chore, id_, made)
@@ -181,15 +183,11 @@ async def _account(services: Services, account: Account, _: str | None) -> _Part
 
 
 async def _videos(services: Services, account: Account, cursor: str | None) -> _Part:
-    data: list[dict[str, Any]] = []
-    for _ in range(PAGES_A_FILE):
-        query = ListVideosQuery(limit=MAX_PAGE, after=cursor)
-        page = await services.store.list_jobs(account.tenant, account.id, query)
-        data += [_video(services, job) for job in page[:MAX_PAGE]]
-        cursor = page[MAX_PAGE - 1].id if len(page) > MAX_PAGE else None
-        if cursor is None:
-            break
-    return _Part(data, cursor)
+    async def read(after: str | None) -> list[Job]:
+        query = ListVideosQuery(limit=MAX_PAGE, after=after)
+        return await services.store.list_jobs(account.tenant, account.id, query)
+
+    return await _listed(read, lambda job: _video(services, job), cursor)
 
 
 def _video(services: Services, job: Job) -> dict[str, Any]:
@@ -199,10 +197,20 @@ def _video(services: Services, job: Job) -> dict[str, Any]:
 
 
 async def _transactions(services: Services, account: Account, cursor: str | None) -> _Part:
+    async def read(after: str | None) -> list[Transaction]:
+        return await services.store.list_transactions(account.tenant, account.id, after, MAX_PAGE)
+
+    return await _listed(read, lambda entry: views.transaction(entry).model_dump(mode="json"), cursor)
+
+
+async def _listed(
+    read: Callable[[str | None], Awaitable[list[D]]], show: Callable[[D], dict[str, Any]], cursor: str | None
+) -> _Part:
+    """Some pages of a list; `read` gives one item more than a page when there is a next one."""
     data: list[dict[str, Any]] = []
     for _ in range(PAGES_A_FILE):
-        page = await services.store.list_transactions(account.tenant, account.id, cursor, MAX_PAGE)
-        data += [views.transaction(entry).model_dump(mode="json") for entry in page[:MAX_PAGE]]
+        page = await read(cursor)
+        data += [show(item) for item in page[:MAX_PAGE]]
         cursor = page[MAX_PAGE - 1].id if len(page) > MAX_PAGE else None
         if cursor is None:
             break

@@ -20,16 +20,21 @@ GZIP_LEVEL = 3
 READING = ("GET", "HEAD")
 
 
+def weak_etag(content: bytes) -> str:
+    """Weak, because what is sent may be compressed."""
+    return f'W/"{hashlib.sha256(content).hexdigest()[:32]}"'
+
+
 def rendered(request: Request, body: BaseModel, status: int, headers: Mapping[str, str]) -> Response:
     """The answer with this body: whole, or 304 where If-None-Match names it.
 
-    The tag is weak, because what is sent may be compressed. An answer that brings a strong tag never is.
+    An answer that brings a strong tag never is.
     """
     raw = body.model_dump_json().encode()
     answer = Response(raw, status, dict(headers), JSON)
     answer.headers.add_vary_header("Accept-Encoding")
     if request.method in READING and status == 200:
-        etag = answer.headers.setdefault("ETag", f'W/"{hashlib.sha256(raw).hexdigest()[:32]}"')
+        etag = answer.headers.setdefault("ETag", weak_etag(raw))
         if link := _next_page(request, body):
             answer.headers["Link"] = link
         if matches(request.headers.get("if-none-match"), etag):

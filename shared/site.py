@@ -7,7 +7,6 @@ serves them from its own archive: the setting `studio_config` says so.
 from __future__ import annotations
 
 import gzip
-import hashlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cache
@@ -22,6 +21,7 @@ from starlette.types import Receive, Scope, Send
 
 from shared.door import ANSWER_HEADERS
 from shared.ports import Services
+from shared.rendering import weak_etag
 from shared.services import services
 
 # The same places in the repository and in an archive.
@@ -89,10 +89,8 @@ class File:
 
     @classmethod
     def of(cls, content: bytes, media_type: str) -> File:
-        # Weak: it is the same for the compressed bytes.
-        etag = f'W/"{hashlib.sha256(content).hexdigest()[:32]}"'
         worth_it = len(content) >= COMPRESSED_FROM_BYTES and media_type.startswith(COMPRESSIBLE)
-        return cls(content, media_type, etag, gzip.compress(content, mtime=0) if worth_it else None)
+        return cls(content, media_type, weak_etag(content), gzip.compress(content, mtime=0) if worth_it else None)
 
 
 class Site:
