@@ -20,7 +20,7 @@ from typing import Annotated, Any, ClassVar, Literal
 from pydantic import Field
 from typing_extensions import TypeAliasType
 
-from shared import audit, commits, errands, ids, log, receivers, schedule, signing, storable, views, webhooks
+from shared import audit, commits, errands, ids, lists, log, receivers, schedule, signing, storable, views, webhooks
 from shared.commits import Batch
 from shared.errands import Errand
 from shared.errors import ApiError, Unavailable
@@ -392,13 +392,8 @@ async def of_video(services: Services, caller: Caller, job: Job, query: ListDeli
 async def _list(
     services: Services, caller: Caller, where: dict[str, str], query: ListDeliveriesQuery
 ) -> list[Delivery]:
-    last = None
-    if query.after is not None:
-        last = await services.store.get(Delivery, query.after)
-        if last is None or last.account != caller.account:
-            return []
-    wanted = {"tenant": caller.tenant, "account": caller.account, **where}
-    found = await services.store.newest(Delivery, wanted, last, query.limit + 1)
+    owner = {"tenant": caller.tenant, "account": caller.account}
+    found = await lists.newest(services, Delivery, owner, query.after, query.limit, where)
     # The daily pass removes what has expired, which is at the end of the list.
     return [delivery for delivery in found if services.clock() < delivery.expires_at]
 

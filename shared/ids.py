@@ -1,4 +1,4 @@
-"""Ids of documents that follow from what they are of, so that the same thing is never made twice. Pure."""
+"""Ids derived from what identifies a thing, so that its document is created only once. Pure."""
 
 from __future__ import annotations
 

@@ -12,7 +12,7 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 
-from shared import accounts, audit, commits, ids
+from shared import accounts, audit, commits, ids, lists
 from shared.commits import Batch
 from shared.errors import ApiError
 from shared.identity import Caller
@@ -93,12 +93,8 @@ async def get(services: Services, caller: Caller, project: str) -> Project:
 
 async def page(services: Services, caller: Caller, query: ListProjectsQuery) -> list[Project]:
     """The tenant's projects, newest first, and one more when there is a next page."""
-    last = None
-    if query.after is not None:
-        last = await find(services, caller.tenant, query.after)
-        if last is None:
-            return []
-    return await services.store.newest(Project, {"tenant": caller.tenant}, last, query.limit + 1)
+    after = document_id(caller.tenant, query.after) if query.after is not None else None
+    return await lists.newest(services, Project, {"tenant": caller.tenant}, after, query.limit)
 
 
 async def make(services: Services, caller: Caller, body: NewProject) -> Project:

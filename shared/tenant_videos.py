@@ -9,7 +9,7 @@ from typing import Annotated, Any
 
 from pydantic import Field
 
-from shared import audit, library, outputs, serving, views
+from shared import audit, library, lists, outputs, serving, views
 from shared.errors import ApiError
 from shared.identity import Caller
 from shared.models import VIDEO_ID, ContentQuery, Job, Page, PageQuery, SignedUrl, Stage, Status, Video
@@ -49,13 +49,8 @@ async def page(services: Services, caller: Caller, query: ListTenantVideosQuery)
     if len(filters) > 1:
         fields = [name for name in ("status", "model", "user") if getattr(query, name) is not None]
         raise library.one_filter(fields)
-    last = None
-    if query.after is not None:
-        last = await services.store.get(Job, query.after)
-        if last is None or last.tenant != caller.tenant:
-            return []
-    wanted: dict[str, Any] = {"tenant": caller.tenant, "deleted_at": None, **filters}
-    found = await services.store.newest(Job, wanted, last, query.limit + 1)
+    shown = {"deleted_at": None, **filters}
+    found = await lists.newest(services, Job, {"tenant": caller.tenant}, query.after, query.limit, shown)
     audit.record("videos_listed_as_admin", caller, videos=[job.id for job in found[: query.limit]], filters=filters)
     return found
 

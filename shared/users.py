@@ -14,7 +14,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field
 from typing_extensions import TypeAliasType
 
-from shared import accounts, audit, commits, ids, ledger, plans, tenant_grants
+from shared import accounts, audit, commits, ids, ledger, lists, plans, tenant_grants
 from shared.commits import Batch
 from shared.errors import ApiError
 from shared.identity import Caller
@@ -98,15 +98,8 @@ class Granted:
 
 async def page(services: Services, caller: Caller, query: ListUsersQuery) -> list[Account]:
     """The tenant's users, newest first, and one more when there is a next page."""
-    last = None
-    if query.after is not None:
-        last = await _find(services, caller, query.after)
-        if last is None:
-            return []
-    wanted: dict[str, Any] = {"tenant": caller.tenant}
-    if query.email is not None:
-        wanted["email"] = query.email
-    found = await services.store.newest(Account, wanted, last, query.limit + 1)
+    filters = {"email": query.email} if query.email is not None else {}
+    found = await lists.newest(services, Account, {"tenant": caller.tenant}, query.after, query.limit, filters)
     audit.record("users_listed_as_admin", caller, users=[account.id for account in found[: query.limit]])
     return found
 
