@@ -47,8 +47,8 @@ types: $(INSTALLED) ## strict types of what runs in the cloud, and of the comman
 	$(BIN)/mypy shared functions
 	$(BIN)/mypy --config-file cli/pyproject.toml cli/rushes
 
-unit: $(INSTALLED) ## the pure core, the functions in memory, the providers' clients
-	$(PYTEST) tests/unit
+unit: $(INSTALLED) ## the pure core (every branch of it is covered), the functions in memory, the providers' clients
+	$(PYTEST) --cov --cov-report term tests/unit
 
 contract: $(INSTALLED) ## gateways against their stand-ins, the local servers themselves, infra/
 	$(PYTEST) tests/contract tests/local tests/infra

@@ -30,8 +30,6 @@ EXPLANATIONS: Final = ROOT / "docs" / "mutants.md"
 MUTATED: Final = ("shared/lifecycle.py", "shared/pricing.py", "shared/ledger.py")
 TESTS: Final = (
     "tests/unit/test_lifecycle.py",
-    "tests/unit/test_lifecycle_more.py",
-    "tests/unit/test_lifecycle_exact.py",
     "tests/unit/test_pricing.py",
     "tests/unit/test_pricing_exact.py",
     "tests/unit/test_ledger.py",

@@ -10,7 +10,7 @@ from shared import events as e
 from shared import lifecycle
 from shared.lifecycle import Submission
 from shared.models import Stage
-from tests.unit.test_lifecycle import CONFIG, NOW, REQUEST, STORED, Life, account, later
+from tests.unit.life import CONFIG, NOW, REQUEST, STORED, Life, account, later
 
 URL = "https://hooks.example.com/rushes"
 

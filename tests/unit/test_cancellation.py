@@ -15,7 +15,7 @@ from shared.generators import catalog
 from shared.models import CreateVideo, Job, Stage, Transaction
 from tests import invariants
 from tests.unit.conftest import House
-from tests.unit.test_lifecycle import CONFIG, NOW, Life, later
+from tests.unit.life import CONFIG, NOW, Life, later
 
 BEGUN = ("claimed", "uncertain", "generating", "storing")
 BY_MODEL = CONFIG

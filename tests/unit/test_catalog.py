@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -250,6 +251,15 @@ def test_an_extension_that_cannot_be_made_is_refused(
     with pytest.raises(ApiError) as error:
         extended(model, from_, **body)
     assert (error.value.code, error.value.details["field"], error.value.details["allowed"]) == (code, field, allowed)
+
+
+def test_a_model_that_takes_fewer_references_or_extends_nothing_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(MODELS, "veo-3.1", replace(MODELS["veo-3.1"], reference_images=2, extension=None))
+    error = refused("veo-3.1", reference_images=[IMAGE] * 3)
+    assert (error.code, error.details["allowed"]) == ("UNSUPPORTED_BY_MODEL", ["at most 2"])
+    with pytest.raises(ApiError) as raised:
+        extended("veo-3.1", source(8))
+    assert (raised.value.code, raised.value.details["field"]) == ("UNSUPPORTED_BY_MODEL", "extends")
 
 
 def test_a_video_is_extended_without_images() -> None:

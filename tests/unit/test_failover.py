@@ -17,7 +17,7 @@ from shared.generators.protocol import Busy, Refused
 from shared.models import Extends, Input, InputRole, Job, LiveConfig, Stage
 from shared.steps import Verdict
 from tests.unit.conftest import House
-from tests.unit.test_lifecycle import Life
+from tests.unit.life import Life
 
 EVERYBODY = Offering(frozenset({"vertex", "vertex-omni", "gemini"}))
 CONFIG = LiveConfig()

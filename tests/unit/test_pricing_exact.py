@@ -25,7 +25,7 @@ from shared.models import (
     Warned,
 )
 from shared.tenant_days import SHARDS, TenantBudget, View
-from tests.unit.test_lifecycle import CONFIG, NOW, REQUEST, account, later
+from tests.unit.life import CONFIG, NOW, REQUEST, account, later
 
 PLAN = Submission("video_abc", REQUEST, 80, expected_s=60.0, fingerprint="f", provider="vertex")
 MAY_WAIT = LiveConfig(plans={"default": Plan(may_wait=True)})

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import tomllib
 
 import pytest
 
@@ -39,3 +40,10 @@ def test_a_suite_that_fails_is_known_by_its_target() -> None:
     ended = suites.run("no-such-suite")
     assert not ended.passed
     assert "no-such-suite" in ended.output
+
+
+def test_complete_coverage_is_demanded_of_files_that_exist() -> None:
+    settings = tomllib.loads((suites.ROOT / "pyproject.toml").read_text())["tool"]["coverage"]
+    assert settings["report"]["fail_under"] == 100
+    for pattern in settings["run"]["include"]:
+        assert len(list(suites.ROOT.glob(pattern))) == 1, pattern

@@ -109,6 +109,17 @@ def test_a_new_day_gives_all_shards_a_block_in_one_commit() -> None:
         assert documents.read(account, 100_000, everything=False).suffices(40)
 
 
+def test_what_all_shards_have_left_together_pays_for_one_submission() -> None:
+    documents, cap = Documents(), 2 * SHARDS
+    day = documents.read(ACCOUNTS[0], cap, everything=True)
+    documents.write([shard.changed(reserved=2, spent=1) for shard in day.shards.values()])
+    documents.write([day.day.changed(reserved=cap)])
+    assert not spend(documents, ACCOUNTS[0], cap, SHARDS + 1)
+    assert spend(documents, ACCOUNTS[0], cap, SHARDS)
+    assert (documents.spent, {shard.left for shard in documents.shards}) == (cap, {0})
+    documents.check()
+
+
 def test_a_day_has_ids_of_its_own_in_utc() -> None:
     early = NOON.replace(day=21, hour=1).astimezone() - timedelta(hours=2)
     view = View("acme/é", 1, "alice", early)
