@@ -11,7 +11,6 @@ import argparse
 import asyncio
 import contextlib
 import importlib
-import logging
 import os
 import signal
 import socket
@@ -318,8 +317,7 @@ def main() -> None:
     parser.add_argument("--directory", type=Path, required=True, help="where all data is kept")
     parser.add_argument("--sweep-every", type=float, default=SWEEP_EVERY_S, metavar="SECONDS")
     options = parser.parse_args()
-    logging.basicConfig(level=logging.WARNING, format="embedded %(levelname)s %(name)s: %(message)s")
-    log.set_level(os.environ.get("LOG_LEVEL", "INFO"))
+    log.configure(os.environ.get("LOG_LEVEL", "INFO"))
     # uvicorn raises a signal again once it has stopped, which without a handler would skip what is to be saved.
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda number, frame: None)

@@ -1,27 +1,67 @@
 """Structured logs: one JSON line per entry on standard output, in the fields that Cloud Logging reads.
 
-The request's id and trace travel in a context variable; secrets and prompts are never logged.
+The request's id and trace travel in a context variable; secrets and prompts are never logged. What libraries log,
+warnings and worse, is written in the same form, with their `logger` and the request's trace.
 """
 
 from __future__ import annotations
 
 import json
+import logging
 import sys
 import traceback
 from contextvars import ContextVar
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, TextIO
 
 context: ContextVar[dict[str, Any]] = ContextVar("log_context", default={})  # noqa: B039 - replaced, never changed
 
-_RANK = {"DEBUG": 0, "INFO": 1, "WARNING": 2, "ERROR": 3, "CRITICAL": 4}
-_threshold = _RANK["INFO"]
+logging.addLevelName(logging.INFO + 5, "NOTICE")
+_LEVELS = logging.getLevelNamesMapping()
 
 
-def set_level(severity: str) -> None:
-    """The least severity that is written."""
-    global _threshold
-    _threshold = _RANK.get(severity.upper(), _RANK["INFO"])
+class JsonFormatter(logging.Formatter):
+    """An entry as Cloud Logging reads it; one of ours has its own fields, a library's the name of its logger."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        fields = getattr(record, "fields", None)
+        entry = {
+            "severity": record.levelname,
+            "message": record.getMessage(),
+            "time": datetime.fromtimestamp(record.created, UTC).isoformat(),
+            **context.get(),
+            **({"logger": record.name} if fields is None else fields),
+        }
+        if record.exc_info:
+            entry["exception"] = self.formatException(record.exc_info)
+        return json.dumps(entry, default=str)
+
+
+class _Stdout(logging.StreamHandler[TextIO]):
+    """Writes to what is standard output at that moment: tests and the embedded form replace it."""
+
+    def __init__(self) -> None:
+        logging.Handler.__init__(self)
+        self.setFormatter(JsonFormatter())
+
+    @property
+    def stream(self) -> TextIO:  # type: ignore[override]
+        return sys.stdout
+
+
+_HANDLER = _Stdout()
+_LOGGER = logging.getLogger("rushes")
+_LOGGER.addHandler(_HANDLER)
+_LOGGER.setLevel(logging.INFO)
+_LOGGER.propagate = False
+
+
+def configure(severity: str) -> None:
+    """Write our entries from that severity on, and the warnings of libraries."""
+    _LOGGER.setLevel(_LEVELS.get(severity.upper(), logging.INFO))
+    root = logging.getLogger()
+    if _HANDLER not in root.handlers:
+        root.addHandler(_HANDLER)
 
 
 def info(event: str, **fields: Any) -> None:
@@ -47,17 +87,10 @@ def audit(event: str, **fields: Any) -> None:
 
 
 def _write(severity: str, event: str, fields: dict[str, Any]) -> None:
-    if _RANK[severity] >= _threshold:
+    if _LOGGER.isEnabledFor(_LEVELS[severity]):
         _emit(severity, event, fields)
 
 
 def _emit(severity: str, event: str, fields: dict[str, Any]) -> None:
-    entry = {
-        "severity": severity,
-        "message": event,
-        "time": datetime.now(UTC).isoformat(),
-        **context.get(),
-        **fields,
-    }
-    sys.stdout.write(json.dumps(entry, default=str) + "\n")
-    sys.stdout.flush()
+    named = {"name": _LOGGER.name, "levelno": _LEVELS[severity], "levelname": severity, "msg": event}
+    _LOGGER.handle(logging.makeLogRecord({**named, "fields": fields}))

@@ -37,7 +37,7 @@ def services() -> Services:
     from shared.store import FirestoreStore
 
     settings = Settings.from_environ()
-    log.set_level(settings.log_level)
+    log.configure(settings.log_level)
     store = FirestoreStore(settings)
     media = cast(Media, _Lazy(lambda: _media(settings)))
     return Services(
