@@ -76,7 +76,7 @@ mutants: $(INSTALLED) ## mutation tests of the core; docs/mutants.md explains th
 scoreboard: $(INSTALLED) mutants soak ## all reliability tests in their long form, some fifty minutes; writes docs/reliability.md
 	$(BIN)/python -m bench.scoreboard
 
-costs: $(INSTALLED) ## what a video costs, and what breaks first ; writes docs/operations.md and docs/scaling.md
+costs: $(INSTALLED) ## what a video costs, and what breaks first; writes docs/operations.md and docs/scaling.md
 	$(BIN)/python -m bench.costs
 	$(BIN)/python -m bench.scaling
 	$(BIN)/python -m bench.hot_documents

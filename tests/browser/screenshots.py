@@ -51,7 +51,7 @@ def take_all(browser: Browser, cloud: Cloud) -> None:
     take(entered(browser, cloud, None, DESK).page, "sign-in")
     person = Person.new(cloud, "ada@example.com")
     desk = entered(browser, cloud, person, DESK)
-    expect(desk.page.get_by_role("heading", name="Nothing shot yet")).to_be_visible()
+    expect(desk.page.get_by_role("heading", name="No videos yet")).to_be_visible()
     take(desk.page, "empty")
     fill(person)
     take_studio(desk)
@@ -126,10 +126,10 @@ def take_phone(screen: Screen) -> None:
 
 def take_rooms(desk: Screen, admin: Screen) -> None:
     desk.go("account")
-    expect(desk.page.get_by_text("Videos: 8 in all")).to_be_visible()
+    expect(desk.page.get_by_text("Videos: 8 in total")).to_be_visible()
     take(desk.page, "account")
     admin.go("admin")
-    expect(admin.page.get_by_text("Time until ready, by video")).to_be_visible()
+    expect(admin.page.get_by_text("Time until ready, per video")).to_be_visible()
     take(admin.page, "admin")
     admin.go("admin/settings")
     expect(admin.page.get_by_role("heading", name="Prices")).to_be_visible()

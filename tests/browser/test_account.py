@@ -30,10 +30,10 @@ def test_what_was_used_is_plotted_and_the_ledger_adds_up(
     page = screen.page
     balance_becomes(screen, balance - 40)
     expect(page.locator(".balance-figure")).to_have_text(f"{balance - 40:,}")
-    expect(page.get_by_text("Credits: 40 in all")).to_be_visible()
-    expect(page.get_by_text("Videos: 2 in all")).to_be_visible()
-    page.get_by_text("As a table").first.click()
-    expect(page.get_by_role("region", name="As a table").get_by_role("row").last).to_contain_text("40")
+    expect(page.get_by_text("Credits: 40 in total")).to_be_visible()
+    expect(page.get_by_text("Videos: 2 in total")).to_be_visible()
+    page.get_by_text("Show as table").first.click()
+    expect(page.get_by_role("region", name="Show as table").get_by_role("row").last).to_contain_text("40")
     assert screen.fits()
     page.get_by_label("Name").fill("Ada")
     page.get_by_role("button", name="Save").click()
@@ -53,20 +53,20 @@ def test_an_api_key_is_made_shown_once_used_and_revoked(open_studio: Open, cloud
     """The key works as the API says; afterwards nothing in the page holds it."""
     screen = open_studio(DESK, person, "account/keys")
     page = screen.page
-    page.get_by_role("button", name="Make a key").click()
-    expect(page.get_by_label("What it is for")).to_have_attribute("aria-invalid", "true")
-    page.get_by_label("What it is for").fill("nightly renders")
-    page.get_by_label("It may").select_option("read")
-    page.get_by_role("button", name="Make a key").click()
-    shown = page.get_by_role("group", name="This is your key.")
+    page.get_by_role("button", name="Create key").click()
+    expect(page.get_by_label("Name")).to_have_attribute("aria-invalid", "true")
+    page.get_by_label("Name").fill("nightly renders")
+    page.get_by_label("Permissions").select_option("read")
+    page.get_by_role("button", name="Create key").click()
+    shown = page.get_by_role("group", name="Copy your key now")
     key = shown.locator("code").inner_text()
     assert User(cloud, key).call("GET", "/v1/videos").status_code == 200
     assert User(cloud, key).call("POST", "/v1/videos", json={"prompt": "no"}).status_code == 403
-    shown.get_by_role("button", name="I have it").click()
+    shown.get_by_role("button", name="Done").click()
     assert key not in page.content()
     page.get_by_role("button", name="Revoke: nightly renders").click()
     page.get_by_role("dialog").get_by_role("button", name="Revoke").click()
-    expect(page.get_by_text("There are no keys.")).to_be_visible()
+    expect(page.get_by_text("No API keys yet.")).to_be_visible()
     assert person.user.call("GET", "/v1/api-keys").json()["data"] == []
 
 
@@ -74,12 +74,12 @@ def test_a_key_needs_the_password_again_a_while_after_signing_in(open_studio: Op
     """Closing the dialog makes nothing; a wrong password is told; the right one goes on with what was asked for."""
     screen = open_studio(DESK, person, "account/keys")
     page = screen.page
-    made = page.get_by_role("group", name="This is your key.")
+    made = page.get_by_role("group", name="Copy your key now")
     for answer in ("", "wrong horse", person.password):
         # As the service answers once the sign-in is five minutes old; after the dialog it is asked itself.
         page.route(KEYS, refusing_once())
-        page.get_by_label("What it is for").fill("nightly renders")
-        page.get_by_role("button", name="Make a key").click()
+        page.get_by_label("Name").fill("nightly renders")
+        page.get_by_role("button", name="Create key").click()
         dialog = page.get_by_role("dialog", name="Enter your password again")
         expect(dialog).to_contain_text(person.email)
         dialog.locator("#again-password").fill(answer)
@@ -118,14 +118,14 @@ def test_who_signed_in_with_google_confirms_there_and_comes_back(
     page = screen.page
     with_google(page, person.email)
     page.route(KEYS, refusing_once())
-    page.get_by_label("What it is for").fill("nightly renders")
-    page.get_by_role("button", name="Make a key").click()
+    page.get_by_label("Name").fill("nightly renders")
+    page.get_by_role("button", name="Create key").click()
     page.get_by_role("dialog", name="Sign in again").get_by_role("button", name="Continue with Google").click()
     on_googles_page(page, person.email)
     page.wait_for_url("**/#/account/keys")
-    page.get_by_label("What it is for").fill("nightly renders")
-    page.get_by_role("button", name="Make a key").click()
-    expect(page.get_by_role("group", name="This is your key.")).to_be_visible()
+    page.get_by_label("Name").fill("nightly renders")
+    page.get_by_role("button", name="Create key").click()
+    expect(page.get_by_role("group", name="Copy your key now")).to_be_visible()
 
 
 def with_google(page: Page, email: str) -> None:
@@ -151,14 +151,14 @@ def test_a_webhook_is_added_tested_and_its_messages_are_seen(
     with Receiver.listening() as receiver:
         screen = open_studio(window, person, "account/webhooks")
         page = screen.page
-        page.get_by_label("Address").fill("ftp://example.com")
-        page.get_by_role("button", name="Add an endpoint").click()
-        expect(page.get_by_label("Address")).to_have_attribute("aria-invalid", "true")
-        page.get_by_label("Address").fill(receiver.url("/rushes"))
-        page.get_by_label("canceled ones").uncheck()
-        page.get_by_role("button", name="Add an endpoint").click()
-        expect(page.get_by_text("This is the secret that signs its messages.")).to_be_visible()
-        page.get_by_role("button", name="Send a test").click()
+        page.get_by_label("URL").fill("ftp://example.com")
+        page.get_by_role("button", name="Add endpoint").click()
+        expect(page.get_by_label("URL")).to_have_attribute("aria-invalid", "true")
+        page.get_by_label("URL").fill(receiver.url("/rushes"))
+        page.get_by_label("Canceled").uncheck()
+        page.get_by_role("button", name="Add endpoint").click()
+        expect(page.get_by_text("Copy the signing secret now")).to_be_visible()
+        page.get_by_role("button", name="Send test").click()
         [message] = receiver.wait(lambda messages: len(messages) == 1)
         assert json.loads(message.body)["type"] == "ping"
         table = page.get_by_role("table", name="Messages")
@@ -166,30 +166,31 @@ def test_a_webhook_is_added_tested_and_its_messages_are_seen(
         page.get_by_role("button", name="Refresh").click()
         expect(table).to_contain_text("Delivered")
         assert screen.fits()
-    page.get_by_role("switch", name="Messages are sent").uncheck()
-    expect(page.get_by_role("switch", name="Switched off")).not_to_be_checked()
+    # Not uncheck(): the name changes with the state.
+    page.get_by_role("switch", name="Enabled").click()
+    expect(page.get_by_role("switch", name="Disabled")).not_to_be_checked()
     [endpoint] = person.user.call("GET", "/v1/webhook-endpoints").json()["data"]
     assert endpoint["disabled"]
     assert endpoint["events"] == ["video.completed", "video.failed"]
     page.get_by_role("listitem").get_by_role("button", name="Delete").click()
     page.get_by_role("dialog").get_by_role("button", name="Delete").click()
-    expect(page.get_by_text("There are no endpoints.")).to_be_visible()
+    expect(page.get_by_text("No endpoints yet.")).to_be_visible()
 
 
 def test_a_copy_of_the_data_is_made_and_the_account_deleted(open_studio: Open, person: Person) -> None:
     """The copy can be downloaded; deleting asks for the address, and leads to the door for good."""
     screen = open_studio(DESK, person, "account/data")
     page = screen.page
-    page.get_by_role("button", name="Make a copy").click()
-    expect(page.get_by_text("Ready. The files are kept until")).to_be_visible()
+    page.get_by_role("button", name="Start export").click()
+    expect(page.get_by_text("Ready. The files expire on")).to_be_visible()
     with page.expect_download() as download:
         page.get_by_role("button", name=re.compile(r"\.json$")).first.click()
     assert json.loads(Path(download.value.path()).read_text())["data"]
     page.get_by_role("button", name="Delete my account…").click()
-    dialog = page.get_by_role("dialog", name="Delete your account for good?")
+    dialog = page.get_by_role("dialog", name="Permanently delete your account?")
     expect(dialog.get_by_role("button", name="Delete my account")).to_be_disabled()
-    dialog.get_by_label(f"Type {person.email} to go on").fill(person.email)
+    dialog.get_by_label(f"Type {person.email} to confirm").fill(person.email)
     dialog.get_by_role("button", name="Delete my account").click()
-    expect(page.get_by_role("alert").filter(has_text="Your account is closed")).to_be_visible()
+    expect(page.get_by_role("alert").filter(has_text="Your account has been deleted.")).to_be_visible()
     expect(page.get_by_label("Password")).to_be_visible()
     assert person.user.call("POST", "/v1/videos", json={"prompt": "no"}).status_code == 403

@@ -28,7 +28,7 @@ def kept_settings(admin: Person) -> Iterator[None]:
 
 def find(screen: Screen, email: str) -> None:
     page = screen.page
-    page.get_by_role("searchbox", name="Exact e-mail").fill(email)
+    page.get_by_role("searchbox", name="Exact email").fill(email)
     page.get_by_role("button", name="Find").click()
     page.get_by_role("button", name=f"Open: {email}").click()
 
@@ -51,19 +51,19 @@ def test_a_user_is_found_given_credits_and_shut_out(
     dialog = page.get_by_role("dialog", name=person.email)
     dialog.get_by_label("Credits", exact=True).fill("many")
     dialog.get_by_label("Reason").fill("monthly budget")
-    dialog.get_by_role("button", name="Give").click()
+    dialog.get_by_role("button", name="Grant").click()
     expect(dialog.get_by_label("Credits", exact=True)).to_have_attribute("aria-invalid", "true")
     dialog.get_by_label("Credits", exact=True).fill("250")
-    dialog.get_by_role("button", name="Give").click()
-    expect(page.get_by_text(f"250 credits given to {person.email}.")).to_be_visible()
+    dialog.get_by_role("button", name="Grant").click()
+    expect(page.get_by_text(f"250 credits granted to {person.email}.")).to_be_visible()
     assert person.user.account["balance"] == balance + 250
     left = admin.user.call("GET", "/v1/admin/budget").json()["left"]
-    expect(dialog.get_by_text(f"Your tenant can still give {left:,} credits.")).to_be_visible()
+    expect(dialog.get_by_text(f"Your tenant can still grant {left:,} credits.")).to_be_visible()
     dialog.get_by_label("Plan").fill("no-such-plan")
     dialog.get_by_role("button", name="Save").click()
-    expect(dialog.get_by_text("there is no such plan")).to_be_visible()
+    expect(dialog.get_by_text("unknown plan")).to_be_visible()
     dialog.get_by_role("switch").uncheck()
-    expect(page.get_by_text("Changes hold everywhere within a minute.").first).to_be_visible()
+    expect(page.get_by_text("Changes take effect within a minute.").first).to_be_visible()
     assert screen.fits()
     dialog.get_by_role("button", name="Close").click()
     expect(page.get_by_role("table", name="Users")).to_contain_text("Disabled")
@@ -94,14 +94,14 @@ def test_a_project_is_made_renamed_and_put_away(open_studio: Open, admin: Person
     """What is refused is said at its field."""
     screen = open_studio(window, admin, "admin/projects")
     page = screen.page
-    form = page.get_by_role("form", name="Make a project")
+    form = page.get_by_role("form", name="Create project")
     id_ = f"spring-{window[0]}"
     form.get_by_label("Id").fill("no blanks")
     form.get_by_label("Title").fill("Spring campaign")
-    form.get_by_role("button", name="Make a project").click()
+    form.get_by_role("button", name="Create project").click()
     expect(form.get_by_label("Id")).to_have_attribute("aria-invalid", "true")
     form.get_by_label("Id").fill(id_)
-    form.get_by_role("button", name="Make a project").click()
+    form.get_by_role("button", name="Create project").click()
     row = page.get_by_role("table", name="Projects").get_by_role("row").filter(has_text=id_)
     row.get_by_role("button", name="Rename").click()
     page.get_by_role("dialog", name="Rename").get_by_label("Title").fill("Summer campaign")
@@ -120,25 +120,25 @@ def test_settings_are_changed_and_what_is_wrong_is_said_at_its_field(
     """What the service refuses it names; what it accepts it keeps; what is emptied is as by default again."""
     screen = open_studio(window, admin, "admin/settings")
     page = screen.page
-    jobs = page.get_by_label("Videos of one account at once")
-    share = page.get_by_label("Share of accounts that may generate")
+    jobs = page.get_by_label("Active videos per account")
+    share = page.get_by_label("Share of accounts that can generate")
     expect(jobs).to_have_attribute("placeholder", "Default: 3")
     jobs.fill("lots")
     share.fill("101")
     page.get_by_role("button", name="Save settings").click()
     expect(jobs).to_have_attribute("aria-invalid", "true")
     expect(page.locator("#setting-rollout_percent-fault")).to_contain_text("100")
-    expect(page.get_by_text("Not saved: some values are not accepted.")).to_be_visible()
+    expect(page.get_by_text("Not saved: some values are invalid.")).to_be_visible()
     share.fill("")
     jobs.fill("7")
     plans = page.get_by_role("group", name="Plans")
     plans.get_by_role("button", name="Add").click()
     plans.get_by_label("Plan", exact=True).fill("pro")
-    plans.get_by_label("At once").fill("20")
-    plans.get_by_label("May wait").select_option("true")
+    plans.get_by_label("Active jobs").fill("20")
+    plans.get_by_label("Can wait").select_option("true")
     assert screen.fits()
     page.get_by_role("button", name="Save settings").click()
-    expect(page.get_by_text("Saved. In force within a minute.")).to_be_visible()
+    expect(page.get_by_text("Saved. Takes effect within a minute.")).to_be_visible()
     stored = admin.user.call("GET", "/v1/admin/config").json()["stored"]
     assert stored["active_jobs_limit"] == 7
     assert stored["plans"]["pro"]["active_jobs_limit"] == 20
@@ -150,7 +150,7 @@ def test_settings_are_changed_and_what_is_wrong_is_said_at_its_field(
     assert admin.user.call("PUT", "/v1/admin/config", json=theirs, headers=anyway).status_code == 200
     jobs.fill("8")
     page.get_by_role("button", name="Save settings").click()
-    expect(page.get_by_text("Somebody else has saved other settings meanwhile.")).to_be_visible()
+    expect(page.get_by_text("Someone else has changed the settings in the meantime.")).to_be_visible()
     assert admin.user.call("GET", "/v1/admin/config").json()["stored"] == theirs
     page.get_by_role("button", name="Undo changes").click()
     expect(jobs).to_have_value("7")
@@ -158,7 +158,7 @@ def test_settings_are_changed_and_what_is_wrong_is_said_at_its_field(
     # The first toast may still be there and says the same.
     with page.expect_response(lambda answer: answer.request.method == "PUT" and answer.status == 200):
         page.get_by_role("button", name="Save settings").click()
-    expect(page.get_by_text("Saved. In force within a minute.").last).to_be_visible()
+    expect(page.get_by_text("Saved. Takes effect within a minute.").last).to_be_visible()
     assert admin.user.call("GET", "/v1/admin/config").json()["stored"] == {**theirs, "active_jobs_limit": 8}
 
 
@@ -168,15 +168,15 @@ def test_health_says_what_its_figures_cover(
     """The queue as it is, success and times of the newest videos, as plots and as tables."""
     screen = open_studio(window, admin, "admin/health")
     page = screen.page
-    expect(page.get_by_text("from your tenant’s newest")).to_be_visible()
-    success = page.locator(".figure-box").filter(has_text="Success").locator(".figure-value")
+    expect(page.get_by_text("cover your tenant’s newest")).to_be_visible()
+    success = page.locator(".figure-box").filter(has_text="Success rate").locator(".figure-value")
     videos = admin.user.call("GET", "/v1/admin/videos?limit=100").json()["data"]
     made = [video["status"] for video in videos].count("completed")
     failed = [video["status"] for video in videos].count("failed")
     if len(videos) < 100:
         expect(success).to_have_text(f"{100 * made // (made + failed)} %")
-    expect(page.get_by_text("Videos that ended, by day")).to_be_visible()
-    expect(page.get_by_text("Time until ready, by video")).to_be_visible()
+    expect(page.get_by_text("Finished videos by day")).to_be_visible()
+    expect(page.get_by_text("Time until ready, per video")).to_be_visible()
     assert page.locator(".plot-dot").count() >= 2
     expect(page.get_by_text("The model's safety filter blocked the video.")).to_be_visible()
     assert screen.fits()

@@ -79,15 +79,15 @@ def test_what_a_model_cannot_do_is_barred_with_the_reason(open_studio: Open, per
     choose(screen, "1080p")
     expect(page.get_by_role("radio", name="4 s", exact=True)).to_be_disabled()
     expect(page.get_by_role("radio", name="8 s", exact=True)).to_be_checked()
-    expect(page.get_by_text("At 1080p the length is 8 s.")).to_be_visible()
+    expect(page.get_by_text("Videos in 1080p must be 8 s long.")).to_be_visible()
     page.get_by_label("Model", exact=True).select_option("omni-flash")
     expect(page.get_by_role("switch", name="Sound")).to_be_disabled()
-    expect(page.get_by_text("Omni Flash always makes sound.")).to_be_visible()
+    expect(page.get_by_text("Omni Flash videos always include sound.")).to_be_visible()
     page.get_by_text("More settings").click()
-    expect(page.get_by_label("Leave out")).to_be_disabled()
-    expect(page.get_by_text("Omni Flash takes no list of what to leave out.")).to_be_visible()
+    expect(page.get_by_label("Negative prompt")).to_be_disabled()
+    expect(page.get_by_text("Omni Flash has no negative prompt.")).to_be_visible()
     page.get_by_label("Model", exact=True).select_option("veo-3.1-lite")
-    expect(page.get_by_text("Veo 3.1 Lite takes no reference images.")).to_be_visible()
+    expect(page.get_by_text("Reference images aren’t available with Veo 3.1 Lite.")).to_be_visible()
     assert screen.complaints == []
 
 
@@ -106,7 +106,7 @@ def test_what_cannot_be_sent_is_said_at_once_and_costs_nothing(open_studio: Open
     page.get_by_text("More settings").click()
     page.get_by_label("Seed").fill("minus one")
     page.get_by_role("button", name="Generate").click()
-    expect(notice).to_contain_text("The seed is a whole number")
+    expect(notice).to_contain_text("Enter a whole number")
     assert person.user.call("GET", "/v1/videos").json()["data"] == []
 
 
@@ -134,7 +134,7 @@ def test_images_are_dropped_and_pasted_and_go_along(open_studio: Open, person: P
     expect(page.get_by_label("Add an image: Last frame")).to_be_disabled()
     hand_over(page, "#slot-first .slot-frame", "drop", "red.png", png("red"))
     expect(slot(screen, "first").get_by_role("img", name="red.png: First frame")).to_be_visible()
-    expect(page.get_by_text("References do not go together with a first or last frame.")).to_be_visible()
+    expect(page.get_by_text("You can use either references or first/last frames, not both.")).to_be_visible()
     hand_over(page, "#prompt", "paste", "image.png", png("blue"))
     expect(slot(screen, "last").get_by_role("img", name="Pasted image: Last frame")).to_be_visible()
     ready(generate(screen, "From red to blue"))
@@ -153,12 +153,12 @@ def test_a_file_that_is_no_image_is_refused_with_the_reason(open_studio: Open, p
     chooser = page.get_by_label("Add an image: References")
     chooser.set_input_files(upload("notes.png", b"these are words"))
     fault = page.locator("#images-fault")
-    expect(fault).to_have_text("notes.png is no PNG, JPEG or WebP image.")
+    expect(fault).to_have_text("notes.png isn’t a PNG, JPEG or WebP image.")
     chooser.set_input_files(upload("dot.png", png("red", 8)))
     expect(fault).to_contain_text("dot.png is 8 × 8 pixels.")
     chooser.set_input_files([upload(f"{n}.png", png("green")) for n in range(3)])
-    expect(page.get_by_text("That is all: 3 reference images.")).to_be_visible()
-    expect(page.get_by_text("With reference images the length is 8 s.")).to_be_visible()
+    expect(page.get_by_text("Maximum of 3 reference images reached.")).to_be_visible()
+    expect(page.get_by_text("With reference images, videos must be 8 s long.")).to_be_visible()
     expect(fault).to_be_hidden()
 
 
@@ -181,10 +181,10 @@ def test_a_video_is_gone_on_from(open_studio: Open, person: Person) -> None:
     person.user.finish("The tide comes in", seconds=4)
     screen = open_studio(DESK, person)
     page = screen.page
-    card(screen, "The tide comes in").get_by_role("button", name="Go on from this video").click()
+    card(screen, "The tide comes in").get_by_role("button", name="Extend this video").click()
     expect(page.locator("#source")).to_contain_text("The tide comes in")
-    expect(page.get_by_text("It stays as in the video that you go on from.").first).to_be_visible()
-    expect(page.get_by_text("A video that goes on from another takes no images.")).to_be_visible()
+    expect(page.get_by_text("Same as the original video.").first).to_be_visible()
+    expect(page.get_by_text("You can’t use images when extending a video.")).to_be_visible()
     prompt_box(screen).fill("and it goes out again")
     page.reload()
     expect(page.locator("#source")).to_contain_text("The tide comes in")
@@ -242,7 +242,7 @@ def test_a_price_that_rose_is_shown_before_anything_is_made(open_studio: Open, p
     expect(page.locator("#quote-cost")).to_have_text("39 credits")
     page.unroute(estimates)
     page.get_by_role("button", name="Generate").click()
-    expect(page.locator("#compose-notice")).to_contain_text("The price is 40 credits now; it was 39 credits.")
+    expect(page.locator("#compose-notice")).to_contain_text("The price changed from 39 credits to 40 credits.")
     expect(page.locator("#quote-cost")).to_have_text("40 credits")
     assert person.user.ledger == [500]
     page.get_by_role("button", name="Generate").click()

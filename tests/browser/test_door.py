@@ -61,13 +61,13 @@ def test_a_new_user_verifies_the_address_and_makes_a_first_video(
     expect(asking).to_be_hidden()
     expect(page.locator("#balance")).to_have_text("500")
     screen.go("videos")
-    expect(page.get_by_role("heading", name="Nothing shot yet")).to_be_visible()
+    expect(page.get_by_role("heading", name="No videos yet")).to_be_visible()
     expect(page.locator("#starters li")).to_have_count(3)
     assert screen.fits()
     page.get_by_role("button", name="Paper boat").click()
     expect(prompt_box(screen)).to_have_value(re.compile("^A small paper boat"))
     ready(generate(screen, prompt_box(screen).input_value()))
-    expect(page.get_by_role("heading", name="Nothing shot yet")).to_be_hidden()
+    expect(page.get_by_role("heading", name="No videos yet")).to_be_hidden()
     assert screen.fits()
     assert screen.complaints == []
 

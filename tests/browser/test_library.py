@@ -32,19 +32,19 @@ def test_videos_are_found_by_status_date_and_words(open_studio: Open, person: Pe
     page = screen.page
     cards = page.locator("#grid .card:not(.card-skeleton)")
     expect(cards).to_have_count(3)
-    page.get_by_role("searchbox", name="Search the prompts").fill("fox")
+    page.get_by_role("searchbox", name="Search prompts").fill("fox")
     expect(cards).to_have_count(2)
     page.get_by_role("combobox", name="Show").select_option("model:omni-flash")
     expect(cards).to_have_count(1)
     assert shown(screen) == ["A fox in the dunes [content blocked]"]
     page.get_by_role("combobox", name="Show").select_option("status:completed")
-    expect(page.get_by_text("No prompt with “fox” among the 3 videos that are loaded.")).to_be_visible()
+    expect(page.get_by_text("No results for “fox” in the 3 loaded videos.")).to_be_visible()
     page.get_by_role("button", name="Show all videos").click()
     expect(cards).to_have_count(3)
-    page.get_by_role("combobox", name="Made").select_option("days")
+    page.get_by_role("combobox", name="Created").select_option("days")
     page.get_by_label("To", exact=True).fill("2020-01-01")
-    expect(page.get_by_text("No video is like this.")).to_be_visible()
-    page.get_by_role("combobox", name="Made").select_option("today")
+    expect(page.get_by_text("No videos match these filters.")).to_be_visible()
+    page.get_by_role("combobox", name="Created").select_option("today")
     expect(cards).to_have_count(3)
     assert screen.fits()
     assert screen.complaints == []
@@ -56,7 +56,7 @@ def test_a_failure_says_why_what_to_do_and_what_came_back(
     """On the card, and in full when it is opened."""
     screen = open_studio(window, owner, "videos")
     made = card(screen, CROWD)
-    expect(made.get_by_text("40 credits returned")).to_be_visible()
+    expect(made.get_by_text("40 credits refunded")).to_be_visible()
     expect(made.get_by_text("safety filter blocked the video")).to_be_visible()
     made.get_by_role("link", name="Details").click()
     dialog = screen.page.get_by_role("dialog", name="Video", exact=True)

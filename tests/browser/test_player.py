@@ -101,6 +101,6 @@ def test_one_turns_from_video_to_video(open_studio: Open, owner: Person, window:
     page.keyboard.press("Escape")
     expect(page.get_by_role("dialog", name="Video", exact=True)).to_be_hidden()
     screen.go("videos/video_0123456789012345678901")
-    expect(page.get_by_text("This video is not here")).to_be_visible()
+    expect(page.get_by_text("Video not found.")).to_be_visible()
     # The console of a browser tells of each answer that is an error.
     assert all("404" in complaint for complaint in screen.complaints)

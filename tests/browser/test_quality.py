@@ -113,7 +113,7 @@ def test_a_video_is_made_watched_and_deleted_by_keyboard_alone(open_studio: Open
     expect(page.locator("#send")).to_be_enabled()
     keys = page.keyboard
     keys.press("Tab")
-    expect(page.get_by_role("link", name="Skip to the content")).to_be_focused()
+    expect(page.get_by_role("link", name="Skip to content")).to_be_focused()
     keys.press("Enter")
     tab_to(page, "document.activeElement.id === 'prompt'")
     keys.type("By keys alone")
@@ -269,7 +269,7 @@ def test_no_token_is_in_an_address_and_nothing_comes_from_elsewhere(
     ready(card(screen, BOAT)).click()
     screen.until("document.querySelector('#player video')?.readyState > 1")
     screen.go("account/keys")
-    expect(page.get_by_text("There are no keys.")).to_be_visible()
+    expect(page.get_by_text("No API keys yet.")).to_be_visible()
     kept = page.evaluate("JSON.stringify(localStorage)")
     assert owner.refresh_token in kept
     assert "eyJ" not in kept.replace(owner.refresh_token, "")

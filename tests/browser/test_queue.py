@@ -50,14 +50,14 @@ def test_canceling_says_what_comes_back(open_studio: Open, person: Person, windo
     balance_becomes(screen, balance - cost)
     made.get_by_role("button", name="Cancel").click()
     dialog = page.get_by_role("dialog", name="Cancel this video?")
-    expect(dialog).to_contain_text(f"{cost} credits come back")
-    dialog.get_by_role("button", name="Keep it going").click()
+    expect(dialog).to_contain_text(f"{cost} credits")
+    dialog.get_by_role("button", name="Keep generating").click()
     expect(made.get_by_role("progressbar")).to_have_attribute("aria-valuetext", re.compile("Generating"))
     made.get_by_role("button", name="Cancel").click()
-    expect(dialog).to_contain_text(f"None of the {cost} credits come back")
-    dialog.get_by_role("button", name="Cancel the video").click()
+    expect(dialog).to_contain_text(f"You won’t get a refund of the {cost} credits.")
+    dialog.get_by_role("button", name="Cancel video").click()
     ended(made)
-    expect(made.get_by_text("Nothing was returned")).to_be_visible()
+    expect(made.get_by_text("No refund")).to_be_visible()
     assert screen.number("#balance") == balance - cost
     assert screen.complaints == []
 
@@ -76,11 +76,11 @@ def test_a_video_that_began_while_the_dialog_was_open_is_not_canceled_for_less(
     page.route(terms, lambda route: route.fulfill(json=before))
     made.get_by_role("button", name="Cancel").click()
     dialog = page.get_by_role("dialog", name="Cancel this video?")
-    expect(dialog).to_contain_text(f"The model has not begun. All {cost} credits come back.")
+    expect(dialog).to_contain_text(f"Generation hasn’t started. You’ll get all {cost} credits back.")
     page.unroute(terms)
-    dialog.get_by_role("button", name="Cancel the video").click()
-    expect(dialog).to_contain_text(f"None of the {cost} credits come back")
-    dialog.get_by_role("button", name="Keep it going").click()
+    dialog.get_by_role("button", name="Cancel video").click()
+    expect(dialog).to_contain_text(f"You won’t get a refund of the {cost} credits.")
+    dialog.get_by_role("button", name="Keep generating").click()
     expect(made.get_by_role("progressbar")).to_be_visible()
     assert person.user.call("GET", "/v1/videos").json()["data"][0]["status"] == "in_progress"
 
@@ -122,7 +122,7 @@ def test_the_service_goes_and_comes_back(open_studio: Open, cloud: Cloud, person
         generate(screen, f"A lighthouse in a storm {SLOW}")
         expect(card(screen, "A lighthouse").get_by_role("progressbar")).to_be_visible()
         way.close()
-        notice = screen.page.get_by_text("The service does not answer.")
+        notice = screen.page.get_by_text("Can’t reach Rushes.")
         expect(notice).to_be_visible()
         person.user.finish("Made while nobody looked", seconds=4)
         way.open()
@@ -146,7 +146,7 @@ def test_who_wants_to_is_notified(open_studio: Open, person: Person) -> None:
         }"""
     )
     page.get_by_role("button", name="Notify me when a video is done").click()
-    expect(page.get_by_role("button", name="You are notified")).to_have_attribute("aria-pressed", "true")
+    expect(page.get_by_role("button", name="Notifications on.")).to_have_attribute("aria-pressed", "true")
     generate(screen, f"A comet {SLOW}")
     page.evaluate("Object.defineProperty(document, 'hidden', { get: () => true, configurable: true })")
     page.evaluate("document.dispatchEvent(new Event('visibilitychange'))")

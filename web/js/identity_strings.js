@@ -1,4 +1,4 @@
-/** What the page says of addresses, links in mail and refused sign-ins: most visits never do. */
+/** Sentences about email addresses, links in emails and rejected sign-ins; most visits need none of them. */
 
 import { IdentityError } from './session.js';
 
@@ -29,7 +29,7 @@ export const identityStrings = {
     FEDERATED_USER_ID_ALREADY_LINKED: 'This Google account belongs to another user.',
     NEED_CONFIRMATION: 'There’s already an account with this email. Sign in with its password.',
     GOOGLE_CANCELED: 'You canceled signing in with Google.',
-    REFUSED: 'The sign-in service refused the request. Try again later, or tell an administrator.',
+    REFUSED: 'The sign-in service rejected the request. Try again later, or contact an administrator.',
   }),
   offline: 'Can’t reach the sign-in service. Check your connection and try again.',
   /** @param {string} code */
