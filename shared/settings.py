@@ -37,7 +37,7 @@ class Settings(BaseModel):
     signer_email: str = Field("", description="Service account that signs URLs. Empty: the function's own.")
     signer_key_file: str = Field("", description="PEM key that signs URLs on a laptop. Empty: IAM signBlob.")
 
-    vertex_project: str = Field("", description="Project whose Vertex AI makes Veo and Omni videos. Empty: no Veo.")
+    vertex_project: str = Field("", description="Project whose Vertex AI makes Veo and Omni videos. Empty: neither.")
     vertex_location: str = Field("us-central1", description="Location of Veo on Vertex AI; Omni's is global.")
     vertex_url: str = Field("", description="Vertex AI's base URL where it is not Google's.")
     vertex_token: str = Field("", description="Fixed access token for vertex_url. Empty: the function's own identity.")
