@@ -80,6 +80,15 @@ async def test_a_completed_job_is_told_with_the_video_as_its_user_sees_it(house:
     house.check()
 
 
+@pytest.mark.parametrize("fault", ["lose", "fail"])
+async def test_a_message_that_was_taken_is_recorded_and_not_sent_again(house: House, fault: str) -> None:
+    await ended(house)
+    getattr(house.store, fault)("commit")
+    await drain(house)
+    assert len(house.internet.posts) == 1
+    assert found(house)[0].status == "delivered"
+
+
 async def test_a_job_tells_the_url_that_it_named_and_signs_with_the_accounts_secret(house: House) -> None:
     caller = await house.sign_up()
     job = await house.submit(caller, webhook_url=OWN)
