@@ -13,7 +13,7 @@ BROWSERS := chromium chromium-browser google-chrome google-chrome-stable
 # The prompt reaches the demo through the environment, so that any quotes in it survive.
 export PROMPT EMBEDDED
 
-.PHONY: help run demo test test-all lint types unit contract acceptance page faults reliability soak mutants scoreboard costs looks \
+.PHONY: help run demo test test-all lint imports types unit contract acceptance page faults reliability soak mutants scoreboard costs looks \
 	bench peers fuzz openapi screenshots system lock providers package clean clean-data
 
 help: ## list the commands
@@ -42,6 +42,10 @@ lint: $(INSTALLED) ## style, common mistakes, spelling, wording
 	$(BIN)/ruff format --check .
 	$(BIN)/codespell
 	$(BIN)/python -m tools.wording
+	@$(MAKE) --no-print-directory imports
+
+imports: $(INSTALLED) ## which package may import which (contracts in pyproject.toml)
+	$(BIN)/lint-imports --no-logo
 
 types: $(INSTALLED) ## strict types of what runs in the cloud, and of the command line
 	$(BIN)/mypy shared functions
@@ -94,8 +98,8 @@ fuzz: $(INSTALLED) ## twenty thousand requests made from openapi.json
 	$(BIN)/python -m tests.fuzz --requests 20000
 
 openapi: $(INSTALLED) ## regenerate openapi.json and the command line's tools for assistants
-	$(BIN)/python -m shared.openapi > openapi.json
-	$(BIN)/python -m shared.agent_tools > cli/rushes/agent_tools.json
+	$(BIN)/python -m tools.openapi > openapi.json
+	$(BIN)/python -m shared.http.agent_tools > cli/rushes/agent_tools.json
 
 screenshots: $(INSTALLED) system ## the studio's main states, in docs/images
 	$(BIN)/python -m tests.browser.screenshots
@@ -146,7 +150,7 @@ package: $(INSTALLED) ## write the archives that are deployed, one per function,
 	$(BIN)/python -m tools.cold_start
 
 clean: ## remove what was built: caches, archives, the demo's video
-	rm -rf out .build .coverage .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf out .build .coverage .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 	find shared functions local cli tests bench tools -name __pycache__ -prune -exec rm -rf {} +
 
 clean-data: $(INSTALLED) ## remove the local cloud's users, jobs and videos

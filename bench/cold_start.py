@@ -21,7 +21,7 @@ from bench import machine, report
 from bench.performance import Part, at_most, run_alone
 from bench.servers import ROOT, Server, function
 from bench.stand import Stand, bearer, known
-from shared.routes import FUNCTIONS, Function
+from shared.api.routing import FUNCTIONS, Function
 from tests.cloud import User
 from tools import cold_start as imports
 
@@ -43,7 +43,7 @@ import google.auth.transport.requests
 import google.oauth2.credentials
 from google import genai
 from google.genai import types"""
-# What each function's first request below makes it import: shared/services.py says which gateway needs which client.
+# What each function's first request below makes it import: shared/wiring.py says which gateway needs which client.
 CLIENTS: Final[Mapping[Function, tuple[str, ...]]] = {
     "submit": (_FIRESTORE, _TASKS),
     "poll": (_FIRESTORE, _TASKS, _GENAI),

@@ -21,7 +21,7 @@ from bench.counting import Life, Video, play, sweep
 from bench.performance import Goal, Part
 from bench.processor import Processor, measured
 from bench.stand import Stand
-from shared.routes import FUNCTIONS, Function
+from shared.api.routing import FUNCTIONS, Function
 
 ROOT: Final = Path(__file__).parents[1]
 PAGE: Final = ROOT / "docs" / "operations.md"

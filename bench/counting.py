@@ -24,19 +24,20 @@ from local.memory.live import MemoryLive
 from local.memory.media import MemoryMedia
 from local.memory.queue import Dispatcher, MemoryQueue
 from local.memory.store import MemoryStore
-from shared import log
-from shared.config import StoredConfig
-from shared.generators.catalog import MODELS
-from shared.generators.protocol import Generators, Start
-from shared.http import application
-from shared.identity import Identity
-from shared.image_workers import ImageWorkers
-from shared.lifecycle import Task
-from shared.media import READ_AHEAD_BYTES
-from shared.models import Job
-from shared.ports import Services, SignedUrl, StoredObject
-from shared.routes import FUNCTIONS, Function
-from shared.settings import Settings
+from shared.api.routing import FUNCTIONS, Function
+from shared.core.catalog import MODELS
+from shared.core.documents import Job
+from shared.core.lifecycle import Task
+from shared.gateways.cloud_storage import READ_AHEAD_BYTES
+from shared.gateways.live_settings import StoredConfig
+from shared.http import routes
+from shared.http.app import application
+from shared.media.image_workers import ImageWorkers
+from shared.platform import log
+from shared.platform.identity import Identity
+from shared.platform.ports import Services, SignedUrl, StoredObject
+from shared.platform.provider import Generators, Start
+from shared.platform.settings import Settings
 from tests.faults import films
 from tests.faults.provider import Fate, Generation, Provider
 from tests.faults.virtual_time import VirtualLoop
@@ -176,7 +177,7 @@ class CountedQueue:
 
 @dataclass(frozen=True)
 class CountedMedia:
-    """Cloud Storage, with the requests that shared/media.py makes for each call. Deletes are free."""
+    """Cloud Storage, with the requests that shared/gateways/cloud_storage.py makes for each call. Deletes are free."""
 
     media: MemoryMedia
     tally: Tally
@@ -308,7 +309,7 @@ class Counted:
             images=ImageWorkers(),
             clock=self.loop.clock,
         )
-        app = application(name, importlib.import_module(f"functions.{name}.main").HANDLERS, lambda: services)
+        app = application(routes.of(name), importlib.import_module(f"functions.{name}.main").HANDLERS, lambda: services)
         return httpx2.AsyncClient(transport=httpx2.ASGITransport(app=app), base_url="http://rushes")
 
     async def call(self, function: Function, method: str, path: str, **options: Any) -> httpx2.Response:
@@ -339,7 +340,7 @@ class Counted:
             self._later(self._gemini(generation.operation))
 
     async def _gemini(self, operation: str) -> None:
-        from shared import signing
+        from shared.webhooks import signing
 
         with mock.patch.multiple(signing, check_headers=mock.DEFAULT, verify=mock.DEFAULT):
             body = {"type": "done", "data": {"id": operation}}

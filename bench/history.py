@@ -22,9 +22,10 @@ from bench.report import table
 from bench.seeded import Person
 from bench.servers import ROOT, Server, function
 from bench.stand import Stand
-from shared.http import application
-from shared.ports import Services
-from shared.store import FirestoreStore
+from shared.gateways.firestore import FirestoreStore
+from shared.http import routes
+from shared.http.app import application
+from shared.platform.ports import Services
 
 # A database of its own: the emulator goes through all jobs at each query.
 ENVIRON: Final = {"GOOGLE_CLOUD_PROJECT": "rushes-history"}
@@ -150,7 +151,9 @@ async def _counted_pages(services: Services, person: Person) -> Reads:
     store = services.store
     assert isinstance(store, FirestoreStore)
     counted = Counted(store._client)
-    app = application("history", importlib.import_module("functions.history.main").HANDLERS, lambda: services)
+    app = application(
+        routes.of("history"), importlib.import_module("functions.history.main").HANDLERS, lambda: services
+    )
     async with httpx2.AsyncClient(transport=httpx2.ASGITransport(app=app), base_url="http://history") as http:
 
         async def page(after: str = "") -> tuple[str, int]:

@@ -27,14 +27,17 @@ from local.memory.media import MemoryMedia
 from local.memory.queue import MemoryQueue
 from local.memory.region import REGION, DistantStore, Latencies
 from local.memory.store import MemoryStore
-from shared import commits, ledger, log, submission
-from shared.errors import ApiError
-from shared.generators.protocol import Generators
-from shared.identity import Caller
-from shared.image_workers import ImageWorkers
-from shared.models import Account, CreateVideo, LiveConfig
-from shared.ports import Services
-from shared.settings import Settings
+from shared.api.videos import CreateVideo
+from shared.core import ledger
+from shared.core.documents import Account, LiveConfig
+from shared.core.errors import ApiError
+from shared.jobs import submission
+from shared.media.image_workers import ImageWorkers
+from shared.platform import commits, log
+from shared.platform.identity import Caller
+from shared.platform.ports import Services
+from shared.platform.provider import Generators
+from shared.platform.settings import Settings
 from tests.faults.virtual_time import VirtualLoop
 
 PAGE: Final = Path(__file__).parents[1] / "docs" / "scaling.md"

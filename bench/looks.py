@@ -1,8 +1,8 @@
 """How soon a finished video is seen, and how many looks that takes: the schedule beside fixed intervals.
 
-`python -m bench.looks` derives the table of shared/schedule.py from the distribution of generation times, sees that it
-is the one that stands there, plays a hundred thousand jobs of each kind through the schedule, and writes what came of
-it into docs/scaling.md. Random numbers come from a fixed seed.
+`python -m bench.looks` derives the table of shared/core/schedule.py from the distribution of generation times, sees
+that it is the one that stands there, plays a hundred thousand jobs of each kind through the schedule, and writes what
+came of it into docs/scaling.md. Random numbers come from a fixed seed.
 """
 
 from __future__ import annotations
@@ -24,8 +24,8 @@ import numpy.typing as npt
 from bench import report
 from bench.performance import Goal, Part
 from bench.stand import Stand
-from shared import schedule
-from shared.generators.catalog import MODELS
+from shared.core import schedule
+from shared.core.catalog import MODELS
 
 PAGE: Final = Path(__file__).parents[1] / "docs" / "scaling.md"
 JOBS: Final = 100_000
@@ -191,7 +191,7 @@ HEAD: Final = ("Typical time", "lag: mean, s", "p50, s", "p95, s", "polls")
 
 
 def main() -> int:
-    """0 when the table in shared/schedule.py is what it is derived to be."""
+    """0 when the table in shared/core/schedule.py is what it is derived to be."""
     parser = argparse.ArgumentParser(prog="python -m bench.looks", description=__doc__.partition("\n")[0])
     parser.add_argument("--no-report", action="store_true", help="only print")
     options = parser.parse_args()
@@ -199,7 +199,7 @@ def main() -> int:
     text = report.table([*rows(), *wrong_rows()], HEAD)
     print(text)
     if derived != schedule.LOOKED_BY:
-        print(f"LOOKED_BY in shared/schedule.py ought to be {derived}")
+        print(f"LOOKED_BY in shared/core/schedule.py ought to be {derived}")
         return 1
     if not options.no_report:
         report.replace("looks", text, PAGE)

@@ -27,7 +27,7 @@ from bench import report
 
 ROOT: Final = Path(__file__).resolve().parents[1]
 EXPLANATIONS: Final = ROOT / "docs" / "mutants.md"
-MUTATED: Final = ("shared/lifecycle.py", "shared/pricing.py", "shared/ledger.py")
+MUTATED: Final = ("shared/core/lifecycle.py", "shared/core/pricing.py", "shared/core/ledger.py")
 TESTS: Final = (
     "tests/unit/test_lifecycle.py",
     "tests/unit/test_pricing.py",

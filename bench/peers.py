@@ -36,7 +36,7 @@ from bench.performance import Goal, Part, at_least, at_most, ratio, run_alone
 from bench.servers import ROOT, Server, free_port, function, served, started
 from bench.stand import Stand, bearer, known
 from local.ports import HOST
-from shared.routes import Function
+from shared.api.routing import Function
 
 RIVALS: Final = ROOT / "bench" / "rivals"
 VENV: Final = ROOT / ".build" / "peers"

@@ -23,11 +23,12 @@ from unittest import mock
 from starlette.applications import Starlette
 
 from bench.stand import Stand
-from shared.http import application
-from shared.identity import Verifier
-from shared.ports import Queue, Services, Store
-from shared.routes import Function
-from shared.services import services
+from shared.api.routing import Function
+from shared.http import routes
+from shared.http.app import application
+from shared.platform.identity import Verifier
+from shared.platform.ports import Queue, Services, Store
+from shared.wiring import services
 
 WARM_UP = 30
 REQUESTS = 200
@@ -110,7 +111,7 @@ async def _measured(function: Function, asked: Sequence[Asked], status: int) -> 
         verifier=cast(Verifier, Timed(own.verifier, spent_s)),
     )
     handlers = importlib.import_module(f"functions.{function}.main").HANDLERS
-    app = application(function, handlers, lambda: timed)
+    app = application(routes.of(function), handlers, lambda: timed)
     for each in islice(cycle(asked), WARM_UP):
         assert await _call(app, each) == status
     spent_s.clear()

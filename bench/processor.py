@@ -14,7 +14,7 @@ from typing import Final
 
 import numpy as np
 
-from shared.routes import Function
+from shared.api.routing import Function
 from tests.cloud import Cloud, User
 from tests.reliability.processes import Processes
 

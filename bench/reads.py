@@ -10,8 +10,8 @@ from unittest import mock
 
 from google.cloud.firestore import AsyncClient
 
-from shared import services as gateways
-from shared.ports import Services
+from shared import wiring as gateways
+from shared.platform.ports import Services
 
 
 class Counted:

@@ -15,8 +15,9 @@ from bench import report
 from bench.costs import BUSY_SHARE
 from bench.counting import Life, Video, play
 from bench.processor import Processor
-from shared import errands, inputs, passes
-from shared.generators.catalog import MODELS
+from shared.core.catalog import MODELS
+from shared.jobs import inputs
+from shared.platform import durable_tasks, passes
 
 PAGE: Final = Path(__file__).parents[1] / "docs" / "scaling.md"
 # As bench/processor.py measured it on the machine of docs/operations.md; a limit moves with it in proportion.
@@ -79,7 +80,9 @@ def limits(video: Video) -> Iterator[Limit]:
     yield Limit(
         "simultaneous webhook messages, each answered in 0.3 s", DELIVER_INSTANCES * DELIVER_AT_ONCE / ANSWERED_S, 1
     )
-    yield Limit("the daily removal of webhook messages, in one pass", errands.PAGE * errands.MAX_PAGES / 86_400, 1)
+    yield Limit(
+        "the daily removal of webhook messages, in one pass", durable_tasks.PAGE * durable_tasks.MAX_PAGES / 86_400, 1
+    )
     bounded_s = passes.PASS_FOR.total_seconds()
     yield Limit("the daily expiry, in one pass", EXPIRED_AT_ONCE * bounded_s / EXPIRY_S / 86_400, 1)
     # A page of names, and one read of its jobs.

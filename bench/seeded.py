@@ -15,12 +15,12 @@ from google.cloud.firestore_v1.types import CommitRequest, Document
 from bench.stand import Stand
 from local.keys import Signer
 from local.plan import PROJECT
-from shared.firestore_values import fill
-from shared.generators.catalog import MODELS
-from shared.identity import DEFAULT_TENANT, Identity
-from shared.models import Job, Output, Stage, Status, TaskRef, VideoRequest
-from shared.ports import new_id
-from shared.store import _encode
+from shared.core.catalog import MODELS
+from shared.core.documents import Job, Output, Stage, Status, TaskRef, VideoRequest
+from shared.gateways.firestore import _encode
+from shared.gateways.firestore_codec import fill
+from shared.platform.identity import DEFAULT_TENANT, Identity
+from shared.platform.ports import new_id
 
 MODEL: Final = "veo-3.1-fast"
 # Firestore's own limit of writes in one commit.

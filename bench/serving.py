@@ -32,9 +32,9 @@ from bench.servers import ROOT, free_port, served
 from bench.stand import Stand
 from local.plan import BUCKET, PROJECT
 from local.ports import HOST
-from shared.media import REUSED_WHILE, CloudStorage
-from shared.models import Output
-from shared.settings import Settings
+from shared.core.documents import Output
+from shared.gateways.cloud_storage import REUSED_WHILE, CloudStorage
+from shared.platform.settings import Settings
 
 MIB: Final = machine.MIB
 ROUNDS: Final = 3

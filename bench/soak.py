@@ -22,9 +22,9 @@ from typing import Any, Final
 import httpx2
 
 from bench import machine, report
-from shared.generators.catalog import MODELS
-from shared.models import Job, LiveConfig, Stage
-from shared.routes import FUNCTIONS
+from shared.api.routing import FUNCTIONS
+from shared.core.catalog import MODELS
+from shared.core.documents import Job, LiveConfig, Stage
 from tests import invariants
 from tests.cloud import Cloud, User
 from tests.reliability.console import Console

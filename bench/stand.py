@@ -21,7 +21,7 @@ from google.cloud.tasks_v2.services.cloud_tasks.transports import CloudTasksGrpc
 
 from local.plan import PROJECT, REGION, Plan
 from local.ports import HOST
-from shared.routes import FUNCTIONS, Function
+from shared.api.routing import FUNCTIONS, Function
 from tests.cloud import Cloud, User
 from tests.reliability.processes import Processes
 

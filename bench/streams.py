@@ -27,11 +27,11 @@ from bench.seeded import Person
 from bench.servers import ROOT, Server, function
 from bench.stand import Stand
 from local.ports import HOST
-from shared import event_stream
-from shared.identity import DEFAULT_TENANT, Caller
-from shared.models import Job
-from shared.ports import Services, new_id
-from shared.store import FirestoreStore
+from shared.core.documents import Job
+from shared.gateways.firestore import FirestoreStore
+from shared.platform.identity import DEFAULT_TENANT, Caller
+from shared.platform.ports import Services, new_id
+from shared.streaming import event_stream
 
 STREAMS: Final = 1_000
 # Users, commits a second, and how many. At each commit the emulator tells all watched accounts anew what they have,

@@ -1,11 +1,11 @@
-# Who did what, kept apart and for longer than other logs: what shared/audit.py records, and what people and tools wrote
+# Who did what, kept apart and for longer than other logs: what shared/platform/audit.py records, and what people and tools wrote
 # to the database by hand.
 
 resource "google_logging_project_bucket_config" "audit" {
   project        = var.project_id
   location       = var.region
   bucket_id      = "audit${var.suffix}"
-  description    = "Audit entries; see shared/audit.py and docs/operations.md."
+  description    = "Audit entries; see shared/platform/audit.py and docs/operations.md."
   retention_days = var.audit_retention_days
   depends_on     = [time_sleep.apis]
 }

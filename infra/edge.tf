@@ -1,7 +1,7 @@
 # The load balancer: https only, the studio from a bucket, the API from the functions.
 
 locals {
-  # As shared/routes.py says, in the order in which they are tried. Without a method all of the path is one function's,
+  # As shared/http/routes.py says, in the order in which they are tried. Without a method all of the path is one function's,
   # which answers 405 itself; * is one segment.
   routes = [
     { path = "/v1/videos", method = "POST", function = "submit" },

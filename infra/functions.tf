@@ -110,7 +110,7 @@ locals {
   # Known before the functions are, so that poll and deliver can be told their own.
   run_urls = { for name, _ in local.functions : name => "https://${name}-${data.google_project.this.number}.${var.region}.run.app" }
 
-  # shared/settings.py. What is not here is for the laptop.
+  # shared/platform/settings.py. What is not here is for the laptop.
   settings = {
     ALLOWED_ORIGINS       = join(",", concat(["https://${var.domain}"], var.allowed_origins))
     BUCKET                = google_storage_bucket.videos.name

@@ -38,7 +38,7 @@ locals {
     }
     firestore_errors = {
       description = "Whatever met a Firestore that did not answer, or refused."
-      entry       = "jsonPayload.error=~\"Firestore: \" OR jsonPayload.exception=~\"shared/store.py\""
+      entry       = "jsonPayload.error=~\"Firestore: \" OR jsonPayload.exception=~\"shared/gateways/firestore.py\""
       labels      = { event = "message" }
     }
   }

@@ -1,5 +1,5 @@
 # The studio: web/ in a bucket that everybody may read, behind the load balancer's cache. Where nothing may be granted to
-# allUsers there is no bucket, and the function history serves the same files with the same headers (shared/site.py).
+# allUsers there is no bucket, and the function history serves the same files with the same headers (shared/http/site.py).
 
 locals {
   web = "${path.module}/../web"

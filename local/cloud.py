@@ -38,7 +38,7 @@ from local.session import (
     give_role,
     sign_in,
 )
-from shared.routes import FUNCTIONS
+from shared.api.routing import FUNCTIONS
 
 START_TIMEOUT_S: Final = 120.0
 GRACE_S: Final = 5.0

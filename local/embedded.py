@@ -49,20 +49,23 @@ from local.saved import SAVE_EVERY_S, STORAGE, SavedStore
 from local.scheduler import SWEEP_EVERY_S, Scheduler, timetable
 from local.session import ADMIN, DEVELOPER, OPERATOR, Person, SessionFile, fund, sign_in
 from local.storage.notify import Notifier
-from shared import errands, lifecycle, log
-from shared.auth import Accounts
-from shared.chores import Chore
-from shared.config import StoredConfig
-from shared.deliveries import Delivery
-from shared.generators.protocol import Generator, Generators
-from shared.http import application
-from shared.id_tokens import JwksVerifier
-from shared.image_workers import ImageWorkers
-from shared.models import Account, Job
-from shared.outbound import Internet
-from shared.ports import Services, utc_now
-from shared.routes import FUNCTIONS, ROUTES, Function
-from shared.settings import Settings
+from shared.accounts.auth import Accounts
+from shared.accounts.chores import Chore
+from shared.api.routing import FUNCTIONS, Function
+from shared.core import lifecycle
+from shared.core.documents import Account, Job
+from shared.gateways.id_tokens import JwksVerifier
+from shared.gateways.live_settings import StoredConfig
+from shared.gateways.public_http import Internet
+from shared.http import routes
+from shared.http.app import application
+from shared.http.routes import ROUTES
+from shared.media.image_workers import ImageWorkers
+from shared.platform import durable_tasks, log
+from shared.platform.ports import Services, utc_now
+from shared.platform.provider import Generator, Generators
+from shared.platform.settings import Settings
+from shared.webhooks.deliveries import Delivery
 
 GRACE_S: Final = 2
 # An hour of jobs at any rate that one process can take.
@@ -205,7 +208,7 @@ class Embedded:
             await self._queue.create(lifecycle.current_task(job))
         for kind in (Chore, Delivery):
             for errand in await self.saved.store.due(kind, EVER, None, RESUMED_JOBS):
-                await self._queue.create(errands.task(errand))
+                await self._queue.create(durable_tasks.task(errand))
 
     async def run(self, sweep_every_s: float) -> None:
         """What goes on beside the requests. Never returns; ends by cancellation."""
@@ -246,7 +249,7 @@ class Embedded:
             "gemini", self._engine, self._media, lambda generation, name: self._webhooks.watch(generation, name, (), {})
         )
         if self._place.environ.get("GEMINI_API_KEY"):
-            from shared.generators.omni import Omni
+            from shared.providers.omni import Omni
 
             gemini = Omni(settings, self._media)
         # Vertex AI writes to a bucket of Google's, which the embedded form doesn't have: it is always the stand-in.
@@ -258,7 +261,7 @@ class Embedded:
 
     def _function(self, name: Function) -> ASGIApp:
         main = importlib.import_module(f"functions.{name}.main")
-        return application(name, main.HANDLERS, lambda: self.services)
+        return application(routes.of(name), main.HANDLERS, lambda: self.services)
 
     def _client(self, name: Function) -> httpx2.AsyncClient:
         return httpx2.AsyncClient(transport=httpx2.ASGITransport(app=self._apps[name]), base_url=self._place.url)

@@ -29,11 +29,12 @@ from local.cloud_run import FrontEnd
 from local.identity import GOOGLE, GOOGLE_CLIENT_ID, PREFIXES, STS, TOOLKIT
 from local.ports import HOST, KEEP_ALIVE_S
 from local.proxy import Proxy, respond
-from shared.errors import ApiError
-from shared.ports import utc_now
-from shared.rate_limits import TokenBuckets
-from shared.routes import FUNCTIONS, ROUTES, Function
-from shared.site import COMPRESSED_FROM_BYTES, DOCUMENT_HEADERS, TYPES, security_policy
+from shared.api.routing import FUNCTIONS, Function
+from shared.core.errors import ApiError
+from shared.http.rate_limits import TokenBuckets
+from shared.http.routes import ROUTES
+from shared.http.site import COMPRESSED_FROM_BYTES, DOCUMENT_HEADERS, TYPES, security_policy
+from shared.platform.ports import utc_now
 
 API_PREFIXES: Final[Mapping[str, Function]] = {"/v1": "history", "/hooks": "submit", "/tasks": "poll"}
 GRACE_S: Final = 2

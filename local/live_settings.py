@@ -9,7 +9,7 @@ from typing import Any, Final
 import httpx2
 
 from local.session import CONSOLE
-from shared.generators.catalog import MODELS
+from shared.core.catalog import MODELS
 
 # What local.providers takes by default, and what rendering adds on this side of two cores.
 DEFAULT_S: Final = 3.0

@@ -11,7 +11,7 @@ import jwt
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey, RSAPublicKey
 from cryptography.hazmat.primitives.serialization import load_pem_private_key, load_pem_public_key
 
-from shared.caching import Cache
+from shared.platform.caching import Cache
 
 ISSUER: Final = "https://accounts.google.com"
 LIFETIME_S: Final = 3600

@@ -16,8 +16,8 @@ from local.keys import ensure_key, secret
 from local.live_settings import preferred_providers, stand_in_times
 from local.ports import HOST
 from local.process import Spec
-from shared.generators.catalog import MODELS
-from shared.routes import FUNCTIONS
+from shared.api.routing import FUNCTIONS
+from shared.core.catalog import MODELS
 
 ROOT: Final = Path(__file__).resolve().parent.parent
 PROJECT: Final = "rushes-local"

@@ -24,8 +24,8 @@ from google.cloud import firestore
 from local.identity import MAILBOX, STS, TOOLKIT
 from local.plan import BUCKET
 from local.saved import SavedStore, saved_object
-from shared.models import Account, Document, Job, Transaction
-from shared.tenant_grants import TenantBudget, TenantGrant
+from shared.admin.tenants import TenantBudget, TenantGrant
+from shared.core.documents import Account, Document, Job, Transaction
 from tests.invariants import Records
 
 ROOT = Path(__file__).parents[1]

@@ -10,10 +10,11 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
-from shared import pricing, video
-from shared.lifecycle import deadline
-from shared.models import Account, Job, LiveConfig, Stage, Transaction
-from shared.tenant_grants import TenantBudget, TenantGrant
+from shared.admin.tenants import TenantBudget, TenantGrant
+from shared.core import pricing
+from shared.core.documents import Account, Job, LiveConfig, Stage, Transaction
+from shared.core.lifecycle import deadline
+from shared.media import video
 
 Read = Callable[[str], bytes | None]
 

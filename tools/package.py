@@ -11,7 +11,7 @@ import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 
-from shared.routes import FUNCTIONS
+from shared.api.routing import FUNCTIONS
 
 ROOT = Path(__file__).parents[1]
 PACKAGES = ROOT / ".build" / "packages"

@@ -20,9 +20,10 @@ from google.cloud.tasks_v2.services.cloud_tasks.transports import CloudTasksGrpc
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
-from shared import lifecycle, pricing
-from shared.generators import catalog
-from shared.models import Account, CreateVideo, Document, LiveConfig
+from shared.api.videos import CreateVideo
+from shared.core import catalog, lifecycle, pricing
+from shared.core.documents import Account, Document, LiveConfig
+from shared.kinds import video
 
 BODY = CreateVideo(prompt="A paper boat sails down a rainy street")
 QUEUE = "projects/{project}/locations/{region}/queues/{queue}"
@@ -40,7 +41,7 @@ def clients() -> tuple[firestore.AsyncClient, tasks_v2.CloudTasksAsyncClient]:
 def decided(job_id: str, account: Account) -> lifecycle.Change:
     """What a submit comes to, by the rules of the core."""
     choice = catalog.choose(None, ("veo-3.1-fast",), catalog.Offering(frozenset({"vertex"})), allow_replacements=False)
-    request = catalog.resolve(BODY, choice.model, None)
+    request = video.resolve(BODY, choice.model, None)
     plan = lifecycle.Submission(
         job_id=job_id,
         request=request,

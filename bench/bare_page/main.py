@@ -14,7 +14,7 @@ from google.cloud.firestore_v1.base_query import FieldFilter
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
-from shared.identity import DEFAULT_TENANT
+from shared.platform.identity import DEFAULT_TENANT
 
 
 @cache

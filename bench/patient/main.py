@@ -3,7 +3,7 @@
 The emulator goes through all documents at each query; Firestore itself reads an index, and is given five seconds.
 """
 
-from shared import store
+from shared.gateways import firestore as store
 
 PATIENCE_S = 60.0
 

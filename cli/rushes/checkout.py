@@ -11,7 +11,7 @@ from typing import Any
 from rushes.files import read_json
 
 # What a directory has that is a checkout.
-MARKS = ("local/__main__.py", "functions/submit/main.py", "shared/routes.py")
+MARKS = ("local/__main__.py", "functions/submit/main.py", "shared/http/routes.py")
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,7 @@
 """The Model Context Protocol over standard input and output: an assistant offers, asks, makes and shows videos.
 
-What the tools are is agent_tools.json, which is made from shared/agent_tools.py of the repository. Whatever changes
-something is done only on an offer that the user has accepted (mcp_acceptance.py).
+What the tools are is agent_tools.json, which is made from shared/http/agent_tools.py of the repository. Whatever
+changes something is done only on an offer that the user has accepted (mcp_acceptance.py).
 """
 
 from __future__ import annotations

@@ -8,22 +8,25 @@ from typing import Any
 import functions_framework.aio
 from starlette.requests import Request
 
-from shared import digest, errands, reconciliation, retention, sweeper, usual_times
-from shared.chores import Chore
-from shared.deliveries import Delivery
-from shared.http import Call, Reply, application
+from shared.accounts.chores import Chore
+from shared.api import routing
+from shared.http.app import Call, Reply, application
+from shared.maintenance import expected_times, reconciliation, retention, sweeper, weekly_report
+from shared.maintenance.routes import ROUTES as MAINTENANCE
+from shared.platform import durable_tasks
+from shared.webhooks.deliveries import Delivery
 
 
 async def sweep(call: Call) -> Reply:
     swept = await sweeper.sweep(call.services)
-    swept_errands = await errands.sweep(call.services, Chore, Delivery)
+    swept_errands = await durable_tasks.sweep(call.services, Chore, Delivery)
     return Reply({**swept, "errands": swept_errands, "unfinished": await sweeper.count_unfinished(call.services)})
 
 
 async def retain(call: Call) -> Reply:
     retained = await retention.retain(call.services)
-    removed = await errands.remove_expired(call.services, Delivery, Chore)
-    return Reply({**retained, "removed": removed, "learned": await usual_times.learn(call.services)})
+    removed = await durable_tasks.remove_expired(call.services, Delivery, Chore)
+    return Reply({**retained, "removed": removed, "learned": await expected_times.learn(call.services)})
 
 
 async def reconcile(call: Call) -> Reply:
@@ -31,11 +34,11 @@ async def reconcile(call: Call) -> Reply:
 
 
 async def digest_week(call: Call) -> Reply:
-    return Reply(await digest.last_week(call.services))
+    return Reply(await weekly_report.last_week(call.services))
 
 
 HANDLERS = {"sweep": sweep, "retain": retain, "reconcile": reconcile, "digest": digest_week}
-app = application("cleanup", HANDLERS)
+app = application(routing.of("cleanup", MAINTENANCE), HANDLERS)
 
 
 @functions_framework.aio.http

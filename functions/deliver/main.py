@@ -8,9 +8,11 @@ from typing import Any
 import functions_framework.aio
 from starlette.requests import Request
 
-from shared import deliveries
-from shared.http import Call, Reply, application
-from shared.receivers import Receivers
+from shared.api import routing
+from shared.http.app import Call, Reply, application
+from shared.webhooks import deliveries
+from shared.webhooks.receivers import Receivers
+from shared.webhooks.routes import ROUTES as WEBHOOKS
 
 RECEIVERS = Receivers()
 
@@ -21,7 +23,7 @@ async def webhook(call: Call) -> Reply:
 
 
 HANDLERS = {"webhook": webhook}
-app = application("deliver", HANDLERS)
+app = application(routing.of("deliver", WEBHOOKS), HANDLERS)
 
 
 @functions_framework.aio.http

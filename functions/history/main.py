@@ -5,39 +5,38 @@ from typing import Any
 import functions_framework.aio
 from starlette.requests import Request
 
-from shared import (
-    agent_tools,
-    api_keys,
-    config_edits,
-    deliveries,
-    exports,
-    library,
-    profile,
-    projects,
-    site,
-    submission,
-    tenant_grants,
-    tenant_videos,
-    users,
-    views,
-    webhooks,
-)
-from shared.http import POLL_AFTER_MS, Call, Reply, application
-from shared.models import DeletedVideo
+from shared.accounts import api_keys, exports, profile
+from shared.accounts.routes import ROUTES as ACCOUNTS
+from shared.admin import settings, tenants, users, videos
+from shared.admin.routes import ROUTES as ADMIN
+from shared.api import routing, views
+from shared.api.api_keys import ApiKeyList, RevokedApiKey
+from shared.api.videos import DeletedVideo
+from shared.api.webhooks import DeletedWebhookEndpoint, WebhookEndpointList
+from shared.http import agent_tools, site
+from shared.http.agent_tools import ROUTES as AGENT_TOOLS
+from shared.http.app import POLL_AFTER_MS, Call, Reply, application
+from shared.jobs import queries, submission
+from shared.jobs.routes import ROUTES as JOBS
+from shared.webhooks import deliveries
+from shared.webhooks import endpoints as webhooks
+from shared.webhooks.routes import ROUTES as WEBHOOKS
+from shared.workspace import projects
+from shared.workspace.routes import ROUTES as WORKSPACE
 
 
 async def list_videos(call: Call) -> Reply:
-    jobs = await library.own_jobs(call.services, call.caller, call.query)
+    jobs = await queries.own_jobs(call.services, call.caller, call.query)
     return Reply(views.video_page(jobs, call.query.limit, call.services.clock()))
 
 
 async def get_video(call: Call) -> Reply:
-    job = await library.own_job(call.services, call.caller, call.id)
+    job = await queries.own_job(call.services, call.caller, call.id)
     return Reply(views.video(job, call.services.clock()), headers={"openai-poll-after-ms": POLL_AFTER_MS})
 
 
 async def delete_video(call: Call) -> Reply:
-    await library.delete(call.services, call.caller, call.id)
+    await queries.delete(call.services, call.caller, call.id)
     return Reply(DeletedVideo(id=call.id))
 
 
@@ -46,21 +45,21 @@ async def get_receipt(call: Call) -> Reply:
 
 
 async def get_account(call: Call) -> Reply:
-    account = await library.own_account(call.services, call.caller)
+    account = await queries.own_account(call.services, call.caller)
     return Reply(views.account(account, await call.services.config.get()))
 
 
 async def list_transactions(call: Call) -> Reply:
-    entries = await library.own_transactions(call.services, call.caller, call.query)
+    entries = await queries.own_transactions(call.services, call.caller, call.query)
     return Reply(views.transaction_page(entries, call.query.limit))
 
 
 async def list_models(call: Call) -> Reply:
-    return Reply(await library.models(call.services, call.caller))
+    return Reply(await queries.models(call.services, call.caller))
 
 
 async def get_model(call: Call) -> Reply:
-    return Reply(await library.model(call.services, call.caller, call.id))
+    return Reply(await queries.model(call.services, call.caller, call.id))
 
 
 async def list_agent_tools(_call: Call) -> Reply:
@@ -78,13 +77,13 @@ async def make_api_key(call: Call) -> Reply:
 
 async def list_api_keys(call: Call) -> Reply:
     keys = await api_keys.own(call.services, call.caller.account)
-    return Reply(api_keys.ApiKeyList(data=[api_keys.view(key) for key in keys]))
+    return Reply(ApiKeyList(data=[api_keys.view(key) for key in keys]))
 
 
 async def revoke_api_key(call: Call) -> Reply:
     await api_keys.revoke(call.services, call.caller, call.id)
     call.accounts.forget(call.caller.account)
-    return Reply(api_keys.RevokedApiKey(id=call.id))
+    return Reply(RevokedApiKey(id=call.id))
 
 
 async def list_projects(call: Call) -> Reply:
@@ -127,37 +126,37 @@ async def grant_credits(call: Call) -> Reply:
 
 
 async def get_tenant_budget(call: Call) -> Reply:
-    return Reply(tenant_grants.view(await tenant_grants.get(call.services, call.caller.tenant)))
+    return Reply(tenants.view(await tenants.get(call.services, call.caller.tenant)))
 
 
 async def get_tenant(call: Call) -> Reply:
     tenant = str(call.request.path_params["tenant"])
-    return Reply(tenant_grants.view(await tenant_grants.look(call.services, call.caller, tenant)))
+    return Reply(tenants.view(await tenants.look(call.services, call.caller, tenant)))
 
 
 async def grant_to_tenant(call: Call) -> Reply:
     tenant = str(call.request.path_params["tenant"])
-    granted = await tenant_grants.grant(call.services, call.caller, tenant, call.body, call.idempotency_key)
-    entry = tenant_grants.entry_view(granted.entry)
+    granted = await tenants.grant(call.services, call.caller, tenant, call.body, call.idempotency_key)
+    entry = tenants.entry_view(granted.entry)
     return Reply(entry, 200, {"Idempotent-Replayed": "true"}) if granted.replayed else Reply(entry)
 
 
 async def list_tenant_videos(call: Call) -> Reply:
-    jobs = await tenant_videos.page(call.services, call.caller, call.query)
-    return Reply(tenant_videos.page_view(jobs, call.query.limit, call.services.clock()))
+    jobs = await videos.page(call.services, call.caller, call.query)
+    return Reply(videos.page_view(jobs, call.query.limit, call.services.clock()))
 
 
 async def get_tenant_video(call: Call) -> Reply:
-    return Reply(await tenant_videos.watch(call.services, call.caller, call.id))
+    return Reply(await videos.watch(call.services, call.caller, call.id))
 
 
 async def get_config(call: Call) -> Reply:
-    view = await config_edits.get(call.services)
+    view = await settings.get(call.services)
     return Reply(view, headers={"ETag": view.etag})
 
 
 async def put_config(call: Call) -> Reply:
-    view = await config_edits.put(call.services, call.caller, call.body, call.request.headers.get("if-match"))
+    view = await settings.put(call.services, call.caller, call.body, call.request.headers.get("if-match"))
     return Reply(view, headers={"ETag": view.etag})
 
 
@@ -174,7 +173,7 @@ async def make_webhook_endpoint(call: Call) -> Reply:
 
 async def list_webhook_endpoints(call: Call) -> Reply:
     endpoints = await webhooks.own(call.services, call.caller)
-    return Reply(webhooks.WebhookEndpointList(data=[webhooks.view(endpoint) for endpoint in endpoints]))
+    return Reply(WebhookEndpointList(data=[webhooks.view(endpoint) for endpoint in endpoints]))
 
 
 async def get_webhook_endpoint(call: Call) -> Reply:
@@ -191,7 +190,7 @@ async def rotate_webhook_endpoint(call: Call) -> Reply:
 
 async def delete_webhook_endpoint(call: Call) -> Reply:
     await webhooks.delete(call.services, call.caller, call.id)
-    return Reply(webhooks.DeletedWebhookEndpoint(id=call.id))
+    return Reply(DeletedWebhookEndpoint(id=call.id))
 
 
 async def ping_webhook_endpoint(call: Call) -> Reply:
@@ -204,7 +203,7 @@ async def list_endpoint_deliveries(call: Call) -> Reply:
 
 
 async def list_video_deliveries(call: Call) -> Reply:
-    job = await library.own_job(call.services, call.caller, call.id)
+    job = await queries.own_job(call.services, call.caller, call.id)
     found = await deliveries.of_video(call.services, call.caller, job, call.query)
     return Reply(deliveries.page_view(found, call.query.limit))
 
@@ -266,7 +265,9 @@ HANDLERS = {
     "get_webhook_secret": get_webhook_secret,
     "rotate_webhook_secret": rotate_webhook_secret,
 }
-app = site.with_page(application("history", HANDLERS))
+app = site.with_page(
+    application(routing.of("history", JOBS, ACCOUNTS, WEBHOOKS, WORKSPACE, ADMIN, AGENT_TOOLS), HANDLERS)
+)
 
 
 @functions_framework.aio.http

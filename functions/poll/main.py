@@ -8,17 +8,21 @@ from typing import Any
 import functions_framework.aio
 from starlette.requests import Request
 
-from shared import data_rights, hints, steps
-from shared.http import Call, Reply, application
+from shared.accounts import data_rights
+from shared.accounts.routes import ROUTES as ACCOUNTS
+from shared.api import routing
+from shared.http.app import Call, Reply, application
+from shared.jobs import provider_events, worker
+from shared.jobs.routes import ROUTES as JOBS
 
 
 async def step(call: Call) -> Reply:
-    verdict = await steps.deliver(call.services, call.body.job, call.body.step)
+    verdict = await worker.deliver(call.services, call.body.job, call.body.step)
     return Reply(status=verdict.value)
 
 
 async def object_finalized(call: Call) -> Reply:
-    await hints.object_finalized(call.services, call.body.message.attributes)
+    await provider_events.object_finalized(call.services, call.body.message.attributes)
     return Reply()
 
 
@@ -28,7 +32,7 @@ async def chore(call: Call) -> Reply:
 
 
 HANDLERS = {"step": step, "chore": chore, "object_finalized": object_finalized}
-app = application("poll", HANDLERS)
+app = application(routing.of("poll", JOBS, ACCOUNTS), HANDLERS)
 
 
 @functions_framework.aio.http

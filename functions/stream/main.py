@@ -7,20 +7,23 @@ import functions_framework.aio
 from starlette.requests import Request
 from starlette.responses import Response
 
-from shared import event_stream, library, outputs, serving
-from shared.http import Call, Reply, application
+from shared.api import routing
+from shared.http.app import Call, Reply, application
+from shared.jobs import outputs, queries
+from shared.streaming import content, event_stream
+from shared.streaming.routes import ROUTES as STREAMING
 
 
 async def video_content(call: Call) -> Reply | Response:
-    job = await library.own_job(call.services, call.caller, call.id)
+    job = await queries.own_job(call.services, call.caller, call.id)
     item = outputs.content(job, call.query)
-    await library.note_view(call.services, job)
+    await queries.note_view(call.services, job)
     head = call.request.method == "HEAD"
     if head or call.query.redirect == "false":
-        return await serving.proxied(call.services, item, call.request.headers, head)
+        return await content.proxied(call.services, item, call.request.headers, head)
     if call.query.redirect == "json":
-        return Reply(await serving.signed_url(call.services, item))
-    return await serving.redirect(call.services, item)
+        return Reply(await content.signed_url(call.services, item))
+    return await content.redirect(call.services, item)
 
 
 async def video_events(call: Call) -> Response:
@@ -36,7 +39,7 @@ async def account_events(call: Call) -> Response:
 
 
 HANDLERS = {"video_content": video_content, "video_events": video_events, "account_events": account_events}
-app = application("stream", HANDLERS)
+app = application(routing.of("stream", STREAMING), HANDLERS)
 
 
 @functions_framework.aio.http

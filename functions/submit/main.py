@@ -5,9 +5,13 @@ from typing import Any
 import functions_framework.aio
 from starlette.requests import Request
 
-from shared import erasure, exports, hints, openai_videos, submission, views
-from shared.http import POLL_AFTER_MS, Call, Reply, application
-from shared.models import CreateVideo
+from shared.accounts import deletion, exports
+from shared.accounts.routes import ROUTES as ACCOUNTS
+from shared.api import routing, views
+from shared.api.videos import CreateVideo
+from shared.http.app import POLL_AFTER_MS, Call, Reply, application
+from shared.jobs import openai_videos, provider_events, submission
+from shared.jobs.routes import ROUTES as JOBS
 
 
 async def create_video(call: Call) -> Reply:
@@ -54,13 +58,13 @@ async def export_account(call: Call) -> Reply:
 
 
 async def delete_account(call: Call) -> Reply:
-    chore = await erasure.start(call.services, call.caller)
+    chore = await deletion.start(call.services, call.caller)
     call.accounts.forget(call.caller.account)
-    return Reply(erasure.view(chore))
+    return Reply(deletion.view(chore))
 
 
 async def gemini_event(call: Call) -> Reply:
-    await hints.gemini_event(call.services, call.request.headers, call.request.body)
+    await provider_events.gemini_event(call.services, call.request.headers, call.request.body)
     return Reply()
 
 
@@ -76,7 +80,7 @@ HANDLERS = {
     "delete_account": delete_account,
     "gemini_event": gemini_event,
 }
-app = application("submit", HANDLERS)
+app = application(routing.of("submit", JOBS, ACCOUNTS), HANDLERS)
 
 
 @functions_framework.aio.http

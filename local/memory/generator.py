@@ -22,12 +22,12 @@ from local.providers.engine import (
     Request,
     UnknownGenerationError,
 )
-from shared.generators import faults
-from shared.generators.catalog import MODELS
-from shared.generators.protocol import Broken, Busy, Finished, Look, Refused, Running, Start
-from shared.generators.vertex import label
-from shared.models import Job
-from shared.ports import Media, ObjectExists
+from shared.core.catalog import MODELS
+from shared.core.documents import Job
+from shared.platform.ports import Media, ObjectExists
+from shared.platform.provider import Broken, Busy, Finished, Look, Refused, Running, Start
+from shared.providers import errors
+from shared.providers.vertex import label
 
 Provider = Literal["vertex", "vertex-omni", "gemini"]
 
@@ -103,12 +103,12 @@ class MemoryGenerator:
         if generation.state == "running":
             return Running()
         if generation.error is not None:
-            return faults.broken(*generation.error)
+            return errors.broken(*generation.error)
         if generation.state == "cancelled":
             return Broken("PROVIDER_ERROR", "the generation was cancelled")
         outputs = [] if generation.faults.unnamed else generation.outputs
         uris = tuple(output.uri or f"{FILES_URL}{output.id}:download?alt=media" for output in outputs)
-        reason = faults.readable_all(generation.filtered)
+        reason = errors.readable_all(generation.filtered)
         if self._interacts and not uris and generation.filtered:
             return Broken("SAFETY_BLOCKED", reason or "the prompt was refused")
         if self._interacts and self._writes and not uris:
@@ -290,7 +290,7 @@ def _translated(refusal: RefusedError) -> Exception:
     if refusal.status == _BUSY:
         return Busy(said, refusal.retry_after_s)
     if refusal.status == 400:
-        return Refused(faults.rejection(f"{refusal.reason} {said}"), said)
+        return Refused(errors.rejection(f"{refusal.reason} {said}"), said)
     if refusal.reason == "retired":
         return Refused("MODEL_RETIRED", said)
     if refusal.status in _REFUSALS:

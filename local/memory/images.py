@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from shared import images
-from shared.image_facts import ImageFacts
+from shared.core.image_facts import ImageFacts
+from shared.media import images
 
 
 class ImagesHere:

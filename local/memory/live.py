@@ -7,9 +7,9 @@ from contextlib import contextmanager
 from typing import TypeVar
 
 from local.memory.store import MemoryStore, Snapshot
-from shared.documents import readable
-from shared.models import Job
-from shared.watch import Watch
+from shared.core.documents import Job
+from shared.gateways.firestore_documents import readable
+from shared.platform.subscription import Watch
 
 K = TypeVar("K")
 

@@ -30,9 +30,9 @@ from local.storage.downloads import download
 from local.storage.objects import Conditions
 from local.storage.objects import StoredObject as Record
 from local.storage.writer import Writer
-from shared import filenames
-from shared.caching import Cache
-from shared.ports import ObjectExists, SignedUrl, StoredObject, utc_now
+from shared.core import filenames
+from shared.platform.caching import Cache
+from shared.platform.ports import ObjectExists, SignedUrl, StoredObject, utc_now
 
 T = TypeVar("T")
 Run = Callable[[Callable[[], T]], Awaitable[T]]

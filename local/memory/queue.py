@@ -16,10 +16,10 @@ from typing import Any, Final
 
 from local.tasks.pace import Pace
 from local.tasks.retry import RetryPolicy
-from shared.generators.catalog import MODELS
-from shared.lifecycle import DELIVER_QUEUE, Task
-from shared.models import TaskRef
-from shared.ports import utc_now
+from shared.core.catalog import MODELS
+from shared.core.documents import TaskRef
+from shared.core.lifecycle import DELIVER_QUEUE, Task
+from shared.platform.ports import utc_now
 
 Deliver = Callable[[str, Mapping[str, Any]], Awaitable[int]]
 

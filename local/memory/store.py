@@ -13,11 +13,11 @@ from itertools import islice
 from typing import Any, TypeVar
 
 from local.memory.values import NUMBER, Fields, Json, from_json, same_type, sort_key, stored, to_json
-from shared import storable
-from shared.documents import decode, readable
-from shared.errors import Conflict
-from shared.models import Account, Document, Job, Status, Transaction
-from shared.ports import JobsQuery, Place, utc_now
+from shared.core import storable
+from shared.core.documents import Account, Document, Job, Status, Transaction
+from shared.core.errors import Conflict
+from shared.gateways.firestore_documents import decode, readable
+from shared.platform.ports import JobsQuery, Place, utc_now
 
 D = TypeVar("D", bound=Document)
 

@@ -28,9 +28,10 @@ from local.keys import Signer
 from local.oidc import Minter
 from local.plan import PROJECT, email
 from local.saved import SavedStore
-from shared.identity import Identity
-from shared.models import Account
-from shared.routes import ROUTES, Route
+from shared.api.routing import Route
+from shared.core.documents import Account
+from shared.http.routes import ROUTES
+from shared.platform.identity import Identity
 from tests.cloud import Cloud, User
 
 OTHER_TENANT = "studio-7"

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from shared.models import LiveConfig
+from shared.core.documents import LiveConfig
 from tests import invariants
 from tests.cloud import Cloud, User
 

@@ -10,7 +10,7 @@ from contextlib import ExitStack, contextmanager
 import httpx2
 import pytest
 
-from shared.stream_places import PER_KEY
+from shared.streaming.stream_places import PER_KEY
 from tests.acceptance.test_bad_input import refused
 from tests.cloud import Cloud, User
 from tests.sse import Event, Reader

@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from shared.models import Job
+from shared.core.documents import Job
 from tests.cloud import JOB_TIMEOUT_S, Cloud, User
 
 RED, BLUE = (220, 30, 30), (30, 30, 220)

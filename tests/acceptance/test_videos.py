@@ -9,8 +9,8 @@ from typing import Any
 import httpx2
 import pytest
 
-from shared import video
-from shared.models import LiveConfig
+from shared.core.documents import LiveConfig
+from shared.media import video
 from tests import invariants
 from tests.cloud import Cloud, User
 

@@ -18,7 +18,7 @@ from typer.completion import get_completion_script  # type: ignore[attr-defined]
 
 from rushes.exits import Exit
 from rushes.main import app
-from shared import agent_tools
+from shared.http import agent_tools
 from tests.cli.conftest import TIMEOUT_S, Shell
 from tests.cloud import ROOT, User
 
@@ -80,7 +80,7 @@ def test_the_table_of_exit_codes_is_the_programs() -> None:
 
 def test_what_serves_an_assistant_is_the_one_definition() -> None:
     committed = files("rushes").joinpath("agent_tools.json").read_text()
-    assert committed == agent_tools.rendered(), "python -m shared.agent_tools > cli/rushes/agent_tools.json"
+    assert committed == agent_tools.rendered(), "python -m shared.http.agent_tools > cli/rushes/agent_tools.json"
 
 
 def test_the_tools_of_the_page_are_the_tools() -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from rushes.exits import Exit, of_error
-from shared.errors import CATALOG
+from shared.core.errors import CATALOG
 from tests.cli.conftest import Ended, Shell
 from tests.cli.test_commands import COMMANDS
 from tests.cloud import User

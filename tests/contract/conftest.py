@@ -24,8 +24,8 @@ from local.memory.queue import Dispatcher, Limits, MemoryQueue
 from local.memory.store import MemoryStore
 from local.ports import HOST
 from local.tasks.retry import RetryPolicy
-from shared.ports import Media, Queue, Store, new_id, utc_now
-from shared.settings import Settings
+from shared.platform.ports import Media, Queue, Store, new_id, utc_now
+from shared.platform.settings import Settings
 from tests.contract.servers import BUCKET, QUEUES, SIGNER, firestore_emulator, storage_server, tasks_server
 
 
@@ -95,7 +95,7 @@ async def database(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPat
         memory = MemoryStore()
         yield Database(memory, MemoryConsole(memory))
         return
-    from shared.store import FirestoreStore
+    from shared.gateways.firestore import FirestoreStore
 
     monkeypatch.setenv("FIRESTORE_EMULATOR_HOST", request.getfixturevalue("emulator"))
     project = f"contract-{new_id().lower().replace('_', '-').strip('-')}"
@@ -133,7 +133,7 @@ async def bucket(
 ) -> AsyncIterator[Bucket]:
     clock = Clock()
     if request.param == "storage":
-        from shared.media import CloudStorage
+        from shared.gateways.cloud_storage import CloudStorage
 
         url, key = request.getfixturevalue("storage")
         monkeypatch.setenv("STORAGE_EMULATOR_HOST", url)
@@ -195,7 +195,7 @@ async def tasks(request: pytest.FixtureRequest) -> AsyncIterator[Tasks]:
         return
     address = request.getfixturevalue("cloud_tasks")
     async with _receiver() as (url, attach):
-        from shared.queue import CloudTasks
+        from shared.gateways.cloud_tasks import CloudTasks
 
         settings = Settings(
             google_cloud_project="contract",

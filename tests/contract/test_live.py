@@ -14,10 +14,10 @@ import pytest
 from local.memory.live import MemoryLive
 from local.memory.store import MemoryStore
 from local.ports import HOST
-from shared.models import Job, Stage
-from shared.ports import Live, Store, new_id, utc_now
-from shared.settings import Settings
-from shared.watch import Watch
+from shared.core.documents import Job, Stage
+from shared.platform.ports import Live, Store, new_id, utc_now
+from shared.platform.settings import Settings
+from shared.platform.subscription import Watch
 from tests.contract.conftest import Console, FirestoreConsole, MemoryConsole
 from tests.contract.test_store import OTHERS, a_job, saved
 
@@ -107,8 +107,8 @@ async def scene(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch)
         memory = MemoryStore()
         yield Scene(memory, MemoryLive(memory), MemoryConsole(memory), None)
         return
-    from shared.live import FirestoreLive
-    from shared.store import FirestoreStore
+    from shared.gateways.firestore import FirestoreStore
+    from shared.gateways.firestore_listen import FirestoreLive
 
     emulator = request.getfixturevalue("emulator")
     settings = Settings(google_cloud_project=f"live-{new_id().lower().replace('_', '-').strip('-')}", bucket="contract")

@@ -14,7 +14,7 @@ from typing import BinaryIO
 import google_crc32c
 import pytest
 
-from shared.ports import Media, ObjectExists
+from shared.platform.ports import Media, ObjectExists
 from tests.contract.conftest import Bucket
 
 # More than one chunk of an upload, and not a whole number of them.

@@ -7,9 +7,9 @@ from collections.abc import AsyncIterator, Mapping
 from datetime import timedelta
 from typing import Any
 
-from shared.lifecycle import Task
-from shared.models import TaskRef
-from shared.ports import new_id, utc_now
+from shared.core.documents import TaskRef
+from shared.core.lifecycle import Task
+from shared.platform.ports import new_id, utc_now
 from tests.contract.conftest import Tasks
 from tests.contract.servers import QUEUES
 

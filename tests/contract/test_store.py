@@ -10,16 +10,15 @@ from typing import Any, cast
 import pytest
 from google.api_core.exceptions import GoogleAPICallError
 
-from shared import storable
-from shared.chores import Chore
-from shared.errors import Conflict, NotStorable
-from shared.models import (
+from shared.accounts.chores import Chore
+from shared.api.videos import ListVideosQuery
+from shared.core import storable
+from shared.core.documents import (
     STATUS_OF,
     Account,
     Document,
     Job,
     Lease,
-    ListVideosQuery,
     Output,
     Stage,
     Status,
@@ -27,7 +26,8 @@ from shared.models import (
     Transaction,
     VideoRequest,
 )
-from shared.ports import Place, Store
+from shared.core.errors import Conflict, NotStorable
+from shared.platform.ports import Place, Store
 from tests.contract.conftest import Database
 
 NOON = datetime(2026, 11, 20, 12, 0, 0, 123456, tzinfo=UTC)

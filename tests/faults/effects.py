@@ -13,8 +13,8 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import TypeVar
 
-from shared.commits import Turn
-from shared.errors import StorageRefused
+from shared.core.errors import StorageRefused
+from shared.platform.commits import Turn
 from tests.faults.virtual_time import Alarm
 
 T = TypeVar("T")

@@ -12,7 +12,7 @@ from unittest import mock
 import av
 import numpy as np
 
-from shared import video
+from shared.media import video
 
 # Enough of a file to be looked into, and nothing that can be played.
 CORRUPT = b"\x00\x00\x00\x18ftypmp42" + b"no film in here " * 100
@@ -57,7 +57,7 @@ def seen_once() -> Iterator[None]:
 
 
 def inspect(file: BinaryIO) -> video.VideoFacts:
-    """shared.video.inspect, remembering."""
+    """shared.media.video.inspect, remembering."""
     seen = _seen(file.read())
     if isinstance(seen, str):
         raise video.NotThatVideo(seen)

@@ -17,10 +17,11 @@ from pathlib import Path
 from typing import Any
 from unittest import mock
 
-from shared import events, jobs, library, lifecycle
-from shared.events import Event
-from shared.lifecycle import Change
-from shared.models import Account, Document, Job, LiveConfig, Output, Stage, Transaction
+from shared.core import events, lifecycle
+from shared.core.documents import Account, Document, Job, LiveConfig, Output, Stage, Transaction
+from shared.core.events import Event
+from shared.core.lifecycle import Change
+from shared.jobs import queries, transitions
 from tests.faults.effects import Fault, Point
 from tests.faults.provider import FATES, OK, Fate
 from tests.faults.schedule import ANN, Driver, Schedule
@@ -125,7 +126,10 @@ def record(life: str) -> History:
         if how.get("deleted"):
             await driver.go_on(lambda: _delete(driver))
 
-    with mock.patch.object(driver.world.watch, "committed", committed), mock.patch.object(jobs, "decide", decide):
+    with (
+        mock.patch.object(driver.world.watch, "committed", committed),
+        mock.patch.object(transitions, "decide", decide),
+    ):
         driver.world.run(main())
     return history
 
@@ -134,7 +138,7 @@ async def _delete(driver: Driver) -> None:
     world = driver.world
     [job] = world.watch.jobs
     answer = await world.call(
-        "client", world.new_process(), lambda: library.delete(world.services, ANN, job), patience_s=60.0
+        "client", world.new_process(), lambda: queries.delete(world.services, ANN, job), patience_s=60.0
     )
     assert answer.ok, answer
 

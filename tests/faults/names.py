@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from shared.models import Document, Job, Stage
+from shared.core.documents import Document, Job, Stage
 
 _MOVES = {
     (Stage.WAITING, Stage.QUEUED): "entered",

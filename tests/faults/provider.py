@@ -12,9 +12,9 @@ from functools import partial
 from typing import BinaryIO, Literal
 
 from local.memory.media import MemoryMedia
-from shared.generators.catalog import MODELS
-from shared.generators.protocol import Broken, Busy, Finished, Look, Refused, Running, Start
-from shared.models import Job
+from shared.core.catalog import MODELS
+from shared.core.documents import Job
+from shared.platform.provider import Broken, Busy, Finished, Look, Refused, Running, Start
 from tests.faults import films
 from tests.faults.virtual_time import VirtualLoop
 

@@ -9,12 +9,13 @@ from enum import Enum
 from typing import Any
 
 from local.memory.queue import Entry
-from shared import ledger
-from shared.generators.catalog import MODELS
-from shared.identity import Caller
-from shared.lifecycle import Task
-from shared.models import Account, CreateVideo, Job, LiveConfig, Stage
-from shared.schedule import UNCERTAIN_STEP_S
+from shared.api.videos import CreateVideo
+from shared.core import ledger
+from shared.core.catalog import MODELS
+from shared.core.documents import Account, Job, LiveConfig, Stage
+from shared.core.lifecycle import Task
+from shared.core.schedule import UNCERTAIN_STEP_S
+from shared.platform.identity import Caller
 from tests.faults.effects import Conductor, Effect, Fault, Plan, Point, Process
 from tests.faults.names import is_final_commit, service_of
 from tests.faults.provider import OK, Fate

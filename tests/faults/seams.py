@@ -13,11 +13,11 @@ from typing import Any, BinaryIO, Protocol, TypeVar
 from local.memory.media import MemoryMedia
 from local.memory.queue import MemoryQueue
 from local.memory.store import MemoryStore
-from shared.errors import Unavailable
-from shared.generators.protocol import Busy, Look, Start
-from shared.lifecycle import Task
-from shared.models import Account, Document, Job, Status, TaskRef, Transaction
-from shared.ports import JobsQuery, NotReached, OutboundAnswer, Place, SignedUrl, StoredObject
+from shared.core.documents import Account, Document, Job, Status, TaskRef, Transaction
+from shared.core.errors import Unavailable
+from shared.core.lifecycle import Task
+from shared.platform.ports import JobsQuery, NotReached, OutboundAnswer, Place, SignedUrl, StoredObject
+from shared.platform.provider import Busy, Look, Start
 from tests.faults.effects import (
     BUCKET_READ_FAULTS,
     BUCKET_WRITE_FAULTS,

@@ -12,7 +12,7 @@ from collections.abc import Iterable
 
 import pytest
 
-from shared.models import Stage
+from shared.core.documents import Stage
 from tests.faults import parallel
 from tests.faults.effects import Fault, Point
 from tests.faults.enumeration import MODELS, calm, with_one_fault, with_one_more

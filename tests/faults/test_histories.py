@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from shared.models import FINAL, Stage
+from shared.core.documents import FINAL, Stage
 from tests.faults import histories
 
 LIVES = histories.recorded()

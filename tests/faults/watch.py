@@ -7,10 +7,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from shared import lifecycle
-from shared.deliveries import Delivery
-from shared.lifecycle import Task
-from shared.models import Account, Document, Job, Stage, TenantDay, TenantDayShard, Transaction
+from shared.core import lifecycle
+from shared.core.documents import Account, Document, Job, Stage, TenantDay, TenantDayShard, Transaction
+from shared.core.lifecycle import Task
+from shared.webhooks.deliveries import Delivery
 from tests import invariants
 
 

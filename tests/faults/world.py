@@ -23,19 +23,24 @@ from local.memory.live import MemoryLive
 from local.memory.media import MemoryMedia
 from local.memory.queue import Entry, MemoryQueue, limits_of
 from local.storage.objects import StoredObject as Record
-from shared import commits, deliveries, errands, hints, lifecycle, log, steps, submission, sweeper
-from shared.commits import Turn
-from shared.config import StoredConfig
-from shared.deliveries import Delivery
-from shared.errors import ApiError, Unavailable
-from shared.generators.protocol import Generators
-from shared.identity import Caller, Identity
-from shared.image_workers import ImageWorkers
-from shared.lifecycle import Task
-from shared.models import Account, CreateVideo, Job, LiveConfig, Transaction
-from shared.ports import Services
-from shared.receivers import Receivers
-from shared.settings import Settings
+from shared.api.videos import CreateVideo
+from shared.core import lifecycle
+from shared.core.documents import Account, Job, LiveConfig, Transaction
+from shared.core.errors import ApiError, Unavailable
+from shared.core.lifecycle import Task
+from shared.gateways.live_settings import StoredConfig
+from shared.jobs import provider_events, submission, worker
+from shared.maintenance import sweeper
+from shared.media.image_workers import ImageWorkers
+from shared.platform import commits, durable_tasks, log
+from shared.platform.commits import Turn
+from shared.platform.identity import Caller, Identity
+from shared.platform.ports import Services
+from shared.platform.provider import Generators
+from shared.platform.settings import Settings
+from shared.webhooks import deliveries
+from shared.webhooks.deliveries import Delivery
+from shared.webhooks.receivers import Receivers
 from tests import invariants
 from tests.faults import films
 from tests.faults.effects import CURRENT, Death, Process, Run
@@ -263,7 +268,7 @@ class World:
             )
         else:
             job = task.body["job"]
-            answer = await self.call("step", process, lambda: steps.deliver(self.services, job, step), patience_s, job)
+            answer = await self.call("step", process, lambda: worker.deliver(self.services, job, step), patience_s, job)
         if answer.unknown:
             return NO_ANSWER
         return int(answer.value.value) if answer.error is None else answer.error.entry.status
@@ -290,7 +295,7 @@ class World:
     async def sweep(self, process: Process) -> Answer:
         async def sweep() -> None:
             await sweeper.sweep(self.services)
-            await errands.sweep(self.services, Delivery)
+            await durable_tasks.sweep(self.services, Delivery)
 
         return await self.call("sweep", process, sweep, 540.0)
 
@@ -313,7 +318,7 @@ class World:
     def _object_finalized(self, record: Record) -> None:
         if self.hinted:
             attributes = {"objectId": record.name, "objectGeneration": str(record.generation)}
-            self._push(lambda: hints.object_finalized(self.services, attributes))
+            self._push(lambda: provider_events.object_finalized(self.services, attributes))
 
     def _generation_finished(self, generation: Generation) -> None:
         if self.hinted and generation.job.provider == "gemini":
@@ -330,7 +335,7 @@ class World:
         async def body() -> bytes:
             return raw
 
-        await hints.gemini_event(self.services, headers, body)
+        await provider_events.gemini_event(self.services, headers, body)
 
     def _push(self, handler: Callable[[], Awaitable[None]]) -> None:
         async def push() -> None:

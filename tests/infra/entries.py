@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
-from shared.digest import Week
+from shared.maintenance.weekly_report import Week
 
 ROOT = Path(__file__).parents[2]
 SEVERITIES = {"info": "INFO", "warning": "WARNING", "error": "ERROR", "exception": "ERROR", "audit": "NOTICE"}

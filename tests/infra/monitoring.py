@@ -12,9 +12,9 @@ from typing import Any, Final
 
 import promql_parser
 
-from shared.errors import CATALOG
-from shared.models import Status
-from shared.routes import FUNCTIONS
+from shared.api.routing import FUNCTIONS
+from shared.core.documents import Status
+from shared.core.errors import CATALOG
 from tests.infra import entries
 from tests.infra.configuration import INFRA, Configuration
 

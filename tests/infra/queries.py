@@ -31,36 +31,28 @@ from google.cloud.firestore_v1.types import (
 from google.cloud.firestore_v1.types.query import StructuredAggregationQuery
 from starlette.datastructures import Headers
 
-from shared import (
-    api_keys,
-    deliveries,
-    digest,
-    erasure,
-    errands,
-    event_stream,
-    exports,
-    hints,
-    library,
-    live,
-    projects,
-    reconciliation,
-    retention,
-    submission,
-    sweeper,
-    tenant_videos,
-    users,
-    usual_times,
-)
-from shared.chores import Chore
-from shared.deliveries import Delivery, ListDeliveriesQuery
-from shared.identity import Caller
-from shared.models import Account, Document, Job, ListTransactionsQuery, ListVideosQuery, Status
-from shared.ports import Services
-from shared.projects import ListProjectsQuery, NewProject
-from shared.store import FirestoreStore
-from shared.tenant_videos import ListTenantVideosQuery
-from shared.users import ListUsersQuery
-from shared.webhooks import WebhookEndpoint
+from shared.accounts import api_keys, deletion, exports
+from shared.accounts.chores import Chore
+from shared.admin import users, videos
+from shared.api.accounts import ListTransactionsQuery
+from shared.api.projects import ListProjectsQuery, NewProject
+from shared.api.tenant_videos import ListTenantVideosQuery
+from shared.api.users import ListUsersQuery
+from shared.api.videos import ListVideosQuery
+from shared.api.webhooks import ListDeliveriesQuery
+from shared.core.documents import Account, Document, Job, Status
+from shared.gateways import firestore_listen
+from shared.gateways.firestore import FirestoreStore
+from shared.jobs import provider_events, queries, submission
+from shared.maintenance import expected_times, reconciliation, retention, sweeper, weekly_report
+from shared.platform import durable_tasks
+from shared.platform.identity import Caller
+from shared.platform.ports import Services
+from shared.streaming import event_stream
+from shared.webhooks import deliveries
+from shared.webhooks.deliveries import Delivery
+from shared.webhooks.endpoints import WebhookEndpoint
+from shared.workspace import projects
 from tests.contract.test_store import NOON, a_job, an_account
 from tests.unit.conftest import SETTINGS, House
 
@@ -113,8 +105,8 @@ class _Wire:
         frame = sys._getframe()
         while frame is not None:
             path = Path(frame.f_code.co_filename)
-            if path.parent == SHARED:
-                self._recorded.frames.add(Place(path.name, frame.f_lineno))
+            if path.is_relative_to(SHARED):
+                self._recorded.frames.add(Place(path.relative_to(SHARED).as_posix(), frame.f_lineno))
             frame = frame.f_back  # type: ignore[assignment]
 
 
@@ -149,7 +141,7 @@ async def record() -> Recorded:
     recorded = Recorded()
     for question in questions():
         await question(_services(recorded))
-    query = live._changes_query(TENANT, ACCOUNT, NOON)
+    query = firestore_listen._changes_query(TENANT, ACCOUNT, NOON)
     recorded.queries.append((query, ()))
     return recorded
 
@@ -172,7 +164,7 @@ def questions() -> Iterator[Question]:
     listed = ListDeliveriesQuery()
     yield lambda services: deliveries.of_endpoint(services, CALLER, ENDPOINT, listed)
     yield lambda services: deliveries.of_video(services, CALLER, a_job(tenant=TENANT, account=ACCOUNT), listed)
-    yield lambda services: library.own_transactions(services, CALLER, ListTransactionsQuery())
+    yield lambda services: queries.own_transactions(services, CALLER, ListTransactionsQuery())
     yield lambda services: projects.page(services, CALLER, ListProjectsQuery())
     yield lambda services: projects.make(services, CALLER, NewProject(id="p", title="P"))
     yield lambda services: projects.check(services, TENANT, "p")
@@ -185,24 +177,24 @@ def questions() -> Iterator[Question]:
         tenant=TENANT, account=ACCOUNT, cursor=None, created_at=datetime.min.replace(tzinfo=UTC)
     )
     for phase in (
-        erasure._projects,
-        erasure._ledger,
-        erasure._api_keys,
-        erasure._videos,
-        erasure._exports,
-        erasure._deliveries,
-        erasure._remains,
+        deletion._projects,
+        deletion._ledger,
+        deletion._api_keys,
+        deletion._videos,
+        deletion._exports,
+        deletion._deliveries,
+        deletion._remains,
     ):
         yield partial(_erased, phase, chore)
     yield sweeper.sweep
     yield sweeper.count_unfinished
-    yield lambda services: errands.sweep(services, Chore, Delivery)
-    yield lambda services: errands.remove_expired(services, Delivery, Chore)
+    yield lambda services: durable_tasks.sweep(services, Chore, Delivery)
+    yield lambda services: durable_tasks.remove_expired(services, Delivery, Chore)
     yield retention.retain
     yield reconciliation.reconcile
     yield lambda services: reconciliation._compare(services, account)
-    yield digest.last_week
-    yield usual_times.learn
+    yield weekly_report.last_week
+    yield expected_times.learn
     yield _event
 
 
@@ -210,9 +202,9 @@ def _of_videos() -> Iterator[Question]:
     filters: list[dict[str, Any]] = [{}, {"status": Status.QUEUED}, {"model": "m"}, {"project": "p"}]
     ranges: list[dict[str, Any]] = [{}, {"created_after": 1}, {"created_before": 2}]
     for order, chosen, within in product(("asc", "desc"), filters, ranges):
-        yield partial(library.own_jobs, caller=CALLER, query=ListVideosQuery(order=order, **chosen, **within))
+        yield partial(queries.own_jobs, caller=CALLER, query=ListVideosQuery(order=order, **chosen, **within))
     for wanted in ({}, {"status": Status.QUEUED}, {"model": "m"}, {"user": ACCOUNT}):
-        yield partial(tenant_videos.page, caller=CALLER, query=ListTenantVideosQuery(**wanted))
+        yield partial(videos.page, caller=CALLER, query=ListTenantVideosQuery(**wanted))
     yield lambda services: submission._take_repeated(services, CALLER, "fingerprint", 1)
     yield lambda services: _all(event_stream._unfinished(services, CALLER, event_stream.UNFINISHED))
     yield lambda services: _all(event_stream._changed(services, CALLER, NOON))
@@ -241,7 +233,7 @@ async def _event(services: Services) -> None:
     async def body() -> bytes:
         return raw
 
-    await hints.gemini_event(services, Headers(headers), body)
+    await provider_events.gemini_event(services, Headers(headers), body)
 
 
 def places(shared: Path = SHARED) -> dict[Place, range]:
@@ -249,15 +241,16 @@ def places(shared: Path = SHARED) -> dict[Place, range]:
     methods = {name for name in vars(FirestoreStore) if not name.startswith("_")}
     methods -= {"get", "get_all", "get_many", "commit", "read_config"}
     found = {}
-    for path in sorted(shared.glob("*.py")):
-        if path.name in ("store.py", "services.py"):
+    for path in sorted(shared.rglob("*.py")):
+        file = path.relative_to(shared).as_posix()
+        if file in ("gateways/firestore.py", "wiring.py"):
             continue
         for node in ast.walk(ast.parse(path.read_text())):
             if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr in methods:
                 owner = node.func.value
                 if isinstance(owner, ast.Attribute) and owner.attr == "store":
                     last = node.end_lineno or node.lineno
-                    found[Place(path.name, node.lineno)] = range(node.lineno, last + 1)
+                    found[Place(file, node.lineno)] = range(node.lineno, last + 1)
     return found
 
 

@@ -13,25 +13,25 @@ from functools import cache
 from pathlib import Path
 from typing import Final
 
-from shared.settings import Settings
+from shared.platform.settings import Settings
 
 ROOT: Final = Path(__file__).parents[2]
 # What stands behind an attribute of Services. It is made when it is first used, so whoever makes the services does not
 # come to use it yet; the generators are the providers', which only those need that call them.
 GATEWAYS: Final = {
-    "store": "shared.store.FirestoreStore",
-    "live": "shared.live.FirestoreLive",
-    "queue": "shared.queue.CloudTasks",
-    "media": "shared.media.CloudStorage",
-    "config": "shared.config.StoredConfig",
-    "verifier": "shared.id_tokens.JwksVerifier",
-    "outbound": "shared.outbound.Internet",
+    "store": "shared.gateways.firestore.FirestoreStore",
+    "live": "shared.gateways.firestore_listen.FirestoreLive",
+    "queue": "shared.gateways.cloud_tasks.CloudTasks",
+    "media": "shared.gateways.cloud_storage.CloudStorage",
+    "config": "shared.gateways.live_settings.StoredConfig",
+    "verifier": "shared.gateways.id_tokens.JwksVerifier",
+    "outbound": "shared.gateways.public_http.Internet",
 }
 PROVIDERS: Final = frozenset(
-    {"shared.generators.veo.Veo", "shared.generators.vertex_omni.VertexOmni", "shared.generators.omni.Omni"}
+    {"shared.providers.veo.Veo", "shared.providers.vertex_omni.VertexOmni", "shared.providers.omni.Omni"}
 )
 MAKERS: Final = frozenset(
-    f"shared.services.{name}" for name in ("_live", "_queue", "_media", "_outbound", "_generators", "_Lazy")
+    f"shared.wiring.{name}" for name in ("_live", "_queue", "_media", "_outbound", "_generators", "_Lazy")
 )
 # Properties of Settings that are made from a variable.
 DERIVED: Final = {
@@ -73,7 +73,7 @@ def of(function: str) -> Use:
     seen: set[str] = set()
     calls: set[tuple[str, str]] = set()
     # The process's services are made by this, whoever asks for them.
-    waiting = [f"functions.{function}", "shared.services.services"]
+    waiting = [f"functions.{function}", "shared.wiring.services"]
     while waiting:
         name = waiting.pop()
         if name in seen or name not in definitions:
@@ -86,7 +86,7 @@ def of(function: str) -> Use:
         waiting += [GATEWAYS[gateway] for gateway, _ in made if gateway in GATEWAYS]
         if any(gateway == "generators" for gateway, _ in made):
             # The one maker that looks at what is set up before anything is used.
-            waiting.append("shared.services._generators")
+            waiting.append("shared.wiring._generators")
         if ("generators", "of") in made:
             waiting += PROVIDERS
     return Use(frozenset(one for name in seen for one in definitions[name].settings), frozenset(calls))

@@ -9,17 +9,22 @@ from typing import Any
 
 import pytest
 
-from shared import exports, image_worker, image_workers, lifecycle, routes, stream_places
-from shared.body_limits import IMAGES
-from shared.deliveries import Delivery
-from shared.event_stream import PACE
-from shared.events import Viewed
-from shared.models import LiveConfig, Stage
-from shared.outbound import POST_TIMEOUT_S
-from shared.queue import DELIVER_DEADLINE_S, DISPATCH_DEADLINE_S
-from shared.receivers import CROWDED_FROM
-from shared.settings import Settings
-from shared.store import CALL_TIMEOUT_S as FIRESTORE_TIMEOUT_S
+from shared.accounts import exports
+from shared.api.body_limits import IMAGES
+from shared.api.routing import FUNCTIONS, PEOPLE
+from shared.core import lifecycle
+from shared.core.documents import LiveConfig, Stage
+from shared.core.events import Viewed
+from shared.gateways.cloud_tasks import DELIVER_DEADLINE_S, DISPATCH_DEADLINE_S
+from shared.gateways.firestore import CALL_TIMEOUT_S as FIRESTORE_TIMEOUT_S
+from shared.gateways.public_http import POST_TIMEOUT_S
+from shared.http import routes
+from shared.media import image_worker, image_workers
+from shared.platform.settings import Settings
+from shared.streaming import stream_places
+from shared.streaming.event_stream import PACE
+from shared.webhooks.deliveries import Delivery
+from shared.webhooks.receivers import CROWDED_FROM
 from tests.contract.test_store import NOON, a_job
 from tests.infra import reach
 from tests.infra.configuration import INFRA, Body, Configuration
@@ -70,7 +75,7 @@ def _always(settings: type[Settings]) -> set[str]:
 
 
 def test_each_function_of_the_code_is_there_and_no_other(configuration: Configuration) -> None:
-    assert set(functions(configuration)) == set(routes.FUNCTIONS)
+    assert set(functions(configuration)) == set(FUNCTIONS)
     assert all(body["build_config"][0]["entry_point"] == name for name, body in functions(configuration).items())
 
 
@@ -173,7 +178,7 @@ def test_webhooks_come_as_fast_as_deliver_takes_them_and_leave_places_for_everyb
 def test_a_function_is_public_where_people_or_providers_call_it(configuration: Configuration) -> None:
     for name, row in configuration.locals["functions"].items():
         callers = {route.caller for route in routes.ROUTES if route.function == name}
-        assert row["public"] == bool(callers & {*routes.PEOPLE, "provider"}), name
+        assert row["public"] == bool(callers & {*PEOPLE, "provider"}), name
 
 
 def test_the_scheduler_calls_each_of_its_routes(configuration: Configuration) -> None:
@@ -215,7 +220,7 @@ def test_the_variables_know_the_functions_and_a_new_projects_quota(configuration
     quota = configuration.variables["cloud_run_quota"]["default"]
     assert {name: float(value) for name, value in quota.items()} == NEW_PROJECT
     (validation,) = configuration.variables["max_instances"]["validation"]
-    assert set(re.findall(r'"(\w+)"', validation["condition"])) == set(routes.FUNCTIONS)
+    assert set(re.findall(r'"(\w+)"', validation["condition"])) == set(FUNCTIONS)
 
 
 def test_no_environment_asks_for_more_than_it_says_its_quota_is() -> None:

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from shared.routes import FUNCTIONS
+from shared.api.routing import FUNCTIONS
 from tests.infra import grants, reach
 from tests.infra.configuration import Configuration
 from tests.infra.conftest import Mistaken

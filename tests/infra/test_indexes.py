@@ -8,7 +8,7 @@ from typing import Any, get_args
 
 import pytest
 
-from shared.models import Document
+from shared.core.documents import Document
 from tests.infra import queries
 from tests.infra.configuration import Configuration
 from tests.infra.indexes import Need, need_of, problems, unindexed

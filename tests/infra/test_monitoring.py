@@ -9,10 +9,10 @@ import re
 import pytest
 from google.api_core import exceptions
 
-from shared import log
-from shared.errors import Unavailable
-from shared.routes import ROUTES
-from shared.store import _answer
+from shared.core.errors import Unavailable
+from shared.gateways.firestore import _answer
+from shared.http.routes import ROUTES
+from shared.platform import log
 from tests.infra import entries
 from tests.infra.monitoring import DASHBOARD, OPERATIONS, Monitoring, complaints, plain, text
 

@@ -17,7 +17,7 @@ import httpx2
 import pytest
 
 from local.ports import HOST, free_ports
-from shared.routes import FUNCTIONS
+from shared.api.routing import FUNCTIONS
 from tests.infra import clean_venv
 from tests.unit.test_imports import HEAVY
 from tools import cold_start, package
@@ -123,7 +123,7 @@ def test_only_the_archives_whose_content_changed_get_another_hash(archives: dict
     (tree / "functions" / "poll" / "main.py").write_text("changed = True\n")
     after = hashes(package.package(tree / "packages", tree))
     assert {function for function, hash_ in after.items() if hash_ != hashes(archives)[function]} == {"poll"}
-    (tree / "shared" / "jobs.py").write_text("changed = True\n")
+    (tree / "shared" / "jobs" / "transitions.py").write_text("changed = True\n")
     assert not set(hashes(package.package(tree / "packages", tree)).values()) & set(after.values())
 
 
@@ -221,7 +221,7 @@ def test_a_function_imports_nothing_that_is_not_in_its_archive(
     python: Path, sources: dict[str, Path], function: str
 ) -> None:
     modules = loaded(python, sources[function])
-    assert {"main", "shared.http"} <= set(modules)
+    assert {"main", "shared.http.app"} <= set(modules)
     assert strangers(modules, sources[function], python) == []
 
 
@@ -234,7 +234,10 @@ def test_every_module_of_shared_imports_with_the_requirements_alone(python: Path
 
 
 def test_a_module_from_elsewhere_is_a_stranger(python: Path, sources: dict[str, Path]) -> None:
-    borrowed = {"shared.jobs": str(ROOT / "shared" / "jobs.py"), "local.oidc": str(ROOT / "local" / "oidc.py")}
+    borrowed = {
+        "shared.jobs.transitions": str(ROOT / "shared" / "jobs" / "transitions.py"),
+        "local.oidc": str(ROOT / "local" / "oidc.py"),
+    }
     lent = {"os": os.__file__, "starlette": str(python.parents[1] / "lib" / "starlette.py"), "sys": None}
     assert len(strangers({**borrowed, **lent}, sources["poll"], python)) == 2
 
@@ -243,12 +246,12 @@ def test_a_module_that_an_archive_lacks_is_missed(
     python: Path, archives: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     source = cold_start.unpack(archives["poll"], tmp_path)
-    (source / "shared" / "jobs.py").unlink()
+    (source / "shared" / "jobs" / "transitions.py").unlink()
     # Not even a repository that the environment names lends it.
     monkeypatch.setenv("PYTHONPATH", str(ROOT))
     with pytest.raises(subprocess.CalledProcessError) as failed:
         loaded(python, source)
-    assert "cannot import name 'jobs' from 'shared'" in failed.value.stderr
+    assert "cannot import name 'transitions' from 'shared.jobs'" in failed.value.stderr
 
 
 # --- cold starts ---
@@ -259,7 +262,7 @@ def test_a_cold_start_loads_nothing_that_only_some_requests_need(
     python: Path, sources: dict[str, Path], function: str
 ) -> None:
     modules = set(loaded(python, sources[function]))
-    assert "shared.http" in modules
+    assert "shared.http.app" in modules
     assert not modules & set(HEAVY)
 
 
@@ -275,7 +278,7 @@ def test_a_cold_start_is_measured(
 
 def test_an_archive_that_does_not_compile_is_refused(tree: Path, tmp_path: Path) -> None:
     # The cloud's builder compiles all of an archive.
-    (tree / "shared" / "jobs.py").write_text("def broken(:\n")
+    (tree / "shared" / "jobs" / "transitions.py").write_text("def broken(:\n")
     archive = package.package(tree / "packages", tree)["poll"]
     with pytest.raises(ValueError, match="does not compile"):
         cold_start.unpack(archive, tmp_path / "source")

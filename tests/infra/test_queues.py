@@ -10,10 +10,10 @@ from typing import Any
 import pytest
 
 from local.plan import Plan
-from shared.chores import Chore
-from shared.deliveries import Delivery
-from shared.generators.catalog import MODELS
-from shared.lifecycle import POLL_QUEUE
+from shared.accounts.chores import Chore
+from shared.core.catalog import MODELS
+from shared.core.lifecycle import POLL_QUEUE
+from shared.webhooks.deliveries import Delivery
 from tests.infra.configuration import Configuration
 from tests.infra.conftest import Mistaken
 from tests.infra.test_functions import functions

@@ -23,10 +23,10 @@ from google.cloud.firestore import AsyncClient
 from google.cloud.firestore_v1.types import ListenRequest, StructuredQuery, Target, TargetChange, Value
 from pydantic import BaseModel
 
-from shared.identity import DEFAULT_TENANT, Identity
-from shared.models import Account, Document, Transaction
-from shared.settings import SECURETOKEN_ISSUER, Settings
-from shared.store import FirestoreStore
+from shared.core.documents import Account, Document, Transaction
+from shared.gateways.firestore import FirestoreStore
+from shared.platform.identity import DEFAULT_TENANT, Identity
+from shared.platform.settings import SECURETOKEN_ISSUER, Settings
 from tests.contract.servers import firestore_emulator
 from tests.contract.test_store import NOON, a_job, an_entry
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from shared.site import CACHED, DOCUMENT_HEADERS, IDENTITY_ORIGINS, MEDIA_ORIGIN, TYPES, security_policy
+from shared.http.site import CACHED, DOCUMENT_HEADERS, IDENTITY_ORIGINS, MEDIA_ORIGIN, TYPES, security_policy
 from tests.infra.configuration import INFRA, Configuration
 
 WEB = INFRA.parent / "web"

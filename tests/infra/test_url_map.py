@@ -1,4 +1,4 @@
-"""The load balancer sends each request where shared/routes.py says, as the laptop's gateway does."""
+"""The load balancer sends each request where shared/http/routes.py says, as the laptop's gateway does."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import pytest
 
 from local.gateway import EVENTS_PER_MINUTE, LIMITED_PREFIX, REQUESTS_PER_MINUTE, RoutingTable
-from shared.routes import ROUTES
+from shared.http.routes import ROUTES
 from tests.infra.configuration import Body, Configuration
 from tests.infra.conftest import Mistaken
 

@@ -25,7 +25,8 @@ from local.gateway import Gateway, RoutingTable
 from local.keys import ensure_key
 from local.oidc import Minter
 from local.proxy import Proxy
-from shared.routes import FUNCTIONS, ROUTES
+from shared.api.routing import FUNCTIONS
+from shared.http.routes import ROUTES
 
 AUDIENCE = "http://gateway"
 QUEUE = "tasks@rushes-local.iam.gserviceaccount.com"

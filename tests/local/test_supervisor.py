@@ -26,8 +26,8 @@ from local.cloud import CRASH_WINDOW_S, CRASHES_ALLOWED, Cloud, Crashes, Options
 from local.console import Console
 from local.plan import INHERITED, PROJECT, ROOT, Plan
 from local.ports import free_ports, holder
-from shared.generators.catalog import MODELS
-from shared.routes import FUNCTIONS
+from shared.api.routing import FUNCTIONS
+from shared.core.catalog import MODELS
 
 DEADLINE_S = 90.0
 OWNER = {"Authorization": "Bearer owner"}

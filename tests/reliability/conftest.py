@@ -11,7 +11,7 @@ from typing import Any
 import httpx2
 import pytest
 
-from shared.models import LiveConfig
+from shared.core.documents import LiveConfig
 from tests import invariants
 from tests.cloud import Cloud, User
 from tests.reliability import fall

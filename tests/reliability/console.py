@@ -15,9 +15,9 @@ from google.cloud import firestore, tasks_v2
 from google.cloud.tasks_v2.services.cloud_tasks.transports import CloudTasksGrpcTransport
 
 from local.plan import REGION
-from shared.generators.catalog import MODELS
-from shared.models import Job, Status
-from shared.ports import new_id
+from shared.core.catalog import MODELS
+from shared.core.documents import Job, Status
+from shared.platform.ports import new_id
 from tests.cloud import Cloud, User
 
 GENERATE_QUEUES = tuple(model.queue for model in MODELS.values())

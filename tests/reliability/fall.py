@@ -12,9 +12,9 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from shared.generators.catalog import MODELS
-from shared.models import Job, Stage
-from shared.routes import FUNCTIONS
+from shared.api.routing import FUNCTIONS
+from shared.core.catalog import MODELS
+from shared.core.documents import Job, Stage
 from tests.cloud import Cloud, User
 from tests.invariants import Records
 from tests.reliability.console import GENERATE_QUEUES, Console

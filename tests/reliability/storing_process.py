@@ -14,15 +14,15 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-import shared.video  # noqa: F401 - PyAV is loaded before memory is measured
-from shared import events, storing
-from shared.generators.omni import Omni
-from shared.generators.protocol import Generators
-from shared.jobs import advance
-from shared.media import CloudStorage
-from shared.models import Job
-from shared.ports import new_id, utc_now
-from shared.settings import Settings
+from shared.core import events
+from shared.core.documents import Job
+from shared.gateways.cloud_storage import CloudStorage
+from shared.jobs import storing
+from shared.jobs.transitions import advance
+from shared.platform.ports import new_id, utc_now
+from shared.platform.provider import Generators
+from shared.platform.settings import Settings
+from shared.providers.omni import Omni
 from tests.unit.conftest import Clock, House
 
 HASTE = 100

@@ -9,7 +9,7 @@ from typing import Any
 import httpx2
 import pytest
 
-from shared.generators.catalog import MODELS
+from shared.core.catalog import MODELS
 from tests.cloud import Cloud, User
 from tests.reliability.conftest import LiveSettings
 from tests.reliability.console import GENERATE_QUEUES, Console

@@ -13,13 +13,13 @@ import httpx2
 import pytest
 
 from local.ports import HOST, free_ports
-from shared import lifecycle
-from shared.errors import Unavailable
-from shared.generators.protocol import Busy
-from shared.models import Account, Job, Stage, TaskRef
-from shared.queue import CloudTasks
-from shared.settings import Settings
-from shared.store import FirestoreStore
+from shared.core import lifecycle
+from shared.core.documents import Account, Job, Stage, TaskRef
+from shared.core.errors import Unavailable
+from shared.gateways.cloud_tasks import CloudTasks
+from shared.gateways.firestore import FirestoreStore
+from shared.platform.provider import Busy
+from shared.platform.settings import Settings
 from tests.cloud import Cloud, Json, User
 from tests.reliability.conftest import LiveSettings, Stranded
 from tests.reliability.console import Console

@@ -12,15 +12,15 @@ from typing import Any
 import pytest
 from google.cloud import firestore
 
-from shared import pricing
-from shared.config import StoredConfig
-from shared.errors import ApiError
-from shared.generators.protocol import Broken, Busy
-from shared.identity import Caller
-from shared.live_config import KEPT_FOR
-from shared.models import Job, Stage
-from shared.settings import Settings
-from shared.store import FirestoreStore
+from shared.core import pricing
+from shared.core.documents import Job, Stage
+from shared.core.errors import ApiError
+from shared.core.live_config import KEPT_FOR
+from shared.gateways.firestore import FirestoreStore
+from shared.gateways.live_settings import StoredConfig
+from shared.platform.identity import Caller
+from shared.platform.provider import Broken, Busy
+from shared.platform.settings import Settings
 from tests import invariants
 from tests.cloud import Cloud, User
 from tests.reliability.conftest import WIDEST

@@ -15,14 +15,15 @@ from typing import Any, BinaryIO, cast
 import httpx2
 import pytest
 
-from shared import events, storing
-from shared.generators.omni import Omni
-from shared.generators.protocol import Generators
-from shared.jobs import advance
-from shared.media import CloudStorage
-from shared.models import Stage
-from shared.ports import new_id, utc_now
-from shared.settings import Settings
+from shared.core import events
+from shared.core.documents import Stage
+from shared.gateways.cloud_storage import CloudStorage
+from shared.jobs import storing
+from shared.jobs.transitions import advance
+from shared.platform.ports import new_id, utc_now
+from shared.platform.provider import Generators
+from shared.platform.settings import Settings
+from shared.providers.omni import Omni
 from tests.cloud import ROOT
 from tests.contract.servers import BUCKET, storage_server
 from tests.reliability.files_server import FilesServer, LargeFilm, serving

@@ -8,10 +8,12 @@ from datetime import timedelta
 
 import pytest
 
-from shared import lifecycle, steps, sweeper
-from shared.generators.catalog import MODELS
-from shared.generators.protocol import Broken
-from shared.models import Job, LiveConfig, Stage
+from shared.core import lifecycle
+from shared.core.catalog import MODELS
+from shared.core.documents import Job, LiveConfig, Stage
+from shared.jobs import worker
+from shared.maintenance import sweeper
+from shared.platform.provider import Broken
 from tests import invariants
 from tests.cloud import Cloud
 from tests.reliability import fall
@@ -68,7 +70,7 @@ async def test_a_thousand_jobs_on_paced_queues_are_not_given_a_single_extra_task
             house.clock.advance(60 / STARTS_PER_MINUTE)
             for entry in house.queue.take():
                 body = entry.task.body
-                verdict = await steps.deliver(house.services, body["job"], body["step"])
+                verdict = await worker.deliver(house.services, body["job"], body["step"])
                 house.queue.finish(entry, verdict.value)
         swept = await sweeper.sweep(house.services)
         seen = max(seen, swept["seen"])

@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import TypeVar
 
-from shared.models import Job
+from shared.core.documents import Job
 from tests.faults.effects import BLOCKING_FAULTS, CURRENT, Fault, Process, with_fault
 from tests.faults.names import service_of
 

@@ -12,9 +12,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from shared.models import Account, Document, Job, LiveConfig, Stage, Transaction
-from shared.plans import DEFAULT_PLAN, plan_of
-from shared.tenant_days import day_of
+from shared.core.documents import Account, Document, Job, LiveConfig, Stage, Transaction
+from shared.core.plans import DEFAULT_PLAN, plan_of
+from shared.core.tenant_days import day_of
 from tests.faults.world import Answer
 
 # What a client may be told that says nothing of what became of its call.

@@ -12,11 +12,11 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from local.memory.store import MemoryStore
-from shared import events, ledger, lifecycle
-from shared.errors import ApiError, Conflict
-from shared.events import Event
-from shared.lifecycle import Submission
-from shared.models import Account, Document, Job, LiveConfig, Output, Stage, Transaction, VideoRequest, Warned
+from shared.core import events, ledger, lifecycle
+from shared.core.documents import Account, Document, Job, LiveConfig, Output, Stage, Transaction, VideoRequest, Warned
+from shared.core.errors import ApiError, Conflict
+from shared.core.events import Event
+from shared.core.lifecycle import Submission
 from tests import invariants
 from tests.faults.virtual_time import EPOCH
 from tests.faults.watch import Watch

@@ -10,12 +10,14 @@ from typing import Any
 from unittest import mock
 
 from local.memory.queue import Entry
-from shared import jobs, ledger, library, lifecycle
-from shared.config import StoredConfig
-from shared.events import Event, NotStored, StepEvent, Stored
-from shared.identity import Caller
-from shared.lifecycle import Change
-from shared.models import Account, CreateVideo, Document, Job, LiveConfig, Stage
+from shared.api.videos import CreateVideo
+from shared.core import ledger, lifecycle
+from shared.core.documents import Account, Document, Job, LiveConfig, Stage
+from shared.core.events import Event, NotStored, StepEvent, Stored
+from shared.core.lifecycle import Change
+from shared.gateways.live_settings import StoredConfig
+from shared.jobs import queries, transitions
+from shared.platform.identity import Caller
 from tests.faults.effects import Process
 from tests.faults.provider import CORRUPT_ONCE, OK, Fate, fates_of
 from tests.faults.schedule import WEBHOOK
@@ -90,7 +92,7 @@ def simulate(seed: int) -> Seen:
     """Play the schedule of that seed to its end. Raises Failed."""
     simulation = Simulation(seed)
     try:
-        with mock.patch.object(jobs, "decide", simulation.decide):
+        with mock.patch.object(transitions, "decide", simulation.decide):
             simulation.world.run(simulation.live())
         return simulation.judged()
     except AssertionError as error:
@@ -299,15 +301,15 @@ class Simulation:
         world = self.world
         for _ in range(self.random.randrange(4)):
             await asyncio.sleep(self.random.uniform(0.0, 60.0))
-            await self._ask("get", caller, job_id, lambda: library.own_job(world.services, caller, job_id))
-        await self._ask("account", caller, None, lambda: library.own_account(world.services, caller))
+            await self._ask("get", caller, job_id, lambda: queries.own_job(world.services, caller, job_id))
+        await self._ask("account", caller, None, lambda: queries.own_account(world.services, caller))
         if self.dice.chance(0.15):
             await asyncio.sleep(self.random.uniform(0.0, 60.0))
             call = self.history.begin("cancel", caller.account, job=job_id)
             self.history.end(call, await world.cancel(caller, job_id, self._process()))
         if self.dice.chance(0.2):
             await asyncio.sleep(self.random.uniform(0.0, 300.0))
-            await self._ask("delete", caller, job_id, lambda: library.delete(world.services, caller, job_id))
+            await self._ask("delete", caller, job_id, lambda: queries.delete(world.services, caller, job_id))
 
     async def _ask(self, op: str, caller: Caller, job: str | None, handler: Callable[[], Awaitable[Any]]) -> None:
         call = self.history.begin(op, caller.account, job=job)

@@ -25,18 +25,25 @@ from local.memory.live import MemoryLive
 from local.memory.media import MemoryMedia
 from local.memory.queue import Entry, MemoryQueue
 from local.memory.store import MemoryStore
-from shared import commits, data_rights, deliveries, ledger, steps, submission, tenant_grants, users
-from shared.config import StoredConfig
-from shared.errors import ApiError, Unavailable
-from shared.generators.protocol import Generators
-from shared.identity import Caller, Identity
-from shared.models import Account, CreateVideo, Job, LiveConfig, Transaction
-from shared.ports import NotReached, OutboundAnswer, Services
-from shared.receivers import Receivers
-from shared.settings import Settings
-from shared.steps import Verdict
-from shared.tenant_grants import GrantToTenant, TenantBudget, TenantGrant
-from shared.users import GrantCredits
+from shared.accounts import data_rights
+from shared.admin import tenants, users
+from shared.admin.tenants import TenantBudget, TenantGrant
+from shared.api.tenants import GrantToTenant
+from shared.api.users import GrantCredits
+from shared.api.videos import CreateVideo
+from shared.core import ledger
+from shared.core.documents import Account, Job, LiveConfig, Transaction
+from shared.core.errors import ApiError, Unavailable
+from shared.gateways.live_settings import StoredConfig
+from shared.jobs import submission, worker
+from shared.jobs.worker import Verdict
+from shared.platform import commits
+from shared.platform.identity import Caller, Identity
+from shared.platform.ports import NotReached, OutboundAnswer, Services
+from shared.platform.provider import Generators
+from shared.platform.settings import Settings
+from shared.webhooks import deliveries
+from shared.webhooks.receivers import Receivers
 from tests import invariants
 
 NOW = datetime(2026, 11, 20, 12, tzinfo=UTC)
@@ -260,7 +267,7 @@ class House:
         name = f"operator-{self.services.ids()}"
         operator = await self.sign_up(name, role="operator")
         body = GrantToTenant(amount=amount, description="For tests")
-        await tenant_grants.grant(self.services, operator, tenant, body, name)
+        await tenants.grant(self.services, operator, tenant, body, name)
 
     async def give(self, account: str, amount: int) -> None:
         """An administrator of the account's tenant gives it credits."""
@@ -303,7 +310,7 @@ class House:
     async def deliver(self, job: Job, step: int | None = None) -> Verdict:
         """One delivery of the job's current task, or of another step's."""
         step = (await self.job(job.id)).step if step is None else step
-        return await steps.deliver(self.services, job.id, step)
+        return await worker.deliver(self.services, job.id, step)
 
     async def deliver_next(self) -> Entry | None:
         """Deliver the queue's next task at its time, and tell the queue how it went."""
@@ -324,7 +331,7 @@ class House:
                 return await deliveries.deliver(self.services, self.receivers, body["id"], body["step"])
             case "/tasks/chore":
                 return await data_rights.deliver(self.services, body["id"], body["step"])
-        return await steps.deliver(self.services, body["job"], body["step"])
+        return await worker.deliver(self.services, body["job"], body["step"])
 
     async def run(self, job: Job, stop: Callable[[Job], bool] = lambda job: job.final and job.due_at is None) -> Job:
         """Deliver all that the queue holds, in its order, until the job is as wanted."""

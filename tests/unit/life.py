@@ -5,10 +5,10 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from shared import events as e
-from shared import ledger, lifecycle
-from shared.lifecycle import Change, Submission, decide
-from shared.models import Account, Job, LiveConfig, Output, Transaction, VideoRequest
+from shared.core import events as e
+from shared.core import ledger, lifecycle
+from shared.core.documents import Account, Job, LiveConfig, Output, Transaction, VideoRequest
+from shared.core.lifecycle import Change, Submission, decide
 
 NOW = datetime(2026, 11, 20, 12, tzinfo=UTC)
 CONFIG = LiveConfig(signup_credits=500)

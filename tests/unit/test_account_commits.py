@@ -8,11 +8,13 @@ from typing import Any
 import pytest
 
 from local.memory.region import REGION, DistantStore
-from shared import account_commits, events, jobs, ledger, submission
-from shared import commits as commits_of_process
-from shared.errors import ApiError, Unavailable
-from shared.identity import Caller
-from shared.models import CreateVideo, Job, Stage, Transaction
+from shared.api.videos import CreateVideo
+from shared.core import events, ledger
+from shared.core.documents import Job, Stage, Transaction
+from shared.core.errors import ApiError, Unavailable
+from shared.jobs import account_commits, submission, transitions
+from shared.platform import commits as commits_of_process
+from shared.platform.identity import Caller
 from tests.unit.conftest import House
 
 BODY = CreateVideo(prompt="a paper boat", model="omni-flash", seconds=3, resolution="360p")  # 30 credits
@@ -104,9 +106,9 @@ async def test_a_refusal_is_nobody_elses_and_tells_the_account_as_it_is_committe
 async def test_what_an_end_gives_back_is_there_for_those_that_wait_with_it(house: House) -> None:
     caller = await user(house, 60)
     first = (await submit(house, caller)).job
-    cancel = jobs.advance(house.services, first.id, events.Cancel())
+    cancel = transitions.advance(house.services, first.id, events.Cancel())
     made = await together(submit(house, caller), submit(house, caller), cancel)
-    assert [type(each) for each in made] == [submission.Submitted, submission.Submitted, jobs.Outcome]
+    assert [type(each) for each in made] == [submission.Submitted, submission.Submitted, transitions.Outcome]
     house.check()
 
 
@@ -114,7 +116,7 @@ async def test_ends_of_an_account_go_together_too(house: House) -> None:
     caller = await user(house, 500)
     made = [(await submit(house, caller)).job for _ in range(10)]
     before = commits(house)
-    ended = await together(*(jobs.advance(house.services, job.id, events.Cancel()) for job in made))
+    ended = await together(*(transitions.advance(house.services, job.id, events.Cancel()) for job in made))
     assert all(each.change is not None and each.job.stage is Stage.CANCELED for each in ended)
     assert commits(house) - before < 10
     assert (await house.account()).active_jobs == ()
@@ -238,6 +240,7 @@ async def test_an_unknown_outcome_that_stays_unknown_is_said_so(house: House) ->
     job = (await submit(house, caller)).job
     house.store.fail("commit", times=10_000)
     made = await together(
-        jobs.advance(house.services, job.id, events.Cancel()), jobs.advance(house.services, job.id, events.Cancel())
+        transitions.advance(house.services, job.id, events.Cancel()),
+        transitions.advance(house.services, job.id, events.Cancel()),
     )
     assert {type(each) for each in made} == {Unavailable}

@@ -6,10 +6,11 @@ import asyncio
 
 import pytest
 
-from shared import accounts, profile
-from shared.errors import ApiError, Unavailable
-from shared.models import Account
-from shared.profile import UpdateAccount
+from shared.accounts import profile
+from shared.api.accounts import UpdateAccount
+from shared.core.documents import Account
+from shared.core.errors import ApiError, Unavailable
+from shared.platform import accounts
 from tests.unit.conftest import House
 
 

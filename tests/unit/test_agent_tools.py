@@ -6,9 +6,9 @@ import jsonschema
 import pytest
 from google.genai import types
 
-from shared import agent_tools
-from shared.agent_tools import TOOLS, Tool
-from shared.models import CreateVideo, Video, VideoPage
+from shared.api.videos import CreateVideo, Video, VideoPage
+from shared.http import agent_tools
+from shared.http.agent_tools import TOOLS, Tool
 
 MAKING = [tool for tool in TOOLS if tool.model is CreateVideo]
 

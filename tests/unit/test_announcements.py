@@ -6,10 +6,10 @@ from datetime import timedelta
 
 import pytest
 
-from shared import events as e
-from shared import lifecycle
-from shared.lifecycle import Submission
-from shared.models import Stage
+from shared.core import events as e
+from shared.core import lifecycle
+from shared.core.documents import Stage
+from shared.core.lifecycle import Submission
 from tests.unit.life import CONFIG, NOW, REQUEST, STORED, Life, account, later
 
 URL = "https://hooks.example.com/rushes"

@@ -10,12 +10,14 @@ from typing import Any
 
 import pytest
 
-from shared import api_keys
-from shared.api_keys import ApiKey, NewApiKey
-from shared.auth import Accounts
-from shared.errors import ApiError, Conflict, Unavailable
-from shared.identity import Caller
-from shared.models import Account
+from shared.accounts import api_keys
+from shared.accounts.api_keys import ApiKey
+from shared.accounts.auth import Accounts
+from shared.api.api_keys import MadeApiKey, NewApiKey
+from shared.core import credentials
+from shared.core.documents import Account
+from shared.core.errors import ApiError, Conflict, Unavailable
+from shared.platform.identity import Caller
 from tests.unit.conftest import House
 
 
@@ -23,7 +25,7 @@ async def alice(house: House) -> Caller:
     return await Accounts().caller(house.services, "Bearer alice")
 
 
-async def make(house: House, caller: Caller, scope: str = "write", **more: Any) -> api_keys.MadeApiKey:
+async def make(house: House, caller: Caller, scope: str = "write", **more: Any) -> MadeApiKey:
     return await api_keys.make(house.services, caller, NewApiKey.model_validate({"name": "ci", "scope": scope, **more}))
 
 
@@ -143,14 +145,14 @@ async def test_what_is_no_key_opens_nothing(house: House, key: str) -> None:
     ],
 )
 def test_a_mistyped_key_is_told_what_is_wrong_with_it(token: str, said: str) -> None:
-    message = api_keys.mistake(token) or ""
+    message = credentials.mistake(token) or ""
     assert said in message
     assert token not in message or token == "rk_"
 
 
 @pytest.mark.parametrize("token", ["rk_" + "x" * 43, "eyJ.eyJ.sig"])
 def test_a_key_and_a_token_are_no_mistakes(token: str) -> None:
-    assert api_keys.mistake(token) is None
+    assert credentials.mistake(token) is None
 
 
 async def test_a_mistyped_key_is_told_so_over_http(house: House) -> None:
@@ -270,7 +272,7 @@ async def test_a_user_without_an_account_makes_no_key(house: House) -> None:
 
 
 async def test_the_memory_of_keys_has_a_limit(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("shared.auth.KEYS_KNOWN", 3)
+    monkeypatch.setattr("shared.accounts.auth.KEYS_KNOWN", 3)
     caller, accounts = await alice(house), Accounts()
     for _ in range(6):
         await using(house, (await make(house, caller)).key, accounts)

@@ -17,12 +17,13 @@ import pytest
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 
-from shared import auth, storable
-from shared.auth import Accounts
-from shared.errors import ApiError, Conflict, Unavailable
-from shared.id_tokens import JwksVerifier
-from shared.identity import Identity
-from shared.models import Account, Transaction
+from shared.accounts import auth
+from shared.accounts.auth import Accounts
+from shared.core import storable
+from shared.core.documents import Account, Transaction
+from shared.core.errors import ApiError, Conflict, Unavailable
+from shared.gateways.id_tokens import JwksVerifier
+from shared.platform.identity import Identity
 from tests.unit.conftest import SETTINGS, Clock, House
 from tests.unit.wire import Answer, Recorder
 

@@ -6,9 +6,9 @@ from datetime import timedelta
 
 import pytest
 
-from shared import auth
-from shared.auth import Accounts
-from shared.caching import Cache
+from shared.accounts import auth
+from shared.accounts.auth import Accounts
+from shared.platform.caching import Cache
 from tests.unit.conftest import NOW, House
 
 LATER = NOW + timedelta(seconds=60)

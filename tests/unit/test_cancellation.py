@@ -7,12 +7,13 @@ from datetime import timedelta
 
 import pytest
 
-from shared import cancellation, submission
-from shared import events as e
-from shared.cancellation import Terms
-from shared.errors import ApiError
-from shared.generators import catalog
-from shared.models import CreateVideo, Job, Stage, Transaction
+from shared.api.videos import CreateVideo
+from shared.core import cancellation, catalog
+from shared.core import events as e
+from shared.core.cancellation import Terms
+from shared.core.documents import Job, Stage, Transaction
+from shared.core.errors import ApiError
+from shared.jobs import submission
 from tests import invariants
 from tests.unit.conftest import House
 from tests.unit.life import CONFIG, NOW, Life, later

@@ -8,9 +8,11 @@ from typing import Any
 
 import pytest
 
-from shared.errors import ApiError
-from shared.generators.catalog import MODELS, REPLACED, Offering, Source, adapt, choose, resolve
-from shared.models import CreateVideo, Extends
+from shared.api.videos import CreateVideo
+from shared.core.catalog import MODELS, REPLACED, Offering, choose
+from shared.core.documents import Extends
+from shared.core.errors import ApiError
+from shared.kinds.video import Source, adapt, resolve
 
 BOTH = frozenset({"vertex", "gemini"})
 PREFERENCE = ("veo-3.1-fast", "omni-flash")

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from shared import commits
-from shared.commits import Batch
-from shared.errors import Conflict, Unavailable
-from shared.signing import Secret
-from shared.webhooks import WebhookSecret
+from shared.core.errors import Conflict, Unavailable
+from shared.platform import commits
+from shared.platform.commits import Batch
+from shared.webhooks.endpoints import WebhookSecret
+from shared.webhooks.signing import Secret
 from tests.unit.conftest import House
 
 

@@ -7,12 +7,12 @@ from typing import Any
 
 import pytest
 
-from shared.config import StoredConfig
-from shared.errors import Conflict, Unavailable
-from shared.generators.catalog import MODELS
-from shared.live_config import usual_s
-from shared.models import LiveConfig
-from shared.steps import Verdict
+from shared.core.catalog import MODELS
+from shared.core.documents import LiveConfig
+from shared.core.errors import Conflict, Unavailable
+from shared.core.live_config import usual_s
+from shared.gateways.live_settings import StoredConfig
+from shared.jobs.worker import Verdict
 from tests.unit.conftest import SETTINGS, House
 from tests.unit.test_pricing import request
 

@@ -8,11 +8,11 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from shared import config_edits
-from shared.config_edits import FIELDS, PutConfig
-from shared.errors import ApiError, Conflict, Unavailable
-from shared.identity import Caller
-from shared.models import LiveConfig, Plan
+from shared.admin import settings
+from shared.api.settings import FIELDS, ConfigView, PutConfig
+from shared.core.documents import LiveConfig, Plan
+from shared.core.errors import ApiError, Conflict, Unavailable
+from shared.platform.identity import Caller
 from tests.unit.conftest import NOW, SETTINGS, House
 
 BOSS = Caller("boss", "default", "admin", "default", None)
@@ -23,8 +23,8 @@ async def administrator(house: House) -> None:
     await house.sign_up(BOSS.account, role="admin")
 
 
-async def put(house: House, if_match: str | None = "*", **fields: Any) -> config_edits.ConfigView:
-    return await config_edits.put(house.services, BOSS, PutConfig.model_validate(fields), if_match)
+async def put(house: House, if_match: str | None = "*", **fields: Any) -> ConfigView:
+    return await settings.put(house.services, BOSS, PutConfig.model_validate(fields), if_match)
 
 
 async def refused(call: Any) -> ApiError:
@@ -34,18 +34,18 @@ async def refused(call: Any) -> ApiError:
 
 
 async def test_what_was_not_seen_is_not_replaced(house: House) -> None:
-    mine = (await config_edits.get(house.services)).etag
+    mine = (await settings.get(house.services)).etag
     theirs = await put(house, mine, credits_per_second=7)
     error = await refused(put(house, mine, message="soon"))
     assert (error.code, error.details) == ("PRECONDITION_FAILED", {"etag": theirs.etag})
     assert house.store.fields("config", "video") == {"credits_per_second": 7}
     both = await put(house, theirs.etag, credits_per_second=7, message="soon")
     assert both.stored == {"credits_per_second": 7, "message": "soon"}
-    assert both.etag == (await config_edits.get(house.services)).etag
+    assert both.etag == (await settings.get(house.services)).etag
 
 
 async def test_an_edit_between_the_look_and_the_commit_is_not_replaced(house: House) -> None:
-    mine = (await config_edits.get(house.services)).etag
+    mine = (await settings.get(house.services)).etag
 
     async def rival() -> None:
         house.store.edit_config("video", {"enabled": False})
@@ -61,16 +61,16 @@ async def test_without_an_etag_nothing_is_replaced(house: House) -> None:
 
 
 async def test_the_etag_may_be_one_of_several_and_must_be_strong(house: House) -> None:
-    etag = (await config_edits.get(house.services)).etag
+    etag = (await settings.get(house.services)).etag
     assert (await refused(put(house, f"W/{etag}", message="soon"))).code == "PRECONDITION_FAILED"
     assert (await refused(put(house, '"other"', message="soon"))).code == "PRECONDITION_FAILED"
     assert (await put(house, f'"other", {etag}', message="soon")).stored == {"message": "soon"}
 
 
 async def test_what_says_nothing_in_the_console_changes_no_etag(house: House) -> None:
-    before = (await config_edits.get(house.services)).etag
+    before = (await settings.get(house.services)).etag
     house.store.edit_config("video", {"message": None})
-    assert (await config_edits.get(house.services)).etag == before
+    assert (await settings.get(house.services)).etag == before
     await put(house, before, message="soon")
 
 
@@ -85,7 +85,7 @@ async def test_an_administrator_who_is_locked_out_changes_nothing(house: House, 
 
 
 async def test_without_a_document_the_defaults_are_shown(house: House) -> None:
-    view = await config_edits.get(house.services)
+    view = await settings.get(house.services)
     assert view.stored == {}
     assert view.defaults == LiveConfig(signup_credits=SETTINGS.signup_credits)
     assert view.values.model_dump(exclude={"usual_times"}) == view.defaults.model_dump(exclude={"usual_times"})
@@ -100,7 +100,7 @@ async def test_what_is_put_is_stored_and_in_force_within_a_minute(house: House) 
         "credits_per_second": 7,
         "plans": {"pro": {"requests_per_minute": 5}},
     }
-    assert (await config_edits.get(house.services)).stored == view.stored
+    assert (await settings.get(house.services)).stored == view.stored
     house.clock.advance(view.in_force_within_s)
     in_force = await house.services.config.get()
     assert (in_force.credits_per_second, in_force.plans["pro"]) == (7, Plan(requests_per_minute=5))
@@ -147,12 +147,12 @@ async def test_what_somebody_noted_in_the_console_stays(house: House) -> None:
     house.store.edit_config("video", {"note": "ask Ann", "retention_days": 30})
     await put(house, retention_days=60)
     assert house.store.fields("config", "video") == {"note": "ask Ann", "retention_days": 60}
-    assert "note" not in (await config_edits.get(house.services)).stored
+    assert "note" not in (await settings.get(house.services)).stored
 
 
 async def test_what_was_spoiled_in_the_console_is_shown_and_replaced(house: House) -> None:
     house.store.edit_config("video", {"retention_days": "long", "credits_per_second": 3})
-    view = await config_edits.get(house.services)
+    view = await settings.get(house.services)
     assert (view.stored["retention_days"], view.values.retention_days, view.values.credits_per_second) == (
         "long",
         365,
@@ -176,7 +176,7 @@ def test_every_live_setting_can_be_put() -> None:
 async def test_another_tenants_administrator_may_not_put(house: House) -> None:
     stranger = Caller("stranger", "studio-7", "admin", "default", None)
     with pytest.raises(ApiError) as error:
-        await config_edits.put(house.services, stranger, PutConfig.model_validate({"enabled": False}), "*")
+        await settings.put(house.services, stranger, PutConfig.model_validate({"enabled": False}), "*")
     assert error.value.code == "FORBIDDEN"
     assert house.store.fields("config", "video") == {}
 

@@ -8,7 +8,8 @@ import httpx2
 import openai
 import pytest
 
-from shared.http import application
+from shared.http import routes
+from shared.http.app import application
 from tests.unit.conftest import House
 from tests.unit.test_routes import load
 
@@ -30,7 +31,7 @@ SAFELISTED_READ = {
 
 @pytest.fixture
 async def submit(house: House) -> AsyncIterator[httpx2.AsyncClient]:
-    app = application("submit", load("submit").HANDLERS, lambda: house.services)
+    app = application(routes.of("submit"), load("submit").HANDLERS, lambda: house.services)
     async with httpx2.AsyncClient(transport=httpx2.ASGITransport(app=app), base_url="http://test") as client:
         yield client
 

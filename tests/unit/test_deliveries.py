@@ -10,16 +10,20 @@ from typing import Any
 
 import pytest
 
-from shared import deliveries, errands, library, signing, submission, sweeper, webhooks
-from shared.chores import Chore
-from shared.deliveries import Delivery, ListDeliveriesQuery
-from shared.errors import ApiError, Unavailable
-from shared.generators.protocol import Refused
-from shared.identity import Caller
-from shared.models import Job, Stage
-from shared.ports import OutboundAnswer
-from shared.verdict import Verdict
-from shared.webhooks import NewWebhookEndpoint, UpdateWebhookEndpoint, WebhookEndpoint
+from shared.accounts.chores import Chore
+from shared.api.webhooks import ListDeliveriesQuery, NewWebhookEndpoint, UpdateWebhookEndpoint
+from shared.core.documents import Job, Stage
+from shared.core.errors import ApiError, Unavailable
+from shared.core.task_result import Verdict
+from shared.jobs import queries, submission
+from shared.maintenance import sweeper
+from shared.platform import durable_tasks
+from shared.platform.identity import Caller
+from shared.platform.ports import OutboundAnswer
+from shared.platform.provider import Refused
+from shared.webhooks import deliveries, endpoints, signing
+from shared.webhooks.deliveries import Delivery
+from shared.webhooks.endpoints import WebhookEndpoint
 from tests.unit.conftest import NOW, House
 
 URL = "https://hooks.example.com/rushes"
@@ -29,7 +33,7 @@ NOON_OF_NEXT_DAY = NOW + timedelta(days=1)
 
 
 async def endpoint(house: House, caller: Any, **body: Any) -> WebhookEndpoint:
-    return await webhooks.make(house.services, caller, NewWebhookEndpoint.model_validate({"url": URL} | body))
+    return await endpoints.make(house.services, caller, NewWebhookEndpoint.model_validate({"url": URL} | body))
 
 
 async def drain(house: House) -> None:
@@ -43,7 +47,7 @@ async def fallen(house: House) -> dict[str, int]:
     """A sweep of everything, two minutes later."""
     house.clock.advance(2 * LATE_S)
     await sweeper.sweep(house.services)
-    return await errands.sweep(house.services, Chore, Delivery)
+    return await durable_tasks.sweep(house.services, Chore, Delivery)
 
 
 def found(house: House) -> list[Delivery]:
@@ -96,7 +100,7 @@ async def test_a_job_tells_the_url_that_it_named_and_signs_with_the_accounts_sec
     await drain(house)
     ((url, headers, body),) = house.internet.posts
     assert url == OWN
-    secret = await webhooks.secret_of(house.services, caller.tenant, caller.account)
+    secret = await endpoints.secret_of(house.services, caller.tenant, caller.account)
     timestamp = house.clock.now.fromtimestamp(int(headers["webhook-timestamp"]), house.clock.now.tzinfo)
     assert signing.signed(secret.secrets, headers["webhook-id"], body, timestamp).items() <= headers.items()
     assert OWN not in body.decode()
@@ -130,7 +134,7 @@ async def test_every_endpoint_and_the_jobs_own_url_are_told_once_each(house: Hou
 async def test_a_disabled_endpoint_is_told_nothing(house: House) -> None:
     caller = await house.sign_up()
     off = await endpoint(house, caller)
-    await webhooks.update(house.services, caller, off.id, UpdateWebhookEndpoint(disabled=True))
+    await endpoints.update(house.services, caller, off.id, UpdateWebhookEndpoint(disabled=True))
     await house.run(await house.submit(caller))
     await drain(house)
     assert house.internet.posts == []
@@ -245,11 +249,11 @@ async def test_a_message_that_is_for_nobody_any_more_is_given_up_with_the_reason
     caller = house_caller(job)
     await deliveries.announce(house.services, job)
     if why == "endpoint deleted":
-        await webhooks.delete(house.services, caller, one.id)
+        await endpoints.delete(house.services, caller, one.id)
     elif why == "video deleted":
-        await library.delete(house.services, caller, job.id)
+        await queries.delete(house.services, caller, job.id)
     else:
-        await webhooks.update(house.services, caller, one.id, UpdateWebhookEndpoint(disabled=True))
+        await endpoints.update(house.services, caller, one.id, UpdateWebhookEndpoint(disabled=True))
     await drain(house)
     (delivery,) = found(house)
     assert (delivery.status, delivery.tries) == ("failed", 0)
@@ -258,7 +262,7 @@ async def test_a_message_that_is_for_nobody_any_more_is_given_up_with_the_reason
 
 
 def house_caller(job: Job) -> Any:
-    from shared.identity import Caller
+    from shared.platform.identity import Caller
 
     return Caller(job.account, job.tenant, "user", "default", None)
 
@@ -305,7 +309,7 @@ async def test_after_five_failures_in_a_row_an_endpoint_is_paused_for_longer_eac
     one = await known(house, one)
     assert one.paused_until == house.clock() + timedelta(seconds=60)
     assert one.failing_since == house.clock()
-    view = webhooks.view(one)
+    view = endpoints.view(one)
     assert (view.disabled, view.paused_until is not None, view.failing_since is not None) == (False, True, True)
     house.internet.answers.extend([500] * 1_000)
     pauses = []
@@ -374,7 +378,7 @@ async def test_after_five_days_without_a_message_taken_an_endpoint_is_disabled(h
 async def test_whoever_mends_an_endpoint_is_sent_everything_again_at_once(house: House, change: dict[str, Any]) -> None:
     one = await failing(house)
     caller = house_caller(await house.job_of_alice())
-    mended = await webhooks.update(house.services, caller, one.id, UpdateWebhookEndpoint.model_validate(change))
+    mended = await endpoints.update(house.services, caller, one.id, UpdateWebhookEndpoint.model_validate(change))
     assert (mended.paused_until, mended.failing_since) == (None, None)
 
 
@@ -403,7 +407,7 @@ async def test_an_account_holds_four_places_and_what_finds_none_comes_back_in_tu
     turns = sorted((each.due_at - house.clock()).total_seconds() for each in waiting)
     assert turns == [1.25, 1.5, 1.75]
     bob = await house.sign_up("bob")
-    await webhooks.make(house.services, bob, NewWebhookEndpoint(url="https://bobs.example.com/"))
+    await endpoints.make(house.services, bob, NewWebhookEndpoint(url="https://bobs.example.com/"))
     job = await house.submit(bob)
     house.internet.meanwhile.clear()
     await submission.cancel(house.services, bob, job.id)
@@ -489,7 +493,7 @@ async def test_the_sweep_leaves_alone_what_the_queue_will_repeat(house: House) -
         await house.deliver_next()
     house.clock.advance(2_000)
     (before,) = found(house)
-    assert (await errands.sweep(house.services, Delivery))["restored"] == 0
+    assert (await durable_tasks.sweep(house.services, Delivery))["restored"] == 0
     assert found(house)[0].step == before.step
 
 
@@ -498,7 +502,7 @@ async def test_a_sweep_that_cannot_ask_the_queue_says_so_and_goes_on(house: Hous
     await deliveries.announce(house.services, job)
     house.clock.advance(LATE_S)
     house.queue.fail("exists")
-    assert await errands.sweep(house.services, Delivery) == {"seen": 1, "restored": 0, "failed": 1}
+    assert await durable_tasks.sweep(house.services, Delivery) == {"seen": 1, "restored": 0, "failed": 1}
 
 
 async def test_an_older_step_re_creates_the_task_that_was_never_created(house: House) -> None:
@@ -524,7 +528,7 @@ async def test_a_task_of_an_unknown_delivery_is_done(house: House) -> None:
 async def test_a_ping_reaches_even_a_disabled_endpoint_and_is_no_event_of_a_job(house: House) -> None:
     caller = await house.sign_up()
     one = await endpoint(house, caller)
-    await webhooks.update(house.services, caller, one.id, UpdateWebhookEndpoint(disabled=True))
+    await endpoints.update(house.services, caller, one.id, UpdateWebhookEndpoint(disabled=True))
     house.store.lose("commit")
     sent = await deliveries.ping(house.services, caller, one.id)
     await drain(house)
@@ -571,7 +575,7 @@ async def test_five_pings_a_minute_are_sent_to_an_endpoint(house: House) -> None
 async def test_a_ping_of_an_endpoint_that_is_deleted_meanwhile_leaves_no_delivery(house: House) -> None:
     caller = await house.sign_up()
     one = await endpoint(house, caller)
-    house.store.before("commit", lambda: webhooks.delete(house.services, caller, one.id))
+    house.store.before("commit", lambda: endpoints.delete(house.services, caller, one.id))
     with pytest.raises(ApiError) as caught:
         await deliveries.ping(house.services, caller, one.id)
     assert (caught.value.code, found(house)) == ("NOT_FOUND", [])
@@ -617,11 +621,11 @@ async def test_a_message_is_listed_for_thirty_days_and_removed_by_the_next_pass(
     await drain(house)
     query = ListDeliveriesQuery()
     assert len(await deliveries.of_endpoint(house.services, caller, one.id, query)) == 2
-    assert await errands.remove_expired(house.services, Delivery) == {"deliveries": 0}
+    assert await durable_tasks.remove_expired(house.services, Delivery) == {"deliveries": 0}
     house.clock.advance(10)
     house.clock.advance(1)
     assert len(await deliveries.of_endpoint(house.services, caller, one.id, query)) == 1
-    assert await errands.remove_expired(house.services, Delivery) == {"deliveries": 1}
+    assert await durable_tasks.remove_expired(house.services, Delivery) == {"deliveries": 1}
     assert len(found(house)) == 1
 
 
@@ -638,7 +642,7 @@ async def test_many_expired_messages_are_removed_page_by_page_and_one_that_is_wr
         await house.store.commit([newest.changed(change_id="other")])
 
     house.store.before("commit", written)
-    assert await errands.remove_expired(house.services, Delivery) == {"deliveries": 450}
+    assert await durable_tasks.remove_expired(house.services, Delivery) == {"deliveries": 450}
     # What still has something to do is left to the sweep.
     assert [each.id for each in found(house)] == [template.id]
 
@@ -683,7 +687,7 @@ async def given_up(house: House) -> tuple[Any, Delivery]:
     (delivery,) = found(house)
     (one,) = house.store.documents(WebhookEndpoint)
     caller = Caller(job.account, job.tenant, "user", "default", None)
-    await webhooks.update(house.services, caller, one.id, UpdateWebhookEndpoint(disabled=False))
+    await endpoints.update(house.services, caller, one.id, UpdateWebhookEndpoint(disabled=False))
     return caller, delivery
 
 
@@ -786,11 +790,11 @@ async def test_a_message_says_which_it_is_and_since_when(house: House) -> None:
 async def test_a_star_hears_of_everything(house: House) -> None:
     caller = await house.sign_up()
     one = await endpoint(house, caller, events=["video.failed", "*"])
-    assert webhooks.view(one).events == ["*"]
+    assert endpoints.view(one).events == ["*"]
     await house.run(await house.submit(caller))
     canceled = await house.submit(caller)
     await submission.cancel(house.services, caller, canceled.id)
     await drain(house)
     assert [json.loads(body)["type"] for _, _, body in house.internet.posts] == ["video.completed", "video.canceled"]
-    changed = await webhooks.update(house.services, caller, one.id, UpdateWebhookEndpoint(events=("video.failed",)))
+    changed = await endpoints.update(house.services, caller, one.id, UpdateWebhookEndpoint(events=("video.failed",)))
     assert not changed.hears_of("video.completed")

@@ -8,9 +8,10 @@ from typing import Any
 
 import pytest
 
-from shared import digest, passes
-from shared.errors import Unavailable
-from shared.models import STATUS_OF, Job, JobError, Stage, TaskRef, VideoRequest
+from shared.core.documents import STATUS_OF, Job, JobError, Stage, TaskRef, VideoRequest
+from shared.core.errors import Unavailable
+from shared.maintenance import weekly_report
+from shared.platform import passes
 from tests.unit.conftest import House
 
 # A Monday morning; the week is that of Monday the 16th to Sunday the 22nd.
@@ -55,7 +56,7 @@ async def figures(house: House, *jobs: Job) -> dict[str, Any]:
     house.clock.now = MONDAY
     if jobs:
         await house.store.commit(jobs)
-    return await digest.last_week(house.services)
+    return await weekly_report.last_week(house.services)
 
 
 async def test_the_week_is_summed_up_and_logged(house: House, capsys: pytest.CaptureFixture[str]) -> None:
@@ -98,7 +99,7 @@ async def test_only_full_days_of_the_last_seven_count(house: House) -> None:
 async def test_asked_again_that_day_it_says_the_same(house: House) -> None:
     told = await figures(house, a_job(1))
     house.clock.advance(3_600)
-    assert await digest.last_week(house.services) == told
+    assert await weekly_report.last_week(house.services) == told
 
 
 async def test_a_week_without_jobs_has_no_rates(house: House) -> None:
@@ -118,7 +119,7 @@ async def test_more_than_a_page_is_counted_whole(house: House) -> None:
 
 
 async def test_only_the_accounts_that_spent_most_are_named(house: House) -> None:
-    jobs = [a_job(number, account=f"account-{number}", cost=number) for number in range(digest.TOP_ACCOUNTS + 3)]
+    jobs = [a_job(number, account=f"account-{number}", cost=number) for number in range(weekly_report.TOP_ACCOUNTS + 3)]
     told = await figures(house, *jobs)
     assert told["accounts"] == len(jobs)
     assert list(told["top_accounts"].values()) == [7, 6, 5, 4, 3]

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from shared.errors import CATALOG
-from shared.models import LiveConfig
-from shared.routes import ROUTES
-from shared.settings import Settings
+from shared.core.documents import LiveConfig
+from shared.core.errors import CATALOG
+from shared.http.routes import ROUTES
+from shared.platform.settings import Settings
 
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text()
@@ -18,7 +18,7 @@ API = (ROOT / "docs" / "api.md").read_text()
 PAGES = [ROOT / "README.md", *sorted(ROOT.glob("docs/**/*.md"))]
 DOCS = "\n".join(page.read_text() for page in PAGES)
 
-# Addresses and keys that only the cloud on a laptop sets; shared/settings.py says what they are.
+# Addresses and keys that only the cloud on a laptop sets; shared/platform/settings.py says what they are.
 LAPTOP_ONLY = {
     "cloud_tasks_emulator_host",
     "signer_email",

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from shared.generators.catalog import MODELS, Offering, replaced_by
+from shared.core.catalog import MODELS, Offering, replaced_by
 
 PAGE = (Path(__file__).parents[2] / "docs" / "api.md").read_text()
 BOTH = frozenset({"vertex", "gemini"})

@@ -12,13 +12,14 @@ from typing import Any
 import httpx2
 import pytest
 
-from shared import door, rate_limits
-from shared.api_keys import ApiKey
-from shared.errors import ApiError
-from shared.http import application
-from shared.identity import Caller
-from shared.models import Plan
-from shared.routes import PEOPLE, ROUTES, Route
+from shared.accounts.api_keys import ApiKey
+from shared.api.routing import PEOPLE, Route
+from shared.core.documents import Plan
+from shared.core.errors import ApiError
+from shared.http import access, rate_limits, routes
+from shared.http.app import application
+from shared.http.routes import ROUTES
+from shared.platform.identity import Caller
 from tests.unit.conftest import NOW, House
 from tests.unit.test_http import ALICE, ORIGIN, client_of, shape
 from tests.unit.test_routes import load
@@ -34,7 +35,7 @@ BY_NAME = {route.name: route for route in ROUTES}
 
 @pytest.fixture
 async def history(house: House) -> AsyncIterator[httpx2.AsyncClient]:
-    async with client_of(application("history", load("history").HANDLERS, lambda: house.services)) as client:
+    async with client_of(application(routes.of("history"), load("history").HANDLERS, lambda: house.services)) as client:
         yield client
 
 
@@ -52,7 +53,7 @@ def audits(capsys: Any) -> list[dict[str, Any]]:
 
 def passes(route: Route, caller: Caller, method: str | None = None) -> bool:
     try:
-        door.authorize(route, caller, method or route.method)
+        access.authorize(route, caller, method or route.method)
     except ApiError as error:
         assert error.code == "FORBIDDEN"
         return False
@@ -171,7 +172,7 @@ async def test_nothing_is_written_with_a_key_that_was_revoked_elsewhere(
 ) -> None:
     made = (await history.post("/v1/api-keys", headers=ALICE, json={"name": "ci", "scope": "write"})).json()
     with_key = {"Authorization": f"Bearer {made['key']}"}
-    async with client_of(application("submit", load("submit").HANDLERS, lambda: house.services)) as submit:
+    async with client_of(application(routes.of("submit"), load("submit").HANDLERS, lambda: house.services)) as submit:
         assert (await submit.post("/v1/videos", headers=with_key, json={})).status_code == 400
         assert (await history.get("/v1/account", headers=with_key)).status_code == 200
         (key,) = house.store.documents(ApiKey)
@@ -208,8 +209,8 @@ def test_a_sign_in_is_recent_for_five_minutes(age_s: int | None, passes: bool) -
     caller = replace(USER, signed_in_at=signed_in)
     for name in ("make_api_key", "delete_account"):
         with nullcontext() if passes else pytest.raises(ApiError, match="REAUTHENTICATION_REQUIRED"):
-            door.check_sign_in(BY_NAME[name], caller, NOW)
-    door.check_sign_in(BY_NAME["list_api_keys"], caller, NOW)
+            access.check_sign_in(BY_NAME[name], caller, NOW)
+    access.check_sign_in(BY_NAME["list_api_keys"], caller, NOW)
 
 
 # --- on the record ---
@@ -297,7 +298,9 @@ async def test_machines_and_those_who_are_nobody_are_not_counted(
     monkeypatch.setattr(rate_limits.TokenBuckets, "take", counted)
     assert (await history.get("/v1/models")).status_code == 401
     for function, path in (("poll", "/tasks/step"), ("submit", "/hooks/gemini"), ("cleanup", "/tasks/sweep")):
-        async with client_of(application(function, load(function).HANDLERS, lambda: house.services)) as client:  # type: ignore[arg-type]
+        async with client_of(
+            application(routes.of(function), load(function).HANDLERS, lambda: house.services)
+        ) as client:  # type: ignore[arg-type]
             answer = await client.post(path, json={"job": "video_none", "step": 0})
             assert answer.status_code in (200, 204, 401)
             assert "ratelimit-limit" not in answer.headers

@@ -7,11 +7,11 @@ from typing import Any, cast
 
 import pytest
 
-from shared import downloads
-from shared.errors import StorageRefused, Unavailable
-from shared.media import CloudStorage
-from shared.ports import utc_now
-from shared.settings import Settings
+from shared.core.errors import StorageRefused, Unavailable
+from shared.gateways import object_stream
+from shared.gateways.cloud_storage import CloudStorage
+from shared.platform.ports import utc_now
+from shared.platform.settings import Settings
 from tests.unit.wire import Answer, Cut, Recorder
 
 NAME = "default/ann/video_1/1/0.mp4"
@@ -27,7 +27,7 @@ def google() -> Iterator[Recorder]:
 @pytest.fixture
 async def media(google: Recorder, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[CloudStorage]:
     monkeypatch.setenv("STORAGE_EMULATOR_HOST", google.url)
-    monkeypatch.setattr(downloads, "TRIES_AFTER_S", (0.0, 0.0))
+    monkeypatch.setattr(object_stream, "TRIES_AFTER_S", (0.0, 0.0))
     storage = CloudStorage(Settings(google_cloud_project="p", bucket="b"), utc_now)
     yield storage
     cast(Any, storage._bucket.client).close()
@@ -50,11 +50,11 @@ async def test_one_request_gives_all_bytes(google: Recorder, media: CloudStorage
 
 
 async def test_pieces_are_bounded(google: Recorder, media: CloudStorage) -> None:
-    film = bytes(3 * downloads.PIECE_BYTES + 1)
+    film = bytes(3 * object_stream.PIECE_BYTES + 1)
     google.answers(Answer(206, film))
     pieces = [len(piece) async for piece in media.stream(NAME, 0, len(film) - 1)]
     assert sum(pieces) == len(film)
-    assert max(pieces) <= downloads.PIECE_BYTES
+    assert max(pieces) <= object_stream.PIECE_BYTES
 
 
 async def test_what_breaks_off_is_asked_for_again_from_there(google: Recorder, media: CloudStorage) -> None:

@@ -12,18 +12,24 @@ from typing import Any
 import pytest
 
 from local.memory.queue import Entry
-from shared import api_keys, data_rights, deliveries, erasure, errands, exports, hints, profile, submission, webhooks
-from shared.api_keys import ApiKey, NewApiKey
-from shared.auth import Accounts
-from shared.chores import Chore
-from shared.deliveries import Delivery
-from shared.errors import ApiError
-from shared.identity import Caller
-from shared.lifecycle import Task
-from shared.models import Account, CreateVideo, Job, Stage, Status, Transaction
-from shared.profile import UpdateAccount
-from shared.verdict import Verdict
-from shared.webhooks import NewWebhookEndpoint, WebhookEndpoint, WebhookSecret
+from shared.accounts import api_keys, data_rights, deletion, exports, profile
+from shared.accounts.api_keys import ApiKey
+from shared.accounts.auth import Accounts
+from shared.accounts.chores import Chore
+from shared.api.accounts import UpdateAccount
+from shared.api.api_keys import NewApiKey
+from shared.api.videos import CreateVideo
+from shared.api.webhooks import NewWebhookEndpoint
+from shared.core.documents import Account, Job, Stage, Status, Transaction
+from shared.core.errors import ApiError
+from shared.core.lifecycle import Task
+from shared.core.task_result import Verdict
+from shared.jobs import provider_events, submission
+from shared.platform import durable_tasks
+from shared.platform.identity import Caller
+from shared.webhooks import deliveries, endpoints
+from shared.webhooks.deliveries import Delivery
+from shared.webhooks.endpoints import WebhookEndpoint, WebhookSecret
 from tests.unit.conftest import House
 
 PERSONAL = ("alice", "kite", "laptop", "hooks.example.com", "own.example.com", "whsec_")
@@ -34,10 +40,10 @@ async def user(house: House) -> Caller:
     caller = await house.sign_up(
         "alice-account", email="alice@example.com", sub="alice", display_name="Alice", locale="de", balance=500
     )
-    await webhooks.make(
+    await endpoints.make(
         house.services, caller, NewWebhookEndpoint(url="https://hooks.example.com/", description="kites")
     )
-    await webhooks.secret_of(house.services, caller.tenant, caller.account)
+    await endpoints.secret_of(house.services, caller.tenant, caller.account)
     done = await house.submit(caller, prompt="a red kite", labels={"kite": "red"})
     await house.run(done)
     await api_keys.make(house.services, caller, NewApiKey(name="laptop", scope="write"))
@@ -55,12 +61,12 @@ async def settle(house: House, hours: int = 30) -> None:
         while (at := house.queue.next_at()) is not None and at <= end:
             await house.deliver_next()
         house.clock.advance(122)
-        await errands.sweep(house.services, Chore, Delivery)
+        await durable_tasks.sweep(house.services, Chore, Delivery)
         await sweep_jobs(house)
 
 
 async def sweep_jobs(house: House) -> None:
-    from shared import sweeper
+    from shared.maintenance import sweeper
 
     await sweeper.sweep(house.services)
 
@@ -89,8 +95,8 @@ async def no_files(house: House) -> None:
 async def test_everything_goes_but_the_ledger(house: House) -> None:
     caller = await user(house)
     before = house.store.documents(Transaction)
-    started = await erasure.start(house.services, caller)
-    assert erasure.view(started).status == "queued"
+    started = await deletion.start(house.services, caller)
+    assert deletion.view(started).status == "queued"
     await settle(house)
     check_erased(house)
     await no_files(house)
@@ -101,10 +107,10 @@ async def test_everything_goes_but_the_ledger(house: House) -> None:
 
 async def test_nothing_is_submitted_from_the_first_moment_on(house: House) -> None:
     caller = await user(house)
-    await erasure.start(house.services, caller)
+    await deletion.start(house.services, caller)
     for call in (
         submission.submit(house.services, caller, CreateVideo(prompt="x", model="omni-flash", seconds=3), None),
-        webhooks.make(house.services, caller, NewWebhookEndpoint(url="https://hooks.example.com/")),
+        endpoints.make(house.services, caller, NewWebhookEndpoint(url="https://hooks.example.com/")),
         api_keys.make(house.services, caller, NewApiKey(name="new", scope="read")),
         profile.update(house.services, caller, UpdateAccount(display_name="Alice")),
     ):
@@ -118,7 +124,7 @@ async def test_the_same_person_is_told_so_and_gets_no_second_grant(house: House)
     caller = await accounts.caller(house.services, "Bearer alice")
     assert (await house.account(caller.account)).balance == 500
     key = await api_keys.make(house.services, caller, NewApiKey(name="laptop", scope="write"))
-    await erasure.start(house.services, caller)
+    await deletion.start(house.services, caller)
     await settle(house)
     for token in ("alice", key.key):
         with pytest.raises(ApiError) as caught:
@@ -134,7 +140,7 @@ async def test_the_same_person_is_told_so_and_gets_no_second_grant(house: House)
 async def test_a_closed_account_lets_nobody_in_even_before_it_is_erased(house: House) -> None:
     accounts = Accounts()
     caller = await accounts.caller(house.services, "Bearer alice")
-    await erasure.start(house.services, caller)
+    await deletion.start(house.services, caller)
     accounts.forget(caller.account)
     with pytest.raises(ApiError) as caught:
         await accounts.caller(house.services, "Bearer alice")
@@ -144,18 +150,18 @@ async def test_a_closed_account_lets_nobody_in_even_before_it_is_erased(house: H
 async def test_asking_twice_is_one_deletion(house: House) -> None:
     caller = await house.sign_up()
     house.store.lose("commit")
-    first = await erasure.start(house.services, caller)
-    again = await erasure.start(house.services, caller)
+    first = await deletion.start(house.services, caller)
+    again = await deletion.start(house.services, caller)
     assert first.id == again.id
     await settle(house)
-    assert (await erasure.start(house.services, caller)).status == "completed"
+    assert (await deletion.start(house.services, caller)).status == "completed"
 
 
 async def test_nobody_is_told_of_what_the_deletion_cancels(house: House) -> None:
     caller = await user(house)
     await house.submit(caller, webhook_url="https://own.example.com/hook")
     house.internet.posts.clear()
-    await erasure.start(house.services, caller)
+    await deletion.start(house.services, caller)
     await settle(house)
     assert house.internet.posts == []
 
@@ -164,7 +170,7 @@ async def test_others_keep_theirs(house: House) -> None:
     bob = await house.sign_up("bob")
     kept = await house.run(await house.submit(bob, prompt="bob's own"))
     caller = await user(house)
-    await erasure.start(house.services, caller)
+    await deletion.start(house.services, caller)
     await settle(house)
     assert (await house.job(kept.id)).outputs
     assert (await house.account("bob")).closed_at is None
@@ -174,7 +180,7 @@ async def test_others_keep_theirs(house: House) -> None:
 async def test_an_export_under_way_ends_and_leaves_nothing(house: House) -> None:
     caller = await user(house)
     await house.deliver_next()
-    await erasure.start(house.services, caller)
+    await deletion.start(house.services, caller)
     await settle(house)
     assert [chore.kind for chore in house.store.documents(Chore)] == ["erasure"]
     await no_files(house)
@@ -186,7 +192,7 @@ async def test_an_export_that_writes_while_the_account_goes_leaves_nothing(house
     await exports.start(house.services, caller)
 
     async def gone() -> None:
-        await erasure.start(house.services, caller)
+        await deletion.start(house.services, caller)
         for _ in range(12):
             entries = [one for one in house.queue.entries() if one.task.body["id"].startswith("erasure")]
             if not entries:
@@ -216,7 +222,7 @@ async def test_an_account_with_many_videos_is_erased_in_many_steps(house: House)
             for number in range(50)
         ]
     )
-    await erasure.start(house.services, caller)
+    await deletion.start(house.services, caller)
     while await house.deliver_next() is not None:
         pass
     assert all(job.erasure == "done" for job in house.store.documents(Job))
@@ -245,7 +251,7 @@ async def test_the_deletion_is_completed_whichever_effect_goes_wrong(
     house: House, effect: str, kind: str, passed: int
 ) -> None:
     caller = await user(house)
-    await erasure.start(house.services, caller)
+    await deletion.start(house.services, caller)
     gateway, method = effect.split(".")
     getattr(house, gateway).let_pass(method, passed)
     getattr(getattr(house, gateway), kind)(method)
@@ -259,7 +265,7 @@ async def test_the_deletion_is_completed_whichever_effect_goes_wrong(
 async def test_a_death_before_the_first_task_is_made_good_by_the_sweep(house: House) -> None:
     caller = await user(house)
     house.queue.fail("create")
-    await erasure.start(house.services, caller)
+    await deletion.start(house.services, caller)
     await settle(house)
     check_erased(house)
 
@@ -278,7 +284,7 @@ async def test_what_comes_late_recreates_nothing(house: House) -> None:
     done, *_ = house.store.documents(Job)
     operations = [job.operation for job in house.store.documents(Job) if job.operation]
     objects = await house.files()
-    await erasure.start(house.services, caller)
+    await deletion.start(house.services, caller)
     await settle(house)
     check_erased(house)
     erased = house.store.snapshot()
@@ -287,12 +293,12 @@ async def test_what_comes_late_recreates_nothing(house: House) -> None:
     assert operations
     assert tasks
     for name in objects:
-        await hints.object_finalized(house.services, {"objectId": name, "objectGeneration": "1"})
+        await provider_events.object_finalized(house.services, {"objectId": name, "objectGeneration": "1"})
     for operation in operations:
         assert await house.store.job_of_operation(operation) is None
     await deliveries.announce(house.services, await house.job(done.id))
     for call in (
-        erasure.start(house.services, caller),
+        deletion.start(house.services, caller),
         profile.update(house.services, caller, UpdateAccount(display_name="Alice")),
         house.submit(caller),
     ):
@@ -319,6 +325,6 @@ async def test_a_task_of_an_unknown_deletion_is_done(house: House) -> None:
 
 def test_a_person_is_made_anonymous_once(house: House) -> None:
     account = Account(id="a", issuer="i", sub="alice", email="a@b", tenant="t", created_at=house.clock())
-    once = erasure.anonymous(account)
-    assert erasure.anonymous(once) == once
+    once = deletion.anonymous(account)
+    assert deletion.anonymous(once) == once
     assert "alice" not in str(once)

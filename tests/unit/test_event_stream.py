@@ -13,13 +13,17 @@ import pytest
 from starlette.requests import ClientDisconnect
 
 from local.memory.store import MemoryStore
-from shared import api_keys, auth, event_stream, library, stream_places, views
-from shared.api_keys import ApiKey, NewApiKey
-from shared.errors import ApiError, Unavailable
-from shared.event_stream import HEADERS, PLACES, EventStream, Pace, Position
-from shared.identity import Caller
-from shared.models import Job
-from shared.watch import MAX_PENDING_JOBS, Watch, WatchEnded
+from shared.accounts import api_keys, auth
+from shared.accounts.api_keys import ApiKey
+from shared.api import views
+from shared.api.api_keys import NewApiKey
+from shared.core.documents import Job
+from shared.core.errors import ApiError, Unavailable
+from shared.jobs import queries
+from shared.platform.identity import Caller
+from shared.platform.subscription import MAX_PENDING_JOBS, Watch, WatchEnded
+from shared.streaming import event_stream, stream_places
+from shared.streaming.event_stream import HEADERS, PLACES, EventStream, Pace, Position
 from tests.sse import Event, Reader
 from tests.unit.conftest import NOW, House
 
@@ -270,7 +274,7 @@ async def test_another_users_video_is_not_found(house: House) -> None:
 async def test_a_deleted_video_is_not_found_but_to_whoever_knew_it(house: House) -> None:
     alice = await house.sign_up()
     job = await finish(house, await house.submit(alice))
-    await library.delete(house.services, alice, job.id)
+    await queries.delete(house.services, alice, job.id)
     with pytest.raises(ApiError) as refused:
         await event_stream.of_video(house.services, alice, always, job.id, None)
     assert refused.value.code == "NOT_FOUND"
@@ -322,7 +326,7 @@ async def test_an_account_is_told_all_changes_of_all_its_videos_and_of_no_others
         events = await client.until(first) + await client.until(second)
         first = await finish(house, first)
         second = await finish(house, second)
-        await library.delete(house.services, alice, second.id)
+        await queries.delete(house.services, alice, second.id)
         while events[-1].name != "deleted":
             event = await client.next()
             assert event is not None
@@ -355,7 +359,7 @@ async def test_an_account_that_comes_back_learns_all_that_it_missed(house: House
         await client.until(second)
         last = client.reader.last_id
     first, second = await finish(house, first), await finish(house, second)
-    await library.delete(house.services, alice, second.id)
+    await queries.delete(house.services, alice, second.id)
     house.clock.advance(86_400)
     third = await house.submit(alice)
     async with account(house, alice, last) as client:

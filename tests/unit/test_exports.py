@@ -8,13 +8,17 @@ from typing import Any
 
 import pytest
 
-from shared import api_keys, data_rights, errands, exports, library, webhooks
-from shared.api_keys import NewApiKey
-from shared.chores import Chore, ExportedFile
-from shared.errors import ApiError
-from shared.identity import Caller
-from shared.verdict import Verdict
-from shared.webhooks import NewWebhookEndpoint
+from shared.accounts import api_keys, data_rights, exports
+from shared.accounts.chores import Chore, ExportedFile
+from shared.api.account_data import ExportQuery
+from shared.api.api_keys import NewApiKey
+from shared.api.webhooks import NewWebhookEndpoint
+from shared.core.errors import ApiError
+from shared.core.task_result import Verdict
+from shared.jobs import queries
+from shared.platform import durable_tasks
+from shared.platform.identity import Caller
+from shared.webhooks import endpoints
 from tests.unit.conftest import House
 
 WEEK = timedelta(days=7)
@@ -27,7 +31,7 @@ async def settle(house: House, until: timedelta = timedelta(hours=2)) -> None:
         while (at := house.queue.next_at()) is not None and at <= end:
             await house.deliver_next()
         house.clock.advance(122)
-        await errands.sweep(house.services, Chore)
+        await durable_tasks.sweep(house.services, Chore)
 
 
 async def user(house: House) -> Caller:
@@ -36,7 +40,7 @@ async def user(house: House) -> Caller:
     await house.run(await house.submit(caller, prompt="a red kite", webhook_url="https://own.example.com/hook"))
     await house.run(await house.submit(caller, prompt="a blue kite"))
     await api_keys.make(house.services, caller, NewApiKey(name="laptop", scope="read"))
-    await webhooks.make(house.services, caller, NewWebhookEndpoint(url="https://hooks.example.com/"))
+    await endpoints.make(house.services, caller, NewWebhookEndpoint(url="https://hooks.example.com/"))
     return caller
 
 
@@ -99,7 +103,7 @@ async def test_an_export_is_forgotten_thirty_days_after_it_was_made(house: House
     assert (await exports.get(house.services, caller, chore.id)).status == "expired"
     for days, removed in ((21, 0), (3, 1)):
         house.clock.advance(timedelta(days=days).total_seconds())
-        assert await errands.remove_expired(house.services, Chore) == {"chores": removed}
+        assert await durable_tasks.remove_expired(house.services, Chore) == {"chores": removed}
     with pytest.raises(ApiError) as caught:
         await exports.get(house.services, caller, chore.id)
     assert caught.value.code == "NOT_FOUND"
@@ -118,7 +122,7 @@ async def test_the_files_of_a_large_export_come_and_are_signed_a_page_at_a_time(
     sizes = []
     after = None
     while True:
-        view = await exports.view(house.services, chore, exports.ExportQuery(after=after))
+        view = await exports.view(house.services, chore, ExportQuery(after=after))
         seen += [file.name for file in view.files]
         sizes.append(len(view.files))
         if not view.has_more:
@@ -167,8 +171,8 @@ async def test_many_videos_fill_several_files_each_video_in_one(house: House, mo
 
 async def test_a_deleted_video_is_in_no_export(house: House) -> None:
     caller = await user(house)
-    page = await library.own_jobs(house.services, caller, exports.ListVideosQuery())
-    await library.delete(house.services, caller, page[0].id)
+    page = await queries.own_jobs(house.services, caller, exports.ListVideosQuery())
+    await queries.delete(house.services, caller, page[0].id)
     started = await exports.start(house.services, caller)
     await settle(house)
     data = await contents(house, await exports.get(house.services, caller, started.id))

@@ -9,13 +9,14 @@ from typing import Any
 import pytest
 
 from local.memory.generator import Script, ScriptedGenerator
-from shared import failover, live_config, retired_models, submission
-from shared.errors import ApiError
-from shared.failover import BUSY, RETIRED
-from shared.generators.catalog import MODELS, Offering
-from shared.generators.protocol import Busy, Refused
-from shared.models import Extends, Input, InputRole, Job, LiveConfig, Stage
-from shared.steps import Verdict
+from shared.core import live_config
+from shared.core.catalog import MODELS, Offering
+from shared.core.documents import Extends, Input, InputRole, Job, LiveConfig, Stage
+from shared.core.errors import ApiError
+from shared.jobs import failover, retired_models, submission
+from shared.jobs.failover import BUSY, RETIRED
+from shared.jobs.worker import Verdict
+from shared.platform.provider import Busy, Refused
 from tests.unit.conftest import House
 from tests.unit.life import Life
 

@@ -7,7 +7,7 @@ from urllib.parse import unquote
 
 import pytest
 
-from shared import filenames
+from shared.core import filenames
 
 
 @pytest.mark.parametrize(

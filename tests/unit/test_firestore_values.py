@@ -11,7 +11,7 @@ from google.cloud.firestore_v1.types import Document
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.firestore_values import fill, read
+from shared.gateways.firestore_codec import fill, read
 
 names = st.text(st.characters(codec="utf-8"), min_size=1, max_size=20)
 plain = st.one_of(

@@ -10,10 +10,11 @@ from typing import Any
 import httpx2
 import pytest
 
-from shared import forms
-from shared.errors import ApiError
-from shared.http import application
-from shared.models import CreateVideo, Job, Transaction
+from shared.api.videos import CreateVideo
+from shared.core.documents import Job, Transaction
+from shared.core.errors import ApiError
+from shared.http import forms, routes
+from shared.http.app import application
 from tests.unit.conftest import House
 from tests.unit.test_http import client_of
 from tests.unit.test_images import picture
@@ -26,7 +27,7 @@ BASE = {"prompt": "a boat", "model": "omni-flash", "resolution": "360p", "second
 @pytest.fixture
 async def submit(house: House) -> AsyncIterator[httpx2.AsyncClient]:
     """The real submit function on the house's services."""
-    async with client_of(application("submit", load("submit").HANDLERS, lambda: house.services)) as client:
+    async with client_of(application(routes.of("submit"), load("submit").HANDLERS, lambda: house.services)) as client:
         yield client
 
 
@@ -245,7 +246,7 @@ async def test_more_fields_or_files_than_any_request_has_are_refused(submit: htt
 
 
 async def test_only_routes_that_take_forms_take_them(house: House) -> None:
-    async with client_of(application("poll", load("poll").HANDLERS, lambda: house.services)) as poll:
+    async with client_of(application(routes.of("poll"), load("poll").HANDLERS, lambda: house.services)) as poll:
         answer = await poll.post("/tasks/step", files={"job": (None, "x"), "step": (None, "0")})
     assert (answer.status_code, answer.json()["error"]["code"]) == (415, "UNSUPPORTED_MEDIA_TYPE")
 

@@ -12,10 +12,11 @@ from typing import Any
 import pytest
 from starlette.datastructures import Headers
 
-from shared import hints, signing
-from shared.errors import ApiError
-from shared.generators.protocol import Running
-from shared.models import Job, Stage
+from shared.core.documents import Job, Stage
+from shared.core.errors import ApiError
+from shared.jobs import provider_events
+from shared.platform.provider import Running
+from shared.webhooks import signing
 from tests.unit.conftest import NOW, SETTINGS, House
 
 KEY = b"0123456789abcdef0123456789abcdef"
@@ -80,7 +81,7 @@ def test_an_event_whose_signature_is_wrong_is_not_believed(changes: dict[str, st
     assert not verified(signed(b"{}", **changes))
 
 
-# shared/signing.py, check_headers: int() refuses numbers of more than 4,300 digits, which becomes a 500.
+# shared/webhooks/signing.py, check_headers: int() refuses numbers of more than 4,300 digits, which becomes a 500.
 def test_an_absurdly_long_timestamp_is_not_believed() -> None:
     assert not verified(signed(b"{}", webhook_timestamp="1" * 5_000))
 
@@ -117,7 +118,7 @@ async def event(house: House, body: Any, message_id: str = "msg_1") -> None:
     async def read() -> bytes:
         return raw
 
-    await hints.gemini_event(services, signed(raw, house.clock().timestamp(), message_id), read)
+    await provider_events.gemini_event(services, signed(raw, house.clock().timestamp(), message_id), read)
 
 
 @pytest.mark.parametrize(
@@ -141,7 +142,7 @@ async def test_a_body_is_not_read_before_its_headers_are_those_of_a_signed_event
         pytest.fail("the body was read")
 
     with pytest.raises(ApiError) as error:
-        await hints.gemini_event(services, signed(b"{}", house.clock().timestamp(), **changes), read)
+        await provider_events.gemini_event(services, signed(b"{}", house.clock().timestamp(), **changes), read)
     assert error.value.code == "UNAUTHENTICATED"
 
 
@@ -242,7 +243,7 @@ async def test_an_event_after_the_end_makes_no_task(house: House) -> None:
 @pytest.mark.parametrize("stage", list(Stage))
 async def test_only_a_job_that_waits_for_its_provider_is_hinted(house: House, stage: Stage) -> None:
     job = await generating(house)
-    await hints.hint(house.services, job.changed(stage=stage), "e")
+    await provider_events.hint(house.services, job.changed(stage=stage), "e")
     assert bool(hinted(house)) == (stage in (Stage.UNCERTAIN, Stage.GENERATING))
 
 
@@ -251,7 +252,7 @@ async def test_only_a_job_that_waits_for_its_provider_is_hinted(house: House, st
 
 async def finalized(house: House, name: str, generation: str = "1") -> None:
     attributes = {"eventType": "OBJECT_FINALIZE", "objectId": name, "objectGeneration": generation}
-    await hints.object_finalized(house.services, attributes)
+    await provider_events.object_finalized(house.services, attributes)
 
 
 async def test_a_new_object_makes_its_job_look_now(house: House) -> None:
@@ -289,5 +290,5 @@ async def test_an_object_of_no_job_changes_nothing(house: House, name: str) -> N
 
 
 async def test_a_notification_without_a_name_changes_nothing(house: House) -> None:
-    await hints.object_finalized(house.services, {})
+    await provider_events.object_finalized(house.services, {})
     assert not house.queue.entries()

@@ -14,12 +14,14 @@ import pytest
 from pydantic import ValidationError
 from starlette.responses import Response, StreamingResponse
 
-from shared import http, routes
-from shared.body_limits import IMAGES, SMALL, BodyLimits
-from shared.errors import ApiError, NotStorable, Unavailable
-from shared.http import Call, Reply, application
-from shared.models import Account, Body, CreateVideo, Job
-from shared.webhooks import NewWebhookEndpoint
+from shared.api.bodies import Body
+from shared.api.body_limits import IMAGES, SMALL, BodyLimits
+from shared.api.videos import CreateVideo
+from shared.api.webhooks import NewWebhookEndpoint
+from shared.core.documents import Account, Job
+from shared.core.errors import ApiError, NotStorable, Unavailable
+from shared.http import app, routes
+from shared.http.app import Call, Reply, application
 from tests.unit.conftest import House
 from tests.unit.test_routes import load
 
@@ -36,21 +38,21 @@ def client_of(app: Any) -> httpx2.AsyncClient:
 @pytest.fixture
 async def history(house: House) -> AsyncIterator[httpx2.AsyncClient]:
     """The real history function on the house's services."""
-    async with client_of(application("history", load("history").HANDLERS, lambda: house.services)) as client:
+    async with client_of(application(routes.of("history"), load("history").HANDLERS, lambda: house.services)) as client:
         yield client
 
 
 @pytest.fixture
 async def submit(house: House) -> AsyncIterator[httpx2.AsyncClient]:
     """The real submit function on the house's services."""
-    async with client_of(application("submit", load("submit").HANDLERS, lambda: house.services)) as client:
+    async with client_of(application(routes.of("submit"), load("submit").HANDLERS, lambda: house.services)) as client:
         yield client
 
 
 @pytest.fixture
 async def poll(house: House) -> AsyncIterator[httpx2.AsyncClient]:
     """The real poll function on the house's services."""
-    async with client_of(application("poll", load("poll").HANDLERS, lambda: house.services)) as client:
+    async with client_of(application(routes.of("poll"), load("poll").HANDLERS, lambda: house.services)) as client:
         yield client
 
 
@@ -64,7 +66,7 @@ def raising(error: BaseException) -> Any:
 def client_raising(house: House, error: BaseException) -> httpx2.AsyncClient:
     """The cleanup function, all of whose handlers fail."""
     names = ("sweep", "retain", "reconcile", "digest")
-    return client_of(application("cleanup", dict.fromkeys(names, raising(error)), lambda: house.services))
+    return client_of(application(routes.of("cleanup"), dict.fromkeys(names, raising(error)), lambda: house.services))
 
 
 def shape(response: httpx2.Response) -> dict[str, Any]:
@@ -201,7 +203,7 @@ async def test_an_answer_that_breaks_off_is_not_followed_by_another(house: House
 
     started: list[int] = []
     app = application(
-        "cleanup", dict.fromkeys(("sweep", "retain", "reconcile", "digest"), broken), lambda: house.services
+        routes.of("cleanup"), dict.fromkeys(("sweep", "retain", "reconcile", "digest"), broken), lambda: house.services
     )
 
     async def counted(scope: Any, receive: Any, send: Any) -> None:
@@ -217,7 +219,7 @@ async def test_an_answer_that_breaks_off_is_not_followed_by_another(house: House
 
 
 async def test_a_client_that_leaves_in_the_middle_of_its_body_is_no_error(house: House, capsys: Any) -> None:
-    app = application("poll", load("poll").HANDLERS, lambda: house.services)
+    app = application(routes.of("poll"), load("poll").HANDLERS, lambda: house.services)
     received = iter(({"type": "http.request", "body": b"{", "more_body": True}, {"type": "http.disconnect"}))
     sent: list[Any] = []
 
@@ -245,7 +247,7 @@ def scope_of(path: str, **headers: str) -> dict[str, Any]:
 
 async def exchanged(house: House, scope: dict[str, Any], messages: list[Any]) -> tuple[int, dict[str, str], Any]:
     """The answer to a request whose body comes in these messages, after which nothing comes any more."""
-    app = application("poll", load("poll").HANDLERS, lambda: house.services)
+    app = application(routes.of("poll"), load("poll").HANDLERS, lambda: house.services)
     sent: list[Any] = []
 
     async def receive() -> Any:
@@ -431,7 +433,7 @@ async def test_no_error_is_built_for_each_of_many_wrong_values(
 ) -> None:
     """A validator builds them all before it tells any, so so many values never reach it."""
     built = []
-    monkeypatch.setattr(http, "_invalid", lambda error: built.append(error.error_count()) or ApiError("INTERNAL"))
+    monkeypatch.setattr(app, "_invalid", lambda error: built.append(error.error_count()) or ApiError("INTERNAL"))
     body = json.dumps(wrong, separators=(",", ":")).encode()
     assert len(body) <= SMALL.max_bytes
     response = await history.post("/v1/webhook-endpoints", headers=ALICE, content=body)
@@ -517,7 +519,7 @@ async def test_nulls_are_the_same_request_for_an_idempotency_key(submit: httpx2.
 
 async def test_a_body_of_many_errors_names_the_first_ten(submit: httpx2.AsyncClient) -> None:
     response = await submit.post("/v1/videos", headers=ALICE, json={f"field{number}": 1 for number in range(500)})
-    assert len(shape(response)["details"]["fields"]) == http.MAX_DETAIL_FIELDS
+    assert len(shape(response)["details"]["fields"]) == app.MAX_DETAIL_FIELDS
 
 
 @pytest.mark.parametrize("media_type", ["text/plain", "application/x-www-form-urlencoded", "application/xml"])
@@ -631,8 +633,8 @@ async def test_a_step_tells_the_queue_what_became_of_it(house: House, poll: http
 async def test_a_step_that_meets_a_lease_is_told_to_come_back_and_nothing_is_logged_as_broken(
     house: House, poll: httpx2.AsyncClient
 ) -> None:
-    from shared import events
-    from shared.jobs import advance
+    from shared.core import events
+    from shared.jobs.transitions import advance
 
     job = await house.submit(await house.sign_up())
     await advance(house.services, job.id, events.Claim(0, "other"))

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from shared import ids, storable
+from shared.core import storable
+from shared.platform import ids
 
 
 def test_the_same_parts_have_the_same_id_and_others_another() -> None:

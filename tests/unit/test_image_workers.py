@@ -11,16 +11,16 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from shared import image_worker, image_workers
-from shared.errors import Unavailable
-from shared.image_facts import ImageFacts, NotAnImage
-from shared.image_workers import ImageWorkers
+from shared.core.errors import Unavailable
+from shared.core.image_facts import ImageFacts, NotAnImage
+from shared.media import image_worker, image_workers
+from shared.media.image_workers import ImageWorkers
 
 # A worker that does with its input what the first byte after the PNG's signature says.
 SIGNATURE = b"\x89PNG\r\n\x1a\n"
 ODD_WORKER = """
 import json, os, sys, time
-from shared import image_worker
+from shared.media import image_worker
 image_worker._limit()
 match sys.stdin.buffer.read()[8:9]:
     case b"h": time.sleep(3600)

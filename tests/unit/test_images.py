@@ -13,9 +13,9 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from shared import images
-from shared.image_facts import ImageFacts, NotAnImage
-from shared.images import inspect
+from shared.core.image_facts import ImageFacts, NotAnImage
+from shared.media import images
+from shared.media.images import inspect
 
 
 def picture(format: str = "PNG", size: tuple[int, int] = (128, 96), mode: str = "RGB", **options: Any) -> bytes:  # noqa: A002
@@ -166,7 +166,7 @@ def test_compressed_metadata_is_never_unfolded(name: bytes, before: bytes) -> No
 
 def peak_mib(data: bytes) -> float:
     """How much more memory a process takes that reads the image than one that reads a small one."""
-    code = "import sys, resource; from shared import images; images.inspect(sys.stdin.buffer.read());"
+    code = "import sys, resource; from shared.media import images; images.inspect(sys.stdin.buffer.read());"
     code += "print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)"
     peaks = [
         float(subprocess.run([sys.executable, "-c", code], input=each, stdout=subprocess.PIPE, check=True).stdout)
@@ -281,7 +281,7 @@ def test_other_formats_are_refused_by_their_first_bytes(format: str) -> None:  #
 
 
 def test_the_limits_are_those_that_the_catalogue_tells() -> None:
-    from shared.errors import CATALOG
+    from shared.core.errors import CATALOG
 
     told = CATALOG["INVALID_IMAGE"].suggested_action
     assert f"{images.SMALLEST_SIDE_PX} to {images.LARGEST_SIDE_PX:,} pixels" in told

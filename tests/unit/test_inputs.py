@@ -9,11 +9,15 @@ from typing import Any
 
 import pytest
 
-from shared import inputs, library, passes, retention, submission, views
-from shared.errors import ApiError
-from shared.image_workers import ImageWorkers
-from shared.models import CreateVideo, Job, Stage
-from shared.ports import NotReached, OutboundAnswer
+from shared.api import views
+from shared.api.videos import CreateVideo
+from shared.core.documents import Job, Stage
+from shared.core.errors import ApiError
+from shared.jobs import inputs, queries, submission
+from shared.maintenance import retention
+from shared.media.image_workers import ImageWorkers
+from shared.platform import passes
+from shared.platform.ports import NotReached, OutboundAnswer
 from tests.unit.conftest import House, film
 from tests.unit.test_images import picture
 
@@ -253,7 +257,7 @@ async def test_a_finished_video_keeps_its_images_until_it_is_deleted(house: Hous
     job = await house.run(await house.submit(caller, input_reference=inline(PNG)))
     assert job.stage is Stage.COMPLETED
     assert house.read(job.request.inputs[0].object) == PNG
-    await library.delete(house.services, caller, job.id)
+    await queries.delete(house.services, caller, job.id)
     job = await house.run(job, lambda found: found.files_removed_at is not None)
     assert await house.files() == []
     assert job.request.inputs == ()
@@ -277,7 +281,7 @@ async def test_a_job_that_was_never_started_loses_its_images_too(house: House) -
 
 
 async def test_a_job_that_failed_at_once_loses_its_images_too(house: House) -> None:
-    from shared.generators.protocol import Refused
+    from shared.platform.provider import Refused
 
     house.script(creates=[Refused("PROMPT_REJECTED", "no")])
     job = await house.run(await house.submit(await house.sign_up(), input_reference=inline(PNG)))
@@ -399,7 +403,7 @@ async def test_a_replay_works_though_the_extended_video_was_deleted(house: House
     source = await finished(house, caller)
     body = CreateVideo(prompt="and then", extends=source.id)
     first = await submission.submit(house.services, caller, body, "k")
-    await library.delete(house.services, caller, source.id)
+    await queries.delete(house.services, caller, source.id)
     assert (await submission.submit(house.services, caller, body, "k")).job.id == first.job.id
 
 
@@ -486,11 +490,12 @@ async def test_a_first_try_that_commits_while_its_retry_decides_is_found(house: 
 
     async def commits() -> None:
         plan = await submission._plan(house.services, caller, body_of(), None, house.config.config)
-        from shared import jobs, lifecycle
+        from shared.core import lifecycle
+        from shared.jobs import transitions
 
         account = await house.account()
         change = lifecycle.submit(plan, account, house.clock(), house.config.config)
-        first.append(await jobs.commit(house.services, jobs.stamp(change, house.services.ids())))
+        first.append(await transitions.commit(house.services, transitions.stamp(change, house.services.ids())))
 
     house.store.before("commit", commits)
     again = await submission.submit(house.services, caller, body_of(), None, repeats=1)
@@ -526,7 +531,7 @@ async def test_a_tenant_has_its_own_default_model(house: House) -> None:
     caller = await house.sign_up()
     house.configure(default_models={"default": "omni-flash", "other": "veo-3.1"})
     assert (await house.submit(caller, model=None)).request.model == "omni-flash"
-    default = [each.id for each in (await library.models(house.services, caller)).data if each.default]
+    default = [each.id for each in (await queries.models(house.services, caller)).data if each.default]
     assert default == ["omni-flash"]
 
 
@@ -539,9 +544,9 @@ async def test_a_default_that_cannot_be_had_is_passed_over(house: House) -> None
 async def test_a_model_can_be_read_by_every_name_it_has(house: House) -> None:
     caller = await house.sign_up()
     for name in ("veo-3.1-fast", "veo-3.1-fast-generate-001", "sora-2"):
-        model = await library.model(house.services, caller, name)
+        model = await queries.model(house.services, caller, name)
         assert (model.id, model.default, model.owned_by) == ("veo-3.1-fast", True, "google")
         assert "sora-2" in model.replaces
     house.configure(allow_replacements=False)
     for name in ("sora-2", "veo-99"):
-        assert (await refused(library.model(house.services, caller, name))).code == "NOT_FOUND"
+        assert (await refused(queries.model(house.services, caller, name))).code == "NOT_FOUND"

@@ -8,40 +8,42 @@ from typing import Any
 
 import pytest
 
-from shared import commits, events, jobs
-from shared.errors import Unavailable
-from shared.models import Job, Stage
+from shared.core import events
+from shared.core.documents import Job, Stage
+from shared.core.errors import Unavailable
+from shared.jobs import transitions
+from shared.platform import commits
 from tests.unit.conftest import House
 
 
 async def test_a_change_is_committed_and_its_task_created(house: House) -> None:
     job = await house.submit(await house.sign_up())
-    await jobs.advance(house.services, job.id, events.Claim(0, "me"))
-    outcome = await jobs.advance(house.services, job.id, events.Accepted(1, "op"))
+    await transitions.advance(house.services, job.id, events.Claim(0, "me"))
+    outcome = await transitions.advance(house.services, job.id, events.Accepted(1, "op"))
     assert (await house.job(job.id)).stage is Stage.GENERATING
     assert await house.queue.exists(outcome.job.task)
 
 
 async def test_an_event_that_is_not_heard_changes_nothing_and_says_so(house: House) -> None:
     job = await house.submit(await house.sign_up())
-    outcome = await jobs.advance(house.services, job.id, events.Running(0))
+    outcome = await transitions.advance(house.services, job.id, events.Running(0))
     assert outcome.change is None
     assert await house.job(job.id) == outcome.job
 
 
 async def test_a_job_that_does_not_exist_is_missing(house: House) -> None:
-    with pytest.raises(jobs.JobMissing):
-        await jobs.advance(house.services, "video_none", events.Cancel())
+    with pytest.raises(transitions.JobMissing):
+        await transitions.advance(house.services, "video_none", events.Cancel())
 
 
 async def test_a_conflict_is_decided_again_on_what_is_there_now(house: House) -> None:
     job = await house.submit(await house.sign_up())
 
     async def rival() -> None:
-        await jobs.advance(house.services, job.id, events.Cancel())
+        await transitions.advance(house.services, job.id, events.Cancel())
 
     house.store.before("commit", rival)
-    outcome = await jobs.advance(house.services, job.id, events.Claim(0, "me"), job)
+    outcome = await transitions.advance(house.services, job.id, events.Claim(0, "me"), job)
     assert outcome.change is None
     assert outcome.job.stage is Stage.CANCELED
 
@@ -55,7 +57,7 @@ async def test_a_stale_account_is_no_reason_to_fail(house: House) -> None:
         await house.store.commit([account.changed(change_id="rival", plan="gold")])
 
     house.store.before("commit", rival)
-    await jobs.advance(house.services, one.id, events.Cancel())
+    await transitions.advance(house.services, one.id, events.Cancel())
     account = await house.account()
     assert (account.plan, account.balance, account.active_jobs) == ("gold", 470, (other.id,))
     house.check()
@@ -64,7 +66,7 @@ async def test_a_stale_account_is_no_reason_to_fail(house: House) -> None:
 async def test_a_commit_whose_answer_was_lost_is_recognized_as_our_own(house: House) -> None:
     job = await house.submit(await house.sign_up())
     house.store.lose("commit")
-    outcome = await jobs.advance(house.services, job.id, events.Cancel())
+    outcome = await transitions.advance(house.services, job.id, events.Cancel())
     assert outcome.change is not None
     assert outcome.job.stage is Stage.CANCELED
     assert house.amounts(job) == [-30, 30]
@@ -72,16 +74,16 @@ async def test_a_commit_whose_answer_was_lost_is_recognized_as_our_own(house: Ho
 
 async def test_a_lost_answer_still_leads_to_the_task(house: House) -> None:
     job = await house.submit(await house.sign_up())
-    await jobs.advance(house.services, job.id, events.Claim(0, "me"))
+    await transitions.advance(house.services, job.id, events.Claim(0, "me"))
     house.store.lose("commit")
-    outcome = await jobs.advance(house.services, job.id, events.Accepted(1, "op"))
+    outcome = await transitions.advance(house.services, job.id, events.Accepted(1, "op"))
     assert await house.queue.exists(outcome.job.task)
 
 
 async def test_a_commit_that_failed_without_effect_is_made_again(house: House) -> None:
     job = await house.submit(await house.sign_up())
     house.store.fail("commit", times=3)
-    await jobs.advance(house.services, job.id, events.Cancel())
+    await transitions.advance(house.services, job.id, events.Cancel())
     assert house.amounts(job) == [-30, 30]
 
 
@@ -95,17 +97,17 @@ async def test_others_who_never_stop_writing_end_in_unavailable_after_ten_second
     house.store.before("commit", rival, times=10_000)
     began = house.clock()
     with pytest.raises(Unavailable):
-        await jobs.advance(house.services, job.id, events.Cancel())
+        await transitions.advance(house.services, job.id, events.Cancel())
     assert timedelta(seconds=10) <= house.clock() - began < timedelta(seconds=11)
     assert house.amounts(job) == [-30]
 
 
 async def test_a_task_that_cannot_be_created_is_reported_but_the_commit_stands(house: House) -> None:
     job = await house.submit(await house.sign_up())
-    await jobs.advance(house.services, job.id, events.Claim(0, "me"))
+    await transitions.advance(house.services, job.id, events.Claim(0, "me"))
     house.queue.fail("create")
     with pytest.raises(Unavailable):
-        await jobs.advance(house.services, job.id, events.Accepted(1, "op"))
+        await transitions.advance(house.services, job.id, events.Accepted(1, "op"))
     assert (await house.job(job.id)).operation == "op"
 
 
@@ -113,21 +115,23 @@ async def test_a_store_that_cannot_be_read_is_unavailable_at_once(house: House) 
     job = await house.submit(await house.sign_up())
     house.store.fail("get")
     with pytest.raises(Unavailable):
-        await jobs.advance(house.services, job.id, events.Running(0))
+        await transitions.advance(house.services, job.id, events.Running(0))
 
 
 async def test_every_change_carries_a_fresh_change_id(house: House) -> None:
     job = await house.submit(await house.sign_up())
     seen = {job.change_id}
     for event in (events.Claim(0, "me"), events.Accepted(1, "op"), events.Running(1), events.Cancel()):
-        seen.add((await jobs.advance(house.services, job.id, event)).job.change_id)
+        seen.add((await transitions.advance(house.services, job.id, event)).job.change_id)
     assert len(seen) == 5
     assert (await house.account()).change_id == (await house.job(job.id)).change_id
 
 
 async def test_of_many_cancels_at_once_one_pays_back(house: House) -> None:
     job = await house.submit(await house.sign_up())
-    outcomes = await asyncio.gather(*(jobs.advance(house.services, job.id, events.Cancel(), job) for _ in range(20)))
+    outcomes = await asyncio.gather(
+        *(transitions.advance(house.services, job.id, events.Cancel(), job) for _ in range(20))
+    )
     assert sum(outcome.change is not None for outcome in outcomes) == 1
     house.check()
 
@@ -136,7 +140,7 @@ async def test_writers_of_one_account_go_one_after_another(house: House) -> None
     caller = await house.sign_up()
     created = [await house.submit(caller) for _ in range(3)]
     before = house.store.calls["commit"]
-    await asyncio.gather(*(jobs.advance(house.services, job.id, events.Cancel()) for job in created))
+    await asyncio.gather(*(transitions.advance(house.services, job.id, events.Cancel()) for job in created))
     assert house.store.calls["commit"] - before == 3
 
 
@@ -147,7 +151,7 @@ async def test_nobody_waits_for_ever_behind_others_of_the_account(
     monkeypatch.setattr(commits, "TRY_FOR", timedelta(milliseconds=20))
     job = await house.submit(await house.sign_up())
     async with commits.account_lock(job.account):
-        await jobs.advance(house.services, job.id, events.Cancel())
+        await transitions.advance(house.services, job.id, events.Cancel())
     assert (await house.job(job.id)).stage is Stage.CANCELED
     house.check()
 
@@ -155,7 +159,7 @@ async def test_nobody_waits_for_ever_behind_others_of_the_account(
 async def test_waiting_for_ones_turn_is_no_part_of_the_tries(house: House) -> None:
     job = await house.submit(await house.sign_up())
     async with commits.account_lock(job.account):
-        canceling = asyncio.ensure_future(jobs.advance(house.services, job.id, events.Cancel()))
+        canceling = asyncio.ensure_future(transitions.advance(house.services, job.id, events.Cancel()))
         await asyncio.sleep(0)
         house.clock.advance(2 * commits.TRY_FOR.total_seconds())
     house.store.fail("commit")
@@ -164,8 +168,8 @@ async def test_waiting_for_ones_turn_is_no_part_of_the_tries(house: House) -> No
 
 async def test_the_end_of_a_job_is_logged_once_and_without_its_prompt(house: House, capsys: Any) -> None:
     job = await house.submit(await house.sign_up(), prompt="a secret boat")
-    await jobs.advance(house.services, job.id, events.Cancel())
-    await jobs.advance(house.services, job.id, events.Cancel())
+    await transitions.advance(house.services, job.id, events.Cancel())
+    await transitions.advance(house.services, job.id, events.Cancel())
     logged = capsys.readouterr().out
     assert logged.count('"job_ended"') == 1
     assert "secret" not in logged
@@ -174,14 +178,14 @@ async def test_the_end_of_a_job_is_logged_once_and_without_its_prompt(house: Hou
 async def test_a_job_that_was_just_read_is_not_read_again(house: House) -> None:
     job = await house.submit(await house.sign_up())
     before = house.store.calls["get"]
-    await jobs.advance(house.services, job.id, events.Claim(0, "me"), job)
+    await transitions.advance(house.services, job.id, events.Claim(0, "me"), job)
     assert house.store.calls["get"] == before
 
 
 async def test_a_known_job_that_is_stale_is_read_after_all(house: House) -> None:
     job = await house.submit(await house.sign_up())
-    await jobs.advance(house.services, job.id, events.Claim(0, "me"))
-    outcome = await jobs.advance(house.services, job.id, events.Claim(0, "other"), job)
+    await transitions.advance(house.services, job.id, events.Claim(0, "me"))
+    outcome = await transitions.advance(house.services, job.id, events.Claim(0, "other"), job)
     assert outcome.change is None
     assert outcome.job.lease is not None
     assert outcome.job.lease.holder == "me"
@@ -192,7 +196,7 @@ async def test_the_store_may_be_down_for_a_while(house: House) -> None:
     house.store.fail("commit")
     house.store.lose("commit")
     house.store.fail("commit")
-    outcome = await jobs.advance(house.services, job.id, events.Cancel())
+    outcome = await transitions.advance(house.services, job.id, events.Cancel())
     assert isinstance(outcome.job, Job)
     house.check()
 
@@ -212,7 +216,7 @@ async def test_a_commit_that_takes_effect_after_it_was_given_up_is_recognized_to
     house.store.let_pass("get_all")
     house.store.before("get_all", arrive)
     commit, house.store._inner.commit = house.store._inner.commit, late
-    outcome = await jobs.advance(house.services, job.id, events.Cancel(), job)
+    outcome = await transitions.advance(house.services, job.id, events.Cancel(), job)
     assert outcome.change is not None
     assert house.amounts(job) == [-30, 30]
     house.check()

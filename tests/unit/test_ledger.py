@@ -10,8 +10,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared import ledger, passes, reconciliation
-from shared.models import Account, LiveConfig, Transaction
+from shared.core import ledger
+from shared.core.documents import Account, LiveConfig, Transaction
+from shared.maintenance import reconciliation
+from shared.platform import passes
 from tests.unit.conftest import House
 
 NOW = datetime(2026, 11, 20, 12, tzinfo=UTC)

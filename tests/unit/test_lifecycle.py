@@ -13,12 +13,10 @@ from typing import Any, Final
 
 import pytest
 
-from shared import events as e
-from shared import ledger, lifecycle
-from shared.errors import CATALOG, ApiError
-from shared.generators.catalog import MODELS
-from shared.lifecycle import TRANSITIONS, Submission, Task, decide
-from shared.models import (
+from shared.core import events as e
+from shared.core import ledger, lifecycle
+from shared.core.catalog import MODELS
+from shared.core.documents import (
     FINAL,
     STATUS_OF,
     Account,
@@ -34,7 +32,9 @@ from shared.models import (
     Transaction,
     Warned,
 )
-from shared.schedule import next_look
+from shared.core.errors import CATALOG, ApiError
+from shared.core.lifecycle import TRANSITIONS, Submission, Task, decide
+from shared.core.schedule import next_look
 from tests.unit.life import CONFIG, NOW, REQUEST, STORED, Life, account, later, submitted
 
 DAY_S: Final = 86_400

@@ -6,10 +6,11 @@ from datetime import timedelta
 
 import pytest
 
-from shared import submission
-from shared.errors import ApiError
-from shared.identity import Caller
-from shared.models import Account, CreateVideo, Job, Plan, Stage
+from shared.api.videos import CreateVideo
+from shared.core.documents import Account, Job, Plan, Stage
+from shared.core.errors import ApiError
+from shared.jobs import submission
+from shared.platform.identity import Caller
 from tests.unit.conftest import House
 
 FOUR_SECONDS = {"prompt": "a boat", "seconds": 4}  # 40 credits

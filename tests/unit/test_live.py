@@ -22,9 +22,9 @@ from google.cloud.firestore_v1.types import (
 )
 from google.rpc import status_pb2
 
-from shared.live import FirestoreLive
-from shared.models import Job
-from shared.watch import Watch, WatchEnded
+from shared.core.documents import Job
+from shared.gateways.firestore_listen import FirestoreLive
+from shared.platform.subscription import Watch, WatchEnded
 from tests.contract.test_store import a_job
 from tests.unit.conftest import SETTINGS, Clock
 
@@ -113,7 +113,7 @@ def server() -> Server:
 
 @pytest.fixture
 def live(server: Server, monkeypatch: pytest.MonkeyPatch) -> FirestoreLive:
-    monkeypatch.setattr("shared.live.FIRST_WAIT_S", 0.0)
+    monkeypatch.setattr("shared.gateways.firestore_listen.FIRST_WAIT_S", 0.0)
     made = FirestoreLive(SETTINGS, Clock())
     made._wait_s = 0.0
     vars(made)["_client"] = server
@@ -157,7 +157,7 @@ async def test_a_stream_that_broke_leaves_nobody_waiting_for_its_requests(live: 
 async def test_a_target_that_is_watched_for_days_does_not_grow_with_what_changed(
     live: FirestoreLive, server: Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("shared.live.MAX_KNOWN", 2)
+    monkeypatch.setattr("shared.gateways.firestore_listen.MAX_KNOWN", 2)
     clock = Clock()
     live._clock = clock
     with live.watch_account("default", "ann") as watch:

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from shared import log
+from shared.platform import log
 
 Capture = pytest.CaptureFixture[str]
 TRACE = {"request_id": "req_1", "logging.googleapis.com/trace": "projects/p/traces/t"}

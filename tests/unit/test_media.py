@@ -7,10 +7,10 @@ from typing import BinaryIO
 
 import pytest
 
-from shared.errors import StorageRefused, Unavailable
-from shared.media import CloudStorage
-from shared.ports import utc_now
-from shared.settings import Settings
+from shared.core.errors import StorageRefused, Unavailable
+from shared.gateways.cloud_storage import CloudStorage
+from shared.platform.ports import utc_now
+from shared.platform.settings import Settings
 from tests.unit.wire import Answer, Recorder
 
 QUOTA = {"error": {"code": 403, "message": "The bucket's quota is used up.", "errors": [{"reason": "quotaExceeded"}]}}

@@ -23,10 +23,10 @@ from local.providers.engine import Engine, Generation
 from local.providers.render import Film
 from local.saved import STORAGE, STORE, SavedStore, saved_object
 from local.tasks.retry import RetryPolicy
-from shared.errors import Conflict
-from shared.generators.protocol import Broken, Busy, Finished, Look, Refused, Running
-from shared.lifecycle import Task
-from shared.models import STATUS_OF, Account, Job, Stage, TaskRef, Transaction, VideoRequest
+from shared.core.documents import STATUS_OF, Account, Job, Stage, TaskRef, Transaction, VideoRequest
+from shared.core.errors import Conflict
+from shared.core.lifecycle import Task
+from shared.platform.provider import Broken, Busy, Finished, Look, Refused, Running
 from tests.unit.wire import started
 
 NOON = datetime(2026, 11, 20, 12, tzinfo=UTC)

@@ -7,19 +7,9 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from shared.models import (
-    FINAL,
-    STATUS_OF,
-    ContentQuery,
-    CreateVideo,
-    Job,
-    ListVideosQuery,
-    LiveConfig,
-    Stage,
-    Status,
-    StepBody,
-    dimensions_px,
-)
+from shared.api.tasks import StepBody
+from shared.api.videos import ContentQuery, CreateVideo, ListVideosQuery
+from shared.core.documents import FINAL, STATUS_OF, Job, LiveConfig, Stage, Status, dimensions_px
 from tests.unit.conftest import House
 
 

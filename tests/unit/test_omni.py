@@ -22,11 +22,12 @@ from local.providers.durations import Durations
 from local.providers.engine import Engine
 from local.providers.render import Film
 from local.providers.webhooks import Webhooks
-from shared.generators import faults, omni
-from shared.generators.omni import Omni
-from shared.generators.protocol import Broken, Busy, Finished, Generator, Look, Refused, Running
-from shared.models import Extends, ImageType, Input, InputRole, VideoRequest
-from shared.settings import Settings
+from shared.core.documents import Extends, ImageType, Input, InputRole, VideoRequest
+from shared.platform.provider import Broken, Busy, Finished, Generator, Look, Refused, Running
+from shared.platform.settings import Settings
+from shared.providers import errors as faults
+from shared.providers import omni
+from shared.providers.omni import Omni
 from tests.unit.conftest import Shaky
 from tests.unit.wire import Answer, Cut, Recorder, Silence, a_job, refused_url, started
 

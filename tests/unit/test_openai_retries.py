@@ -10,8 +10,9 @@ import httpx2
 import openai
 import pytest
 
-from shared.http import application
-from shared.models import Job
+from shared.core.documents import Job
+from shared.http import routes
+from shared.http.app import application
 from tests.unit.conftest import House
 from tests.unit.test_routes import load
 
@@ -35,7 +36,7 @@ class LossyTransport(httpx2.ASGITransport):
 
 @pytest.fixture
 def transport(house: House) -> LossyTransport:
-    return LossyTransport(app=application("submit", load("submit").HANDLERS, lambda: house.services))
+    return LossyTransport(app=application(routes.of("submit"), load("submit").HANDLERS, lambda: house.services))
 
 
 @pytest.fixture

@@ -11,9 +11,10 @@ import httpx2
 import openai
 import pytest
 
-from shared.http import application
-from shared.identity import Caller
-from shared.models import Job, Transaction
+from shared.core.documents import Job, Transaction
+from shared.http import routes
+from shared.http.app import application
+from shared.platform.identity import Caller
 from tests.unit.conftest import House
 from tests.unit.test_routes import load
 
@@ -28,7 +29,7 @@ class ByPath(httpx2.AsyncBaseTransport):
 
     def __init__(self, house: House) -> None:
         self._functions = {
-            name: httpx2.ASGITransport(app=application(name, load(name).HANDLERS, lambda: house.services))
+            name: httpx2.ASGITransport(app=application(routes.of(name), load(name).HANDLERS, lambda: house.services))
             for name in ("submit", "stream", "history")
         }
 

@@ -14,9 +14,9 @@ import openapi_spec_validator
 import pytest
 
 import rushes
-from shared import openapi
-from shared.errors import CATALOG
-from shared.routes import FUNCTIONS, Route
+from shared.api.routing import FUNCTIONS, Route
+from shared.core.errors import CATALOG
+from tools import openapi
 
 ROOT = Path(__file__).parents[2]
 DOCUMENT = openapi.document()

@@ -18,9 +18,9 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
-from shared import outbound
-from shared.outbound import Internet
-from shared.ports import NotReached
+from shared.gateways import public_http
+from shared.gateways.public_http import Internet
+from shared.platform.ports import NotReached
 
 NAME = "hooks.example.com"
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nContent-Type: text/plain\r\n\r\nok"
@@ -253,7 +253,7 @@ async def test_a_file_that_does_not_say_how_large_it_is_is_read_to_the_limit_onl
 
 
 async def test_a_server_that_never_answers_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(outbound, "POST_TIMEOUT_S", 0.2)
+    monkeypatch.setattr(public_http, "POST_TIMEOUT_S", 0.2)
     asked = asyncio.Event()
 
     async def silent(writer: asyncio.StreamWriter) -> None:
@@ -267,7 +267,7 @@ async def test_a_server_that_never_answers_is_given_up(monkeypatch: pytest.Monke
 
 
 async def test_a_server_that_answers_a_byte_at_a_time_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(outbound, "FETCH_TIMEOUT_S", 0.5)
+    monkeypatch.setattr(public_http, "FETCH_TIMEOUT_S", 0.5)
 
     async def slow(writer: asyncio.StreamWriter) -> None:
         writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 100000\r\n\r\n")
@@ -298,7 +298,7 @@ async def test_a_closed_port_is_an_error_that_says_nothing_of_our_network() -> N
 
 async def test_a_body_is_bounded() -> None:
     with pytest.raises(NotReached, match="bytes"):
-        await Internet(True).post("https://example.com/", {}, b"x" * (outbound.MAX_SENT_BYTES + 1))
+        await Internet(True).post("https://example.com/", {}, b"x" * (public_http.MAX_SENT_BYTES + 1))
 
 
 @pytest.mark.parametrize("name", ["no-such-name.invalid", "a..b", "-"])

@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 from pydantic import ValidationError
 
-from shared import plans
-from shared.models import LiveConfig, Plan
-from shared.plans import plan_of
+from shared.core import plans
+from shared.core.documents import LiveConfig, Plan
+from shared.core.plans import plan_of
 
 
 def test_without_plans_everybody_has_the_general_terms() -> None:

@@ -6,8 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.models import CreateVideo, Extends, LiveConfig, Resolution, VideoRequest
-from shared.pricing import cost, credits_per_second, price_conflict, quote_id, refund_for_filtered
+from shared.api.videos import CreateVideo
+from shared.core.documents import Extends, LiveConfig, Resolution, VideoRequest
+from shared.core.pricing import cost, credits_per_second, price_conflict, quote_id, refund_for_filtered
 
 
 def request(

@@ -9,10 +9,8 @@ from datetime import datetime, timedelta, timezone
 
 import pytest
 
-from shared import ledger, lifecycle, pricing
-from shared.errors import ApiError
-from shared.lifecycle import Submission, Task
-from shared.models import (
+from shared.core import ledger, lifecycle, pricing
+from shared.core.documents import (
     STATUS_OF,
     Account,
     Extends,
@@ -24,7 +22,9 @@ from shared.models import (
     Transaction,
     Warned,
 )
-from shared.tenant_days import SHARDS, TenantBudget, View
+from shared.core.errors import ApiError
+from shared.core.lifecycle import Submission, Task
+from shared.core.tenant_days import SHARDS, TenantBudget, View
 from tests.unit.life import CONFIG, NOW, REQUEST, account, later
 
 PLAN = Submission("video_abc", REQUEST, 80, expected_s=60.0, fingerprint="f", provider="vertex")

@@ -15,29 +15,24 @@ from typing import Any
 import pytest
 
 import shared
-from shared import (
-    api_keys,
-    documents,
-    erasure,
-    errands,
-    exports,
-    library,
-    projects,
-    sweeper,
-    users,
-    verification,
-    webhooks,
-)
-from shared.api_keys import NewApiKey
-from shared.chores import Chore
-from shared.deliveries import Delivery
-from shared.generators.protocol import Refused
-from shared.identity import Caller
-from shared.models import Document, Extends, Input, Job, JobError, VideoRequest, Warned
-from shared.projects import NewProject
-from shared.users import GrantCredits
-from shared.verification import SignupMarker
-from shared.webhooks import NewWebhookEndpoint
+from shared.accounts import api_keys, deletion, exports, verification
+from shared.accounts.chores import Chore
+from shared.accounts.verification import SignupMarker
+from shared.admin import users
+from shared.api.api_keys import NewApiKey
+from shared.api.projects import NewProject
+from shared.api.users import GrantCredits
+from shared.api.webhooks import NewWebhookEndpoint
+from shared.core.documents import Document, Extends, Input, Job, JobError, VideoRequest, Warned
+from shared.gateways import firestore_documents
+from shared.jobs import queries
+from shared.maintenance import sweeper
+from shared.platform import durable_tasks
+from shared.platform.identity import Caller
+from shared.platform.provider import Refused
+from shared.webhooks import endpoints
+from shared.webhooks.deliveries import Delivery
+from shared.workspace import projects
 from tests.unit.conftest import House
 
 PAGE = Path(__file__).parents[2] / "docs" / "privacy.md"
@@ -171,19 +166,19 @@ async def populate(house: House) -> Caller:
         done = await house.run(await house.submit(caller, prompt=MARK))
         await house.store.commit([filled(await house.job(done.id))])
     deleted, *_ = house.store.documents(Job)
-    await library.delete(house.services, caller, deleted.id)
+    await queries.delete(house.services, caller, deleted.id)
     await drain(house)
     await api_keys.make(house.services, caller, NewApiKey(name=MARK, scope="write"))
-    endpoint = await webhooks.make(
+    endpoint = await endpoints.make(
         house.services, caller, NewWebhookEndpoint(url=f"https://{MARK}.example.com/", description=MARK)
     )
-    await webhooks.secret_of(house.services, caller.tenant, caller.account)
+    await endpoints.secret_of(house.services, caller.tenant, caller.account)
     house.internet.answers.extend([500] * 100)
     await house.until(await house.submit(caller, prompt=MARK), "completed")
     await exports.start(house.services, caller)
     for _ in range(12):
         await house.deliver_next()
-    await webhooks.disable(house.services, endpoint, "its server answered 410 Gone")
+    await endpoints.disable(house.services, endpoint, "its server answered 410 Gone")
     house.script(creates=[Refused("PROMPT_REJECTED", f"The provider will not make {MARK}")])
     await house.until(await house.submit(caller, prompt=MARK), "failed")
     house.script()
@@ -199,7 +194,7 @@ async def drain(house: House, hours: int = 1) -> None:
         await house.deliver_next()
     house.clock.advance(122)
     await sweeper.sweep(house.services)
-    await errands.sweep(house.services, Chore, Delivery)
+    await durable_tasks.sweep(house.services, Chore, Delivery)
 
 
 def flat(document: Document) -> dict[str, Any]:
@@ -250,7 +245,7 @@ def treatments_of(collection: str, document: Mapping[str, Any]) -> dict[str, str
 
 async def test_deleting_an_account_does_what_the_table_says(house: House, capsys: pytest.CaptureFixture[str]) -> None:
     caller = await populate(house)
-    started = await erasure.start(house.services, caller)
+    started = await deletion.start(house.services, caller)
     before = database(house)
     unfinished = {id_ for id_, job in before["jobs"].items() if job["completed_at"] is None}
     for _ in range(30):
@@ -311,7 +306,7 @@ async def test_deleting_a_video_does_what_the_table_says(house: House) -> None:
     done = await house.run(await house.submit(caller, prompt=MARK))
     await house.store.commit([filled(await house.job(done.id))])
     before = flat(await house.job(done.id))
-    await library.delete(house.services, caller, done.id)
+    await queries.delete(house.services, caller, done.id)
     for _ in range(30):
         await drain(house)
     tombstone = flat(await house.job(done.id))
@@ -322,7 +317,10 @@ async def test_deleting_a_video_does_what_the_table_says(house: House) -> None:
 
 
 def test_a_spoiled_document_is_logged_without_its_values(capsys: pytest.CaptureFixture[str]) -> None:
-    assert documents.readable(Job, "video_a", {"tenant": {"of": MARK}, "request": {"prompt": MARK}}, None) is None
+    assert (
+        firestore_documents.readable(Job, "video_a", {"tenant": {"of": MARK}, "request": {"prompt": MARK}}, None)
+        is None
+    )
     logged = capsys.readouterr().out
     assert "tenant: " in logged
     assert MARK not in logged

@@ -6,11 +6,13 @@ from typing import Any
 
 import pytest
 
-from shared import projects, submission
-from shared.errors import ApiError, Conflict, Unavailable
-from shared.identity import Caller
-from shared.models import CreateVideo
-from shared.projects import ListProjectsQuery, NewProject, Project, UpdateProject
+from shared.api.projects import ListProjectsQuery, NewProject, UpdateProject
+from shared.api.videos import CreateVideo
+from shared.core.errors import ApiError, Conflict, Unavailable
+from shared.jobs import submission
+from shared.platform.identity import Caller
+from shared.workspace import projects
+from shared.workspace.projects import Project
 from tests.unit.conftest import House
 
 BOSS = Caller("boss", "default", "admin", "default", None)

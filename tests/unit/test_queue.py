@@ -10,12 +10,12 @@ from typing import Any
 import pytest
 from google.api_core import exceptions
 
-from shared.deliveries import Delivery
-from shared.errors import Unavailable
-from shared.lifecycle import Task
-from shared.models import TaskRef
-from shared.queue import DELIVER_DEADLINE_S, DISPATCH_DEADLINE_S, CloudTasks
-from shared.settings import Settings
+from shared.core.documents import TaskRef
+from shared.core.errors import Unavailable
+from shared.core.lifecycle import Task
+from shared.gateways.cloud_tasks import DELIVER_DEADLINE_S, DISPATCH_DEADLINE_S, CloudTasks
+from shared.platform.settings import Settings
+from shared.webhooks.deliveries import Delivery
 
 SETTINGS = Settings(
     google_cloud_project="p",
@@ -53,7 +53,7 @@ Tasks = Callable[[Exception | None], tuple[CloudTasks, Client]]
 def tasks(monkeypatch: pytest.MonkeyPatch) -> Tasks:
     def made(outcome: Exception | None = None) -> tuple[CloudTasks, Client]:
         client = Client(outcome)
-        monkeypatch.setattr("shared.queue._client", lambda settings: client)
+        monkeypatch.setattr("shared.gateways.cloud_tasks._client", lambda settings: client)
         return CloudTasks(SETTINGS), client
 
     return made
@@ -159,7 +159,7 @@ async def test_a_task_that_could_not_be_deleted_is_unavailable(tasks: Tasks) -> 
 
 async def test_the_queues_suffix_is_in_cloud_tasks_only(monkeypatch: pytest.MonkeyPatch) -> None:
     client = Client(None)
-    monkeypatch.setattr("shared.queue._client", lambda settings: client)
+    monkeypatch.setattr("shared.gateways.cloud_tasks._client", lambda settings: client)
     queue = CloudTasks(SETTINGS.model_copy(update={"queue_suffix": "-b"}))
     await queue.create(TASK)
     await queue.exists(REF)

@@ -6,9 +6,9 @@ from datetime import timedelta
 
 import pytest
 
-from shared import rate_limits
-from shared.errors import ApiError
-from shared.rate_limits import TokenBuckets
+from shared.core.errors import ApiError
+from shared.http import rate_limits
+from shared.http.rate_limits import TokenBuckets
 from tests.unit.conftest import NOW, Clock
 
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from contextlib import ExitStack
 from datetime import UTC, datetime, timedelta
 
-from shared import receivers
-from shared.receivers import AT_ONCE_OF_ACCOUNT, AT_ONCE_OF_HOST, CROWDED_FROM, Receivers
+from shared.webhooks import receivers
+from shared.webhooks.receivers import AT_ONCE_OF_ACCOUNT, AT_ONCE_OF_HOST, CROWDED_FROM, Receivers
 
 NOW = datetime(2026, 11, 20, 12, tzinfo=UTC)
 

@@ -6,9 +6,11 @@ import json
 
 import pytest
 
-from shared import passes, submission
-from shared.models import Account, CreateVideo, Transaction
-from shared.reconciliation import reconcile
+from shared.api.videos import CreateVideo
+from shared.core.documents import Account, Transaction
+from shared.jobs import submission
+from shared.maintenance.reconciliation import reconcile
+from shared.platform import passes
 from tests.unit.conftest import House
 
 

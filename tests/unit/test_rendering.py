@@ -10,9 +10,11 @@ import httpx2
 import pytest
 from starlette.datastructures import Headers
 
-from shared import rendering, routes
-from shared.http import application
-from shared.identity import Caller
+from shared.api import rendering
+from shared.api.routing import Route
+from shared.http import routes
+from shared.http.app import application
+from shared.platform.identity import Caller
 from tests.unit.conftest import House
 from tests.unit.test_http import ALICE, client_of
 from tests.unit.test_routes import load
@@ -22,7 +24,7 @@ PLAIN = ALICE | {"Accept-Encoding": "identity"}
 
 @pytest.fixture
 async def history(house: House) -> AsyncIterator[httpx2.AsyncClient]:
-    async with client_of(application("history", load("history").HANDLERS, lambda: house.services)) as client:
+    async with client_of(application(routes.of("history"), load("history").HANDLERS, lambda: house.services)) as client:
         yield client
 
 
@@ -159,7 +161,7 @@ READS = [row for row in routes.of("history") if row.method == "GET" and row.call
 
 @pytest.mark.parametrize("row", READS, ids=lambda row: row.name)
 async def test_every_operation_rejects_a_parameter_that_it_does_not_have(
-    history: httpx2.AsyncClient, row: routes.Route
+    history: httpx2.AsyncClient, row: Route
 ) -> None:
     path = re.sub(r"\{\w+\}", "x", row.path)
     for query, field in (("lenght=1", "lenght"), ("_=1", "_"), ("limit=1&limit=2", "limit")):
@@ -175,7 +177,7 @@ async def test_a_write_rejects_them_too_and_does_nothing(house: House, history: 
 
 
 async def test_what_queues_add_to_an_address_is_theirs(house: House) -> None:
-    async with client_of(application("poll", load("poll").HANDLERS, lambda: house.services)) as poll:
+    async with client_of(application(routes.of("poll"), load("poll").HANDLERS, lambda: house.services)) as poll:
         answer = await poll.post("/tasks/step?attempt=2", json={"job": "video_none", "step": 0})
     assert answer.status_code == 204
 

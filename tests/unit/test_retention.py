@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from shared import library, passes, retention
-from shared.errors import Unavailable
-from shared.models import Job, Stage
+from shared.core.documents import Job, Stage
+from shared.core.errors import Unavailable
+from shared.jobs import queries
+from shared.maintenance import retention
+from shared.platform import passes
 from tests.unit.conftest import House
 
 DAY_S = 86_400
@@ -40,7 +42,7 @@ async def test_a_video_whose_time_is_not_over_is_kept(house: House) -> None:
 async def test_a_video_that_is_watched_is_kept_for_the_whole_time_again(house: House) -> None:
     job = await house.run(await house.submit(await house.sign_up()))
     house.clock.advance(300 * DAY_S)
-    await library.note_view(house.services, job)
+    await queries.note_view(house.services, job)
     house.clock.advance(300 * DAY_S)
     assert (await retention.retain(house.services))["expired"] == 0
     house.clock.advance(70 * DAY_S)
@@ -52,7 +54,7 @@ async def test_a_hundred_views_of_one_day_are_one_write(house: House) -> None:
     house.clock.advance(2 * DAY_S)
     before = house.store.calls["commit"]
     for _ in range(100):
-        await library.note_view(house.services, await house.job(job.id))
+        await queries.note_view(house.services, await house.job(job.id))
     assert house.store.calls["commit"] == before + 1
 
 
@@ -60,7 +62,7 @@ async def test_a_view_is_not_refused_because_it_cannot_be_noted(house: House) ->
     job = await house.run(await house.submit(await house.sign_up()))
     house.clock.advance(2 * DAY_S)
     house.store.fail("commit", times=10_000)
-    await library.note_view(house.services, job)
+    await queries.note_view(house.services, job)
 
 
 async def test_expiring_twice_changes_nothing_more(house: House) -> None:

@@ -9,10 +9,12 @@ from typing import Any
 
 import pytest
 
-from shared import routes
-from shared.errors import CATALOG
-from shared.http import application
-from shared.routes import FUNCTIONS, PEOPLE, ROUTES, Function
+from shared.api import routing
+from shared.api.routing import FUNCTIONS, PEOPLE, Function, Route
+from shared.core.errors import CATALOG
+from shared.http import routes
+from shared.http.app import application
+from shared.http.routes import ROUTES
 
 ROOT = Path(__file__).parents[2]
 
@@ -40,7 +42,7 @@ def test_no_two_paths_differ_in_their_parameters_only() -> None:
 def test_a_function_binds_exactly_its_own_routes(function: Function) -> None:
     module = load(function)
     assert set(module.HANDLERS) == {route.name for route in routes.of(function)}
-    assert {route.path for route in module.app.routes} == {routes.pattern(row.path) for row in routes.of(function)}
+    assert {route.path for route in module.app.routes} == {routing.pattern(row.path) for row in routes.of(function)}
 
 
 def test_every_folder_of_functions_is_a_function_and_the_other_way_round() -> None:
@@ -51,11 +53,11 @@ def test_every_folder_of_functions_is_a_function_and_the_other_way_round() -> No
 @pytest.mark.parametrize("handlers", [{}, {"sweep": None, "retain": None, "reconcile": None, "more": None}])
 def test_a_function_that_binds_too_little_or_too_much_does_not_start(handlers: Any) -> None:
     with pytest.raises(ValueError, match="cleanup must handle exactly"):
-        application("cleanup", handlers)
+        application(routes.of("cleanup"), handlers)
 
 
 @pytest.mark.parametrize("route", ROUTES, ids=lambda route: route.name)
-def test_a_route_is_complete(route: routes.Route) -> None:
+def test_a_route_is_complete(route: Route) -> None:
     assert route.summary
     assert set(route.errors) <= set(CATALOG)
     assert (route.method == "GET") <= (route.body is None)
@@ -64,18 +66,18 @@ def test_a_route_is_complete(route: routes.Route) -> None:
 
 
 @pytest.mark.parametrize("route", ROUTES, ids=lambda route: route.name)
-def test_users_call_v1_and_machines_never_do(route: routes.Route) -> None:
+def test_users_call_v1_and_machines_never_do(route: Route) -> None:
     assert (route.caller in PEOPLE) == route.path.startswith("/v1/")
 
 
 @pytest.mark.parametrize("route", ROUTES, ids=lambda route: route.name)
-def test_administrators_alone_call_v1_admin(route: routes.Route) -> None:
+def test_administrators_alone_call_v1_admin(route: Route) -> None:
     assert not route.path.startswith("/v1/admin/") or route.caller == "admin"
     assert route.path.startswith("/v1/operator/") == (route.caller == "operator")
 
 
 @pytest.mark.parametrize("route", ROUTES, ids=lambda route: route.name)
-def test_what_needs_a_role_or_writes_reads_the_account_for_each_request(route: routes.Route) -> None:
+def test_what_needs_a_role_or_writes_reads_the_account_for_each_request(route: Route) -> None:
     # A job's commit reads it by itself; an estimate writes nothing.
     by_itself = route.name in ("create_video", "extend_video", "estimate_video")
     if route.caller in ("admin", "operator") or (route.caller == "user" and route.method != "GET"):

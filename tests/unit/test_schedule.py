@@ -10,14 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bench import looks
-from shared.schedule import (
-    LONGEST_RARE_STEP_S,
-    LONGEST_STEP_S,
-    LOOKED_BY,
-    SHORTEST_STEP_S,
-    backoff,
-    next_look,
-)
+from shared.core.schedule import LONGEST_RARE_STEP_S, LONGEST_STEP_S, LOOKED_BY, SHORTEST_STEP_S, backoff, next_look
 
 START = datetime(2026, 11, 20, 12, tzinfo=UTC)
 

@@ -12,9 +12,11 @@ import pytest
 from starlette.datastructures import Headers
 from starlette.responses import Response, StreamingResponse
 
-from shared import library, outputs, serving
-from shared.errors import ApiError
-from shared.models import ContentQuery, Job, Stage
+from shared.api.videos import ContentQuery
+from shared.core.documents import Job, Stage
+from shared.core.errors import ApiError
+from shared.jobs import outputs, queries
+from shared.streaming import content
 from tests.unit.conftest import House
 
 VIDEO = ContentQuery()
@@ -28,7 +30,7 @@ async def completed(house: House) -> Job:
 
 async def answer(house: House, job: Job, query: ContentQuery = VIDEO, head: bool = False, **headers: str) -> Response:
     sent = Headers({name.replace("_", "-"): value for name, value in headers.items()})
-    return await serving.proxied(house.services, outputs.content(job, query), sent, head)
+    return await content.proxied(house.services, outputs.content(job, query), sent, head)
 
 
 async def body(response: Response) -> bytes:
@@ -55,7 +57,7 @@ async def test_the_whole_video_is_what_was_stored(house: House, small_video: byt
 async def test_a_response_that_cloud_run_would_drop_does_not_state_its_length(
     house: House, small_video: bytes, monkeypatch: pytest.MonkeyPatch, spare_bytes: int, stated: bool
 ) -> None:
-    monkeypatch.setattr(serving, "LONGEST_WITH_LENGTH_BYTES", len(small_video) + spare_bytes)
+    monkeypatch.setattr(content, "LONGEST_WITH_LENGTH_BYTES", len(small_video) + spare_bytes)
     job = await completed(house)
     response = await answer(house, job)
     assert ("content-length" in response.headers) == stated
@@ -172,14 +174,14 @@ async def test_a_poster_that_is_gone_is_gone(house: House) -> None:
 
 async def test_a_redirect_leads_to_a_signed_url_and_is_not_stored(house: House) -> None:
     job = await completed(house)
-    response = await serving.redirect(house.services, outputs.content(job, VIDEO))
+    response = await content.redirect(house.services, outputs.content(job, VIDEO))
     assert (response.status_code, response.headers["cache-control"]) == (302, "no-store")
     assert "signature=" in response.headers["location"]
 
 
 async def test_a_page_gets_the_url_and_when_it_ends(house: House) -> None:
     job = await completed(house)
-    signed = await serving.signed_url(house.services, outputs.content(job, VIDEO))
+    signed = await content.signed_url(house.services, outputs.content(job, VIDEO))
     assert signed.expires_at == int(house.clock().timestamp()) + 15 * 60
 
 
@@ -209,9 +211,9 @@ async def test_there_is_no_second_video_of_one(house: House) -> None:
 async def test_a_deleted_video_does_not_exist(house: House) -> None:
     caller = await house.sign_up()
     job = await house.run(await house.submit(caller))
-    await library.delete(house.services, caller, job.id)
+    await queries.delete(house.services, caller, job.id)
     with pytest.raises(ApiError) as error:
-        await library.own_job(house.services, caller, job.id)
+        await queries.own_job(house.services, caller, job.id)
     assert error.value.code == "NOT_FOUND"
 
 
@@ -262,7 +264,7 @@ async def test_a_download_is_named_after_its_prompt_and_saved(house: House) -> N
 async def test_a_signed_url_saves_or_shows_as_it_was_asked_for(house: House) -> None:
     job = await completed(house)
     shown, saved = [
-        (await serving.signed_url(house.services, outputs.content(job, query))).url for query in (VIDEO, SAVED)
+        (await content.signed_url(house.services, outputs.content(job, query))).url for query in (VIDEO, SAVED)
     ]
     assert "paper-boat" not in shown
     assert (

@@ -7,9 +7,9 @@ from typing import cast
 import pytest
 from pydantic import ValidationError
 
-from shared.ports import Media
-from shared.services import _generators
-from shared.settings import SECURETOKEN_ISSUER, SECURETOKEN_JWKS, Settings
+from shared.platform.ports import Media
+from shared.platform.settings import SECURETOKEN_ISSUER, SECURETOKEN_JWKS, Settings
+from shared.wiring import _generators
 
 # No provider is asked for anything here.
 NO_MEDIA = cast(Media, None)

@@ -10,10 +10,10 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 
 from local.keys import ensure_key
-from shared import media
-from shared.media import REUSED_WHILE, SIGNED_FOR, CloudStorage
-from shared.ports import utc_now
-from shared.settings import Settings
+from shared.gateways import cloud_storage
+from shared.gateways.cloud_storage import REUSED_WHILE, SIGNED_FOR, CloudStorage
+from shared.platform.ports import utc_now
+from shared.platform.settings import Settings
 from tests.unit.conftest import Clock
 
 FILM, OTHER = "default/ann/video_1/1/0.mp4", "default/ann/video_2/1/0.mp4"
@@ -63,7 +63,7 @@ async def test_a_url_is_good_for_at_least_as_long_as_is_said_of_it(settings: Set
 async def test_the_cache_is_bounded_and_goes_on_when_it_is_full(
     settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(media, "CACHED_URLS", 1)
+    monkeypatch.setattr(cloud_storage, "CACHED_URLS", 1)
     storage = CloudStorage(settings, Clock())
     first = await storage.sign(FILM, "film.mp4")
     await storage.sign(OTHER, "film.mp4")

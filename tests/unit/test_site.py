@@ -10,8 +10,9 @@ from dataclasses import replace
 import httpx2
 import pytest
 
-from shared.http import SECURITY_HEADERS, application
-from shared.site import CACHED, DOCUMENT_HEADERS, WEB, with_page
+from shared.http import routes
+from shared.http.app import SECURITY_HEADERS, application
+from shared.http.site import CACHED, DOCUMENT_HEADERS, WEB, with_page
 from tests.unit.conftest import House
 from tests.unit.test_http import client_of
 from tests.unit.test_routes import load
@@ -22,7 +23,7 @@ CONFIG = json.dumps({"api_key": "k"})
 async def served(house: House, config: str) -> AsyncIterator[httpx2.AsyncClient]:
     settings = house.services.settings.model_copy(update={"studio_config": config})
     services = replace(house.services, settings=settings)
-    app = with_page(application("history", load("history").HANDLERS, lambda: services), lambda: services)
+    app = with_page(application(routes.of("history"), load("history").HANDLERS, lambda: services), lambda: services)
     async with client_of(app) as client:
         yield client
 
@@ -92,7 +93,8 @@ async def test_head_says_what_get_would_send(page: httpx2.AsyncClient) -> None:
 
 
 @pytest.mark.parametrize(
-    "path", ["/nothing", "/v1/nothing", "/tasks/step", "/../main.py", "/%2e%2e/main.py", "/main.py", "/shared/site.py"]
+    "path",
+    ["/nothing", "/v1/nothing", "/tasks/step", "/../main.py", "/%2e%2e/main.py", "/main.py", "/shared/http/site.py"],
 )
 async def test_nothing_else_of_the_archive_is_served(page: httpx2.AsyncClient, path: str) -> None:
     answer = await page.get(path)

@@ -10,12 +10,13 @@ import pytest
 from google.api_core.exceptions import InvalidArgument, NotFound, PermissionDenied
 
 from local.memory.generator import LostAnswer, Videos
-from shared import events, library, lifecycle, steps, storing, submission
-from shared.errors import StorageRefused, Unavailable
-from shared.generators.protocol import Broken, Busy, Finished, Refused, Running
-from shared.jobs import advance
-from shared.models import Job, Stage
-from shared.steps import Verdict
+from shared.core import events, lifecycle
+from shared.core.documents import Job, Stage
+from shared.core.errors import StorageRefused, Unavailable
+from shared.jobs import queries, storing, submission, worker
+from shared.jobs.transitions import advance
+from shared.jobs.worker import Verdict
+from shared.platform.provider import Broken, Busy, Finished, Refused, Running
 from tests.unit.conftest import House
 
 LONGER_THAN_THE_LEASE_S = lifecycle.LEASE_S + 1
@@ -143,7 +144,7 @@ async def test_a_delivery_of_a_step_long_past_changes_nothing_and_makes_no_task(
 async def test_a_delivery_from_the_future_or_of_no_job_is_done_with(house: House) -> None:
     job = await house.submit(await house.sign_up())
     assert await house.deliver(job, 7) is Verdict.DONE
-    assert await steps.deliver(house.services, "video_none", 0) is Verdict.DONE
+    assert await worker.deliver(house.services, "video_none", 0) is Verdict.DONE
     assert house.creates == 0
 
 
@@ -362,7 +363,7 @@ async def test_a_busy_provider_without_a_wish_is_left_alone_for_half_a_minute(ho
     await house.deliver(job, 0)
     due_at = (await house.job(job.id)).due_at
     assert due_at is not None
-    assert (due_at - house.clock()).total_seconds() == steps.BUSY_WAIT_S
+    assert (due_at - house.clock()).total_seconds() == worker.BUSY_WAIT_S
 
 
 async def test_a_refused_create_ends_the_job_and_makes_no_second(house: House) -> None:
@@ -505,7 +506,7 @@ async def test_a_name_that_cannot_be_kept_for_ten_minutes_is_given_up_loudly(hou
     house.store.fail("commit", times=100_000)
     began = house.clock()
     assert await house.deliver(job, 0) is Verdict.COME_BACK
-    assert (house.clock() - began).total_seconds() >= steps.KEEP_NAME_FOR_S
+    assert (house.clock() - began).total_seconds() >= worker.KEEP_NAME_FOR_S
     assert f"operations/{job.id}-0" in capsys.readouterr().out
 
 
@@ -527,7 +528,7 @@ async def test_a_name_that_comes_after_a_cancel_is_kept_for_the_tidying(house: H
 
 async def test_a_second_name_for_an_attempt_is_logged_as_an_orphan(house: House, capsys: Any) -> None:
     job = await house.until(await house.submit(await house.sign_up()), "generating")
-    await steps._keep_name(house.services, job, "operations/other")
+    await worker._keep_name(house.services, job, "operations/other")
     assert '"generation_orphaned"' in capsys.readouterr().out
     assert (await house.job(job.id)).operation == job.operation
 
@@ -837,7 +838,7 @@ async def test_deleting_a_video_removes_its_files_and_its_poster(house: House) -
     caller = await house.sign_up()
     job = await house.run(await house.submit(caller))
     assert len(await house.files()) == 2
-    await library.delete(house.services, caller, job.id)
+    await queries.delete(house.services, caller, job.id)
     await house.run(job)
     assert await house.files() == []
     house.check()
@@ -846,7 +847,7 @@ async def test_deleting_a_video_removes_its_files_and_its_poster(house: House) -
 async def test_a_bucket_that_is_down_does_not_let_files_be_forgotten(house: House) -> None:
     caller = await house.sign_up()
     job = await house.run(await house.submit(caller))
-    await library.delete(house.services, caller, job.id)
+    await queries.delete(house.services, caller, job.id)
     house.media.fail("delete")
     assert await house.deliver(job) is Verdict.COME_BACK
     assert (await house.job(job.id)).due_at is not None
@@ -877,7 +878,7 @@ async def test_a_name_that_comes_after_completion_does_not_cost_the_video(house:
     job = await house.run(await house.submit_veo(await house.sign_up()))
     assert job.stage is Stage.COMPLETED
     # The create's answer came after all, to a holder that could not write it down for minutes.
-    await steps._keep_name(house.services, job, f"operations/{job.id}-0")
+    await worker._keep_name(house.services, job, f"operations/{job.id}-0")
     if house.queue.entries():
         await house.run(job)
     assert len(await house.files()) == 2
@@ -885,12 +886,12 @@ async def test_a_name_that_comes_after_completion_does_not_cost_the_video(house:
 
 
 def test_every_stage_has_an_action() -> None:
-    assert set(steps._ACTIONS) == set(Stage)
+    assert set(worker._ACTIONS) == set(Stage)
 
 
 def test_the_times_are_in_their_order() -> None:
     from local.memory.queue import DISPATCH_DEADLINE_S
 
     assert lifecycle.CREATE_TIMEOUT_S < lifecycle.LEASE_S < 900 < DISPATCH_DEADLINE_S
-    assert steps.KEEP_NAME_FOR_S < 900
+    assert worker.KEEP_NAME_FOR_S < 900
     assert storing.RENEW_EVERY_S < lifecycle.LEASE_S / 2

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared import events, storable
-from shared.errors import NotStorable
+from shared.core import events, storable
+from shared.core.errors import NotStorable
 
 anything = st.text(st.characters(), max_size=40)
 

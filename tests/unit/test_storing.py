@@ -10,10 +10,12 @@ import pytest
 
 from local.memory.generator import Videos
 from local.memory.media import MemoryMedia
-from shared import events, library, lifecycle, storing, video
-from shared.errors import StorageRefused
-from shared.jobs import advance
-from shared.models import Job, Stage
+from shared.core import events, lifecycle
+from shared.core.documents import Job, Stage
+from shared.core.errors import StorageRefused
+from shared.jobs import queries, storing
+from shared.jobs.transitions import advance
+from shared.media import video
 from tests.unit.conftest import BUCKET, House, film
 
 CUT = ConnectionError("cut")
@@ -321,7 +323,7 @@ async def test_the_bucket_says_what_a_video_is_until_it_is_deleted(house: House,
         "index": "0",
         "prompt": "a paper boat in the rain",
     }
-    await library.delete(house.services, caller, job.id)
+    await queries.delete(house.services, caller, job.id)
     await house.run(await house.job(job.id))
     assert await house.files() == []
 

@@ -8,9 +8,11 @@ from typing import Any
 
 import pytest
 
-from shared import library, submission, views
-from shared.errors import ApiError, Unavailable
-from shared.models import CreateVideo, Job, ListVideosQuery, Stage, Transaction
+from shared.api import views
+from shared.api.videos import CreateVideo, ListVideosQuery
+from shared.core.documents import Job, Stage, Transaction
+from shared.core.errors import ApiError, Unavailable
+from shared.jobs import queries, submission
 from tests.unit.conftest import House
 
 BODY = CreateVideo(prompt="a paper boat", model="omni-flash", seconds=3, resolution="360p")
@@ -73,7 +75,7 @@ async def test_the_key_of_a_deleted_video_is_gone(house: House) -> None:
     caller = await house.sign_up()
     job = (await submission.submit(house.services, caller, BODY, "k")).job
     await submission.cancel(house.services, caller, job.id)
-    await library.delete(house.services, caller, job.id)
+    await queries.delete(house.services, caller, job.id)
     error = await refused(submission.submit(house.services, caller, BODY, "k"))
     assert (error.code, error.entry.status) == ("GONE", 410)
 
@@ -349,26 +351,26 @@ async def test_one_sees_ones_own_videos_newest_first_and_page_by_page(house: Hou
     for _ in range(3):
         mine.append((await house.submit(caller)).id)
         house.clock.advance(1)
-    first = await library.own_jobs(house.services, caller, ListVideosQuery(limit=2))
+    first = await queries.own_jobs(house.services, caller, ListVideosQuery(limit=2))
     assert [job.id for job in first] == [mine[2], mine[1], mine[0]]
-    rest = await library.own_jobs(house.services, caller, ListVideosQuery(limit=2, after=mine[1]))
+    rest = await queries.own_jobs(house.services, caller, ListVideosQuery(limit=2, after=mine[1]))
     assert [job.id for job in rest] == [mine[0]]
 
 
 async def test_videos_are_filtered_by_one_thing_at_a_time(house: House) -> None:
     caller = await house.sign_up()
     query = ListVideosQuery(model="omni-flash", project="p")
-    error = await refused(library.own_jobs(house.services, caller, query))
+    error = await refused(queries.own_jobs(house.services, caller, query))
     assert error.code == "INVALID_REQUEST"
     assert [each["field"] for each in error.details["fields"]] == ["model", "project"]
     await house.submit(caller, project="p")
     await house.submit(caller)
-    assert len(await library.own_jobs(house.services, caller, ListVideosQuery(project="p"))) == 1
+    assert len(await queries.own_jobs(house.services, caller, ListVideosQuery(project="p"))) == 1
 
 
 @pytest.mark.parametrize("id_", ["", "video_", "nothing", "video_" + "x" * 100, "x" * 10_000])
 async def test_what_cannot_be_an_id_is_not_found(house: House, id_: str) -> None:
-    error = await refused(library.own_job(house.services, await house.sign_up(), id_))
+    error = await refused(queries.own_job(house.services, await house.sign_up(), id_))
     assert error.code == "NOT_FOUND"
     assert len(error.details["video"]) <= 64
 
@@ -377,19 +379,19 @@ async def test_another_tenants_job_does_not_exist(house: House) -> None:
     caller = await house.sign_up()
     job = await house.submit(caller)
     await house.store.commit([job.changed(tenant="other")])
-    assert (await refused(library.own_job(house.services, caller, job.id))).code == "NOT_FOUND"
+    assert (await refused(queries.own_job(house.services, caller, job.id))).code == "NOT_FOUND"
 
 
 async def test_an_account_that_was_erased_has_nothing_to_show(house: House) -> None:
     caller = await house.sign_up()
     house.store.remove("accounts", "alice")
-    assert (await refused(library.own_account(house.services, caller))).code == "UNAUTHENTICATED"
+    assert (await refused(queries.own_account(house.services, caller))).code == "UNAUTHENTICATED"
 
 
 async def test_an_unfinished_job_cannot_be_deleted(house: House) -> None:
     caller = await house.sign_up()
     job = await house.submit(caller)
-    error = await refused(library.delete(house.services, caller, job.id))
+    error = await refused(queries.delete(house.services, caller, job.id))
     assert (error.code, error.details) == ("JOB_NOT_FINISHED", {"status": "queued"})
 
 
@@ -397,7 +399,7 @@ async def test_a_deletion_stands_though_its_task_could_not_be_created(house: Hou
     caller = await house.sign_up()
     job = await house.run(await house.submit(caller))
     house.queue.fail("create")
-    await library.delete(house.services, caller, job.id)
+    await queries.delete(house.services, caller, job.id)
     assert (await house.job(job.id)).deleted_at is not None
 
 
@@ -406,18 +408,18 @@ async def test_a_deletion_that_could_not_be_written_is_unavailable(house: House)
     job = await house.run(await house.submit(caller))
     house.store.fail("commit", times=10_000)
     with pytest.raises(Unavailable):
-        await library.delete(house.services, caller, job.id)
+        await queries.delete(house.services, caller, job.id)
 
 
 async def test_the_models_are_those_whose_provider_is_set_up(house: House) -> None:
     caller = await house.sign_up()
-    everything = (await library.models(house.services, caller)).data
+    everything = (await queries.models(house.services, caller)).data
     assert [model.id for model in everything if model.default] == ["veo-3.1-fast"]
     house.services.generators.by_provider.pop("vertex")
-    (omni,) = (await library.models(house.services, caller)).data
+    (omni,) = (await queries.models(house.services, caller)).data
     assert (omni.id, omni.default, omni.credits_per_second) == ("omni-flash", True, 10)
     house.services.generators.by_provider.pop("gemini")
-    assert (await library.models(house.services, caller)).data == []
+    assert (await queries.models(house.services, caller)).data == []
     assert (await refused(house.submit(caller))).code == "MODEL_NOT_FOUND"
 
 
@@ -426,7 +428,7 @@ async def test_a_models_price_and_time_are_those_in_force(house: House) -> None:
     house.configure(
         credits_per_second_by_model=prices, usual_times={"omni-flash": 42.0}, extension_credits_per_second=4
     )
-    models = (await library.models(house.services, await house.sign_up())).data
+    models = (await queries.models(house.services, await house.sign_up())).data
     omni = next(model for model in models if model.id == "omni-flash")
     assert (omni.credits_per_second, omni.usual_seconds) == (3, 42.0)
     assert omni.credits_per_second_by_resolution == {"360p": 3, "720p": 3, "1080p": 3, "4k": 9}
@@ -443,7 +445,7 @@ async def test_a_job_that_cannot_be_read_does_not_hide_older_ones(house: House) 
         if number == 2:
             house.store.edit("jobs", job.id, {"step": "seven"})
     query = ListVideosQuery(limit=1)
-    page = views.video_page(await library.own_jobs(house.services, caller, query), query.limit, house.clock())
+    page = views.video_page(await queries.own_jobs(house.services, caller, query), query.limit, house.clock())
     assert page.has_more
 
 

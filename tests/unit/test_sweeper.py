@@ -7,14 +7,18 @@ import asyncio
 import pytest
 
 from local.memory.generator import Videos
-from shared import errands, events, exports, lifecycle, passes, submission, sweeper
-from shared.chores import Chore
-from shared.errors import Unavailable
-from shared.generators.protocol import Running
-from shared.identity import Caller
-from shared.jobs import advance
-from shared.models import Job, Plan, Stage
-from shared.steps import Verdict
+from shared.accounts import exports
+from shared.accounts.chores import Chore
+from shared.core import events, lifecycle
+from shared.core.documents import Job, Plan, Stage
+from shared.core.errors import Unavailable
+from shared.jobs import submission
+from shared.jobs.transitions import advance
+from shared.jobs.worker import Verdict
+from shared.maintenance import sweeper
+from shared.platform import durable_tasks, passes
+from shared.platform.identity import Caller
+from shared.platform.provider import Running
 from tests.unit.conftest import House
 
 LATE_S = lifecycle.SWEEP_AFTER_S + 1
@@ -182,7 +186,7 @@ async def test_after_a_restore_an_export_needs_one_sweep_too(house: House) -> No
     house.store.load(backup)
     house.queue.purge()
     house.clock.advance(LATE_S)
-    assert (await errands.sweep(house.services, Chore))["restored"] == 1
+    assert (await durable_tasks.sweep(house.services, Chore))["restored"] == 1
     for _ in exports.PHASES[1:]:
         await house.deliver_next()
     assert (await exports.get(house.services, caller, started.id)).status == "completed"

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared import targets
-from shared.targets import NotAllowed
+from shared.core import url_policy
+from shared.core.url_policy import NotAllowed
 
 PRIVATE = [
     "127.0.0.1",
@@ -58,12 +58,12 @@ PUBLIC = ["8.8.8.8", "93.184.216.34", "1.1.1.1", "2606:4700:4700::1111", "2a00:1
 
 @pytest.mark.parametrize("address", PRIVATE)
 def test_an_address_that_is_not_public_is_not_called(address: str) -> None:
-    assert not targets.is_public(ipaddress.ip_address(address))
+    assert not url_policy.is_public(ipaddress.ip_address(address))
 
 
 @pytest.mark.parametrize("address", PUBLIC)
 def test_a_public_address_is_called(address: str) -> None:
-    assert targets.is_public(ipaddress.ip_address(address))
+    assert url_policy.is_public(ipaddress.ip_address(address))
 
 
 @given(st.ip_addresses(v=4))
@@ -71,8 +71,8 @@ def test_no_ipv4_address_becomes_public_by_being_carried_in_an_ipv6_address(inne
     number = int(inner)
     for prefix in ("::", "::ffff:0:0", "::ffff:0:0:0", "64:ff9b::", "64:ff9b:1::"):
         carried = ipaddress.IPv6Address(int(ipaddress.IPv6Address(prefix)) + number)
-        assert not targets.is_public(carried)
-    assert not targets.is_public(ipaddress.IPv6Address((0x2002 << 112) + (number << 80)))
+        assert not url_policy.is_public(carried)
+    assert not url_policy.is_public(ipaddress.IPv6Address((0x2002 << 112) + (number << 80)))
 
 
 @pytest.mark.parametrize(
@@ -95,7 +95,7 @@ def test_no_ipv4_address_becomes_public_by_being_carried_in_an_ipv6_address(inne
     ],
 )
 def test_an_https_url_is_understood(url: str, host: str, port: int, path: str, authority: str) -> None:
-    target = targets.parse(url, False)
+    target = url_policy.parse(url, False)
     assert (target.scheme, target.host, target.port, target.path) == ("https", host, port, path)
     assert target.authority == authority
 
@@ -157,36 +157,36 @@ def test_an_https_url_is_understood(url: str, host: str, port: int, path: str, a
 )
 def test_anything_else_is_refused_with_a_reason(url: str) -> None:
     with pytest.raises(NotAllowed, match=r"\w"):
-        targets.parse(url, False)
+        url_policy.parse(url, False)
 
 
 @pytest.mark.parametrize("address", ["127.0.0.1", "fe80::1%eth0", "not an address", "10.0.0.1"])
 def test_what_a_host_resolves_to_is_checked(address: str) -> None:
     with pytest.raises(NotAllowed, match="public"):
-        targets.check(targets.parse("https://example.com/", False), address, False)
+        url_policy.check(url_policy.parse("https://example.com/", False), address, False)
 
 
 def test_on_a_laptop_http_leads_to_this_machine_only() -> None:
-    target = targets.parse("http://localhost:9000/hook", True)
-    assert str(targets.check(target, "127.0.0.1", True)) == "127.0.0.1"
+    target = url_policy.parse("http://localhost:9000/hook", True)
+    assert str(url_policy.check(target, "127.0.0.1", True)) == "127.0.0.1"
     for address in ("8.8.8.8", "10.0.0.1", "169.254.169.254"):
         with pytest.raises(NotAllowed):
-            targets.check(target, address, True)
+            url_policy.check(target, address, True)
 
 
 def test_on_a_laptop_https_still_leads_to_the_public_internet_on_its_usual_ports_only() -> None:
-    target = targets.parse("https://example.com/", True)
-    assert str(targets.check(target, "8.8.8.8", True)) == "8.8.8.8"
+    target = url_policy.parse("https://example.com/", True)
+    assert str(url_policy.check(target, "8.8.8.8", True)) == "8.8.8.8"
     with pytest.raises(NotAllowed):
-        targets.check(target, "10.0.0.1", True)
+        url_policy.check(target, "10.0.0.1", True)
     with pytest.raises(NotAllowed, match="ports"):
-        targets.check(targets.parse("https://example.com:9000/", True), "8.8.8.8", True)
+        url_policy.check(url_policy.parse("https://example.com:9000/", True), "8.8.8.8", True)
 
 
 @given(st.text(max_size=60))
 def test_no_text_is_an_error_of_ours(text: str) -> None:
     for url in (text, f"https://{text}", f"https://example.com{text}"):
         try:
-            assert targets.parse(url, False).scheme == "https"
+            assert url_policy.parse(url, False).scheme == "https"
         except NotAllowed:
             continue

@@ -12,10 +12,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from local.memory.region import REGION, DistantStore
-from shared import submission, tenant_days
-from shared.errors import ApiError
-from shared.models import CreateVideo, Document, TenantDay, TenantDayShard, Transaction
-from shared.tenant_days import SHARDS, TenantBudget, View
+from shared.api.videos import CreateVideo
+from shared.core import tenant_days
+from shared.core.documents import Document, TenantDay, TenantDayShard, Transaction
+from shared.core.errors import ApiError
+from shared.core.tenant_days import SHARDS, TenantBudget, View
+from shared.jobs import submission
 from tests.unit.conftest import House
 
 NOON = datetime(2026, 11, 20, 12, tzinfo=UTC)
@@ -53,7 +55,7 @@ class Documents:
 
 
 def spend(documents: Documents, account: str, cap: int, cost: int) -> bool:
-    """What a submission does of it, in shared/account_commits.py."""
+    """What a submission does of it, in shared/jobs/account_commits.py."""
     read = documents.read(account, cap, everything=False)
     budget = read
     if not budget.suffices(cost):

@@ -8,10 +8,11 @@ from typing import Any
 
 import pytest
 
-from shared import tenant_grants
-from shared.errors import ApiError, Conflict, Unavailable
-from shared.identity import Caller
-from shared.tenant_grants import GrantToTenant, TenantBudget, TenantGrant
+from shared.admin import tenants
+from shared.admin.tenants import TenantBudget, TenantGrant
+from shared.api.tenants import GrantToTenant
+from shared.core.errors import ApiError, Conflict, Unavailable
+from shared.platform.identity import Caller
 from tests.unit.conftest import House
 
 
@@ -20,13 +21,13 @@ async def operator(house: House) -> Caller:
     return await house.sign_up("olga", role="operator")
 
 
-async def grant(house: House, operator: Caller, amount: int = 500, key: str | None = "key-1") -> tenant_grants.Granted:
+async def grant(house: House, operator: Caller, amount: int = 500, key: str | None = "key-1") -> tenants.Granted:
     body = GrantToTenant(amount=amount, description="autumn")
-    return await tenant_grants.grant(house.services, operator, "studio-7", body, key)
+    return await tenants.grant(house.services, operator, "studio-7", body, key)
 
 
 async def left(house: House) -> int:
-    return (await tenant_grants.get(house.services, "studio-7")).left
+    return (await tenants.get(house.services, "studio-7")).left
 
 
 async def fails(call: Any) -> ApiError:
@@ -41,7 +42,7 @@ async def test_a_grant_is_an_entry_and_raises_the_budget(house: House, operator:
     assert (granted.replayed, granted.entry.amount, granted.entry.granted_after) == (False, 500, 500)
     assert (granted.entry.operator, granted.entry.tenant) == ("olga", "studio-7")
     await grant(house, operator, 200, "key-2")
-    view = tenant_grants.view(await tenant_grants.look(house.services, operator, "studio-7"))
+    view = tenants.view(await tenants.look(house.services, operator, "studio-7"))
     assert (view.tenant, view.granted, view.given, view.left) == ("studio-7", 700, 0, 700)
     house.check()
 
@@ -93,7 +94,7 @@ async def test_an_operator_who_is_locked_out_before_the_commit_grants_nothing(
 @pytest.mark.parametrize("name", ["", "a/b", "__tenants__", "é", "x" * 129, ".."])
 async def test_what_can_be_no_tenants_name_is_not_found_and_not_looked_up(house: House, name: str) -> None:
     before = house.store.calls["get"]
-    assert (await fails(tenant_grants.get(house.services, name))).code == "NOT_FOUND"
+    assert (await fails(tenants.get(house.services, name))).code == "NOT_FOUND"
     assert house.store.calls["get"] == before
 
 
@@ -112,7 +113,7 @@ async def test_a_database_that_stays_away_grants_nothing(house: House, operator:
 
 async def test_looks_and_grants_are_in_the_audit_log(house: House, operator: Caller, capsys: Any) -> None:
     capsys.readouterr()
-    await tenant_grants.look(house.services, operator, "studio-7")
+    await tenants.look(house.services, operator, "studio-7")
     await grant(house, operator)
     await grant(house, operator)
     entries = [json.loads(line) for line in capsys.readouterr().out.splitlines()]

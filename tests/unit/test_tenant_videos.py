@@ -8,10 +8,11 @@ from typing import Any
 
 import pytest
 
-from shared import library, tenant_videos
-from shared.errors import ApiError
-from shared.identity import Caller
-from shared.tenant_videos import ListTenantVideosQuery
+from shared.admin import videos
+from shared.api.tenant_videos import ListTenantVideosQuery
+from shared.core.errors import ApiError
+from shared.jobs import queries
+from shared.platform.identity import Caller
 from tests.unit.conftest import House
 
 BOSS = Caller("boss", "default", "admin", "default", None)
@@ -19,7 +20,7 @@ STRANGER = Caller("stranger", "studio-7", "admin", "default", None)
 
 
 async def ids(house: House, caller: Caller = BOSS, **query: Any) -> list[str]:
-    found = await tenant_videos.page(house.services, caller, ListTenantVideosQuery.model_validate(query))
+    found = await videos.page(house.services, caller, ListTenantVideosQuery.model_validate(query))
     return [job.id for job in found]
 
 
@@ -37,7 +38,7 @@ async def test_all_videos_of_the_tenant_are_listed_newest_first(house: House) ->
     assert await ids(house) == [job.id for job in reversed(jobs)]
     assert await ids(house, limit=1) == [jobs[2].id, jobs[1].id]
     assert await ids(house, after=jobs[1].id) == [jobs[0].id]
-    page = tenant_videos.page_view([jobs[1]], 1, house.clock())
+    page = videos.page_view([jobs[1]], 1, house.clock())
     assert (page.data[0].user, page.data[0].prompt) == ("bob", "a paper boat")
 
 
@@ -57,40 +58,40 @@ async def test_another_tenants_videos_do_not_exist(house: House) -> None:
     assert await ids(house, STRANGER) == []
     assert await ids(house, STRANGER, after=job.id) == []
     with pytest.raises(ApiError) as error:
-        await tenant_videos.watch(house.services, STRANGER, job.id)
+        await videos.watch(house.services, STRANGER, job.id)
     assert error.value.code == "NOT_FOUND"
 
 
 @pytest.mark.parametrize("id_", ["video_x", "x", "video_" + "x" * 22])
 async def test_what_is_no_video_is_not_found(house: House, id_: str) -> None:
     with pytest.raises(ApiError) as error:
-        await tenant_videos.watch(house.services, BOSS, id_)
+        await videos.watch(house.services, BOSS, id_)
     assert error.value.code == "NOT_FOUND"
 
 
 async def test_a_deleted_video_is_gone_for_administrators_too(house: House) -> None:
     alice = await house.sign_up()
     job = await house.run(await house.submit(alice))
-    await library.delete(house.services, alice, job.id)
+    await queries.delete(house.services, alice, job.id)
     assert await ids(house) == []
     with pytest.raises(ApiError) as error:
-        await tenant_videos.watch(house.services, BOSS, job.id)
+        await videos.watch(house.services, BOSS, job.id)
     assert error.value.code == "NOT_FOUND"
 
 
 async def test_an_administrator_can_watch_a_finished_video_and_only_that(house: House) -> None:
     alice = await house.sign_up()
     job = await house.submit(alice)
-    assert (await tenant_videos.watch(house.services, BOSS, job.id)).urls == []
+    assert (await videos.watch(house.services, BOSS, job.id)).urls == []
     job = await house.run(job)
-    watched = await tenant_videos.watch(house.services, BOSS, job.id)
+    watched = await videos.watch(house.services, BOSS, job.id)
     assert (watched.user, watched.status, len(watched.urls)) == ("alice", "completed", 1)
     assert watched.urls[0].expires_at > house.clock().timestamp()
 
 
 async def test_a_look_does_not_count_as_the_owners_view(house: House) -> None:
     job = await house.run(await house.submit(await house.sign_up()))
-    await tenant_videos.watch(house.services, BOSS, job.id)
+    await videos.watch(house.services, BOSS, job.id)
     assert (await house.job(job.id)).last_viewed_at == job.last_viewed_at
 
 
@@ -98,7 +99,7 @@ async def test_each_look_is_in_the_audit_log_with_the_prompts_hash(house: House,
     job = await house.submit(await house.sign_up())
     capsys.readouterr()
     await ids(house)
-    await tenant_videos.watch(house.services, BOSS, job.id)
+    await videos.watch(house.services, BOSS, job.id)
     out = capsys.readouterr().out
     listed, viewed = (json.loads(line) for line in out.splitlines())
     assert (listed["message"], listed["videos"]) == ("videos_listed_as_admin", [job.id])
@@ -110,7 +111,7 @@ async def test_each_look_is_in_the_audit_log_with_the_prompts_hash(house: House,
 async def test_generating_and_deleting_are_in_the_audit_log(house: House, capsys: Any) -> None:
     alice = await house.sign_up()
     job = await house.run(await house.submit(alice))
-    await library.delete(house.services, alice, job.id)
+    await queries.delete(house.services, alice, job.id)
     out = capsys.readouterr().out
     audits = [entry for entry in map(json.loads, out.splitlines()) if "logging.googleapis.com/labels" in entry]
     digest = hashlib.sha256(b"a paper boat").hexdigest()

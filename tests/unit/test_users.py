@@ -8,12 +8,12 @@ from typing import Any
 
 import pytest
 
-from shared import users
-from shared.auth import Accounts
-from shared.errors import ApiError, Conflict, Unavailable
-from shared.identity import Caller, Identity
-from shared.models import Account, Plan, Transaction
-from shared.users import GrantCredits, ListUsersQuery, UpdateUser
+from shared.accounts.auth import Accounts
+from shared.admin import users
+from shared.api.users import GrantCredits, ListUsersQuery, UpdateUser
+from shared.core.documents import Account, Plan, Transaction
+from shared.core.errors import ApiError, Conflict, Unavailable
+from shared.platform.identity import Caller, Identity
 from tests.unit.conftest import House
 
 

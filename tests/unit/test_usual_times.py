@@ -7,11 +7,11 @@ from typing import Any
 
 import pytest
 
-from shared import passes
-from shared.config import StoredConfig
-from shared.errors import Conflict, Unavailable
-from shared.models import Job, Stage
-from shared.usual_times import ENOUGH_JOBS, LEAST_JOBS, learn
+from shared.core.documents import Job, Stage
+from shared.core.errors import Conflict, Unavailable
+from shared.gateways.live_settings import StoredConfig
+from shared.maintenance.expected_times import ENOUGH_JOBS, LEAST_JOBS, learn
+from shared.platform import passes
 from tests.unit.conftest import SETTINGS, House
 from tests.unit.test_digest import a_job
 

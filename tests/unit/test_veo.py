@@ -17,13 +17,13 @@ from google.auth.credentials import Credentials
 from google.auth.exceptions import DefaultCredentialsError, GoogleAuthError, TransportError
 from google.genai import errors
 
-from shared.generators import faults
-from shared.generators.protocol import Broken, Busy, Finished, Generator, Look, Refused, Running
-from shared.generators.veo import Veo
-from shared.generators.vertex import TOKEN_TIMEOUT_S, label
-from shared.lifecycle import CREATE_TIMEOUT_S
-from shared.models import Extends, Input, InputRole, VideoRequest
-from shared.settings import Settings
+from shared.core.documents import Extends, Input, InputRole, VideoRequest
+from shared.core.lifecycle import CREATE_TIMEOUT_S
+from shared.platform.provider import Broken, Busy, Finished, Generator, Look, Refused, Running
+from shared.platform.settings import Settings
+from shared.providers import errors as faults
+from shared.providers.veo import Veo
+from shared.providers.vertex import TOKEN_TIMEOUT_S, label
 from tests.unit.wire import Answer, Cut, Recorder, Silence, a_job, refused_url, started
 
 MODEL = "projects/p1/locations/us-central1/publishers/google/models/veo-3.1-generate-001"

@@ -9,12 +9,15 @@ from typing import Any
 
 import pytest
 
-from shared import api_keys, erasure, webhooks
-from shared.auth import Accounts
-from shared.errors import ApiError
-from shared.identity import Caller, Identity
-from shared.models import Account, Transaction
-from shared.verification import SignupMarker, marker_id, normalized
+from shared.accounts import api_keys, deletion
+from shared.accounts.auth import Accounts
+from shared.accounts.verification import SignupMarker, marker_id, normalized
+from shared.api.api_keys import NewApiKey
+from shared.api.webhooks import NewWebhookEndpoint
+from shared.core.documents import Account, Transaction
+from shared.core.errors import ApiError
+from shared.platform.identity import Caller, Identity
+from shared.webhooks import endpoints
 from tests.unit.conftest import House
 
 GOOGLE = "google.com"
@@ -88,7 +91,7 @@ async def test_a_new_user_of_the_same_address_gets_no_credits(house: House, toke
 
 async def test_erasing_the_account_does_not_make_the_address_new(house: House, tokens: Tokens) -> None:
     caller = await tokens.call(tokens.issue("u1", verified=True))
-    await erasure.start(house.services, caller)
+    await deletion.start(house.services, caller)
     while await house.deliver_next() is not None:
         pass
     erased = await house.account(caller.account)
@@ -235,7 +238,7 @@ async def test_the_stranger_cannot_be_first_with_the_owners_proof(house: House, 
 async def test_a_verified_user_who_adds_google_stays_signed_in(house: House, tokens: Tokens) -> None:
     began = house.clock()
     caller = await tokens.call(tokens.issue(verified=True))
-    key = (await api_keys.make(house.services, caller, api_keys.NewApiKey(name="k", scope="write"))).key
+    key = (await api_keys.make(house.services, caller, NewApiKey(name="k", scope="write"))).key
     house.clock.advance(600)
     await tokens.call(tokens.issue(verified=True, provider=GOOGLE, federated=True))
     for bearer in (tokens.issue(verified=True, federated=True, signed_in_at=began), key):
@@ -259,23 +262,23 @@ async def test_a_session_from_before_the_proof_goes_on_with_a_refreshed_token(ho
 async def test_neither_keys_nor_webhooks_before_the_address_is_verified(house: House, tokens: Tokens) -> None:
     caller = await tokens.call(tokens.issue())
     for attempt in (
-        api_keys.make(house.services, caller, api_keys.NewApiKey(name="k", scope="read")),
-        webhooks.make(house.services, caller, webhooks.NewWebhookEndpoint(url="https://example.com/hook")),
-        webhooks.own_secret(house.services, caller),
-        webhooks.rotate_secret(house.services, caller),
+        api_keys.make(house.services, caller, NewApiKey(name="k", scope="read")),
+        endpoints.make(house.services, caller, NewWebhookEndpoint(url="https://example.com/hook")),
+        endpoints.own_secret(house.services, caller),
+        endpoints.rotate_secret(house.services, caller),
     ):
         with pytest.raises(ApiError) as error:
             await attempt
         assert (error.value.code, error.value.entry.status) == ("EMAIL_NOT_VERIFIED", 403)
-    assert house.store.documents(api_keys.ApiKey) == house.store.documents(webhooks.WebhookEndpoint) == []
+    assert house.store.documents(api_keys.ApiKey) == house.store.documents(endpoints.WebhookEndpoint) == []
     house.clock.advance(1)
     await tokens.call(tokens.issue(verified=True))
-    await api_keys.make(house.services, caller, api_keys.NewApiKey(name="k", scope="read"))
+    await api_keys.make(house.services, caller, NewApiKey(name="k", scope="read"))
 
 
 async def test_a_key_from_before_the_proof_opens_nothing(house: House, tokens: Tokens) -> None:
     caller = await tokens.call(tokens.issue(verified=True))
-    key = await api_keys.make(house.services, caller, api_keys.NewApiKey(name="k", scope="write"))
+    key = await api_keys.make(house.services, caller, NewApiKey(name="k", scope="write"))
     house.store.edit("accounts", caller.account, {"verified_at": None})
     assert "before" in await tokens.refused(key.key)
     house.store.edit("accounts", caller.account, {"verified_at": house.clock() + timedelta(seconds=1)})
@@ -285,5 +288,5 @@ async def test_a_key_from_before_the_proof_opens_nothing(house: House, tokens: T
 async def test_a_key_made_by_a_process_whose_clock_is_behind_is_good(house: House, tokens: Tokens) -> None:
     caller = await tokens.call(tokens.issue(verified=True))
     behind = replace(house.services, clock=lambda: house.clock() - timedelta(seconds=5))
-    key = await api_keys.make(behind, caller, api_keys.NewApiKey(name="k", scope="write"))
+    key = await api_keys.make(behind, caller, NewApiKey(name="k", scope="write"))
     assert (await tokens.call(key.key)).key == key.id

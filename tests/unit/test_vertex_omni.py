@@ -11,12 +11,12 @@ import pytest
 from google import genai
 from google.auth.exceptions import TransportError
 
-from shared.generators import faults
-from shared.generators.protocol import Broken, Busy, Finished, Generator, Look, Refused, Running
-from shared.generators.vertex import label
-from shared.generators.vertex_omni import VertexOmni
-from shared.models import Extends, Input, InputRole, VideoRequest
-from shared.settings import Settings
+from shared.core.documents import Extends, Input, InputRole, VideoRequest
+from shared.platform.provider import Broken, Busy, Finished, Generator, Look, Refused, Running
+from shared.platform.settings import Settings
+from shared.providers import errors
+from shared.providers.vertex import label
+from shared.providers.vertex_omni import VertexOmni
 from tests.unit.test_omni import FULL, ID, MINIMAL, image, interaction, refusal, text, video
 from tests.unit.test_veo import Identity
 from tests.unit.wire import Answer, Cut, Recorder, Silence, a_job, refused_url, started
@@ -46,7 +46,7 @@ async def generator(recorder: Recorder) -> AsyncIterator[VertexOmni]:
 
 @pytest.fixture(autouse=True)
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(faults, "LOOK_FIRST_WAIT_S", 0.01)
+    monkeypatch.setattr(errors, "LOOK_FIRST_WAIT_S", 0.01)
 
 
 def settings(url: str, token: str = "TOKEN") -> Settings:
@@ -191,7 +191,7 @@ async def test_what_may_hide_a_success_is_unknown(
     generator: VertexOmni, recorder: Recorder, monkeypatch: pytest.MonkeyPatch, answer: Answer | Cut | Silence
 ) -> None:
     """After anything else a generation may have started: neither Refused nor Busy, and exactly one request."""
-    monkeypatch.setattr(faults, "CREATE_TIMEOUT_S", 1.0)
+    monkeypatch.setattr(errors, "CREATE_TIMEOUT_S", 1.0)
     recorder.answers(answer)
     with pytest.raises(Exception) as error:
         await started(generator, a_job(FULL), PREFIX)

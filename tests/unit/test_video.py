@@ -7,7 +7,7 @@ import io
 import av
 import pytest
 
-from shared.video import NotThatVideo, VideoFacts, check, inspect
+from shared.media.video import NotThatVideo, VideoFacts, check, inspect
 from tests.unit.conftest import film
 
 

@@ -9,11 +9,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared import events as e
-from shared import lifecycle, views
-from shared.errors import CATALOG
-from shared.lifecycle import decide
-from shared.models import Account, Job, JobError, LiveConfig, Output, Stage, Transaction
+from shared.api import views
+from shared.core import events as e
+from shared.core import lifecycle
+from shared.core.documents import Account, Job, JobError, LiveConfig, Output, Stage, Transaction
+from shared.core.errors import CATALOG
+from shared.core.lifecycle import decide
 from tests.unit.conftest import NOW, House
 
 CONFIG = LiveConfig(uncertain_policy="restart_once", signup_credits=500)
@@ -21,7 +22,7 @@ OUTPUT = Output(uri="u", object="o.mp4", size_bytes=2_000, crc32c="AAAAAA==", se
 
 
 def queued() -> tuple[Job, Account]:
-    from shared.models import VideoRequest
+    from shared.core.documents import VideoRequest
 
     request = VideoRequest(
         prompt="p", model="omni-flash", seconds=8, aspect_ratio="16:9", resolution="720p", generate_audio=True

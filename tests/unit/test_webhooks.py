@@ -10,17 +10,24 @@ from typing import Any
 import pytest
 from standardwebhooks import Webhook, WebhookVerificationError
 
-from shared import signing, webhooks
-from shared.errors import ApiError, Conflict
-from shared.identity import Caller
-from shared.webhooks import MAX_ENDPOINTS, NewWebhookEndpoint, UpdateWebhookEndpoint, WebhookEndpoint, WebhookSecret
+from shared.api.webhooks import (
+    ALL_EVENTS,
+    NewWebhookEndpoint,
+    UpdateWebhookEndpoint,
+    WebhookEndpointView,
+    WebhookEndpointWithSecret,
+)
+from shared.core.errors import ApiError, Conflict
+from shared.platform.identity import Caller
+from shared.webhooks import endpoints, signing
+from shared.webhooks.endpoints import MAX_ENDPOINTS, WebhookEndpoint, WebhookSecret
 from tests.unit.conftest import House
 
 URL = "https://hooks.example.com/rushes"
 
 
 async def made(house: House, caller: Caller, **body: Any) -> WebhookEndpoint:
-    return await webhooks.make(house.services, caller, NewWebhookEndpoint.model_validate({"url": URL} | body))
+    return await endpoints.make(house.services, caller, NewWebhookEndpoint.model_validate({"url": URL} | body))
 
 
 def code(caught: pytest.ExceptionInfo[ApiError]) -> str:
@@ -30,16 +37,16 @@ def code(caught: pytest.ExceptionInfo[ApiError]) -> str:
 async def test_an_endpoint_has_a_secret_of_its_own_and_hears_of_every_end(house: House) -> None:
     caller = await house.sign_up()
     one, other = await made(house, caller), await made(house, caller)
-    assert one.events == webhooks.ALL_EVENTS
+    assert one.events == ALL_EVENTS
     assert one.secrets[0].value.startswith("whsec_")
     assert one.secrets[0].value != other.secrets[0].value
     assert (await house.account()).webhook_endpoints == (one.id, other.id)
-    assert [found.id for found in await webhooks.own(house.services, caller)] == [other.id, one.id]
+    assert [found.id for found in await endpoints.own(house.services, caller)] == [other.id, one.id]
 
 
 def test_only_the_making_and_a_rotation_show_a_secret() -> None:
-    assert "secret" not in webhooks.WebhookEndpointView.model_fields
-    assert "secret" in webhooks.WebhookEndpointWithSecret.model_fields
+    assert "secret" not in WebhookEndpointView.model_fields
+    assert "secret" in WebhookEndpointWithSecret.model_fields
 
 
 @pytest.mark.parametrize(
@@ -53,7 +60,7 @@ async def test_a_url_that_would_never_be_called_is_refused_at_once(house: House,
     assert caught.value.details["fields"][0]["field"] == "url"
     endpoint = await made(house, caller)
     with pytest.raises(ApiError):
-        await webhooks.update(house.services, caller, endpoint.id, UpdateWebhookEndpoint(url=url))
+        await endpoints.update(house.services, caller, endpoint.id, UpdateWebhookEndpoint(url=url))
 
 
 async def test_an_account_has_at_most_ten_even_when_they_are_made_at_once(house: House) -> None:
@@ -76,40 +83,40 @@ async def test_a_change_keeps_what_it_does_not_name(house: House) -> None:
     caller = await house.sign_up()
     endpoint = await made(house, caller, description="mine")
     body = UpdateWebhookEndpoint(events=("video.failed", "video.completed", "video.failed"))
-    changed = await webhooks.update(house.services, caller, endpoint.id, body)
+    changed = await endpoints.update(house.services, caller, endpoint.id, body)
     assert (changed.events, changed.url) == (("video.completed", "video.failed"), URL)
     assert (changed.description, changed.secrets) == ("mine", endpoint.secrets)
     cleared = UpdateWebhookEndpoint.model_validate({"description": None, "disabled": True})
-    changed = await webhooks.update(house.services, caller, endpoint.id, cleared)
+    changed = await endpoints.update(house.services, caller, endpoint.id, cleared)
     assert (changed.description, changed.disabled) == (None, True)
 
 
 async def test_enabling_forgets_why_it_was_disabled(house: House) -> None:
     caller = await house.sign_up()
     endpoint = await made(house, caller)
-    await webhooks.disable(house.services, endpoint, "it was gone")
-    assert (await webhooks.get(house.services, caller, endpoint.id)).disabled_reason == "it was gone"
-    changed = await webhooks.update(house.services, caller, endpoint.id, UpdateWebhookEndpoint(disabled=False))
+    await endpoints.disable(house.services, endpoint, "it was gone")
+    assert (await endpoints.get(house.services, caller, endpoint.id)).disabled_reason == "it was gone"
+    changed = await endpoints.update(house.services, caller, endpoint.id, UpdateWebhookEndpoint(disabled=False))
     assert (changed.disabled, changed.disabled_reason) == (False, None)
 
 
 async def test_an_endpoint_whose_address_was_changed_is_not_disabled_for_the_old_one(house: House) -> None:
     caller = await house.sign_up()
     endpoint = await made(house, caller)
-    await webhooks.update(house.services, caller, endpoint.id, UpdateWebhookEndpoint(url=f"{URL}/new"))
-    await webhooks.disable(house.services, endpoint, "it was gone")
-    assert not (await webhooks.get(house.services, caller, endpoint.id)).disabled
+    await endpoints.update(house.services, caller, endpoint.id, UpdateWebhookEndpoint(url=f"{URL}/new"))
+    await endpoints.disable(house.services, endpoint, "it was gone")
+    assert not (await endpoints.get(house.services, caller, endpoint.id)).disabled
 
 
 async def test_a_deleted_endpoint_is_gone_though_the_answer_was_lost(house: House) -> None:
     caller = await house.sign_up()
     endpoint = await made(house, caller, description="mine")
     house.store.lose("commit")
-    await webhooks.delete(house.services, caller, endpoint.id)
+    await endpoints.delete(house.services, caller, endpoint.id)
     assert (await house.account()).webhook_endpoints == ()
     assert await house.store.get(WebhookEndpoint, endpoint.id) is None
     with pytest.raises(ApiError) as caught:
-        await webhooks.delete(house.services, caller, endpoint.id)
+        await endpoints.delete(house.services, caller, endpoint.id)
     assert code(caught) == "NOT_FOUND"
 
 
@@ -117,7 +124,7 @@ async def test_a_deleted_endpoint_is_gone_though_the_answer_was_lost(house: Hous
 async def test_what_is_no_endpoint_is_not_found(house: House, endpoint_id: str) -> None:
     caller = await house.sign_up()
     with pytest.raises(ApiError) as caught:
-        await webhooks.get(house.services, caller, endpoint_id)
+        await endpoints.get(house.services, caller, endpoint_id)
     assert code(caught) == "NOT_FOUND"
 
 
@@ -125,15 +132,15 @@ async def test_anothers_endpoint_is_not_found_for_anything(house: House) -> None
     endpoint = await made(house, await house.sign_up())
     bob = await house.sign_up("bob")
     for call in (
-        webhooks.get(house.services, bob, endpoint.id),
-        webhooks.update(house.services, bob, endpoint.id, UpdateWebhookEndpoint(disabled=True)),
-        webhooks.rotate(house.services, bob, endpoint.id),
-        webhooks.delete(house.services, bob, endpoint.id),
+        endpoints.get(house.services, bob, endpoint.id),
+        endpoints.update(house.services, bob, endpoint.id, UpdateWebhookEndpoint(disabled=True)),
+        endpoints.rotate(house.services, bob, endpoint.id),
+        endpoints.delete(house.services, bob, endpoint.id),
     ):
         with pytest.raises(ApiError) as caught:
             await call
         assert code(caught) == "NOT_FOUND"
-    assert await webhooks.own(house.services, bob) == []
+    assert await endpoints.own(house.services, bob) == []
 
 
 async def test_a_closed_account_gets_no_endpoint(house: House) -> None:
@@ -162,7 +169,7 @@ async def test_after_a_rotation_both_secrets_sign_for_a_day(house: House) -> Non
     caller = await house.sign_up()
     before = await made(house, caller)
     house.store.lose("commit")
-    after = await webhooks.rotate(house.services, caller, before.id)
+    after = await endpoints.rotate(house.services, caller, before.id)
     assert after.secrets[0] != before.secrets[0]
     assert after.secrets[1].expires_at == after.updated_at + timedelta(hours=24)
     body = b"{}"
@@ -180,23 +187,25 @@ async def test_after_a_rotation_both_secrets_sign_for_a_day(house: House) -> Non
 async def test_a_second_rotation_ends_the_oldest_secret(house: House) -> None:
     caller = await house.sign_up()
     endpoint = await made(house, caller)
-    await webhooks.rotate(house.services, caller, endpoint.id)
-    twice = await webhooks.rotate(house.services, caller, endpoint.id)
+    await endpoints.rotate(house.services, caller, endpoint.id)
+    twice = await endpoints.rotate(house.services, caller, endpoint.id)
     assert len(twice.secrets) == 2
     assert endpoint.secrets[0].value not in {secret.value for secret in twice.secrets}
 
 
 async def test_an_accounts_secret_is_made_once_however_many_ask(house: House) -> None:
     caller = await house.sign_up()
-    found = await asyncio.gather(*(webhooks.secret_of(house.services, caller.tenant, caller.account) for _ in range(5)))
+    found = await asyncio.gather(
+        *(endpoints.secret_of(house.services, caller.tenant, caller.account) for _ in range(5))
+    )
     assert len({one.secrets for one in found}) == 1
     house.store.lose("commit")
-    rotated = await webhooks.rotate_secret(house.services, caller)
-    view = webhooks.secret_view(rotated, house.clock())
+    rotated = await endpoints.rotate_secret(house.services, caller)
+    view = endpoints.secret_view(rotated, house.clock())
     assert view.secret != found[0].secrets[0].value
     assert view.previous_expires_at == int((house.clock() + timedelta(hours=24)).timestamp())
     house.clock.advance(24 * 3_600)
-    assert webhooks.secret_view(rotated, house.clock()).previous_expires_at is None
+    assert endpoints.secret_view(rotated, house.clock()).previous_expires_at is None
     assert len(house.store.documents(WebhookSecret)) == 1
 
 
@@ -205,8 +214,8 @@ async def test_a_conflict_is_read_and_decided_again(house: House) -> None:
     house.store.fail("commit", times=2, error=Conflict)
     endpoint = await made(house, caller)
     house.store.fail("commit", times=2, error=Conflict)
-    await webhooks.update(house.services, caller, endpoint.id, UpdateWebhookEndpoint(disabled=True))
-    assert (await webhooks.get(house.services, caller, endpoint.id)).disabled
+    await endpoints.update(house.services, caller, endpoint.id, UpdateWebhookEndpoint(disabled=True))
+    assert (await endpoints.get(house.services, caller, endpoint.id)).disabled
 
 
 # --- the audit log ---
@@ -218,12 +227,12 @@ async def test_every_change_of_an_endpoint_and_every_look_at_a_secret_is_on_the_
     caller = await house.sign_up(email="alice@example.com", email_verified=True, verified_at=house.clock())
     capsys.readouterr()
     endpoint = await made(house, caller)
-    await webhooks.update(house.services, caller, endpoint.id, UpdateWebhookEndpoint(description="private"))
-    await webhooks.update(house.services, caller, endpoint.id, UpdateWebhookEndpoint(description="private"))
-    rotated = await webhooks.rotate(house.services, caller, endpoint.id)
-    await webhooks.delete(house.services, caller, endpoint.id)
-    secret = await webhooks.own_secret(house.services, caller)
-    await webhooks.rotate_secret(house.services, caller)
+    await endpoints.update(house.services, caller, endpoint.id, UpdateWebhookEndpoint(description="private"))
+    await endpoints.update(house.services, caller, endpoint.id, UpdateWebhookEndpoint(description="private"))
+    rotated = await endpoints.rotate(house.services, caller, endpoint.id)
+    await endpoints.delete(house.services, caller, endpoint.id)
+    secret = await endpoints.own_secret(house.services, caller)
+    await endpoints.rotate_secret(house.services, caller)
     out = capsys.readouterr().out
     entries = [json.loads(line) for line in out.splitlines()]
     audits = [entry for entry in entries if entry.get("logging.googleapis.com/labels") == {"log": "audit"}]
@@ -245,17 +254,17 @@ async def test_an_account_that_is_locked_out_before_the_commit_keeps_its_secrets
 ) -> None:
     caller = await house.sign_up(email="alice@example.com", email_verified=True, verified_at=house.clock())
     endpoint = await made(house, caller)
-    await webhooks.secret_of(house.services, caller.tenant, caller.account)
+    await endpoints.secret_of(house.services, caller.tenant, caller.account)
     before = [house.store.documents(kind) for kind in (WebhookEndpoint, WebhookSecret)]
 
     async def locked_out() -> None:
         house.store.edit("accounts", caller.account, change)
 
     calls: list[Any] = [
-        lambda: webhooks.rotate(house.services, caller, endpoint.id),
-        lambda: webhooks.rotate_secret(house.services, caller),
-        lambda: webhooks.update(house.services, caller, endpoint.id, UpdateWebhookEndpoint(url=URL + "/other")),
-        lambda: webhooks.delete(house.services, caller, endpoint.id),
+        lambda: endpoints.rotate(house.services, caller, endpoint.id),
+        lambda: endpoints.rotate_secret(house.services, caller),
+        lambda: endpoints.update(house.services, caller, endpoint.id, UpdateWebhookEndpoint(url=URL + "/other")),
+        lambda: endpoints.delete(house.services, caller, endpoint.id),
     ]
     for call in calls:
         house.store.edit("accounts", caller.account, {"disabled": False, "closed_at": None})

@@ -12,8 +12,8 @@ from datetime import UTC, datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
-from shared.generators.protocol import Generator
-from shared.models import Job, Stage, Status, TaskRef, VideoRequest
+from shared.core.documents import Job, Stage, Status, TaskRef, VideoRequest
+from shared.platform.provider import Generator
 
 
 @dataclass(frozen=True)

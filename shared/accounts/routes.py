@@ -1,0 +1,95 @@
+"""The routes of this package: the caller's account, ledger and API keys; exports, and the deletion of the account."""
+
+from __future__ import annotations
+
+from shared.api.account_data import ErasureView, ExportQuery, ExportView
+from shared.api.accounts import AccountView, ListTransactionsQuery, TransactionPage, UpdateAccount
+from shared.api.api_keys import ApiKeyList, MadeApiKey, NewApiKey, RevokedApiKey
+from shared.api.routing import Route
+from shared.api.tasks import ErrandBody
+
+ROUTES: tuple[Route, ...] = (
+    Route("get_account", "GET", "/v1/account", "history", "One's account and balance", response=AccountView),
+    Route(
+        "update_account",
+        "PATCH",
+        "/v1/account",
+        "history",
+        "Change one's profile",
+        body=UpdateAccount,
+        response=AccountView,
+    ),
+    Route(
+        "make_api_key",
+        "POST",
+        "/v1/api-keys",
+        "history",
+        "Make an API key; the answer is the only one that shows it",
+        keys=False,
+        recent_sign_in=True,
+        body=NewApiKey,
+        response=MadeApiKey,
+        status=201,
+        errors=("LIMIT_REACHED", "EMAIL_NOT_VERIFIED"),
+    ),
+    Route("list_api_keys", "GET", "/v1/api-keys", "history", "One's API keys", response=ApiKeyList),
+    Route(
+        "revoke_api_key",
+        "DELETE",
+        "/v1/api-keys/{id}",
+        "history",
+        "Revoke an API key",
+        keys=False,
+        response=RevokedApiKey,
+        errors=("NOT_FOUND",),
+    ),
+    Route(
+        "list_transactions",
+        "GET",
+        "/v1/account/transactions",
+        "history",
+        "One's credit ledger, newest first",
+        query=ListTransactionsQuery,
+        response=TransactionPage,
+    ),
+    Route(
+        "export_account",
+        "POST",
+        "/v1/account/export",
+        "submit",
+        "Ask for a copy of all one's data",
+        response=ExportView,
+        status=202,
+    ),
+    Route(
+        "get_export",
+        "GET",
+        "/v1/account/exports/{id}",
+        "history",
+        "One export, with its files once it is completed",
+        query=ExportQuery,
+        response=ExportView,
+        errors=("NOT_FOUND",),
+    ),
+    Route(
+        "delete_account",
+        "DELETE",
+        "/v1/account",
+        "submit",
+        "Delete one's account and all its videos",
+        keys=False,
+        recent_sign_in=True,
+        response=ErasureView,
+        status=202,
+    ),
+    Route(
+        "chore",
+        "POST",
+        "/tasks/chore",
+        "poll",
+        "Advance an export or a deletion by one step",
+        caller="queue",
+        body=ErrandBody,
+        status=204,
+    ),
+)

@@ -1,0 +1,130 @@
+"""The routes of this package: what administrators and operators see and change."""
+
+from __future__ import annotations
+
+from shared.api import body_limits
+from shared.api.accounts import TransactionView
+from shared.api.routing import Route
+from shared.api.settings import ConfigView, PutConfig
+from shared.api.tenant_videos import ListTenantVideosQuery, TenantVideoPage, WatchedVideo
+from shared.api.tenants import GrantToTenant, TenantBudgetView, TenantGrantView
+from shared.api.users import GrantCredits, ListUsersQuery, UpdateUser, UserPage, UserView
+
+ROUTES: tuple[Route, ...] = (
+    Route(
+        "list_users",
+        "GET",
+        "/v1/admin/users",
+        "history",
+        "The tenant's users, newest first",
+        caller="admin",
+        query=ListUsersQuery,
+        response=UserPage,
+    ),
+    Route(
+        "get_user",
+        "GET",
+        "/v1/admin/users/{id}",
+        "history",
+        "One user of the tenant",
+        caller="admin",
+        response=UserView,
+        errors=("NOT_FOUND",),
+    ),
+    Route(
+        "update_user",
+        "PATCH",
+        "/v1/admin/users/{id}",
+        "history",
+        "Disable a user, or change the role or the plan",
+        caller="admin",
+        body=UpdateUser,
+        response=UserView,
+        errors=("NOT_FOUND",),
+    ),
+    Route(
+        "grant_credits",
+        "POST",
+        "/v1/admin/users/{id}/grants",
+        "history",
+        "Give a user credits, once for each Idempotency-Key",
+        caller="admin",
+        body=GrantCredits,
+        response=TransactionView,
+        status=201,
+        errors=("NOT_FOUND", "IDEMPOTENCY_KEY_REUSED", "TENANT_BUDGET_EXCEEDED"),
+    ),
+    Route(
+        "get_tenant_budget",
+        "GET",
+        "/v1/admin/budget",
+        "history",
+        "What the tenant's administrators may still give",
+        caller="admin",
+        response=TenantBudgetView,
+        errors=("NOT_FOUND",),
+    ),
+    Route(
+        "get_tenant",
+        "GET",
+        "/v1/operator/tenants/{tenant}",
+        "history",
+        "A tenant's budget",
+        caller="operator",
+        response=TenantBudgetView,
+        errors=("NOT_FOUND",),
+    ),
+    Route(
+        "grant_to_tenant",
+        "POST",
+        "/v1/operator/tenants/{tenant}/grants",
+        "history",
+        "Grant credits to a tenant, once for each Idempotency-Key",
+        caller="operator",
+        body=GrantToTenant,
+        response=TenantGrantView,
+        status=201,
+        errors=("NOT_FOUND", "IDEMPOTENCY_KEY_REUSED", "TENANT_BUDGET_EXCEEDED"),
+    ),
+    Route(
+        "list_tenant_videos",
+        "GET",
+        "/v1/admin/videos",
+        "history",
+        "All videos of the tenant, newest first",
+        caller="admin",
+        query=ListTenantVideosQuery,
+        response=TenantVideoPage,
+    ),
+    Route(
+        "get_tenant_video",
+        "GET",
+        "/v1/admin/videos/{id}",
+        "history",
+        "One video of the tenant, with URLs to watch it",
+        caller="admin",
+        response=WatchedVideo,
+        errors=("NOT_FOUND",),
+    ),
+    Route(
+        "get_config",
+        "GET",
+        "/v1/admin/config",
+        "history",
+        "The live settings",
+        caller="admin",
+        response=ConfigView,
+    ),
+    Route(
+        "put_config",
+        "PUT",
+        "/v1/admin/config",
+        "history",
+        "Replace the live settings of the installation",
+        caller="admin",
+        body=PutConfig,
+        response=ConfigView,
+        errors=("PRECONDITION_FAILED", "PRECONDITION_REQUIRED"),
+        limits=body_limits.SETTINGS,
+    ),
+)

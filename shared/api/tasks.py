@@ -1,0 +1,35 @@
+"""The bodies that the cloud's own machines send: Cloud Tasks and Pub/Sub."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import BaseModel, Field
+
+from shared.api.bodies import Body
+from shared.core import storable
+from shared.core.storable import MAX_INTEGER
+
+
+class StepBody(Body):
+    """POST /tasks/step: the body of every task of a job."""
+
+    job: Annotated[str, Field(pattern=r"^video_[A-Za-z0-9_-]{1,58}$")]
+    step: Annotated[int, Field(ge=0, le=storable.MAX_INTEGER)]
+
+
+class PushedMessage(BaseModel):
+    attributes: dict[str, str] = Field(default_factory=dict)
+
+
+class PushEnvelope(BaseModel):
+    """A Pub/Sub push; of the message only the attributes are read, which name the object."""
+
+    message: PushedMessage
+
+
+class ErrandBody(Body):
+    """POST /tasks/webhook and /tasks/chore: the body of every task of an errand."""
+
+    id: Annotated[str, Field(max_length=64, pattern=r"^[A-Za-z0-9_-]+$")]
+    step: Annotated[int, Field(ge=0, le=MAX_INTEGER)]

@@ -1,0 +1,22 @@
+"""What reading an image comes to. Nothing is imported here that the process which reads it does not need."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from shared.core.documents import ImageType
+
+
+class NotAnImage(Exception):  # noqa: N818
+    """These bytes are not an image that can be used; the message says why."""
+
+
+@dataclass(frozen=True)
+class ImageFacts:
+    """Type, and size in pixels as stored (a camera's rotation mark is not applied)."""
+
+    content_type: ImageType
+    width_px: int
+    height_px: int

@@ -1,0 +1,872 @@
+"""The life of a job and the ledger: (job, account, event, now) -> Change. Pure: no I/O, no clock, no randomness.
+
+Read TRANSITIONS first: it says which event is heard in which stage, and where it may lead. An event that is not heard
+changes nothing, and so does one that was decided on an older step: duplicates, late and reordered deliveries are
+harmless by construction. What a Change holds is committed in one batch; its task is created afterwards.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from shared.core import cancellation, ledger, pricing, schedule, tenant_days
+from shared.core.catalog import MODELS, offer
+from shared.core.documents import (
+    FINAL,
+    STATUS_OF,
+    Account,
+    Document,
+    Job,
+    JobError,
+    Lease,
+    LiveConfig,
+    Output,
+    Stage,
+    TaskRef,
+    Transaction,
+    VideoRequest,
+    Warned,
+)
+from shared.core.errors import CATALOG, ApiError
+from shared.core.events import (
+    Accepted,
+    Announced,
+    Broke,
+    Cancel,
+    Claim,
+    Deferred,
+    Delete,
+    Enter,
+    ErasureRequested,
+    Event,
+    Expire,
+    Fallen,
+    Finished,
+    Hint,
+    LateSuccess,
+    Lost,
+    NotStored,
+    Overdue,
+    Refused,
+    Renew,
+    Repeated,
+    Running,
+    StepEvent,
+    Stored,
+    Switched,
+    Tidied,
+    Unseen,
+    Viewed,
+)
+from shared.core.plans import plan_of
+from shared.core.tenant_days import TenantBudget
+
+POLL_QUEUE = "poll"
+# The one queue whose tasks go to the function deliver; all others' go to poll.
+DELIVER_QUEUE = "webhooks"
+STEP_PATH = "/tasks/step"
+# Of a change_id, 48 bits of randomness: enough within one step of one job.
+TASK_SUFFIX_CHARS = 8
+
+# A create is given up after 45 s; its lease lives longer, the function (900 s) longer still, so that a holder that
+# still runs after its lease has ended can tell, and must not create.
+CREATE_TIMEOUT_S = 45
+PREPARE_TIMEOUT_S = 75
+LEASE_S = 120
+FUNCTION_TIMEOUT_S = 900
+SWEEP_AFTER_S = 60
+# Past its deadline a job gets one last try to store its video. A delivery may die in it, and the next one has its try
+# then; as many as these, so that a video that kills whoever stores it does not go on for ever.
+LAST_TRIES = 3
+DEFAULT_LONGEST_S = 360.0
+# A generation that was given up is watched this long, so that what it still delivers is removed.
+TIDY_FOR_S = 24 * 3_600
+# A view is a write; one a day is enough to tell what is still watched.
+VIEWS_NOTED_EVERY = timedelta(days=1)
+
+UNFINISHED = frozenset(Stage) - FINAL
+
+
+_ANY_UNFINISHED = {stage: frozenset({stage}) for stage in UNFINISHED}
+_ANY_FINAL = {stage: frozenset({stage}) for stage in FINAL}
+
+
+def _to(*stages: Stage) -> frozenset[Stage]:
+    return frozenset(stages)
+
+
+TRANSITIONS: Mapping[type[Event], Mapping[Stage, frozenset[Stage]]] = {
+    Enter: {Stage.WAITING: _to(Stage.WAITING, Stage.QUEUED, Stage.FAILED)},
+    Claim: {
+        Stage.QUEUED: _to(Stage.STARTING, Stage.FAILED),
+        Stage.STORING: _to(Stage.STORING, Stage.FAILED),
+    },
+    Renew: {Stage.STORING: _to(Stage.STORING)},
+    Accepted: {
+        Stage.STARTING: _to(Stage.GENERATING),
+        Stage.UNCERTAIN: _to(Stage.GENERATING),
+        # Given up and about to be started once more: the first start is the one to keep.
+        Stage.QUEUED: _to(Stage.GENERATING),
+        # The job ended meanwhile: the name is kept, so that what it still delivers can be removed.
+        **_ANY_FINAL,
+    },
+    Deferred: {Stage.STARTING: _to(Stage.QUEUED)},
+    Switched: {Stage.QUEUED: _to(Stage.QUEUED), Stage.STARTING: _to(Stage.QUEUED)},
+    Refused: {Stage.QUEUED: _to(Stage.FAILED), Stage.STARTING: _to(Stage.FAILED)},
+    Lost: {Stage.STARTING: _to(Stage.UNCERTAIN)},
+    Unseen: {Stage.UNCERTAIN: _to(Stage.UNCERTAIN, Stage.QUEUED, Stage.FAILED)},
+    Running: {Stage.GENERATING: _to(Stage.GENERATING, Stage.FAILED)},
+    Finished: {
+        Stage.GENERATING: _to(Stage.STORING, Stage.FAILED),
+        Stage.UNCERTAIN: _to(Stage.STORING, Stage.FAILED),
+    },
+    Broke: {Stage.GENERATING: _to(Stage.FAILED), Stage.UNCERTAIN: _to(Stage.FAILED)},
+    Stored: {Stage.STORING: _to(Stage.COMPLETED)},
+    NotStored: {Stage.STORING: _to(Stage.STORING, Stage.FAILED)},
+    Cancel: dict.fromkeys(UNFINISHED, _to(Stage.CANCELED)),
+    Hint: {Stage.STARTING: _to(Stage.STARTING), Stage.UNCERTAIN: _to(Stage.UNCERTAIN)},
+    Repeated: {**_ANY_UNFINISHED, **_ANY_FINAL},
+    Fallen: {**_ANY_UNFINISHED, **_ANY_FINAL},
+    # A generation or a video that was paid for is not given up here: a delivery looks, or stores, one last time.
+    Overdue: {
+        Stage.WAITING: _to(Stage.FAILED),
+        Stage.QUEUED: _to(Stage.FAILED),
+        Stage.STARTING: _to(Stage.UNCERTAIN),
+        Stage.UNCERTAIN: _to(Stage.QUEUED, Stage.FAILED),
+    },
+    Delete: _ANY_FINAL,
+    ErasureRequested: _ANY_FINAL,
+    Viewed: {Stage.COMPLETED: _to(Stage.COMPLETED)},
+    Expire: {Stage.COMPLETED: _to(Stage.COMPLETED)},
+    Announced: _ANY_FINAL,
+    LateSuccess: {Stage.FAILED: _to(Stage.FAILED)},
+    Tidied: _ANY_FINAL,
+}
+
+
+# --- what a decision comes to ---
+
+
+@dataclass(frozen=True)
+class Task:
+    """A task to create once the change is committed; `at` None means now."""
+
+    ref: TaskRef
+    at: datetime | None
+    body: Mapping[str, Any]
+    path: str = STEP_PATH
+
+
+@dataclass(frozen=True)
+class Change:
+    """What to commit in one batch, the task to create afterwards, and what to count and log.
+
+    `obsolete` is the task of the step that was left without its delivery: it would only take a start's place in a paced
+    queue, so it is deleted, which may fail.
+    """
+
+    job: Job
+    account: Account | None = None
+    transactions: tuple[Transaction, ...] = ()
+    task: Task | None = None
+    signals: tuple[str, ...] = field(default=())
+    budget: TenantBudget | None = None
+    obsolete: TaskRef | None = None
+
+    @property
+    def documents(self) -> tuple[Document, ...]:
+        """The job, its account and the ledger's entries; what changes of the tenant's budget is beside them."""
+        return (self.job, *((self.account,) if self.account is not None else ()), *self.transactions)
+
+    def stamped(self, change_id: str) -> Change:
+        """With a fresh change_id in what is changed: no write is then a no-op, and each can be recognized as ours.
+
+        It is also part of the name of a new step's task, so that no other decision's task has that name.
+        """
+        job = with_task_name(self.job.changed(change_id=change_id))
+        task = replace(self.task, ref=job.task) if self.task is not None else None
+        account = self.account.changed(change_id=change_id) if self.account is not None else None
+        return replace(self, job=job, account=account, task=task)
+
+
+def decide(job: Job, account: Account | None, event: Event, now: datetime, config: LiveConfig) -> Change | None:
+    """What the event changes; None when it is not heard in this stage or step.
+
+    `account` may be None unless needs_account() says otherwise.
+    """
+    heard = TRANSITIONS[type(event)].get(job.stage)
+    if heard is None or (isinstance(event, StepEvent) and event.step != job.step):
+        return None
+    change = _DECISIONS[type(event)](_Case(job, account, now, config), event)
+    if change is not None and isinstance(event, (Cancel, Overdue)):
+        change = replace(change, obsolete=job.task)
+    assert change is None or change.job.stage in heard, f"{event} led {job.stage} to {change.job.stage}"
+    return change
+
+
+def needs_account(job: Job, event: Event, now: datetime, config: LiveConfig) -> bool:
+    """Whether the event may end the job or change what the account holds."""
+    if job.final or isinstance(event, Repeated) or job.stage not in TRANSITIONS[type(event)]:
+        return False
+    may_end = isinstance(event, (Enter, Refused, Broke, Stored, NotStored, Cancel))
+    nothing_came = isinstance(event, Finished) and not event.uris
+    return may_end or nothing_came or now >= deadline(job, config)
+
+
+def deadline(job: Job, config: LiveConfig) -> datetime:
+    """When the job's present stage must have ended; the job is given up then."""
+    match job.stage:
+        case Stage.GENERATING:
+            return _began(job) + timedelta(seconds=config.generation_timeout_s)
+        case Stage.UNCERTAIN:
+            return _began(job) + timedelta(seconds=_longest_s(job))
+        case Stage.STORING:
+            return (job.storing_started_at or job.created_at) + timedelta(seconds=config.storing_timeout_s)
+        case Stage.STARTING if job.lease is not None:
+            return job.lease.until
+        case _:
+            return job.created_at + timedelta(seconds=config.queue_timeout_s)
+
+
+def claimable(job: Job, now: datetime, config: LiveConfig) -> bool:
+    """Whether a claim of a queued or storing job would be granted now, or end it.
+
+    Not while somebody holds its lease, and not before the provider's Retry-After is over, however often the queue
+    brings the task meanwhile.
+    """
+    if _held(job, now):
+        return False
+    waits = job.stage is Stage.QUEUED and job.due_at is not None and job.due_at > now
+    return not waits or now >= deadline(job, config)
+
+
+def movable(job: Job) -> bool:
+    """Whether no attempt but a rejected one was ever made: the name of an earlier one could still arrive, and would be
+    looked up at the provider that the job has then."""
+    return job.attempt == (1 if job.stage is Stage.STARTING else 0)
+
+
+def searched_until(job: Job, config: LiveConfig) -> datetime:
+    """Until when a job past its deadline waits for a bucket that does not say whether its video is there."""
+    return deadline(job, config) + timedelta(seconds=config.storing_timeout_s)
+
+
+def watched_until(job: Job) -> datetime:
+    """Until when an ended attempt without an operation's name may still show files."""
+    return _began(job) + timedelta(seconds=TIDY_FOR_S)
+
+
+# --- the beginning ---
+
+
+@dataclass(frozen=True)
+class Submission:
+    """A request that was understood and priced, and the ids that its job will have."""
+
+    job_id: str
+    request: VideoRequest
+    cost: int
+    expected_s: float
+    fingerprint: str
+    provider: str
+    project: str | None = None
+    labels: Mapping[str, str] = field(default_factory=dict)
+    warnings: tuple[Warned, ...] = ()
+    idempotency_key: str | None = None
+    may_wait: bool = False
+    webhook_url: str | None = None
+    failover: bool = False
+    max_cost: int | None = None
+    quote: str | None = None
+
+
+def submit(
+    submission: Submission, account: Account, now: datetime, config: LiveConfig, budget: TenantBudget | None = None
+) -> Change:
+    """Charge the account and create the job, queued or, over the limit and allowed to, waiting.
+
+    `budget` is needed where the tenant has a daily cap, with the credits already allotted to its shard. Raises ApiError
+    PRICE_CHANGED, INSUFFICIENT_CREDITS, DAILY_LIMIT or TOO_MANY_ACTIVE_JOBS; nothing is charged then.
+    """
+    refusal = refuse(submission, account, now, config, budget)
+    if refusal is not None:
+        raise refusal
+    waits = len(account.active_jobs) >= plan_of(config, account.plan).active_jobs_limit
+    stage = Stage.WAITING if waits else Stage.QUEUED
+    due_at = now + timedelta(seconds=schedule.WAITING_STEP_S) if waits else now
+    day = tenant_days.day_of(now)
+    job = Job(
+        id=submission.job_id,
+        tenant=account.tenant,
+        account=account.id,
+        request=submission.request,
+        provider=submission.provider,
+        failover=submission.failover,
+        fingerprint=submission.fingerprint,
+        status=STATUS_OF[stage],
+        stage=stage,
+        task=_task_ref(submission.job_id, 0, stage, submission.request.model),
+        due_at=due_at,
+        expected_s=submission.expected_s,
+        cost=submission.cost,
+        project=submission.project,
+        labels=dict(submission.labels),
+        warnings=submission.warnings,
+        idempotency_key=submission.idempotency_key,
+        webhook_url=submission.webhook_url,
+        created_at=now,
+        updated_at=now,
+    )
+    account, charge = ledger.post(
+        account.changed(
+            active_jobs=account.active_jobs if waits else (*account.active_jobs, job.id),
+            spending_day=day,
+            spent_on_day=account.spent_on(day) + submission.cost,
+        ),
+        f"{job.id}-charge",
+        "charge",
+        -submission.cost,
+        f"{submission.request.count} x {submission.request.seconds} s with {submission.request.model}",
+        now,
+        job.id,
+    )
+    spent = budget.spend(submission.cost) if budget is not None else None
+    return Change(job, account, (charge,), _task(job, due_at if waits else None), budget=spent)
+
+
+def refuse(
+    submission: Submission, account: Account, now: datetime, config: LiveConfig, budget: TenantBudget | None = None
+) -> ApiError | None:
+    """Why the account may not start such a job now, or its user would not want it; None when it may.
+
+    `budget` has all shards of the tenant's day, unless the account's own shard can spend the cost.
+    """
+    conflict = pricing.price_conflict(submission.request, submission.cost, submission.max_cost, submission.quote)
+    if conflict is not None:
+        return conflict
+    cost, terms = submission.cost, plan_of(config, account.plan)
+    limit = terms.active_jobs_limit
+    if len(account.active_jobs) >= limit and not (submission.may_wait and terms.may_wait):
+        return ApiError(
+            "TOO_MANY_ACTIVE_JOBS",
+            f"You already have {len(account.active_jobs)} active jobs (limit {limit}).",
+            {"active_jobs": list(account.active_jobs), "limit": limit},
+            retry_after_s=15,
+        )
+    spent = account.spent_on(tenant_days.day_of(now))
+    if terms.daily_credits is not None and spent + cost > terms.daily_credits:
+        return _over_the_cap("account", cost, terms.daily_credits, spent, now)
+    if budget is not None and not budget.suffices(cost) and budget.spent + cost > budget.cap:
+        return _over_the_cap("tenant", cost, budget.cap, budget.spent, now)
+    if account.balance < cost:
+        return ApiError(
+            "INSUFFICIENT_CREDITS",
+            f"This costs {cost} credits; you have {account.balance}.",
+            {"required": cost, "available": account.balance, "deficit": cost - account.balance},
+        )
+    return None
+
+
+def _over_the_cap(whose: str, cost: int, cap: int, spent: int, now: datetime) -> ApiError:
+    return ApiError(
+        "DAILY_LIMIT",
+        f"This costs {cost} credits; {max(cap - spent, 0)} of the {whose}'s {cap} for today are left.",
+        {"limit_of": whose, "daily_credits": cap, "spent": spent, "required": cost},
+        retry_after_s=_seconds_to_midnight(now),
+    )
+
+
+# --- the decisions, one per event ---
+
+
+@dataclass(frozen=True)
+class _Case:
+    """What a decision is made from, and the few ways in which it can go on."""
+
+    job: Job
+    account: Account | None
+    now: datetime
+    config: LiveConfig
+
+    @property
+    def overdue(self) -> bool:
+        return self.now >= deadline(self.job, self.config)
+
+    def holds(self, holder: str | None) -> bool:
+        return self.job.lease is not None and self.job.lease.holder == holder
+
+    def write(self, **changes: Any) -> Job:
+        return self.job.changed(version=self.job.version + 1, updated_at=self.now, **changes)
+
+    def go(self, stage: Stage, at: datetime | None, **changes: Any) -> Change:
+        """On to the next step, whose task comes at that moment (None: now), but never after the stage's deadline."""
+        step = self.job.step + 1
+        request: VideoRequest = changes.get("request", self.job.request)
+        job = self.write(
+            stage=stage,
+            status=STATUS_OF[stage],
+            step=step,
+            task=_task_ref(self.job.id, step, stage, request.model),
+            **{"lease": None, **changes},
+        )
+        if at is not None and stage not in FINAL:
+            at = max(self.now, min(at, deadline(job, self.config)))
+        job = job.changed(due_at=at or self.now)
+        return Change(job, task=_task(job, at))
+
+    def hold(self, stage: Stage, holder: str, **changes: Any) -> Change:
+        """Give the lease to the holder; nobody else acts until it ends."""
+        until = self.now + timedelta(seconds=LEASE_S)
+        lease = Lease(holder=holder, until=until)
+        job = self.write(stage=stage, status=STATUS_OF[stage], lease=lease, **changes)
+        return Change(job.changed(due_at=max(self.now, min(until, deadline(job, self.config)))))
+
+    def fail(self, code: str, reason: str | None, signals: tuple[str, ...] = (), leftovers: bool = True) -> Change:
+        refund = self.job.cost if CATALOG[code].refund else 0
+        error = JobError(code=code, message=CATALOG[code].message, reason=reason)
+        return self.end(Stage.FAILED, refund, f"{code}: {CATALOG[code].message}", signals, leftovers, error=error)
+
+    def end(
+        self,
+        stage: Stage,
+        refund: int,
+        description: str,
+        signals: tuple[str, ...] = (),
+        leftovers: bool = True,
+        **changes: Any,
+    ) -> Change:
+        """The one way into a final stage: the job, its slot and its refund in one change.
+
+        `leftovers`: a generation may go on, or files may lie about; a last step then tidies up. Whoever is to hear of
+        the end by a webhook is told by a step before that.
+        """
+        assert self.account is not None, f"{stage} without the account"
+        account = self.account.changed(active_jobs=tuple(id_ for id_ in self.account.active_jobs if id_ != self.job.id))
+        entries: tuple[Transaction, ...] = ()
+        if refund:
+            account, entry = ledger.post(
+                account, f"{self.job.id}-refund", "refund", refund, description, self.now, self.job.id
+            )
+            entries = (entry,)
+        images = bool(self.job.request.inputs) and stage is not Stage.COMPLETED
+        to_tidy = (leftovers and self.job.attempt > 0) or images
+        to_announce = self.job.webhook_url is not None or bool(account.webhook_endpoints)
+        flags = {"to_tidy": to_tidy, "to_announce": to_announce}
+        ended = {"refunded": refund, "completed_at": self.now, **flags, **changes}
+        if not to_tidy and not to_announce:
+            job = self.write(stage=stage, status=STATUS_OF[stage], lease=None, due_at=None, **ended)
+            return Change(job, account, entries, signals=signals)
+        tidy = self.go(stage, None, **ended)
+        return Change(tidy.job, account, entries, tidy.task, signals)
+
+
+def _enter(case: _Case, _: Enter) -> Change | None:
+    assert case.account is not None, "entering without the account"
+    if case.overdue:
+        return case.fail("QUEUE_TIMEOUT", None)
+    if len(case.account.active_jobs) >= plan_of(case.config, case.account.plan).active_jobs_limit:
+        return case.go(Stage.WAITING, case.now + timedelta(seconds=schedule.WAITING_STEP_S))
+    change = case.go(Stage.QUEUED, None)
+    account = case.account.changed(active_jobs=(*case.account.active_jobs, case.job.id))
+    return Change(change.job, account, task=change.task)
+
+
+def _claim(case: _Case, event: Claim) -> Change | None:
+    job = case.job
+    if not claimable(job, case.now, case.config):
+        return None
+    if job.stage is Stage.STORING:
+        if case.overdue and job.last_tries >= LAST_TRIES:
+            return case.fail("STORING_FAILED", "the time for storing is over, and no delivery survived its last try")
+        return case.hold(Stage.STORING, event.holder, last_tries=job.last_tries + int(case.overdue))
+    if case.overdue:
+        return case.fail("QUEUE_TIMEOUT", None)
+    return case.hold(Stage.STARTING, event.holder, attempt=job.attempt + 1, attempt_started_at=case.now)
+
+
+def _renew(case: _Case, event: Renew) -> Change | None:
+    return case.hold(Stage.STORING, event.holder) if case.holds(event.holder) else None
+
+
+def _accepted(case: _Case, event: Accepted) -> Change | None:
+    job = case.job
+    # Attempts count from 1: a job that was never claimed has 0, and nothing was started for it.
+    if event.attempt == 0 or job.attempt != event.attempt or job.operation is not None:
+        return None
+    if job.final:
+        erasure = "requested" if job.erasure else None
+        return case.go(job.stage, None, operation=event.operation, to_tidy=True, erasure=erasure)
+    first_look = schedule.next_look(case.now, job.expected_s, case.now, case.config.polling == "rarely")
+    return case.go(Stage.GENERATING, first_look, operation=event.operation, started_at=case.now)
+
+
+def _deferred(case: _Case, event: Deferred) -> Change | None:
+    """Back into the queue, with a task that comes when the wait is over: one that came sooner would take the place of
+    a start in a paced queue."""
+    if not case.holds(event.holder):
+        return None
+    again = case.now + timedelta(seconds=event.retry_after_s)
+    return case.go(Stage.QUEUED, again, attempt=case.job.attempt - 1, attempt_started_at=None)
+
+
+def _switched(case: _Case, event: Switched) -> Change | None:
+    """Nothing had begun: the attempt doesn't count, and the other model's queue brings the next."""
+    job, claimed = case.job, case.job.stage is Stage.STARTING
+    if not movable(job) or (claimed and not case.holds(event.holder)):
+        return None
+    return case.go(
+        Stage.QUEUED,
+        None,
+        provider=event.provider,
+        request=event.request,
+        expected_s=event.expected_s,
+        price=min(job.cost, pricing.cost(event.request, case.config)),
+        rejected_by=(*job.rejected_by, offer(job.provider, job.request.model)),
+        warnings=(*job.warnings, event.warning),
+        attempt=job.attempt - int(claimed),
+        attempt_started_at=None if claimed else job.attempt_started_at,
+    )
+
+
+def _refused(case: _Case, event: Refused) -> Change | None:
+    if case.job.stage is Stage.STARTING and not case.holds(event.holder):
+        return None
+    return case.fail(event.code, event.reason, leftovers=_abandoned_one(case.job))
+
+
+def _lost(case: _Case, event: Lost) -> Change | None:
+    lease = case.job.lease
+    if lease is not None and lease.holder != event.holder and lease.until > case.now:
+        return None
+    at = case.now + timedelta(seconds=schedule.UNCERTAIN_STEP_S)
+    return _with_signals(case.go(Stage.UNCERTAIN, at), "uncertain_start")
+
+
+def _unseen(case: _Case, _: Unseen) -> Change | None:
+    if not case.overdue:
+        return case.go(Stage.UNCERTAIN, case.now + timedelta(seconds=schedule.UNCERTAIN_STEP_S))
+    if case.config.uncertain_policy == "restart_once" and case.job.attempt == 1:
+        return _with_signals(case.go(Stage.QUEUED, None), "abandoned_generation")
+    return case.fail("START_UNCERTAIN", None, ("abandoned_generation",))
+
+
+def _running(case: _Case, _: Running) -> Change | None:
+    if case.overdue:
+        return case.fail("GENERATION_TIMEOUT", None)
+    job = case.job
+    # Who looks before it is due was told to by an event, which may be somewhat ahead of the provider's own answer.
+    told = job.due_at is not None and case.now < job.due_at
+    rarely = case.config.polling == "rarely" and not told
+    started_at = job.started_at or _began(job)
+    return case.go(Stage.GENERATING, schedule.next_look(started_at, job.expected_s, case.now, rarely))
+
+
+def _finished(case: _Case, event: Finished) -> Change | None:
+    count = case.job.request.count
+    if not event.uris and event.filtered:
+        return case.fail("SAFETY_BLOCKED", event.reason, leftovers=_abandoned_one(case.job))
+    if not event.uris:
+        reason = event.reason or "the generation ended without a video"
+        return case.fail("PROVIDER_ERROR", reason, leftovers=_abandoned_one(case.job))
+    adopted = ("adopted",) if event.found else ()
+    until = case.now + timedelta(seconds=LEASE_S)
+    # No task yet: the delivery that brought the news goes on to store. If it dies, its redelivery creates the task.
+    change = case.go(
+        Stage.STORING,
+        until,
+        lease=Lease(holder=event.holder, until=until),
+        outputs=tuple(Output(uri=uri) for uri in event.uris[:count]),
+        filtered=count - len(event.uris[:count]),
+        filter_reason=event.reason,
+        storing_started_at=case.now,
+        started_at=case.job.started_at or case.now,
+    )
+    return Change(change.job, signals=adopted)
+
+
+def _broke(case: _Case, event: Broke) -> Change | None:
+    return case.fail(event.code, event.reason, leftovers=_abandoned_one(case.job))
+
+
+def _stored(case: _Case, event: Stored) -> Change | None:
+    if not case.holds(event.holder):
+        return None
+    job = case.job
+    return case.end(
+        Stage.COMPLETED,
+        pricing.refund_at_end(job),
+        _why_refunded(job),
+        leftovers=job.attempt > 1,
+        outputs=event.outputs,
+        expires_at=case.now + timedelta(days=case.config.retention_days),
+    )
+
+
+def _why_refunded(job: Job) -> str:
+    if job.filtered:
+        return f"{job.filtered} of {job.request.count} videos were kept back by the safety filter"
+    return f"{job.request.model} made the video for less"
+
+
+def _not_stored(case: _Case, event: NotStored) -> Change | None:
+    if not case.holds(event.holder):
+        return None
+    if event.permanent or case.overdue:
+        return case.fail(event.code, event.reason)
+    tries = case.job.storing_tries + 1
+    wait = schedule.backoff(schedule.STORING_FIRST_STEP_S, schedule.STORING_LONGEST_STEP_S, tries)
+    return case.go(Stage.STORING, case.now + wait, storing_tries=tries)
+
+
+def _cancel(case: _Case, event: Cancel) -> Change | None:
+    """Raises ApiError REFUND_CHANGED where less would come back than the user was told."""
+    assert case.account is not None, "canceling without the account"
+    terms = cancellation.terms(case.job, case.account, case.now, case.config)
+    if terms.refund < event.min_refund:
+        raise ApiError(
+            "REFUND_CHANGED",
+            f"Canceling would refund {terms.refund} credits now, not {event.min_refund}.",
+            {"cancel_returns": terms.refund, "min_refund": event.min_refund, "reason": terms.reason},
+        )
+    if terms.at_our_cost:
+        day = tenant_days.day_of(case.now)
+        starts = case.account.refunded_starts_on(day) + 1
+        case = replace(case, account=case.account.changed(refunded_starts_day=day, refunded_starts=starts))
+    return case.end(Stage.CANCELED, terms.refund, "Canceled")
+
+
+def _hint(case: _Case, event: Hint) -> Change | None:
+    if case.job.operation is not None or case.job.hinted_operation is not None:
+        return None
+    return Change(case.write(hinted_operation=event.operation))
+
+
+def _repeated(case: _Case, event: Repeated) -> Change | None:
+    if case.job.repeats_taken >= event.count or case.job.deleted_at is not None:
+        return None
+    return Change(case.write(repeats_taken=event.count))
+
+
+def _fallen(case: _Case, event: Fallen) -> Change | None:
+    job = case.job
+    late_at = case.now - timedelta(seconds=SWEEP_AFTER_S)
+    held = job.lease is not None and job.lease.until > case.now
+    if job.step != event.step or job.due_at is None or job.due_at > late_at or held:
+        return None
+    # A dead lease stays: the next delivery must see that an attempt was under way.
+    return _with_signals(case.go(job.stage, None, lease=job.lease), "swept")
+
+
+def _overdue(case: _Case, event: Overdue) -> Change | None:
+    if not case.overdue:
+        return None
+    match case.job.stage:
+        case Stage.STARTING:
+            return _lost(case, Lost(event.step, ""))
+        case Stage.UNCERTAIN:
+            return _unseen(case, Unseen(event.step))
+        case _:
+            return case.fail("QUEUE_TIMEOUT", None)
+
+
+def _delete(case: _Case, _: Delete) -> Change | None:
+    """Leave a tombstone: what the ledger refers to, and what a repeated Idempotency-Key is recognized by."""
+    if case.job.deleted_at is not None:
+        return None
+    return case.go(case.job.stage, None, **_without_content(case.job), deleted_at=case.now, to_tidy=True)
+
+
+def _erasure_requested(case: _Case, _: ErasureRequested) -> Change | None:
+    """Delete the job if it isn't, and its fingerprint too: no request of a closed account is ever repeated."""
+    job = case.job
+    if job.erasure is not None:
+        return None
+    erased = {**_without_content(job), "fingerprint": "", "erasure": "requested"}
+    if job.deleted_at is None:
+        return case.go(job.stage, None, **erased, deleted_at=case.now, to_tidy=True)
+    if job.to_tidy:
+        return Change(case.write(**erased))
+    return Change(case.write(**erased | {**_WITHOUT_OPERATION, "erasure": "done"}))
+
+
+def _without_content(job: Job) -> dict[str, Any]:
+    """The changes that remove what the user sent and got. What tidying up goes by stays until that is done."""
+    kept = {"prompt": "", "negative_prompt": None, "seed": None, "extends": None}
+    return {
+        "request": job.request.model_copy(update=kept),
+        "outputs": (),
+        "labels": {},
+        "project": None,
+        "warnings": (),
+        "error": None,
+        "filter_reason": None,
+        "webhook_url": None,
+        "idempotency_key": None,
+        "last_viewed_at": None,
+        "expires_at": None,
+    }
+
+
+_WITHOUT_OPERATION: Mapping[str, Any] = {"operation": None, "hinted_operation": None}
+
+
+def _viewed(case: _Case, _: Viewed) -> Change | None:
+    job = case.job
+    if job.expires_at is None or (job.last_viewed_at or job.created_at) + VIEWS_NOTED_EVERY > case.now:
+        return None
+    kept_until = max(job.expires_at, case.now + timedelta(days=case.config.retention_days))
+    return Change(case.write(last_viewed_at=case.now, expires_at=kept_until))
+
+
+def _expire(case: _Case, _: Expire) -> Change | None:
+    job = case.job
+    if job.expires_at is None or job.expires_at > case.now:
+        return None
+    return case.go(job.stage, None, outputs=(), expires_at=None, to_tidy=True)
+
+
+def _announced(case: _Case, _: Announced) -> Change | None:
+    job = case.job
+    if not job.to_announce:
+        return None
+    if job.to_tidy:
+        return case.go(job.stage, None, to_announce=False)
+    return Change(case.write(to_announce=False, due_at=None))
+
+
+def _late_success(case: _Case, _: LateSuccess) -> Change | None:
+    if case.job.late_success:
+        return None
+    return Change(case.write(late_success=True), signals=("late_success",))
+
+
+def _tidied(case: _Case, event: Tidied) -> Change | None:
+    job = case.job
+    if job.due_at is None or job.to_announce:
+        return None
+    kept = job.stage is Stage.COMPLETED and job.outputs
+    # Images are gone with the first tidying; nobody writes them again.
+    request = job.request if kept else job.request.model_copy(update={"inputs": ()})
+    if (event.again or _may_still_write(case)) and case.now < _began(job) + timedelta(seconds=TIDY_FOR_S):
+        since_end_s = (case.now - (job.completed_at or case.now)).total_seconds()
+        wait_s = min(max(since_end_s, schedule.TIDY_FIRST_STEP_S), schedule.TIDY_LONGEST_STEP_S)
+        return case.go(job.stage, case.now + timedelta(seconds=wait_s), request=request)
+    forgotten = _WITHOUT_OPERATION if job.deleted_at is not None else {}
+    return Change(
+        case.write(
+            due_at=None,
+            to_tidy=False,
+            files_removed_at=None if kept else case.now,
+            request=request,
+            erasure="done" if job.erasure else None,
+            **forgotten,
+        )
+    )
+
+
+def _may_still_write(case: _Case) -> bool:
+    """A delivery that was storing when the job ended may be at it until its function's own limit.
+
+    Also one whose lease another had taken over, which then completed the job: if the video is deleted meanwhile, what
+    it still writes is to go too.
+    """
+    job = case.job
+    kept = job.stage is Stage.COMPLETED and job.outputs
+    if kept or job.storing_started_at is None or job.completed_at is None:
+        return False
+    return case.now < job.completed_at + timedelta(seconds=FUNCTION_TIMEOUT_S)
+
+
+_DECISIONS: Mapping[type[Event], Callable[[_Case, Any], Change | None]] = {
+    Enter: _enter,
+    Claim: _claim,
+    Renew: _renew,
+    Accepted: _accepted,
+    Deferred: _deferred,
+    Switched: _switched,
+    Refused: _refused,
+    Lost: _lost,
+    Unseen: _unseen,
+    Running: _running,
+    Finished: _finished,
+    Broke: _broke,
+    Stored: _stored,
+    NotStored: _not_stored,
+    Cancel: _cancel,
+    Hint: _hint,
+    Repeated: _repeated,
+    Fallen: _fallen,
+    Overdue: _overdue,
+    Delete: _delete,
+    ErasureRequested: _erasure_requested,
+    Viewed: _viewed,
+    Expire: _expire,
+    Announced: _announced,
+    LateSuccess: _late_success,
+    Tidied: _tidied,
+}
+
+
+# --- small facts ---
+
+
+def current_task(job: Job) -> Task:
+    """The task of the job's present step, due when the job is."""
+    return _task(job, job.due_at)
+
+
+def _task(job: Job, at: datetime | None) -> Task:
+    return Task(job.task, at, {"job": job.id, "step": job.step})
+
+
+def with_task_name(job: Job) -> Job:
+    """The job to be committed, with the end of its change_id in the name of a new step's task.
+
+    A restored database repeats steps, and Cloud Tasks blocks the names of the steps that it lost for up to a day. So a
+    name belongs to one decision: if it is taken, that very decision's task was created before.
+    """
+    bare = _task_name(job.id, job.step)
+    if job.task.name != bare:
+        return job
+    return job.changed(task=job.task.model_copy(update={"name": f"{bare}-{job.change_id[-TASK_SUFFIX_CHARS:]}"}))
+
+
+def _task_ref(job_id: str, step: int, stage: Stage, model: str) -> TaskRef:
+    queue = MODELS[model].queue if stage is Stage.QUEUED and model in MODELS else POLL_QUEUE
+    return TaskRef(name=_task_name(job_id, step), queue=queue)
+
+
+def _task_name(job_id: str, step: int) -> str:
+    # The random part comes first: names that begin alike make a queue slow.
+    return f"{job_id.removeprefix('video_')}-{step}"
+
+
+def _seconds_to_midnight(now: datetime) -> int:
+    since = now.astimezone(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
+    return math.ceil((since + timedelta(days=1) - now).total_seconds())
+
+
+def _began(job: Job) -> datetime:
+    return job.attempt_started_at or job.created_at
+
+
+def _longest_s(job: Job) -> float:
+    model = MODELS.get(job.request.model)
+    return model.longest_s if model else DEFAULT_LONGEST_S
+
+
+def _held(job: Job, now: datetime) -> bool:
+    return job.lease is not None and job.lease.until > now
+
+
+def _abandoned_one(job: Job) -> bool:
+    """An attempt before the last that began, which may still write files."""
+    return job.attempt > (0 if job.stage is Stage.QUEUED else 1)
+
+
+def _with_signals(change: Change, *signals: str) -> Change:
+    return replace(change, signals=(*change.signals, *signals))

@@ -1,0 +1,87 @@
+"""Who comes in: what every request passes between its arrival and its handler.
+
+In this order: who is it (401, or 403 when disabled), how often (429), may he use this operation at all (403), and did
+he sign in recently enough for it (401). What belongs to whom is the handlers' to say, and another's is always 404.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+
+from starlette.requests import Request
+
+from shared.accounts.auth import ACCOUNT_KEPT_FOR, Accounts
+from shared.api.routing import PEOPLE, Route
+from shared.core.errors import ApiError
+from shared.core.plans import plan_of
+from shared.http.rate_limits import TokenBuckets
+from shared.platform import audit
+from shared.platform.identity import Caller
+from shared.platform.ports import Services
+
+# In a request's scope: headers that its answer will have, whoever writes it.
+ANSWER_HEADERS = "rushes.answer_headers"
+READING = ("GET", "HEAD")
+# How long ago the user may have signed in for what cannot be taken back: long enough for a form to be filled in.
+RECENT_SIGN_IN = timedelta(minutes=5)
+_NOW = timedelta(0)
+
+
+class Door:
+    """The callers that this process knows, and how often they came."""
+
+    def __init__(self) -> None:
+        self.accounts = Accounts()
+        self._buckets = TokenBuckets()
+
+    async def admit(self, services: Services, route: Route, request: Request) -> Caller | None:
+        """The caller of a user's or administrator's operation; None for a machine's. Raises ApiError."""
+        if route.caller not in PEOPLE:
+            return None
+        authorization = request.headers.get("authorization")
+        caller = await self.accounts.caller(services, authorization)
+        terms = plan_of(await services.config.get(), caller.plan)
+        allowance = self._buckets.take(caller.account, terms.requests_per_minute, services.clock())
+        request.scope[ANSWER_HEADERS].update(allowance.headers)
+        allowance.check()
+        if route.fresh_account or route.writes:
+            # After the count, so that requests that are refused read nothing.
+            account_age = _NOW if route.fresh_account else ACCOUNT_KEPT_FOR
+            caller = await self.accounts.caller(services, authorization, account_age=account_age, key_age=_NOW)
+        try:
+            authorize(route, caller, request.method)
+        except ApiError as error:
+            note_denial(route, caller, error)
+            raise
+        check_sign_in(route, caller, services.clock())
+        return caller
+
+
+def authorize(route: Route, caller: Caller, method: str) -> None:
+    """Raises ApiError FORBIDDEN when the caller's role or key does not reach so far."""
+    if caller.key is not None and not route.keys:
+        raise ApiError("FORBIDDEN", "API keys can't do this. Sign in.")
+    if caller.read_only and method not in READING:
+        raise ApiError("FORBIDDEN", "This API key is read-only.")
+    keyed = " API keys never have a role." if caller.key is not None else ""
+    if route.caller == "operator" and caller.role != "operator":
+        raise ApiError("FORBIDDEN", f"Only operators can do this.{keyed}")
+    if route.caller == "admin" and not caller.administers:
+        raise ApiError("FORBIDDEN", f"Only administrators can do this.{keyed}")
+
+
+def check_sign_in(route: Route, caller: Caller, now: datetime) -> None:
+    """Raises ApiError REAUTHENTICATION_REQUIRED, with the challenge of RFC 9470."""
+    if not route.recent_sign_in or (caller.signed_in_at is not None and now - caller.signed_in_at <= RECENT_SIGN_IN):
+        return
+    max_age_s = int(RECENT_SIGN_IN.total_seconds())
+    challenge = f'Bearer error="insufficient_user_authentication", max_age="{max_age_s}"'
+    raise ApiError(
+        "REAUTHENTICATION_REQUIRED", details={"max_age_s": max_age_s}, headers={"WWW-Authenticate": challenge}
+    )
+
+
+def note_denial(route: Route, caller: Caller, error: ApiError) -> None:
+    """Record that somebody who is signed in was refused what administrators and operators do."""
+    if error.code == "FORBIDDEN" and route.caller in ("admin", "operator"):
+        audit.record("admin_action_denied", caller, route=route.name, reason=error.message)

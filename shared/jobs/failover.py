@@ -1,0 +1,78 @@
+"""Which provider and model make a job's video after its start was rejected. Pure.
+
+Only after a rejection: nothing has begun then, so nothing is made, or billed, twice. A start whose outcome is unknown
+is never moved. A model that its provider has retired is replaced by its successor, as in a new request; another
+provider's model is used only for a request with `failover`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from shared.core import catalog, lifecycle, pricing
+from shared.core.catalog import MODELS, Model, Offering
+from shared.core.documents import Job, LiveConfig, VideoRequest, Warned
+
+RETIRED = "MODEL_RETIRED"
+BUSY = "PROVIDER_BUSY"
+# The rejections that are not about the prompt, in words: what one provider will not show is not asked of another.
+_SAID = {RETIRED: "is no longer offered", "PROVIDER_DENIED": "could not be used", BUSY: "was busy"}
+
+
+@dataclass(frozen=True)
+class Alternative:
+    """Who makes the video instead, and the request as that model gets it. `warning` is for the client."""
+
+    provider: str
+    request: VideoRequest
+    warning: Warned
+
+
+def alternative(job: Job, rejection: str, offering: Offering, config: LiveConfig) -> Alternative | None:
+    """What to go on with after the job's start was rejected; None when nothing else may, or can, make the video.
+
+    A user never pays more than was agreed. So failover passes over models that cost more; the successor of a retired
+    model makes the video for the old price.
+    """
+    if rejection not in _SAID or not lifecycle.movable(job):
+        return None
+    for model, provider in _candidates(job, rejection, offering, config):
+        request = job.request.model_copy(update={"model": model.id})
+        rejected = catalog.offer(provider, model.id) in (
+            *job.rejected_by,
+            catalog.offer(job.provider, job.request.model),
+        )
+        if rejected or not catalog.makes(model, request):
+            continue
+        if rejection == RETIRED or pricing.cost(request, config) <= job.cost:
+            return Alternative(provider, request, _warning(job, rejection, model))
+    return None
+
+
+def _candidates(job: Job, rejection: str, offering: Offering, config: LiveConfig) -> Iterator[tuple[Model, str]]:
+    """Models and their providers, the most similar first."""
+    present = MODELS.get(job.request.model)
+    retired = rejection == RETIRED
+    if present is not None and (retired or job.failover):
+        yield from ((present, provider) for provider in offering.providers_of(present) if provider != job.provider)
+    if present is not None and retired and config.allow_replacements:
+        successors = (MODELS[name] for name in present.successors)
+        yield from ((model, provider) for model in successors for provider in offering.providers_of(model))
+    if job.failover:
+        others = (model for model in MODELS.values() if model is not present)
+        yield from (
+            (model, provider)
+            for model in others
+            for provider in offering.providers_of(model)
+            if provider != job.provider
+        )
+
+
+def _warning(job: Job, rejection: str, model: Model) -> Warned:
+    if rejection == RETIRED and model.id != job.request.model:
+        message = f"{job.request.model} was retired, and {model.id} makes the video. {catalog.RETIRED_DIFFERS}"
+        return Warned(code="MODEL_REPLACED", message=message)
+    made_by = model.id if model.id != job.request.model else "its other provider"
+    message = f"{job.request.model} {_SAID[rejection]}, so {made_by} makes the video."
+    return Warned(code="FAILED_OVER", message=message)

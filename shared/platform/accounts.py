@@ -1,0 +1,72 @@
+"""Edits of an account's document: read, change, commit if nobody wrote meanwhile, else again.
+
+And whoever acts: what moves money, roles, keys, settings or secrets is committed together with the account of its
+caller, as it was read for that commit. An account that is disabled, closed or demoted in between makes the commit fail.
+(A Firestore commit can't verify a document without writing it, so the account gets a fresh change_id.)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from shared.core.documents import Account
+from shared.core.errors import ApiError
+from shared.platform import commits
+from shared.platform.commits import Batch
+from shared.platform.identity import Caller
+from shared.platform.ports import Services
+
+_ORDER = ("user", "admin", "operator")
+
+
+def check_open(account: Account) -> None:
+    """Raises ApiError ACCOUNT_CLOSED or ACCOUNT_DISABLED."""
+    if account.closed_at is not None:
+        raise ApiError("ACCOUNT_CLOSED")
+    if account.disabled:
+        raise ApiError("ACCOUNT_DISABLED")
+
+
+async def acting(services: Services, caller: Caller) -> Account:
+    """The caller's account as it is now, with a fresh change_id, to be committed with what the caller does.
+
+    Raises ApiError UNAUTHENTICATED, ACCOUNT_CLOSED or ACCOUNT_DISABLED, and FORBIDDEN when the account no longer has
+    the role that let the caller in.
+    """
+    return allowed(services, caller, await services.store.get(Account, caller.account))
+
+
+def allowed(services: Services, caller: Caller, account: Account | None) -> Account:
+    """`acting`, of the caller's account as it was just read."""
+    if account is None:
+        raise ApiError("UNAUTHENTICATED", "This user's account no longer exists.")
+    check_open(account)
+    if _ORDER.index(account.role) < _ORDER.index(caller.role):
+        raise ApiError("FORBIDDEN", f"Your account no longer has the role {caller.role}.")
+    return account.changed(change_id=services.ids())
+
+
+async def edit(
+    services: Services, account_id: str, change: Callable[[Account], Account], caller: Caller | None = None
+) -> Account:
+    """The account after `change`, which is called again whenever somebody else wrote first.
+
+    With a `caller`, the edit is made only while the caller's own account allows it (see `acting`). Where `change`
+    leaves the account as it is, nothing is written. What `change` raises ends the edit. Raises KeyError when there is
+    no such account; ApiError as `acting`; Unavailable.
+    """
+
+    async def changed(account: Account | None) -> Batch[Account]:
+        if account is None:
+            raise KeyError(account_id)
+        actor = await acting(services, caller) if caller is not None else None
+        # Who edits his own account is checked by the edit itself.
+        return Batch(change(account), [actor] if actor is not None and actor.id != account_id else [])
+
+    return (await commits.edit(services, Account, account_id, changed)).document
+
+
+def check_verified(account: Account) -> None:
+    """Raises ApiError EMAIL_NOT_VERIFIED: what outlives a sign-in isn't for people who only claim an address."""
+    if not account.email_verified:
+        raise ApiError("EMAIL_NOT_VERIFIED")

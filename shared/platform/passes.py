@@ -1,0 +1,236 @@
+"""Passes over whole collections: a page at a time, some documents at once, from where the pass before stopped.
+
+No pass grows with its collection: each does a bounded amount of work and keeps its place in a document of its own.
+Two passes at once do some of it twice, and the later one's place counts; every piece of work may be done twice.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import ClassVar, Generic, TypeVar
+
+from shared.core.documents import Document, Job
+from shared.core.errors import Conflict, Unavailable
+from shared.core.lifecycle import SWEEP_AFTER_S
+from shared.platform import log
+from shared.platform.ports import Place, Services
+
+D = TypeVar("D", bound=Document)
+T = TypeVar("T")
+R = TypeVar("R")
+
+PAGE = 200
+AT_ONCE = 16
+# A sweep comes each minute: so many are looked up, or put back, in less.
+NEW_PER_SWEEP = 10_000
+AGAIN_PER_SWEEP = 2_000
+# A daily pass ends well before its function does.
+PASS_FOR = timedelta(minutes=10)
+
+
+class Cursor(Document):
+    """cursors/{pass}: how far that pass has come.
+
+    `place` is the last document that was seen; None begins again. `newest`, of a sweep, is the last that became due.
+    """
+
+    collection: ClassVar[str] = "cursors"
+
+    place: Place | None = None
+    newest: Place | None = None
+    updated_at: datetime
+    change_id: str
+
+
+async def cursor(services: Services, name: str) -> Cursor:
+    """The cursor of that pass; a new one where there is none. Raises Unavailable."""
+    found = await services.store.get(Cursor, name)
+    return found or Cursor(id=name, updated_at=services.clock(), change_id="")
+
+
+async def keep(services: Services, cursor: Cursor) -> Cursor:
+    """Write the cursor. If that fails, or another pass was faster, the next pass does some of this one's work again."""
+    cursor = cursor.changed(updated_at=services.clock(), change_id=services.ids())
+    try:
+        [cursor] = await services.store.commit([cursor])
+    except (Conflict, Unavailable) as error:
+        log.info("cursor_not_kept", cursor=cursor.id, error=str(error))
+    return cursor
+
+
+class Pages(Generic[T]):
+    """A list, page by page: `read` gets the last item of the page before. Ends with the list, or when `enough` says so.
+
+    `ended`: whether it was the list that ended.
+    """
+
+    def __init__(
+        self, read: Callable[[T | None], Awaitable[Sequence[T]]], enough: Callable[[], bool] = lambda: False
+    ) -> None:
+        self._read = read
+        self._enough = enough
+        self.last: T | None = None
+        self.ended = False
+
+    async def __aiter__(self) -> AsyncIterator[Sequence[T]]:
+        while page := await self._read(self.last):
+            self.last = page[-1]
+            yield page
+            if self._enough():
+                return
+        self.ended = True
+
+
+def ended_jobs(
+    services: Services, since: datetime, until: datetime, enough: Callable[[], bool] = lambda: False
+) -> Pages[Job]:
+    """The jobs of all tenants that ended from `since` to before `until`, the earliest first."""
+
+    async def read(last: Job | None) -> list[Job]:
+        return await services.store.ended_jobs(since, until, last, PAGE)
+
+    return Pages(read, enough)
+
+
+def time_is_up(services: Services) -> Callable[[], bool]:
+    """Whether a daily pass that begins now has taken its time."""
+    until = services.clock() + PASS_FOR
+    return lambda: services.clock() >= until
+
+
+async def for_all(pages: Pages[D], act: Callable[[D], Awaitable[str | None]]) -> Counter[str]:
+    """Act on every document, some at once; how often each outcome came, and under "seen" how many there were."""
+    counts: Counter[str] = Counter()
+    async for page in pages:
+        counts.update(await tally(page, act))
+    return counts
+
+
+async def tally(documents: Sequence[D], act: Callable[[D], Awaitable[str | None]]) -> Counter[str]:
+    """As `for_all`, of one page. A document that cannot be handled counts as "failed", and stops no other."""
+
+    async def outcome(document: D) -> str | None:
+        try:
+            return await act(document)
+        except Exception as error:  # noqa: BLE001
+            log.exception("document_not_swept", collection=document.collection, id=document.id, error=repr(error))
+            return "failed"
+
+    results = await for_each(documents, outcome)
+    return Counter({"seen": len(documents)}) + Counter(result for result in results if result is not None)
+
+
+async def for_each(documents: Sequence[T], act: Callable[[T], Awaitable[R]], at_once: int = AT_ONCE) -> list[R]:
+    """What came of each, in their order."""
+    gate = asyncio.Semaphore(at_once)
+
+    async def one(document: T) -> R:
+        async with gate:
+            return await act(document)
+
+    return await asyncio.gather(*(one(document) for document in documents))
+
+
+@dataclass
+class Sweep(Generic[D]):
+    """One sweep over the documents of a kind that are due by more than a minute.
+
+    `restore` looks up a document's task, and puts the document back if that is gone; `end` ends one that is past its
+    deadline, for which nothing is looked up. Both say what they did, as it is to be counted: "restored", "ended",
+    "failed", or None for nothing.
+
+    Where everything that is due fits on a page, all of it is seen by each sweep. A longer list is mostly documents that
+    wait in a paced queue, as they should. Then what is past its deadline is ended first, because it is due longest;
+    next comes what became due since the last sweep, so that a lost task is found as soon as ever; and of the others,
+    whose tasks were there at an earlier sweep, each sweep sees some, in turn.
+    """
+
+    services: Services
+    kind: type[D]
+    restore: Callable[[D], Awaitable[str | None]]
+    end: Callable[[D], Awaitable[str | None]] | None = None
+    is_overdue: Callable[[D], Awaitable[bool]] | None = None
+    counts: Counter[str] = field(default_factory=Counter)
+
+    async def run(self) -> dict[str, int]:
+        """How many documents were seen, and what was done. Raises Unavailable when they cannot be listed."""
+        before = self.services.clock() - timedelta(seconds=SWEEP_AFTER_S)
+        page = await self._page(before, None)
+        if len(page) < PAGE:
+            await self._handle(page)
+        else:
+            await self._long(before, page)
+        return {name: self.counts[name] for name in ("seen", "restored", "ended", "failed")}
+
+    async def _long(self, before: datetime, page: list[D]) -> None:
+        cursor_ = await cursor(self.services, f"sweep-{self.kind.collection}")
+        known = cursor_.newest
+        await self._overdue(before, page)
+        newest = await self._new(before, known)
+        place = await self._again(before, cursor_.place, known) if known is not None else None
+        await keep(self.services, cursor_.changed(newest=newest, place=place))
+
+    async def _overdue(self, before: datetime, page: list[D]) -> None:
+        """From the longest due on, for as long as a page has any that are past their deadline."""
+        seen = 0
+        while seen < NEW_PER_SWEEP and (overdue := [one for one in page if await self._is_overdue(one)]):
+            await self._handle(overdue)
+            seen += len(page)
+            page = await self._page(before, self._place(page[-1]))
+
+    async def _new(self, before: datetime, known: Place | None) -> Place | None:
+        """What became due since the sweep before; the place of the last of it."""
+        seen = 0
+        while seen < NEW_PER_SWEEP and (page := await self._page(before, known)):
+            failed = self.counts["failed"]
+            await self._handle(page)
+            if 2 * (self.counts["failed"] - failed) > len(page):
+                # An outage, not a broken document: the next sweep begins with this page.
+                break
+            seen += len(page)
+            known = self._place(page[-1])
+        return known
+
+    async def _again(self, before: datetime, place: Place | None, end: Place) -> Place | None:
+        """Some of what earlier sweeps have seen, and more for as long as tasks are found to be lost."""
+        left, most = AGAIN_PER_SWEEP, NEW_PER_SWEEP
+        while left > 0 and most > 0:
+            page = await self._page(before, place)
+            seen = [one for one in page if _order(self._place(one)) <= _order(end)]  # the rest is new
+            if not seen and place is not None:
+                place = None
+                continue
+            lost = self.counts["restored"]
+            await self._handle(seen)
+            if len(seen) < PAGE:
+                return None
+            most -= len(seen)
+            left -= 0 if self.counts["restored"] > lost else len(seen)
+            place = self._place(seen[-1])
+        return place
+
+    async def _page(self, before: datetime, after: Place | None) -> list[D]:
+        return await self.services.store.due(self.kind, before, after, PAGE)
+
+    async def _handle(self, documents: Sequence[D]) -> None:
+        self.counts += await tally(documents, self._one)
+
+    async def _one(self, document: D) -> str | None:
+        if self.end is not None and await self._is_overdue(document):
+            return await self.end(document)
+        return await self.restore(document)
+
+    async def _is_overdue(self, document: D) -> bool:
+        return self.is_overdue is not None and await self.is_overdue(document)
+
+    def _place(self, document: D) -> Place:
+        return Place.of(document, "due_at")
+
+
+def _order(place: Place) -> tuple[datetime, str]:
+    assert place.moment is not None, "what is due has a moment"
+    return place.moment, place.id

@@ -1,0 +1,182 @@
+"""Gemini Omni through the Interactions API: an interaction in the background, whose video is fetched as a file.
+
+Sources: the Gemini API's pages on Omni, on interactions and on files, and the google-genai SDK 3.4.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import io
+import re
+import time
+from functools import partial
+from typing import BinaryIO, cast
+
+import httpx2
+from google import genai
+from google.genai import errors, types
+from google.genai.interactions import ContentParam, VideoContent
+
+from shared.core.documents import Extends, Input, Job, VideoRequest
+from shared.core.errors import Unavailable
+from shared.platform.ports import Media
+from shared.platform.provider import Broken, Busy, Finished, Look, Refused, Running, Start
+from shared.platform.settings import Settings
+from shared.providers import errors as faults
+from shared.providers import interactions
+from shared.providers.interactions import Interactions
+
+FETCH_SILENCE_S = 30.0
+# A fetch must end, one way or the other, before the function that waits for it does (900 s).
+FETCH_LIMIT_S = 600.0
+# Reading what a video is made from, and uploading it where it is large; no lease is held meanwhile.
+READ_INPUTS_S = 60.0
+UPLOAD_LOOK_EVERY_S = 1.0
+# A request may have 20 MB in all, and base64 makes of 3 bytes 4.
+LARGEST_INLINE_BYTES = 12 * 1024 * 1024
+_INLINE = "interaction:"
+_INLINE_PIECE_CHARS = 1024 * 1024  # of base64: a multiple of 4, so that each piece is decoded by itself
+# The whole name: the SDK's own parser stops at the first character that is no lower-case letter or digit.
+_FILE = re.compile(r"(?:^|/)(files/[A-Za-z0-9_-]+)(?=$|[:/?])")
+
+
+class Omni:
+    """The Generator of the Gemini API. Operations are ids of interactions.
+
+    A video's URI is its file's (https://.../files/ID...), or interaction:ID when it came inside the interaction; then
+    the interaction is read again to fetch it.
+    """
+
+    def __init__(self, settings: Settings, media: Media) -> None:
+        self._settings = settings
+        self._media = media
+        self._api = Interactions(self._client)
+
+    async def prepare(self, job: Job) -> Start:
+        content = await self._content(job.request)
+        self._api.open()
+        return partial(self._start, content)
+
+    async def _start(self, content: list[ContentParam], job: Job, prefix: str) -> str:
+        """`prefix` is not sent: the Gemini API writes to no bucket, and reads from none."""
+        return await self._api.create(interactions.body(job, content))
+
+    async def look(self, operation: str) -> Look:
+        async with asyncio.timeout(faults.LOOK_LIMIT_S):
+            outcome = interactions.outcome(await self._api.get(operation))
+            if not isinstance(outcome, VideoContent):
+                return outcome
+            return await self._delivered(outcome.uri) if outcome.uri else Finished((_INLINE + operation,))
+
+    def fetch(self, uri: str, destination: BinaryIO) -> None:
+        """Raises ValueError for a URI that is not of the Gemini API, TimeoutError after FETCH_LIMIT_S."""
+        if uri.startswith(_INLINE):
+            self._fetch_inline(uri.removeprefix(_INLINE), destination)
+            return
+        name = _file_name(uri)
+        if name is None:
+            raise ValueError(f"{uri} is no file of the Gemini API")
+        # The SDK tells the server of the timeout, as if it were the whole call's; it is the longest silence.
+        headers = {"X-Server-Timeout": str(round(FETCH_LIMIT_S))}
+        options = types.HttpOptions(timeout=round(FETCH_SILENCE_S * 1000), headers=headers)
+        self._api.reading.files.download(
+            file=name,
+            destination=cast(io.IOBase, _Limited(destination, FETCH_LIMIT_S)),
+            config=types.DownloadFileConfig(http_options=options),
+        )
+
+    async def cancel(self, operation: str) -> None:
+        await self._api.cancel(operation)
+
+    async def close(self) -> None:
+        await self._api.close()
+
+    def _client(self, options: types.HttpOptions) -> genai.Client:
+        return genai.Client(
+            enterprise=False,  # or a variable of the environment could turn it into Vertex AI's
+            api_key=self._settings.gemini_api_key,
+            http_options=options.model_copy(update={"base_url": self._settings.gemini_url or None}),
+        )
+
+    async def _content(self, request: VideoRequest) -> list[ContentParam]:
+        """What the prompt is given with. Raises Refused or Busy: nothing was sent to make it yet."""
+        extends = request.extends
+        try:
+            async with asyncio.timeout(READ_INPUTS_S):
+                parts = [await self._image(each) for each in request.inputs]
+                parts += [await self._video(extends)] if extends else []
+        except FileNotFoundError as error:
+            raise Refused("INPUT_GONE", f"{error} is not in the bucket any more") from error
+        except (Unavailable, TimeoutError) as error:
+            raise Busy(f"the inputs could not be read: {error or 'timeout'}") from error
+        return parts
+
+    async def _image(self, image: Input) -> ContentParam:
+        data = await self._media.use(image.object, _base64)
+        return {"type": "image", "mime_type": image.content_type, "data": data}
+
+    async def _video(self, extends: Extends) -> ContentParam:
+        if extends.size_bytes > LARGEST_INLINE_BYTES:
+            return {"type": "video", "mime_type": "video/mp4", "uri": await self._uploaded(extends)}
+        return {"type": "video", "mime_type": "video/mp4", "data": await self._media.use(extends.object, _base64)}
+
+    async def _uploaded(self, extends: Extends) -> str:
+        """The URI of the video as a file of the Gemini API, which forgets it after two days. Raises Busy."""
+
+        def upload(reader: BinaryIO) -> types.File:
+            config = types.UploadFileConfig(mime_type="video/mp4")
+            return self._api.reading.files.upload(file=cast(io.IOBase, reader), config=config)
+
+        try:
+            file = await self._media.use(extends.object, upload)
+            while file.state == types.FileState.PROCESSING:
+                await asyncio.sleep(UPLOAD_LOOK_EVERY_S)
+                file = await self._api.reading.aio.files.get(name=file.name or "")
+        except (httpx2.HTTPError, errors.APIError) as error:
+            raise Busy(f"the video to extend could not be uploaded: {faults.readable(str(error))}") from error
+        if file.state == types.FileState.FAILED or not file.uri:
+            raise Refused("PROVIDER_ERROR", "the Gemini API could not read the video to extend")
+        return file.uri
+
+    async def _delivered(self, uri: str) -> Look:
+        name = _file_name(uri)
+        if name is None:
+            return Finished((uri,))
+        file = await self._api.reading.aio.files.get(name=name)
+        if file.state == types.FileState.FAILED:
+            message = file.error.message if file.error else None
+            return Broken("PROVIDER_ERROR", faults.readable(message or "the video could not be processed"))
+        # A file that has no state is there to be tried.
+        return Finished((uri,)) if file.state in (None, types.FileState.ACTIVE) else Running()
+
+    def _fetch_inline(self, operation: str, destination: BinaryIO) -> None:
+        video = self._api.reading.interactions.get(operation).output_video
+        data = video.data if video is not None else None
+        if not data:
+            raise FileNotFoundError(f"the interaction {operation} has no video in it any more")
+        for start in range(0, len(data), _INLINE_PIECE_CHARS):
+            destination.write(base64.b64decode(data[start : start + _INLINE_PIECE_CHARS], validate=True))
+
+
+class _Limited:
+    """Passes writes on until the time is over; a server that sends a byte now and then is never silent."""
+
+    def __init__(self, destination: BinaryIO, limit_s: float) -> None:
+        self._destination = destination
+        self._limit_s = limit_s
+        self._until = time.monotonic() + limit_s
+
+    def write(self, data: bytes) -> int:
+        if time.monotonic() > self._until:
+            raise TimeoutError(f"the file was not there after {self._limit_s:g} s")
+        return self._destination.write(data)
+
+
+def _base64(reader: BinaryIO) -> str:
+    return base64.b64encode(reader.read()).decode()
+
+
+def _file_name(uri: str) -> str | None:
+    found = _FILE.search(uri)
+    return found[1] if found else None

@@ -1,0 +1,344 @@
+"""Live events as server-sent events: of one video, or of all of an account's.
+
+An event is the latest state, never a difference: what changes faster than a client reads is told once, as it then is.
+`video` carries the video, `deleted` says that it is gone. Whoever comes back with Last-Event-ID is told all that is
+newer, so that in the end it knows the latest state of every video; some of it may be told twice, and `version` tells.
+While a video is unfinished it is read once a minute besides: a stream to the database that has died without a word
+(an instance that slept, a half-open connection; the emulator loses a commit made while it begins to listen) then
+costs a minute and not the end of the video.
+
+A stream is for whoever may see it now: twice a minute the caller is identified again, as for a request, and the stream
+of a key that was revoked or has expired, or of an account that was disabled or deleted, ends within a minute.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from contextlib import aclosing
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+
+from starlette.responses import Response, StreamingResponse
+from starlette.types import Receive, Scope, Send
+
+from shared.api import views
+from shared.api.videos import DeletedVideo, ListVideosQuery
+from shared.core.documents import Job, Status
+from shared.core.errors import ApiError, Unavailable
+from shared.jobs import queries
+from shared.platform import log
+from shared.platform.caching import Cache
+from shared.platform.identity import Caller
+from shared.platform.ports import CHANGES_SETTLE_IN, Services
+from shared.platform.subscription import Watch, WatchEnded
+from shared.streaming.stream_places import Place, Places
+
+MEDIA_TYPE = "text/event-stream"
+HEADERS = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
+KEEP_ALIVE = b": keep-alive\n\n"
+# Milliseconds until the client comes back by itself.
+RETRY = b"retry: 1000\n\n"
+READY = '{"object":"events"}'
+# By what was read at most so long ago a caller is let in again; with `Pace.identify_s`, within a minute in all.
+IDENTIFIED_BY = timedelta(seconds=25)
+# Who begins has usually just read the list; what changed in between must not fall through.
+RECENT = timedelta(minutes=5)
+PAGE_JOBS = 100
+MAX_REMEMBERED_JOBS = 1_000
+UNFINISHED = (Status.QUEUED, Status.IN_PROGRESS)
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_POSITION = re.compile(r"(\d{1,16})-([A-Za-z0-9_-]{0,64})")
+_VERSION = re.compile(r"\d{1,9}")
+
+
+@dataclass(frozen=True)
+class Pace:
+    """Seconds: between two looks at the progress, of silence at most, of a whole stream, between two readings, and
+    between two identifications of the caller."""
+
+    tick_s: float = 2.0
+    keep_alive_s: float = 15.0
+    longest_s: float = 600.0
+    read_s: float = 60.0
+    identify_s: float = 25.0
+
+
+PACE = Pace()
+PLACES = Places()
+
+
+@dataclass(frozen=True, order=True)
+class Position:
+    """Where a client is in an account's changes, which are ordered by time and then by job."""
+
+    updated_at: datetime
+    job: str = ""
+
+    def __str__(self) -> str:
+        return f"{(self.updated_at - _EPOCH) // timedelta(microseconds=1)}-{self.job}"
+
+    @classmethod
+    def of(cls, job: Job) -> Position:
+        return cls(job.updated_at, job.id)
+
+    @classmethod
+    def parsed(cls, text: str | None, now: datetime) -> Position | None:
+        """What a Last-Event-ID says; None when it says nothing that we could have told."""
+        match = _POSITION.fullmatch(text or "")
+        if match is None:
+            return None
+        return cls(min(_EPOCH + timedelta(microseconds=int(match[1])), now), match[2])
+
+
+class EventStream(StreamingResponse):
+    """The answer whose body is the events: nothing on the way may keep or collect it."""
+
+    def __init__(self, events: AsyncGenerator[bytes, None], place: Place) -> None:
+        super().__init__(events, headers=HEADERS, media_type=MEDIA_TYPE)
+        self._events = events
+        self._place = place
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        # The client may leave while an event is being sent; the watch must end then and not at the next collection.
+        # The place is released here too: events that nobody began to read release nothing.
+        with self._place:
+            async with aclosing(self._events):
+                await super().__call__(scope, receive, send)
+
+
+Identify = Callable[[], Awaitable[object]]
+
+
+async def of_video(
+    services: Services,
+    caller: Caller,
+    identify: Identify,
+    job_id: str,
+    last: str | None,
+    head: bool = False,
+    pace: Pace = PACE,
+) -> Response:
+    """The video's events until it has ended; `last` is the version that the client knows.
+
+    `identify` raises ApiError once the caller may not listen any more. Raises ApiError TOO_MANY_STREAMS.
+
+    204 tells a client that it knows everything and need not come back (the HTML standard's word to an EventSource).
+    A deleted video is NOT_FOUND, except to a client that comes back and must learn that it is gone.
+    """
+    known = int(last) if last and _VERSION.fullmatch(last) else None
+    job = await queries.own_job(services, caller, job_id, deleted=known is not None)
+    if job.final and job.deleted_at is None and known == job.version:
+        return Response(status_code=204)
+    if head:
+        PLACES.check(caller)
+        return Response(headers=HEADERS, media_type=MEDIA_TYPE)
+    place = PLACES.take(caller)
+    return EventStream(_video_events(services, place, identify, job, known, pace), place)
+
+
+async def of_account(
+    services: Services, caller: Caller, identify: Identify, last: str | None, head: bool = False, pace: Pace = PACE
+) -> Response:
+    """The events of all of the account's videos, from the position `last` on, or from five minutes ago.
+
+    `identify` as for one video. Raises ApiError TOO_MANY_STREAMS.
+    """
+    if head:
+        PLACES.check(caller)
+        return Response(headers=HEADERS, media_type=MEDIA_TYPE)
+    place = PLACES.take(caller)
+    return EventStream(_account_events(services, place, identify, caller, last, pace), place)
+
+
+async def _video_events(
+    services: Services, place: Place, identify: Identify, job: Job, known: int | None, pace: Pace
+) -> AsyncGenerator[bytes, None]:
+    telling = _Telling(services.clock, lambda told: str(told.version))
+    if known is not None and known <= job.version:
+        telling.knows(job, known)
+
+    async def read() -> AsyncIterator[Mapping[str, Job | None]]:
+        yield {job.id: await services.store.get(Job, job.id)}
+
+    with place, services.live.watch_job(job.id) as watch:
+        async for event in _relay(watch, telling, pace, read, identify, lambda: not telling.following):
+            yield event
+
+
+async def _account_events(
+    services: Services, place: Place, identify: Identify, caller: Caller, last: str | None, pace: Pace
+) -> AsyncGenerator[bytes, None]:
+    now = services.clock()
+    position = Position.parsed(last, now)
+    cursor = _Cursor(position or Position(now - RECENT))
+    telling = _Telling(services.clock, cursor.id_of)
+    since = cursor.position.updated_at
+
+    def read() -> AsyncIterator[Mapping[str, Job | None]]:
+        nonlocal since
+        earliest, since = since - CHANGES_SETTLE_IN, services.clock()
+        return _changed(services, caller, earliest)
+
+    with place, services.live.watch_account(caller.tenant, caller.account) as watch:
+        yield _event("ready", READY, str(cursor.position))
+        async for job in _unfinished(services, caller, (Status.IN_PROGRESS,) if position else UNFINISHED):
+            if position is not None:
+                telling.knows(job, job.version)
+            for event in telling.events({job.id: job}):
+                yield event
+        async for event in _relay(watch, telling, pace, read, identify, lambda: False):
+            yield event
+
+
+async def _unfinished(services: Services, caller: Caller, statuses: Sequence[Status]) -> AsyncIterator[Job]:
+    for status in statuses:
+        query = ListVideosQuery(status=status, limit=PAGE_JOBS, order="asc")
+        while True:
+            jobs = await services.store.list_jobs(caller.tenant, caller.account, query)
+            for job in jobs[:PAGE_JOBS]:
+                yield job
+            if len(jobs) <= PAGE_JOBS:
+                break
+            query = query.model_copy(update={"after": jobs[PAGE_JOBS - 1].id})
+
+
+async def _changed(services: Services, caller: Caller, since: datetime) -> AsyncIterator[Mapping[str, Job | None]]:
+    """The jobs that changed since then, in pages, the earliest first."""
+    after = None
+    while True:
+        jobs = await services.store.changed_jobs(caller.tenant, caller.account, since, after, PAGE_JOBS)
+        yield {job.id: job for job in jobs}
+        if len(jobs) < PAGE_JOBS:
+            return
+        after = jobs[-1]
+
+
+async def _relay(
+    watch: Watch,
+    telling: _Telling,
+    pace: Pace,
+    read: Callable[[], AsyncIterator[Mapping[str, Job | None]]],
+    identify: Identify,
+    ended: Callable[[], bool],
+) -> AsyncGenerator[bytes, None]:
+    """Tell what there is, what changes, and what progresses, until nothing more is to be told or the time is over.
+
+    Or until the caller may not listen any more: then the stream just ends, and whoever comes back is told why.
+    """
+    # What was committed before the watch began is read, what is committed after it is told.
+    async for found in read():
+        for event in telling.events(found):
+            yield event
+    time = asyncio.get_running_loop().time
+    over, tick, reading, spoke = time() + pace.longest_s, time() + pace.tick_s, time() + pace.read_s, time()
+    identifying = time() + pace.identify_s
+    while not ended():
+        try:
+            changes = await watch.take(max(min(tick, over) - time(), 0.0))
+            if time() >= identifying:
+                await identify()
+                identifying = time() + pace.identify_s
+            events = telling.events(changes)
+            if telling.following and time() >= reading:
+                events += [event async for found in read() for event in telling.events(found)]
+                reading = time() + pace.read_s
+        except (WatchEnded, Unavailable):
+            break
+        except ApiError as refusal:
+            log.info("stream_ended", code=refusal.code)
+            return
+        if time() >= tick:
+            events += telling.progress()
+            tick = time() + pace.tick_s
+            if not events and time() - spoke >= pace.keep_alive_s:
+                events = [KEEP_ALIVE]
+        for event in events:
+            yield event
+            spoke = time()
+        if time() >= over:
+            break
+    if not ended():
+        yield RETRY
+
+
+class _Cursor:
+    """The position of an account's stream, which only goes forward: an event that would take it back bears no id."""
+
+    def __init__(self, position: Position) -> None:
+        self.position = position
+
+    def id_of(self, job: Job) -> str | None:
+        position = Position.of(job)
+        if position < self.position:
+            return None
+        self.position = position
+        return str(position)
+
+
+class _Telling:
+    """What one client was told, and the events that tell it more."""
+
+    def __init__(self, clock: Callable[[], datetime], id_of: Callable[[Job], str | None]) -> None:
+        self._clock = clock
+        self._id_of = id_of
+        # The client may be told twice of a job that is no longer among these.
+        self._versions: Cache[str, int] = Cache(MAX_REMEMBERED_JOBS)
+        # Unfinished jobs, with the progress that was shown last.
+        self._unfinished: dict[str, tuple[Job, int]] = {}
+
+    @property
+    def following(self) -> bool:
+        """Whether any job that was told has not ended."""
+        return bool(self._unfinished)
+
+    def knows(self, job: Job, version: int) -> None:
+        """The client has been told that version, on an earlier stream."""
+        self._versions.put(job.id, version)
+
+    def events(self, changes: Mapping[str, Job | None]) -> list[bytes]:
+        """Those that tell the latest states, the earliest change first."""
+        jobs = sorted((job for job in changes.values() if job is not None), key=Position.of)
+        told = [self._latest(job) for job in jobs]
+        told += [self._gone(id_, None) for id_, job in changes.items() if job is None]
+        return [event for event in told if event is not None]
+
+    def progress(self) -> list[bytes]:
+        """Those of unfinished jobs that have got on without having changed."""
+        now = self._clock()
+        events = []
+        for job, shown in list(self._unfinished.values()):
+            video = views.video(job, now)
+            if video.progress != shown:
+                self._unfinished[job.id] = job, video.progress
+                # An event without an id leaves the client where it is.
+                events.append(_event("video", video.model_dump_json(), None))
+        return events
+
+    def _latest(self, job: Job) -> bytes | None:
+        now = self._clock()
+        known = self._versions.get(job.id, now)
+        told = known if known is not None else -1
+        if job.deleted_at is not None:
+            return self._gone(job.id, job) if told < job.version else None
+        video = views.video(job, now)
+        if job.final:
+            self._unfinished.pop(job.id, None)
+        elif told < job.version or job.id not in self._unfinished:
+            self._unfinished[job.id] = job, video.progress if told < job.version else -1
+        if told >= job.version:
+            return None
+        self._versions.put(job.id, job.version)
+        return _event("video", video.model_dump_json(), self._id_of(job))
+
+    def _gone(self, id_: str, job: Job | None) -> bytes:
+        self._unfinished.pop(id_, None)
+        if job is not None:
+            self._versions.put(job.id, job.version)
+        return _event("deleted", DeletedVideo(id=id_).model_dump_json(), self._id_of(job) if job else None)
+
+
+def _event(name: str, data: str, id_: str | None) -> bytes:
+    identified = f"id: {id_}\n" if id_ is not None else ""
+    return f"event: {name}\n{identified}data: {data}\n\n".encode()

@@ -1,0 +1,392 @@
+"""Webhook deliveries: from the end of a job to the server that wants to hear of it, at least once.
+
+The job's end makes one delivery for each address; its id is made of the job, the address and the event, so that it is
+made once however often that step runs. A delivery that fails is tried again for 24 hours, at moments that its document
+states; a receiver can recognize repetitions by the `webhook-id`, which stays, while each try has its own timestamp and
+signature. A ping is tried once.
+
+No receiver takes more than its share of the function (receivers.py), and an endpoint that keeps failing is paused: one
+message finds out whether it answers again, the others wait without that counting as a try.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any, ClassVar
+
+from shared.api import views
+from shared.api.webhooks import DELIVERY_ID, DeliveryPage, DeliveryStatus, DeliveryView, ListDeliveriesQuery
+from shared.core import schedule, storable
+from shared.core.documents import Account, Job
+from shared.core.errors import ApiError, Unavailable
+from shared.core.lifecycle import DELIVER_QUEUE
+from shared.core.task_result import Verdict
+from shared.core.url_policy import host_of
+from shared.platform import audit, commits, durable_tasks, ids, lists, log
+from shared.platform.commits import Batch
+from shared.platform.durable_tasks import Errand
+from shared.platform.identity import Caller
+from shared.platform.ports import NotReached, Services
+from shared.webhooks import endpoints as webhooks
+from shared.webhooks import receivers, signing
+from shared.webhooks.endpoints import WebhookEndpoint
+from shared.webhooks.receivers import Receivers
+from shared.webhooks.signing import Secret
+
+FIRST_WAIT_S = 5
+LONGEST_WAIT_S = 3_600
+RETRIED_FOR = timedelta(hours=24)
+KEPT_FOR = timedelta(days=30)
+GONE = 410
+
+
+class Delivery(Errand):
+    """One message to one address. Without `endpoint` it goes to the job's own `webhook_url`; a ping has no job."""
+
+    collection: ClassVar[str] = "deliveries"
+    path: ClassVar[str] = "/tasks/webhook"
+    queue: ClassVar[str] = DELIVER_QUEUE
+
+    endpoint: str | None
+    job: str | None
+    event: str
+    status: DeliveryStatus = "pending"
+    tries: int = 0
+    last_status: int | None = None
+    last_error: str | None = None
+    delivered_at: datetime | None = None
+    redelivered_at: datetime | None = None
+    expires_at: datetime
+
+    @property
+    def is_ping(self) -> bool:
+        return self.job is None
+
+    @property
+    def ends_at(self) -> datetime:
+        """Until when it is tried again."""
+        return (self.redelivered_at or self.created_at) + RETRIED_FOR
+
+
+@dataclass(frozen=True)
+class _Message:
+    """What is posted where, and what signs it."""
+
+    url: str
+    secrets: tuple[Secret, ...]
+    body: bytes
+    endpoint: WebhookEndpoint | None
+
+
+@dataclass(frozen=True)
+class _Answer:
+    """What came of a try: `error` is None when the message was taken."""
+
+    status: int | None
+    error: str | None
+    retry_after_s: float | None = None
+
+
+# --- making them ---
+
+
+async def announce(services: Services, job: Job) -> None:
+    """Make and enqueue the deliveries of an ended job; once, however often it is called. Raises Unavailable."""
+    if job.deleted_at is not None:
+        return
+    event = f"video.{job.status}"
+    account = await services.store.get(Account, job.account)
+    endpoints = await webhooks.of_account(services, account) if account is not None else []
+    told: list[str | None] = [one.id for one in endpoints if one.hears_of(event)]
+    if job.webhook_url is not None:
+        told.append(None)
+    for endpoint in told:
+        id_ = ids.derived("msg_", job.id, endpoint or "own", event)
+        await _create(services, _new(services, id_, job.tenant, job.account, endpoint, job.id, event))
+
+
+async def ping(services: Services, caller: Caller, endpoint_id: str) -> Delivery:
+    """A test message to the endpoint, even a disabled or paused one.
+
+    Raises ApiError NOT_FOUND, or RATE_LIMITED after five in a minute.
+    """
+    id_ = f"msg_{services.ids()}"
+
+    async def made() -> Batch[Delivery]:
+        endpoint = webhooks.pinged(await webhooks.get(services, caller, endpoint_id), services.clock())
+        delivery = _new(services, id_, endpoint.tenant, endpoint.account, endpoint.id, None, "ping")
+        # With the endpoint, so that each ping counts and none is made for an endpoint that is deleted meanwhile.
+        return Batch(delivery, [endpoint.changed(change_id=services.ids())])
+
+    delivery = await commits.create(services, Delivery, id_, made)
+    await durable_tasks.enqueue(services, delivery)
+    return delivery
+
+
+async def redeliver(services: Services, caller: Caller, id_: str) -> Delivery:
+    """Send a message again that has failed or was delivered: under its id, as the video is now, tried for 24 hours.
+
+    One that is still being tried stays as it is. Raises ApiError NOT_FOUND, or INVALID_REQUEST for a ping.
+    """
+    known = await _own(services, caller, id_)
+    if known.is_ping:
+        raise ApiError("INVALID_REQUEST", "A ping can't be redelivered. Send a new one.", {"delivery": id_})
+
+    async def sent_again(found: Delivery | None) -> Batch[Delivery] | None:
+        if found is None:
+            raise _no_such_message(id_)
+        if found.status == "pending":
+            return None
+        now = services.clock()
+        again = durable_tasks.forward(found, now, status="pending", redelivered_at=now, delivered_at=None)
+        return Batch(durable_tasks.stamped(again, services.ids()))
+
+    edited = await commits.edit(services, Delivery, id_, sent_again, known)
+    if edited.written:
+        audit.record("webhook_redelivered", caller, delivery=id_, endpoint=known.endpoint)
+        await durable_tasks.enqueue(services, edited.document)
+    return edited.document
+
+
+async def _own(services: Services, caller: Caller, id_: str) -> Delivery:
+    found = await services.store.get(Delivery, id_) if re.fullmatch(DELIVERY_ID, id_) else None
+    mine = found is not None and (found.account, found.tenant) == (caller.account, caller.tenant)
+    if found is None or not mine or services.clock() >= found.expires_at:
+        raise _no_such_message(id_)
+    return found
+
+
+def _no_such_message(id_: str) -> ApiError:
+    return ApiError("NOT_FOUND", "Webhook message not found.", {"delivery": id_[:64]})
+
+
+def _new(
+    services: Services, id_: str, tenant: str, account: str, endpoint: str | None, job: str | None, event: str
+) -> Delivery:
+    expires_at = services.clock() + KEPT_FOR
+    owner = (tenant, account)
+    return durable_tasks.new(
+        services, Delivery, id_, *owner, endpoint=endpoint, job=job, event=event, expires_at=expires_at
+    )
+
+
+async def _create(services: Services, delivery: Delivery) -> None:
+    """The document, then its task. A document that is there may lack its task: it is created, or exists already."""
+
+    async def made() -> Batch[Delivery]:
+        return Batch(delivery)
+
+    there = await commits.create(services, Delivery, delivery.id, made)
+    if there.due_at is not None:
+        await services.queue.create(durable_tasks.task(there))
+
+
+# --- delivering ---
+
+
+async def deliver(services: Services, receiving: Receivers, id_: str, step: int) -> Verdict:
+    """One delivery of the task {id, step}: at most one try to post the message. Answers the queue's verdict."""
+    try:
+        delivery = await durable_tasks.arrive(services, Delivery, id_, step)
+        if delivery is None:
+            return Verdict.DONE
+        return await _arrived(services, receiving, delivery)
+    except Unavailable as error:
+        log.warning("delivery_unavailable", delivery=id_, error=str(error))
+        return Verdict.COME_BACK
+
+
+async def _arrived(services: Services, receiving: Receivers, delivery: Delivery) -> Verdict:
+    """Try now, or wait for the endpoint's pause to end or for a place to be free."""
+    message, now = await _message(services, delivery), services.clock()
+    if isinstance(message, str):
+        return await _record(services, delivery, status="failed", last_error=message, due_at=None)
+    endpoint = message.endpoint
+    if endpoint is None or endpoint.paused_until is None or delivery.is_ping:
+        return await _try(services, receiving, delivery, message)
+    if now < endpoint.paused_until:
+        return await _wait(services, delivery, endpoint.paused_until)
+    with receiving.probe(endpoint.id) as mine:
+        if not mine:
+            return await _wait(services, delivery, now + receivers.PROBE)
+        return await _try(services, receiving, delivery, message)
+
+
+async def _try(services: Services, receiving: Receivers, delivery: Delivery, message: _Message) -> Verdict:
+    with receiving.place(delivery.account, host_of(message.url)) as free:
+        if free:
+            return await _judge(services, receiving, delivery, message, await _post(services, delivery, message))
+    return await _wait(services, delivery, receiving.turn(delivery.account, services.clock()))
+
+
+async def _wait(services: Services, delivery: Delivery, until: datetime) -> Verdict:
+    """Come back then, without that counting as a try."""
+    if services.clock() >= delivery.ends_at:
+        reason = delivery.last_error or "the webhook endpoint was paused after failing repeatedly"
+        return await _give_up(services, delivery, last_error=reason)
+    return await _again(services, delivery, until)
+
+
+async def _post(services: Services, delivery: Delivery, message: _Message) -> _Answer:
+    headers = {
+        "Content-Type": "application/json",
+        **signing.signed(message.secrets, delivery.id, message.body, services.clock()),
+    }
+    try:
+        answer = await services.outbound.post(message.url, headers, message.body)
+    except NotReached as error:
+        return _Answer(None, storable.text(str(error), 200))
+    taken = 200 <= answer.status < 300
+    return _Answer(answer.status, None if taken else f"the server answered {answer.status}", answer.retry_after_s)
+
+
+async def _judge(
+    services: Services, receiving: Receivers, delivery: Delivery, message: _Message, answer: _Answer
+) -> Verdict:
+    now, tries = services.clock(), delivery.tries + 1
+    facts: dict[str, Any] = {"tries": tries, "last_status": answer.status, "last_error": answer.error}
+    if answer.error is None:
+        verdict = await _record(services, delivery, **facts, status="delivered", delivered_at=now, due_at=None)
+        await _answered(services, receiving, message.endpoint)
+        return verdict
+    gone = answer.status == GONE
+    if gone and message.endpoint is not None:
+        await webhooks.disable(services, message.endpoint, "its server answered 410 Gone")
+    if gone or delivery.is_ping or now >= delivery.ends_at:
+        verdict = await _give_up(services, delivery, **facts)
+    else:
+        wait = schedule.backoff(FIRST_WAIT_S, LONGEST_WAIT_S, tries)
+        asked = timedelta(seconds=min(answer.retry_after_s or 0.0, LONGEST_WAIT_S))
+        verdict = await _again(services, delivery, now + max(wait, asked), **facts)
+    if message.endpoint is not None and not gone:
+        await _failed(services, receiving, message.endpoint)
+    return verdict
+
+
+async def _answered(services: Services, receiving: Receivers, endpoint: WebhookEndpoint | None) -> None:
+    if endpoint is not None:
+        receiving.answered(endpoint.id)
+        if endpoint.failing_since is not None:
+            await webhooks.resume(services, endpoint)
+
+
+async def _failed(services: Services, receiving: Receivers, endpoint: WebhookEndpoint) -> None:
+    """Pause an endpoint that fails once too often, or again after a pause; disable it after days of that."""
+    now = services.clock()
+    failures = receiving.failed(endpoint.id, now)
+    if endpoint.failing_since is not None and now >= endpoint.failing_since + webhooks.DISABLED_AFTER:
+        await webhooks.disable(services, endpoint, f"it took no message for {webhooks.DISABLED_AFTER.days} days")
+    elif endpoint.paused_until is not None or failures.count >= receivers.PAUSED_AFTER:
+        await webhooks.pause(services, endpoint, failures.since)
+
+
+async def _give_up(services: Services, delivery: Delivery, **facts: Any) -> Verdict:
+    log.info("webhook_given_up", delivery=delivery.id, account=delivery.account, tries=facts.get("tries"))
+    return await _record(services, delivery, **facts, status="failed", due_at=None)
+
+
+async def _again(services: Services, delivery: Delivery, at: datetime, **facts: Any) -> Verdict:
+    """On to the next step, at that moment; where somebody else wrote first, that is what counts."""
+    await durable_tasks.advance(services, durable_tasks.forward(delivery, min(at, delivery.ends_at), **facts))
+    return Verdict.DONE
+
+
+async def _record(services: Services, delivery: Delivery, **facts: Any) -> Verdict:
+    """Write what became of the try. A parallel delivery of the same task may write first: success is never undone."""
+
+    async def recorded(found: Delivery | None) -> Batch[Delivery] | None:
+        if found is None or found.status != "pending":
+            return None
+        if found.redelivered_at != delivery.redelivered_at and facts["status"] == "failed":
+            # Its owner has had it sent again: what failed is the sending before that.
+            return None
+        return Batch(found.changed(**facts))
+
+    await commits.edit(services, Delivery, delivery.id, recorded, delivery)
+    return Verdict.DONE
+
+
+async def _message(services: Services, delivery: Delivery) -> _Message | str:
+    """What is to be posted; a sentence when it is for nobody any more."""
+    job = await services.store.get(Job, delivery.job) if delivery.job is not None else None
+    if delivery.job is not None and (job is None or job.deleted_at is not None):
+        return "the video was deleted"
+    endpoint = None
+    if delivery.endpoint is not None:
+        endpoint = await services.store.get(WebhookEndpoint, delivery.endpoint)
+        if endpoint is None:
+            return "the webhook endpoint was deleted"
+        if endpoint.disabled and not delivery.is_ping:
+            return "the webhook endpoint is disabled"
+        return _Message(endpoint.url, endpoint.secrets, _body(services, delivery, job), endpoint)
+    if job is None or job.webhook_url is None:
+        return "there is no address any more"
+    secret = await webhooks.secret_of(services, job.tenant, job.account)
+    return _Message(job.webhook_url, secret.secrets, _body(services, delivery, job), None)
+
+
+def _body(services: Services, delivery: Delivery, job: Job | None) -> bytes:
+    """The video as it is now, and when it ended. `id` and `created_at` are the same in every try."""
+    if job is None:
+        happened_at, data = delivery.created_at, {"webhook_endpoint": delivery.endpoint}
+    else:
+        happened_at = job.completed_at or delivery.created_at
+        data = views.video(job, services.clock()).model_dump(mode="json")
+    timestamp = happened_at.astimezone(UTC).isoformat().replace("+00:00", "Z")
+    message = {
+        "id": delivery.id,
+        "object": "event",
+        "type": delivery.event,
+        "timestamp": timestamp,
+        "created_at": int(delivery.created_at.timestamp()),
+        "data": data,
+    }
+    return json.dumps(message).encode()
+
+
+# --- seeing them ---
+
+
+async def of_endpoint(
+    services: Services, caller: Caller, endpoint_id: str, query: ListDeliveriesQuery
+) -> list[Delivery]:
+    """The endpoint's deliveries, newest first, and one more when there is a next page. Raises ApiError NOT_FOUND."""
+    endpoint = await webhooks.get(services, caller, endpoint_id)
+    return await _list(services, caller, {"endpoint": endpoint.id}, query)
+
+
+async def of_video(services: Services, caller: Caller, job: Job, query: ListDeliveriesQuery) -> list[Delivery]:
+    """The deliveries of the caller's video to all addresses, newest first."""
+    return await _list(services, caller, {"job": job.id}, query)
+
+
+async def _list(
+    services: Services, caller: Caller, where: dict[str, str], query: ListDeliveriesQuery
+) -> list[Delivery]:
+    owner = {"tenant": caller.tenant, "account": caller.account}
+    found = await lists.newest(services, Delivery, owner, query.after, query.limit, where)
+    # The daily pass removes what has expired, which is at the end of the list.
+    return [delivery for delivery in found if services.clock() < delivery.expires_at]
+
+
+def view(delivery: Delivery) -> DeliveryView:
+    return DeliveryView(
+        id=delivery.id,
+        webhook_endpoint=delivery.endpoint,
+        video=delivery.job,
+        event=delivery.event,
+        status=delivery.status,
+        tries=delivery.tries,
+        last_status=delivery.last_status,
+        last_error=delivery.last_error,
+        created_at=delivery.created_at,
+        delivered_at=delivery.delivered_at,
+        redelivered_at=delivery.redelivered_at,
+    )
+
+
+def page_view(found: list[Delivery], limit: int) -> DeliveryPage:
+    return DeliveryPage.of([view(delivery) for delivery in found[:limit]], has_more=len(found) > limit)

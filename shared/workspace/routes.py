@@ -1,0 +1,50 @@
+"""The routes of this package: projects."""
+
+from __future__ import annotations
+
+from shared.api.projects import ListProjectsQuery, NewProject, ProjectPage, ProjectView, UpdateProject
+from shared.api.routing import Route
+
+ROUTES: tuple[Route, ...] = (
+    Route(
+        "list_projects",
+        "GET",
+        "/v1/projects",
+        "history",
+        "The tenant's projects, newest first",
+        query=ListProjectsQuery,
+        response=ProjectPage,
+    ),
+    Route(
+        "get_project",
+        "GET",
+        "/v1/projects/{id}",
+        "history",
+        "One project",
+        response=ProjectView,
+        errors=("NOT_FOUND",),
+    ),
+    Route(
+        "make_project",
+        "POST",
+        "/v1/projects",
+        "history",
+        "Make a project",
+        caller="admin",
+        body=NewProject,
+        response=ProjectView,
+        status=201,
+        errors=("ALREADY_EXISTS", "LIMIT_REACHED"),
+    ),
+    Route(
+        "update_project",
+        "PATCH",
+        "/v1/projects/{id}",
+        "history",
+        "Rename or archive a project",
+        caller="admin",
+        body=UpdateProject,
+        response=ProjectView,
+        errors=("NOT_FOUND",),
+    ),
+)
