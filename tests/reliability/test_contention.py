@@ -20,6 +20,9 @@ LIMIT = 3
 # 50 credits each, so that the 500 of a sign-up pay for ten.
 OMNI = {"model": "omni-flash", "seconds": 5, "resolution": "360p", "prompt": "a kite [never finishes]"}
 COST = 50
+# One set for all who need room: each change of the settings replaces a function, and few deaths a minute are allowed.
+# Some jobs begin before their turn to be canceled comes.
+ROOM = {"active_jobs_limit": AT_ONCE, "cancel_refund": "full", "refunded_starts_per_day": AT_ONCE}
 
 pytestmark = pytest.mark.usefixtures("every_promise_holds")
 
@@ -51,8 +54,7 @@ def cancel_all(user: User, jobs: list[str]) -> None:
 def test_sixty_four_submits_at_once_are_all_accepted_and_canceled_with_their_refunds(
     user: User, console: Console, live: LiveSettings
 ) -> None:
-    # Some of them begin before their turn to be canceled comes.
-    live.apply(active_jobs_limit=AT_ONCE, cancel_refund="full", refunded_starts_per_day=AT_ONCE)
+    live.apply(**ROOM)
     console.grant(user.account["id"], AT_ONCE * COST)
     balance = user.account["balance"]
     models = cycle(MODELS)
@@ -70,7 +72,7 @@ def test_sixty_four_submits_at_once_are_all_accepted_and_canceled_with_their_ref
 
 
 def test_with_credits_for_ten_exactly_ten_of_sixty_four_are_accepted(user: User, live: LiveSettings) -> None:
-    live.apply(active_jobs_limit=AT_ONCE)
+    live.apply(**ROOM)
     answers = submit_all(user, [OMNI] * AT_ONCE)
     assert {status: len(found) for status, found in answers.items()} == {202: 10, 402: AT_ONCE - 10}
     errors = [answer.json()["error"] for answer in answers[402]]
