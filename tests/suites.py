@@ -20,6 +20,7 @@ from typing import Final
 
 ROOT: Final = Path(__file__).parents[1]
 BUDGETS: Final = Path(__file__).with_name("budget.json")
+LOGS: Final = ROOT / ".build" / "suites"
 SIDE_BY_SIDE: Final = 2
 # One group after another, two suites of a group at a time. Without the first, the others are not run; the last two
 # mostly wait, and next to what uses a whole processor they would wait longer.
@@ -38,21 +39,15 @@ class Ended:
 
 
 def run(name: str, options: Sequence[str] = ()) -> Ended:
-    """`make NAME`, to its end."""
-    start = time.monotonic()
+    """`make NAME`, to its end; what it prints can be followed in .build/suites/NAME.log."""
+    start, log = time.monotonic(), LOGS / f"{name}.log"
+    LOGS.mkdir(parents=True, exist_ok=True)
     # What this make was called with is for this make.
     environ = {key: value for key, value in os.environ.items() if key not in ("MAKEFLAGS", "MFLAGS", "MAKELEVEL")}
-    done = subprocess.run(
-        ["make", "--no-print-directory", name, *options],
-        cwd=ROOT,
-        env=environ,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        errors="replace",
-        check=False,
-    )
-    return Ended(name, time.monotonic() - start, done.returncode == 0, done.stdout)
+    command = ["make", "--no-print-directory", name, *options]
+    with log.open("wb") as output:
+        done = subprocess.run(command, cwd=ROOT, env=environ, stdout=output, stderr=subprocess.STDOUT, check=False)
+    return Ended(name, time.monotonic() - start, done.returncode == 0, log.read_text(errors="replace"))
 
 
 def run_group(names: Sequence[str], options: Sequence[str]) -> Iterator[Ended]:
