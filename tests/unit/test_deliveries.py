@@ -86,8 +86,11 @@ async def test_a_completed_job_is_told_with_the_video_as_its_user_sees_it(house:
 
 @pytest.mark.parametrize("fault", ["lose", "fail"])
 async def test_a_message_that_was_taken_is_recorded_and_not_sent_again(house: House, fault: str) -> None:
+    async def record_goes_wrong() -> None:
+        getattr(house.store, fault)("commit")
+
+    house.internet.meanwhile.append(record_goes_wrong)
     await ended(house)
-    getattr(house.store, fault)("commit")
     await drain(house)
     assert len(house.internet.posts) == 1
     assert found(house)[0].status == "delivered"
