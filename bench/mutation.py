@@ -30,6 +30,9 @@ EXPLANATIONS: Final = ROOT / "docs" / "mutants.md"
 MUTATED: Final = ("shared/core/lifecycle.py", "shared/core/pricing.py", "shared/core/ledger.py")
 TESTS: Final = (
     "tests/unit/test_lifecycle.py",
+    "tests/unit/test_cancellation.py",
+    "tests/unit/test_failover.py",
+    "tests/unit/test_jobs.py",
     "tests/unit/test_pricing.py",
     "tests/unit/test_pricing_exact.py",
     "tests/unit/test_ledger.py",

@@ -20,6 +20,7 @@ from shared.core.documents import (
     FINAL,
     STATUS_OF,
     Account,
+    Extends,
     Input,
     Job,
     JobError,
@@ -50,6 +51,8 @@ IMAGE = Input(
     height_px=9,
 )
 HOOK = "https://example.com/hook"
+MOVED = Warned(code="FAILED_OVER", message="another")
+EXTENDS = Extends(job="video_before", object="before.mp4", size_bytes=9, seconds=8.0)
 PARTS = ("gs://b/0.mp4", "gs://b/1.mp4", "gs://b/2.mp4")
 
 
@@ -251,6 +254,14 @@ WAY_TO_A_VIDEO = [
         5,
         generating("op-1", 5, first_look(5, rarely=True), step=1, lease=None),
         task_at=first_look(5, rarely=True),
+    ),
+    row(
+        "and the next poll as well",
+        then(with_config(CLAIMED, RARELY), e.Accepted(1, "op-1"), 5),
+        e.Running(1),
+        (first_look(5, rarely=True) - NOW).total_seconds(),
+        {"step": 2, "due_at": next_look(later(5), 60, first_look(5, rarely=True), rarely=True)},
+        task_at=next_look(later(5), 60, first_look(5, rarely=True), rarely=True),
     ),
     row(
         "a finished generation is stored in the same delivery",
@@ -513,6 +524,35 @@ ENDS_WITHOUT_A_VIDEO = [
         task_at=None,
         amounts=REFUNDED,
     ),
+    row(
+        "so does a refusal while the second start waits in its queue",
+        then(lambda: Life(RESTART).uncertain(), e.Unseen(1), 360),
+        e.Refused(2, None, "INPUT_GONE", "gone"),
+        361,
+        abandoned("INPUT_GONE", 361, "gone", step=3),
+        task_at=None,
+        amounts=REFUNDED,
+    ),
+    *(
+        row(
+            f"and a second generation without a video: {code}",
+            then(
+                lambda: then(lambda: Life(RESTART).uncertain(), e.Unseen(1), 360)().claimed(later(360)),
+                e.Accepted(2, "op-2"),
+                360,
+            ),
+            event,
+            400,
+            abandoned(code, 400, "r", step=4),
+            task_at=None,
+            amounts=REFUNDED,
+        )
+        for event, code in (
+            (e.Broke(3, "PROVIDER_DENIED", "r"), "PROVIDER_DENIED"),
+            (e.Finished(3, "h", (), 1, "r"), "SAFETY_BLOCKED"),
+            (e.Finished(3, "h", (), 0, "r"), "PROVIDER_ERROR"),
+        )
+    ),
     *(
         row(
             f"a generation that ended without a video: {reason}",
@@ -604,8 +644,12 @@ AFTER_THE_END = [
         "a deleted job keeps nothing of its content",
         changed(
             COMPLETED,
-            request=REQUEST.model_copy(update={"negative_prompt": "rain"}),
+            request=REQUEST.model_copy(update={"negative_prompt": "rain", "seed": 7, "extends": EXTENDS}),
             labels={"k": "v"},
+            project="films",
+            warnings=(MOVED,),
+            idempotency_key="k",
+            last_viewed_at=NOW,
             error=JobError(code="STORING_FAILED", message="m"),
             filter_reason="why",
             webhook_url=HOOK,
@@ -618,6 +662,10 @@ AFTER_THE_END = [
             "request": REQUEST.model_copy(update={"prompt": "", "negative_prompt": None}),
             "outputs": (),
             "labels": {},
+            "project": None,
+            "warnings": (),
+            "idempotency_key": None,
+            "last_viewed_at": None,
             "error": None,
             "filter_reason": None,
             "webhook_url": None,
@@ -715,6 +763,14 @@ AFTER_THE_END = [
         amounts=REFUNDED,
     ),
     row(
+        "also while what runs on is looked at",
+        then(lambda: Life(inputs=(IMAGE,)).generating(), e.Cancel()),
+        e.Tidied(2, again=True),
+        10,
+        {"step": 3, "due_at": later(310), "request": REQUEST},
+        task_at=later(310),
+    ),
+    row(
         "a finished video survives the removal of its first attempt's files",
         changed(lambda: Life(inputs=(IMAGE,)).completed(), due_at=NOW, to_tidy=True, files_removed_at=NOW),
         e.Tidied(2, again=False),
@@ -758,7 +814,6 @@ AFTER_THE_END = [
 ]
 
 OMNI = REQUEST.model_copy(update={"model": "omni-flash"})
-MOVED = Warned(code="FAILED_OVER", message="another")
 SWITCHED = {
     "provider": "gemini",
     "request": OMNI,
@@ -827,6 +882,21 @@ ERASED = [
         e.ErasureRequested(),
         901,
         {"fingerprint": "", "erasure": "done"},
+    ),
+    row(
+        "or once they are",
+        then(COMPLETED, e.ErasureRequested(), 5),
+        e.Tidied(3, again=False),
+        900,
+        {"due_at": None, "to_tidy": False, "files_removed_at": later(900), "erasure": "done", "operation": None},
+    ),
+    row(
+        "a name that comes after it has to be erased again",
+        then(then(then(CLAIMED, e.Cancel()), e.ErasureRequested(), 5), e.Tidied(2, again=False), 900),
+        e.Accepted(1, "op-late"),
+        901,
+        {"step": 3, "operation": "op-late", "due_at": later(901), "to_tidy": True, "erasure": "requested"},
+        task_at=None,
     ),
     row("a repeated request is counted", life(), e.Repeated(2), 0, {"repeats_taken": 2}),
 ]
@@ -964,6 +1034,7 @@ def unheard(name: str, before: Callable[[], Life], event: e.Event, at_s: float =
             e.Announced(1),
             7,
         ),
+        unheard("a late task of an older step", GENERATING, e.Fallen(0), 890),
         unheard("a task that is not late yet", life(), e.Fallen(0), 59),
         unheard("a task whose lease lives", STORING, e.Fallen(2), 100),
         unheard("a task whose lease outlives the deadline", then(STORING, e.Claim(2, "h3"), 3_590), e.Fallen(2), 3_709),
@@ -1187,6 +1258,7 @@ def test_a_video_that_kills_every_process_that_stores_it_is_given_up_after_some_
         at_s += lifecycle.LEASE_S
     it.hear(e.Claim(2, "other"), later(at_s))
     assert it.job.error is not None
+    assert it.job.error.reason
     assert (it.job.error.code, it.amounts) == ("STORING_FAILED", [-80, 80])
 
 
