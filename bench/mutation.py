@@ -34,7 +34,7 @@ TESTS: Final = (
     "tests/unit/test_failover.py",
     "tests/unit/test_jobs.py",
     "tests/unit/test_pricing.py",
-    "tests/unit/test_pricing_exact.py",
+    "tests/unit/test_charges.py",
     "tests/unit/test_ledger.py",
     "tests/unit/test_limits.py",
 )

@@ -1,4 +1,4 @@
-"""What an account is charged, granted and refused, exactly: every figure, every word."""
+"""What a submission charges, what it counts towards, and with which figures it is refused."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from datetime import datetime, timedelta, timezone
 
 import pytest
 
-from shared.core import ledger, lifecycle, pricing
+from shared.core import lifecycle, pricing
 from shared.core.documents import (
     STATUS_OF,
     Account,
@@ -152,13 +152,6 @@ def test_waiting_needs_a_plan_that_allows_it_and_somebody_who_wants_it(may_wait:
     )
 
 
-def test_too_few_credits_are_refused_in_words() -> None:
-    refusal = refused(account(balance=79))
-    assert refusal is not None
-    assert refusal.message == "This costs 80 credits; you have 79."
-    assert refusal.retry_after_s is None
-
-
 def test_a_daily_cap_is_refused_with_what_is_left_until_midnight() -> None:
     config = CONFIG.model_copy(update={"daily_credits": 100})
     assert refused(account(spending_day="2026-11-20", spent_on_day=30), config) == ApiError(
@@ -212,14 +205,7 @@ def test_the_next_day_begins_at_midnight_in_utc_and_no_second_earlier() -> None:
     assert refusal.retry_after_s == 59_104
 
 
-# --- grants and prices ---
-
-
-def test_a_signup_is_granted_in_words() -> None:
-    fresh = Account(id="bob", issuer="i", sub="s", tenant="default", created_at=NOW)
-    _, entry = ledger.open_account(fresh, True, CONFIG, NOW)
-    assert isinstance(entry, Transaction)
-    assert (entry.type, entry.description, entry.job) == ("signup", "Credits for signing up", None)
+# --- prices ---
 
 
 def test_of_an_extension_only_what_is_added_is_paid_for() -> None:
