@@ -13,8 +13,8 @@ from google.cloud import firestore
 from google.cloud.firestore_v1.types import CommitRequest, Document
 
 from bench.stand import Stand
-from local.keys import Signer
-from local.plan import PROJECT
+from local.identity.keys import Signer
+from local.supervisor.plan import PROJECT
 from shared.core.catalog import MODELS
 from shared.core.documents import Job, Output, Stage, Status, TaskRef, VideoRequest
 from shared.gateways.firestore import _encode

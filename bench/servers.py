@@ -18,8 +18,8 @@ from typing import Any
 
 import httpx2
 
-from local.plan import INHERITED
 from local.ports import HOST, free_ports
+from local.supervisor.plan import INHERITED
 
 ROOT = Path(__file__).parents[1]
 START_TIMEOUT_S = 120.0

@@ -30,8 +30,8 @@ from bench.performance import Goal, Part, at_least, ratio, run_alone
 from bench.report import table
 from bench.servers import ROOT, free_port, served
 from bench.stand import Stand
-from local.plan import BUCKET, PROJECT
 from local.ports import HOST
+from local.supervisor.plan import BUCKET, PROJECT
 from shared.core.documents import Output
 from shared.gateways.cloud_storage import REUSED_WHILE, CloudStorage
 from shared.platform.settings import Settings

@@ -19,8 +19,8 @@ import httpx2
 from google.cloud import firestore, tasks_v2
 from google.cloud.tasks_v2.services.cloud_tasks.transports import CloudTasksGrpcTransport
 
-from local.plan import PROJECT, REGION, Plan
 from local.ports import HOST
+from local.supervisor.plan import PROJECT, REGION, Plan
 from shared.api.routing import FUNCTIONS, Function
 from tests.cloud import Cloud, User
 from tests.reliability.processes import Processes

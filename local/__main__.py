@@ -10,12 +10,12 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from local.cloud import Cloud, Options
-from local.console import Console
-from local.lock import DirectoryLock, Held
-from local.plan import ROOT
-from local.process import ended_with_parent
-from local.session import SessionFile
+from local.supervisor.cloud import Cloud, Options
+from local.supervisor.console import Console
+from local.supervisor.lock import DirectoryLock, Held
+from local.supervisor.plan import ROOT
+from local.supervisor.process import ended_with_parent
+from local.supervisor.session import SessionFile
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -84,7 +84,7 @@ async def _run(options: Options, console: Console) -> int:
 
 def _demo(options: argparse.Namespace) -> int:
     # Imported here, so that `up` does not wait for what only the demo draws with.
-    from local import demo
+    from local.supervisor import demo
 
     return demo.run(demo.Wish(options.prompt, options.seconds, options.size), options.out)
 

@@ -11,7 +11,7 @@ from typing import Final
 
 import httpx2
 
-from local.oidc import Minter
+from local.identity.oidc import Minter
 
 ATTEMPT_DEADLINE_S: Final = 180.0
 SWEEP_EVERY_S: Final = 60.0

@@ -21,9 +21,9 @@ from urllib.parse import quote
 import httpx2
 from google.cloud import firestore
 
+from local.embedded.saved import SavedStore, saved_object
 from local.identity import MAILBOX, STS, TOOLKIT
-from local.plan import BUCKET
-from local.saved import SavedStore, saved_object
+from local.supervisor.plan import BUCKET
 from shared.admin.tenants import TenantBudget, TenantGrant
 from shared.core.documents import Account, Document, Job, Transaction
 from tests.invariants import Records

@@ -94,7 +94,11 @@ def _parts(found: Checkout) -> Iterator[Finding]:
         return
     try:
         done = subprocess.run(  # noqa: S603 - the checkout's own interpreter
-            [found.python, "-m", "local.parts"], cwd=found.root, capture_output=True, timeout=TIMEOUT_S, check=True
+            [found.python, "-m", "local.supervisor.parts"],
+            cwd=found.root,
+            capture_output=True,
+            timeout=TIMEOUT_S,
+            check=True,
         )
         said: dict[str, Any] = json.loads(done.stdout)
     except (OSError, subprocess.SubprocessError, ValueError) as error:

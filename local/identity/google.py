@@ -22,7 +22,7 @@ from starlette.routing import Route
 
 from local.identity import GOOGLE, GOOGLE_CLIENT_ID
 from local.identity.errors import IdentityError
-from local.keys import Signer, ensure_key
+from local.identity.keys import Signer, ensure_key
 
 ISSUER: Final = "https://accounts.google.com"
 LIFETIME_S: Final = 3600

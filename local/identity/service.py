@@ -15,11 +15,11 @@ import jwt
 
 from local.identity.errors import IdentityError, invalid_argument, permission_denied
 from local.identity.google import Google, GoogleUser, authorization_url, new_nonce
+from local.identity.keys import ID_TOKEN_LIFETIME_S, Signer
 from local.identity.mail import Mail, Mailbox, Sender
 from local.identity.project import Project
 from local.identity.throttle import Throttle
 from local.identity.users import User, Users, new_local_id
-from local.keys import ID_TOKEN_LIFETIME_S, Signer
 
 Json = dict[str, Any]
 REFRESH_AUDIENCE: Final = "refresh"

@@ -10,7 +10,7 @@ from typing import Final
 
 import uvicorn
 
-from local import oidc
+from local.identity import oidc
 from local.ports import HOST, KEEP_ALIVE_S
 from local.storage import app
 

@@ -6,7 +6,7 @@ import logging
 import signal
 from pathlib import Path
 
-from local.oidc import Minter
+from local.identity.oidc import Minter
 from local.ports import HOST
 from local.tasks.queues_file import read_queues
 from local.tasks.server import serve

@@ -5,7 +5,7 @@ from typing import Any, Final
 
 import grpc
 
-from local.oidc import Minter
+from local.identity.oidc import Minter
 from local.ports import HOST
 from local.tasks.service import Service
 from local.tasks.target import Target

@@ -10,7 +10,7 @@ from typing import Any, Final
 import httpx2
 from google.cloud.tasks_v2 import HttpMethod
 
-from local.oidc import Minter
+from local.identity.oidc import Minter
 from local.tasks.messages import seconds
 
 USER_AGENT: Final = "Google-Cloud-Tasks"

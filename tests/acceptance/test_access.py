@@ -24,10 +24,10 @@ import jwt
 import pytest
 from google.cloud import firestore
 
-from local.keys import Signer
-from local.oidc import Minter
-from local.plan import PROJECT, email
-from local.saved import SavedStore
+from local.embedded.saved import SavedStore
+from local.identity.keys import Signer
+from local.identity.oidc import Minter
+from local.supervisor.plan import PROJECT, email
 from shared.api.routing import Route
 from shared.core.documents import Account
 from shared.http.routes import ROUTES

@@ -14,8 +14,8 @@ import jwt
 import pytest
 
 from local.identity import TOOLKIT
-from local.keys import Signer
-from local.plan import PROJECT
+from local.identity.keys import Signer
+from local.supervisor.plan import PROJECT
 from rushes.checkout import Checkout
 from tests.cli.conftest import Shell
 from tests.cli.shaky import shaky

@@ -15,9 +15,9 @@ from pathlib import Path
 
 import pytest
 
-from local import firestore
-from local.keys import ensure_key
+from local.identity.keys import ensure_key
 from local.ports import HOST, free_ports
+from local.supervisor import firestore
 
 START_WITHIN_S = 60.0
 STOP_WITHIN_S = 10.0

@@ -236,7 +236,7 @@ def test_every_module_of_shared_imports_with_the_requirements_alone(python: Path
 def test_a_module_from_elsewhere_is_a_stranger(python: Path, sources: dict[str, Path]) -> None:
     borrowed = {
         "shared.jobs.transitions": str(ROOT / "shared" / "jobs" / "transitions.py"),
-        "local.oidc": str(ROOT / "local" / "oidc.py"),
+        "local.identity.oidc": str(ROOT / "local" / "oidc.py"),
     }
     lent = {"os": os.__file__, "starlette": str(python.parents[1] / "lib" / "starlette.py"), "sys": None}
     assert len(strangers({**borrowed, **lent}, sources["poll"], python)) == 2

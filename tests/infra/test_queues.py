@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from local.plan import Plan
+from local.supervisor.plan import Plan
 from shared.accounts.chores import Chore
 from shared.core.catalog import MODELS
 from shared.core.lifecycle import POLL_QUEUE

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import pytest
 
-from local.gateway import EVENTS_PER_MINUTE, LIMITED_PREFIX, REQUESTS_PER_MINUTE, RoutingTable
+from local.gateway.server import EVENTS_PER_MINUTE, LIMITED_PREFIX, REQUESTS_PER_MINUTE, RoutingTable
 from shared.http.routes import ROUTES
 from tests.infra.configuration import Body, Configuration
 from tests.infra.conftest import Mistaken

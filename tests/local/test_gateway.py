@@ -20,11 +20,11 @@ from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
 from starlette.types import ASGIApp
 
-from local.admission import SIGNATURE_REMOVED, Admission
-from local.gateway import Gateway, RoutingTable
-from local.keys import ensure_key
-from local.oidc import Minter
-from local.proxy import Proxy
+from local.gateway.admission import SIGNATURE_REMOVED, Admission
+from local.gateway.proxy import Proxy
+from local.gateway.server import Gateway, RoutingTable
+from local.identity.keys import ensure_key
+from local.identity.oidc import Minter
 from shared.api.routing import FUNCTIONS
 from shared.http.routes import ROUTES
 
@@ -328,7 +328,7 @@ async def test_a_function_that_gives_a_slow_body_up_is_heard_at_once(world: Worl
 async def test_a_client_that_is_answered_and_does_not_end_its_body_is_left(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("local.proxy.LINGER_S", 0.05)
+    monkeypatch.setattr("local.gateway.proxy.LINGER_S", 0.05)
     port = int(world.url.rpartition(":")[2])
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
     writer.write(b"POST /v1/deaf HTTP/1.1\r\nHost: x\r\nContent-Length: 1000\r\n\r\n{")

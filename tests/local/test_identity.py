@@ -16,8 +16,8 @@ import pytest
 from local.identity import GOOGLE, GOOGLE_CLIENT_ID, HOST_PREFIX, MAILBOX, STS, TOOLKIT
 from local.identity import mail as mails
 from local.identity.google import Google
+from local.identity.keys import Signer
 from local.identity.server import create_app
-from local.keys import Signer
 
 PROJECT = "a-project"
 KEY = {"key": "any"}

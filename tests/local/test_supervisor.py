@@ -21,11 +21,11 @@ import httpx2
 import jwt
 import pytest
 
-from local import firestore
-from local.cloud import CRASH_WINDOW_S, CRASHES_ALLOWED, Cloud, Crashes, Options
-from local.console import Console
-from local.plan import INHERITED, PROJECT, ROOT, Plan
 from local.ports import free_ports, holder
+from local.supervisor import firestore
+from local.supervisor.cloud import CRASH_WINDOW_S, CRASHES_ALLOWED, Cloud, Crashes, Options
+from local.supervisor.console import Console
+from local.supervisor.plan import INHERITED, PROJECT, ROOT, Plan
 from shared.api.routing import FUNCTIONS
 from shared.core.catalog import MODELS
 

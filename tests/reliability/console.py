@@ -14,7 +14,7 @@ from google.api_core.exceptions import NotFound
 from google.cloud import firestore, tasks_v2
 from google.cloud.tasks_v2.services.cloud_tasks.transports import CloudTasksGrpcTransport
 
-from local.plan import REGION
+from local.supervisor.plan import REGION
 from shared.core.catalog import MODELS
 from shared.core.documents import Job, Status
 from shared.platform.ports import new_id

@@ -15,8 +15,8 @@ from typing import Any
 
 import httpx2
 
-from local.cloud import CRASH_WINDOW_S, CRASHES_ALLOWED
 from local.ports import HOST
+from local.supervisor.cloud import CRASH_WINDOW_S, CRASHES_ALLOWED
 from tests.cloud import Cloud
 
 BACK_WITHIN_S = 60.0

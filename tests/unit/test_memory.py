@@ -14,6 +14,7 @@ import httpx2
 import pytest
 from starlette.applications import Starlette
 
+from local.embedded.saved import STORAGE, STORE, SavedStore, saved_object
 from local.memory.generator import LostAnswer, MediaBuckets, MemoryGenerator, Script, ScriptedGenerator, Videos
 from local.memory.media import DiskFiles, MemoryMedia
 from local.memory.queue import Limits, MemoryQueue, limits_of
@@ -21,7 +22,6 @@ from local.memory.store import MemoryStore
 from local.providers.durations import Durations
 from local.providers.engine import Engine, Generation
 from local.providers.render import Film
-from local.saved import STORAGE, STORE, SavedStore, saved_object
 from local.tasks.retry import RetryPolicy
 from shared.core.documents import STATUS_OF, Account, Job, Stage, TaskRef, Transaction, VideoRequest
 from shared.core.errors import Conflict

@@ -9,7 +9,7 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
-from local.keys import ensure_key
+from local.identity.keys import ensure_key
 from shared.gateways import cloud_storage
 from shared.gateways.cloud_storage import REUSED_WHILE, SIGNED_FOR, CloudStorage
 from shared.platform.ports import utc_now

@@ -20,7 +20,7 @@ from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
 from local.files import write_atomically
-from local.oidc import private_key, thumbprint
+from local.identity.oidc import private_key, thumbprint
 
 ISSUER_PREFIX: Final = "https://securetoken.google.com/"
 ID_TOKEN_LIFETIME_S: Final = 3600

@@ -7,12 +7,9 @@ as with the real stand-in.
 
 from __future__ import annotations
 
-import argparse
 import asyncio
 import contextlib
 import importlib
-import os
-import signal
 import socket
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -27,28 +24,28 @@ import uvicorn
 from starlette.applications import Starlette
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from local.admission import Admission
-from local.console import Console
-from local.gateway import REQUESTS_PER_MINUTE, Gateway, under
+from local.embedded.saved import SAVE_EVERY_S, STORAGE, SavedStore
+from local.gateway.admission import Admission
+from local.gateway.server import REQUESTS_PER_MINUTE, Gateway, under
+from local.identity.keys import Signer, ensure_key, secret
+from local.identity.oidc import Minter
 from local.identity.server import create_app
-from local.keys import Signer, ensure_key, secret
-from local.live_settings import preferred_providers, stand_in_times
 from local.memory.generator import MediaBuckets, MemoryGenerator
 from local.memory.live import MemoryLive
 from local.memory.media import PATH as MEDIA_PATH
 from local.memory.media import DiskFiles, MemoryMedia
 from local.memory.queue import Dispatcher, MemoryQueue, limits_of
-from local.oidc import Minter
-from local.plan import BUCKET, PROJECT, ROOT, SIGNUP_CREDITS, email
 from local.ports import HOST, KEEP_ALIVE_S
 from local.providers.durations import Durations
 from local.providers.engine import Engine
 from local.providers.pool import RenderPool
 from local.providers.webhooks import Webhooks
-from local.saved import SAVE_EVERY_S, STORAGE, SavedStore
-from local.scheduler import SWEEP_EVERY_S, Scheduler, timetable
-from local.session import ADMIN, DEVELOPER, OPERATOR, Person, SessionFile, fund, sign_in
+from local.scheduler import Scheduler, timetable
 from local.storage.notify import Notifier
+from local.supervisor.console import Console
+from local.supervisor.live_settings import preferred_providers, stand_in_times
+from local.supervisor.plan import BUCKET, PROJECT, ROOT, SIGNUP_CREDITS, email
+from local.supervisor.session import ADMIN, DEVELOPER, OPERATOR, Person, SessionFile, fund, sign_in
 from shared.accounts.auth import Accounts
 from shared.accounts.chores import Chore
 from shared.api.routing import FUNCTIONS, Function
@@ -61,7 +58,7 @@ from shared.http import routes
 from shared.http.app import application
 from shared.http.routes import ROUTES
 from shared.media.image_workers import ImageWorkers
-from shared.platform import durable_tasks, log
+from shared.platform import durable_tasks
 from shared.platform.ports import Services, utc_now
 from shared.platform.provider import Generator, Generators
 from shared.platform.settings import Settings
@@ -312,23 +309,3 @@ def _welcome(url: str, directory: Path) -> None:
     lost = f"if it is killed, at most the last {SAVE_EVERY_S:.0f} s are lost"
     console.notice(f"Embedded: one process, its data in {directory}; {lost}.")
     console.address(url)
-
-
-def main() -> None:
-    parser = argparse.ArgumentParser(prog="python -m local.embedded", description="All of Rushes in one process.")
-    parser.add_argument("--port", type=int, default=0, help="port on 127.0.0.1; 0 takes a free one")
-    parser.add_argument("--directory", type=Path, required=True, help="where all data is kept")
-    parser.add_argument("--sweep-every", type=float, default=SWEEP_EVERY_S, metavar="SECONDS")
-    options = parser.parse_args()
-    log.configure(os.environ.get("LOG_LEVEL", "INFO"))
-    # uvicorn raises a signal again once it has stopped, which without a handler would skip what is to be saved.
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda number, frame: None)
-    listener = socket.create_server((HOST, options.port), backlog=1024)
-    # asyncio sets this only on sockets that it made itself; without it every answer waits 40 ms for the client's ACK.
-    listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-    asyncio.run(serve(options.directory.resolve(), listener, options.sweep_every, os.environ))
-
-
-if __name__ == "__main__":
-    main()

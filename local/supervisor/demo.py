@@ -27,10 +27,10 @@ from rich.table import Table
 from rich.text import Text
 
 from local.identity import MAILBOX
-from local.lock import DirectoryLock, Held
-from local.plan import PROJECT, ROOT
-from local.process import ended_with_parent, tail
-from local.session import SessionFile
+from local.supervisor.lock import DirectoryLock, Held
+from local.supervisor.plan import PROJECT, ROOT
+from local.supervisor.process import ended_with_parent, tail
+from local.supervisor.session import SessionFile
 
 PROMPT: Final = "A paper boat sails down a rain-filled street at dusk, slow dolly, warm window light on the water"
 BLOCKED_PROMPT: Final = "A prompt that the safety filter stops [blocked]"

@@ -20,14 +20,14 @@ from typing import Any, Final
 
 import httpx2
 
-from local import firestore, health, live_settings
-from local.console import Console
 from local.files import write_json
-from local.keys import Signer
-from local.plan import PROJECT, ROOT, Member, Plan
+from local.identity.keys import Signer
 from local.ports import DEFAULT_PORT, HOST, free_ports, holder, is_free
-from local.process import Child, Guard, adopt_orphans, rotate, tail
-from local.session import (
+from local.supervisor import firestore, health, live_settings
+from local.supervisor.console import Console
+from local.supervisor.plan import PROJECT, ROOT, Member, Plan
+from local.supervisor.process import Child, Guard, adopt_orphans, rotate, tail
+from local.supervisor.session import (
     ADMIN,
     CALL_TIMEOUT_S,
     DEVELOPER,

@@ -1,12 +1,12 @@
-"""What the cloud on a laptop finds on this machine, as one JSON document: `python -m local.parts`."""
+"""What the cloud on a laptop finds on this machine, as one JSON document: `python -m local.supervisor.parts`."""
 
 from __future__ import annotations
 
 import json
 from typing import Any
 
-from local import firestore
 from local.ports import DEFAULT_PORT, holder, is_free
+from local.supervisor import firestore
 
 
 def found() -> dict[str, Any]:

@@ -12,7 +12,7 @@ import httpx2
 
 from local.files import read_json, write_json
 from local.identity import MAILBOX, TOOLKIT
-from local.keys import Signer, secret
+from local.identity.keys import Signer, secret
 
 TOKEN_LIFETIME_S: Final = 12 * 3600
 DEVELOPER: Final = "developer@example.com"

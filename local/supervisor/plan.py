@@ -11,15 +11,15 @@ from pathlib import Path
 from typing import Any, Final, Literal
 
 from local.files import write_json
-from local.firestore import Emulator
-from local.keys import ensure_key, secret
-from local.live_settings import preferred_providers, stand_in_times
+from local.identity.keys import ensure_key, secret
 from local.ports import HOST
-from local.process import Spec
+from local.supervisor.firestore import Emulator
+from local.supervisor.live_settings import preferred_providers, stand_in_times
+from local.supervisor.process import Spec
 from shared.api.routing import FUNCTIONS
 from shared.core.catalog import MODELS
 
-ROOT: Final = Path(__file__).resolve().parent.parent
+ROOT: Final = Path(__file__).resolve().parents[2]
 PROJECT: Final = "rushes-local"
 REGION: Final = "us-central1"
 BUCKET: Final = "rushes-local-videos"

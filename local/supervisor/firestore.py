@@ -32,7 +32,7 @@ SDK_PLACES: Final = (
 )
 # A class file of major version N needs Java N - 44 (Java Virtual Machine Specification, table 4.1-A).
 CLASS_VERSION_OFFSET: Final = 44
-RULES: Final = Path(__file__).parents[1] / "infra" / "firestore.rules"
+RULES: Final = Path(__file__).parents[2] / "infra" / "firestore.rules"
 EXPORT_TIMEOUT_S: Final = 30.0
 EXPORT_EVERY_S: Final = 30.0
 

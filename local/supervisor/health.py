@@ -8,8 +8,8 @@ from typing import Final
 import grpc.aio
 import httpx2
 
-from local.plan import Member
 from local.ports import HOST
+from local.supervisor.plan import Member
 
 ASK_EVERY_S: Final = 0.05
 ANSWER_WITHIN_S: Final = 30.0

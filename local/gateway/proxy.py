@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 from starlette.responses import JSONResponse
 from starlette.types import Message, Receive, Scope, Send
 
-from local.upstream import Failed, Header, Response, Upstream
+from local.gateway.upstream import Failed, Header, Response, Upstream
 from shared.core.errors import ApiError
 
 # RFC 9110 7.6.1: meant for one connection, never forwarded. Expect was answered by our own server.

@@ -8,7 +8,7 @@ from typing import Any, Final
 
 import httpx2
 
-from local.session import CONSOLE
+from local.supervisor.session import CONSOLE
 from shared.core.catalog import MODELS
 
 # What local.providers takes by default, and what rendering adds on this side of two cores.

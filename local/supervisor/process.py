@@ -42,7 +42,7 @@ class Guard:
 
     def __init__(self, root: Path) -> None:
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "local.guard"],
+            [sys.executable, "-m", "local.supervisor.guard"],
             stdin=subprocess.PIPE,
             cwd=root,
             start_new_session=True,

@@ -8,7 +8,7 @@ from typing import Final
 
 import jwt
 
-from local.oidc import ISSUER, public_key
+from local.identity.oidc import ISSUER, public_key
 
 CLOCK_SKEW_S: Final = 5
 # Cloud Run puts this in place of the token's signature: the function reads who called and can prove nothing with it.
