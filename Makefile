@@ -151,7 +151,7 @@ package: $(INSTALLED) ## write the archives that are deployed, one per function,
 
 clean: ## remove what was built: caches, archives, the demo's video
 	rm -rf out .build .coverage .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
-	find shared functions local cli tests bench tools -name __pycache__ -prune -exec rm -rf {} +
+	find shared functions local cli testing tests bench tools -name __pycache__ -prune -exec rm -rf {} +
 
 clean-data: $(INSTALLED) ## remove the local cloud's users, jobs and videos
 	@exec $(BIN)/python -m local clean

@@ -18,11 +18,11 @@ from pathlib import Path
 from typing import Any, Final
 
 from bench import machine, report
-from bench.performance import Part, at_most, run_alone
+from bench.goals import Part, at_most, run_alone
 from bench.servers import ROOT, Server, function
 from bench.stand import Stand, bearer, known
 from shared.api.routing import FUNCTIONS, Function
-from tests.cloud import User
+from testing.cloud import User
 from tools import cold_start as imports
 
 ROUNDS: Final = 5

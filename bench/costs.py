@@ -18,7 +18,7 @@ from typing import Final
 
 from bench import report
 from bench.counting import Life, Video, play, sweep
-from bench.performance import Goal, Part
+from bench.goals import Goal, Part
 from bench.processor import Processor, measured
 from bench.stand import Stand
 from shared.api.routing import FUNCTIONS, Function

@@ -38,9 +38,9 @@ from shared.platform.identity import Identity
 from shared.platform.ports import Services, SignedUrl, StoredObject
 from shared.platform.provider import Generators, Start
 from shared.platform.settings import Settings
-from tests.faults import films
-from tests.faults.provider import Fate, Generation, Provider
-from tests.faults.virtual_time import VirtualLoop
+from testing.faults import films
+from testing.faults.provider import Fate, Generation, Provider
+from testing.faults.virtual_time import VirtualLoop
 
 T = TypeVar("T")
 

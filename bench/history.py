@@ -15,8 +15,8 @@ from typing import Any, Final
 import httpx2
 
 from bench import machine, reads, seeded
+from bench.goals import Goal, Part, at_most, ratio, run_alone
 from bench.load import Load, load, request
-from bench.performance import Goal, Part, at_most, ratio, run_alone
 from bench.reads import Counted
 from bench.report import table
 from bench.seeded import Person

@@ -38,7 +38,7 @@ from shared.platform.identity import Caller
 from shared.platform.ports import Services
 from shared.platform.provider import Generators
 from shared.platform.settings import Settings
-from tests.faults.virtual_time import VirtualLoop
+from testing.faults.virtual_time import VirtualLoop
 
 PAGE: Final = Path(__file__).parents[1] / "docs" / "scaling.md"
 BODY: Final = CreateVideo(prompt="a paper boat", model="omni-flash", seconds=3, resolution="360p")

@@ -22,7 +22,7 @@ import numpy as np
 import numpy.typing as npt
 
 from bench import report
-from bench.performance import Goal, Part
+from bench.goals import Goal, Part
 from bench.stand import Stand
 from shared.core import schedule
 from shared.core.catalog import MODELS

@@ -38,7 +38,7 @@ TESTS: Final = (
     "tests/unit/test_ledger.py",
     "tests/unit/test_limits.py",
 )
-COPIED: Final = ("shared", "local", "functions", "tests", "pyproject.toml")
+COPIED: Final = ("shared", "local", "functions", "testing", "tests", "pyproject.toml")
 LEAST_PERCENT: Final = 95.0
 # Killed by a failing test, or by taking the process down.
 KILLED: Final = frozenset({"killed", "timeout", "segfault", "caught by type check"})

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import Final
 
 from bench import cold_start, costs, history, hot_account, looks, peers, serving, streams, submit
-from bench.performance import Part
+from bench.goals import Part
 from bench.stand import Stand
 
 PARTS: Final[Mapping[str, Callable[[Stand], Part]]] = {

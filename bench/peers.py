@@ -31,8 +31,8 @@ from typing import Any, Final
 import httpx2
 
 from bench import machine, pieces, report
+from bench.goals import Goal, Part, at_least, at_most, ratio, run_alone
 from bench.load import load, request
-from bench.performance import Goal, Part, at_least, at_most, ratio, run_alone
 from bench.servers import ROOT, Server, free_port, function, served, started
 from bench.stand import Stand, bearer, known
 from local.ports import HOST

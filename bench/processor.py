@@ -15,8 +15,8 @@ from typing import Final
 import numpy as np
 
 from shared.api.routing import Function
-from tests.cloud import Cloud, User
-from tests.reliability.processes import Processes
+from testing.cloud import Cloud, User
+from testing.processes import Processes
 
 USERS, VIDEOS_EACH, READS = 3, 3, 150
 WARM_UP: Final = 20

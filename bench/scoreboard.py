@@ -19,13 +19,13 @@ from hypothesis import HealthCheck, settings
 from hypothesis.stateful import run_state_machine_as_test
 
 from bench import report
-from tests.faults import parallel
-from tests.faults.effects import Fault, Point
-from tests.faults.enumeration import MODELS, calm, with_one_fault, with_one_more
-from tests.faults.provider import OK
-from tests.faults.schedule import Broken, Deliveries, Played, Schedule, play
-from tests.simulation.machines import Counted, JobMachine, LedgerMachine
-from tests.simulation.simulation import Failed, Seen, simulate
+from testing.faults import parallel
+from testing.faults.effects import Fault, Point
+from testing.faults.enumeration import MODELS, calm, with_one_fault, with_one_more
+from testing.faults.provider import OK
+from testing.faults.schedule import Broken, Deliveries, Played, Schedule, play
+from testing.simulation.machines import Counted, JobMachine, LedgerMachine
+from testing.simulation.simulation import Failed, Seen, simulate
 
 SEEDS_AT_ONCE = 20
 MACHINE_EXAMPLES = 2_000

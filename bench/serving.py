@@ -25,8 +25,8 @@ import httpx2
 from google.auth import crypt
 
 from bench import machine, seeded
+from bench.goals import Goal, Part, at_least, ratio, run_alone
 from bench.load import request
-from bench.performance import Goal, Part, at_least, ratio, run_alone
 from bench.report import table
 from bench.servers import ROOT, free_port, served
 from bench.stand import Stand

@@ -25,10 +25,10 @@ from bench import machine, report
 from shared.api.routing import FUNCTIONS
 from shared.core.catalog import MODELS
 from shared.core.documents import Job, LiveConfig, Stage
-from tests import invariants
-from tests.cloud import Cloud, User
-from tests.reliability.console import Console
-from tests.reliability.processes import Processes
+from testing import invariants
+from testing.cloud import Cloud, User
+from testing.console import Console
+from testing.processes import Processes
 
 CREDITS: Final = 1_000_000
 ACTIVE_LIMIT: Final = 500

@@ -22,8 +22,8 @@ from google.cloud.tasks_v2.services.cloud_tasks.transports import CloudTasksGrpc
 from local.ports import HOST
 from local.supervisor.plan import PROJECT, REGION, Plan
 from shared.api.routing import FUNCTIONS, Function
-from tests.cloud import Cloud, User
-from tests.reliability.processes import Processes
+from testing.cloud import Cloud, User
+from testing.processes import Processes
 
 CREDITS = 1_000_000_000
 # The benches are in a hurry, and their users' limits are not what is measured.

@@ -19,8 +19,8 @@ from typing import Any, Final
 from google.cloud import firestore
 
 from bench import machine, reads, seeded
+from bench.goals import Goal, Part, run_alone
 from bench.load import request
-from bench.performance import Goal, Part, run_alone
 from bench.reads import Counted
 from bench.report import table
 from bench.seeded import Person

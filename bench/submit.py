@@ -12,8 +12,8 @@ from itertools import cycle, islice
 from google.cloud import firestore
 
 from bench import machine, report
+from bench.goals import Goal, Part, at_least, at_most, ratio, run_alone
 from bench.load import Load, load, request
-from bench.performance import Goal, Part, at_least, at_most, ratio, run_alone
 from bench.servers import ROOT, Server, function
 from bench.stand import Stand, bearer, known
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.cloud import Cloud
+from testing.cloud import Cloud
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.cloud import Cloud
+from testing.cloud import Cloud
 
 
 @pytest.fixture(scope="session", params=["local", "embedded"])

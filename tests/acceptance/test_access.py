@@ -32,7 +32,7 @@ from shared.api.routing import Route
 from shared.core.documents import Account
 from shared.http.routes import ROUTES
 from shared.platform.identity import Identity
-from tests.cloud import Cloud, User
+from testing.cloud import Cloud, User
 
 OTHER_TENANT = "studio-7"
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from tests.cloud import Cloud, User
+from testing.cloud import Cloud, User
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ from typing import Any
 import httpx2
 import pytest
 
-from tests.cloud import Cloud, User
+from testing.cloud import Cloud, User
 
 
 @pytest.fixture(scope="module")

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from shared.core.documents import LiveConfig
-from tests import invariants
-from tests.cloud import Cloud, User
+from testing import invariants
+from testing.cloud import Cloud, User
 
 WAIT_S = 90.0
 SMALL = {"model": "omni-flash", "seconds": 3, "resolution": "360p"}

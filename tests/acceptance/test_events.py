@@ -11,8 +11,8 @@ import httpx2
 import pytest
 
 from shared.streaming.stream_places import PER_KEY
+from testing.cloud import Cloud, User
 from tests.acceptance.test_bad_input import refused
-from tests.cloud import Cloud, User
 from tests.sse import Event, Reader
 
 WITHIN_S = 120.0

@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
+from testing.cloud import Cloud, User
 from tests.acceptance.test_openai_node import program
-from tests.cloud import Cloud, User
 
 PAGE = (Path(__file__).parents[2] / "docs" / "api.md").read_text()
 SECTIONS = [part.partition("\n")[0] for part in PAGE.split("\n## ")[1:] if "\n```" in part]

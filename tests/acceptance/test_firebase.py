@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from testing.cloud import Cloud
 from tests import node_program
-from tests.cloud import Cloud
 
 DENIED = "permission-denied"
 

@@ -17,7 +17,7 @@ import pytest
 from PIL import Image
 
 from shared.core.documents import Job
-from tests.cloud import JOB_TIMEOUT_S, Cloud, User
+from testing.cloud import JOB_TIMEOUT_S, Cloud, User
 
 RED, BLUE = (220, 30, 30), (30, 30, 220)
 

@@ -13,7 +13,7 @@ import openai
 import pytest
 from PIL import Image
 
-from tests.cloud import Cloud, User
+from testing.cloud import Cloud, User
 
 # The package warns that the service it was written for is closed.
 pytestmark = pytest.mark.filterwarnings("ignore:The Sora API:DeprecationWarning")

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
+from testing.cloud import Cloud
 from tests import node_program
-from tests.cloud import Cloud
 
 
 @pytest.fixture(scope="session")

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from local.identity import GOOGLE, GOOGLE_CLIENT_ID, TOOLKIT
-from tests.cloud import IDENTITY_ADMIN, Cloud, Json, User
+from testing.cloud import IDENTITY_ADMIN, Cloud, Json, User
 
 PASSWORD = "correct horse"
 

@@ -11,8 +11,8 @@ import pytest
 
 from shared.core.documents import LiveConfig
 from shared.media import video
-from tests import invariants
-from tests.cloud import Cloud, User
+from testing import invariants
+from testing.cloud import Cloud, User
 
 
 @pytest.fixture

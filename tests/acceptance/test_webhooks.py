@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 from standardwebhooks import Webhook, WebhookVerificationError
 
+from testing.cloud import Cloud, User
 from tests.acceptance.receiver import Receiver, Silent
-from tests.cloud import Cloud, User
 
 WAIT_S = 60.0
 SMALL = {"model": "omni-flash", "seconds": 3, "resolution": "360p"}

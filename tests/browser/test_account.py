@@ -10,10 +10,10 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Page, Request, Route, expect
 
+from testing.cloud import Cloud, User
 from tests.acceptance.receiver import Receiver
 from tests.browser.acts import balance_becomes
 from tests.browser.conftest import DESK, Open, Person
-from tests.cloud import Cloud, User
 
 pytestmark = pytest.mark.timeout(300)
 KEYS = "**/v1/api-keys"

@@ -7,8 +7,8 @@ from collections.abc import Iterator
 import pytest
 from playwright.sync_api import expect
 
+from testing.cloud import Cloud
 from tests.browser.conftest import CROWD, DESK, Open, Person, Screen
-from tests.cloud import Cloud
 
 pytestmark = pytest.mark.timeout(300)
 

@@ -10,9 +10,9 @@ from collections.abc import Callable
 import pytest
 from playwright.sync_api import Page, Route, expect
 
+from testing.cloud import Cloud
 from tests.browser.acts import generate, prompt_box, ready, sign_up
 from tests.browser.conftest import PHONE, Open, Person, session_of
-from tests.cloud import Cloud
 
 pytestmark = pytest.mark.timeout(300)
 # The page asks at most so often whether the address is verified.

@@ -8,9 +8,9 @@ import av
 import pytest
 from playwright.sync_api import expect
 
+from testing.cloud import Cloud
 from tests.browser.acts import VIDEO, card, playing, ready
 from tests.browser.conftest import BOAT, DESK, SWING, Open, Person
-from tests.cloud import Cloud
 
 pytestmark = pytest.mark.timeout(300)
 

@@ -12,9 +12,9 @@ from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Page, expect
 
 from local.identity import STS, TOOLKIT
+from testing.cloud import Cloud, Json
 from tests.browser.acts import card, generate, prompt_box, ready
 from tests.browser.conftest import BOAT, DESK, PHONE, Open, Person, Screen
-from tests.cloud import Cloud, Json
 
 pytestmark = pytest.mark.timeout(300)
 

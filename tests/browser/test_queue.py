@@ -7,10 +7,10 @@ import re
 import pytest
 from playwright.sync_api import expect
 
+from testing.cloud import Cloud
 from tests.browser.acts import balance_becomes, card, ended, generate, ready
 from tests.browser.conftest import DESK, Open, Person
 from tests.browser.way import Way
-from tests.cloud import Cloud
 
 pytestmark = pytest.mark.timeout(300)
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 from playwright.sync_api import expect
 
+from testing.cloud import Cloud
 from tests.browser.conftest import Open
-from tests.cloud import Cloud
 from tools.openapi import PUBLIC_ROUTES
 
 pytestmark = pytest.mark.timeout(300)

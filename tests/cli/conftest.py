@@ -20,7 +20,7 @@ import pytest
 from rushes.api import Api
 from rushes.checkout import MARKS
 from rushes.main import main
-from tests.cloud import ROOT, Cloud, User
+from testing.cloud import ROOT, Cloud, User
 
 TIMEOUT_S = 60.0
 RUSHES = (sys.executable, "-m", "rushes")

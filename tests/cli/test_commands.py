@@ -19,8 +19,8 @@ from typer.completion import get_completion_script  # type: ignore[attr-defined]
 from rushes.exits import Exit
 from rushes.main import app
 from shared.http import agent_tools
+from testing.cloud import ROOT, User
 from tests.cli.conftest import TIMEOUT_S, Shell
-from tests.cloud import ROOT, User
 
 CLI = (ROOT / "docs" / "cli.md").read_text()
 AGENTS = (ROOT / "docs" / "agents.md").read_text()

@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
+from testing.cloud import ROOT
 from tests.cli.conftest import Shell
-from tests.cloud import ROOT
 
 # Whether make has installed everything that this checkout needs.
 HERE = (ROOT / ".venv" / ".installed").exists()

@@ -9,9 +9,9 @@ import pytest
 
 from rushes.exits import Exit, of_error
 from shared.core.errors import CATALOG
+from testing.cloud import User
 from tests.cli.conftest import Ended, Shell
 from tests.cli.test_commands import COMMANDS
-from tests.cloud import User
 
 UNKNOWN = "video_" + "x" * 22
 NOWHERE = "http://127.0.0.1:1"

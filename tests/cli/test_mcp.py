@@ -29,8 +29,8 @@ from rushes.failure import Failure
 from rushes.mcp_server import Assistant, tools
 from rushes.offers import KEPT_FOR_S, MAX_OFFERS, Offers
 from rushes.run import Run
+from testing.cloud import User
 from tests.cli.conftest import RUSHES, Shell
-from tests.cloud import User
 
 SMALL = {"prompt": "a kite over the bay", "model": "omni-flash", "seconds": 3}
 ENDLESS = {"prompt": "a kite [never finishes]", "seconds": 4}

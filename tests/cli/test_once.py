@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from testing.cloud import Cloud, User
 from tests.cli.conftest import Shell
 from tests.cli.shaky import First, Shaky, shaky
-from tests.cloud import Cloud, User
 
 ENDLESS = "a boat [never finishes]"
 WISH = ("create", ENDLESS, "--seconds", "4", "--json")

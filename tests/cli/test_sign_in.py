@@ -17,9 +17,9 @@ from local.identity import TOOLKIT
 from local.identity.keys import Signer
 from local.supervisor.plan import PROJECT
 from rushes.checkout import Checkout
+from testing.cloud import Cloud, User
 from tests.cli.conftest import Shell
 from tests.cli.shaky import shaky
-from tests.cloud import Cloud, User
 
 PASSWORD = "a paper boat"
 

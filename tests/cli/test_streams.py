@@ -13,9 +13,9 @@ from typing import IO, Any
 import pytest
 
 from rushes.exits import Exit
+from testing.cloud import Cloud, User
 from tests.cli.conftest import Ended, Shell
 from tests.cli.test_once import charges, left
-from tests.cloud import Cloud, User
 
 WISH = ("create", "a kite [never finishes]", "--seconds", "4")
 EXOTIC = "a kité 凧 🪁 [never finishes]"

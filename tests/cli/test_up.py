@@ -11,8 +11,8 @@ from pathlib import Path
 import httpx2
 import pytest
 
+from testing.cloud import ROOT
 from tests.cli.conftest import Shell
-from tests.cloud import ROOT
 
 needs_environment = pytest.mark.skipif(
     not (ROOT / ".venv" / ".installed").exists(), reason="make has not installed the environment of this checkout"

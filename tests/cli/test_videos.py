@@ -8,8 +8,8 @@ import av
 import pytest
 from PIL import Image
 
+from testing.cloud import User
 from tests.cli.conftest import Shell
-from tests.cloud import User
 
 LENGTH_TOLERANCE_S = 0.2
 ENDLESS = "a boat [never finishes]"

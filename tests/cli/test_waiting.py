@@ -8,9 +8,9 @@ import re
 import select
 import time
 
+from testing.cloud import User
 from tests.cli.conftest import Shell
 from tests.cli.shaky import shaky
-from tests.cloud import User
 
 SMALL = ("--model", "omni-flash", "--seconds", "3", "--size", "640x360")
 ENDLESS = "a boat [never finishes]"

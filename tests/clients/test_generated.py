@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from testing.cloud import Cloud
 from tests.clients.conftest import Run
-from tests.cloud import Cloud
 from tests.infra import clean_venv
 
 ROOT = Path(__file__).parents[2]

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.cloud import ROOT, Cloud
+from testing.cloud import ROOT, Cloud
 from tests.infra import clean_venv
 
 HERE = Path(__file__).parent

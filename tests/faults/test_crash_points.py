@@ -13,11 +13,11 @@ from collections.abc import Iterable
 import pytest
 
 from shared.core.documents import Stage
-from tests.faults import parallel
-from tests.faults.effects import Fault, Point
-from tests.faults.enumeration import MODELS, calm, with_one_fault, with_one_more
-from tests.faults.provider import FATES, OK, fates_of
-from tests.faults.schedule import Broken, Deliveries, Schedule, play
+from testing.faults import parallel
+from testing.faults.effects import Fault, Point
+from testing.faults.enumeration import MODELS, calm, with_one_fault, with_one_more
+from testing.faults.provider import FATES, OK, fates_of
+from testing.faults.schedule import Broken, Deliveries, Schedule, play
 
 SAMPLED_SHARE = 0.05
 SAMPLED_PAIRS = 500

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from shared.core.documents import FINAL, Stage
-from tests.faults import histories
+from testing.faults import histories
 
 LIVES = histories.recorded()
 ROUNDS = 3
@@ -16,7 +16,7 @@ ROUNDS = 3
 
 def test_this_release_has_recorded_its_lives() -> None:
     recorded = {path.stem for path in LIVES if path.parent.name == histories.release()}
-    assert recorded == {life.replace(" ", "-") for life in histories.LIVES}, "python -m tests.faults.histories"
+    assert recorded == {life.replace(" ", "-") for life in histories.LIVES}, "python -m testing.faults.histories"
 
 
 def test_the_recorded_lives_come_through_every_stage() -> None:

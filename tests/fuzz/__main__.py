@@ -8,7 +8,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from tests.cloud import Cloud
+from testing.cloud import Cloud
 from tests.fuzz.harness import Fuzz
 
 EXAMPLES = 25

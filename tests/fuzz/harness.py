@@ -17,7 +17,7 @@ from schemathesis import checks
 from schemathesis.core.failures import Failure, FailureGroup
 from schemathesis.specs.openapi import checks as openapi_checks
 
-from tests.cloud import Cloud, User
+from testing.cloud import Cloud, User
 from tests.fuzz.things import Things
 
 OPENAPI = Path(__file__).parents[2] / "openapi.json"

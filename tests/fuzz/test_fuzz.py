@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.cloud import Cloud
+from testing.cloud import Cloud
 from tests.fuzz.harness import Fuzz
 
 EXAMPLES = 1

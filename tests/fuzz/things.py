@@ -6,7 +6,7 @@ import secrets
 from dataclasses import dataclass
 from typing import Any
 
-from tests.cloud import Cloud, User
+from testing.cloud import Cloud, User
 
 Json = dict[str, Any]
 SMALL = {"model": "omni-flash", "seconds": 3, "resolution": "360p"}

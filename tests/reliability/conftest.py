@@ -12,11 +12,11 @@ import httpx2
 import pytest
 
 from shared.core.documents import LiveConfig
-from tests import invariants
-from tests.cloud import Cloud, User
+from testing import invariants
+from testing.cloud import Cloud, User
+from testing.console import Console
+from testing.processes import Processes
 from tests.reliability import fall
-from tests.reliability.console import Console
-from tests.reliability.processes import Processes
 from tests.unit.conftest import House, film
 
 HERE = Path(__file__).parent

@@ -15,10 +15,10 @@ from pathlib import Path
 from shared.api.routing import FUNCTIONS
 from shared.core.catalog import MODELS
 from shared.core.documents import Job, Stage
-from tests.cloud import Cloud, User
-from tests.invariants import Records
-from tests.reliability.console import GENERATE_QUEUES, Console
-from tests.reliability.processes import Processes
+from testing.cloud import Cloud, User
+from testing.console import GENERATE_QUEUES, Console
+from testing.invariants import Records
+from testing.processes import Processes
 
 SWEEP_EVERY_S = 2.0
 GENERATING = 25

@@ -8,7 +8,7 @@ from typing import Any
 
 import httpx2
 
-from tests.cloud import User
+from testing.cloud import User
 
 TIMEOUT_S = 120.0
 

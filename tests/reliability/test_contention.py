@@ -10,9 +10,9 @@ import httpx2
 import pytest
 
 from shared.core.catalog import MODELS
-from tests.cloud import Cloud, User
+from testing.cloud import Cloud, User
+from testing.console import GENERATE_QUEUES, Console
 from tests.reliability.conftest import LiveSettings
-from tests.reliability.console import GENERATE_QUEUES, Console
 from tests.reliability.storm import storm
 
 AT_ONCE = 64

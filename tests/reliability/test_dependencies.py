@@ -20,10 +20,10 @@ from shared.gateways.cloud_tasks import CloudTasks
 from shared.gateways.firestore import FirestoreStore
 from shared.platform.provider import Busy
 from shared.platform.settings import Settings
-from tests.cloud import Cloud, Json, User
+from testing.cloud import Cloud, Json, User
+from testing.console import Console
+from testing.processes import Processes
 from tests.reliability.conftest import LiveSettings, Stranded
-from tests.reliability.console import Console
-from tests.reliability.processes import Processes
 from tests.unit.conftest import House
 
 # The longest that a client may have to wait: reading the settings, the account and the job, each with its own time-out,

@@ -21,11 +21,11 @@ from shared.gateways.live_settings import StoredConfig
 from shared.platform.identity import Caller
 from shared.platform.provider import Broken, Busy
 from shared.platform.settings import Settings
-from tests import invariants
-from tests.cloud import Cloud, User
+from testing import invariants
+from testing.cloud import Cloud, User
+from testing.console import Console
+from testing.processes import Processes
 from tests.reliability.conftest import WIDEST
-from tests.reliability.console import Console
-from tests.reliability.processes import Processes
 from tests.unit.conftest import House
 
 SEEDS = range(20)

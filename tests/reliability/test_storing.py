@@ -24,7 +24,7 @@ from shared.platform.ports import new_id, utc_now
 from shared.platform.provider import Generators
 from shared.platform.settings import Settings
 from shared.providers.omni import Omni
-from tests.cloud import ROOT
+from testing.cloud import ROOT
 from tests.contract.servers import BUCKET, storage_server
 from tests.reliability.files_server import FilesServer, LargeFilm, serving
 from tests.reliability.storing_process import HastyClock, about_to_store

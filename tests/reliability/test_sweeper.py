@@ -14,11 +14,11 @@ from shared.core.documents import Job, LiveConfig, Stage
 from shared.jobs import worker
 from shared.maintenance import sweeper
 from shared.platform.provider import Broken
-from tests import invariants
-from tests.cloud import Cloud
+from testing import invariants
+from testing.cloud import Cloud
+from testing.console import Console
 from tests.reliability import fall
 from tests.reliability.conftest import LiveSettings, Stranded
-from tests.reliability.console import Console
 from tests.unit.conftest import House
 
 # docs/operations.md: a step whose task is lost is back two minutes after it was due at the latest, with a sweep each

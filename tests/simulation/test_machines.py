@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from hypothesis import HealthCheck, settings
 
-from tests.simulation.machines import JobMachine, LedgerMachine
+from testing.simulation.machines import JobMachine, LedgerMachine
 
 SHORT = settings(
     max_examples=150,

@@ -6,8 +6,8 @@ from collections import Counter
 
 import pytest
 
-from tests.faults import parallel
-from tests.simulation.simulation import Failed, Seen, simulate
+from testing.faults import parallel
+from testing.simulation.simulation import Failed, Seen, simulate
 
 SEEDS = 250
 SEEDS_OF_THE_LONG_FORM = 5_000

@@ -44,7 +44,7 @@ from shared.platform.provider import Generators
 from shared.platform.settings import Settings
 from shared.webhooks import deliveries
 from shared.webhooks.receivers import Receivers
-from tests import invariants
+from testing import invariants
 
 NOW = datetime(2026, 11, 20, 12, tzinfo=UTC)
 BUCKET = "videos"

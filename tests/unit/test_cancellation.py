@@ -14,7 +14,7 @@ from shared.core.cancellation import Terms
 from shared.core.documents import Job, Stage, Transaction
 from shared.core.errors import ApiError
 from shared.jobs import submission
-from tests import invariants
+from testing import invariants
 from tests.unit.conftest import House
 from tests.unit.life import CONFIG, NOW, Life, later
 

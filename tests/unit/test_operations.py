@@ -6,7 +6,7 @@ import re
 
 import pytest
 
-from tests.cloud import ROOT
+from testing.cloud import ROOT
 
 PAGE = (ROOT / "docs" / "operations.md").read_text()
 SOURCES = [path.read_text() for folder in ("shared", "functions") for path in sorted((ROOT / folder).rglob("*.py"))]

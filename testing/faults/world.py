@@ -41,11 +41,11 @@ from shared.platform.settings import Settings
 from shared.webhooks import deliveries
 from shared.webhooks.deliveries import Delivery
 from shared.webhooks.receivers import Receivers
-from tests import invariants
-from tests.faults import films
-from tests.faults.effects import CURRENT, Death, Process, Run
-from tests.faults.provider import Fate, Generation, Provider
-from tests.faults.seams import (
+from testing import invariants
+from testing.faults import films
+from testing.faults.effects import CURRENT, Death, Process, Run
+from testing.faults.provider import Fate, Generation, Provider
+from testing.faults.seams import (
     Effects,
     Posted,
     SeamGenerator,
@@ -55,8 +55,8 @@ from tests.faults.seams import (
     SeamStore,
     WatchedStore,
 )
-from tests.faults.virtual_time import Alarm, VirtualLoop
-from tests.faults.watch import Watch
+from testing.faults.virtual_time import Alarm, VirtualLoop
+from testing.faults.watch import Watch
 
 T = TypeVar("T")
 

@@ -15,7 +15,7 @@ from typing import TypeVar
 
 from shared.core.errors import StorageRefused
 from shared.platform.commits import Turn
-from tests.faults.virtual_time import Alarm
+from testing.faults.virtual_time import Alarm
 
 T = TypeVar("T")
 

@@ -11,7 +11,7 @@ from shared.core import lifecycle
 from shared.core.documents import Account, Document, Job, Stage, TenantDay, TenantDayShard, Transaction
 from shared.core.lifecycle import Task
 from shared.webhooks.deliveries import Delivery
-from tests import invariants
+from testing import invariants
 
 
 class Broken(AssertionError):  # noqa: N818

@@ -18,17 +18,10 @@ from shared.core.errors import Unavailable
 from shared.core.lifecycle import Task
 from shared.platform.ports import JobsQuery, NotReached, OutboundAnswer, Place, SignedUrl, StoredObject
 from shared.platform.provider import Busy, Look, Start
-from tests.faults.effects import (
-    BUCKET_READ_FAULTS,
-    BUCKET_WRITE_FAULTS,
-    CURRENT,
-    READ_FAULTS,
-    WRITE_FAULTS,
-    Fault,
-)
-from tests.faults.names import commit_name
-from tests.faults.provider import Provider
-from tests.faults.watch import Watch
+from testing.faults.effects import BUCKET_READ_FAULTS, BUCKET_WRITE_FAULTS, CURRENT, READ_FAULTS, WRITE_FAULTS, Fault
+from testing.faults.names import commit_name
+from testing.faults.provider import Provider
+from testing.faults.watch import Watch
 
 D = TypeVar("D", bound=Document)
 T = TypeVar("T")

@@ -26,7 +26,7 @@ from local.identity import MAILBOX, STS, TOOLKIT
 from local.supervisor.plan import BUCKET
 from shared.admin.tenants import TenantBudget, TenantGrant
 from shared.core.documents import Account, Document, Job, Transaction
-from tests.invariants import Records
+from testing.invariants import Records
 
 ROOT = Path(__file__).parents[1]
 START_TIMEOUT_S = 180.0

@@ -16,11 +16,11 @@ from shared.core.documents import Account, Job, LiveConfig, Stage
 from shared.core.lifecycle import Task
 from shared.core.schedule import UNCERTAIN_STEP_S
 from shared.platform.identity import Caller
-from tests.faults.effects import Conductor, Effect, Fault, Plan, Point, Process
-from tests.faults.names import is_final_commit, service_of
-from tests.faults.provider import OK, Fate
-from tests.faults.virtual_time import Alarm, seconds_since_epoch
-from tests.faults.world import SWEEP_EVERY_S, TIDY_FOR_S, World
+from testing.faults.effects import Conductor, Effect, Fault, Plan, Point, Process
+from testing.faults.names import is_final_commit, service_of
+from testing.faults.provider import OK, Fate
+from testing.faults.virtual_time import Alarm, seconds_since_epoch
+from testing.faults.world import SWEEP_EVERY_S, TIDY_FOR_S, World
 
 # Nothing takes longer than to watch a given-up generation for a day.
 LONGEST_S = 40 * 3_600.0

@@ -18,15 +18,15 @@ from shared.core.lifecycle import Change
 from shared.gateways.live_settings import StoredConfig
 from shared.jobs import queries, transitions
 from shared.platform.identity import Caller
-from tests.faults.effects import Process
-from tests.faults.provider import CORRUPT_ONCE, OK, Fate, fates_of
-from tests.faults.schedule import WEBHOOK
-from tests.faults.seams import Posted
-from tests.faults.virtual_time import Alarm, seconds_since_epoch
-from tests.faults.watch import Watch
-from tests.faults.world import SWEEP_EVERY_S, Answer, World
-from tests.simulation.dice import Dice
-from tests.simulation.history import History
+from testing.faults.effects import Process
+from testing.faults.provider import CORRUPT_ONCE, OK, Fate, fates_of
+from testing.faults.schedule import WEBHOOK
+from testing.faults.seams import Posted
+from testing.faults.virtual_time import Alarm, seconds_since_epoch
+from testing.faults.watch import Watch
+from testing.faults.world import SWEEP_EVERY_S, Answer, World
+from testing.simulation.dice import Dice
+from testing.simulation.history import History
 
 USERS = 5
 JOBS_OF_A_USER = 4
@@ -96,7 +96,7 @@ def simulate(seed: int) -> Seen:
             simulation.world.run(simulation.live())
         return simulation.judged()
     except AssertionError as error:
-        raise Failed(f"python -m tests.simulation --seed {seed}\n    {error}") from error
+        raise Failed(f"python -m testing.simulation --seed {seed}\n    {error}") from error
 
 
 class RecordingWatch(Watch):

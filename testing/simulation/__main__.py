@@ -1,4 +1,4 @@
-"""Replay one random schedule, or play many: python -m tests.simulation --seed N [--count M]."""
+"""Replay one random schedule, or play many: python -m testing.simulation --seed N [--count M]."""
 
 from __future__ import annotations
 
@@ -6,12 +6,12 @@ import argparse
 import sys
 from collections import Counter
 
-from tests.simulation.simulation import Failed, simulate
+from testing.simulation.simulation import Failed, simulate
 
 
 def main() -> int:
     """0 when every schedule kept every promise."""
-    parser = argparse.ArgumentParser(prog="python -m tests.simulation", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m testing.simulation", description=__doc__)
     parser.add_argument("--seed", type=int, default=0, help="the (first) schedule's seed")
     parser.add_argument("--count", type=int, default=1, help="how many schedules, by seeds one after another")
     options = parser.parse_args()

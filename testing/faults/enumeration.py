@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from tests.faults.effects import Effect
-from tests.faults.provider import OK, fates_of
-from tests.faults.schedule import STOPPED, Deliveries, Schedule, cycles, play
+from testing.faults.effects import Effect
+from testing.faults.provider import OK, fates_of
+from testing.faults.schedule import STOPPED, Deliveries, Schedule, cycles, play
 
 MODELS = ("veo-3.1-fast", "omni-flash")
 

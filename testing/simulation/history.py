@@ -15,7 +15,7 @@ from typing import Any
 from shared.core.documents import Account, Document, Job, LiveConfig, Stage, Transaction
 from shared.core.plans import DEFAULT_PLAN, plan_of
 from shared.core.tenant_days import day_of
-from tests.faults.world import Answer
+from testing.faults.world import Answer
 
 # What a client may be told that says nothing of what became of its call.
 UNKNOWN = frozenset({"UNAVAILABLE"})

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from shared.core.documents import Job
-from tests.faults.effects import BLOCKING_FAULTS, CURRENT, Fault, Process, with_fault
-from tests.faults.names import service_of
+from testing.faults.effects import BLOCKING_FAULTS, CURRENT, Fault, Process, with_fault
+from testing.faults.names import service_of
 
 T = TypeVar("T")
 

@@ -17,9 +17,9 @@ from shared.core.documents import Account, Document, Job, LiveConfig, Output, St
 from shared.core.errors import ApiError, Conflict
 from shared.core.events import Event
 from shared.core.lifecycle import Submission
-from tests import invariants
-from tests.faults.virtual_time import EPOCH
-from tests.faults.watch import Watch
+from testing import invariants
+from testing.faults.virtual_time import EPOCH
+from testing.faults.watch import Watch
 
 REQUEST = VideoRequest(
     prompt="a paper boat", model="veo-3.1-fast", seconds=4, aspect_ratio="16:9", resolution="720p", generate_audio=True

@@ -18,7 +18,7 @@ from local.supervisor.plan import REGION
 from shared.core.catalog import MODELS
 from shared.core.documents import Job, Status
 from shared.platform.ports import new_id
-from tests.cloud import Cloud, User
+from testing.cloud import Cloud, User
 
 GENERATE_QUEUES = tuple(model.queue for model in MODELS.values())
 GRANT_TRIES = 20

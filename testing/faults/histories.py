@@ -1,6 +1,6 @@
 """Lives of jobs as one release wrote them, so that later ones can prove that they go on from there.
 
-`python -m tests.faults.histories` records the lives of this release; what older releases recorded is never written
+`python -m testing.faults.histories` records the lives of this release; what older releases recorded is never written
 again. A file holds what was committed, commit by commit, with the event that led to it.
 """
 
@@ -22,10 +22,10 @@ from shared.core.documents import Account, Document, Job, LiveConfig, Output, St
 from shared.core.events import Event
 from shared.core.lifecycle import Change
 from shared.jobs import queries, transitions
-from tests.faults.effects import Fault, Point
-from tests.faults.provider import FATES, OK, Fate
-from tests.faults.schedule import ANN, Driver, Schedule
-from tests.faults.virtual_time import seconds_since_epoch
+from testing.faults.effects import Fault, Point
+from testing.faults.provider import FATES, OK, Fate
+from testing.faults.schedule import ANN, Driver, Schedule
+from testing.faults.virtual_time import seconds_since_epoch
 
 ROOT = Path(__file__).parents[2]
 DIRECTORY = ROOT / "tests" / "fixtures" / "histories"

@@ -15,8 +15,8 @@ from local.memory.media import MemoryMedia
 from shared.core.catalog import MODELS
 from shared.core.documents import Job
 from shared.platform.provider import Broken, Busy, Finished, Look, Refused, Running, Start
-from tests.faults import films
-from tests.faults.virtual_time import VirtualLoop
+from testing.faults import films
+from testing.faults.virtual_time import VirtualLoop
 
 Ending = Literal["video", "error", "filtered", "nothing"]
 

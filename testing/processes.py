@@ -17,7 +17,7 @@ import httpx2
 
 from local.ports import HOST
 from local.supervisor.cloud import CRASH_WINDOW_S, CRASHES_ALLOWED
-from tests.cloud import Cloud
+from testing.cloud import Cloud
 
 BACK_WITHIN_S = 60.0
 LOOK_EVERY_S = 0.05
