@@ -29,14 +29,14 @@ ROOT: Final = Path(__file__).resolve().parents[1]
 EXPLANATIONS: Final = ROOT / "docs" / "mutants.md"
 MUTATED: Final = ("shared/core/lifecycle.py", "shared/core/pricing.py", "shared/core/ledger.py")
 TESTS: Final = (
-    "tests/unit/test_lifecycle.py",
-    "tests/unit/test_cancellation.py",
-    "tests/unit/test_failover.py",
-    "tests/unit/test_jobs.py",
-    "tests/unit/test_pricing.py",
-    "tests/unit/test_charges.py",
-    "tests/unit/test_ledger.py",
-    "tests/unit/test_limits.py",
+    "tests/unit/core/test_lifecycle.py",
+    "tests/unit/core/test_cancellation.py",
+    "tests/unit/jobs/test_failover.py",
+    "tests/unit/jobs/test_transitions.py",
+    "tests/unit/core/test_pricing.py",
+    "tests/unit/core/test_charges.py",
+    "tests/unit/core/test_ledger.py",
+    "tests/unit/core/test_limits.py",
 )
 COPIED: Final = ("shared", "local", "functions", "testing", "tests", "pyproject.toml")
 LEAST_PERCENT: Final = 95.0

@@ -13,9 +13,9 @@ from pathlib import Path
 import pytest
 
 from tests.infra.configuration import INFRA
-from tests.unit.test_after_apply import INSTALLATION, Project
-from tests.unit.test_canary import INSTALLATION as CANARY_INSTALLATION
-from tests.unit.test_canary import CloudRun
+from tests.unit.tools.test_after_apply import INSTALLATION, Project
+from tests.unit.tools.test_canary import INSTALLATION as CANARY_INSTALLATION
+from tests.unit.tools.test_canary import CloudRun
 from tools.after_apply import problems
 from tools.canary import Canary, shift
 from tools.gcloud import Gcloud

@@ -81,7 +81,7 @@ async def test_a_thousand_jobs_on_paced_queues_are_not_given_a_single_extra_task
     assert house.queue.calls["create"] == sum(job.step + 1 for job in jobs)
 
 
-# The shortest deadline that can be set is a minute; in memory it is in tests/unit/test_sweeper.py.
+# The shortest deadline that can be set is a minute; in memory it is in tests/unit/maintenance/test_sweeper.py.
 @pytest.mark.long
 @pytest.mark.timeout(900)
 def test_a_queue_that_is_paused_beyond_the_deadline_gives_the_credits_back(
