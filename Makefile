@@ -122,24 +122,24 @@ system: ## check that the programs the tests need are installed; install them if
 	echo "The tests need these programs: $$missing"; \
 	[ "$$CI" != true ]
 
-$(INSTALLED): requirements-pip.txt requirements-dev.txt cli/pyproject.toml
+$(INSTALLED): requirements/pip.txt requirements/dev.txt cli/pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || \
 	  { echo "Rushes needs Python 3.11 or newer; $(PYTHON) is $$($(PYTHON) --version 2>&1 || echo missing). Name another with PYTHON=."; exit 1; }
 	@echo "Installing into $(VENV) (once; a few minutes)"
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	@# First pip itself: the version in older Pythons rejects a lock as soon as an extra has a newer release.
-	@$(BIN)/python -m pip install --disable-pip-version-check --require-hashes -r requirements-pip.txt
-	@$(BIN)/python -m pip install --disable-pip-version-check --progress-bar on --require-hashes -r requirements-dev.txt
+	@$(BIN)/python -m pip install --disable-pip-version-check --require-hashes -r requirements/pip.txt
+	@$(BIN)/python -m pip install --disable-pip-version-check --progress-bar on --require-hashes -r requirements/dev.txt
 	@$(BIN)/python -m pip install --disable-pip-version-check --quiet --no-deps --no-build-isolation -e cli
 	@touch $@
 
-lock: $(INSTALLED) ## compile the requirements files from pyproject.toml
-	echo pip | $(COMPILE) - --no-annotate -o requirements-pip.txt
-	echo checkov | $(COMPILE) - --no-annotate -o requirements-checkov.txt
-	printf '%s\n' langchain-mcp-adapters openapi-python-client | $(COMPILE) - --no-annotate -o requirements-clients.txt
-	printf '%s\n' 'litellm[proxy]' fastapi arq httpx 'uvicorn[standard]' | $(COMPILE) - --no-annotate -o requirements-peers.txt
-	$(COMPILE) pyproject.toml -o requirements.txt
-	$(COMPILE) --universal pyproject.toml cli/pyproject.toml --extra dev --extra mcp -c requirements.txt -o requirements-dev.txt
+lock: $(INSTALLED) ## compile requirements/ from pyproject.toml
+	echo pip | $(COMPILE) - --no-annotate -o requirements/pip.txt
+	echo checkov | $(COMPILE) - --no-annotate -o requirements/checkov.txt
+	printf '%s\n' langchain-mcp-adapters openapi-python-client | $(COMPILE) - --no-annotate -o requirements/clients.txt
+	printf '%s\n' 'litellm[proxy]' fastapi arq httpx 'uvicorn[standard]' | $(COMPILE) - --no-annotate -o requirements/peers.txt
+	$(COMPILE) pyproject.toml -o requirements/functions.txt
+	$(COMPILE) --universal pyproject.toml cli/pyproject.toml --extra dev --extra mcp -c requirements/functions.txt -o requirements/dev.txt
 
 # Of the machines that apply: the workflows' and a Mac. What infra/.terraform.lock.hcl says already stays.
 providers: ## lock the providers of infra/ by version and hash; commit infra/.terraform.lock.hcl

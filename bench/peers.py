@@ -42,7 +42,7 @@ RIVALS: Final = ROOT / "bench" / "rivals"
 VENV: Final = ROOT / ".build" / "peers"
 INSTALLED: Final = VENV / "bin"
 # tools/peers.sh puts it there at the end.
-COMPLETE: Final = VENV / "requirements-peers.txt"
+COMPLETE: Final = VENV / "peers.txt"
 OURS, LITELLM, ARQ, FLOOR = "Rushes", "LiteLLM", "FastAPI + arq", "empty function"
 
 ROUNDS: Final = 3

@@ -1,4 +1,4 @@
-"""The archives that are deployed: one per function, with its main.py at the root, shared/ and requirements.txt.
+"""The archives that are deployed: one per function, with its main.py at the root, shared/ and its requirements.txt.
 
 `python -m tools.package` writes .build/packages/NAME.zip. The same content gives the same bytes on every machine, so
 that Terraform, which names an archive by its hash, deploys a function only when something in it changed.
@@ -24,7 +24,10 @@ UNIX = 3
 def contents(function: str, root: Path = ROOT) -> dict[str, Path]:
     """What the function's archive holds: names in the archive to files."""
     modules = {path.relative_to(root).as_posix(): path for path in (root / "shared").rglob("*.py")}
-    own = {"main.py": root / "functions" / function / "main.py", "requirements.txt": root / "requirements.txt"}
+    own = {
+        "main.py": root / "functions" / function / "main.py",
+        "requirements.txt": root / "requirements" / "functions.txt",
+    }
     return {**modules, **own, **(page(root) if function == "history" else {})}
 
 

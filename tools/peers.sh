@@ -4,15 +4,15 @@
 set -eu
 
 venv=.build/peers
-lock=requirements-peers.txt
+lock=requirements/peers.txt
 
 venv_of_peers() {
-  cmp -s "$lock" "$venv/$lock" && return
+  cmp -s "$lock" "$venv/peers.txt" && return
   echo "Installing the peers into $venv (once; a minute)"
   rm -rf "$venv"
   .venv/bin/python -m venv "$venv" &&
     .venv/bin/python -m uv pip install --quiet --python "$venv/bin/python" --require-hashes -r "$lock" &&
-    cp "$lock" "$venv/$lock"
+    cp "$lock" "$venv/peers.txt"
 }
 
 redis() {

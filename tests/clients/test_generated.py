@@ -14,7 +14,7 @@ from tests.infra import clean_venv
 ROOT = Path(__file__).parents[2]
 HERE = Path(__file__).parent
 OPENAPI = ROOT / "openapi.json"
-REQUIREMENTS = ROOT / "requirements-clients.txt"
+REQUIREMENTS = ROOT / "requirements" / "clients.txt"
 # 1,265 while each operation's errors were schemas of their own.
 MOST_MODELS = 150
 

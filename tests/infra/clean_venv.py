@@ -1,6 +1,6 @@
 """A virtual environment with one file of requirements and nothing else.
 
-With requirements.txt it is what the cloud's builder makes for a function, by that builder's pip and flags.
+With requirements/functions.txt it is what the cloud's builder makes for a function, by that builder's pip and flags.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
 VENVS = ROOT / ".build" / "venvs"
-REQUIREMENTS = ROOT / "requirements.txt"
+REQUIREMENTS = ROOT / "requirements" / "functions.txt"
 
 
 # The oldest pip that the cloud's builder may have for python311: the one that CPython has bundled since 3.11.9. The

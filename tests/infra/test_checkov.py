@@ -15,7 +15,7 @@ from tests.infra import clean_venv
 from tests.infra.configuration import INFRA, Configuration
 
 # It pins dozens of libraries to versions of its own, so it lives by itself.
-REQUIREMENTS = INFRA.parent / "requirements-checkov.txt"
+REQUIREMENTS = INFRA.parent / "requirements" / "checkov.txt"
 MISTAKE = """
 resource "google_storage_bucket" "open" {
   name                     = "open"

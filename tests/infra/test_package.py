@@ -98,10 +98,9 @@ def test_shared_holds_nothing_that_an_archive_leaves_out() -> None:
 @pytest.fixture
 def tree(tmp_path: Path) -> Path:
     """A copy of what archives are made of, with other times, modes and caches."""
-    for name in ("shared", "functions", "web"):
+    for name in ("shared", "functions", "web", "requirements"):
         shutil.copytree(ROOT / name, tmp_path / name, copy_function=shutil.copy)
-    for name in ("requirements.txt", "openapi.json"):
-        shutil.copy(ROOT / name, tmp_path)
+    shutil.copy(ROOT / "openapi.json", tmp_path)
     for path in tmp_path.rglob("*.py"):
         path.chmod(0o600)
         os.utime(path, (1_500_000_000, 1_500_000_000))
