@@ -3,12 +3,12 @@
 The emulator goes through all documents at each query; Firestore itself reads an index, and is given five seconds.
 """
 
-from shared.gateways import firestore as store
+from shared.gateways import firestore
 
 PATIENCE_S = 60.0
 
-store.CALL_TIMEOUT_S = PATIENCE_S
-store._RETRY = store._RETRY.with_timeout(PATIENCE_S)
+firestore.CALL_TIMEOUT_S = PATIENCE_S
+firestore._RETRY = firestore._RETRY.with_timeout(PATIENCE_S)
 
 from functions.history.main import history  # noqa: E402 - the store is patient before anybody imports it
 

@@ -18,8 +18,7 @@ from shared.http.agent_tools import ROUTES as AGENT_TOOLS
 from shared.http.app import POLL_AFTER_MS, Call, Reply, application
 from shared.jobs import queries, submission
 from shared.jobs.routes import ROUTES as JOBS
-from shared.webhooks import deliveries
-from shared.webhooks import endpoints as webhooks
+from shared.webhooks import deliveries, endpoints
 from shared.webhooks.routes import ROUTES as WEBHOOKS
 from shared.workspace import projects
 from shared.workspace.routes import ROUTES as WORKSPACE
@@ -166,30 +165,30 @@ async def get_export(call: Call) -> Reply:
 
 
 async def make_webhook_endpoint(call: Call) -> Reply:
-    endpoint = await webhooks.make(call.services, call.caller, call.body)
+    endpoint = await endpoints.make(call.services, call.caller, call.body)
     headers = {"Location": f"/v1/webhook-endpoints/{endpoint.id}"}
-    return Reply(webhooks.view_with_secret(endpoint), headers=headers)
+    return Reply(endpoints.view_with_secret(endpoint), headers=headers)
 
 
 async def list_webhook_endpoints(call: Call) -> Reply:
-    endpoints = await webhooks.own(call.services, call.caller)
-    return Reply(WebhookEndpointList(data=[webhooks.view(endpoint) for endpoint in endpoints]))
+    found = await endpoints.own(call.services, call.caller)
+    return Reply(WebhookEndpointList(data=[endpoints.view(endpoint) for endpoint in found]))
 
 
 async def get_webhook_endpoint(call: Call) -> Reply:
-    return Reply(webhooks.view(await webhooks.get(call.services, call.caller, call.id)))
+    return Reply(endpoints.view(await endpoints.get(call.services, call.caller, call.id)))
 
 
 async def update_webhook_endpoint(call: Call) -> Reply:
-    return Reply(webhooks.view(await webhooks.update(call.services, call.caller, call.id, call.body)))
+    return Reply(endpoints.view(await endpoints.update(call.services, call.caller, call.id, call.body)))
 
 
 async def rotate_webhook_endpoint(call: Call) -> Reply:
-    return Reply(webhooks.view_with_secret(await webhooks.rotate(call.services, call.caller, call.id)))
+    return Reply(endpoints.view_with_secret(await endpoints.rotate(call.services, call.caller, call.id)))
 
 
 async def delete_webhook_endpoint(call: Call) -> Reply:
-    await webhooks.delete(call.services, call.caller, call.id)
+    await endpoints.delete(call.services, call.caller, call.id)
     return Reply(DeletedWebhookEndpoint(id=call.id))
 
 
@@ -213,13 +212,13 @@ async def redeliver_webhook(call: Call) -> Reply:
 
 
 async def get_webhook_secret(call: Call) -> Reply:
-    secret = await webhooks.own_secret(call.services, call.caller)
-    return Reply(webhooks.secret_view(secret, call.services.clock()))
+    secret = await endpoints.own_secret(call.services, call.caller)
+    return Reply(endpoints.secret_view(secret, call.services.clock()))
 
 
 async def rotate_webhook_secret(call: Call) -> Reply:
-    secret = await webhooks.rotate_secret(call.services, call.caller)
-    return Reply(webhooks.secret_view(secret, call.services.clock()))
+    secret = await endpoints.rotate_secret(call.services, call.caller)
+    return Reply(endpoints.secret_view(secret, call.services.clock()))
 
 
 HANDLERS = {

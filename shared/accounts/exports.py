@@ -22,7 +22,7 @@ from shared.platform import accounts, audit, commits, durable_tasks, passes
 from shared.platform.commits import Batch
 from shared.platform.identity import Caller
 from shared.platform.ports import Services
-from shared.webhooks import endpoints as webhooks
+from shared.webhooks import endpoints
 from shared.workspace import projects
 from shared.workspace.projects import Project
 
@@ -198,8 +198,8 @@ async def _api_keys(services: Services, account: Account, cursor: str | None) ->
 
 
 async def _webhook_endpoints(services: Services, account: Account, _: str | None) -> _Part:
-    endpoints = await webhooks.of_account(services, account)
-    return _Part([webhooks.view(endpoint).model_dump(mode="json") for endpoint in endpoints])
+    found = await endpoints.of_account(services, account)
+    return _Part([endpoints.view(endpoint).model_dump(mode="json") for endpoint in found])
 
 
 async def _projects(services: Services, account: Account, _: str | None) -> _Part:

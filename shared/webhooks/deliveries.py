@@ -30,8 +30,7 @@ from shared.platform.commits import Batch
 from shared.platform.durable_tasks import Errand
 from shared.platform.identity import Caller
 from shared.platform.ports import NotReached, Services
-from shared.webhooks import endpoints as webhooks
-from shared.webhooks import receivers, signing
+from shared.webhooks import endpoints, receivers, signing
 from shared.webhooks.endpoints import WebhookEndpoint
 from shared.webhooks.receivers import Receivers
 from shared.webhooks.signing import Secret
@@ -99,8 +98,8 @@ async def announce(services: Services, job: Job) -> None:
         return
     event = f"video.{job.status}"
     account = await services.store.get(Account, job.account)
-    endpoints = await webhooks.of_account(services, account) if account is not None else []
-    told: list[str | None] = [one.id for one in endpoints if one.hears_of(event)]
+    found = await endpoints.of_account(services, account) if account is not None else []
+    told: list[str | None] = [one.id for one in found if one.hears_of(event)]
     if job.webhook_url is not None:
         told.append(None)
     for endpoint in told:
@@ -116,7 +115,7 @@ async def ping(services: Services, caller: Caller, endpoint_id: str) -> Delivery
     id_ = f"msg_{services.ids()}"
 
     async def made() -> Batch[Delivery]:
-        endpoint = webhooks.pinged(await webhooks.get(services, caller, endpoint_id), services.clock())
+        endpoint = endpoints.pinged(await endpoints.get(services, caller, endpoint_id), services.clock())
         delivery = _new(services, id_, endpoint.tenant, endpoint.account, endpoint.id, None, "ping")
         # With the endpoint, so that each ping counts and none is made for an endpoint that is deleted meanwhile.
         return Batch(delivery, [endpoint.changed(change_id=services.ids())])
@@ -254,7 +253,7 @@ async def _judge(
         return verdict
     gone = answer.status == GONE
     if gone and message.endpoint is not None:
-        await webhooks.disable(services, message.endpoint, "its server answered 410 Gone")
+        await endpoints.disable(services, message.endpoint, "its server answered 410 Gone")
     if gone or delivery.is_ping or now >= delivery.ends_at:
         verdict = await _give_up(services, delivery, **facts)
     else:
@@ -270,17 +269,17 @@ async def _answered(services: Services, receiving: Receivers, endpoint: WebhookE
     if endpoint is not None:
         receiving.answered(endpoint.id)
         if endpoint.failing_since is not None:
-            await webhooks.resume(services, endpoint)
+            await endpoints.resume(services, endpoint)
 
 
 async def _failed(services: Services, receiving: Receivers, endpoint: WebhookEndpoint) -> None:
     """Pause an endpoint that fails once too often, or again after a pause; disable it after days of that."""
     now = services.clock()
     failures = receiving.failed(endpoint.id, now)
-    if endpoint.failing_since is not None and now >= endpoint.failing_since + webhooks.DISABLED_AFTER:
-        await webhooks.disable(services, endpoint, f"it took no message for {webhooks.DISABLED_AFTER.days} days")
+    if endpoint.failing_since is not None and now >= endpoint.failing_since + endpoints.DISABLED_AFTER:
+        await endpoints.disable(services, endpoint, f"it took no message for {endpoints.DISABLED_AFTER.days} days")
     elif endpoint.paused_until is not None or failures.count >= receivers.PAUSED_AFTER:
-        await webhooks.pause(services, endpoint, failures.since)
+        await endpoints.pause(services, endpoint, failures.since)
 
 
 async def _give_up(services: Services, delivery: Delivery, **facts: Any) -> Verdict:
@@ -324,7 +323,7 @@ async def _message(services: Services, delivery: Delivery) -> _Message | str:
         return _Message(endpoint.url, endpoint.secrets, _body(services, delivery, job), endpoint)
     if job is None or job.webhook_url is None:
         return "there is no address any more"
-    secret = await webhooks.secret_of(services, job.tenant, job.account)
+    secret = await endpoints.secret_of(services, job.tenant, job.account)
     return _Message(job.webhook_url, secret.secrets, _body(services, delivery, job), None)
 
 
@@ -354,7 +353,7 @@ async def of_endpoint(
     services: Services, caller: Caller, endpoint_id: str, query: ListDeliveriesQuery
 ) -> list[Delivery]:
     """The endpoint's deliveries, newest first, and one more when there is a next page. Raises ApiError NOT_FOUND."""
-    endpoint = await webhooks.get(services, caller, endpoint_id)
+    endpoint = await endpoints.get(services, caller, endpoint_id)
     return await _list(services, caller, {"endpoint": endpoint.id}, query)
 
 

@@ -26,12 +26,12 @@ AT_IMPORT: dict[str, frozenset[str]] = {
 # The packages of shared/ that a function loads besides those that all do, and at most how many modules altogether.
 EVERYWHERE = {"core", "platform", "api", "accounts", "http"}
 LOADED: dict[str, tuple[set[str], int]] = {
-    "submit": ({"jobs", "kinds", "webhooks", "workspace"}, 80),
-    "poll": ({"jobs", "webhooks", "workspace"}, 75),
-    "deliver": ({"webhooks"}, 60),
-    "stream": ({"jobs", "streaming"}, 58),
-    "history": ({"admin", "jobs", "kinds", "streaming", "webhooks", "workspace"}, 95),
-    "cleanup": ({"jobs", "maintenance", "webhooks"}, 70),
+    "submit": ({"jobs", "kinds", "webhooks", "workspace"}, 85),
+    "poll": ({"jobs", "webhooks", "workspace"}, 85),
+    "deliver": ({"webhooks"}, 65),
+    "stream": ({"jobs", "streaming"}, 62),
+    "history": ({"admin", "jobs", "kinds", "streaming", "webhooks", "workspace"}, 97),
+    "cleanup": ({"jobs", "maintenance", "webhooks"}, 76),
 }
 # Every request makes the services; the database alone is in use from then on.
 CLIENTS_OF_ANY_REQUEST = {"google.cloud.firestore", "google.cloud.firestore_v1"}
