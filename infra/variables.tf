@@ -105,7 +105,7 @@ variable "gemini_webhook_secret_version" {
 }
 
 variable "default_models" {
-  description = "Comma-separated; the first that can be had is the default model."
+  description = "Comma-separated; the first available one is the default model."
   type        = string
   default     = "veo-3.1-fast,omni-flash"
 }

@@ -24,8 +24,8 @@ DESCRIPTIONS: Final[Mapping[str, str]] = {
     "the request would be accepted now. Nothing is created or charged.",
     "cancel_video": "Ends the job now. The response says how many credits were refunded and how many were kept. With "
     "`min_refund`, the job continues if fewer would be refunded. Jobs that have already ended return `NOT_CANCELABLE`.",
-    "estimate_cancel": "What canceling the video now would refund, and why. Nothing is canceled. Before the generation "
-    "begins that is everything; after that, what the installation's policy says, by default nothing.",
+    "estimate_cancel": "The current refund for canceling the video, and why. Nothing is canceled. Before generation "
+    "begins it's the full cost; after that it depends on the installation's policy, by default nothing.",
     "video_content": "By default redirects to a signed URL that is valid for a few minutes. Send `redirect=json` to "
     "get that URL as JSON, which suits pages, or `redirect=false` to get the bytes themselves, with ranges.",
     "head_video_content": "The headers of the same GET request, without a body.",
@@ -38,8 +38,8 @@ DESCRIPTIONS: Final[Mapping[str, str]] = {
     "get_video": "The job with its status, progress, files, price and, if it failed, its error and what to do.",
     "delete_video": "Permanently deletes a finished video and its files. Its ledger entries stay. A job that is still "
     "running must be canceled first.",
-    "get_receipt": "Tells whether a request with this `Idempotency-Key` was accepted, and which video it created. Use "
-    "it when a response was lost.",
+    "get_receipt": "Returns whether a request with this `Idempotency-Key` was accepted, and which video it created. "
+    "Use it if a response was lost.",
     "get_account": "Your profile, balance, plan, and active jobs.",
     "update_account": "Changes the fields you send and leaves the others as they are.",
     "make_api_key": "The response is the only one that contains the key. Store it safely: it can be revoked, but not "
@@ -55,7 +55,7 @@ DESCRIPTIONS: Final[Mapping[str, str]] = {
     "update_user": "Changes the fields you send. A disabled user can't sign in to the API; running jobs continue.",
     "grant_credits": "Adds credits to the balance as one ledger entry, out of what operators granted to the tenant. "
     "You can't grant to your own account. Send an `Idempotency-Key`: the same key and body grant once.",
-    "get_tenant_budget": "What operators granted to your tenant, what was given to its users, and what is left.",
+    "get_tenant_budget": "What operators granted to your tenant, what was granted to its users, and what is left.",
     "get_tenant": "The same for any tenant; `default` is the tenant of users who sign in without one.",
     "grant_to_tenant": "Adds credits to a tenant's budget, or takes back what is left with a negative amount. Send an "
     "`Idempotency-Key`: the same key and body grant once.",
@@ -64,7 +64,7 @@ DESCRIPTIONS: Final[Mapping[str, str]] = {
     "get_tenant_video": "Includes signed URLs for watching the video. Every view is recorded in the audit log.",
     "get_config": "The settings in force, their defaults, and what is stored.",
     "put_config": "Replaces all settings. They apply to the whole installation within a minute. Send the ETag of the "
-    "settings you have seen as `If-Match`; if others were stored since, nothing is replaced.",
+    "settings you have read as `If-Match`; if they have changed since, nothing is replaced.",
     "list_transactions": "Every charge, refund and grant with the balance after it, newest first. For the next page, "
     "pass `last_id` as `after`.",
     "list_models": "The models this installation offers, with their limits and prices.",
@@ -76,7 +76,7 @@ DESCRIPTIONS: Final[Mapping[str, str]] = {
     "delete_account": "Permanently deletes your account, all videos and remaining credits. Running jobs are canceled "
     "first. The ledger stays, without your name.",
     "make_webhook_endpoint": "Registers a URL that receives a signed request (Standard Webhooks) when your videos end. "
-    "The response is the only one that contains the signing secret, besides rotating it.",
+    "Only this response and the one for rotating contain the signing secret.",
     "list_webhook_endpoints": "Your webhook endpoints, without their secrets.",
     "get_webhook_endpoint": "One webhook endpoint, without its secret.",
     "update_webhook_endpoint": "Changes the fields you send.",
@@ -86,7 +86,7 @@ DESCRIPTIONS: Final[Mapping[str, str]] = {
     "list_endpoint_deliveries": "Newest first. For the next page, pass `last_id` as `after`.",
     "list_video_deliveries": "Newest first. For the next page, pass `last_id` as `after`.",
     "redeliver_webhook": "Sends a message again that has failed or was delivered: with the same id, the video as it is "
-    "now, and up to 24 hours of tries. A message that is still being tried stays as it is.",
+    "now, and up to 24 hours of attempts. A pending message is unchanged.",
     "get_webhook_secret": "The secret that signs requests to a video's own `webhook_url`.",
     "rotate_webhook_secret": "Replaces the secret that signs requests to a video's own `webhook_url`. The old one also "
     "keeps working for 24 hours.",
@@ -95,9 +95,9 @@ DESCRIPTIONS: Final[Mapping[str, str]] = {
 TAGS: Final[Mapping[str, str]] = {
     "Videos": "Create, follow, play and delete videos.",
     "Events": "Live changes of all your videos.",
-    "Models": "What each model can do and costs.",
+    "Models": "Each model's limits and prices.",
     "Account": "Your profile, balance, ledger and data.",
-    "Idempotency keys": "Find out what a request whose response was lost did.",
+    "Idempotency keys": "Find out what happened to a request whose response was lost.",
     "API keys": "Credentials for programs.",
     "Projects": "Groups of a tenant's videos.",
     "Assistants": "Tools for assistants that act for a user.",

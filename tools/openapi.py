@@ -126,22 +126,24 @@ def _header(description: str, kind: str = "string", **more: Any) -> Json:
 
 
 HEADERS: Final[Mapping[str, Json]] = {
-    "X-Request-Id": _header("Names this request in our logs."),
-    "RateLimit": _header("Requests left, and seconds until the bucket is full or the next may come."),
+    "X-Request-Id": _header("Identifies this request in the logs."),
+    "RateLimit": _header(
+        "Remaining requests, and seconds until the limit is fully replenished or the next request is allowed."
+    ),
     "RateLimit-Policy": _header("Requests per window of seconds."),
     "Retry-After": _header("Seconds to wait.", "integer", minimum=1),
-    "Location": _header("Path of what was made."),
-    "Idempotent-Replayed": _header("The request was done before; this is its result.", enum=["true"]),
-    "WWW-Authenticate": _header("How to identify oneself."),
-    "Accept-Ranges": _header("Parts may be asked for.", enum=["bytes"]),
-    "Content-Range": _header("Which bytes of how many."),
-    "ETag": _header("Names what the response holds, for If-None-Match."),
+    "Location": _header("Path of the created item."),
+    "Idempotent-Replayed": _header("The request was already processed; this is its result.", enum=["true"]),
+    "WWW-Authenticate": _header("How to authenticate."),
+    "Accept-Ranges": _header("Ranges are supported.", enum=["bytes"]),
+    "Content-Range": _header("The range and the total size."),
+    "ETag": _header("Identifies the content, for If-None-Match."),
     "Last-Modified": _header("When the video was completed, for If-Modified-Since."),
-    "Link": _header('With rel="next": the path of the next page, while there is one.'),
+    "Link": _header('With rel="next": the path of the next page, if there is one.'),
 }
 
 NOT_MODIFIED: Final[Json] = {
-    "description": "If-None-Match names what the response would be.",
+    "description": "The content is the one named by If-None-Match.",
     "headers": {name: {"$ref": f"#/components/headers/{name}"} for name in ("X-Request-Id", "ETag")},
 }
 

@@ -34,25 +34,26 @@ WORDS: Final = {re.compile(rf"\b(?:{words})\b", re.IGNORECASE): better for words
 CODE: Final = re.compile(r"^```.*?^```|^    .*?$|`[^`]*`", re.MULTILINE | re.DOTALL)
 
 
-def documents() -> Iterator[Path]:
-    """Every Markdown file of the repository, outside hidden and installed folders."""
+def texts() -> Iterator[tuple[Path, str]]:
+    """What is checked of each file, with its line breaks."""
     for path in sorted(ROOT.rglob("*.md")):
         parts = path.relative_to(ROOT).parts
         if not any(part in SKIPPED or part.startswith(".") for part in parts):
-            yield path
+            yield path, CODE.sub(lambda code: "\n" * code[0].count("\n"), path.read_text())
+    sentences = (*sorted((ROOT / "web" / "js").rglob("*strings.js")), ROOT / "openapi.json")
+    yield from ((path, path.read_text()) for path in sentences)
 
 
 def stumbles(text: str) -> Iterator[tuple[int, str, str]]:
     """Line number, the words, and what to write instead."""
-    prose = CODE.sub(lambda code: "\n" * code[0].count("\n"), text)
-    for number, line in enumerate(prose.splitlines(), start=1):
+    for number, line in enumerate(text.splitlines(), start=1):
         for words, better in WORDS.items():
             for found in words.finditer(line):
                 yield number, found[0], better
 
 
 def main() -> int:
-    found = [(path, *each) for path in documents() for each in stumbles(path.read_text())]
+    found = [(path, *each) for path, text in texts() for each in stumbles(text)]
     for path, line, words, better in found:
         print(f'{path.relative_to(ROOT)}:{line}: "{words}": write {better}')
     return 1 if found else 0

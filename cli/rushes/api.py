@@ -98,7 +98,7 @@ class Api:
             return self._http.request(method, self.connection.url + path, headers=named, **options)
         except (httpx2.LocalProtocolError, UnicodeEncodeError) as error:
             raise usage(
-                f"This cannot be sent: {error}.", "Check the API key and what was typed for odd characters."
+                f"Can't send the request: {error}.", "Check the API key and the arguments for unusual characters."
             ) from None
 
 
@@ -142,7 +142,7 @@ def failure_of(response: httpx2.Response) -> Failure:
     except (ValueError, KeyError, TypeError):
         passing = response.status_code >= 500
         code = "UNAVAILABLE" if passing else "UNEXPECTED_ANSWER"
-        message = f"{response.url.copy_with(query=None)} answered {response.status_code}, not as Rushes does."
+        message = f"{response.url.copy_with(query=None)} returned {response.status_code}; it isn't a Rushes server."
         action, retryable, details, request_id = "Check the URL.", passing, {}, None
     after = response.headers.get("Retry-After", "")
     if after.isdigit():
@@ -156,8 +156,8 @@ def unreachable(error: httpx2.TransportError) -> Failure:
     return Failure(
         Exit.UNAVAILABLE,
         "UNAVAILABLE",
-        f"{where} cannot be reached: {error or type(error).__name__}",
-        "Check the address and the network (rushes doctor), and run the same command again: it never pays twice.",
+        f"Can't reach {where}: {error or type(error).__name__}",
+        "Check the URL and the network (rushes doctor), and run the same command again. You won't be charged twice.",
         retryable=True,
     )
 

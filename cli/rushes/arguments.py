@@ -24,7 +24,7 @@ def text(argument: str) -> str:
         try:
             return os.fsencode(argument).decode()
         except UnicodeError:
-            raise usage(f"{argument!r} is not valid text.", "Type it in UTF-8.") from None
+            raise usage(f"{argument!r} isn't valid text.", "Type it in UTF-8.") from None
     return argument
 
 
@@ -51,4 +51,4 @@ def read_input() -> str:
             return data.decode(encoding)
         except UnicodeDecodeError:
             continue
-    raise usage("Standard input is not valid text.", "Send it in UTF-8.")
+    raise usage("Standard input isn't valid text.", "Send it in UTF-8.")

@@ -87,5 +87,5 @@ class Renewing:
     def _profile(self) -> Profile:
         profile = self.credentials.get(self.name)
         if profile is None or not profile.refresh_token:
-            raise Failure(Exit.AUTH, "UNAUTHENTICATED", "The sign-in has ended.", "Sign in again: rushes login")
+            raise Failure(Exit.AUTH, "UNAUTHENTICATED", "Your sign-in has expired.", "Sign in again: rushes login")
         return profile

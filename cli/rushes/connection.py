@@ -57,7 +57,7 @@ def clean(url: str) -> str:
     """A URL without the slash at its end. Raises Failure for what is none."""
     parts = urlsplit(url)
     if parts.scheme not in ("http", "https") or not parts.hostname:
-        raise usage(f"{url} is not the URL of a server.", "Give one like https://videos.example.com")
+        raise usage(f"{url} isn't a server URL.", "Use a URL like https://videos.example.com.")
     return url.rstrip("/")
 
 
@@ -73,9 +73,7 @@ def resolve(given: Given, credentials: Credentials | None = None) -> Connection:
     name = _name(given, book, url, session)
     saved = book.get(name) if name else None
     if name and name != LAPTOP and saved is None:
-        raise Failure(
-            Exit.AUTH, "NO_PROFILE", f"There is no profile {name}.", f"rushes --profile {name} login --url URL"
-        )
+        raise Failure(Exit.AUTH, "NO_PROFILE", f"No profile {name}.", f"rushes --profile {name} login --url URL")
     where = url or _url(given, name, saved, session)
     if given.api_key:
         return Connection(where, Fixed(given.api_key), name, "RUSHES_API_KEY")
@@ -104,12 +102,14 @@ def _url(given: Given, name: str | None, saved: Profile | None, session: dict[st
     if saved:
         return saved.url
     if given.profile == LAPTOP:
-        raise Failure(Exit.UNAVAILABLE, "UNAVAILABLE", "No cloud is up on this machine.", "Start one with rushes up")
+        raise Failure(
+            Exit.UNAVAILABLE, "UNAVAILABLE", "No cloud is running on this machine.", "Start one with rushes up"
+        )
     if given.api_key:
-        raise usage("There is an API key, but no server to use it on.", "Set RUSHES_URL, or give --url")
+        raise usage("There's an API key, but no server.", "Set RUSHES_URL, or pass --url.")
     raise Failure(
         Exit.AUTH,
         "UNAUTHENTICATED",
-        "Nobody is signed in, and no cloud is up on this machine.",
+        "You aren't signed in, and no cloud is running on this machine.",
         "Sign in with rushes login --url URL, or start a cloud with rushes up",
     )

@@ -111,7 +111,7 @@ class Credentials:
         try:
             lock.acquire()
         except Timeout:
-            message = f"Another command has held {lock.lock_file} for {LOCK_TIMEOUT_S:.0f} s."
+            message = f"Another command has locked {lock.lock_file} for {LOCK_TIMEOUT_S:.0f} s."
             raise Failure(Exit.UNEXPECTED, "CREDENTIALS_LOCKED", message, "End that command, and try again.") from None
         except OSError as error:
             raise files.not_written(self._path, error) from None
@@ -127,10 +127,10 @@ class Credentials:
         except FileNotFoundError:
             return {}
         except OSError as error:
-            message = f"{self._path}, where your sign-ins are kept, can't be read: {error.strerror}."
-            raise Failure(Exit.AUTH, "CREDENTIALS_UNREADABLE", message, "Give yourself access to it.") from None
+            message = f"Can't read your saved sign-ins in {self._path}: {error.strerror}."
+            raise Failure(Exit.AUTH, "CREDENTIALS_UNREADABLE", message, "Change its permissions.") from None
         except (AttributeError, KeyError, TypeError, ValueError, RecursionError) as error:
-            message = f"{self._path}, where your sign-ins are kept, is damaged ({type(error).__name__}: {error})."
+            message = f"Your saved sign-ins in {self._path} are damaged ({type(error).__name__}: {error})."
             action = "Repair it, or delete it and sign in again: rushes login. Or set RUSHES_URL and RUSHES_API_KEY."
             raise Failure(Exit.AUTH, "CREDENTIALS_DAMAGED", message, action) from None
         return content

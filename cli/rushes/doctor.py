@@ -1,4 +1,4 @@
-"""What is missing on this machine, and how to get it."""
+"""Check what is missing on this machine, and how to get it."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def _machine() -> Iterator[Finding]:
     yield _package("mcp", "rushes mcp, for assistants", "pipx inject rushes-cli mcp jsonschema, or pip install them")
     found = checkout.find()
     if found is None:
-        yield Finding("checkout", "skipped", "none here; only rushes up needs one")
+        yield Finding("checkout", "skipped", "none; only rushes up needs one")
         return
     yield Finding("checkout", "ok", str(found.root))
     yield from _environment(found)
@@ -84,13 +84,13 @@ def _environment(found: Checkout) -> Iterator[Finding]:
     if found.installed:
         yield Finding("environment", "ok", str(found.python))
     else:
-        yield Finding("environment", "missing", f"{found.root / '.venv'} is not complete", f"make -C {found.root} run")
+        yield Finding("environment", "missing", f"{found.root / '.venv'} is incomplete", f"make -C {found.root} run")
 
 
 def _parts(found: Checkout) -> Iterator[Finding]:
     """What the cloud on this machine itself says of its parts."""
     if not found.python.exists():
-        yield Finding("firestore emulator", "skipped", "the environment looks for it")
+        yield Finding("firestore emulator", "skipped", "the environment checks for it")
         return
     try:
         done = subprocess.run(  # noqa: S603 - the checkout's own interpreter
@@ -102,14 +102,16 @@ def _parts(found: Checkout) -> Iterator[Finding]:
         )
         said: dict[str, Any] = json.loads(done.stdout)
     except (OSError, subprocess.SubprocessError, ValueError) as error:
-        yield Finding("firestore emulator", "warning", f"it could not be looked for: {error}", "make run")
+        yield Finding("firestore emulator", "warning", f"couldn't check: {error}", "make run")
         return
     if said["emulator"]:
         yield Finding("firestore emulator", "ok", said["emulator"]["jar"])
         yield Finding("java", "ok", said["emulator"]["java"])
     else:
         remedy = JAVA if said["missing"].startswith("java") else EMULATOR
-        yield Finding("firestore emulator", "warning", f"no {said['missing']}; the embedded form stands in", remedy)
+        yield Finding(
+            "firestore emulator", "warning", f"no {said['missing']}; the embedded form is used instead", remedy
+        )
     yield _port(found, said["port"])
 
 
@@ -118,10 +120,8 @@ def _port(found: Checkout, port: dict[str, Any]) -> Finding:
     if port["free"]:
         return Finding(name, "ok", "free")
     if session and str(session["url"]).endswith(f":{port['number']}"):
-        return Finding(name, "ok", "this cloud has it")
-    return Finding(
-        name, "warning", f"taken by {port['holder'] or 'another program'}; rushes up takes another", "--port"
-    )
+        return Finding(name, "ok", "used by this cloud")
+    return Finding(name, "warning", f"used by {port['holder'] or 'another program'}; rushes up picks another", "--port")
 
 
 def _server(run: Run) -> Iterator[Finding]:
@@ -129,16 +129,16 @@ def _server(run: Run) -> Iterator[Finding]:
         connection = run.connection
     except Failure as nowhere:
         if nowhere.code.startswith("CREDENTIALS_"):
-            yield Finding("server", "skipped", "which one is kept with the credentials")
+            yield Finding("server", "skipped", "its URL is stored with the credentials")
             yield Finding("credentials", "missing", nowhere.message, nowhere.suggested_action)
             return
         yield Finding("server", "missing", nowhere.message, nowhere.suggested_action)
-        yield Finding("credentials", "skipped", "there is no server to try them on")
+        yield Finding("credentials", "skipped", "no server to test them with")
         return
     failure = _answering(connection)
     if failure is not None:
         yield Finding("server", "missing", failure.message, "rushes up, or the right --url")
-        yield Finding("credentials", "skipped", "the server does not answer")
+        yield Finding("credentials", "skipped", "the server doesn't respond")
         return
     yield Finding("server", "ok", connection.url)
     try:

@@ -47,7 +47,7 @@ def download(
             if size_bytes is not None and written != size_bytes:
                 raise Failure(Exit.UNAVAILABLE, "UNAVAILABLE", f"{written:,} of {size_bytes:,} bytes arrived.")
     except OSError as error:
-        said, action = f"{out} cannot be written: {error.strerror}.", f"rushes download {video} -o another file"
+        said, action = f"Can't write {out}: {error.strerror}.", f"rushes download {video} -o OTHER_FILE"
         raise Failure(Exit.UNEXPECTED, "FILE_NOT_WRITTEN", said, action) from None
     return {"index": index, "path": str(out), "size_bytes": written}
 
@@ -76,7 +76,7 @@ def _fetch(api: Api, path: str, index: int, variant: str, file: IO[bytes]) -> No
                 return
         except httpx2.TransportError as error:
             if not left:
-                raise Failure(Exit.UNAVAILABLE, "UNAVAILABLE", f"The download broke off: {error}") from None
+                raise Failure(Exit.UNAVAILABLE, "UNAVAILABLE", f"The download was interrupted: {error}") from None
 
 
 def _append(client: httpx2.Client, url: str, file: IO[bytes]) -> None:
@@ -87,7 +87,7 @@ def _append(client: httpx2.Client, url: str, file: IO[bytes]) -> None:
         if response.status_code == httpx2.codes.RANGE_NOT_SATISFIABLE:
             return
         if response.is_error:
-            said = f"The storage answered {response.status_code}."
+            said = f"The storage returned {response.status_code}."
             raise Failure(Exit.UNAVAILABLE, "UNAVAILABLE", said, "Run the same command again.", True)
         if response.status_code != httpx2.codes.PARTIAL_CONTENT:
             file.seek(0)

@@ -24,7 +24,7 @@ def home() -> Path:
 
 def not_written(path: Path, error: OSError) -> Failure:
     """What ends a command that can't keep what it must."""
-    action = "Make room there, or set RUSHES_HOME to a directory that you can write to."
+    action = "Free some space, or set RUSHES_HOME to a writable directory."
     why = error.strerror or str(error)
     return Failure(Exit.UNEXPECTED, "FILE_NOT_WRITTEN", f"{path} can't be written: {why}.", action)
 

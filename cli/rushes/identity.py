@@ -25,7 +25,7 @@ SAYINGS: Final[Mapping[str, str]] = {
     "INVALID_PASSWORD": "Wrong email or password.",
     "EMAIL_NOT_FOUND": "Wrong email or password.",
     "EMAIL_EXISTS": "There's already an account with this email.",
-    "INVALID_EMAIL": "That isn't a valid email address.",
+    "INVALID_EMAIL": "Enter a valid email address.",
     "USER_DISABLED": "This account is disabled.",
     "ADMIN_ONLY_OPERATION": "Only an administrator can create accounts here.",
     "OPERATION_NOT_ALLOWED": "This installation doesn't offer signing in with a password.",
@@ -48,7 +48,7 @@ def configuration(url: str) -> Identity:
     try:
         return Identity(said["identity_url"], said["token_url"], said["api_key"], said.get("tenant"))
     except KeyError as error:
-        raise _unavailable(f"{url} says nothing of how to sign in ({error} is missing)") from None
+        raise _unavailable(f"{url} has no sign-in configuration ({error} is missing)") from None
 
 
 def sign_in(url: str, identity: Identity, email: str, password: str, *, new: bool = False) -> Profile:
@@ -107,9 +107,9 @@ def _send(method: str, url: str, **options: Any) -> httpx2.Response:
         with transport.client(url, TIMEOUT_S) as client:
             return client.request(method, url, **options)
     except httpx2.InvalidURL:
-        raise usage(f"{url} is not a URL.") from None
+        raise usage(f"{url} isn't a URL.") from None
     except httpx2.TransportError as error:
-        raise _unavailable(f"{url.partition('?')[0]} cannot be reached: {error or type(error).__name__}") from None
+        raise _unavailable(f"Can't reach {url.partition('?')[0]}: {error or type(error).__name__}") from None
 
 
 def _answer(response: httpx2.Response) -> dict[str, Any]:
@@ -127,7 +127,7 @@ def _answer(response: httpx2.Response) -> dict[str, Any]:
     code, _, sentence = message.partition(" : ")
     code = code if re.fullmatch(r"[A-Z0-9_]+", code) else ""
     if code in ENDED and "token" in response.url.path:
-        raise Failure(Exit.AUTH, code, "The sign-in has ended.", "Sign in again: rushes login")
+        raise Failure(Exit.AUTH, code, "Your sign-in has expired.", "Sign in again: rushes login")
     told = SAYINGS.get(code) or sentence or f"{where}: {message}"
     raise Failure(Exit.AUTH, code or "UNAUTHENTICATED", told, ACTIONS.get(code, ""))
 

@@ -37,19 +37,26 @@ def _version(wanted: bool) -> None:
 def options(
     context: typer.Context,
     profile: Annotated[
-        str | None, typer.Option(envvar="RUSHES_PROFILE", help="laptop, cloud, or what you signed in as.")
+        str | None,
+        typer.Option(envvar="RUSHES_PROFILE", help="Profile to use: laptop, cloud, or one you signed in with."),
     ] = None,
-    url: Annotated[str | None, typer.Option(envvar="RUSHES_URL", help="The installation to talk to.")] = None,
+    url: Annotated[str | None, typer.Option(envvar="RUSHES_URL", help="URL of the installation.")] = None,
     api_key: Annotated[
-        str | None, typer.Option(envvar="RUSHES_API_KEY", help="Instead of a sign-in.", show_envvar=True)
+        str | None, typer.Option(envvar="RUSHES_API_KEY", help="API key, instead of signing in.", show_envvar=True)
     ] = None,
     retry_for: Annotated[
-        float, typer.Option(envvar="RUSHES_RETRY_FOR", min=0, metavar="SECONDS", help="How long to try to reach it.")
+        float,
+        typer.Option(
+            envvar="RUSHES_RETRY_FOR",
+            min=0,
+            metavar="SECONDS",
+            help="How long to retry if the server can't be reached.",
+        ),
     ] = 20.0,
     json: Json = False,
-    version: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True, help="Say it.")] = False,
+    version: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True, help="Show version.")] = False,
 ) -> None:
-    """Make videos from prompts, on the cloud on this machine or on any other installation of Rushes."""
+    """Create videos from prompts, with the cloud on this machine or any other installation of Rushes."""
     run: Run = context.obj
     run.given = Given(profile or None, url or None, api_key or None)
     run.retry_for_s = retry_for
@@ -74,8 +81,8 @@ def main(arguments: list[str] | None = None) -> int:
             return Exit.USAGE
         return _failed(run, usage(error.format_message(), "See rushes --help"), given)
     except (typer.Abort, KeyboardInterrupt):
-        action = "The same command again goes on where this one stopped."
-        return _failed(run, Failure(Exit.INTERRUPTED, "INTERRUPTED", "Stopped before it was done.", action), given)
+        action = "Run the same command again to continue."
+        return _failed(run, Failure(Exit.INTERRUPTED, "INTERRUPTED", "Interrupted.", action), given)
     except Exception as error:  # noqa: BLE001 - the boundary: scripts get a document and an exit code, people the trace
         run.out.say(traceback.format_exc())
         message = f"{type(error).__name__}: {error}"

@@ -36,7 +36,7 @@ class Acceptance:
         offer = self._offers.get(accepted, self._subject)
         if offer is not None:
             return await self._perform(offer)
-        stale = "That offer has expired, or is of other arguments. " if accepted is not None else ""
+        stale = "That offer has expired, or was made for other arguments. " if accepted is not None else ""
         return await self._offer(stale)
 
     async def by_answering(self, params: types.CallToolRequestParams) -> Answer:
@@ -60,7 +60,7 @@ class Acceptance:
 
     async def _decided(self, offer: Offer, reply: types.ElicitResult) -> Answer:
         if reply.action != "accept":
-            how = "The user said no." if reply.action == "decline" else "The user did not answer."
+            how = "The user declined." if reply.action == "decline" else "The user didn't answer."
             return answer(f"{how} Nothing was done, and nothing was charged.", {"object": "declined"})
         return await self._perform(offer)
 
@@ -79,8 +79,8 @@ class Acceptance:
         offer = self._kept(proposal)
         again = f"call {self._tool} again with the same arguments and offer={offer.id}"
         text = (
-            f"{before}Nothing is done yet. Ask the user: {proposal.question}\n"
-            f"Once the user has said yes, {again}, within {KEPT_FOR_S / 60:.0f} minutes."
+            f"{before}Nothing has been done yet. Ask the user: {proposal.question}\n"
+            f"Once the user confirms, {again}, within {KEPT_FOR_S / 60:.0f} minutes."
         )
         return answer(text, proposal.document(self._tool, offer))
 

@@ -33,7 +33,7 @@ TEMPLATES: Final = (
         name="file",
         title="A finished video's file",
         uri_template="rushes://videos/{video}/files/{index}",
-        description=f"MP4 up to {MAX_BLOB_BYTES // 1024 // 1024} MiB; of a larger one a link (text/uri-list).",
+        description=f"MP4 up to {MAX_BLOB_BYTES // 1024 // 1024} MiB; a link for a larger file (text/uri-list).",
     ),
     types.ResourceTemplate(
         name="poster",
@@ -71,7 +71,7 @@ async def read_resource(calls: Calls, uri: str) -> types.ReadResourceResult:
     """Raises MCPError when there is no such resource, or it can't be read."""
     match = URI.fullmatch(uri)
     if match is None:
-        raise MCPError(types.INVALID_PARAMS, f"There is no resource {short(uri, 200)}.")
+        raise MCPError(types.INVALID_PARAMS, f"Unknown resource {short(uri, 200)}.")
     read = {None: _details, "files": _file, "posters": _poster}[match["part"]]
     try:
         content = await calls(lambda api: read(api, uri, match["video"], int(match["index"] or 0)))

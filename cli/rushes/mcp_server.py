@@ -26,8 +26,8 @@ from rushes.offers import Offers
 from rushes.run import Run
 
 INSTRUCTIONS: Final = (
-    "Rushes makes videos from prompts and images, for credits. Offer with the cost and the usual time, do nothing "
-    "without the user's yes, then follow the video with video_status and show the user its link and poster frame."
+    "Rushes creates videos from prompts and images, for credits. Offer the cost and the typical time, do nothing "
+    "until the user confirms, then follow the video with video_status and show the user its link and poster frame."
 )
 
 
@@ -74,7 +74,7 @@ class Assistant:
     async def _call_tool(self, context: Context, params: types.CallToolRequestParams) -> Answer:
         tool = self._tools.get(params.name)
         if tool is None:
-            return failed(f"There is no tool {params.name}.")
+            return failed(f"Unknown tool {params.name}.")
         arguments = dict(params.arguments or {})
         wrong = next(jsonschema.Draft202012Validator(tool.input_schema).iter_errors(arguments), None)
         if wrong is not None:

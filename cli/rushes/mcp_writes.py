@@ -77,7 +77,7 @@ class Create:
     def propose(self, api: Api) -> Proposal:
         estimate = api.post("/v1/videos/estimate", repeatable=True, **self._wish.request())
         if not estimate["accepted"]:
-            raise Failure(Exit.STATE, str(estimate["refusal"]), f"Nothing was made. {price(estimate)}")
+            raise Failure(Exit.STATE, str(estimate["refusal"]), f"Nothing was created. {price(estimate)}")
         resolved = {name: estimate[name] for name in ("model", "seconds", "size", "count")}
         return Proposal(
             question=offer_to_make(estimate, self._arguments),
@@ -92,7 +92,7 @@ class Create:
         priced = self._wish.with_fields(quote=offer.terms)
         video = api.post("/v1/videos", key=offer.id, **priced.request())
         under_way = f"{video['id']} is {video['stage']}, for {video['cost']} credits"
-        usually = f"usually {video['expected_seconds']:.0f} s"
+        usually = f"about {video['expected_seconds']:.0f} s"
         return f"{under_way}; {usually}. Watch it with video_status.", video
 
 
@@ -113,7 +113,7 @@ class Cancel:
 
     def perform(self, api: Api, offer: Offer) -> tuple[str, Json]:
         done = api.post(self._path, params={"min_refund": offer.terms})
-        return f"Canceled. {done['refunded']} credits came back, {done['kept']} were kept.", done
+        return f"Canceled. Refunded {done['refunded']} credits, kept {done['kept']}.", done
 
 
 class Delete:
@@ -130,12 +130,12 @@ class Delete:
         video = api.get(self._path)
         if video["status"] not in FINAL:
             message = f"{video['id']} is {video['status']}. Nothing was deleted."
-            action = "Wait until it has ended, or cancel it first with cancel_video."
+            action = "Wait for it to finish, or cancel it first with cancel_video."
             raise Failure(Exit.STATE, "JOB_NOT_FINISHED", message, action)
         return Proposal(deletion(video), self._arguments, None)
 
     def perform(self, api: Api, offer: Offer) -> tuple[str, Json]:
-        return f"{self._arguments['video']} is deleted.", api.delete(self._path)
+        return f"Deleted {self._arguments['video']}.", api.delete(self._path)
 
 
 WRITES: Final[Mapping[str, type[Write]]] = {"create_video": Create, "cancel_video": Cancel, "delete_video": Delete}

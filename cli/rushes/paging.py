@@ -11,8 +11,10 @@ from rushes.failure import Json
 
 MAX_PAGE: Final = 100
 
-Limit = Annotated[int, typer.Option(min=1, max=100_000, help="How many at most.")]
-After = Annotated[str | None, typer.Option(metavar="ID", help="Begin after this one: the last_id of a list before.")]
+Limit = Annotated[int, typer.Option(min=1, max=100_000, help="Maximum number of items.")]
+After = Annotated[
+    str | None, typer.Option(metavar="ID", help="Start after this id (the last one of the previous page).")
+]
 
 
 def collect(api: Api, path: str, limit: int, after: str | None = None, **query: Any) -> Json:

@@ -12,7 +12,7 @@ from rushes.failure import usage
 def asked(what: str, *, hidden: bool = False) -> str:
     """What the person at the terminal types. Raises Failure when nobody is there."""
     if not sys.stdin.isatty():
-        raise usage(f"{what} is missing, and nobody is there to ask.", "Say --email, and --password-stdin")
+        raise usage(f"{what} is required.", "Pass --email and --password-stdin.")
     return str(typer.prompt(what, hide_input=hidden, err=True))
 
 

@@ -32,7 +32,7 @@ def _signed_in_again(run: Run, api: Api, password_stdin: bool) -> Api:
     connection = api.connection
     email = str(api.get("/v1/account")["email"])
     known = (connection.session or {}).get("passwords", {}).get(email)
-    run.out.say(f"This needs a sign-in within the last five minutes: signing in again as {email}.")
+    run.out.say(f"This requires a sign-in within the last five minutes. Signing in again as {email}.")
     password = known or password_of(from_stdin=password_stdin)
     profile = identity.sign_in(connection.url, identity.configuration(connection.url), email, password)
     if connection.session is None and connection.profile is not None:

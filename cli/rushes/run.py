@@ -12,7 +12,7 @@ from rushes.api import Api
 from rushes.connection import Connection, Given, Role, resolve
 from rushes.output import Output
 
-Json = Annotated[bool, typer.Option("--json", help="One JSON document on standard output, and nothing else there.")]
+Json = Annotated[bool, typer.Option("--json", help="Output JSON only.")]
 
 
 @dataclass

@@ -18,15 +18,15 @@ def short(text: str, limit: int = MAX_QUOTED_CHARS) -> str:
 
 def price(one: Json) -> str:
     """What an estimate says."""
-    accepted = "It would be accepted now." if one["accepted"] else f"It would not be accepted now: {one['refusal']}."
+    accepted = "It would be accepted now." if one["accepted"] else f"It would be rejected now: {one['refusal']}."
     what = f"{one['cost']} credits for {one['count']} x {one['seconds']} s with {one['model']}, {one['size']}"
-    balance = f"The balance is {one['balance']}, afterwards {one['balance_after']}."
-    return f"{what}; usually {one['expected_seconds']:.0f} s. {balance} {cancel_returns(one)} {accepted}"
+    balance = f"The balance is {one['balance']}, and {one['balance_after']} afterwards."
+    return f"{what}; typically {one['expected_seconds']:.0f} s. {balance} {cancel_returns(one)} {accepted}"
 
 
 def cancel_returns(one: Json) -> str:
     """What an estimate says of canceling."""
-    return f"Canceled after it has begun, it gives back {one['cancel_returns']} of {one['cost']} credits."
+    return f"Canceling after it has started refunds {one['cancel_returns']} of {one['cost']} credits."
 
 
 def offer_to_make(estimate: Json, arguments: Json) -> str:
@@ -35,10 +35,10 @@ def offer_to_make(estimate: Json, arguments: Json) -> str:
     images = [arguments[name] for name in ("first_frame", "last_frame") if name in arguments]
     images += arguments.get("reference_images", [])
     sentences = [
-        f"Make {many} of {estimate['seconds']} s ({estimate['model']}, {estimate['size']}) for {estimate['cost']} "
+        f"Create {many} of {estimate['seconds']} s ({estimate['model']}, {estimate['size']}) for {estimate['cost']} "
         "credits?",
-        f"It usually takes about {estimate['expected_seconds']:.0f} s.",
-        f"The balance is {estimate['balance']} credits, afterwards {estimate['balance_after']}.",
+        f"It typically takes about {estimate['expected_seconds']:.0f} s.",
+        f"The balance is {estimate['balance']} credits, and {estimate['balance_after']} afterwards.",
         cancel_returns(estimate),
         *(warning["message"] for warning in estimate["warnings"]),
         f"Prompt: {arguments['prompt']}",
@@ -50,8 +50,8 @@ def offer_to_make(estimate: Json, arguments: Json) -> str:
 def deletion(video: Json) -> str:
     """What to ask the user before a video is deleted."""
     return (
-        f"Delete {video['id']} ({video['status']}, {short(video['prompt'], 100)}) and its files for good? "
-        "It can't be undone, and no credits come back."
+        f"Delete {video['id']} ({video['status']}, {short(video['prompt'], 100)}) and its files permanently? "
+        "This can't be undone, and no credits are refunded."
     )
 
 
@@ -60,13 +60,13 @@ def standing(video: Json) -> str:
     if video["status"] == "failed":
         error = video["error"]
         reason = f"{error['code']}: {short(error['reason'] or error['message'])} {error['suggested_action']}"
-        return f"{video['id']} has failed. {reason} {video['refunded']} of {video['cost']} credits came back."
+        return f"{video['id']} has failed. {reason} Refunded {video['refunded']} of {video['cost']} credits."
     if video["status"] == "canceled":
-        return f"{video['id']} was canceled; {video['refunded']} of {video['cost']} credits came back."
+        return f"{video['id']} was canceled. Refunded {video['refunded']} of {video['cost']} credits."
     if video["status"] == "completed":
         return f"{video['id']} is completed: {video['seconds']} s, {video['size']}. These links work for some minutes:"
     return (
-        f"{video['id']} is {video['stage']}, {video['progress']} %; usually {video['expected_seconds']:.0f} s in all."
+        f"{video['id']} is {video['stage']}, {video['progress']} %; about {video['expected_seconds']:.0f} s in total."
     )
 
 
@@ -78,7 +78,7 @@ def line(video: Json) -> str:
 def account(one: Json) -> str:
     """An account, as far as it matters in a conversation."""
     who = one["email"] or one["id"]
-    active = f"{len(one['active_jobs'])} of {one['active_jobs_limit']} videos at a time are under way."
+    active = f"{len(one['active_jobs'])} of {one['active_jobs_limit']} videos are generating."
     return f"{who} has {one['balance']} credits (plan {one['plan']}). {active}"
 
 
@@ -91,6 +91,6 @@ def transaction(one: Json) -> str:
 def page(lines: list[str], one: Json) -> str:
     """A page of a list, and how to get the next one."""
     if not lines:
-        return "There are none."
-    more = [f"There are more: call it again with after={one['last_id']}."] if one["has_more"] else []
+        return "None."
+    more = [f"More: call it again with after={one['last_id']}."] if one["has_more"] else []
     return "\n".join([*lines, *more])

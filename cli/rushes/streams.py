@@ -32,8 +32,8 @@ def write_output(text: str) -> None:
         raise Failure(
             Exit.UNEXPECTED,
             "OUTPUT_FAILED",
-            f"The answer could not be written to standard output: {reason}",
-            "Give standard output a place to go, and run the same command again: it never pays twice.",
+            f"Couldn't write to standard output: {reason}",
+            "Fix standard output, and run the same command again. You won't be charged twice.",
         ) from None
 
 

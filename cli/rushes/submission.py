@@ -42,7 +42,7 @@ def submit(run: Run, wish: Wish, ending: Ending, *, fresh: bool, key: str | None
         video = _accepted(run, api, wish, note)
         if not ending.waits:
             said = (
-                f"{video['id']} is {video['stage']}: {video['cost']} credits, usually {video['expected_seconds']:.0f} s"
+                f"{video['id']} is {video['stage']}: {video['cost']} credits, about {video['expected_seconds']:.0f} s"
             )
             run.out.answer(video, said, *_warnings(video))
             # Not before: whoever did not see which video was paid for gives the command again.
@@ -75,7 +75,7 @@ def _accepted(run: Run, api: Api, wish: Wish, note: Pending) -> Json:
     if video["status"] in ("failed", "canceled"):
         note.renew()
         return _accepted(run, api, wish, note)
-    run.out.warn(f"Going on with {video['id']}, which this command asked for before (--new asks for another).")
+    run.out.warn(f"Continuing with {video['id']} from the interrupted command (--new creates another one).")
     return video
 
 
@@ -108,28 +108,28 @@ def see_through(run: Run, api: Api, video: Json, ending: Ending) -> None:
     except KeyboardInterrupt:
         raise _interrupted(video, out) from None
     saved = [f"Saved {file['path']} ({file['size_bytes']:,} bytes)" for file in written]
-    shown = saved or [f"{video['id']} is completed. Fetch it with rushes download {video['id']}"]
+    shown = saved or [f"{video['id']} is completed. Download it with rushes download {video['id']}"]
     run.out.answer({**video, "downloaded": written}, *shown, *_warnings(video))
 
 
 def _interrupted(video: Json, out: str | None) -> Failure:
     """What Ctrl-C leaves, and how to go on."""
     if video["status"] == "completed":
-        message = f"{video['id']} is completed, and stays where it is."
-        action = f"Fetch it with rushes download {video['id']}" + (f" -o {out}" if out else "")
+        message = f"{video['id']} is completed."
+        action = f"Download it with rushes download {video['id']}" + (f" -o {out}" if out else "")
     else:
-        message, action = f"{video['id']} goes on without you.", how_to_go_on(video["id"], out)
+        message, action = f"{video['id']} keeps generating.", how_to_go_on(video["id"], out)
     return Failure(Exit.INTERRUPTED, "INTERRUPTED", message, action, document=video)
 
 
 def _check(video: Json) -> None:
     """Raises Failure when it ended without a video."""
     if video["status"] == "failed":
-        error, back = video["error"], f"{video['refunded']} of {video['cost']} credits came back."
+        error, back = video["error"], f"Refunded {video['refunded']} of {video['cost']} credits."
         message = f"{video['id']}: {error['reason'] or error['message']} {back}"
         raise Failure(Exit.JOB_FAILED, error["code"], message, error["suggested_action"], document=video)
     if video["status"] == "canceled":
-        message = f"{video['id']} was canceled; {video['refunded']} of {video['cost']} credits came back."
+        message = f"{video['id']} was canceled. Refunded {video['refunded']} of {video['cost']} credits."
         raise Failure(Exit.JOB_CANCELED, "CANCELED", message, document=video)
 
 

@@ -28,14 +28,14 @@ def video(one: Json) -> Table:
             ("videos", one["count"] if one["count"] > 1 else None),
             ("seed", one["seed"]),
             ("made from", ", ".join(image["role"] for image in one["inputs"])),
-            ("goes on from", one["extends"]),
+            ("extends", one["extends"]),
             ("credits", f"{one['cost']}" + (f", {one['refunded']} refunded" if one["refunded"] else "")),
             ("project", one["project"]),
             ("labels", ", ".join(f"{name}={value}" for name, value in one["labels"].items())),
             ("warnings", "; ".join(warning["message"] for warning in one["warnings"])),
             ("created", moment(one["created_at"])),
             ("ended", moment(one["completed_at"])),
-            ("kept until", moment(one["expires_at"])),
+            ("expires", moment(one["expires_at"])),
         ]
     )
 
@@ -59,8 +59,8 @@ def estimate(one: Json) -> Table:
         [
             ("model", _make(one) + (f", {one['count']} of them" if one["count"] > 1 else "")),
             ("cost", f"{one['cost']} credits"),
-            ("canceling returns", f"{one['cost']} credits before it begins, {one['cancel_returns']} after that"),
-            ("usual time", f"{one['expected_seconds']:.0f} s"),
+            ("refund if canceled", f"{one['cost']} credits before it begins, {one['cancel_returns']} after that"),
+            ("typical time", f"{one['expected_seconds']:.0f} s"),
             ("balance", f"{one['balance']}, afterwards {one['balance_after']}"),
             ("active jobs", f"{one['active_jobs']} of {one['active_jobs_limit']}"),
             ("accepted now", "yes" if one["accepted"] else f"no: {one['refusal']}"),
@@ -127,8 +127,8 @@ def budget(one: Json) -> Table:
 
 
 def models(found: Sequence[Json]) -> Table:
-    columns = ("id", "seconds", "sizes", "images", "extends by", "credits/s", "usual")
-    made = table(*columns, right=("credits/s", "usual"))
+    columns = ("id", "seconds", "sizes", "images", "extends by", "credits/s", "typical")
+    made = table(*columns, right=("credits/s", "typical"))
     for one in found:
         name = Text(one["id"], "bold" if one["default"] else "")
         made.add_row(
@@ -148,18 +148,18 @@ def model(one: Json) -> Table:
     return facts(
         [
             ("id", one["id"] + (" (default)" if one["default"] else "")),
-            ("also called", ", ".join(one["aliases"])),
+            ("aliases", ", ".join(one["aliases"])),
             ("serves", ", ".join(one["replaces"])),
             ("seconds", f"{_numbers(one['seconds'])}, else {one['default_seconds']}"),
             ("sizes", ", ".join(one["sizes"])),
             ("seconds at over 720p", _numbers(one["seconds_at_high_resolution"])),
-            ("videos at once", one["max_count"]),
+            ("videos per request", one["max_count"]),
             ("can", ", ".join(name.replace("_", " ") for name in features if one[name])),
             ("images", _images(one)),
             ("extends by", _numbers(one["extension"]["seconds"]) + " s" if one["extension"] else None),
             ("price", _prices(one)),
-            ("price of an added second", _prices(one["extension"]) if one["extension"] else None),
-            ("usual time", f"{one['usual_seconds']:.0f} s"),
+            ("price per added second", _prices(one["extension"]) if one["extension"] else None),
+            ("typical time", f"{one['usual_seconds']:.0f} s"),
         ]
     )
 
@@ -168,8 +168,8 @@ def _prices(one: Json) -> str:
     """Credits a second; the resolutions only where they differ."""
     prices = one["credits_per_second_by_resolution"]
     if len(set(prices.values())) == 1:
-        return f"{one['credits_per_second']} credits a second"
-    return "credits a second: " + ", ".join(f"{price} at {resolution}" for resolution, price in prices.items())
+        return f"{one['credits_per_second']} credits per second"
+    return "credits per second: " + ", ".join(f"{price} at {resolution}" for resolution, price in prices.items())
 
 
 def _make(one: Json) -> str:

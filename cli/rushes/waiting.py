@@ -101,13 +101,13 @@ class Wait:
 
     def _check_time(self) -> None:
         if time.monotonic() > self._deadline and self.video["status"] not in FINAL:
-            message = f"{self.video['id']} is still {self.video['stage']} after {self._timeout_s:.0f} s; it goes on."
+            message = f"{self.video['id']} is still {self.video['stage']} after {self._timeout_s:.0f} s; it continues."
             raise Failure(Exit.TIMEOUT, "TIMEOUT", message, how_to_go_on(self.video["id"]), document=self.video)
 
 
 def how_to_go_on(video: str, out: str | None = None) -> str:
     wait = f"rushes wait {video}" + (f" -o {out}" if out else "")
-    return f"Wait for it with {wait}, or stop it with rushes cancel {video}"
+    return f"Wait for it with {wait}, or cancel it with rushes cancel {video}"
 
 
 class Lines:

@@ -69,18 +69,18 @@ def _read_image(path: Path) -> bytes:
     try:
         # Opening a pipe would wait for somebody to write to it.
         if path.exists() and not path.is_file():
-            raise usage(f"{path} is not a file.")
+            raise usage(f"{path} isn't a file.")
         with path.open("rb") as file:
             content = file.read(MAX_IMAGE_BYTES + 1)
             size = os.fstat(file.fileno()).st_size
     except OSError as error:
-        raise usage(f"The image {path} cannot be read: {error.strerror}.") from None
+        raise usage(f"Can't read the image {path}: {error.strerror}.") from None
     except ValueError:
-        raise usage(f"{str(path)!r} is not the name of a file.") from None
+        raise usage(f"{str(path)!r} isn't a valid file name.") from None
     if len(content) > MAX_IMAGE_BYTES:
-        raise usage(f"{path} has {size:,} bytes; an image may have {MAX_IMAGE_BYTES:,}.")
+        raise usage(f"{path} has {size:,} bytes; the maximum for an image is {MAX_IMAGE_BYTES:,}.")
     if not _looks_like_an_image(content):
-        raise usage(f"{path} is not a PNG, JPEG or WebP image.")
+        raise usage(f"{path} isn't a PNG, JPEG or WebP image.")
     return content
 
 
@@ -144,32 +144,38 @@ def _text(value: Any) -> str:
 
 
 def wished(
-    prompt: Annotated[str, typer.Argument(help="What the video shows; - reads it from standard input.")],
-    model: Annotated[str | None, typer.Option(help="See rushes models.")] = None,
-    seconds: Annotated[int | None, typer.Option(min=1, max=60, help="Length; what is allowed is the model's.")] = None,
-    size: Annotated[str | None, typer.Option(metavar="WIDTHxHEIGHT", help="Instead of the next two.")] = None,
+    prompt: Annotated[str, typer.Argument(help="The prompt; - reads it from standard input.")],
+    model: Annotated[str | None, typer.Option(help="Model (see `rushes models`).")] = None,
+    seconds: Annotated[int | None, typer.Option(min=1, max=60, help="Length in seconds (see `rushes models`).")] = None,
+    size: Annotated[
+        str | None, typer.Option(metavar="WIDTHxHEIGHT", help="Instead of --aspect-ratio and --resolution.")
+    ] = None,
     aspect_ratio: Annotated[AspectRatio | None, typer.Option(help="Landscape or portrait.")] = None,
-    resolution: Annotated[Resolution | None, typer.Option(help="Lines of the picture.")] = None,
-    negative_prompt: Annotated[str | None, typer.Option(help="What the video must not show.")] = None,
-    seed: Annotated[int | None, typer.Option(min=0, max=4_294_967_295, help="The same seed, a similar video.")] = None,
+    resolution: Annotated[Resolution | None, typer.Option(help="Output resolution.")] = None,
+    negative_prompt: Annotated[str | None, typer.Option(help="What to avoid in the video.")] = None,
+    seed: Annotated[
+        int | None, typer.Option(min=0, max=4_294_967_295, help="The same seed gives a similar video.")
+    ] = None,
     audio: Annotated[bool | None, typer.Option("--audio/--no-audio", help="With sound, or silent.")] = None,
-    people: Annotated[People | None, typer.Option(help="Who may be seen.")] = None,
-    count: Annotated[int | None, typer.Option(min=1, max=4, help="How many videos of the prompt.")] = None,
+    people: Annotated[People | None, typer.Option(help="Whether people may appear.")] = None,
+    count: Annotated[int | None, typer.Option(min=1, max=4, help="Number of videos.")] = None,
     first_frame: Annotated[str | None, typer.Option(metavar="IMAGE", help="A file or an https URL.")] = None,
-    last_frame: Annotated[str | None, typer.Option(metavar="IMAGE", help="Needs the first.")] = None,
+    last_frame: Annotated[str | None, typer.Option(metavar="IMAGE", help="Requires --first-frame.")] = None,
     reference: Annotated[
-        list[str] | None, typer.Option(metavar="IMAGE", help="What people or things look like; up to 3 times.")
+        list[str] | None, typer.Option(metavar="IMAGE", help="Image of people, things or places; up to 3 times.")
     ] = None,
-    project: Annotated[str | None, typer.Option(help="The project that the video belongs to.")] = None,
-    label: Annotated[list[str] | None, typer.Option(metavar="NAME=VALUE", help="As often as wanted.")] = None,
+    project: Annotated[str | None, typer.Option(help="Project of the video.")] = None,
+    label: Annotated[list[str] | None, typer.Option(metavar="NAME=VALUE", help="Repeatable.")] = None,
     max_cost: Annotated[
-        int | None, typer.Option(min=0, metavar="CREDITS", help="Do not make it if it costs more.")
+        int | None, typer.Option(min=0, metavar="CREDITS", help="Don't create it if it costs more.")
     ] = None,
-    on_limit: Annotated[OnLimit | None, typer.Option(help="Over the limit of active jobs: fail, or wait.")] = None,
+    on_limit: Annotated[OnLimit | None, typer.Option(help="At the limit of active jobs: fail or wait.")] = None,
     failover: Annotated[
-        bool | None, typer.Option("--failover", help="If the start is rejected, let another provider's model make it.")
+        bool | None, typer.Option("--failover", help="If the start is rejected, use another provider's model.")
     ] = None,
-    webhook_url: Annotated[str | None, typer.Option(metavar="URL", help="Is told when the video is done.")] = None,
+    webhook_url: Annotated[
+        str | None, typer.Option(metavar="URL", help="URL to notify when the video is done.")
+    ] = None,
 ) -> Wish:
     """The wish that the options make. Raises Failure."""
     fields = {
@@ -201,7 +207,7 @@ def wished(
 def _label(given: str) -> tuple[str, str]:
     name, equals, value = text(given).partition("=")
     if not equals or not name:
-        raise usage(f"--label {given}: a label is NAME=VALUE.")
+        raise usage(f"--label {given}: use NAME=VALUE.")
     return name, value
 
 

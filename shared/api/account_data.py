@@ -16,12 +16,12 @@ class ExportQuery(Body):
     limit: Annotated[int, Field(ge=1, le=MAX_PAGE)] = MAX_PAGE
     after: Annotated[
         str | None,
-        Field(max_length=64, pattern=r"^[a-z_]+-\d+\.json$", description="The name of the page before's last file."),
+        Field(max_length=64, pattern=r"^[a-z_]+-\d+\.json$", description="Name of the last file of the previous page."),
     ] = None
 
 
 class ExportFileView(Response):
-    """One JSON file; the URL is signed and serves it until `url_expires_at`. Ask again for a fresh one."""
+    """One JSON file; the URL is signed and serves it until `url_expires_at`. Request it again for a new one."""
 
     name: str
     size_bytes: int
@@ -32,7 +32,7 @@ class ExportFileView(Response):
 class ExportView(Response):
     """`files` is empty until the export is completed, and again once it has expired.
 
-    With `has_more` there are further files: ask again with `after`, the name of the last one.
+    If `has_more` is true, pass the name of the last file as `after`.
     """
 
     id: str
@@ -49,7 +49,7 @@ ChoreStatus = TypeAliasType("ChoreStatus", Literal["queued", "in_progress", "com
 
 
 class ErasureView(Response):
-    """The deletion of an account. It cannot be stopped."""
+    """The deletion of an account. It can't be stopped."""
 
     id: str
     object: Literal["account.deletion"] = "account.deletion"

@@ -16,7 +16,7 @@ class ListTransactionsQuery(PageQuery):
     """GET /v1/account/transactions."""
 
     after: Annotated[
-        str | None, Field(max_length=128, pattern=TRANSACTION_ID, description="The `last_id` of the page before.")
+        str | None, Field(max_length=128, pattern=TRANSACTION_ID, description="The `last_id` of the previous page.")
     ] = None
 
 
@@ -24,9 +24,7 @@ class AccountView(Response):
     id: str
     object: Literal["account"] = "account"
     email: str | None
-    email_verified: Annotated[
-        bool, Field(description="Until it is, there are no credits for signing up, API keys or webhooks.")
-    ]
+    email_verified: Annotated[bool, Field(description="Required for sign-up credits, API keys and webhooks.")]
     display_name: str | None
     locale: str | None
     tenant: str
@@ -58,7 +56,7 @@ LOCALE = r"^[A-Za-z]{2,3}(-[A-Za-z0-9]{2,8}){0,3}$"
 
 
 class UpdateAccount(Body):
-    """PATCH /v1/account: what is left out stays, null removes."""
+    """PATCH /v1/account: omitted fields are unchanged, null removes a value."""
 
     null_removes: ClassVar[frozenset[str]] = frozenset({"display_name", "locale"})
 

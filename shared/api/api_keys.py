@@ -17,12 +17,12 @@ class NewApiKey(Body):
     """POST /v1/api-keys."""
 
     name: Annotated[str, Field(min_length=1, max_length=100, pattern=ONE_LINE, description="What the key is for.")]
-    scope: Annotated[Scope, Field(description="`read` may only GET and HEAD.")]
-    expires_in_days: Annotated[int | None, Field(ge=1, le=3_650, description="Left out: until it is revoked.")] = None
+    scope: Annotated[Scope, Field(description="`read` only allows GET and HEAD.")]
+    expires_in_days: Annotated[int | None, Field(ge=1, le=3_650, description="Omitted: it doesn't expire.")] = None
 
 
 class ApiKeyView(Response):
-    """A key without its secret. `prefix` is how it begins."""
+    """An API key without its secret. `prefix` is its beginning."""
 
     id: str
     object: Literal["api_key"] = "api_key"
@@ -31,11 +31,11 @@ class ApiKeyView(Response):
     prefix: str
     created_at: UnixSeconds
     expires_at: UnixSeconds | None
-    last_used_at: Annotated[UnixSeconds | None, Field(description="Written at most once a day.")]
+    last_used_at: Annotated[UnixSeconds | None, Field(description="Updated at most once a day.")]
 
 
 class MadeApiKey(ApiKeyView):
-    """A key just made: the only answer that shows it."""
+    """A new key: only this response contains it."""
 
     key: str
 

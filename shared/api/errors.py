@@ -11,12 +11,12 @@ from shared.core.errors import ErrorType
 
 
 class ErrorBody(Response):
-    """An error, with all that the OpenAI API says of one: `message`, `type`, `param` and `code`."""
+    """An error, with the fields of the OpenAI API's: `message`, `type`, `param` and `code`."""
 
     code: str
     type: ErrorType
     message: str
-    param: Annotated[str | None, Field(description="The field that is at fault, or the first of them.")]
+    param: Annotated[str | None, Field(description="The invalid field, or the first of several.")]
     retryable: bool
     suggested_action: str
     details: dict[str, Any]

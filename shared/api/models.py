@@ -9,7 +9,7 @@ from shared.core.documents import Resolution
 
 
 class ExtensionView(Response):
-    """How a model goes on from a video: seconds of one step, of the video before it, and of both together."""
+    """How a model extends a video: seconds added per step, of the original video, and of both together."""
 
     seconds: list[int]
     min_source_seconds: int
@@ -21,9 +21,9 @@ class ExtensionView(Response):
 
 
 class ModelView(Response):
-    """What a model can do, costs and usually takes. `credits_per_second` is the price at the default size.
+    """A model's limits, price and typical time. `credits_per_second` is the price at the default size.
 
-    `aliases` are other names of this very model; `replaces` are models that are not offered any more, whose requests
+    `aliases` are other names of the same model; `replaces` are models that are no longer offered, whose requests
     it serves with a warning.
     """
 

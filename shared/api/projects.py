@@ -16,21 +16,23 @@ PROJECT_ID = r"^[A-Za-z0-9_-]{1,64}$"
 class NewProject(Body):
     """POST /v1/projects."""
 
-    id: Annotated[str, Field(pattern=PROJECT_ID, description="What videos name as their `project`.")]
+    id: Annotated[str, Field(pattern=PROJECT_ID, description="The value of `project` in videos.")]
     title: Annotated[str, Field(min_length=1, max_length=200, pattern=ONE_LINE)]
 
 
 class UpdateProject(Body):
-    """PATCH /v1/projects/{id}: what is left out stays."""
+    """PATCH /v1/projects/{id}: omitted fields are unchanged."""
 
     title: Annotated[str | None, Field(min_length=1, max_length=200, pattern=ONE_LINE)] = None
-    archived: Annotated[bool | None, Field(description="No new videos; those that there are stay.")] = None
+    archived: Annotated[
+        bool | None, Field(description="Archived projects accept no new videos; existing ones stay.")
+    ] = None
 
 
 class ListProjectsQuery(PageQuery):
     """GET /v1/projects."""
 
-    after: Annotated[str | None, Field(pattern=PROJECT_ID, description="The `last_id` of the page before.")] = None
+    after: Annotated[str | None, Field(pattern=PROJECT_ID, description="The `last_id` of the previous page.")] = None
 
 
 class ProjectView(Listed):

@@ -14,16 +14,16 @@ from shared.core.live_config import OBSERVED
 FIELDS = {name: field for name, field in LiveConfig.model_fields.items() if name not in OBSERVED}
 _TYPED: dict[str, Any] = {name: (field.annotation, field) for name, field in FIELDS.items()}
 PutConfig: type[Body] = create_model(
-    "PutConfig", __base__=Body, __doc__="PUT /v1/admin/config: all that is to differ from the defaults.", **_TYPED
+    "PutConfig", __base__=Body, __doc__="PUT /v1/admin/config: everything that differs from the defaults.", **_TYPED
 )
 
 
 class ConfigView(Response):
-    """The live settings. `stored` is what an administrator has set; what is left out there is as in `defaults`."""
+    """The live settings. `stored` is what an administrator has set; everything else is as in `defaults`."""
 
     object: Literal["config"] = "config"
     values: LiveConfig
     defaults: LiveConfig
     stored: dict[str, Any]
     in_force_within_s: int
-    etag: Annotated[str, Field(description="Of `stored`: what a replacement sends as If-Match.")]
+    etag: Annotated[str, Field(description="ETag of `stored`, to send as If-Match when replacing it.")]

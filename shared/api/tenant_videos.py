@@ -15,14 +15,14 @@ from shared.core.documents import VIDEO_ID, Status
 class ListTenantVideosQuery(PageQuery):
     """GET /v1/admin/videos: at most one of status, model and user."""
 
-    after: Annotated[str | None, Field(pattern=VIDEO_ID, description="The `last_id` of the page before.")] = None
+    after: Annotated[str | None, Field(pattern=VIDEO_ID, description="The `last_id` of the previous page.")] = None
     status: Status | None = None
     model: Annotated[str | None, Field(max_length=64)] = None
     user: Annotated[str | None, Field(pattern=USER_ID)] = None
 
 
 class TenantVideo(Video):
-    """A video and whose it is."""
+    """A video and its owner."""
 
     user: str
 

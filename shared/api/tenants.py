@@ -29,7 +29,7 @@ class GrantToTenant(Body):
 
 
 class TenantBudgetView(Response):
-    """In credits. `left` is what the tenant's administrators may still give."""
+    """In credits. `left` is what the tenant's administrators can still grant."""
 
     object: Literal["tenant_budget"] = "tenant_budget"
     tenant: str
@@ -39,7 +39,7 @@ class TenantBudgetView(Response):
 
 
 class TenantGrantView(Response):
-    """One grant to a tenant; `granted_after` is the sum of all its grants then."""
+    """One grant to a tenant; `granted_after` is the sum of all its grants at that time."""
 
     id: str
     object: Literal["tenant_grant"] = "tenant_grant"

@@ -19,14 +19,14 @@ GivenRole = TypeAliasType("GivenRole", Literal["user", "admin"])
 class ListUsersQuery(PageQuery):
     """GET /v1/admin/users."""
 
-    after: Annotated[str | None, Field(pattern=USER_ID, description="The `last_id` of the page before.")] = None
-    email: Annotated[str | None, Field(max_length=320, description="Exactly this address.")] = None
+    after: Annotated[str | None, Field(pattern=USER_ID, description="The `last_id` of the previous page.")] = None
+    email: Annotated[str | None, Field(max_length=320, description="Exact email address.")] = None
 
 
 class UpdateUser(Body):
-    """PATCH /v1/admin/users/{id}: what is left out stays."""
+    """PATCH /v1/admin/users/{id}: omitted fields are unchanged."""
 
-    disabled: Annotated[bool | None, Field(description="True: refused everywhere, within a minute.")] = None
+    disabled: Annotated[bool | None, Field(description="Disabled users are denied everywhere within a minute.")] = None
     role: GivenRole | None = None
     plan: Annotated[str | None, Field(pattern=PLAN_NAME, description="`default`, or one of the live settings.")] = None
 
@@ -46,7 +46,7 @@ class UserView(Listed):
     id: str
     object: Literal["user"] = "user"
     email: str | None
-    email_verified: Annotated[bool, Field(description="Whether the user has proven to own the address.")]
+    email_verified: Annotated[bool, Field(description="Whether the user has proven ownership of the address.")]
     display_name: str | None
     locale: str | None
     tenant: str

@@ -29,7 +29,7 @@ QUOTE_ID = r"^quote_[0-9]{1,15}_[A-Za-z0-9_-]{22}$"
 
 
 class ImageInput(Body):
-    """An image: exactly one of a URL (https, or a data URL) and its bytes in base64. PNG, JPEG or WebP, to 8 MiB."""
+    """An image: either a URL (https, or a data URL) or its bytes in base64. PNG, JPEG or WebP, up to 8 MiB."""
 
     image_url: Annotated[str | None, Field(max_length=MAX_IMAGE_CHARS, description="An https URL or a data URL.")] = (
         None
@@ -55,16 +55,17 @@ def _as_list(value: Any) -> Any:
 
 
 class CreateVideo(Body):
-    """POST /v1/videos, and what an estimate is asked for."""
+    """POST /v1/videos, and estimates."""
 
     prompt: Annotated[str, Field(min_length=1, description="What the video shows; at most 1,024 tokens (4,096 bytes).")]
     model: Annotated[str | None, Field(description="An id or alias from GET /v1/models.")] = None
-    seconds: Annotated[int | None, Field(ge=1, le=60, description="Length; what is allowed depends on the model.")] = (
-        None
-    )
+    seconds: Annotated[int | None, Field(ge=1, le=60, description="Length; allowed values depend on the model.")] = None
     size: Annotated[
         str | None,
-        Field(pattern=r"^\d{3,4}x\d{3,4}$", description="Width x height in pixels, instead of the next two."),
+        Field(
+            pattern=r"^\d{3,4}x\d{3,4}$",
+            description="Width x height in pixels, instead of `aspect_ratio` and `resolution`.",
+        ),
     ] = None
     aspect_ratio: AspectRatio | None = None
     resolution: Resolution | None = None
@@ -72,21 +73,21 @@ class CreateVideo(Body):
     seed: Annotated[int | None, Field(ge=0, le=4_294_967_295)] = None
     generate_audio: bool | None = None
     person_generation: PersonGeneration | None = None
-    count: Annotated[int, Field(ge=1, le=4, description="How many videos of the prompt.")] = 1
+    count: Annotated[int, Field(ge=1, le=4, description="Number of videos.")] = 1
     input_reference: Annotated[ImageInput | None, Field(description="The first frame.")] = None
-    last_frame: Annotated[ImageInput | None, Field(description="The last frame; needs the first.")] = None
+    last_frame: Annotated[ImageInput | None, Field(description="The last frame; requires the first.")] = None
     reference_images: Annotated[
         tuple[ImageInput, ...],
         FailFast(),
         BeforeValidator(_as_list),
         Field(
             max_length=MAX_REFERENCE_IMAGES,
-            description="What people, things or places in the video look like.",
+            description="Images of people, things or places in the video.",
         ),
     ] = ()
     extends: Annotated[
         str | None,
-        Field(pattern=VIDEO_ID, description="A finished video of one's own to go on from; `seconds` are added to it."),
+        Field(pattern=VIDEO_ID, description="One of your finished videos to extend by `seconds`."),
     ] = None
     project: Annotated[str | None, Field(max_length=64, pattern=r"^[A-Za-z0-9_-]+$")] = None
     labels: Annotated[
@@ -96,14 +97,15 @@ class CreateVideo(Body):
         FailFast(),
         Field(
             max_length=16,
-            description="Names of 1 to 63 characters, not in double underscores; values to 255.",
+            description="Names of 1 to 63 characters, not enclosed in double underscores; values up to 255.",
         ),
     ] = Field(default_factory=dict)
     max_cost: Annotated[
         int | None, Field(ge=0, le=MAX_CREDITS, description="The most credits you agree to; above that: PRICE_CHANGED.")
     ] = None
     quote: Annotated[
-        str | None, Field(pattern=QUOTE_ID, description="An estimate's `quote`: as `max_cost`, for that very request.")
+        str | None,
+        Field(pattern=QUOTE_ID, description="An estimate's `quote`: like `max_cost`, for exactly that request."),
     ] = None
     failover: Annotated[
         bool,
@@ -114,11 +116,11 @@ class CreateVideo(Body):
     ] = False
     on_limit: Annotated[
         Literal["fail", "wait"],
-        Field(description="Over the limit of active jobs: 429, or wait for a free place (where the plan allows it)."),
+        Field(description="At the limit of active jobs: 429, or wait for a free slot (if the plan allows it)."),
     ] = "fail"
     webhook_url: Annotated[
         str | None,
-        Field(min_length=1, max_length=2_048, description="An https URL that is told when the job ends; never shown."),
+        Field(min_length=1, max_length=2_048, description="An https URL to notify when the job ends; never returned."),
     ] = None
 
     @field_validator("prompt")
@@ -132,7 +134,7 @@ class CreateVideo(Body):
 class ListVideosQuery(PageQuery):
     """GET /v1/videos: at most one of status, model and project, and a range of dates (Unix seconds)."""
 
-    after: Annotated[str | None, Field(pattern=VIDEO_ID, description="The `last_id` of the page before.")] = None
+    after: Annotated[str | None, Field(pattern=VIDEO_ID, description="The `last_id` of the previous page.")] = None
 
     status: Status | None = None
     model: Annotated[str | None, Field(max_length=64)] = None
@@ -146,7 +148,7 @@ class CancelQuery(Body):
     """POST /v1/videos/{id}/cancel."""
 
     min_refund: Annotated[
-        int | None, Field(ge=0, le=MAX_CREDITS, description="Cancel only if at least so many credits come back.")
+        int | None, Field(ge=0, le=MAX_CREDITS, description="Cancel only if at least this many credits are refunded.")
     ] = None
 
 
@@ -157,12 +159,12 @@ class ContentQuery(Body):
     index: Annotated[int, Field(ge=0, le=3, description="Which of the job's videos.")] = 0
     redirect: Literal["true", "false", "json"] = "true"
     download: Annotated[
-        bool, Field(description="Save it, under a name made of the prompt's first words, rather than show it.")
+        bool, Field(description="Download it under a name made from the prompt's first words, instead of showing it.")
     ] = False
 
 
 class VideoError(Response):
-    """Why a video failed. `reason` is what the provider says about the prompt; null where it says nothing about it."""
+    """Why a video failed. `reason` is what the provider says about the prompt; null if it says nothing about it."""
 
     code: str
     message: str
@@ -172,7 +174,7 @@ class VideoError(Response):
 
 
 class VideoFile(Response):
-    """One finished video: fetch it from /v1/videos/{id}/content?index=N."""
+    """One finished video: download it from /v1/videos/{id}/content?index=N."""
 
     index: int
     size_bytes: int
@@ -183,14 +185,14 @@ class VideoFile(Response):
 
 
 class WarningView(Response):
-    """What is different from what was asked for."""
+    """A difference from what was requested."""
 
     code: str
     message: str
 
 
 class InputView(Response):
-    """An image that the video is made from."""
+    """An image that the video uses."""
 
     role: InputRole
     content_type: str
@@ -200,7 +202,7 @@ class InputView(Response):
 
 
 class Video(Listed):
-    """A job as clients see it: the OpenAI videos object and more. `seconds` of an extension is the whole length."""
+    """A job as clients see it: the OpenAI videos object and more. `seconds` of an extension is the total length."""
 
     id: str
     object: Literal["video"] = "video"
@@ -247,7 +249,7 @@ class DeletedVideo(Response):
 
 
 class Estimate(Response):
-    """What a request would cost and take, and whether it would be accepted now."""
+    """The cost and time of a request, and whether it would be accepted now."""
 
     object: Literal["estimate"] = "estimate"
     model: str
@@ -255,9 +257,10 @@ class Estimate(Response):
     size: str
     count: int
     cost: int
-    quote: Annotated[str, Field(description="Sent with the create, it rejects a price above `cost`.")]
+    quote: Annotated[str, Field(description="Send it with the create to reject a price above `cost`.")]
     cancel_returns: Annotated[
-        int, Field(description="Credits that canceling gives back once the generation has begun; before that, all.")
+        int,
+        Field(description="Refund for canceling after generation has started; before that, everything is refunded."),
     ]
     expected_seconds: float
     warnings: list[WarningView]
@@ -270,7 +273,7 @@ class Estimate(Response):
 
 
 class Receipt(Response):
-    """What became of an Idempotency-Key: the job that it made."""
+    """The result of an Idempotency-Key: the job that was created with it."""
 
     object: Literal["idempotency_key"] = "idempotency_key"
     key: str
@@ -286,7 +289,7 @@ class SignedUrl(Response):
 
 
 class Cancellation(Response):
-    """What canceling the video now would give back, and why."""
+    """The current refund for canceling the video, and the reason."""
 
     object: Literal["cancellation"] = "cancellation"
     video: str
@@ -299,7 +302,7 @@ class Cancellation(Response):
 
 
 class Canceled(Response):
-    """The canceled video, and what came back."""
+    """The canceled video and its refund."""
 
     video: Video
     refunded: int
@@ -326,9 +329,7 @@ Reference = Annotated[VideoReference, BeforeValidator(_as_reference)]
 class ExtendVideo(CreateVideo):
     """POST /v1/videos/extensions: a create whose `extends` is called `video`."""
 
-    video: Annotated[
-        Reference, Field(description="The finished video of yours to continue; `seconds` are added to it.")
-    ]
+    video: Annotated[Reference, Field(description="Your finished video to extend by `seconds`.")]
 
     @model_validator(mode="after")
     def _names_one_video(self) -> Self:
@@ -351,4 +352,4 @@ class RemixVideo(Body):
 class EditVideo(RemixVideo):
     """POST /v1/videos/edits."""
 
-    video: Annotated[Reference, Field(description="The finished video of yours to edit.")]
+    video: Annotated[Reference, Field(description="Your finished video to edit.")]

@@ -85,12 +85,12 @@ def video(job: Job, now: datetime) -> Video:
 
 # Why canceling gives back what it does.
 _CANCEL_REASONS: Mapping[CancelReason, str] = {
-    "not_begun": "The generation has not begun.",
-    "billed": "The generation has begun, and it has to be paid for even if it is stopped.",
-    "not_billed": "The generation can be stopped without being paid for.",
-    "uncertain": "Nobody knows yet whether the generation has begun. If it has not, the job fails and all comes back.",
-    "policy": "The operator decides what comes back once a generation has begun.",
-    "daily_limit": "The generation has begun, and refunds of begun generations are used up for today (UTC).",
+    "not_begun": "Generation hasn't started.",
+    "billed": "Generation has started, and the provider bills for it even if it's stopped.",
+    "not_billed": "Generation can be stopped free of charge.",
+    "uncertain": "It isn't known yet whether generation has started. If it hasn't, the job fails with a full refund.",
+    "policy": "The operator's policy decides the refund once generation has started.",
+    "daily_limit": "Generation has started, and today's (UTC) refunds for started generations are used up.",
 }
 
 
@@ -114,7 +114,7 @@ def canceled(job: Job, now: datetime) -> Canceled:
 
 
 def _returned(refund: int, kept: int) -> str:
-    return f"{refund} credits come back, {kept} are kept." if kept else f"All {refund} credits come back."
+    return f"Refund: {refund} credits; {kept} are kept." if kept else f"Refund: all {refund} credits."
 
 
 def seconds(request: VideoRequest) -> str:

@@ -31,14 +31,14 @@ class NewWebhookEndpoint(Body):
 
 
 class UpdateWebhookEndpoint(Body):
-    """PATCH /v1/webhook-endpoints/{id}: what is left out stays, and null removes the description."""
+    """PATCH /v1/webhook-endpoints/{id}: omitted fields are unchanged, and null removes the description."""
 
     null_removes: ClassVar[frozenset[str]] = frozenset({"description"})
 
     url: Url | None = None
     events: Events = ALL_EVENTS
     description: Description = None
-    disabled: Annotated[bool, Field(description="A disabled endpoint is told nothing, and not later either.")] = False
+    disabled: Annotated[bool, Field(description="A disabled endpoint receives no messages, not even later.")] = False
 
 
 class WebhookEndpointView(Response):
@@ -62,7 +62,7 @@ class WebhookEndpointView(Response):
 
 
 class WebhookEndpointWithSecret(WebhookEndpointView):
-    """An endpoint just made or with a new secret: the only answers that show it."""
+    """A new endpoint, or one with a new secret: only these responses contain the secret."""
 
     secret: str
 
@@ -79,7 +79,7 @@ class DeletedWebhookEndpoint(Response):
 
 
 class WebhookSecretView(Response):
-    """The account's secret. After a rotation the one before signs as well, until `previous_expires_at`."""
+    """The account's secret. After a rotation the previous one also signs until `previous_expires_at`."""
 
     object: Literal["webhook_secret"] = "webhook_secret"
     secret: str
@@ -93,11 +93,11 @@ DeliveryStatus = TypeAliasType("DeliveryStatus", Literal["pending", "delivered",
 class ListDeliveriesQuery(PageQuery):
     """GET .../deliveries."""
 
-    after: Annotated[str | None, Field(pattern=DELIVERY_ID, description="The `last_id` of the page before.")] = None
+    after: Annotated[str | None, Field(pattern=DELIVERY_ID, description="The `last_id` of the previous page.")] = None
 
 
 class DeliveryView(Listed):
-    """`id` is the message's `webhook-id`. `last_status` and `last_error` are of the last try."""
+    """`id` is the message's `webhook-id`. `last_status` and `last_error` are of the last attempt."""
 
     id: str
     object: Literal["webhook_delivery"] = "webhook_delivery"
@@ -110,7 +110,7 @@ class DeliveryView(Listed):
     last_error: str | None
     created_at: UnixSeconds
     delivered_at: UnixSeconds | None
-    redelivered_at: Annotated[UnixSeconds | None, Field(description="When its owner last had it sent again.")]
+    redelivered_at: Annotated[UnixSeconds | None, Field(description="When it was last redelivered.")]
 
 
 class DeliveryPage(Page[DeliveryView]):

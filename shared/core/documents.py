@@ -57,7 +57,7 @@ def dimensions_px(aspect_ratio: AspectRatio, resolution: Resolution) -> tuple[in
 
 
 class Stage(StrEnum):
-    """Where a job is in its life; the last three are final."""
+    """The stage of a job; the last three are final."""
 
     WAITING = "waiting"
     QUEUED = "queued"
@@ -71,7 +71,7 @@ class Stage(StrEnum):
 
 
 class Status(StrEnum):
-    """What a client is told of the stage."""
+    """The stage as clients see it."""
 
     QUEUED = "queued"
     IN_PROGRESS = "in_progress"
@@ -403,7 +403,7 @@ class Transaction(Document):
 
 
 class Plan(Value):
-    """What accounts of one plan may do; what is not set is as for everybody."""
+    """Limits of accounts on a plan; unset values are as for everybody."""
 
     requests_per_minute: Annotated[int | None, Field(ge=1, le=1_000_000)] = None
     active_jobs_limit: Annotated[int | None, Field(ge=0, le=500)] = None
@@ -417,7 +417,7 @@ ByName = Annotated[dict[Annotated[str, Field(max_length=128), storable.AS_KEY], 
 
 
 class LiveConfig(Value):
-    """What an administrator may change while it runs: config/video in Firestore. Durations are in seconds."""
+    """Settings that an administrator can change at run time: config/video in Firestore. Durations are in seconds."""
 
     credits_per_second: Annotated[int, Field(ge=0, le=100_000)] = 10
     credits_per_second_by_model: dict[
@@ -428,7 +428,7 @@ class LiveConfig(Value):
         description='By model, or by model and resolution: "veo-3.1", "veo-3.1 4k".',
     )
     extension_credits_per_second: Annotated[
-        int | None, Field(ge=0, le=100_000, description="Least that a second added to a video costs.")
+        int | None, Field(ge=0, le=100_000, description="Minimum price of a second added to a video.")
     ] = None
     signup_credits: Annotated[int, Field(ge=0, le=MAX_CREDITS)] = 0
     active_jobs_limit: Annotated[int, Field(ge=0, le=500)] = 3
@@ -437,10 +437,10 @@ class LiveConfig(Value):
         Field(default_factory=dict)
     )
     daily_credits: Annotated[
-        int | None, Field(ge=0, le=MAX_CREDITS, description="Most an account may spend a day (UTC).")
+        int | None, Field(ge=0, le=MAX_CREDITS, description="Maximum an account may spend per day (UTC).")
     ] = None
     tenant_daily_credits: ByName[Annotated[int, Field(ge=0, le=MAX_CREDITS)]] = Field(
-        default_factory=dict, description="Most all accounts of a tenant may spend a day (UTC), by tenant."
+        default_factory=dict, description="Maximum that all accounts of a tenant may spend per day (UTC), by tenant."
     )
     generation_timeout_s: Annotated[int, Field(ge=60, le=86_400)] = 900
     storing_timeout_s: Annotated[int, Field(ge=60, le=86_400)] = 3_600
@@ -448,12 +448,14 @@ class LiveConfig(Value):
     uncertain_policy: Literal["at_most_once", "restart_once"] = "at_most_once"
     cancel_refund: Annotated[
         Literal["by_model", "full", "none"],
-        Field(description="What canceling a generation that has begun gives back; before that, everything."),
+        Field(description="Refund for canceling after generation has started; before that, everything is refunded."),
     ] = "by_model"
     refunded_starts_per_day: Annotated[
         int,
         Field(
-            ge=0, le=1_000_000, description="Begun generations an account may cancel a day (UTC) for a refund we pay."
+            ge=0,
+            le=1_000_000,
+            description="Started generations an account may cancel per day (UTC) for a refund at our expense.",
         ),
     ] = 10
     polling: Literal["often", "rarely"] = "often"
@@ -462,7 +464,7 @@ class LiveConfig(Value):
     message: Annotated[str, Field(max_length=1_000)] = ""
     rollout_percent: Annotated[int, Field(ge=0, le=100)] = 100
     default_models: ByName[Annotated[str, Field(max_length=64)]] = Field(
-        default_factory=dict, description="The default model of a tenant, by the tenant's name."
+        default_factory=dict, description="Default model by tenant name."
     )
     allow_replacements: bool = True
     providers: ByName[Annotated[str, Field(max_length=64)]] = Field(
@@ -471,10 +473,10 @@ class LiveConfig(Value):
     )
     retired_models: ByName[datetime] = Field(
         default_factory=dict,
-        description="Until when a model counts as retired, by provider and model: config/retired_models.",
+        description="When a model stops counting as retired, by provider and model: config/retired_models.",
     )
     usual_times: ByName[Annotated[float, Field(gt=0, le=MAX_USUAL_S)]] = Field(
-        default_factory=dict, description="Usual times by model, or model and length: config/usual_times."
+        default_factory=dict, description="Typical times by model, or model and length: config/usual_times."
     )
 
 

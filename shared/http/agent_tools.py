@@ -58,29 +58,29 @@ _REQUEST: Final = (
 )
 # Where a model needs more, or other, words than the reference of the API has.
 _DESCRIPTIONS: Final[Mapping[str, str]] = {
-    "prompt": "What the video shows, in one paragraph: subject, action, place, mood, light, camera; to 4,096 bytes.",
+    "prompt": "The prompt, in one paragraph: subject, action, place, mood, light, camera; up to 4,096 bytes.",
     "model": f"Leave out unless the user names one. One of {', '.join(MODELS)}.",
-    "seconds": "Length. Leave out unless the user names one; an error names what the model allows.",
+    "seconds": "Length. Leave out unless the user names one; an error lists the allowed values.",
     "size": "Width x height in pixels, like 1280x720, instead of aspect_ratio and resolution.",
     "aspect_ratio": "16:9 for screens, 9:16 for phones.",
-    "resolution": "Leave out unless the user asks for another than 720p.",
-    "negative_prompt": "What the video must not show.",
-    "seed": "The same seed and prompt give a similar video again.",
+    "resolution": "Leave out unless the user asks for something other than 720p.",
+    "negative_prompt": "What to avoid in the video.",
+    "seed": "The same seed and prompt give a similar video.",
     "generate_audio": "False for a silent video.",
-    "person_generation": "Who may be seen. Leave out unless the user asks for it.",
+    "person_generation": "Whether people may appear. Leave out unless the user asks for it.",
     "project": "The id of a project, if the user names one.",
     "status": "Only videos of this status. At most one of status, model and project.",
     "created_after": "Only videos created at this time or later, in Unix seconds.",
     "created_before": "Only videos created before this time, in Unix seconds.",
     "order": "desc for the newest first, asc for the oldest.",
-    "limit": "How many at most.",
+    "limit": "Maximum number of items.",
     "after": "The last_id of the previous page, to get the next one.",
 }
 _VIDEO: Final[Json] = {"type": "string", "pattern": VIDEO_ID, "description": "The id of the video: video_..."}
 _OFFER: Final[Json] = {
     "type": "string",
     "pattern": OFFER_ID,
-    "description": "The id of the offer, once the user has said yes to it. Otherwise leave it out.",
+    "description": "The id of the offer, once the user has confirmed it. Otherwise leave it out.",
 }
 
 
@@ -91,7 +91,7 @@ def _image(description: str) -> Json:
 
 _IMAGES: Final[Mapping[str, Json]] = {
     "first_frame": _image("The image that the video begins with."),
-    "last_frame": _image("The image that the video ends with; needs first_frame."),
+    "last_frame": _image("The image that the video ends with; requires first_frame."),
     "reference_images": {
         "type": "array",
         "items": _image("What a person, a thing or a place looks like."),
@@ -100,8 +100,8 @@ _IMAGES: Final[Mapping[str, Json]] = {
     },
 }
 _TWO_CALLS: Final = (
-    "Tell the user and ask. Only after a clear yes call it again with the very same arguments and `offer` set to the "
-    "id of the offer, within ten minutes. Never accept an offer on the user's behalf."
+    "Show it to the user and ask. Only after a clear yes, call it again with exactly the same arguments and `offer` "
+    "set to the id of the offer, within ten minutes. Never accept an offer on the user's behalf."
 )
 
 
@@ -113,15 +113,15 @@ class Offer(Response):
     tool: Annotated[str, Field(description="The tool to call again.")]
     question: Annotated[str, Field(description="What to ask the user.")]
     request: Annotated[Json, Field(description="What would be done, with every default filled in.")]
-    cost: Annotated[int, Field(description="Credits that it costs.")]
-    expected_seconds: Annotated[float | None, Field(description="How long it usually takes.")]
-    expires_at: Annotated[int, Field(description="Until when it can be accepted, in Unix seconds.")]
+    cost: Annotated[int, Field(description="Cost in credits.")]
+    expected_seconds: Annotated[float | None, Field(description="How long it typically takes.")]
+    expires_at: Annotated[int, Field(description="When the offer expires, in Unix seconds.")]
     estimate: Annotated[Estimate | None, Field(description="Of create_video.")]
-    cancellation: Annotated[Cancellation | None, Field(description="Of cancel_video: what would come back, and why.")]
+    cancellation: Annotated[Cancellation | None, Field(description="For cancel_video: the refund, and why.")]
 
 
 class Declined(Response):
-    """The user was asked and did not say yes. Nothing happened."""
+    """The user was asked and didn't confirm. Nothing happened."""
 
     object: Literal["declined"] = "declined"
 
@@ -209,8 +209,8 @@ TOOLS: Final[tuple[Tool, ...]] = (
     Tool(
         "estimate_video",
         "Estimate a video",
-        "What a video would cost in credits and how long it usually takes, and whether it would be accepted now. "
-        "Free, and nothing happens. Use it when the user wonders what something would cost.",
+        "Estimates a video's cost in credits and how long it typically takes, and whether it would be accepted now. "
+        "Free, and nothing happens. Use it when the user asks what something would cost.",
         (Estimate,),
         CreateVideo,
         _REQUEST,
@@ -220,9 +220,9 @@ TOOLS: Final[tuple[Tool, ...]] = (
     ),
     Tool(
         "create_video",
-        "Make a video",
-        "Make a video from a prompt, and from images if the user has some. It costs the user's credits, so it takes "
-        "two calls. The first one, without `offer`, makes nothing and returns an offer with the cost and the usual "
+        "Create a video",
+        "Creates a video from a prompt, and from images if the user has some. It costs the user's credits, so it takes "
+        "two calls. The first one, without `offer`, creates nothing and returns an offer with the cost and the typical "
         f"time. {_TWO_CALLS} Then watch it with video_status.",
         (Offer, Declined, Video),
         CreateVideo,
@@ -233,9 +233,9 @@ TOOLS: Final[tuple[Tool, ...]] = (
     ),
     Tool(
         "video_status",
-        "See how a video is doing",
-        "How far a video is. When it is completed, the result has a link to show the user, which works for some "
-        "minutes, and its poster frame; when it failed, the reason, what to do, and the credits that came back.",
+        "Check a video's status",
+        "Returns a video's status. When it's completed, the result has a link to show the user, which works for some "
+        "minutes, and its poster frame; if it failed, the reason, what to do, and the refunded credits.",
         (LinkedVideo,),
         more={
             "video": _VIDEO,
@@ -243,7 +243,7 @@ TOOLS: Final[tuple[Tool, ...]] = (
                 "type": "integer",
                 "minimum": 0,
                 "maximum": MAX_WAIT_S,
-                "description": "Wait up to this long for it to end before answering, instead of asking repeatedly.",
+                "description": "Wait up to this long for it to finish, instead of polling.",
             },
         },
         required=("video",),
@@ -252,7 +252,7 @@ TOOLS: Final[tuple[Tool, ...]] = (
     Tool(
         "list_videos",
         "List videos",
-        "The user's own videos, each with its status, prompt and id, a page at a time.",
+        "Lists the user's videos with status, prompt and id, a page at a time.",
         (VideoPage,),
         ListVideosQuery,
         ("status", "model", "project", "created_after", "created_before", "order", "limit", "after"),
@@ -261,9 +261,9 @@ TOOLS: Final[tuple[Tool, ...]] = (
     Tool(
         "cancel_video",
         "Cancel a video",
-        "Stop a video that has not ended, when the user asks for that. It takes two calls. The first one, without "
-        "`offer`, cancels nothing and returns an offer that says how many credits would come back; often none once "
-        f"the generation has begun. {_TWO_CALLS}",
+        "Cancels an unfinished video, if the user asks for that. It takes two calls. The first one, without "
+        "`offer`, cancels nothing and returns an offer with the refund, which is often zero once "
+        f"generation has started. {_TWO_CALLS}",
         (Offer, Declined, Canceled),
         more={"video": _VIDEO, "offer": _OFFER},
         required=("video",),
@@ -272,7 +272,7 @@ TOOLS: Final[tuple[Tool, ...]] = (
     Tool(
         "delete_video",
         "Delete a video",
-        "Remove a video that has ended and its files, for good, when the user asks for that. It gives no credits back. "
+        "Permanently deletes a finished video and its files, if the user asks for that. No credits are refunded. "
         f"It takes two calls. The first one, without `offer`, deletes nothing and returns an offer. {_TWO_CALLS}",
         (Offer, Declined, DeletedVideo),
         more={"video": _VIDEO, "offer": _OFFER},
@@ -281,15 +281,15 @@ TOOLS: Final[tuple[Tool, ...]] = (
     ),
     Tool(
         "get_account",
-        "See the account",
-        "The user's balance in credits, email address, plan, and how many videos may be made at the same time.",
+        "Get the account",
+        "Returns the user's balance in credits, email address, plan, and how many videos can be generated at once.",
         (AccountView,),
         reads=True,
     ),
     Tool(
         "list_transactions",
         "List credits",
-        "Where the user's credits came from and went to, the newest first, a page at a time.",
+        "Lists the user's credit transactions, newest first, a page at a time.",
         (TransactionPage,),
         ListTransactionsQuery,
         ("limit", "after"),
@@ -299,7 +299,7 @@ TOOLS: Final[tuple[Tool, ...]] = (
 
 
 class FunctionDeclaration(Response):
-    """One tool, in the form that Gemini's generateContent takes."""
+    """One tool, as Gemini's generateContent expects it."""
 
     name: str
     description: str
@@ -367,7 +367,7 @@ ROUTES: tuple[Route, ...] = (
         "GET",
         "/v1/agent/tools",
         "history",
-        "What an assistant may do for one, as Gemini function declarations",
+        "List the tools for assistants as Gemini function declarations",
         response=AgentTools,
     ),
 )

@@ -22,7 +22,7 @@ class Settings(BaseModel):
 
     google_cloud_project: str = Field(description="Project of Firestore, Cloud Tasks and the bucket.")
     region: str = Field("us-central1", description="Region of the Cloud Tasks queues.")
-    queue_suffix: str = Field("", description="What the queues' names end with in Cloud Tasks, and in no document.")
+    queue_suffix: str = Field("", description="Suffix of the queues' names in Cloud Tasks; not stored in documents.")
     bucket: str = Field(description="Bucket of the videos.")
 
     oidc_issuer: str = Field("", description="Issuer of users' ID tokens. Empty: Identity Platform of the project.")
@@ -31,27 +31,29 @@ class Settings(BaseModel):
 
     poll_url: str = Field("", description="Root URL of the poll function, called by Cloud Tasks.")
     deliver_url: str = Field("", description="Root URL of the deliver function, called by Cloud Tasks.")
-    tasks_service_account: str = Field("", description="E-mail in the OIDC tokens that Cloud Tasks sends.")
+    tasks_service_account: str = Field("", description="Email in the OIDC tokens that Cloud Tasks sends.")
     cloud_tasks_emulator_host: str = Field("", description="host:port of a local Cloud Tasks server, without TLS.")
 
     signer_email: str = Field("", description="Service account that signs URLs. Empty: the function's own.")
     signer_key_file: str = Field("", description="PEM key that signs URLs on a laptop. Empty: IAM signBlob.")
 
-    vertex_project: str = Field("", description="Project whose Vertex AI makes Veo and Omni videos. Empty: neither.")
+    vertex_project: str = Field(
+        "", description="Project whose Vertex AI generates Veo and Omni videos. Empty: neither."
+    )
     vertex_location: str = Field("us-central1", description="Location of Veo on Vertex AI; Omni's is global.")
-    vertex_url: str = Field("", description="Vertex AI's base URL where it is not Google's.")
+    vertex_url: str = Field("", description="Vertex AI's base URL, if it isn't Google's.")
     vertex_token: str = Field("", description="Fixed access token for vertex_url. Empty: the function's own identity.")
     gemini_api_key: str = Field(
-        "", description="Key of the Gemini API, Omni's provider beside Vertex AI. Empty: that provider is not set up."
+        "", description="Key of the Gemini API, Omni's other provider besides Vertex AI. Empty: not configured."
     )
     omni_offered: bool = Field(
-        False, description="Whether the Gemini API makes Omni here, for functions that take orders without its key."
+        False, description="Whether the Gemini API serves Omni, for functions that accept requests without its key."
     )
-    gemini_url: str = Field("", description="The Gemini API's base URL where it is not Google's.")
+    gemini_url: str = Field("", description="The Gemini API's base URL, if it isn't Google's.")
     gemini_webhook_secret: str = Field("", description="Secret (whsec_...) of the Gemini API's static webhook.")
 
     default_models: str = Field(
-        "veo-3.1-fast,omni-flash", description="Comma-separated; the first that can be had is the default model."
+        "veo-3.1-fast,omni-flash", description="Comma-separated; the first available one is the default model."
     )
     signup_credits: int = Field(
         0, ge=0, le=1_000_000_000, description="Credits of a new account, unless config/video says otherwise."
@@ -63,13 +65,13 @@ class Settings(BaseModel):
         description="Requests of one user per minute and process, unless config/video says otherwise.",
     )
     studio_config: str = Field(
-        "", description="config.json of the studio, which history then serves. Empty: it is served from a bucket."
+        "", description="config.json of the studio if history serves it. Empty: a bucket serves it."
     )
     local_outbound: bool = Field(
-        False, description="On a laptop: webhooks and images may also be called at http URLs of this machine."
+        False, description="On a laptop: also allow http URLs of this machine for webhooks and images."
     )
     allowed_origins: str = Field("", description="Comma-separated origins of pages that may call the API.")
-    log_level: str = Field("INFO", description="Least severity that is logged.")
+    log_level: str = Field("INFO", description="Lowest severity that is logged.")
 
     @cached_property
     def database(self) -> str:

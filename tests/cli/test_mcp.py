@@ -137,9 +137,9 @@ async def test_where_the_user_can_be_asked_a_yes_makes_the_video(shell: Shell, u
     assert result.structured_content["id"] == video["id"]
     (question,) = person.asked
     assert "for 40 credits?" in question
-    assert "It usually takes about" in question
-    assert "The balance is 500 credits, afterwards 460." in question
-    assert "Canceled after it has begun, it gives back 0 of 40 credits." in question
+    assert "It typically takes about" in question
+    assert "The balance is 500 credits, and 460 afterwards." in question
+    assert "Canceling after it has started refunds 0 of 40 credits." in question
     assert ENDLESS["prompt"] in question
 
 
@@ -192,7 +192,7 @@ async def test_a_price_that_rose_after_the_yes_is_offered_again_and_makes_nothin
     again = await tool(user, "create_video", {**ENDLESS, "offer": offer["id"]})
     assert again.structured_content["object"] == "offer"
     assert again.structured_content["id"] != offer["id"]
-    assert "Nothing is done yet" in text(again)
+    assert "Nothing has been done yet" in text(again)
     assert made(user) == []
 
 
@@ -206,7 +206,7 @@ async def test_an_offer_is_of_its_arguments_its_tool_and_its_user(user: User) ->
     ]
     for result in results:
         assert result.structured_content["object"] == "offer"
-        assert "That offer has expired, or is of other arguments." in text(result)
+        assert "That offer has expired, or was made for other arguments." in text(result)
     guessed = await tool(user, "create_video", {**ENDLESS, "offer": "../../credentials"})
     assert guessed.is_error
     assert made(user) == made(other) == []
@@ -252,12 +252,12 @@ async def test_no_file_but_an_image_leaves_the_machine(
     os.mkfifo(pipe)
     monkeypatch.setattr("rushes.wish.MAX_IMAGE_BYTES", 100)
     for path, why in (
-        (secret, "is not a PNG, JPEG or WebP image"),
-        (pipe, "is not a file"),
-        ("/dev/zero", "is not a file"),
-        (image, "an image may have 100"),
-        (image.with_name("none.png"), "cannot be read"),
-        ("a\0b", "is not the name of a file"),
+        (secret, "isn't a PNG, JPEG or WebP image"),
+        (pipe, "isn't a file"),
+        ("/dev/zero", "isn't a file"),
+        (image, "the maximum for an image is 100"),
+        (image.with_name("none.png"), "Can't read the image"),
+        ("a\0b", "isn't a valid file name"),
     ):
         result = await tool(user, "estimate_video", {**ENDLESS, "first_frame": str(path)})
         assert result.is_error
@@ -331,11 +331,11 @@ async def test_a_cancel_and_a_delete_are_offered_first(user: User) -> None:
     crossed = await tool(user, "delete_video", {"video": video, "offer": terms["id"]})
     assert crossed.is_error
     canceled = await tool(user, "cancel_video", {"video": video, "offer": terms["id"]})
-    assert "0 credits came back, 40 were kept" in text(canceled)
+    assert "Refunded 0 credits, kept 40" in text(canceled)
     assert "was canceled" in text(await tool(user, "video_status", {"video": video}))
 
     offer = (await tool(user, "delete_video", {"video": video})).structured_content
-    assert "for good?" in offer["question"]
+    assert "permanently?" in offer["question"]
     assert user.get(video)["status"] == "canceled"
     deleted = await tool(user, "delete_video", {"video": video, "offer": offer["id"]})
     assert deleted.structured_content["deleted"]

@@ -46,7 +46,7 @@ def test_the_same_command_after_a_lost_answer_is_the_same_video(shell: Shell, us
     assert impatient.call(*WISH).code == 10
     assert charges(user) == 1
     made = impatient.call(*WISH).ok()
-    assert f"Going on with {made.json['id']}" in made.err
+    assert f"Continuing with {made.json['id']}" in made.err
     assert charges(user) == 1
     assert left(shell) == []
 
@@ -111,7 +111,7 @@ def test_a_video_that_was_canceled_meanwhile_is_not_gone_on_with(shell: Shell, u
 def test_another_wish_is_another_video(shell: Shell, user: User) -> None:
     assert shell.call(*WISH, "--wait", "--timeout", "0").code == 11
     other = shell.call(*WISH, "--seed", "3").ok()
-    assert "Going on" not in other.err
+    assert "Continuing" not in other.err
     assert charges(user) == 2
 
 

@@ -164,8 +164,8 @@ def test_what_the_service_wants_of_a_password_is_told(nobody: Shell, email: str)
 
 def test_a_sign_in_over_an_open_line_is_warned_of(nobody: Shell) -> None:
     login = ("--api-key", "rk_nothing", "--retry-for", "0", "login", "--url")
-    assert "is not encrypted" in nobody.call(*login, "http://rushes.invalid").err
-    assert "is not encrypted" not in nobody.call(*login, "https://rushes.invalid").err
+    assert "isn't encrypted" in nobody.call(*login, "http://rushes.invalid").err
+    assert "isn't encrypted" not in nobody.call(*login, "https://rushes.invalid").err
 
 
 def test_nobody_is_asked_where_nobody_sits(nobody: Shell) -> None:

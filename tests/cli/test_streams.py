@@ -56,7 +56,7 @@ def test_a_command_whose_answer_was_not_written_pays_once(
         assert failed.code == Exit.UNEXPECTED, failed.err
         assert "OUTPUT_FAILED" in failed.err
         assert "Traceback" not in failed.err
-    assert "Going on with" in failed.err
+    assert "Continuing with" in failed.err
     assert charges(user) == 1
     said = shell.call(*WISH, "--json").ok()
     assert [said.json["id"]] == user.account["active_jobs"]

@@ -125,8 +125,8 @@ def test_a_download_needs_a_finished_video(shell: Shell, user: User, tmp_path: P
     assert shell.call("estimate", ENDLESS, "--seconds", "4", "--json").ok().json["cancel_returns"] == 0
     assert shell.call("cancel", unfinished, "--min-refund", "1", "--json").code == 7
     canceled = shell.call("cancel", unfinished).ok()
-    assert "0 credits come back, 40 are kept. The generation has begun" in canceled.err
-    assert "0 credits came back, 40 were kept" in canceled.out
+    assert "Refund: 0 credits; 40 are kept. Generation has started" in canceled.err
+    assert "Refunded 0 credits, kept 40" in canceled.out
 
 
 def test_a_list_of_any_length_is_one_answer(shell: Shell, user: User) -> None:
@@ -161,5 +161,5 @@ def test_a_failed_video_tells_why_and_what_came_back(shell: Shell) -> None:
     assert told.code == 8
     assert told.out == ""
     assert "SAFETY_BLOCKED" in told.err
-    assert "40 of 40 credits came back" in told.err
+    assert "Refunded 40 of 40 credits" in told.err
     assert "Change the prompt" in told.err

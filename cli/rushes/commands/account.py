@@ -22,27 +22,27 @@ class Scope(StrEnum):
 
 
 def account(context: typer.Context, json: Json = False) -> None:
-    """Your balance, limits and role."""
+    """Show your balance, limits and role."""
     run = begin(context, json)
     said = run.api().get("/v1/account")
     run.out.answer(said, tables.account(said))
 
 
 def ledger(context: typer.Context, limit: Limit = 20, after: After = None, json: Json = False) -> None:
-    """What your credits came from and went to, newest first."""
+    """List credit transactions, newest first."""
     run = begin(context, json)
     found = collect(run.api(), "/v1/account/transactions", limit, after)
     run.out.answer(found, tables.ledger(found["data"]))
     if found["has_more"] and not run.out.json:
-        run.out.say(f"There is more: rushes ledger --after {found['last_id']}")
+        run.out.say(f"More: rushes ledger --after {found['last_id']}")
 
 
 def models(
     context: typer.Context,
-    model: Annotated[str | None, typer.Argument(help="Only this one, in full.")] = None,
+    model: Annotated[str | None, typer.Argument(help="Show only this model, in detail.")] = None,
     json: Json = False,
 ) -> None:
-    """What each model can do, costs and usually takes."""
+    """List models with their limits, prices and typical times."""
     run = begin(context, json)
     if model is not None:
         said = run.api().get(f"/v1/models/{model}")
@@ -54,7 +54,7 @@ def models(
 
 @keys.command("list")
 def list_keys(context: typer.Context, json: Json = False) -> None:
-    """List your API keys; never the keys themselves."""
+    """List your API keys, without the secrets."""
     run = begin(context, json)
     found = run.api().get("/v1/api-keys")
     run.out.answer(found, tables.keys(found["data"]))
@@ -63,28 +63,30 @@ def list_keys(context: typer.Context, json: Json = False) -> None:
 @keys.command("create")
 def create_key(
     context: typer.Context,
-    name: Annotated[str, typer.Argument(help="What it is for.")],
-    scope: Annotated[Scope, typer.Option(help="A read key can only look.")] = Scope.WRITE,
-    days: Annotated[int | None, typer.Option(min=1, max=3650, help="How long it lives; else until revoked.")] = None,
-    password_stdin: Annotated[bool, typer.Option("--password-stdin", help="Read the password from there.")] = False,
+    name: Annotated[str, typer.Argument(help="What the key is for.")],
+    scope: Annotated[Scope, typer.Option(help="read: read-only.")] = Scope.WRITE,
+    days: Annotated[int | None, typer.Option(min=1, max=3650, help="Days until it expires (default: never).")] = None,
+    password_stdin: Annotated[
+        bool, typer.Option("--password-stdin", help="Read the password from standard input.")
+    ] = False,
     json: Json = False,
 ) -> None:
-    """Create an API key. It is shown only this once, and needs your password if you signed in a while ago."""
+    """Create an API key (shown once). Asks for your password unless you signed in recently."""
     run = begin(context, json)
     body = {"name": name, "scope": scope} | ({"expires_in_days": days} if days else {})
     made = recently_signed_in(run, lambda api: api.post("/v1/api-keys", json=body), password_stdin=password_stdin)
     run.out.answer(made, made["key"])
-    run.out.say(f"{made['id']}: keep it now; it isn't shown again.")
+    run.out.say(f"{made['id']}: save it now, it won't be shown again.")
 
 
 @keys.command("revoke")
 def revoke_key(
-    context: typer.Context, key: Annotated[str, typer.Argument(help="Its id: key_...")], json: Json = False
+    context: typer.Context, key: Annotated[str, typer.Argument(help="Key id: key_...")], json: Json = False
 ) -> None:
-    """Make a key useless: here at once, everywhere within a minute."""
+    """Revoke a key (takes effect within a minute)."""
     run = begin(context, json)
     said = run.api().delete(f"/v1/api-keys/{key}")
-    run.out.answer(said, f"{key} is revoked.")
+    run.out.answer(said, f"Revoked {key}.")
 
 
 def add_to(app: typer.Typer) -> None:

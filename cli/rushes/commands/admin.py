@@ -31,21 +31,21 @@ TENANT_HELP = "The tenant's name; default for users who sign in without one."
 @admin.command(context_settings={"ignore_unknown_options": True, "help_option_names": ["--help"]})
 def grant(
     context: typer.Context,
-    user: Annotated[str, typer.Argument(help="An e-mail address, or the user's id.")],
+    user: Annotated[str, typer.Argument(help="Email address or user id.")],
     amount: Annotated[int, typer.Argument(min=1, help="Credits.")],
     description: Annotated[str, typer.Option(help="Shown in the user's ledger.")] = "Granted by an administrator",
     idempotency_key: Annotated[
-        str | None, typer.Option(metavar="KEY", help="One of your own; else one is made.")
+        str | None, typer.Option(metavar="KEY", help="Idempotency key (default: generated and saved).")
     ] = None,
     json: Json = False,
 ) -> None:
-    """Give a user credits: once, however often a broken-off command is given again."""
+    """Grant credits to a user (safe to retry)."""
     run = begin(context, json)
     api = run.api("admin")
     body = {"amount": amount, "description": text(description)}
     with pending({**_of(api), "grant": body, "to": user}, key=idempotency_key) as note:
         entry = _granted(api, note, lambda: f"/v1/admin/users/{_id(api, user)}/grants", body)
-        run.out.answer(entry, f"{user} got {entry['amount']} credits and has {entry['balance_after']} now.")
+        run.out.answer(entry, f"Granted {entry['amount']} credits to {user}. New balance: {entry['balance_after']}.")
         note.done()
 
 
@@ -68,11 +68,11 @@ def _id(api: Api, user: str) -> str:
     """The user's id; an address is looked up."""
     if "@" not in user:
         if not USER_ID.fullmatch(user):
-            raise usage(f"{user} is neither an e-mail address nor a user's id.", "See rushes admin users list")
+            raise usage(f"{user} is neither an email address nor a user id.", "See rushes admin users list")
         return user
     found = api.get("/v1/admin/users", email=user)["data"]
     if not found:
-        message = f"No user of your tenant has the address {user}."
+        message = f"No user in your tenant has the address {user}."
         raise Failure(Exit.NOT_FOUND, "NOT_FOUND", message, "See rushes admin users list")
     return str(found[0]["id"])
 
@@ -80,7 +80,7 @@ def _id(api: Api, user: str) -> str:
 @users.command("list")
 def list_users(
     context: typer.Context,
-    email: Annotated[str | None, typer.Option(help="Exactly this address.")] = None,
+    email: Annotated[str | None, typer.Option(help="Exact email address.")] = None,
     limit: Limit = 20,
     after: After = None,
     json: Json = False,
@@ -90,12 +90,12 @@ def list_users(
     found = collect(run.api("admin"), "/v1/admin/users", limit, after, email=email)
     run.out.answer(found, tables.users(found["data"]))
     if found["has_more"] and not run.out.json:
-        run.out.say(f"There are more: rushes admin users list --after {found['last_id']}")
+        run.out.say(f"More: rushes admin users list --after {found['last_id']}")
 
 
 @admin.command()
 def budget(context: typer.Context, json: Json = False) -> None:
-    """What your tenant's administrators may still give."""
+    """Show what your tenant's administrators can still grant."""
     run = begin(context, json)
     said = run.api("admin").get("/v1/admin/budget")
     run.out.answer(said, tables.budget(said))
@@ -103,7 +103,7 @@ def budget(context: typer.Context, json: Json = False) -> None:
 
 @operator.command()
 def tenant(context: typer.Context, name: Annotated[str, typer.Argument(help=TENANT_HELP)], json: Json = False) -> None:
-    """What a tenant was granted, and what is left of it."""
+    """Show what a tenant was granted, and what is left."""
     run = begin(context, json)
     said = run.api("operator").get(f"/v1/operator/tenants/{quote(name, safe='')}")
     run.out.answer(said, tables.budget(said))
@@ -116,17 +116,17 @@ def grant_to_tenant(
     amount: Annotated[int, typer.Argument(help="Credits; a negative amount takes back what is left.")],
     description: Annotated[str, typer.Option(help="For the records.")] = "Granted by an operator",
     idempotency_key: Annotated[
-        str | None, typer.Option(metavar="KEY", help="One of your own; else one is made.")
+        str | None, typer.Option(metavar="KEY", help="Idempotency key (default: generated and saved).")
     ] = None,
     json: Json = False,
 ) -> None:
-    """Grant credits to a tenant: once, however often a broken-off command is given again."""
+    """Grant credits to a tenant (safe to retry)."""
     run = begin(context, json)
     api = run.api("operator")
     body = {"amount": amount, "description": text(description)}
     with pending({**_of(api), "grant": body, "to_tenant": name}, key=idempotency_key) as note:
         entry = _granted(api, note, lambda: f"/v1/operator/tenants/{quote(name, safe='')}/grants", body)
-        run.out.answer(entry, f"{name} got {entry['amount']} credits, {entry['granted_after']} in all.")
+        run.out.answer(entry, f"Granted {entry['amount']} credits to {name}, {entry['granted_after']} in total.")
         note.done()
 
 

@@ -16,7 +16,7 @@ def mcp(context: typer.Context) -> None:
     run = begin(context, json=False)
     if find_spec("mcp") is None or find_spec("jsonschema") is None:
         action = "pipx inject rushes-cli mcp jsonschema, or pip install them"
-        raise Failure(Exit.MISSING, "MISSING", "The packages mcp and jsonschema are not installed.", action)
+        raise Failure(Exit.MISSING, "MISSING", "The packages mcp and jsonschema aren't installed.", action)
     # Not at the top, since it costs every other command half a second.
     from rushes.mcp_server import serve
 

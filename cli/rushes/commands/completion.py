@@ -18,9 +18,9 @@ class Shell(StrEnum):
 
 
 def completion(
-    context: typer.Context, shell: Annotated[Shell, typer.Argument(help="Which shell's.")], json: Json = False
+    context: typer.Context, shell: Annotated[Shell, typer.Argument(help="The shell.")], json: Json = False
 ) -> None:
-    """Print the script that completes commands and options in your shell."""
+    """Print the completion script for your shell."""
     run = begin(context, json)
     # Not at the top: only this command needs it.
     from typer.completion import get_completion_script  # type: ignore[attr-defined] # typer says it by options only

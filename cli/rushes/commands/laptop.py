@@ -29,16 +29,18 @@ LOOK_EVERY_S = 0.05
 
 def up(
     context: typer.Context,
-    port: Annotated[int | None, typer.Option(min=0, max=65535, help="The studio's; 0: any. Else 8080, or any.")] = None,
-    embedded: Annotated[bool, typer.Option("--embedded", help="All in one process, without Java.")] = False,
-    directory: Annotated[Path | None, typer.Option(help="Where its data is; else .local of the checkout.")] = None,
+    port: Annotated[
+        int | None, typer.Option(min=0, max=65535, help="Port of the studio; 0: any (default: 8080, or any free one).")
+    ] = None,
+    embedded: Annotated[bool, typer.Option("--embedded", help="Run in one process, without Java.")] = False,
+    directory: Annotated[Path | None, typer.Option(help="Data directory (default: .local in the checkout).")] = None,
     json: Json = False,
 ) -> None:
-    """Start the cloud on this machine, as make run does; Ctrl-C ends it."""
+    """Start the cloud on this machine, like make run; Ctrl-C stops it."""
     run = begin(context, json)
     found = checkout.find()
     if found is None:
-        raise usage("There is no checkout of Rushes here.", "git clone the repository, and run this inside it")
+        raise usage("This isn't a checkout of Rushes.", "Clone the repository, and run this inside it.")
     command, environ = _command(found, port, embedded, directory)
     if not run.out.json:
         os.chdir(found.root)
@@ -73,13 +75,13 @@ def _tell(run: Run, command: list[str], environ: dict[str, str], root: Path, dir
         time.sleep(LOOK_EVERY_S)
     session = read_json(path) if process.poll() is None else None
     if session is None:
-        raise Failure(Exit.UNAVAILABLE, "NOT_STARTED", "The cloud did not start.", "rushes doctor tells why.")
+        raise Failure(Exit.UNAVAILABLE, "NOT_STARTED", "The cloud didn't start.", "Run rushes doctor.")
     run.out.answer({"object": "cloud", "url": session["url"], "session": str(path), "pid": process.pid})
     code = process.wait()
     if code:
         # The one document is out.
         run.out.json = False
-        raise Failure(Exit.UNAVAILABLE, "ENDED", f"The cloud ended by itself (exit code {code}).")
+        raise Failure(Exit.UNAVAILABLE, "ENDED", f"The cloud stopped unexpectedly (exit code {code}).")
 
 
 def _stamp(path: Path) -> int | None:
@@ -91,7 +93,7 @@ def _stamp(path: Path) -> int | None:
 
 
 def doctor(context: typer.Context, json: Json = False) -> None:
-    """What is missing on this machine, and how to get it."""
+    """Check what is missing on this machine, and how to get it."""
     run = begin(context, json)
     findings = examine(run)
     missing = [finding.name for finding in findings if finding.state == "missing"]

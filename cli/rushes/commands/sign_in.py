@@ -20,22 +20,26 @@ from rushes.run import Json, Run, begin
 
 CLOUD = "cloud"
 PANEL = "Signing in"
-profiles = typer.Typer(no_args_is_help=True, help="The installations that you are signed in to.")
+profiles = typer.Typer(no_args_is_help=True, help="The installations you are signed in to.")
 
 
 def login(
     context: typer.Context,
-    email: Annotated[str | None, typer.Option(help="Else it is asked for.")] = None,
-    password_stdin: Annotated[bool, typer.Option("--password-stdin", help="Read the password from there.")] = False,
-    sign_up: Annotated[bool, typer.Option("--sign-up", help="Become a new user.")] = False,
-    url: Annotated[str | None, typer.Option(help="As rushes --url; else the cloud on this machine.")] = None,
+    email: Annotated[str | None, typer.Option(help="Prompted if omitted.")] = None,
+    password_stdin: Annotated[
+        bool, typer.Option("--password-stdin", help="Read the password from standard input.")
+    ] = False,
+    sign_up: Annotated[bool, typer.Option("--sign-up", help="Create an account.")] = False,
+    url: Annotated[
+        str | None, typer.Option(help="URL of the installation (default: the cloud on this machine).")
+    ] = None,
     json: Json = False,
 ) -> None:
     """Sign in with email and password, or save an API key (rushes --api-key KEY login)."""
     run = begin(context, json)
     where, name = _where(run, clean(url) if url else None)
     if not transport.private(where):
-        run.out.warn(f"{where} is not encrypted: whoever is on the way can read what you sign in with.")
+        run.out.warn(f"{where} isn't encrypted: others on the network can read your credentials.")
     book = Credentials()
     if run.given.api_key:
         profile = Profile(where, api_key=run.given.api_key)
@@ -62,7 +66,7 @@ def login(
 
 
 def _mail_link(run: Run, profile: Profile) -> None:
-    """Have the verification email sent. The sign-up has succeeded even if that fails."""
+    """Send the verification email. The sign-up has succeeded even if that fails."""
     assert profile.identity is not None
     try:
         identity.send_verification(profile.url, profile.identity, str(profile.id_token))
@@ -94,7 +98,9 @@ def verify_email(context: typer.Context, json: Json = False) -> None:
 def reset_password(
     context: typer.Context,
     email: Annotated[str | None, typer.Option(help="Prompted if omitted.")] = None,
-    url: Annotated[str | None, typer.Option(help="As rushes --url; else the cloud on this machine.")] = None,
+    url: Annotated[
+        str | None, typer.Option(help="URL of the installation (default: the cloud on this machine).")
+    ] = None,
     json: Json = False,
 ) -> None:
     """Email a link for choosing a new password."""
@@ -118,7 +124,7 @@ def _where(run: Run, url: str | None) -> tuple[str, str]:
         saved = Credentials().get(named) if named and named != LAPTOP else None
         url = saved.url if saved else here
     if url is None:
-        raise usage("Sign in to what? No cloud is up on this machine.", "rushes login --url URL, or rushes up")
+        raise usage("No server given, and no cloud is running on this machine.", "rushes login --url URL, or rushes up")
     return url, named or (LAPTOP if url == here else _new_name(url))
 
 
@@ -130,10 +136,10 @@ def _new_name(url: str) -> str:
 
 def logout(
     context: typer.Context,
-    every: Annotated[bool, typer.Option("--all", help="Of all profiles.")] = False,
+    every: Annotated[bool, typer.Option("--all", help="All profiles.")] = False,
     json: Json = False,
 ) -> None:
-    """Forget the credentials of a profile: the present one, or that of rushes --profile."""
+    """Sign out (current profile, or --profile)."""
     run = begin(context, json)
     book = Credentials()
     names = list(book.profiles()) if every else [run.given.profile or book.current or LAPTOP]
@@ -144,7 +150,7 @@ def logout(
 
 @profiles.command("list")
 def list_profiles(context: typer.Context, json: Json = False) -> None:
-    """List the profiles; the one that is used is marked."""
+    """List the profiles; the current one is marked."""
     run = begin(context, json)
     book = Credentials()
     current = run.given.profile or book.current or LAPTOP
@@ -162,17 +168,17 @@ def list_profiles(context: typer.Context, json: Json = False) -> None:
 def use_profile(
     context: typer.Context, name: Annotated[str, typer.Argument(help="laptop, cloud, ...")], json: Json = False
 ) -> None:
-    """Use this profile from now on."""
+    """Switch to this profile."""
     run = begin(context, json)
     book = Credentials()
     if name != LAPTOP and book.get(name) is None:
-        raise Failure(Exit.NOT_FOUND, "NO_PROFILE", f"There is no profile {name}.", "See rushes profiles list")
+        raise Failure(Exit.NOT_FOUND, "NO_PROFILE", f"No profile {name}.", "See rushes profiles list")
     book.use(name)
-    run.out.answer({"object": "profile", "profile": name}, f"From now on: {name}")
+    run.out.answer({"object": "profile", "profile": name}, f"Switched to {name}.")
 
 
 def whoami(context: typer.Context, json: Json = False) -> None:
-    """Where your commands go, and as whom."""
+    """Show the server and user in use."""
     run = begin(context, json)
     connection = run.connection
     account = run.api().get("/v1/account")

@@ -20,15 +20,19 @@ from rushes.run import Json, begin
 from rushes.submission import Ending, see_through, show, submit
 from rushes.wish import Wish, takes_wish
 
-Id = Annotated[str, typer.Argument(metavar="VIDEO", help="Its id: video_...")]
-Wait = Annotated[bool, typer.Option("--wait", help="Until it has ended, with a bar that fills.")]
+Id = Annotated[str, typer.Argument(metavar="VIDEO", help="Video id: video_...")]
+Wait = Annotated[bool, typer.Option("--wait", help="Wait until it finishes, showing progress.")]
 Out = Annotated[
     Path | None,
-    typer.Option("--out", "-o", dir_okay=False, help="Wait, and write the video here; several: -2, -3, ... as well."),
+    typer.Option("--out", "-o", dir_okay=False, help="Wait, and save the video here; several get -2, -3, ..."),
 ]
-Timeout = Annotated[float, typer.Option(min=0, metavar="SECONDS", help="Wait no longer; the job goes on.")]
-New = Annotated[bool, typer.Option("--new", help="Another video, even if this very command broke off before.")]
-Key = Annotated[str | None, typer.Option(metavar="KEY", help="Idempotency-Key of your own; else one is made and kept.")]
+Timeout = Annotated[
+    float, typer.Option(min=0, metavar="SECONDS", help="Stop waiting after SECONDS; the job continues.")
+]
+New = Annotated[
+    bool, typer.Option("--new", help="Always create a new video, even if the same command was interrupted.")
+]
+Key = Annotated[str | None, typer.Option(metavar="KEY", help="Idempotency key (default: generated and saved).")]
 Moment = Annotated[datetime | None, typer.Option(formats=["%Y-%m-%d", "%Y-%m-%dT%H:%M:%S"], help="In local time.")]
 A_WAIT_S = 3600.0
 
@@ -57,14 +61,14 @@ def create(
     idempotency_key: Key = None,
     json: Json = False,
 ) -> None:
-    """Ask for a video. It is charged at once, and comes back by itself should it fail."""
+    """Create a video. You're charged immediately and refunded if it fails."""
     submit(begin(context, json), wish, Ending(wait, out, timeout), fresh=new, key=idempotency_key)
 
 
 @takes_wish
 def extend(
     context: typer.Context,
-    video: Annotated[str, typer.Argument(metavar="VIDEO", help="The finished video to go on from.")],
+    video: Annotated[str, typer.Argument(metavar="VIDEO", help="The finished video to extend.")],
     wish: Wish,
     wait: Wait = False,
     out: Out = None,
@@ -73,7 +77,7 @@ def extend(
     idempotency_key: Key = None,
     json: Json = False,
 ) -> None:
-    """Go on from a finished video: --seconds are added to it."""
+    """Extend a finished video by --seconds."""
     longer = wish.with_fields(extends=video)
     submit(begin(context, json), longer, Ending(wait, out, timeout), fresh=new, key=idempotency_key)
 
@@ -82,10 +86,10 @@ def extend(
 def estimate(
     context: typer.Context,
     wish: Wish,
-    extends: Annotated[str | None, typer.Option(metavar="VIDEO", help="As rushes extend VIDEO.")] = None,
+    extends: Annotated[str | None, typer.Option(metavar="VIDEO", help="Estimate an extension of VIDEO.")] = None,
     json: Json = False,
 ) -> None:
-    """What a video would cost and take, and whether it would be accepted now. Nothing is charged."""
+    """Estimate cost and duration without creating a video."""
     run = begin(context, json)
     asked = wish.with_fields(extends=extends) if extends else wish
     said = run.api().post("/v1/videos/estimate", repeatable=True, **asked.request())
@@ -94,9 +98,11 @@ def estimate(
 
 def list_videos(
     context: typer.Context,
-    status: Annotated[Status | None, typer.Option(help="At most one of status, model and project.")] = None,
-    model: Annotated[str | None, typer.Option(help="By the model's id.")] = None,
-    project: Annotated[str | None, typer.Option(help="By the project's id.")] = None,
+    status: Annotated[
+        Status | None, typer.Option(help="Filter by status; only one of status, model and project.")
+    ] = None,
+    model: Annotated[str | None, typer.Option(help="Filter by model id.")] = None,
+    project: Annotated[str | None, typer.Option(help="Filter by project id.")] = None,
     since: Moment = None,
     until: Moment = None,
     order: Annotated[Order, typer.Option(help="Newest or oldest first.")] = Order.NEWEST,
@@ -117,7 +123,7 @@ def list_videos(
     found = collect(run.api(), "/v1/videos", limit, after, **query)
     run.out.answer(found, tables.videos(found["data"]))
     if found["has_more"] and not run.out.json:
-        run.out.say(f"There are more: rushes list --after {found['last_id']}")
+        run.out.say(f"More: rushes list --after {found['last_id']}")
 
 
 def get(context: typer.Context, video: Id, json: Json = False) -> None:
@@ -127,7 +133,7 @@ def get(context: typer.Context, video: Id, json: Json = False) -> None:
 
 
 def wait(context: typer.Context, video: Id, out: Out = None, timeout: Timeout = A_WAIT_S, json: Json = False) -> None:
-    """Wait until a video has ended; with -o, fetch it then."""
+    """Wait for a video to finish; with -o, download it."""
     run = begin(context, json)
     api = run.api()
     see_through(run, api, api.get(f"/v1/videos/{video}"), Ending(True, out, timeout))
@@ -137,13 +143,15 @@ def download(
     context: typer.Context,
     video: Id,
     out: Annotated[
-        Path | None, typer.Option("--out", "-o", dir_okay=False, help="Where to; else VIDEO.mp4 or VIDEO.jpg.")
+        Path | None, typer.Option("--out", "-o", dir_okay=False, help="Output file (default: VIDEO.mp4 or VIDEO.jpg).")
     ] = None,
-    index: Annotated[int | None, typer.Option(min=0, max=3, help="Only this one of several, from 0.")] = None,
-    thumbnail: Annotated[bool, typer.Option("--thumbnail", help="The poster frame instead.")] = False,
+    index: Annotated[
+        int | None, typer.Option(min=0, max=3, help="Only this one of several videos, starting at 0.")
+    ] = None,
+    thumbnail: Annotated[bool, typer.Option("--thumbnail", help="Download the poster frame instead.")] = False,
     json: Json = False,
 ) -> None:
-    """Fetch a finished video into a file."""
+    """Download a finished video."""
     run = begin(context, json)
     api = run.api()
     target = out or Path(f"{video}.{'jpg' if thumbnail else 'mp4'}")
@@ -154,7 +162,7 @@ def download(
     else:
         found = api.get(f"/v1/videos/{video}")
         if found["status"] != "completed":
-            message = f"{video} is {found['status']}: there is no video."
+            message = f"{video} is {found['status']}; there's nothing to download."
             raise Failure(Exit.STATE, "VIDEO_NOT_AVAILABLE", message, f"See rushes get {video}")
         written = download_all(api, found, target)
     saved = [f"Saved {file['path']} ({file['size_bytes']:,} bytes)" for file in written]
@@ -164,13 +172,14 @@ def download(
 def cancel(
     context: typer.Context,
     video: Id,
-    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask, even if not everything comes back.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Skip confirmation.")] = False,
     min_refund: Annotated[
-        int | None, typer.Option(min=0, metavar="CREDITS", help="Only if at least so many credits come back.")
+        int | None,
+        typer.Option(min=0, metavar="CREDITS", help="Cancel only if at least this many credits are refunded."),
     ] = None,
     json: Json = False,
 ) -> None:
-    """Stop a video that has not ended; says what comes back, before and afterwards."""
+    """Cancel a video and show the refund."""
     run = begin(context, json)
     api = run.api()
     path = f"/v1/videos/{video}/cancel"
@@ -182,7 +191,7 @@ def cancel(
             # The user agreed to what was said, and to nothing less.
             min_refund = max(min_refund or 0, terms["cancel_returns"])
     said = api.post(path, params={"min_refund": min_refund} if min_refund is not None else {})
-    run.out.answer(said, f"{video} is canceled: {said['refunded']} credits came back, {said['kept']} were kept.")
+    run.out.answer(said, f"Canceled {video}. Refunded {said['refunded']} credits, kept {said['kept']}.")
 
 
 def delete(
@@ -191,14 +200,14 @@ def delete(
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
     json: Json = False,
 ) -> None:
-    """Remove a finished video and its files, for good."""
+    """Permanently delete a video and its files."""
     run = begin(context, json)
     if not yes:
         if run.out.json or not sys.stdin.isatty():
-            raise usage("Deleting cannot be undone, and nobody is there to ask.", "Say --yes")
-        typer.confirm(f"Delete {video}? It cannot be undone.", abort=True, err=True)
+            raise usage("Refusing to delete without confirmation.", "Pass --yes.")
+        typer.confirm(f"Delete {video}? This can't be undone.", abort=True, err=True)
     said = run.api().delete(f"/v1/videos/{video}")
-    run.out.answer(said, f"{video} is deleted.")
+    run.out.answer(said, f"Deleted {video}.")
 
 
 def _unix(moment: datetime | None) -> int | None:
