@@ -50,6 +50,10 @@ class Console:
     def remove_config(self, name: str = "video") -> None:
         self._database.collection("config").document(name).delete()
 
+    def edit_account(self, id_: str, **fields: Any) -> None:
+        """Set these fields of an account."""
+        self._database.collection("accounts").document(id_).update(fields)
+
     def job(self, id_: str) -> Job:
         return _job(self._database.collection("jobs").document(id_).get())
 

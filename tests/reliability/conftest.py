@@ -112,7 +112,7 @@ class LiveSettings:
     def __init__(self, console: Console, processes: Processes) -> None:
         self._console = console
         self._processes = processes
-        self._applied: dict[str, Any] = {}
+        self._applied: dict[str, Any] | None = {}
 
     def apply(self, **fields: Any) -> None:
         """In force when this returns: a new process has read nothing older. Without fields: the defaults."""
@@ -121,6 +121,10 @@ class LiveSettings:
         self._console.edit_config(fields)
         self._processes.replace(["submit"])
         self._applied = fields
+
+    def forget(self) -> None:
+        """Something else has edited them."""
+        self._applied = None
 
 
 @pytest.fixture(scope="session")

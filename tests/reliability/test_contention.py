@@ -20,18 +20,30 @@ LIMIT = 3
 # 50 credits each, so that the 500 of a sign-up pay for ten.
 OMNI = {"model": "omni-flash", "seconds": 5, "resolution": "360p", "prompt": "a kite [never finishes]"}
 COST = 50
-# One set for all who need room: each change of the settings replaces a function, and few deaths a minute are allowed.
-# Some jobs begin before their turn to be canceled comes.
-ROOM = {"active_jobs_limit": AT_ONCE, "cancel_refund": "full", "refunded_starts_per_day": AT_ONCE}
+# One set for all of these tests: a change replaces a function, and few deaths a minute are allowed. The limit of active
+# jobs is that of everybody, but for the plan "roomy". Some jobs begin before their turn to be canceled comes.
+SETTINGS = {
+    "plans": {"roomy": {"active_jobs_limit": AT_ONCE}},
+    "cancel_refund": "full",
+    "refunded_starts_per_day": AT_ONCE,
+}
 
 pytestmark = pytest.mark.usefixtures("every_promise_holds")
 
 
 @pytest.fixture
-def user(cloud: Cloud, console: Console) -> Iterator[User]:
+def user(cloud: Cloud, console: Console, live: LiveSettings) -> Iterator[User]:
+    live.apply(**SETTINGS)
     yield cloud.user()
     # What was canceled before its turn would take a turn all the same.
     console.purge(GENERATE_QUEUES)
+
+
+@pytest.fixture
+def roomy(user: User, console: Console) -> User:
+    """A user with room for all of the jobs, whom the submit function does not know yet."""
+    console.edit_account(user.account["id"], plan="roomy")
+    return user
 
 
 def submit_all(user: User, bodies: list[dict[str, Any]]) -> dict[int, list[httpx2.Response]]:
@@ -52,9 +64,9 @@ def cancel_all(user: User, jobs: list[str]) -> None:
 
 
 def test_sixty_four_submits_at_once_are_all_accepted_and_canceled_with_their_refunds(
-    user: User, console: Console, live: LiveSettings
+    roomy: User, console: Console
 ) -> None:
-    live.apply(**ROOM)
+    user = roomy
     console.grant(user.account["id"], AT_ONCE * COST)
     balance = user.account["balance"]
     models = cycle(MODELS)
@@ -71,8 +83,8 @@ def test_sixty_four_submits_at_once_are_all_accepted_and_canceled_with_their_ref
     assert (user.account["balance"], user.account["active_jobs"]) == (balance, [])
 
 
-def test_with_credits_for_ten_exactly_ten_of_sixty_four_are_accepted(user: User, live: LiveSettings) -> None:
-    live.apply(**ROOM)
+def test_with_credits_for_ten_exactly_ten_of_sixty_four_are_accepted(roomy: User) -> None:
+    user = roomy
     answers = submit_all(user, [OMNI] * AT_ONCE)
     assert {status: len(found) for status, found in answers.items()} == {202: 10, 402: AT_ONCE - 10}
     errors = [answer.json()["error"] for answer in answers[402]]
@@ -83,9 +95,8 @@ def test_with_credits_for_ten_exactly_ten_of_sixty_four_are_accepted(user: User,
 
 
 def test_with_a_limit_of_three_exactly_three_of_sixty_four_are_accepted_and_the_others_are_told_which(
-    user: User, live: LiveSettings
+    user: User,
 ) -> None:
-    live.apply()
     answers = submit_all(user, [OMNI] * AT_ONCE)
     assert {status: len(found) for status, found in answers.items()} == {202: LIMIT, 429: AT_ONCE - LIMIT}
     accepted = sorted(answer.json()["id"] for answer in answers[202])
@@ -98,11 +109,8 @@ def test_with_a_limit_of_three_exactly_three_of_sixty_four_are_accepted_and_the_
     cancel_all(user, accepted)
 
 
-def test_never_are_more_than_three_jobs_active_however_often_it_is_tried(
-    user: User, console: Console, live: LiveSettings
-) -> None:
+def test_never_are_more_than_three_jobs_active_however_often_it_is_tried(user: User, console: Console) -> None:
     """A job's slot is free from the commit of its end on, so the lives of any four of an account never overlap."""
-    live.apply()
     wanted, made = 9, []
     models = cycle(MODELS)
     while len(made) < wanted:

@@ -25,7 +25,7 @@ from testing import invariants
 from testing.cloud import Cloud, User
 from testing.console import Console
 from testing.processes import Processes
-from tests.reliability.conftest import WIDEST
+from tests.reliability.conftest import WIDEST, LiveSettings
 from tests.unit.conftest import House
 
 SEEDS = range(20)
@@ -156,9 +156,10 @@ async def test_one_wrong_value_is_one_error_however_often_it_is_read(house: Hous
 
 
 @pytest.fixture
-def defaults_afterwards(console: Console) -> Iterator[None]:
+def defaults_afterwards(console: Console, live: LiveSettings) -> Iterator[None]:
     yield
     console.remove_config()
+    live.forget()
 
 
 @pytest.mark.usefixtures("defaults_afterwards")

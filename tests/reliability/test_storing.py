@@ -31,8 +31,8 @@ from tests.reliability.storing_process import HastyClock, about_to_store
 from tests.unit.conftest import House
 
 MIB = 1 << 20
-# What a gigabyte does is the same; LARGE_FILE_MIB=1024 shows it.
-LARGE_BYTES = int(os.environ.get("LARGE_FILE_MIB", "192")) * MIB
+# Several times what the process may grow by; a gigabyte in the long form.
+LARGE_MIB, LARGE_MIB_OF_THE_LONG_FORM = 96, 1_024
 MIDDLING_BYTES = 20 * MIB + 7
 GROWTH_MIB = 32
 PROCESS_TIMEOUT_S = 300
@@ -79,8 +79,11 @@ async def stored_house(files: FilesServer, bucket_url: str, monkeypatch: pytest.
 
 
 @pytest.mark.skipif(not Path("/proc/self/clear_refs").exists(), reason="memory is measured through Linux's /proc")
-def test_storing_a_large_file_does_not_raise_memory_by_more_than_32_mib(small_video: bytes, bucket_url: str) -> None:
-    with serving(LargeFilm(small_video, LARGE_BYTES)) as server:
+def test_storing_a_large_file_does_not_raise_memory_by_more_than_32_mib(
+    small_video: bytes, bucket_url: str, long: bool
+) -> None:
+    large_bytes = (LARGE_MIB_OF_THE_LONG_FORM if long else LARGE_MIB) * MIB
+    with serving(LargeFilm(small_video, large_bytes)) as server:
         server.cuts = 1
         command = [sys.executable, "-m", "tests.reliability.storing_process"]
         command += ["--bucket", BUCKET, "--files-url", server.url, "--uri", server.uri]
@@ -96,8 +99,8 @@ def test_storing_a_large_file_does_not_raise_memory_by_more_than_32_mib(small_vi
     # It was cut once, and begun again from the first byte.
     assert server.downloads == 2
     assert told["stage"] == "completed"
-    assert (told["size_bytes"], told["crc32c"]) == (LARGE_BYTES, server.film.crc32c)
-    assert [entry[1:] for entry in told["objects"]] == [[LARGE_BYTES, server.film.crc32c]]
+    assert (told["size_bytes"], told["crc32c"]) == (large_bytes, server.film.crc32c)
+    assert [entry[1:] for entry in told["objects"]] == [[large_bytes, server.film.crc32c]]
     assert told["growth_mib"] <= GROWTH_MIB
 
 
