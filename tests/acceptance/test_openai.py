@@ -151,7 +151,7 @@ def test_errors_are_the_packages_own_with_code_and_message(client: openai.OpenAI
     with pytest.raises(openai.BadRequestError) as refused:
         client.videos.create(prompt="x", model="veo-3.1", seconds="5")  # type: ignore[arg-type]
     assert refused.value.code == "UNSUPPORTED_BY_MODEL"
-    assert "allowed: 4, 6, 8" in refused.value.message
+    assert "Use 4, 6 or 8" in refused.value.message
     assert refused.value.request_id == wire.responses[-1].headers["x-request-id"]
     with pytest.raises(openai.NotFoundError) as missing:
         client.videos.retrieve("video_" + "x" * 22)
