@@ -130,6 +130,8 @@ def test_who_signed_in_with_google_confirms_there_and_comes_back(
 
 def with_google(page: Page, email: str) -> None:
     """Sign out, and in again with Google, at the same place."""
+    # A session that is just being renewed is kept once more when the response is there.
+    expect(page.locator("#balance")).to_have_text(re.compile(r"\d"))
     page.evaluate("localStorage.clear()")
     page.reload()
     page.get_by_role("button", name="Continue with Google").click()
