@@ -1,7 +1,8 @@
 """`python -m tests.suites`: run every suite that must pass, and print how long each took next to its budget.
 
---long runs the long form of each, as `make test-all` does at night. A budget is what a suite may take on two slow
-cores while another suite runs; nothing fails for being slow, the table only shows it.
+--long runs the long form of each, as `make test-all` does at night. Suites run side by side: a second in which two of
+them run counts half for each, so that their seconds, and their budgets, add up to those of the whole run. Budgets are
+for two slow cores. Nothing fails for being slow; the table only shows it.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import Final
 
@@ -33,7 +35,8 @@ class Ended:
     """One suite's run."""
 
     name: str
-    seconds: float
+    start_s: float
+    end_s: float
     passed: bool
     output: str
 
@@ -47,7 +50,7 @@ def run(name: str, options: Sequence[str] = ()) -> Ended:
     command = ["make", "--no-print-directory", name, *options]
     with log.open("wb") as output:
         done = subprocess.run(command, cwd=ROOT, env=environ, stdout=output, stderr=subprocess.STDOUT, check=False)
-    return Ended(name, time.monotonic() - start, done.returncode == 0, log.read_text(errors="replace"))
+    return Ended(name, start, time.monotonic(), done.returncode == 0, log.read_text(errors="replace"))
 
 
 def run_group(names: Sequence[str], options: Sequence[str]) -> Iterator[Ended]:
@@ -62,14 +65,26 @@ def run_group(names: Sequence[str], options: Sequence[str]) -> Iterator[Ended]:
             raise
 
 
-def table(ended: Sequence[Ended], total_s: float, budgets: Mapping[str, float]) -> str:
+def shares(ended: Sequence[Ended]) -> dict[str, float]:
+    """Each suite's seconds of the run, of which those that it shared with others are divided."""
+    found = {suite.name: 0.0 for suite in ended}
+    moments = sorted({moment for suite in ended for moment in (suite.start_s, suite.end_s)})
+    for since, until in pairwise(moments):
+        running = [suite.name for suite in ended if suite.start_s <= since and until <= suite.end_s]
+        for name in running:
+            found[name] += (until - since) / len(running)
+    return found
+
+
+def table(ended: Sequence[Ended], budgets: Mapping[str, float]) -> str:
     """Suite, seconds, budget; the last line is the whole run."""
+    seconds, passed = shares(ended), {suite.name: suite.passed for suite in ended}
     lines = [f"{'suite':<12} {'seconds':>8} {'budget':>8}"]
-    for suite in sorted(ended, key=lambda each: list(budgets).index(each.name)):
-        notes = [] if suite.passed else ["FAILED"]
-        notes += ["over its budget"] if suite.seconds > budgets[suite.name] else []
-        lines.append(f"{suite.name:<12} {suite.seconds:>8.0f} {budgets[suite.name]:>8g}  {', '.join(notes)}".rstrip())
-    lines.append(f"{'elapsed':<12} {total_s:>8.0f} {sum(budgets.values()):>8g}")
+    for name in (name for name in budgets if name in seconds):
+        notes = [] if passed[name] else ["FAILED"]
+        notes += ["over its budget"] if seconds[name] > budgets[name] else []
+        lines.append(f"{name:<12} {seconds[name]:>8.0f} {budgets[name]:>8g}  {', '.join(notes)}".rstrip())
+    lines.append(f"{'all':<12} {sum(seconds.values()):>8.0f} {sum(budgets.values()):>8g}")
     return "\n".join(lines)
 
 
@@ -78,14 +93,14 @@ def main() -> int:
     parser.add_argument("--long", action="store_true", help="the long form")
     long = parser.parse_args().long
     budgets: dict[str, float] = json.loads(BUDGETS.read_text())["make test-all" if long else "make test"]
-    start, ended = time.monotonic(), []
+    ended: list[Ended] = []
     for group in (*GROUPS, *(LONG_ONLY if long else ())):
         for suite in run_group(group, ["LONG=1"] if long else []):
             ended.append(suite)
-            print(f"--- {suite.name}: {suite.seconds:.0f} s\n{suite.output}", flush=True)
+            print(f"--- {suite.name}: {suite.end_s - suite.start_s:.0f} s\n{suite.output}", flush=True)
         if group == GROUPS[0] and not all(suite.passed for suite in ended):
             break
-    print(table(ended, time.monotonic() - start, budgets))
+    print(table(ended, budgets))
     return 0 if all(suite.passed for suite in ended) else 1
 
 

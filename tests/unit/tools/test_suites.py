@@ -26,13 +26,18 @@ def test_every_suite_is_a_target_and_has_a_budget(form: str, names: list[str]) -
     assert set(names) <= set(targets)
 
 
+def test_seconds_that_two_suites_share_are_divided_so_that_all_add_up_to_the_run() -> None:
+    ended = [Ended("unit", 10, 40, True, ""), Ended("acceptance", 10, 110, True, ""), Ended("page", 112, 142, True, "")]
+    assert suites.shares(ended) == {"unit": 15, "acceptance": 85, "page": 30}
+
+
 def test_the_table_has_seconds_next_to_budgets_and_says_what_failed() -> None:
-    ended = [Ended("page", 141.4, True, ""), Ended("lint", 9.6, False, "")]
-    assert suites.table(ended, 151.2, {"lint": 20, "page": 130}).splitlines() == [
+    ended = [Ended("page", 9.6, 151.4, True, ""), Ended("lint", 0, 9.6, False, "")]
+    assert suites.table(ended, {"lint": 20, "page": 130}).splitlines() == [
         "suite         seconds   budget",
         "lint               10       20  FAILED",
-        "page              141      130  over its budget",
-        "elapsed           151      150",
+        "page              142      130  over its budget",
+        "all               151      150",
     ]
 
 
