@@ -86,7 +86,7 @@ costs: $(INSTALLED) ## what a video costs, and what breaks first; writes docs/op
 	$(BIN)/python -m bench.hot_documents
 
 looks: $(INSTALLED) ## detection of finished videos: lag and number of polls; writes docs/scaling.md
-	$(BIN)/python -m bench.looks
+	$(BIN)/python -m bench.polling
 
 bench: $(INSTALLED) peers ## benchmarks against a bare minimum and against peers; writes docs/performance.md
 	$(BIN)/python -m bench.performance

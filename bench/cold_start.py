@@ -18,9 +18,9 @@ from pathlib import Path
 from typing import Any, Final
 
 from bench import machine, report
+from bench.environment import Stand, bearer, known
 from bench.goals import Part, at_most, run_alone
 from bench.servers import ROOT, Server, function
-from bench.stand import Stand, bearer, known
 from shared.api.routing import FUNCTIONS, Function
 from testing.cloud import User
 from tools import cold_start as imports

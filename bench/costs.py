@@ -18,9 +18,9 @@ from typing import Final
 
 from bench import report
 from bench.counting import Life, Video, play, sweep
+from bench.environment import Stand
 from bench.goals import Goal, Part
 from bench.processor import Processor, measured
-from bench.stand import Stand
 from shared.api.routing import FUNCTIONS, Function
 
 ROOT: Final = Path(__file__).parents[1]

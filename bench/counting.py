@@ -1,7 +1,7 @@
 """Videos from the submission to one viewing, through the functions' own apps, with every operation counted.
 
 The gateways are those in memory, in virtual time; each function is one process that keeps its caches, and the provider
-takes the usual time of its model. The client polls every two seconds, as the OpenAI SDK does, or holds one stream.
+takes the expected time of its model. The client polls every two seconds, as the OpenAI SDK does, or holds one stream.
 """
 
 from __future__ import annotations
@@ -20,23 +20,23 @@ from unittest import mock
 import httpx2
 from google.cloud.storage.fileio import BlobReader
 
-from local.memory.live import MemoryLive
-from local.memory.media import MemoryMedia
-from local.memory.queue import Dispatcher, MemoryQueue
-from local.memory.store import MemoryStore
+from local.memory.live import MemoryChangeFeed
+from local.memory.media import MemoryObjectStore
+from local.memory.queue import Dispatcher, MemoryTaskQueue
+from local.memory.store import MemoryFirestore
 from shared.api.routing import FUNCTIONS, Function
 from shared.core.catalog import MODELS
 from shared.core.documents import Job
 from shared.core.lifecycle import Task
 from shared.gateways.cloud_storage import READ_AHEAD_BYTES
-from shared.gateways.live_settings import StoredConfig
+from shared.gateways.live_settings import StoredLiveSettings
 from shared.http import routes
 from shared.http.app import application
 from shared.media.image_workers import ImageWorkers
 from shared.platform import log
 from shared.platform.identity import Identity
 from shared.platform.ports import Services, SignedUrl, StoredObject
-from shared.platform.provider import Generators, Start
+from shared.platform.provider import Create, Providers
 from shared.platform.settings import Settings
 from testing.faults import films
 from testing.faults.provider import Fate, Generation, Provider
@@ -134,7 +134,7 @@ class CountedStore:
     Beside that, how many documents of which collection are written.
     """
 
-    store: MemoryStore
+    store: MemoryFirestore
     tally: Tally
 
     def __getattr__(self, name: str) -> Any:
@@ -159,7 +159,7 @@ class CountedStore:
 class CountedQueue:
     """Cloud Tasks: each create is an operation; deliveries are counted where they are made."""
 
-    queue: MemoryQueue
+    queue: MemoryTaskQueue
     tally: Tally
 
     async def create(self, task: Task) -> None:
@@ -179,7 +179,7 @@ class CountedQueue:
 class CountedMedia:
     """Cloud Storage, with the requests that shared/gateways/cloud_storage.py makes for each call. Deletes are free."""
 
-    media: MemoryMedia
+    media: MemoryObjectStore
     tally: Tally
 
     @property
@@ -250,10 +250,10 @@ class CountedGenerator:
     provider: Provider
     tally: Tally
 
-    async def prepare(self, job: Any) -> Start:
+    async def prepare(self, job: Any) -> Create:
         return partial(self._start, await self.provider.prepare(job))
 
-    async def _start(self, start: Start, job: Any, prefix: str) -> str:
+    async def _start(self, start: Create, job: Any, prefix: str) -> str:
         self.tally.waited("create")
         return await start(job, prefix)
 
@@ -283,12 +283,12 @@ class Counted:
         self.loop = VirtualLoop()
         self.tally = Tally()
         self.life = life
-        self.store = MemoryStore(self.loop.clock)
+        self.store = MemoryFirestore(self.loop.clock)
         self.store.edit_config("video", {"polling": life.polling})
-        self.queue = MemoryQueue(self.loop.clock)
-        self.media = MemoryMedia("videos", clock=self.loop.clock, finalized=self._finalized)
-        usual_s = MODELS[life.model].usual_s
-        fate = Fate(takes_s=usual_s)
+        self.queue = MemoryTaskQueue(self.loop.clock)
+        self.media = MemoryObjectStore("videos", clock=self.loop.clock, finalized=self._finalized)
+        expected_s = MODELS[life.model].expected_s
+        fate = Fate(takes_s=expected_s)
         self.provider = Provider(self.loop, self.media, lambda job: fate, self._ended)
         self._events: set[asyncio.Task[None]] = set()
         self._clients: dict[Function, httpx2.AsyncClient] = {name: self._client(name) for name in FUNCTIONS}
@@ -299,12 +299,12 @@ class Counted:
         generator = CountedGenerator(self.provider, self.tally)
         services = Services(
             settings=SETTINGS,
-            store=store,
-            live=MemoryLive(self.store),
-            queue=CountedQueue(self.queue, self.tally),
-            media=CountedMedia(self.media, self.tally),
-            generators=Generators({"vertex": generator, "gemini": generator}),
-            config=StoredConfig(SETTINGS, store, self.loop.clock),  # type: ignore[arg-type]
+            firestore=store,
+            changes=MemoryChangeFeed(self.store),
+            tasks=CountedQueue(self.queue, self.tally),
+            objects=CountedMedia(self.media, self.tally),
+            providers=Providers({"vertex": generator, "gemini": generator}),
+            live_settings=StoredLiveSettings(SETTINGS, store, self.loop.clock),  # type: ignore[arg-type]
             verifier=Names(),
             images=ImageWorkers(),
             clock=self.loop.clock,

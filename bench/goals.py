@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Final
 
 from bench import report
-from bench.stand import Stand
+from bench.environment import Stand
 
 GOALS_HEAD: Final = ("What", "measured", "goal", "met")
 

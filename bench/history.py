@@ -15,14 +15,14 @@ from typing import Any, Final
 import httpx2
 
 from bench import machine, reads, seeded
+from bench.environment import Stand
 from bench.goals import Goal, Part, at_most, ratio, run_alone
 from bench.load import Load, load, request
 from bench.reads import Counted
 from bench.report import table
 from bench.seeded import Person
 from bench.servers import ROOT, Server, function
-from bench.stand import Stand
-from shared.gateways.firestore import FirestoreStore
+from shared.gateways.firestore import GoogleFirestore
 from shared.http import routes
 from shared.http.app import application
 from shared.platform.ports import Services
@@ -148,8 +148,8 @@ def _reads(stand: Stand, person: Person) -> Reads:
 
 
 async def _counted_pages(services: Services, person: Person) -> Reads:
-    store = services.store
-    assert isinstance(store, FirestoreStore)
+    store = services.firestore
+    assert isinstance(store, GoogleFirestore)
     counted = Counted(store._client)
     app = application(
         routes.of("history"), importlib.import_module("functions.history.main").HANDLERS, lambda: services

@@ -5,9 +5,9 @@ from __future__ import annotations
 import asyncio
 
 from bench import report
+from bench.environment import Stand, bearer, known
 from bench.goals import Part, at_least, run_alone
 from bench.load import Load, load, request
-from bench.stand import Stand, bearer, known
 from bench.submit import BODY, bare_function
 
 ROUNDS = 2

@@ -22,21 +22,21 @@ from typing import Any, Final, cast
 from unittest import mock
 
 from bench import report
-from local.memory.live import MemoryLive
-from local.memory.media import MemoryMedia
-from local.memory.queue import MemoryQueue
+from local.memory.live import MemoryChangeFeed
+from local.memory.media import MemoryObjectStore
+from local.memory.queue import MemoryTaskQueue
 from local.memory.region import REGION, DistantStore, Latencies
-from local.memory.store import MemoryStore
+from local.memory.store import MemoryFirestore
 from shared.api.videos import CreateVideo
 from shared.core import ledger
-from shared.core.documents import Account, LiveConfig
+from shared.core.documents import Account, LiveSettings
 from shared.core.errors import ApiError
 from shared.jobs import submission
 from shared.media.image_workers import ImageWorkers
 from shared.platform import commits, log
 from shared.platform.identity import Caller
 from shared.platform.ports import Services
-from shared.platform.provider import Generators
+from shared.platform.provider import Providers
 from shared.platform.settings import Settings
 from testing.faults.virtual_time import VirtualLoop
 
@@ -106,13 +106,13 @@ class _Turns(MutableMapping[str, Any]):
 
 @dataclass(frozen=True)
 class _Settings:
-    config: LiveConfig
+    config: LiveSettings
 
-    async def get(self) -> LiveConfig:
+    async def get(self) -> LiveSettings:
         return self.config
 
 
-class _CountedStore(MemoryStore):
+class _CountedStore(MemoryFirestore):
     commits = 0
 
     async def commit(self, documents: Any) -> Any:
@@ -168,19 +168,19 @@ async def _play(loop: VirtualLoop, offer: Offer, latencies: Latencies) -> Came:
     return came
 
 
-def _services(loop: VirtualLoop, store: MemoryStore, offer: Offer, latencies: Latencies) -> Services:
+def _services(loop: VirtualLoop, store: MemoryFirestore, offer: Offer, latencies: Latencies) -> Services:
     caps = {} if offer.cap is None else {TENANT: offer.cap}
     # More than the live settings allow: no job ends here.
-    config = LiveConfig(tenant_daily_credits=caps).model_copy(update={"active_jobs_limit": offer.count})
+    config = LiveSettings(tenant_daily_credits=caps).model_copy(update={"active_jobs_limit": offer.count})
     numbers = iter(range(10**9))
     return Services(
         settings=Settings(google_cloud_project="rushes", bucket="videos"),
-        store=cast(Any, DistantStore(store, latencies)),
-        live=MemoryLive(store),
-        queue=MemoryQueue(loop.clock),
-        media=MemoryMedia("videos", clock=loop.clock),
-        generators=Generators({"gemini": cast(Any, None)}),
-        config=_Settings(config),
+        firestore=cast(Any, DistantStore(store, latencies)),
+        changes=MemoryChangeFeed(store),
+        tasks=MemoryTaskQueue(loop.clock),
+        objects=MemoryObjectStore("videos", clock=loop.clock),
+        providers=Providers({"gemini": cast(Any, None)}),
+        live_settings=_Settings(config),
         verifier=cast(Any, None),
         images=ImageWorkers(),
         clock=loop.clock,
@@ -189,7 +189,7 @@ def _services(loop: VirtualLoop, store: MemoryStore, offer: Offer, latencies: La
     )
 
 
-async def _open(store: MemoryStore, loop: VirtualLoop, number: int) -> Caller:
+async def _open(store: MemoryFirestore, loop: VirtualLoop, number: int) -> Caller:
     name = f"user{number}"
     fresh = Account(id=name, issuer="i", sub=name, tenant=TENANT, created_at=loop.clock())
     await store.commit(ledger.post(fresh, f"grant-{name}", "grant", AMPLE, "Credits", loop.clock()))

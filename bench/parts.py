@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Final
 
-from bench import cold_start, costs, history, hot_account, looks, peers, serving, streams, submit
+from bench import cold_start, costs, history, hot_account, peers, polling, serving, streams, submit
+from bench.environment import Stand
 from bench.goals import Part
-from bench.stand import Stand
 
 PARTS: Final[Mapping[str, Callable[[Stand], Part]]] = {
     "submit": submit.measure,
@@ -16,7 +16,7 @@ PARTS: Final[Mapping[str, Callable[[Stand], Part]]] = {
     "cold-start": cold_start.measure,
     "serving": serving.measure,
     "events": streams.measure,
-    "looks": looks.measure,
+    "looks": polling.measure,
     "costs": costs.measure,
     "history": history.measure,
 }

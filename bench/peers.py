@@ -30,11 +30,11 @@ from typing import Any, Final
 
 import httpx2
 
-from bench import machine, pieces, report
+from bench import cpu_breakdown, machine, report
+from bench.environment import Stand, bearer, known
 from bench.goals import Goal, Part, at_least, at_most, ratio, run_alone
 from bench.load import load, request
 from bench.servers import ROOT, Server, free_port, function, served, started
-from bench.stand import Stand, bearer, known
 from local.ports import HOST
 from shared.api.routing import Function
 
@@ -257,7 +257,7 @@ def _floor(stand: Stand) -> Iterator[Peer]:
 def _provider(stand: Stand) -> Iterator[Provider]:
     """The provider's stand-in."""
     port = free_port()
-    command = [sys.executable, "-m", "bench.rivals.gemini_veo", "--port", str(port)]
+    command = [sys.executable, "-m", "bench.competitors.gemini_veo", "--port", str(port)]
     with served(command, port, stand.directory / "gemini_veo.log", {}) as server:
         yield Provider(server.group, {"GEMINI_URL": f"http://{HOST}:{port}", "GEMINI_API_KEY": "local"})
 
@@ -452,11 +452,11 @@ def _pieces(stand: Stand, cells: Cells) -> str:
         known(stand, user)
     made = [(user, _made(stand.port("submit"), bearer(user))) for user in users]
     body = json.dumps(BODY).encode()
-    creates = [pieces.Asked("POST", "/v1/videos", user.token, body) for user in users]
-    looks = [pieces.Asked("GET", f"/v1/videos/{video}", user.token) for user, video in made]
+    creates = [cpu_breakdown.Asked("POST", "/v1/videos", user.token, body) for user in users]
+    looks = [cpu_breakdown.Asked("GET", f"/v1/videos/{video}", user.token) for user, video in made]
     columns = {
-        "create": pieces.measured(stand, "submit", creates, 202),
-        "status": pieces.measured(stand, "history", looks, 200),
+        "create": cpu_breakdown.measured(stand, "submit", creates, 202),
+        "status": cpu_breakdown.measured(stand, "history", looks, 200),
     }
     for what, found in columns.items():
         found["functions-framework and the HTTP server: the empty function"] = _cpu_ms(cells, FLOOR, what)

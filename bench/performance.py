@@ -15,8 +15,8 @@ from pathlib import Path
 from typing import Final
 
 from bench import machine, report
+from bench.environment import Stand
 from bench.goals import GOALS_HEAD, Goal
-from bench.stand import Stand
 
 PAGE: Final = Path(__file__).parents[1] / "docs" / "performance.md"
 PACKAGES: Final = (

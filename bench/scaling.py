@@ -73,7 +73,7 @@ def limits(video: Video) -> Iterator[Limit]:
     for name, (instances, _) in INSTANCES.items():
         yield Limit(f"instances of {name}, by CPU", instances * BUSY_SHARE, needed_s[name])
     instances, at_once = INSTANCES["stream"]
-    yield Limit("open event streams, one per video", instances * at_once, model.usual_s)
+    yield Limit("open event streams, one per video", instances * at_once, model.expected_s)
     yield Limit("the weekly digest, in one pass", DIGEST_PAGE * PASS_S / PAGE_S / (7 * 86_400), 1)
     deliver_s = PROCESSOR.seconds("deliver", 1, 0)
     yield Limit("webhook messages, by CPU of deliver, one per video", DELIVER_INSTANCES * BUSY_SHARE / deliver_s, 1)

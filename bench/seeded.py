@@ -12,7 +12,7 @@ from typing import Any, Final
 from google.cloud import firestore
 from google.cloud.firestore_v1.types import CommitRequest, Document
 
-from bench.stand import Stand
+from bench.environment import Stand
 from local.identity.keys import Signer
 from local.supervisor.plan import PROJECT
 from shared.core.catalog import MODELS
@@ -82,7 +82,7 @@ def unfinished(account: str) -> Job:
         attempt=1,
         attempt_started_at=now,
         operation=f"operations/{new_id()}",
-        expected_s=MODELS[MODEL].usual_s,
+        expected_s=MODELS[MODEL].expected_s,
         cost=80,
         created_at=now,
         updated_at=now,

@@ -25,11 +25,11 @@ import httpx2
 from google.auth import crypt
 
 from bench import machine, seeded
+from bench.environment import Stand
 from bench.goals import Goal, Part, at_least, ratio, run_alone
 from bench.load import request
 from bench.report import table
 from bench.servers import ROOT, free_port, served
-from bench.stand import Stand
 from local.ports import HOST
 from local.supervisor.plan import BUCKET, PROJECT
 from shared.core.documents import Output

@@ -24,7 +24,7 @@ import httpx2
 from bench import machine, report
 from shared.api.routing import FUNCTIONS
 from shared.core.catalog import MODELS
-from shared.core.documents import Job, LiveConfig, Stage
+from shared.core.documents import Job, LiveSettings, Stage
 from testing import invariants
 from testing.cloud import Cloud, User
 from testing.console import Console
@@ -251,7 +251,7 @@ class Soak:
             if starts.get(job.request.prompt, 0) > job.attempt
         ]
         try:
-            invariants.check(records, LiveConfig(), self._cloud.inside.read)
+            invariants.check(records, LiveSettings(), self._cloud.inside.read)
         except AssertionError as error:
             broken.append(str(error))
         return broken

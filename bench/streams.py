@@ -19,16 +19,16 @@ from typing import Any, Final
 from google.cloud import firestore
 
 from bench import machine, reads, seeded
+from bench.environment import Stand
 from bench.goals import Goal, Part, run_alone
 from bench.load import request
 from bench.reads import Counted
 from bench.report import table
 from bench.seeded import Person
 from bench.servers import ROOT, Server, function
-from bench.stand import Stand
 from local.ports import HOST
 from shared.core.documents import Job
-from shared.gateways.firestore import FirestoreStore
+from shared.gateways.firestore import GoogleFirestore
 from shared.platform.identity import DEFAULT_TENANT, Caller
 from shared.platform.ports import Services, new_id
 from shared.streaming import event_stream
@@ -270,8 +270,8 @@ async def _always() -> None:
 
 
 async def _counted(client: firestore.Client, services: Services, person: Person, job: Job) -> Reads:
-    store, live = services.store, services.live
-    assert isinstance(store, FirestoreStore)
+    store, live = services.firestore, services.changes
+    assert isinstance(store, GoogleFirestore)
     counters = [Counted(store._client), Counted(live._client)]  # type: ignore[attr-defined]
     caller = Caller(person.account, DEFAULT_TENANT, "user", "default", None)
 

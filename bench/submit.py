@@ -12,10 +12,10 @@ from itertools import cycle, islice
 from google.cloud import firestore
 
 from bench import machine, report
+from bench.environment import Stand, bearer, known
 from bench.goals import Goal, Part, at_least, at_most, ratio, run_alone
 from bench.load import Load, load, request
 from bench.servers import ROOT, Server, function
-from bench.stand import Stand, bearer, known
 
 # Twice as many as ask at once: no two requests meet in one account.
 USERS = 64

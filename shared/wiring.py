@@ -11,8 +11,8 @@ from typing import Any, cast
 
 from shared.platform import log
 from shared.platform.identity import Verifier
-from shared.platform.ports import Images, Live, Media, Outbound, Queue, Services, utc_now
-from shared.platform.provider import Generator, Generators
+from shared.platform.ports import ChangeFeed, Images, ObjectStore, PublicHttp, Services, TaskQueue, utc_now
+from shared.platform.provider import Provider, Providers
 from shared.platform.settings import Settings
 
 
@@ -33,24 +33,24 @@ class _Lazy:
 @cache
 def services() -> Services:
     """The process's services, made on first use: the module is imported before the server forks."""
-    from shared.gateways.firestore import FirestoreStore
-    from shared.gateways.live_settings import StoredConfig
+    from shared.gateways.firestore import GoogleFirestore
+    from shared.gateways.live_settings import StoredLiveSettings
 
     settings = Settings.from_environ()
     log.configure(settings.log_level)
-    store = FirestoreStore(settings)
-    media = cast(Media, _Lazy(lambda: _media(settings)))
+    store = GoogleFirestore(settings)
+    objects = cast(ObjectStore, _Lazy(lambda: _objects(settings)))
     return Services(
         settings=settings,
-        store=store,
-        live=cast(Live, _Lazy(lambda: _live(settings))),
-        queue=cast(Queue, _Lazy(lambda: _queue(settings))),
-        media=media,
-        generators=_generators(settings, media),
-        config=StoredConfig(settings, store, utc_now),
+        firestore=store,
+        changes=cast(ChangeFeed, _Lazy(lambda: _changes(settings))),
+        tasks=cast(TaskQueue, _Lazy(lambda: _tasks(settings))),
+        objects=objects,
+        providers=_providers(settings, objects),
+        live_settings=StoredLiveSettings(settings, store, utc_now),
         verifier=cast(Verifier, _Lazy(lambda: _verifier(settings))),
         images=cast(Images, _Lazy(_images)),
-        outbound=cast(Outbound, _Lazy(lambda: _outbound(settings))),
+        public_http=cast(PublicHttp, _Lazy(lambda: _public_http(settings))),
     )
 
 
@@ -60,19 +60,19 @@ def _verifier(settings: Settings) -> Verifier:
     return JwksVerifier(settings, utc_now)
 
 
-def _live(settings: Settings) -> Live:
-    from shared.gateways.firestore_listen import FirestoreLive
+def _changes(settings: Settings) -> ChangeFeed:
+    from shared.gateways.firestore_listen import FirestoreChangeFeed
 
-    return FirestoreLive(settings)
+    return FirestoreChangeFeed(settings)
 
 
-def _queue(settings: Settings) -> Queue:
+def _tasks(settings: Settings) -> TaskQueue:
     from shared.gateways.cloud_tasks import CloudTasks
 
     return CloudTasks(settings)
 
 
-def _media(settings: Settings) -> Media:
+def _objects(settings: Settings) -> ObjectStore:
     from shared.gateways.cloud_storage import CloudStorage
 
     return CloudStorage(settings, utc_now)
@@ -84,32 +84,32 @@ def _images() -> Images:
     return ImageWorkers()
 
 
-def _outbound(settings: Settings) -> Outbound:
-    from shared.gateways.public_http import Internet
+def _public_http(settings: Settings) -> PublicHttp:
+    from shared.gateways.public_http import GuardedHttp
 
-    return Internet(settings.local_outbound)
+    return GuardedHttp(settings.local_outbound)
 
 
-def _generators(settings: Settings, media: Media) -> Generators:
-    def veo() -> Generator:
+def _providers(settings: Settings, objects: ObjectStore) -> Providers:
+    def veo() -> Provider:
         from shared.providers.veo import Veo
 
         return Veo(settings)
 
-    def vertex_omni() -> Generator:
+    def vertex_omni() -> Provider:
         from shared.providers.vertex_omni import VertexOmni
 
         return VertexOmni(settings)
 
-    def omni() -> Generator:
+    def omni() -> Provider:
         from shared.providers.omni import Omni
 
-        return Omni(settings, media)
+        return Omni(settings, objects)
 
     configured = {}
     if settings.vertex_project:
-        configured["vertex"] = cast(Generator, _Lazy(veo))
-        configured["vertex-omni"] = cast(Generator, _Lazy(vertex_omni))
+        configured["vertex"] = cast(Provider, _Lazy(veo))
+        configured["vertex-omni"] = cast(Provider, _Lazy(vertex_omni))
     if settings.gemini_api_key or settings.omni_offered:
-        configured["gemini"] = cast(Generator, _Lazy(omni))
-    return Generators(configured)
+        configured["gemini"] = cast(Provider, _Lazy(omni))
+    return Providers(configured)

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 
 from shared.admin.tenants import TenantBudget, TenantGrant
 from shared.core import pricing
-from shared.core.documents import Account, Job, LiveConfig, Stage, Transaction
+from shared.core.documents import Account, Job, LiveSettings, Stage, Transaction
 from shared.core.lifecycle import deadline
 from shared.media import video
 
@@ -30,7 +30,7 @@ class Records:
     tenant_grants: list[TenantGrant] = field(default_factory=list)
 
 
-def check(records: Records, config: LiveConfig, read: Read | None = None) -> None:
+def check(records: Records, config: LiveSettings, read: Read | None = None) -> None:
     """Raises AssertionError naming the broken promise. `read` gives an object's bytes, None when it is not there."""
     entries: dict[str, list[Transaction]] = defaultdict(list)
     of_job: dict[str, list[Transaction]] = defaultdict(list)
@@ -104,7 +104,7 @@ def check_money(job: Job, entries: list[Transaction]) -> None:
         assert bool(refunded) == (bool(job.filtered) or saved), f"{job.id}: completed with a refund of {refunded}"
 
 
-def check_due(job: Job, config: LiveConfig) -> None:
+def check_due(job: Job, config: LiveSettings) -> None:
     """Every job with something left to do is due, an unfinished one by its deadline: the sweeper finds it."""
     if job.final:
         assert job.due_at is not None or not (job.to_announce or job.to_tidy), f"{job.id}: left undone for ever"

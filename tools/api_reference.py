@@ -42,13 +42,13 @@ DESCRIPTIONS: Final[Mapping[str, str]] = {
     "Use it if a response was lost.",
     "get_account": "Your profile, balance, plan, and active jobs.",
     "update_account": "Changes the fields you send and leaves the others as they are.",
-    "make_api_key": "The response is the only one that contains the key. Store it safely: it can be revoked, but not "
+    "create_api_key": "The response is the only one that contains the key. Store it safely: it can be revoked, but not "
     "shown again.",
     "list_api_keys": "Your keys, by name and prefix. The keys themselves are never shown.",
     "revoke_api_key": "Programs that use the key lose access within a minute.",
     "list_projects": "Newest first. For the next page, pass `last_id` as `after`.",
     "get_project": "One project of your tenant.",
-    "make_project": "Once a tenant has a project, every new video must belong to an active one.",
+    "create_project": "Once a tenant has a project, every new video must belong to an active one.",
     "update_project": "Renames, archives or restores a project. Archived projects take no new videos.",
     "list_users": "Newest first. For the next page, pass `last_id` as `after`.",
     "get_user": "One user of your tenant, with balance and active jobs.",
@@ -75,8 +75,8 @@ DESCRIPTIONS: Final[Mapping[str, str]] = {
     "get_export": "The export's status and, once it is completed, its files with signed URLs.",
     "delete_account": "Permanently deletes your account, all videos and remaining credits. Running jobs are canceled "
     "first. The ledger stays, without your name.",
-    "make_webhook_endpoint": "Registers a URL that receives a signed request (Standard Webhooks) when your videos end. "
-    "Only this response and the one for rotating contain the signing secret.",
+    "create_webhook_endpoint": "Registers a URL that receives a signed request (Standard Webhooks) when your videos "
+    "end. Only this response and the one for rotating contain the signing secret.",
     "list_webhook_endpoints": "Your webhook endpoints, without their secrets.",
     "get_webhook_endpoint": "One webhook endpoint, without its secret.",
     "update_webhook_endpoint": "Changes the fields you send.",
@@ -138,7 +138,6 @@ SAMPLES: Final[Mapping[str, Any]] = {
     "cost": 80,
     "refunded": 0,
     "expected_seconds": 58.0,
-    "usual_seconds": 58.0,
     "error": None,
     "inputs": [],
     "warnings": [],
@@ -190,7 +189,7 @@ SAMPLES: Final[Mapping[str, Any]] = {
     "parameters": {"type": "object", "properties": {"prompt": {"type": "string"}}, "required": ["prompt"]},
     "stored": {"credits_per_second": 10},
     "plans": {},
-    "usual_times": {"veo-3.1-fast": 58.0},
+    "expected_times": {"veo-3.1-fast": 58.0},
     "default_models": {},
     "tenant_daily_credits": {},
     "credits_per_second_by_model": {},

@@ -11,10 +11,10 @@ from typing import Any, Final
 import httpx2
 
 from rushes import transport
-from rushes.bearer import Bearer
 from rushes.connection import Connection
-from rushes.exits import Exit, of_error
+from rushes.exit_codes import Exit, of_error
 from rushes.failure import Failure, Json, usage
+from rushes.tokens import Bearer
 
 # An upload of images on a slow line, and a submission that fetches images of its own.
 TIMEOUT_S: Final = 120.0

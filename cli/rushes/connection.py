@@ -12,10 +12,10 @@ from typing import Any, Literal
 from urllib.parse import urlsplit
 
 from rushes import checkout
-from rushes.bearer import Bearer, Fixed, Nobody, Renewing
 from rushes.credentials import LAPTOP, Credentials, Profile
-from rushes.exits import Exit
+from rushes.exit_codes import Exit
 from rushes.failure import Failure, usage
+from rushes.tokens import Bearer, Fixed, Nobody, Renewing
 
 Role = Literal["admin", "operator"]
 

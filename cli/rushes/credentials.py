@@ -16,7 +16,7 @@ from typing import Any, Final
 from filelock import FileLock, Timeout
 
 from rushes import files
-from rushes.exits import Exit
+from rushes.exit_codes import Exit
 from rushes.failure import Failure
 
 LAPTOP: Final = "laptop"

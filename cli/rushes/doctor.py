@@ -17,7 +17,7 @@ from rushes import checkout, transport
 from rushes.api import Api, failure_of, unreachable
 from rushes.checkout import Checkout
 from rushes.connection import Connection
-from rushes.exits import Exit
+from rushes.exit_codes import Exit
 from rushes.failure import Failure
 from rushes.run import Run
 

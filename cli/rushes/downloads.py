@@ -12,7 +12,7 @@ import httpx2
 
 from rushes import transport
 from rushes.api import Api
-from rushes.exits import Exit
+from rushes.exit_codes import Exit
 from rushes.failure import Failure, Json
 
 TIMEOUT_S: Final = 60.0

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
-from rushes.exits import Exit
+from rushes.exit_codes import Exit
 
 Json = dict[str, Any]
 

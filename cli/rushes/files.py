@@ -10,7 +10,7 @@ from typing import Any
 
 import typer
 
-from rushes.exits import Exit
+from rushes.exit_codes import Exit
 from rushes.failure import Failure
 
 PRIVATE = 0o600

@@ -15,7 +15,7 @@ import httpx2
 
 from rushes import transport
 from rushes.credentials import Identity, Profile
-from rushes.exits import Exit
+from rushes.exit_codes import Exit
 from rushes.failure import Failure, usage
 
 TIMEOUT_S: Final = 30.0

@@ -9,9 +9,9 @@ from typing import Annotated
 import typer
 
 from rushes import __version__
-from rushes.commands import account, admin, agent, completion, laptop, sign_in, videos
+from rushes.commands import account, admin, agent, completion, local, sign_in, videos
 from rushes.connection import Given
-from rushes.exits import Exit
+from rushes.exit_codes import Exit
 from rushes.failure import Failure, usage
 from rushes.run import Json, Run
 
@@ -23,7 +23,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["--help", "-h"]},
     epilog="Exit codes, settings and examples: docs/cli.md",
 )
-for commands in (videos, account, sign_in, admin, laptop, agent, completion):
+for commands in (videos, account, sign_in, admin, local, agent, completion):
     commands.add_to(app)
 
 

@@ -10,10 +10,10 @@ import anyio
 from mcp import types
 
 from rushes.api import Api
+from rushes.descriptions import account, line, page, price, standing, transaction
 from rushes.failure import Json
 from rushes.mcp_calls import Calls, Context, answer
 from rushes.mcp_writes import video_request
-from rushes.sentences import account, line, page, price, standing, transaction
 from rushes.waiting import FINAL
 
 POLL_EVERY_S: Final = 1.0

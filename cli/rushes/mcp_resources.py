@@ -11,9 +11,9 @@ from mcp import types
 from mcp.shared.exceptions import MCPError
 
 from rushes.api import Api
+from rushes.descriptions import short
 from rushes.failure import Failure, Json
 from rushes.mcp_calls import Calls, said
-from rushes.sentences import short
 
 PAGE: Final = 50
 # A larger file is read as a link: a client holds all of a resource in memory, and often in the conversation.

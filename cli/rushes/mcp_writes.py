@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from typing import Any, Final, Protocol
 
 from rushes.api import Api
-from rushes.exits import Exit
+from rushes.descriptions import deletion, offer_to_make, price
+from rushes.exit_codes import Exit
 from rushes.failure import Failure, Json
 from rushes.offers import Offer
-from rushes.sentences import deletion, offer_to_make, price
+from rushes.video_request import Image, VideoRequest
 from rushes.waiting import FINAL
-from rushes.wish import Image, Wish
 
 # What the user agreed to is not what would be done now.
 TERMS_CHANGED: Final = frozenset({"PRICE_CHANGED", "REFUND_CHANGED"})
@@ -141,11 +141,11 @@ class Delete:
 WRITES: Final[Mapping[str, type[Write]]] = {"create_video": Create, "cancel_video": Cancel, "delete_video": Delete}
 
 
-def video_request(arguments: Json) -> Wish:
+def video_request(arguments: Json) -> VideoRequest:
     """The request that a tool's arguments make, with its images read. Raises Failure."""
     frames = {"input_reference": "first_frame", "last_frame": "last_frame"}
     given = [(field, arguments[name]) for field, name in frames.items() if name in arguments]
     given += [("reference_images", image) for image in arguments.get("reference_images", [])]
     images = tuple(Image.of(field, image) for field, image in given)
     ours = {*frames.values(), "reference_images"}
-    return Wish({name: value for name, value in arguments.items() if name not in ours}, images)
+    return VideoRequest({name: value for name, value in arguments.items() if name not in ours}, images)

@@ -29,7 +29,7 @@ KEY_BYTES: Final = 18
 
 @dataclass
 class Pending:
-    """One command under way. `resumed`: an earlier one with the same wish broke off, and this one goes on with it.
+    """One command under way. `resumed`: an earlier one with the same request broke off, and this one goes on with it.
 
     Without a `path` nothing is noted: the caller chose the key, and keeps it.
     """
@@ -60,8 +60,8 @@ class Pending:
 
 
 @contextmanager
-def pending(wish: Any, *, fresh: bool = False, key: str | None = None) -> Iterator[Pending]:
-    """The note of a command: `wish` is everything that makes two commands the same, as JSON.
+def pending(request: Any, *, fresh: bool = False, key: str | None = None) -> Iterator[Pending]:
+    """The note of a command: `request` is everything that makes two commands the same, as JSON.
 
     `fresh`: go on with nothing. `key`: one of the caller's own choice. The note stays unless `done` is called. Raises
     Failure for a key that can't be sent, and when the note can't be written.
@@ -70,7 +70,7 @@ def pending(wish: Any, *, fresh: bool = False, key: str | None = None) -> Iterat
         yield Pending(None, idempotency_key(key))
         return
     directory = files.private_directory(files.home() / "pending")
-    digest = hashlib.sha256(json.dumps(wish, sort_keys=True).encode()).hexdigest()
+    digest = hashlib.sha256(json.dumps(request, sort_keys=True).encode()).hexdigest()
     _tidy(directory)
     left = [] if fresh else sorted(directory.glob(f"{digest}-*.json"))
     for path in (*left, directory / f"{digest}-{secrets.token_hex(8)}.json"):

@@ -7,11 +7,11 @@ from dataclasses import replace
 
 from rushes import identity
 from rushes.api import REAUTHENTICATION_REQUIRED, Api
-from rushes.bearer import Fixed
 from rushes.credentials import Credentials
 from rushes.failure import Failure, Json
 from rushes.passwords import password_of
 from rushes.run import Run
+from rushes.tokens import Fixed
 
 
 def recently_signed_in(run: Run, call: Callable[[Api], Json], *, password_stdin: bool) -> Json:

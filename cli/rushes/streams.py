@@ -7,7 +7,7 @@ import sys
 from contextlib import suppress
 from typing import Any, TextIO
 
-from rushes.exits import Exit
+from rushes.exit_codes import Exit
 from rushes.failure import Failure
 
 

@@ -8,12 +8,12 @@ from pathlib import Path
 from rushes import tables
 from rushes.api import Api
 from rushes.downloads import download_all
-from rushes.exits import Exit
+from rushes.exit_codes import Exit
 from rushes.failure import Failure, Json
 from rushes.pending import Pending, pending
 from rushes.run import Run
+from rushes.video_request import VideoRequest
 from rushes.waiting import FINAL, Wait, how_to_go_on, watching
-from rushes.wish import Wish
 
 # An earlier run's key stands for something that cannot be gone on with.
 LOST = frozenset({"GONE", "IDEMPOTENCY_KEY_REUSED"})
@@ -34,12 +34,12 @@ class Ending:
         return self.wait or self.out is not None
 
 
-def submit(run: Run, wish: Wish, ending: Ending, *, fresh: bool, key: str | None) -> None:
+def submit(run: Run, request: VideoRequest, ending: Ending, *, fresh: bool, key: str | None) -> None:
     """Ask for the video, and see it through as far as was wished. Raises Failure."""
     api = run.api()
-    same = {"for": api.connection.profile or api.connection.url, "as": api.connection.source, **wish.identity()}
+    same = {"for": api.connection.profile or api.connection.url, "as": api.connection.source, **request.identity()}
     with pending(same, fresh=fresh, key=key) as note:
-        video = _accepted(run, api, wish, note)
+        video = _accepted(run, api, request, note)
         if not ending.waits:
             said = (
                 f"{video['id']} is {video['stage']}: {video['cost']} credits, about {video['expected_seconds']:.0f} s"
@@ -58,14 +58,14 @@ def submit(run: Run, wish: Wish, ending: Ending, *, fresh: bool, key: str | None
         note.done()
 
 
-def _accepted(run: Run, api: Api, wish: Wish, note: Pending) -> Json:
+def _accepted(run: Run, api: Api, request: VideoRequest, note: Pending) -> Json:
     """The video as the server took it, or took it before."""
     try:
-        video = api.post("/v1/videos", key=note.key, **_priced(api, wish, note).request())
+        video = api.post("/v1/videos", key=note.key, **_priced(api, request, note).request())
     except Failure as failure:
         if note.resumed and failure.code in LOST:
             note.renew()
-            return _accepted(run, api, wish, note)
+            return _accepted(run, api, request, note)
         # Whether an unanswered request was accepted is not known: the same command again will tell.
         if failure.exit is not Exit.UNAVAILABLE:
             note.done()
@@ -74,22 +74,22 @@ def _accepted(run: Run, api: Api, wish: Wish, note: Pending) -> Json:
         return video
     if video["status"] in ("failed", "canceled"):
         note.renew()
-        return _accepted(run, api, wish, note)
+        return _accepted(run, api, request, note)
     run.out.warn(f"Continuing with {video['id']} from the interrupted command (--new creates another one).")
     return video
 
 
-def _priced(api: Api, wish: Wish, note: Pending) -> Wish:
-    """The wish with the price that it agrees to: the one quoted now, or when it was first sent."""
+def _priced(api: Api, request: VideoRequest, note: Pending) -> VideoRequest:
+    """The request with the price that it agrees to: the one quoted now, or when it was first sent."""
     if note.quote is None:
         try:
-            note.agree(api.post("/v1/videos/estimate", repeatable=True, **wish.request())["quote"])
+            note.agree(api.post("/v1/videos/estimate", repeatable=True, **request.request())["quote"])
         except Failure as failure:
             if failure.exit not in UNMAKEABLE:
                 raise
             # The create says so as well, or returns what an earlier one with this key made.
-            return wish
-    return wish.with_fields(quote=note.quote)
+            return request
+    return request.with_fields(quote=note.quote)
 
 
 def see_through(run: Run, api: Api, video: Json, ending: Ending) -> None:

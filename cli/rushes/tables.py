@@ -138,7 +138,7 @@ def models(found: Sequence[Json]) -> Table:
             _images(one),
             _numbers(one["extension"]["seconds"]) + " s" if one["extension"] else "",
             str(one["credits_per_second"]),
-            f"{one['usual_seconds']:.0f} s",
+            f"{one['expected_seconds']:.0f} s",
         )
     return made
 
@@ -159,7 +159,7 @@ def model(one: Json) -> Table:
             ("extends by", _numbers(one["extension"]["seconds"]) + " s" if one["extension"] else None),
             ("price", _prices(one)),
             ("price per added second", _prices(one["extension"]) if one["extension"] else None),
-            ("typical time", f"{one['usual_seconds']:.0f} s"),
+            ("typical time", f"{one['expected_seconds']:.0f} s"),
         ]
     )
 

@@ -13,7 +13,7 @@ import httpx2
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn
 
 from rushes.api import Api
-from rushes.exits import Exit
+from rushes.exit_codes import Exit
 from rushes.failure import Failure, Json
 from rushes.output import Output
 

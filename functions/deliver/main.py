@@ -9,7 +9,7 @@ import functions_framework.aio
 from starlette.requests import Request
 
 from shared.api import routing
-from shared.http.app import Call, Reply, application
+from shared.http.app import RequestContext, Result, application
 from shared.webhooks import deliveries
 from shared.webhooks.receivers import Receivers
 from shared.webhooks.routes import ROUTES as WEBHOOKS
@@ -17,9 +17,9 @@ from shared.webhooks.routes import ROUTES as WEBHOOKS
 RECEIVERS = Receivers()
 
 
-async def webhook(call: Call) -> Reply:
-    verdict = await deliveries.deliver(call.services, RECEIVERS, call.body.id, call.body.step)
-    return Reply(status=verdict.value)
+async def webhook(call: RequestContext) -> Result:
+    result = await deliveries.deliver(call.services, RECEIVERS, call.body.id, call.body.step)
+    return Result(status=result.value)
 
 
 HANDLERS = {"webhook": webhook}

@@ -11,24 +11,24 @@ from starlette.requests import Request
 from shared.accounts import data_rights
 from shared.accounts.routes import ROUTES as ACCOUNTS
 from shared.api import routing
-from shared.http.app import Call, Reply, application
+from shared.http.app import RequestContext, Result, application
 from shared.jobs import provider_events, worker
 from shared.jobs.routes import ROUTES as JOBS
 
 
-async def step(call: Call) -> Reply:
-    verdict = await worker.deliver(call.services, call.body.job, call.body.step)
-    return Reply(status=verdict.value)
+async def step(call: RequestContext) -> Result:
+    result = await worker.deliver(call.services, call.body.job, call.body.step)
+    return Result(status=result.value)
 
 
-async def object_finalized(call: Call) -> Reply:
+async def object_finalized(call: RequestContext) -> Result:
     await provider_events.object_finalized(call.services, call.body.message.attributes)
-    return Reply()
+    return Result()
 
 
-async def chore(call: Call) -> Reply:
-    verdict = await data_rights.deliver(call.services, call.body.id, call.body.step)
-    return Reply(status=verdict.value)
+async def chore(call: RequestContext) -> Result:
+    result = await data_rights.deliver(call.services, call.body.id, call.body.step)
+    return Result(status=result.value)
 
 
 HANDLERS = {"step": step, "chore": chore, "object_finalized": object_finalized}

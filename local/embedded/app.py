@@ -31,10 +31,10 @@ from local.identity.keys import Signer, ensure_key, secret
 from local.identity.oidc import Minter
 from local.identity.server import create_app
 from local.memory.generator import MediaBuckets, MemoryGenerator
-from local.memory.live import MemoryLive
+from local.memory.live import MemoryChangeFeed
 from local.memory.media import PATH as MEDIA_PATH
-from local.memory.media import DiskFiles, MemoryMedia
-from local.memory.queue import Dispatcher, MemoryQueue, limits_of
+from local.memory.media import DiskFiles, MemoryObjectStore
+from local.memory.queue import Dispatcher, MemoryTaskQueue, limits_of
 from local.ports import HOST, KEEP_ALIVE_S
 from local.providers.durations import Durations
 from local.providers.engine import Engine
@@ -52,15 +52,15 @@ from shared.api.routing import FUNCTIONS, Function
 from shared.core import lifecycle
 from shared.core.documents import Account, Job
 from shared.gateways.id_tokens import JwksVerifier
-from shared.gateways.live_settings import StoredConfig
-from shared.gateways.public_http import Internet
+from shared.gateways.live_settings import StoredLiveSettings
+from shared.gateways.public_http import GuardedHttp
 from shared.http import routes
 from shared.http.app import application
 from shared.http.routes import ROUTES
 from shared.media.image_workers import ImageWorkers
 from shared.platform import durable_tasks
 from shared.platform.ports import Services, utc_now
-from shared.platform.provider import Generator, Generators
+from shared.platform.provider import Provider, Providers
 from shared.platform.settings import Settings
 from shared.webhooks.deliveries import Delivery
 
@@ -137,16 +137,16 @@ class Embedded:
         self._signer = Signer.of(place.directory / "identity", PROJECT)
         self.saved = SavedStore(place.directory)
         real = frozenset({"gemini"}) if place.environ.get("GEMINI_API_KEY") else frozenset[str]()
-        self.saved.store.edit_config("usual_times", stand_in_times(place.environ, real))
+        self.saved.store.edit_config("expected_times", stand_in_times(place.environ, real))
         if providers := preferred_providers(place.environ):
             self.saved.store.edit("config", "video", {"providers": providers})
-        self._live = MemoryLive(self.saved.store)
+        self._live = MemoryChangeFeed(self.saved.store)
         starts_per_minute = int(place.environ.get("STARTS_PER_MINUTE") or 0) or None
-        self._queue = MemoryQueue(limits=lambda queue: limits_of(queue, starts_per_minute))
+        self._queue = MemoryTaskQueue(limits=lambda queue: limits_of(queue, starts_per_minute))
         self._notifier = Notifier(
             f"{place.url}/tasks/object-finalized", lambda: self._minter.token(email("pubsub"), place.url)
         )
-        self._media = MemoryMedia(
+        self._media = MemoryObjectStore(
             BUCKET,
             DiskFiles(place.directory / STORAGE, BUCKET),
             public_url=place.url,
@@ -200,12 +200,12 @@ class Embedded:
         return developer, admin, operator
 
     async def resume(self) -> None:
-        """The queue is not saved: the tasks of all jobs and errands that are due some day are in their documents."""
+        """The queue isn't saved: the documents of jobs and durable tasks that are still due hold their tasks."""
         for job in await self.saved.store.due(Job, EVER, None, RESUMED_JOBS):
             await self._queue.create(lifecycle.current_task(job))
         for kind in (Chore, Delivery):
-            for errand in await self.saved.store.due(kind, EVER, None, RESUMED_JOBS):
-                await self._queue.create(durable_tasks.task(errand))
+            for durable_task in await self.saved.store.due(kind, EVER, None, RESUMED_JOBS):
+                await self._queue.create(durable_tasks.task(durable_task))
 
     async def run(self, sweep_every_s: float) -> None:
         """What goes on beside the requests. Never returns; ends by cancellation."""
@@ -230,19 +230,19 @@ class Embedded:
         store = self.saved.store
         return Services(
             settings=settings,
-            store=store,
-            live=self._live,
-            queue=self._queue,
-            media=self._media,
-            generators=Generators(self._generators(settings)),
-            config=StoredConfig(settings, store, utc_now),
+            firestore=store,
+            changes=self._live,
+            tasks=self._queue,
+            objects=self._media,
+            providers=Providers(self._generators(settings)),
+            live_settings=StoredLiveSettings(settings, store, utc_now),
             verifier=LocalVerifier(settings, self._signer),
             images=ImageWorkers(),
-            outbound=Internet(settings.local_outbound),
+            public_http=GuardedHttp(settings.local_outbound),
         )
 
-    def _generators(self, settings: Settings) -> dict[str, Generator]:
-        gemini: Generator = MemoryGenerator(
+    def _generators(self, settings: Settings) -> dict[str, Provider]:
+        gemini: Provider = MemoryGenerator(
             "gemini", self._engine, self._media, lambda generation, name: self._webhooks.watch(generation, name, (), {})
         )
         if self._place.environ.get("GEMINI_API_KEY"):

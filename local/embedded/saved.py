@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Final
 
 from local.files import read_json, write_atomically
-from local.memory.store import MemoryStore
+from local.memory.store import MemoryFirestore
 
 SAVE_EVERY_S: Final = 2.0
 STORE: Final = Path("embedded") / "store.json"
@@ -26,7 +26,7 @@ class SavedStore:
     """
 
     def __init__(self, directory: Path) -> None:
-        self.store = MemoryStore()
+        self.store = MemoryFirestore()
         self._path = directory / STORE
         if (saved := read_json(self._path)) is not None:
             self.store.load(saved)

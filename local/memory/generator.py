@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import BinaryIO, Final, Literal
 
-from local.memory.media import MemoryMedia
+from local.memory.media import MemoryObjectStore
 from local.providers.buckets import BucketError, split_uri
 from local.providers.engine import (
     AnswerLostError,
@@ -24,8 +24,8 @@ from local.providers.engine import (
 )
 from shared.core.catalog import MODELS
 from shared.core.documents import Job
-from shared.platform.ports import Media, ObjectExists
-from shared.platform.provider import Broken, Busy, Finished, Look, Refused, Running, Start
+from shared.platform.ports import ObjectExists, ObjectStore
+from shared.platform.provider import Create, Failed, Finished, PollResult, Rejected, Running, Throttled
 from shared.providers import errors
 from shared.providers.vertex import label
 
@@ -41,9 +41,9 @@ _BUSY: Final = 429
 
 
 class MediaBuckets:
-    """The bucket of a MemoryMedia, as the engine writes to it: by gs:// URI."""
+    """The bucket of a MemoryObjectStore, as the engine writes to it: by gs:// URI."""
 
-    def __init__(self, media: MemoryMedia) -> None:
+    def __init__(self, media: MemoryObjectStore) -> None:
         self._media = media
 
     async def read(self, uri: str) -> bytes:
@@ -72,7 +72,7 @@ class MemoryGenerator:
         self,
         provider: Provider,
         engine: Engine,
-        media: Media,
+        media: ObjectStore,
         accepted: Callable[[Generation, str], None] = lambda generation, name: None,
     ) -> None:
         self._writes = provider != "gemini"
@@ -81,7 +81,7 @@ class MemoryGenerator:
         self._media = media
         self._accepted = accepted
 
-    async def prepare(self, job: Job) -> Start:
+    async def prepare(self, job: Job) -> Create:
         return partial(self._start, await self._request(job))
 
     async def _start(self, request: Request, job: Job, prefix: str) -> str:
@@ -98,24 +98,24 @@ class MemoryGenerator:
         self._accepted(generation, name)
         return name
 
-    async def look(self, operation: str) -> Look:
+    async def look(self, operation: str) -> PollResult:
         generation = await self._engine.look(_generation_id(operation))
         if generation.state == "running":
             return Running()
         if generation.error is not None:
             return errors.broken(*generation.error)
         if generation.state == "cancelled":
-            return Broken("PROVIDER_ERROR", "the generation was cancelled")
+            return Failed("PROVIDER_ERROR", "the generation was cancelled")
         outputs = [] if generation.faults.unnamed else generation.outputs
         uris = tuple(output.uri or f"{FILES_URL}{output.id}:download?alt=media" for output in outputs)
         reason = errors.readable_all(generation.filtered)
         if self._interacts and not uris and generation.filtered:
-            return Broken("SAFETY_BLOCKED", reason or "the prompt was refused")
+            return Failed("SAFETY_BLOCKED", reason or "the prompt was refused")
         if self._interacts and self._writes and not uris:
             raise LookupError("the interaction completed without a video")
         if uris or generation.filtered:
             return Finished(uris, len(generation.filtered), reason)
-        return Broken("PROVIDER_ERROR", "the generation ended without a video")
+        return Failed("PROVIDER_ERROR", "the generation ended without a video")
 
     def fetch(self, uri: str, destination: BinaryIO) -> None:
         data, cut = self._engine.download(_file_id(uri))
@@ -138,7 +138,7 @@ class MemoryGenerator:
             images = {each.role: await self._media.use(each.object, _bytes) for each in wanted.inputs}
             extends = await self._media.use(wanted.extends.object, _bytes) if wanted.extends else None
         except FileNotFoundError as error:
-            raise Refused("INPUT_GONE", f"{error} is not in the bucket any more") from error
+            raise Rejected("INPUT_GONE", f"{error} is not in the bucket any more") from error
         width, height = wanted.dimensions_px
         return Request(
             model=MODELS[wanted.model].remote,
@@ -182,7 +182,7 @@ class Script:
 
     prepares: Sequence[Exception | None] = ()
     creates: Sequence[Exception | None] = ()
-    looks: Sequence[Look | Videos | Exception] = (Videos(),)
+    looks: Sequence[PollResult | Videos | Exception] = (Videos(),)
     fetches: Sequence[Exception | None] = ()
 
 
@@ -213,13 +213,13 @@ class ScriptedGenerator:
 
     script: Script | Callable[[Job], Script] = field(default_factory=Script)
     video: bytes = b""
-    media: MemoryMedia | None = None
+    media: MemoryObjectStore | None = None
     prepared: list[Job] = field(default_factory=list)
     creates: list[Job] = field(default_factory=list)
     started: dict[str, Started] = field(default_factory=dict)
     fetches: list[str] = field(default_factory=list)
 
-    async def prepare(self, job: Job) -> Start:
+    async def prepare(self, job: Job) -> Create:
         outcomes = self._script(job).prepares
         number = sum(prepared.id == job.id for prepared in self.prepared)
         self.prepared.append(job)
@@ -248,7 +248,7 @@ class ScriptedGenerator:
             raise outcome
         return generation.operation
 
-    async def look(self, operation: str) -> Look:
+    async def look(self, operation: str) -> PollResult:
         generation = self.started[operation]
         outcome = generation.script.looks[min(generation.looks, len(generation.script.looks) - 1)]
         generation.looks += 1
@@ -288,13 +288,13 @@ class ScriptedGenerator:
 def _translated(refusal: RefusedError) -> Exception:
     said = str(refusal)
     if refusal.status == _BUSY:
-        return Busy(said, refusal.retry_after_s)
+        return Throttled(said, refusal.retry_after_s)
     if refusal.status == 400:
-        return Refused(errors.rejection(f"{refusal.reason} {said}"), said)
+        return Rejected(errors.rejection(f"{refusal.reason} {said}"), said)
     if refusal.reason == "retired":
-        return Refused("MODEL_RETIRED", said)
+        return Rejected("MODEL_RETIRED", said)
     if refusal.status in _REFUSALS:
-        return Refused(_REFUSALS[refusal.status], said)
+        return Rejected(_REFUSALS[refusal.status], said)
     return ConnectionError(f"{refusal.status}: {said}")
 
 

@@ -6,29 +6,29 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TypeVar
 
-from local.memory.store import MemoryStore, Snapshot
+from local.memory.store import MemoryFirestore, Snapshot
 from shared.core.documents import Job
 from shared.gateways.firestore_documents import readable
-from shared.platform.subscription import Watch
+from shared.platform.subscription import Subscription
 
 K = TypeVar("K")
 
 
-class MemoryLive:
-    """The changes of one MemoryStore."""
+class MemoryChangeFeed:
+    """The changes of one MemoryFirestore."""
 
-    def __init__(self, store: MemoryStore) -> None:
-        self._by_job: dict[str, set[Watch]] = {}
-        self._by_account: dict[tuple[str, str], set[Watch]] = {}
+    def __init__(self, store: MemoryFirestore) -> None:
+        self._by_job: dict[str, set[Subscription]] = {}
+        self._by_account: dict[tuple[str, str], set[Subscription]] = {}
         store.listeners.append(self._changed)
 
     @contextmanager
-    def watch_job(self, job: str) -> Iterator[Watch]:
+    def watch_job(self, job: str) -> Iterator[Subscription]:
         with _watching(self._by_job, job) as watch:
             yield watch
 
     @contextmanager
-    def watch_account(self, tenant: str, account: str) -> Iterator[Watch]:
+    def watch_account(self, tenant: str, account: str) -> Iterator[Subscription]:
         with _watching(self._by_account, (tenant, account)) as watch:
             yield watch
 
@@ -47,8 +47,8 @@ class MemoryLive:
 
 
 @contextmanager
-def _watching(watches: dict[K, set[Watch]], key: K) -> Iterator[Watch]:
-    watch = Watch()
+def _watching(watches: dict[K, set[Subscription]], key: K) -> Iterator[Subscription]:
+    watch = Subscription()
     watches.setdefault(key, set()).add(watch)
     try:
         yield watch

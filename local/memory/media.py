@@ -80,7 +80,7 @@ class Files(Protocol):
     def delete(self, name: str) -> None: ...
 
 
-class MemoryMedia:
+class MemoryObjectStore:
     """One bucket. `public_url` is the root under which routes() are served."""
 
     def __init__(

@@ -1,7 +1,7 @@
 """Cloud Tasks in memory: names with tombstones, schedules, redelivery with back-off, a pace per queue.
 
-`MemoryQueue` is a passive book of tasks: a test or the simulation asks what is due and delivers whatever it likes, as
-often as it likes. `Dispatcher` does it in real time for the embedded form.
+`MemoryTaskQueue` is a passive list of tasks: a test or the simulation asks what is due and delivers any of it, as often
+as it likes. `Dispatcher` does it in real time for the embedded form.
 """
 
 from __future__ import annotations
@@ -73,7 +73,7 @@ class Entry:
         return self.task.ref
 
 
-class MemoryQueue:
+class MemoryTaskQueue:
     """All queues of one project. Every method is one indivisible effect; times are the clock's."""
 
     def __init__(self, clock: Callable[[], datetime] = utc_now, limits: Callable[[str], Limits] = limits_of) -> None:
@@ -203,7 +203,7 @@ class MemoryQueue:
 class Dispatcher:
     """Delivers what is due in real time; `deliver(path, body)` answers an HTTP status."""
 
-    def __init__(self, queue: MemoryQueue, deliver: Deliver) -> None:
+    def __init__(self, queue: MemoryTaskQueue, deliver: Deliver) -> None:
         self._queue = queue
         self._deliver = deliver
         self._changed = asyncio.Event()

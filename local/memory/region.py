@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from functools import wraps
 from typing import Any
 
-from local.memory.store import MemoryStore
+from local.memory.store import MemoryFirestore
 
 
 @dataclass(frozen=True)
@@ -24,11 +24,11 @@ REGION = Latencies(read_s=0.020, commit_s=0.050)
 
 
 class DistantStore:
-    """A MemoryStore whose calls take time: they take effect halfway between call and answer."""
+    """A MemoryFirestore whose calls take time: they take effect halfway between call and answer."""
 
     def __init__(
         self,
-        store: MemoryStore,
+        store: MemoryFirestore,
         latencies: Latencies = REGION,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:

@@ -43,7 +43,7 @@ class Snapshot:
         return value
 
 
-class MemoryStore:
+class MemoryFirestore:
     """One database. `clock` gives the update times, which serve as revisions and always grow."""
 
     def __init__(self, clock: Callable[[], datetime] = utc_now) -> None:
@@ -220,9 +220,9 @@ class MemoryStore:
         """All documents of a kind, by id."""
         return _decoded(kind, sorted(self._all(kind), key=lambda snapshot: snapshot.id.encode()))
 
-    def copy(self) -> MemoryStore:
+    def copy(self) -> MemoryFirestore:
         """Another database with the same documents, which are shared because none is ever changed in place."""
-        copied = MemoryStore(self._clock)
+        copied = MemoryFirestore(self._clock)
         copied._collections = {name: dict(documents) for name, documents in self._collections.items()}
         copied._last_update = self._last_update
         return copied

@@ -240,7 +240,7 @@ class Cloud:
                 await firestore.load_rules(client, plan.url("firestore"), PROJECT)
                 # Before the first request, since the functions keep what they read for a minute.
                 await live_settings.write(
-                    client, plan.url("firestore"), PROJECT, plan.usual_times, plan.preferred_providers
+                    client, plan.url("firestore"), PROJECT, plan.expected_times, plan.preferred_providers
                 )
                 developer = await sign_in(client, plan.gateway, signer, passwords, DEVELOPER)
                 admin = await sign_in(client, plan.gateway, signer, passwords, ADMIN)

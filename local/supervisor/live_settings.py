@@ -1,4 +1,4 @@
-"""The live settings that a cloud on a laptop starts with, written as an administrator would: config/usual_times, how
+"""The live settings that a cloud on a laptop starts with, written as an administrator would: config/expected_times, how
 long the stand-in's generations take, and in config/video which provider makes Omni."""
 
 from __future__ import annotations
@@ -18,10 +18,12 @@ OMNI: Final = "omni-flash"
 
 
 def stand_in_times(environ: Mapping[str, str], real_providers: frozenset[str]) -> dict[str, float]:
-    """Usual seconds by model, of the models that the stand-in makes."""
-    usual_s = float(environ.get("PROVIDERS_MAX_SECONDS") or environ.get("PROVIDERS_MIN_SECONDS") or DEFAULT_S)
+    """Expected seconds by model, of the models that the stand-in makes."""
+    expected_s = float(environ.get("PROVIDERS_MAX_SECONDS") or environ.get("PROVIDERS_MIN_SECONDS") or DEFAULT_S)
     return {
-        model.id: usual_s + RENDERING_S for model in MODELS.values() if not real_providers.intersection(model.providers)
+        model.id: expected_s + RENDERING_S
+        for model in MODELS.values()
+        if not real_providers.intersection(model.providers)
     }
 
 
@@ -38,10 +40,10 @@ def preferred_providers(environ: Mapping[str, str]) -> dict[str, str]:
 async def write(
     client: httpx2.AsyncClient, firestore: str, project: str, times: Mapping[str, float], providers: Mapping[str, str]
 ) -> None:
-    """Replace the usual times, and of config/video the providers if there are any. Raises httpx2.HTTPError when the
+    """Replace the expected times, and of config/video the providers if there are any. Raises httpx2.HTTPError when the
     emulator refuses."""
     documents = f"{firestore}/v1/projects/{project}/databases/(default)/documents/config"
-    await _patch(client, f"{documents}/usual_times", {model: {"doubleValue": s} for model, s in times.items()})
+    await _patch(client, f"{documents}/expected_times", {model: {"doubleValue": s} for model, s in times.items()})
     if providers:
         fields = {model: {"stringValue": provider} for model, provider in providers.items()}
         await _patch(client, f"{documents}/video", {"providers": {"mapValue": {"fields": fields}}}, only="providers")

@@ -176,8 +176,8 @@ class Plan:
         return secret(self.directory / "keys" / "webhook-secret", "whsec_")
 
     @property
-    def usual_times(self) -> dict[str, float]:
-        """Usual seconds of the stand-in's models; a real provider's are the catalog's."""
+    def expected_times(self) -> dict[str, float]:
+        """Expected seconds of the stand-in's models; a real provider's are the catalog's."""
         real = {"vertex": "VERTEX_PROJECT", "vertex-omni": "VERTEX_PROJECT", "gemini": "GEMINI_API_KEY"}
         return stand_in_times(
             self._environ, frozenset(name for name, variable in real.items() if self._environ.get(variable))

@@ -94,7 +94,7 @@ async def _commit_new(services: Services, caller: Caller, key: ApiKey) -> ApiKey
 
 async def own(services: Services, account: str) -> list[ApiKey]:
     """The account's keys that are not revoked, newest first; expired ones are among them."""
-    return await services.store.newest(ApiKey, {"account": account, "revoked_at": None}, None, MAX_KEYS)
+    return await services.firestore.newest(ApiKey, {"account": account, "revoked_at": None}, None, MAX_KEYS)
 
 
 async def revoke(services: Services, caller: Caller, key_id: str) -> None:
@@ -118,7 +118,7 @@ async def note_use(services: Services, key: ApiKey) -> None:
     if key.last_used_at is not None and now - key.last_used_at < USE_NOTED_EVERY:
         return
     try:
-        await services.store.commit([key.changed(last_used_at=now)])
+        await services.firestore.commit([key.changed(last_used_at=now)])
     except (Conflict, Unavailable) as error:
         log.info("use_of_key_not_noted", api_key=key.key_id, error=str(error))
 

@@ -107,7 +107,7 @@ class Accounts:
         known = self._keys.get(id_, now)
         if known is not None and now - known.at < age:
             return known.document
-        key = await services.store.get(ApiKey, id_)
+        key = await services.firestore.get(ApiKey, id_)
         if key is None:
             return None
         if key.refusal(now) is None:
@@ -132,7 +132,7 @@ class Accounts:
         known = self._known.get(id_, now)
         if known is not None and now - known.at < age:
             return known.document
-        account = await services.store.get(Account, id_)
+        account = await services.firestore.get(Account, id_)
         if account is not None:
             self._keep(services, account)
         return account
@@ -182,11 +182,11 @@ async def _batch(
     """What one commit writes: the account, and with the first proof of its address the credits and their marker."""
     account = followed.account
     marker = verification.marker(identity, now) if followed.proven else None
-    if marker is None or await services.store.get(SignupMarker, marker.id) is not None:
+    if marker is None or await services.firestore.get(SignupMarker, marker.id) is not None:
         return Batch(account)
-    if await services.store.get(Transaction, ledger.signup_id(account.id)) is not None:
+    if await services.firestore.get(Transaction, ledger.signup_id(account.id)) is not None:
         return Batch(account)
-    credits_ = (await services.config.get()).signup_credits
+    credits_ = (await services.live_settings.get()).signup_credits
     granted, *entries = ledger.sign_up(account, credits_, now)
     return Batch(granted, [*entries, marker]) if entries else Batch(account)
 

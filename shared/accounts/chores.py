@@ -12,7 +12,7 @@ from typing import ClassVar, Literal
 from shared.api.account_data import ChoreStatus
 from shared.core.documents import Value
 from shared.platform import ids
-from shared.platform.durable_tasks import Errand
+from shared.platform.durable_tasks import DurableTask
 
 
 class ExportedFile(Value):
@@ -23,7 +23,7 @@ class ExportedFile(Value):
     size_bytes: int
 
 
-class Chore(Errand):
+class Chore(DurableTask):
     """One export, or the deletion of an account. `cursor` is how far the present phase has come."""
 
     collection: ClassVar[str] = "chores"

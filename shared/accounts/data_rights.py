@@ -5,12 +5,12 @@ from __future__ import annotations
 from shared.accounts import deletion, exports
 from shared.accounts.chores import Chore
 from shared.core.errors import Unavailable
-from shared.core.task_result import Verdict
+from shared.core.task_result import TaskResult
 from shared.platform import durable_tasks, log
 from shared.platform.ports import Services
 
 
-async def deliver(services: Services, id_: str, step: int) -> Verdict:
+async def deliver(services: Services, id_: str, step: int) -> TaskResult:
     """Act on one delivery of the task {id, step}, and say what the queue is told."""
     try:
         chore = await durable_tasks.arrive(services, Chore, id_, step)
@@ -21,5 +21,5 @@ async def deliver(services: Services, id_: str, step: int) -> Verdict:
             log.info("chore_step", chore=id_, account=chore.account, phase=chore.phase, status=done.status)
     except Unavailable as error:
         log.warning("chore_unavailable", chore=id_, step=step, error=str(error))
-        return Verdict.COME_BACK
-    return Verdict.DONE
+        return TaskResult.RETRY
+    return TaskResult.ACK

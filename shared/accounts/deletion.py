@@ -52,7 +52,7 @@ async def start(services: Services, caller: Caller) -> Chore:
     id_ = chores.erasure_id(caller.account)
 
     async def started(there: Chore | None) -> Batch[Chore] | None:
-        account = await services.store.get(Account, caller.account)
+        account = await services.firestore.get(Account, caller.account)
         if account is None:
             raise ApiError("UNAUTHENTICATED", "This user's account no longer exists.")
         if there is not None:
@@ -122,7 +122,7 @@ def anonymous(account: Account) -> Account:
 
 async def _projects(services: Services, chore: Chore) -> Chore | None:
     """A project is its tenant's, and stays; it no longer says who made it."""
-    found = await services.store.newest(Project, {"tenant": chore.tenant}, None, projects.MAX_PROJECTS)
+    found = await services.firestore.newest(Project, {"tenant": chore.tenant}, None, projects.MAX_PROJECTS)
     for project in found:
         if project.created_by == chore.account:
             await _commit(services, project.changed(created_by="", change_id=services.ids()))
@@ -131,7 +131,7 @@ async def _projects(services: Services, chore: Chore) -> Chore | None:
 
 async def _ledger(services: Services, chore: Chore) -> Chore | None:
     """Entries stay, without what an administrator may have written about the user."""
-    page = await services.store.list_transactions(chore.tenant, chore.account, chore.cursor, MAX_PAGE)
+    page = await services.firestore.list_transactions(chore.tenant, chore.account, chore.cursor, MAX_PAGE)
     for entry in page[:MAX_PAGE]:
         if entry.type == "grant" and entry.description:
             await _commit(services, entry.changed(description=""))
@@ -139,10 +139,10 @@ async def _ledger(services: Services, chore: Chore) -> Chore | None:
 
 
 async def _webhooks(services: Services, chore: Chore) -> Chore | None:
-    account = await services.store.get(Account, chore.account)
+    account = await services.firestore.get(Account, chore.account)
     assert account is not None, f"{chore.account} is not there"
-    endpoints = [await services.store.get(WebhookEndpoint, id_) for id_ in account.webhook_endpoints]
-    secret = await services.store.get(WebhookSecret, chore.account)
+    endpoints = [await services.firestore.get(WebhookEndpoint, id_) for id_ in account.webhook_endpoints]
+    secret = await services.firestore.get(WebhookSecret, chore.account)
     await _remove(services, [document for document in (*endpoints, secret) if document is not None])
     await accounts.edit(services, chore.account, lambda account: account.changed(webhook_endpoints=()))
     return None
@@ -155,10 +155,10 @@ async def _api_keys(services: Services, chore: Chore) -> Chore | None:
 async def _videos(services: Services, chore: Chore) -> Chore | None:
     """Cancel what is under way and erase what has ended; the jobs' own last steps remove the files."""
     where = {"tenant": chore.tenant, "account": chore.account, "erasure": None}
-    page = await services.store.newest(Job, where, None, JOBS_A_STEP)
+    page = await services.firestore.newest(Job, where, None, JOBS_A_STEP)
     for job in page:
         if not job.final:
-            job = await _advance(services, job, events.Cancel())
+            job = await _advance(services, job, events.CancelRequested())
         await _advance(services, job, events.ErasureRequested())
     # What was erased is not listed again.
     return _again(chore, services.clock()) if len(page) == JOBS_A_STEP else None
@@ -166,7 +166,7 @@ async def _videos(services: Services, chore: Chore) -> Chore | None:
 
 async def _advance(services: Services, job: Job, event: events.Event) -> Job:
     try:
-        outcome = await transitions.advance(services, job.id, event, job)
+        outcome = await transitions.apply(services, job.id, event, job)
     except transitions.TaskNotCreated as late:
         # Committed: the sweeper creates the task.
         return late.outcome.job
@@ -177,13 +177,13 @@ async def _advance(services: Services, job: Job, event: events.Event) -> Job:
 async def _exports(services: Services, chore: Chore) -> Chore | None:
     """Remove the files, and once more when a step that is writing now must have ended."""
     later = services.clock() + SETTLED_AFTER
-    async for page in Pages(lambda last: services.store.newest(Chore, _exports_of(chore), last, MAX_PAGE)):
+    async for page in Pages(lambda last: services.firestore.newest(Chore, _exports_of(chore), last, MAX_PAGE)):
         for export in page:
             if export.due_at is not None:
                 again = durable_tasks.stamped(durable_tasks.forward(export, later, files=()), services.ids())
                 await _commit(services, again)
-                await services.queue.create(durable_tasks.task(again))
-    await services.media.delete(chores.exports_prefix(chore.tenant, chore.account))
+                await services.tasks.create(durable_tasks.task(again))
+    await services.objects.delete(chores.exports_prefix(chore.tenant, chore.account))
     return None
 
 
@@ -204,15 +204,15 @@ async def _remains(services: Services, chore: Chore) -> Chore | None:
         if (unfinished := await phase(services, chore)) is not None:
             return unfinished
     where = {"tenant": chore.tenant, "account": chore.account, "erasure": "requested"}
-    watched = await services.store.newest(Job, where, None, 1)
-    exports = await services.store.newest(Chore, _exports_of(chore), None, MAX_PAGE)
+    watched = await services.firestore.newest(Job, where, None, 1)
+    exports = await services.firestore.newest(Chore, _exports_of(chore), None, MAX_PAGE)
     if watched or any(export.due_at is not None for export in exports):
         elapsed = now - chore.created_at
         return _again(chore, now + min(max(elapsed / 4, FIRST_WAIT), LONGEST_WAIT))
     if (unfinished := await _remove_all(services, chore, Chore, _exports_of(chore))) is not None:
         return unfinished
     for prefix in (*_prefixes(chore), *inputs.recent_prefixes(now, chore.tenant, chore.account)):
-        await services.media.delete(prefix)
+        await services.objects.delete(prefix)
     return None
 
 
@@ -225,7 +225,7 @@ def _prefixes(chore: Chore) -> tuple[str, ...]:
 async def _remove_all(services: Services, chore: Chore, kind: type[Document], where: Mapping[str, str]) -> Chore | None:
     """Remove the documents of a kind, page by page; what was removed is not listed again."""
     for _ in range(PAGES_A_STEP):
-        page = await services.store.newest(kind, where, None, MAX_PAGE)
+        page = await services.firestore.newest(kind, where, None, MAX_PAGE)
         await _remove(services, page)
         if len(page) < MAX_PAGE:
             return None
@@ -239,7 +239,7 @@ async def _remove(services: Services, documents: Sequence[Document]) -> None:
 
 async def _commit(services: Services, *documents: Document, removed: Sequence[Document] = ()) -> None:
     try:
-        await services.store.commit(documents, removed)
+        await services.firestore.commit(documents, removed)
     except Conflict as error:
         # Somebody else wrote it: the step is done again, and reads it again.
         raise Unavailable(f"a document changed: {error}") from error

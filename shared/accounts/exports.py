@@ -66,12 +66,12 @@ async def start(services: Services, caller: Caller) -> Chore:
 
 async def _recent(services: Services, caller: Caller) -> list[Chore]:
     where = {"tenant": caller.tenant, "account": caller.account, "kind": "export"}
-    return await services.store.newest(Chore, where, None, EXPORTS_A_DAY)
+    return await services.firestore.newest(Chore, where, None, EXPORTS_A_DAY)
 
 
 async def get(services: Services, caller: Caller, export_id: str) -> Chore:
     """The caller's export. Raises ApiError NOT_FOUND."""
-    found = await services.store.get(Chore, export_id) if re.fullmatch(EXPORT_ID, export_id) else None
+    found = await services.firestore.get(Chore, export_id) if re.fullmatch(EXPORT_ID, export_id) else None
     if found is None or found.account != caller.account or found.tenant != caller.tenant:
         raise ApiError("NOT_FOUND", "Export not found.", {"export": export_id[:64]})
     return found
@@ -95,7 +95,7 @@ async def view(services: Services, chore: Chore, query: ExportQuery | None = Non
 
 
 async def _file_view(services: Services, file: ExportedFile) -> ExportFileView:
-    signed = await services.media.sign(file.object, file.name)
+    signed = await services.objects.sign(file.object, file.name)
     return ExportFileView(
         name=file.name,
         size_bytes=file.size_bytes,
@@ -109,9 +109,9 @@ async def _file_view(services: Services, file: ExportedFile) -> ExportFileView:
 
 async def step(services: Services, chore: Chore) -> Chore:
     """Do what the chore's phase says; answers the chore as it is to be committed. Raises Unavailable."""
-    account = await services.store.get(Account, chore.account)
+    account = await services.firestore.get(Account, chore.account)
     if account is None or account.closed_at is not None or chore.phase == EXPIRY:
-        await services.media.delete(chore.prefix)
+        await services.objects.delete(chore.prefix)
         status: ChoreStatus = "expired" if chore.completed_at is not None else "canceled"
         return chore.changed(status=status, files=(), due_at=None)
     part = await _READERS[chore.phase](services, account, chore.cursor)
@@ -143,19 +143,19 @@ async def _write(services: Services, chore: Chore, part: _Part) -> ExportedFile:
     def produce(destination: BinaryIO) -> None:
         destination.write(raw)
 
-    stored = await services.media.write(f"{chore.prefix}{services.ids()}/{name}", produce, "application/json")
+    stored = await services.objects.write(f"{chore.prefix}{services.ids()}/{name}", produce, "application/json")
     return ExportedFile(name=name, object=stored.name, size_bytes=stored.size_bytes)
 
 
 async def _account(services: Services, account: Account, _: str | None) -> _Part:
-    shown = views.account(account, await services.config.get()).model_dump(mode="json")
+    shown = views.account(account, await services.live_settings.get()).model_dump(mode="json")
     return _Part([{**shown, "issuer": account.issuer, "subject": account.sub, "disabled": account.disabled}])
 
 
 async def _videos(services: Services, account: Account, cursor: str | None) -> _Part:
     async def read(after: str | None) -> list[Job]:
         query = ListVideosQuery(limit=MAX_PAGE, after=after)
-        return await services.store.list_jobs(account.tenant, account.id, query)
+        return await services.firestore.list_jobs(account.tenant, account.id, query)
 
     return await _listed(read, lambda job: _video(services, job), cursor)
 
@@ -168,7 +168,7 @@ def _video(services: Services, job: Job) -> dict[str, Any]:
 
 async def _transactions(services: Services, account: Account, cursor: str | None) -> _Part:
     async def read(after: str | None) -> list[Transaction]:
-        return await services.store.list_transactions(account.tenant, account.id, after, MAX_PAGE)
+        return await services.firestore.list_transactions(account.tenant, account.id, after, MAX_PAGE)
 
     return await _listed(read, lambda entry: views.transaction(entry).model_dump(mode="json"), cursor)
 
@@ -188,8 +188,8 @@ async def _listed(
 
 
 async def _api_keys(services: Services, account: Account, cursor: str | None) -> _Part:
-    last = await services.store.get(ApiKey, cursor) if cursor is not None else None
-    page = await services.store.newest(ApiKey, {"account": account.id}, last, MAX_PAGE)
+    last = await services.firestore.get(ApiKey, cursor) if cursor is not None else None
+    page = await services.firestore.newest(ApiKey, {"account": account.id}, last, MAX_PAGE)
     data = [
         {**api_keys.view(key).model_dump(mode="json"), "revoked_at": key.revoked_at and key.revoked_at.isoformat()}
         for key in page
@@ -204,7 +204,7 @@ async def _webhook_endpoints(services: Services, account: Account, _: str | None
 
 async def _projects(services: Services, account: Account, _: str | None) -> _Part:
     """Those that the user made; a project is its tenant's, and stays."""
-    found = await services.store.newest(Project, {"tenant": account.tenant}, None, projects.MAX_PROJECTS)
+    found = await services.firestore.newest(Project, {"tenant": account.tenant}, None, projects.MAX_PROJECTS)
     return _Part([projects.view(one).model_dump(mode="json") for one in found if one.created_by == account.id])
 
 

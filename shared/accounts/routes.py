@@ -20,7 +20,7 @@ ROUTES: tuple[Route, ...] = (
         response=AccountView,
     ),
     Route(
-        "make_api_key",
+        "create_api_key",
         "POST",
         "/v1/api-keys",
         "history",

@@ -42,7 +42,7 @@ StoredFields: Any = create_model("StoredFields", __base__=_Stored, **_ANY)
 
 async def get(services: Services) -> ConfigView:
     """What is stored now, read afresh: a process may go by older values for at most a minute."""
-    return await _view(services, _fields(await services.store.get(StoredFields, "video")))
+    return await _view(services, _fields(await services.firestore.get(StoredFields, "video")))
 
 
 async def put(services: Services, caller: Caller, body: Body, if_match: str | None) -> ConfigView:
@@ -115,7 +115,7 @@ def _differing(one: dict[str, Any], other: dict[str, Any]) -> dict[str, Any]:
 async def _view(services: Services, stored: dict[str, Any]) -> ConfigView:
     settings = services.settings
     defaults = live_config.defaults(settings.signup_credits, settings.requests_per_minute)
-    in_force = await services.config.get()
+    in_force = await services.live_settings.get()
     whole = {**defaults.model_dump(), **stored, **in_force.model_dump(include=set(OBSERVED))}
     bad, _ = live_config.invalid(whole)
     values = live_config.merged(whole, bad, in_force)

@@ -62,7 +62,7 @@ async def get(services: Services, tenant: str) -> TenantBudget:
     """The tenant's budget, or an empty one that is not stored yet. Raises ApiError NOT_FOUND for what is no name."""
     if not re.fullmatch(TENANT_NAME, tenant):
         raise ApiError("NOT_FOUND", "Invalid tenant name.", {"tenant": tenant[:64]})
-    found = await services.store.get(TenantBudget, tenant)
+    found = await services.firestore.get(TenantBudget, tenant)
     return found or TenantBudget(id=tenant, tenant=tenant, updated_at=services.clock())
 
 

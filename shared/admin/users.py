@@ -73,7 +73,7 @@ def _changed(account: Account, changes: dict[str, Any]) -> Account:
 
 
 async def _check_plan(services: Services, plan: str | None) -> None:
-    allowed = plans.names(await services.config.get())
+    allowed = plans.names(await services.live_settings.get())
     if plan is not None and plan not in allowed:
         said = f"unknown plan; there are {', '.join(sorted(allowed))}"
         raise ApiError("INVALID_REQUEST", f"plan: {said}", {"fields": [{"field": "plan", "message": said}]})
@@ -128,7 +128,7 @@ async def _known(services: Services, caller: Caller, user: str) -> Account:
 async def _find(services: Services, caller: Caller, user: str) -> Account | None:
     if not re.fullmatch(USER_ID, user) or RESERVED.fullmatch(user):
         return None
-    account = await services.store.get(Account, user)
+    account = await services.firestore.get(Account, user)
     return account if account is not None and account.tenant == caller.tenant else None
 
 

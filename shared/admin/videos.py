@@ -34,7 +34,7 @@ async def page(services: Services, caller: Caller, query: ListTenantVideosQuery)
 
 async def watch(services: Services, caller: Caller, job_id: str) -> WatchedVideo:
     """One job of the tenant; another tenant's, a deleted or an unknown one is NOT_FOUND."""
-    job = await services.store.get(Job, job_id) if re.fullmatch(VIDEO_ID, job_id) else None
+    job = await services.firestore.get(Job, job_id) if re.fullmatch(VIDEO_ID, job_id) else None
     if job is None or job.tenant != caller.tenant or job.deleted_at is not None:
         raise ApiError("NOT_FOUND", "Video not found.", {"video": job_id[:64]})
     audit.record(

@@ -52,7 +52,7 @@ class ModelView(Response):
     extension: ExtensionView | None
     credits_per_second: int
     credits_per_second_by_resolution: dict[Resolution, int]
-    usual_seconds: float
+    expected_seconds: float
 
 
 class ModelList(Response):

@@ -7,11 +7,11 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, create_model
 
 from shared.api.bodies import Body, Response
-from shared.core.documents import LiveConfig
+from shared.core.documents import LiveSettings
 from shared.core.live_config import OBSERVED
 
-# Usual times are learned, and kept in a document of their own.
-FIELDS = {name: field for name, field in LiveConfig.model_fields.items() if name not in OBSERVED}
+# Expected times are learned, and kept in a document of their own.
+FIELDS = {name: field for name, field in LiveSettings.model_fields.items() if name not in OBSERVED}
 _TYPED: dict[str, Any] = {name: (field.annotation, field) for name, field in FIELDS.items()}
 PutConfig: type[Body] = create_model(
     "PutConfig", __base__=Body, __doc__="PUT /v1/admin/config: everything that differs from the defaults.", **_TYPED
@@ -22,8 +22,8 @@ class ConfigView(Response):
     """The live settings. `stored` is what an administrator has set; everything else is as in `defaults`."""
 
     object: Literal["config"] = "config"
-    values: LiveConfig
-    defaults: LiveConfig
+    values: LiveSettings
+    defaults: LiveSettings
     stored: dict[str, Any]
     in_force_within_s: int
     etag: Annotated[str, Field(description="ETag of `stored`, to send as If-Match when replacing it.")]

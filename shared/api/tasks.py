@@ -29,7 +29,7 @@ class PushEnvelope(BaseModel):
 
 
 class ErrandBody(Body):
-    """POST /tasks/webhook and /tasks/chore: the body of every task of an errand."""
+    """POST /tasks/webhook and /tasks/chore: the body of every task of a durable task."""
 
     id: Annotated[str, Field(max_length=64, pattern=r"^[A-Za-z0-9_-]+$")]
     step: Annotated[int, Field(ge=0, le=MAX_INTEGER)]

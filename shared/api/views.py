@@ -17,7 +17,7 @@ from shared.core.documents import (
     CancelReason,
     Input,
     Job,
-    LiveConfig,
+    LiveSettings,
     Stage,
     Transaction,
     VideoRequest,
@@ -158,7 +158,7 @@ def transaction_page(entries: list[Transaction], limit: int) -> TransactionPage:
     return TransactionPage.of([transaction(entry) for entry in entries[:limit]], has_more=len(entries) > limit)
 
 
-def model(model: Model, default: bool, offering: catalog.Offering, config: LiveConfig) -> ModelView:
+def model(model: Model, default: bool, offering: catalog.Offering, config: LiveSettings) -> ModelView:
     return ModelView(
         id=model.id,
         created=model.released,
@@ -188,11 +188,11 @@ def model(model: Model, default: bool, offering: catalog.Offering, config: LiveC
         credits_per_second_by_resolution={
             resolution: pricing.credits_per_second(model.id, resolution, config) for resolution in model.resolutions
         },
-        usual_seconds=config.usual_times.get(model.id, model.usual_s),
+        expected_seconds=config.expected_times.get(model.id, model.expected_s),
     )
 
 
-def _extension(model: Model, config: LiveConfig) -> ExtensionView | None:
+def _extension(model: Model, config: LiveSettings) -> ExtensionView | None:
     extension = model.extension
     if extension is None:
         return None
@@ -210,7 +210,7 @@ def _extension(model: Model, config: LiveConfig) -> ExtensionView | None:
     )
 
 
-def account(account: Account, config: LiveConfig) -> AccountView:
+def account(account: Account, config: LiveSettings) -> AccountView:
     return AccountView(
         id=account.id,
         email=account.email,

@@ -12,7 +12,7 @@ from datetime import datetime
 
 from shared.core import pricing
 from shared.core.catalog import MODELS
-from shared.core.documents import Account, CancelReason, Job, LiveConfig, Stage, VideoRequest
+from shared.core.documents import Account, CancelReason, Job, LiveSettings, Stage, VideoRequest
 from shared.core.tenant_days import day_of
 
 
@@ -25,7 +25,7 @@ class Terms:
     at_our_cost: bool = False
 
 
-def terms(job: Job, account: Account, now: datetime, config: LiveConfig) -> Terms:
+def terms(job: Job, account: Account, now: datetime, config: LiveSettings) -> Terms:
     """What canceling the unfinished job now would give back."""
     if job.stage in (Stage.WAITING, Stage.QUEUED):
         return Terms(job.cost, "not_begun")
@@ -38,12 +38,14 @@ def terms(job: Job, account: Account, now: datetime, config: LiveConfig) -> Term
     return begun
 
 
-def of_begun_generation(request: VideoRequest, cost: int, account: Account, now: datetime, config: LiveConfig) -> Terms:
+def of_begun_generation(
+    request: VideoRequest, cost: int, account: Account, now: datetime, config: LiveSettings
+) -> Terms:
     """What canceling a job of the request would give back once its generation has begun."""
     return _of_begun(cost, 0, _bills_when_stopped(request.model), account, now, config)
 
 
-def _of_begun(cost: int, at_end: int, billed: bool, account: Account, now: datetime, config: LiveConfig) -> Terms:
+def _of_begun(cost: int, at_end: int, billed: bool, account: Account, now: datetime, config: LiveSettings) -> Terms:
     if config.cancel_refund == "none":
         return Terms(at_end, "policy")
     if not billed:

@@ -42,7 +42,7 @@ class Model:
     it became available. `aliases` are other names of this very model. `reference_images` is how many it takes,
     `reference_seconds` the lengths at which it takes them, `last_frame_seconds` those at which it takes a last frame
     (empty: all). `successors` are the ids of the models that replace it once its provider has retired it.
-    `usual_s` is the usual time of a generation of the default length; `longest_s` the longest that was ever documented.
+    `expected_s` is how long a generation of the default length takes, `longest_s` the longest that was ever documented.
     `high_resolution_seconds` are the lengths at which more than 720p can be had (empty: all).
     `bills_when_stopped`: its provider can't stop a generation, or bills it all the same; so for every model, until a
     bill has shown otherwise.
@@ -69,7 +69,7 @@ class Model:
     reference_images: int = 3
     reference_seconds: tuple[int, ...] = ()
     extension: Extension | None = None
-    usual_s: float = 60.0
+    expected_s: float = 60.0
     longest_s: float = 360.0
     bills_when_stopped: bool = True
     quota_per_minute: int = 50
@@ -112,7 +112,7 @@ MODELS: Mapping[str, Model] = {
             successors=("omni-flash",),
             reference_seconds=(8,),
             extension=_VEO_EXTENSION_4K,
-            usual_s=90.0,
+            expected_s=90.0,
         ),
         Model(
             "veo-3.1-fast",
@@ -130,7 +130,7 @@ MODELS: Mapping[str, Model] = {
             successors=("omni-flash",),
             reference_seconds=(8,),
             extension=_VEO_EXTENSION,
-            usual_s=60.0,
+            expected_s=60.0,
         ),
         Model(
             "veo-3.1-lite",
@@ -149,7 +149,7 @@ MODELS: Mapping[str, Model] = {
             successors=("omni-flash",),
             reference_images=0,
             extension=_VEO_EXTENSION,
-            usual_s=45.0,
+            expected_s=45.0,
         ),
         Model(
             "omni-flash",
@@ -164,7 +164,7 @@ MODELS: Mapping[str, Model] = {
             extension=Extension(
                 seconds=tuple(range(3, 11)), max_total_s=30, resolutions=("360p", "720p", "1080p", "4k")
             ),
-            usual_s=60.0,
+            expected_s=60.0,
         ),
     )
 }

@@ -17,7 +17,7 @@ from typing_extensions import TypeAliasType
 from shared.core import storable
 
 MAX_PROMPT_BYTES = 4 * 1024  # 1,024 tokens, counted as ceil(bytes / 4)
-MAX_USUAL_S = 3_600.0
+MAX_EXPECTED_S = 3_600.0
 # Of one setting, price or grant: far below the 64 bits that Firestore adds up in.
 MAX_CREDITS = 1_000_000_000
 MAX_IMAGE_BYTES = 8 * 1024 * 1024
@@ -416,7 +416,7 @@ V = TypeVar("V")
 ByName = Annotated[dict[Annotated[str, Field(max_length=128), storable.AS_KEY], V], Field(max_length=1_000)]
 
 
-class LiveConfig(Value):
+class LiveSettings(Value):
     """Settings that an administrator can change at run time: config/video in Firestore. Durations are in seconds."""
 
     credits_per_second: Annotated[int, Field(ge=0, le=100_000)] = 10
@@ -475,8 +475,8 @@ class LiveConfig(Value):
         default_factory=dict,
         description="When a model stops counting as retired, by provider and model: config/retired_models.",
     )
-    usual_times: ByName[Annotated[float, Field(gt=0, le=MAX_USUAL_S)]] = Field(
-        default_factory=dict, description="Typical times by model, or model and length: config/usual_times."
+    expected_times: ByName[Annotated[float, Field(gt=0, le=MAX_EXPECTED_S)]] = Field(
+        default_factory=dict, description="Typical times by model, or model and length: config/expected_times."
     )
 
 

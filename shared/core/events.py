@@ -20,19 +20,19 @@ class StepEvent(Event):
 
 
 @dataclass(frozen=True)
-class Enter(StepEvent):
+class SlotRequested(StepEvent):
     """A waiting job asks for a free slot."""
 
 
 @dataclass(frozen=True)
-class Claim(StepEvent):
+class LeaseRequested(StepEvent):
     """A delivery asks for the lease: of a queued job to create, of a storing job to store."""
 
     holder: str
 
 
 @dataclass(frozen=True)
-class Renew(StepEvent):
+class LeaseRenewed(StepEvent):
     """The holder of the storing lease is still at work."""
 
     holder: str
@@ -55,7 +55,7 @@ class Deferred(StepEvent):
 
 
 @dataclass(frozen=True)
-class Refused(StepEvent):
+class StartRejected(StepEvent):
     """The video will not be made: the provider says so, or, before any claim (no holder), what it needs is gone."""
 
     holder: str | None
@@ -75,24 +75,24 @@ class Switched(StepEvent):
 
 
 @dataclass(frozen=True)
-class Lost(StepEvent):
+class StartUnknown(StepEvent):
     """Nobody knows whether the provider accepted: the answer was lost, or the holder died."""
 
     holder: str
 
 
 @dataclass(frozen=True)
-class Unseen(StepEvent):
+class NotFoundYet(StepEvent):
     """Nothing of an uncertain attempt has shown yet."""
 
 
 @dataclass(frozen=True)
-class Running(StepEvent):
+class StillRunning(StepEvent):
     """The provider is not done."""
 
 
 @dataclass(frozen=True)
-class Finished(StepEvent):
+class GenerationFinished(StepEvent):
     """The provider is done, or the attempt's files were `found` in our bucket. `holder` goes on to store them."""
 
     holder: str
@@ -103,7 +103,7 @@ class Finished(StepEvent):
 
 
 @dataclass(frozen=True)
-class Broke(StepEvent):
+class GenerationFailed(StepEvent):
     """The provider gave up."""
 
     code: str
@@ -119,7 +119,7 @@ class Stored(StepEvent):
 
 
 @dataclass(frozen=True)
-class NotStored(StepEvent):
+class StoringFailed(StepEvent):
     """Storing failed this time; `permanent` when another try cannot help."""
 
     holder: str
@@ -129,14 +129,14 @@ class NotStored(StepEvent):
 
 
 @dataclass(frozen=True)
-class Cancel(Event):
+class CancelRequested(Event):
     """The user doesn't want the video any more, if at least `min_refund` credits come back."""
 
     min_refund: int = 0
 
 
 @dataclass(frozen=True)
-class Delete(Event):
+class DeleteRequested(Event):
     """The user deletes an ended job's content."""
 
 
@@ -146,7 +146,7 @@ class ErasureRequested(Event):
 
 
 @dataclass(frozen=True)
-class Expire(Event):
+class RetentionElapsed(Event):
     """Nobody has looked at the video for the time that it is kept."""
 
 
@@ -156,14 +156,14 @@ class Viewed(Event):
 
 
 @dataclass(frozen=True)
-class Hint(Event):
+class OperationReported(Event):
     """A provider's event named an operation for a job whose attempt has none."""
 
     operation: str
 
 
 @dataclass(frozen=True)
-class Fallen(Event):
+class TaskLost(Event):
     """The sweeper found that the job's task no longer exists."""
 
     step: int
@@ -192,7 +192,7 @@ class LateSuccess(Event):
 
 
 @dataclass(frozen=True)
-class Tidied(StepEvent):
+class CleanedUp(StepEvent):
     """What an ended job left behind was removed; `again` when its generation is still going on."""
 
     again: bool

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from shared.core.documents import Account, Document, LiveConfig, Transaction, TransactionType
+from shared.core.documents import Account, Document, LiveSettings, Transaction, TransactionType
 
 
 def post(
@@ -39,7 +39,7 @@ def post(
 
 
 def open_account(
-    account: Account, email_verified: bool, config: LiveConfig, now: datetime
+    account: Account, email_verified: bool, config: LiveSettings, now: datetime
 ) -> tuple[Account, *tuple[Document, ...]]:
     """A new account; one whose email address is verified gets the credits for signing up with it. All of it is new."""
     if not email_verified:

@@ -23,7 +23,7 @@ from shared.core.documents import (
     Job,
     JobError,
     Lease,
-    LiveConfig,
+    LiveSettings,
     Output,
     Stage,
     TaskRef,
@@ -35,31 +35,31 @@ from shared.core.errors import CATALOG, ApiError
 from shared.core.events import (
     Accepted,
     Announced,
-    Broke,
-    Cancel,
-    Claim,
+    CancelRequested,
+    CleanedUp,
     Deferred,
-    Delete,
-    Enter,
+    DeleteRequested,
     ErasureRequested,
     Event,
-    Expire,
-    Fallen,
-    Finished,
-    Hint,
+    GenerationFailed,
+    GenerationFinished,
     LateSuccess,
-    Lost,
-    NotStored,
+    LeaseRenewed,
+    LeaseRequested,
+    NotFoundYet,
+    OperationReported,
     Overdue,
-    Refused,
-    Renew,
     Repeated,
-    Running,
+    RetentionElapsed,
+    SlotRequested,
+    StartRejected,
+    StartUnknown,
     StepEvent,
+    StillRunning,
     Stored,
+    StoringFailed,
     Switched,
-    Tidied,
-    Unseen,
+    TaskLost,
     Viewed,
 )
 from shared.core.plans import plan_of
@@ -100,12 +100,12 @@ def _to(*stages: Stage) -> frozenset[Stage]:
 
 
 TRANSITIONS: Mapping[type[Event], Mapping[Stage, frozenset[Stage]]] = {
-    Enter: {Stage.WAITING: _to(Stage.WAITING, Stage.QUEUED, Stage.FAILED)},
-    Claim: {
+    SlotRequested: {Stage.WAITING: _to(Stage.WAITING, Stage.QUEUED, Stage.FAILED)},
+    LeaseRequested: {
         Stage.QUEUED: _to(Stage.STARTING, Stage.FAILED),
         Stage.STORING: _to(Stage.STORING, Stage.FAILED),
     },
-    Renew: {Stage.STORING: _to(Stage.STORING)},
+    LeaseRenewed: {Stage.STORING: _to(Stage.STORING)},
     Accepted: {
         Stage.STARTING: _to(Stage.GENERATING),
         Stage.UNCERTAIN: _to(Stage.GENERATING),
@@ -116,21 +116,21 @@ TRANSITIONS: Mapping[type[Event], Mapping[Stage, frozenset[Stage]]] = {
     },
     Deferred: {Stage.STARTING: _to(Stage.QUEUED)},
     Switched: {Stage.QUEUED: _to(Stage.QUEUED), Stage.STARTING: _to(Stage.QUEUED)},
-    Refused: {Stage.QUEUED: _to(Stage.FAILED), Stage.STARTING: _to(Stage.FAILED)},
-    Lost: {Stage.STARTING: _to(Stage.UNCERTAIN)},
-    Unseen: {Stage.UNCERTAIN: _to(Stage.UNCERTAIN, Stage.QUEUED, Stage.FAILED)},
-    Running: {Stage.GENERATING: _to(Stage.GENERATING, Stage.FAILED)},
-    Finished: {
+    StartRejected: {Stage.QUEUED: _to(Stage.FAILED), Stage.STARTING: _to(Stage.FAILED)},
+    StartUnknown: {Stage.STARTING: _to(Stage.UNCERTAIN)},
+    NotFoundYet: {Stage.UNCERTAIN: _to(Stage.UNCERTAIN, Stage.QUEUED, Stage.FAILED)},
+    StillRunning: {Stage.GENERATING: _to(Stage.GENERATING, Stage.FAILED)},
+    GenerationFinished: {
         Stage.GENERATING: _to(Stage.STORING, Stage.FAILED),
         Stage.UNCERTAIN: _to(Stage.STORING, Stage.FAILED),
     },
-    Broke: {Stage.GENERATING: _to(Stage.FAILED), Stage.UNCERTAIN: _to(Stage.FAILED)},
+    GenerationFailed: {Stage.GENERATING: _to(Stage.FAILED), Stage.UNCERTAIN: _to(Stage.FAILED)},
     Stored: {Stage.STORING: _to(Stage.COMPLETED)},
-    NotStored: {Stage.STORING: _to(Stage.STORING, Stage.FAILED)},
-    Cancel: dict.fromkeys(UNFINISHED, _to(Stage.CANCELED)),
-    Hint: {Stage.STARTING: _to(Stage.STARTING), Stage.UNCERTAIN: _to(Stage.UNCERTAIN)},
+    StoringFailed: {Stage.STORING: _to(Stage.STORING, Stage.FAILED)},
+    CancelRequested: dict.fromkeys(UNFINISHED, _to(Stage.CANCELED)),
+    OperationReported: {Stage.STARTING: _to(Stage.STARTING), Stage.UNCERTAIN: _to(Stage.UNCERTAIN)},
     Repeated: {**_ANY_UNFINISHED, **_ANY_FINAL},
-    Fallen: {**_ANY_UNFINISHED, **_ANY_FINAL},
+    TaskLost: {**_ANY_UNFINISHED, **_ANY_FINAL},
     # A generation or a video that was paid for is not given up here: a delivery looks, or stores, one last time.
     Overdue: {
         Stage.WAITING: _to(Stage.FAILED),
@@ -138,13 +138,13 @@ TRANSITIONS: Mapping[type[Event], Mapping[Stage, frozenset[Stage]]] = {
         Stage.STARTING: _to(Stage.UNCERTAIN),
         Stage.UNCERTAIN: _to(Stage.QUEUED, Stage.FAILED),
     },
-    Delete: _ANY_FINAL,
+    DeleteRequested: _ANY_FINAL,
     ErasureRequested: _ANY_FINAL,
     Viewed: {Stage.COMPLETED: _to(Stage.COMPLETED)},
-    Expire: {Stage.COMPLETED: _to(Stage.COMPLETED)},
+    RetentionElapsed: {Stage.COMPLETED: _to(Stage.COMPLETED)},
     Announced: _ANY_FINAL,
     LateSuccess: {Stage.FAILED: _to(Stage.FAILED)},
-    Tidied: _ANY_FINAL,
+    CleanedUp: _ANY_FINAL,
 }
 
 
@@ -193,31 +193,33 @@ class Change:
         return replace(self, job=job, account=account, task=task)
 
 
-def decide(job: Job, account: Account | None, event: Event, now: datetime, config: LiveConfig) -> Change | None:
+def decide(job: Job, account: Account | None, event: Event, now: datetime, config: LiveSettings) -> Change | None:
     """What the event changes; None when it is not heard in this stage or step.
 
     `account` may be None unless needs_account() says otherwise.
     """
-    heard = TRANSITIONS[type(event)].get(job.stage)
-    if heard is None or (isinstance(event, StepEvent) and event.step != job.step):
+    applicable = TRANSITIONS[type(event)].get(job.stage)
+    if applicable is None or (isinstance(event, StepEvent) and event.step != job.step):
         return None
     change = _DECISIONS[type(event)](_Case(job, account, now, config), event)
-    if change is not None and isinstance(event, (Cancel, Overdue)):
+    if change is not None and isinstance(event, (CancelRequested, Overdue)):
         change = replace(change, obsolete=job.task)
-    assert change is None or change.job.stage in heard, f"{event} led {job.stage} to {change.job.stage}"
+    assert change is None or change.job.stage in applicable, f"{event} led {job.stage} to {change.job.stage}"
     return change
 
 
-def needs_account(job: Job, event: Event, now: datetime, config: LiveConfig) -> bool:
+def needs_account(job: Job, event: Event, now: datetime, config: LiveSettings) -> bool:
     """Whether the event may end the job or change what the account holds."""
     if job.final or isinstance(event, Repeated) or job.stage not in TRANSITIONS[type(event)]:
         return False
-    may_end = isinstance(event, (Enter, Refused, Broke, Stored, NotStored, Cancel))
-    nothing_came = isinstance(event, Finished) and not event.uris
+    may_end = isinstance(
+        event, (SlotRequested, StartRejected, GenerationFailed, Stored, StoringFailed, CancelRequested)
+    )
+    nothing_came = isinstance(event, GenerationFinished) and not event.uris
     return may_end or nothing_came or now >= deadline(job, config)
 
 
-def deadline(job: Job, config: LiveConfig) -> datetime:
+def deadline(job: Job, config: LiveSettings) -> datetime:
     """When the job's present stage must have ended; the job is given up then."""
     match job.stage:
         case Stage.GENERATING:
@@ -232,7 +234,7 @@ def deadline(job: Job, config: LiveConfig) -> datetime:
             return job.created_at + timedelta(seconds=config.queue_timeout_s)
 
 
-def claimable(job: Job, now: datetime, config: LiveConfig) -> bool:
+def claimable(job: Job, now: datetime, config: LiveSettings) -> bool:
     """Whether a claim of a queued or storing job would be granted now, or end it.
 
     Not while somebody holds its lease, and not before the provider's Retry-After is over, however often the queue
@@ -250,7 +252,7 @@ def movable(job: Job) -> bool:
     return job.attempt == (1 if job.stage is Stage.STARTING else 0)
 
 
-def searched_until(job: Job, config: LiveConfig) -> datetime:
+def searched_until(job: Job, config: LiveSettings) -> datetime:
     """Until when a job past its deadline waits for a bucket that does not say whether its video is there."""
     return deadline(job, config) + timedelta(seconds=config.storing_timeout_s)
 
@@ -285,7 +287,7 @@ class Submission:
 
 
 def submit(
-    submission: Submission, account: Account, now: datetime, config: LiveConfig, budget: TenantBudget | None = None
+    submission: Submission, account: Account, now: datetime, config: LiveSettings, budget: TenantBudget | None = None
 ) -> Change:
     """Charge the account and create the job, queued or, over the limit and allowed to, waiting.
 
@@ -339,7 +341,7 @@ def submit(
 
 
 def refuse(
-    submission: Submission, account: Account, now: datetime, config: LiveConfig, budget: TenantBudget | None = None
+    submission: Submission, account: Account, now: datetime, config: LiveSettings, budget: TenantBudget | None = None
 ) -> ApiError | None:
     """Why the account may not start such a job now, or its user would not want it; None when it may.
 
@@ -390,7 +392,7 @@ class _Case:
     job: Job
     account: Account | None
     now: datetime
-    config: LiveConfig
+    config: LiveSettings
 
     @property
     def overdue(self) -> bool:
@@ -402,7 +404,7 @@ class _Case:
     def write(self, **changes: Any) -> Job:
         return self.job.changed(version=self.job.version + 1, updated_at=self.now, **changes)
 
-    def go(self, stage: Stage, at: datetime | None, **changes: Any) -> Change:
+    def next_step(self, stage: Stage, at: datetime | None, **changes: Any) -> Change:
         """On to the next step, whose task comes at that moment (None: now), but never after the stage's deadline."""
         step = self.job.step + 1
         request: VideoRequest = changes.get("request", self.job.request)
@@ -418,7 +420,7 @@ class _Case:
         job = job.changed(due_at=at or self.now)
         return Change(job, task=_task(job, at))
 
-    def hold(self, stage: Stage, holder: str, **changes: Any) -> Change:
+    def take_lease(self, stage: Stage, holder: str, **changes: Any) -> Change:
         """Give the lease to the holder; nobody else acts until it ends."""
         until = self.now + timedelta(seconds=LEASE_S)
         lease = Lease(holder=holder, until=until)
@@ -428,9 +430,9 @@ class _Case:
     def fail(self, code: str, reason: str | None, signals: tuple[str, ...] = (), leftovers: bool = True) -> Change:
         refund = self.job.cost if CATALOG[code].refund else 0
         error = JobError(code=code, message=CATALOG[code].message, reason=reason)
-        return self.end(Stage.FAILED, refund, f"{code}: {CATALOG[code].message}", signals, leftovers, error=error)
+        return self.finish(Stage.FAILED, refund, f"{code}: {CATALOG[code].message}", signals, leftovers, error=error)
 
-    def end(
+    def finish(
         self,
         stage: Stage,
         refund: int,
@@ -460,36 +462,36 @@ class _Case:
         if not to_tidy and not to_announce:
             job = self.write(stage=stage, status=STATUS_OF[stage], lease=None, due_at=None, **ended)
             return Change(job, account, entries, signals=signals)
-        tidy = self.go(stage, None, **ended)
+        tidy = self.next_step(stage, None, **ended)
         return Change(tidy.job, account, entries, tidy.task, signals)
 
 
-def _enter(case: _Case, _: Enter) -> Change | None:
+def _enter(case: _Case, _: SlotRequested) -> Change | None:
     assert case.account is not None, "entering without the account"
     if case.overdue:
         return case.fail("QUEUE_TIMEOUT", None)
     if len(case.account.active_jobs) >= plan_of(case.config, case.account.plan).active_jobs_limit:
-        return case.go(Stage.WAITING, case.now + timedelta(seconds=schedule.WAITING_STEP_S))
-    change = case.go(Stage.QUEUED, None)
+        return case.next_step(Stage.WAITING, case.now + timedelta(seconds=schedule.WAITING_STEP_S))
+    change = case.next_step(Stage.QUEUED, None)
     account = case.account.changed(active_jobs=(*case.account.active_jobs, case.job.id))
     return Change(change.job, account, task=change.task)
 
 
-def _claim(case: _Case, event: Claim) -> Change | None:
+def _claim(case: _Case, event: LeaseRequested) -> Change | None:
     job = case.job
     if not claimable(job, case.now, case.config):
         return None
     if job.stage is Stage.STORING:
         if case.overdue and job.last_tries >= LAST_TRIES:
             return case.fail("STORING_FAILED", "the time for storing is over, and no delivery survived its last try")
-        return case.hold(Stage.STORING, event.holder, last_tries=job.last_tries + int(case.overdue))
+        return case.take_lease(Stage.STORING, event.holder, last_tries=job.last_tries + int(case.overdue))
     if case.overdue:
         return case.fail("QUEUE_TIMEOUT", None)
-    return case.hold(Stage.STARTING, event.holder, attempt=job.attempt + 1, attempt_started_at=case.now)
+    return case.take_lease(Stage.STARTING, event.holder, attempt=job.attempt + 1, attempt_started_at=case.now)
 
 
-def _renew(case: _Case, event: Renew) -> Change | None:
-    return case.hold(Stage.STORING, event.holder) if case.holds(event.holder) else None
+def _renew(case: _Case, event: LeaseRenewed) -> Change | None:
+    return case.take_lease(Stage.STORING, event.holder) if case.holds(event.holder) else None
 
 
 def _accepted(case: _Case, event: Accepted) -> Change | None:
@@ -499,9 +501,9 @@ def _accepted(case: _Case, event: Accepted) -> Change | None:
         return None
     if job.final:
         erasure = "requested" if job.erasure else None
-        return case.go(job.stage, None, operation=event.operation, to_tidy=True, erasure=erasure)
+        return case.next_step(job.stage, None, operation=event.operation, to_tidy=True, erasure=erasure)
     first_look = schedule.next_look(case.now, job.expected_s, case.now, case.config.polling == "rarely")
-    return case.go(Stage.GENERATING, first_look, operation=event.operation, started_at=case.now)
+    return case.next_step(Stage.GENERATING, first_look, operation=event.operation, started_at=case.now)
 
 
 def _deferred(case: _Case, event: Deferred) -> Change | None:
@@ -510,7 +512,7 @@ def _deferred(case: _Case, event: Deferred) -> Change | None:
     if not case.holds(event.holder):
         return None
     again = case.now + timedelta(seconds=event.retry_after_s)
-    return case.go(Stage.QUEUED, again, attempt=case.job.attempt - 1, attempt_started_at=None)
+    return case.next_step(Stage.QUEUED, again, attempt=case.job.attempt - 1, attempt_started_at=None)
 
 
 def _switched(case: _Case, event: Switched) -> Change | None:
@@ -518,7 +520,7 @@ def _switched(case: _Case, event: Switched) -> Change | None:
     job, claimed = case.job, case.job.stage is Stage.STARTING
     if not movable(job) or (claimed and not case.holds(event.holder)):
         return None
-    return case.go(
+    return case.next_step(
         Stage.QUEUED,
         None,
         provider=event.provider,
@@ -532,29 +534,29 @@ def _switched(case: _Case, event: Switched) -> Change | None:
     )
 
 
-def _refused(case: _Case, event: Refused) -> Change | None:
+def _refused(case: _Case, event: StartRejected) -> Change | None:
     if case.job.stage is Stage.STARTING and not case.holds(event.holder):
         return None
     return case.fail(event.code, event.reason, leftovers=_abandoned_one(case.job))
 
 
-def _lost(case: _Case, event: Lost) -> Change | None:
+def _lost(case: _Case, event: StartUnknown) -> Change | None:
     lease = case.job.lease
     if lease is not None and lease.holder != event.holder and lease.until > case.now:
         return None
     at = case.now + timedelta(seconds=schedule.UNCERTAIN_STEP_S)
-    return _with_signals(case.go(Stage.UNCERTAIN, at), "uncertain_start")
+    return _with_signals(case.next_step(Stage.UNCERTAIN, at), "uncertain_start")
 
 
-def _unseen(case: _Case, _: Unseen) -> Change | None:
+def _unseen(case: _Case, _: NotFoundYet) -> Change | None:
     if not case.overdue:
-        return case.go(Stage.UNCERTAIN, case.now + timedelta(seconds=schedule.UNCERTAIN_STEP_S))
+        return case.next_step(Stage.UNCERTAIN, case.now + timedelta(seconds=schedule.UNCERTAIN_STEP_S))
     if case.config.uncertain_policy == "restart_once" and case.job.attempt == 1:
-        return _with_signals(case.go(Stage.QUEUED, None), "abandoned_generation")
+        return _with_signals(case.next_step(Stage.QUEUED, None), "abandoned_generation")
     return case.fail("START_UNCERTAIN", None, ("abandoned_generation",))
 
 
-def _running(case: _Case, _: Running) -> Change | None:
+def _running(case: _Case, _: StillRunning) -> Change | None:
     if case.overdue:
         return case.fail("GENERATION_TIMEOUT", None)
     job = case.job
@@ -562,10 +564,10 @@ def _running(case: _Case, _: Running) -> Change | None:
     told = job.due_at is not None and case.now < job.due_at
     rarely = case.config.polling == "rarely" and not told
     started_at = job.started_at or _began(job)
-    return case.go(Stage.GENERATING, schedule.next_look(started_at, job.expected_s, case.now, rarely))
+    return case.next_step(Stage.GENERATING, schedule.next_look(started_at, job.expected_s, case.now, rarely))
 
 
-def _finished(case: _Case, event: Finished) -> Change | None:
+def _finished(case: _Case, event: GenerationFinished) -> Change | None:
     count = case.job.request.count
     if not event.uris and event.filtered:
         return case.fail("SAFETY_BLOCKED", event.reason, leftovers=_abandoned_one(case.job))
@@ -575,7 +577,7 @@ def _finished(case: _Case, event: Finished) -> Change | None:
     adopted = ("adopted",) if event.found else ()
     until = case.now + timedelta(seconds=LEASE_S)
     # No task yet: the delivery that brought the news goes on to store. If it dies, its redelivery creates the task.
-    change = case.go(
+    change = case.next_step(
         Stage.STORING,
         until,
         lease=Lease(holder=event.holder, until=until),
@@ -588,7 +590,7 @@ def _finished(case: _Case, event: Finished) -> Change | None:
     return Change(change.job, signals=adopted)
 
 
-def _broke(case: _Case, event: Broke) -> Change | None:
+def _broke(case: _Case, event: GenerationFailed) -> Change | None:
     return case.fail(event.code, event.reason, leftovers=_abandoned_one(case.job))
 
 
@@ -596,7 +598,7 @@ def _stored(case: _Case, event: Stored) -> Change | None:
     if not case.holds(event.holder):
         return None
     job = case.job
-    return case.end(
+    return case.finish(
         Stage.COMPLETED,
         pricing.refund_at_end(job),
         _why_refunded(job),
@@ -612,17 +614,17 @@ def _why_refunded(job: Job) -> str:
     return f"{job.request.model} made the video for less"
 
 
-def _not_stored(case: _Case, event: NotStored) -> Change | None:
+def _not_stored(case: _Case, event: StoringFailed) -> Change | None:
     if not case.holds(event.holder):
         return None
     if event.permanent or case.overdue:
         return case.fail(event.code, event.reason)
     tries = case.job.storing_tries + 1
     wait = schedule.backoff(schedule.STORING_FIRST_STEP_S, schedule.STORING_LONGEST_STEP_S, tries)
-    return case.go(Stage.STORING, case.now + wait, storing_tries=tries)
+    return case.next_step(Stage.STORING, case.now + wait, storing_tries=tries)
 
 
-def _cancel(case: _Case, event: Cancel) -> Change | None:
+def _cancel(case: _Case, event: CancelRequested) -> Change | None:
     """Raises ApiError REFUND_CHANGED where less would come back than the user was told."""
     assert case.account is not None, "canceling without the account"
     terms = cancellation.terms(case.job, case.account, case.now, case.config)
@@ -636,10 +638,10 @@ def _cancel(case: _Case, event: Cancel) -> Change | None:
         day = tenant_days.day_of(case.now)
         starts = case.account.refunded_starts_on(day) + 1
         case = replace(case, account=case.account.changed(refunded_starts_day=day, refunded_starts=starts))
-    return case.end(Stage.CANCELED, terms.refund, "Canceled")
+    return case.finish(Stage.CANCELED, terms.refund, "Canceled")
 
 
-def _hint(case: _Case, event: Hint) -> Change | None:
+def _hint(case: _Case, event: OperationReported) -> Change | None:
     if case.job.operation is not None or case.job.hinted_operation is not None:
         return None
     return Change(case.write(hinted_operation=event.operation))
@@ -651,14 +653,14 @@ def _repeated(case: _Case, event: Repeated) -> Change | None:
     return Change(case.write(repeats_taken=event.count))
 
 
-def _fallen(case: _Case, event: Fallen) -> Change | None:
+def _fallen(case: _Case, event: TaskLost) -> Change | None:
     job = case.job
     late_at = case.now - timedelta(seconds=SWEEP_AFTER_S)
     held = job.lease is not None and job.lease.until > case.now
     if job.step != event.step or job.due_at is None or job.due_at > late_at or held:
         return None
     # A dead lease stays: the next delivery must see that an attempt was under way.
-    return _with_signals(case.go(job.stage, None, lease=job.lease), "swept")
+    return _with_signals(case.next_step(job.stage, None, lease=job.lease), "swept")
 
 
 def _overdue(case: _Case, event: Overdue) -> Change | None:
@@ -666,18 +668,18 @@ def _overdue(case: _Case, event: Overdue) -> Change | None:
         return None
     match case.job.stage:
         case Stage.STARTING:
-            return _lost(case, Lost(event.step, ""))
+            return _lost(case, StartUnknown(event.step, ""))
         case Stage.UNCERTAIN:
-            return _unseen(case, Unseen(event.step))
+            return _unseen(case, NotFoundYet(event.step))
         case _:
             return case.fail("QUEUE_TIMEOUT", None)
 
 
-def _delete(case: _Case, _: Delete) -> Change | None:
+def _delete(case: _Case, _: DeleteRequested) -> Change | None:
     """Leave a tombstone: what the ledger refers to, and what a repeated Idempotency-Key is recognized by."""
     if case.job.deleted_at is not None:
         return None
-    return case.go(case.job.stage, None, **_without_content(case.job), deleted_at=case.now, to_tidy=True)
+    return case.next_step(case.job.stage, None, **_without_content(case.job), deleted_at=case.now, to_tidy=True)
 
 
 def _erasure_requested(case: _Case, _: ErasureRequested) -> Change | None:
@@ -687,7 +689,7 @@ def _erasure_requested(case: _Case, _: ErasureRequested) -> Change | None:
         return None
     erased = {**_without_content(job), "fingerprint": "", "erasure": "requested"}
     if job.deleted_at is None:
-        return case.go(job.stage, None, **erased, deleted_at=case.now, to_tidy=True)
+        return case.next_step(job.stage, None, **erased, deleted_at=case.now, to_tidy=True)
     if job.to_tidy:
         return Change(case.write(**erased))
     return Change(case.write(**erased | {**_WITHOUT_OPERATION, "erasure": "done"}))
@@ -722,11 +724,11 @@ def _viewed(case: _Case, _: Viewed) -> Change | None:
     return Change(case.write(last_viewed_at=case.now, expires_at=kept_until))
 
 
-def _expire(case: _Case, _: Expire) -> Change | None:
+def _expire(case: _Case, _: RetentionElapsed) -> Change | None:
     job = case.job
     if job.expires_at is None or job.expires_at > case.now:
         return None
-    return case.go(job.stage, None, outputs=(), expires_at=None, to_tidy=True)
+    return case.next_step(job.stage, None, outputs=(), expires_at=None, to_tidy=True)
 
 
 def _announced(case: _Case, _: Announced) -> Change | None:
@@ -734,7 +736,7 @@ def _announced(case: _Case, _: Announced) -> Change | None:
     if not job.to_announce:
         return None
     if job.to_tidy:
-        return case.go(job.stage, None, to_announce=False)
+        return case.next_step(job.stage, None, to_announce=False)
     return Change(case.write(to_announce=False, due_at=None))
 
 
@@ -744,7 +746,7 @@ def _late_success(case: _Case, _: LateSuccess) -> Change | None:
     return Change(case.write(late_success=True), signals=("late_success",))
 
 
-def _tidied(case: _Case, event: Tidied) -> Change | None:
+def _tidied(case: _Case, event: CleanedUp) -> Change | None:
     job = case.job
     if job.due_at is None or job.to_announce:
         return None
@@ -754,7 +756,7 @@ def _tidied(case: _Case, event: Tidied) -> Change | None:
     if (event.again or _may_still_write(case)) and case.now < _began(job) + timedelta(seconds=TIDY_FOR_S):
         since_end_s = (case.now - (job.completed_at or case.now)).total_seconds()
         wait_s = min(max(since_end_s, schedule.TIDY_FIRST_STEP_S), schedule.TIDY_LONGEST_STEP_S)
-        return case.go(job.stage, case.now + timedelta(seconds=wait_s), request=request)
+        return case.next_step(job.stage, case.now + timedelta(seconds=wait_s), request=request)
     forgotten = _WITHOUT_OPERATION if job.deleted_at is not None else {}
     return Change(
         case.write(
@@ -782,32 +784,32 @@ def _may_still_write(case: _Case) -> bool:
 
 
 _DECISIONS: Mapping[type[Event], Callable[[_Case, Any], Change | None]] = {
-    Enter: _enter,
-    Claim: _claim,
-    Renew: _renew,
+    SlotRequested: _enter,
+    LeaseRequested: _claim,
+    LeaseRenewed: _renew,
     Accepted: _accepted,
     Deferred: _deferred,
     Switched: _switched,
-    Refused: _refused,
-    Lost: _lost,
-    Unseen: _unseen,
-    Running: _running,
-    Finished: _finished,
-    Broke: _broke,
+    StartRejected: _refused,
+    StartUnknown: _lost,
+    NotFoundYet: _unseen,
+    StillRunning: _running,
+    GenerationFinished: _finished,
+    GenerationFailed: _broke,
     Stored: _stored,
-    NotStored: _not_stored,
-    Cancel: _cancel,
-    Hint: _hint,
+    StoringFailed: _not_stored,
+    CancelRequested: _cancel,
+    OperationReported: _hint,
     Repeated: _repeated,
-    Fallen: _fallen,
+    TaskLost: _fallen,
     Overdue: _overdue,
-    Delete: _delete,
+    DeleteRequested: _delete,
     ErasureRequested: _erasure_requested,
     Viewed: _viewed,
-    Expire: _expire,
+    RetentionElapsed: _expire,
     Announced: _announced,
     LateSuccess: _late_success,
-    Tidied: _tidied,
+    CleanedUp: _tidied,
 }
 
 

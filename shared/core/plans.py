@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from shared.core.documents import LiveConfig, Plan
+from shared.core.documents import LiveSettings, Plan
 
 DEFAULT_PLAN = "default"
 
@@ -19,7 +19,7 @@ class Terms:
     daily_credits: int | None
 
 
-def plan_of(config: LiveConfig, name: str) -> Terms:
+def plan_of(config: LiveSettings, name: str) -> Terms:
     """The terms of a plan; one that is not configured (any more) has those of everybody."""
     plan = config.plans.get(name, Plan())
     return Terms(
@@ -30,7 +30,7 @@ def plan_of(config: LiveConfig, name: str) -> Terms:
     )
 
 
-def names(config: LiveConfig) -> frozenset[str]:
+def names(config: LiveSettings) -> frozenset[str]:
     """The plans that an account may have."""
     return frozenset({DEFAULT_PLAN, *config.plans})
 

@@ -6,22 +6,22 @@ import base64
 import hashlib
 import json
 
-from shared.core.documents import Job, LiveConfig, Resolution, VideoRequest
+from shared.core.documents import Job, LiveSettings, Resolution, VideoRequest
 from shared.core.errors import ApiError
 
 
-def credits_per_second(model: str, resolution: Resolution, config: LiveConfig) -> int:
+def credits_per_second(model: str, resolution: Resolution, config: LiveSettings) -> int:
     """The price of the model at that resolution; else of the model; else of all models."""
     prices = config.credits_per_second_by_model
     return prices.get(f"{model} {resolution}", prices.get(model, config.credits_per_second))
 
 
-def credits_per_added_second(model: str, resolution: Resolution, config: LiveConfig) -> int:
+def credits_per_added_second(model: str, resolution: Resolution, config: LiveSettings) -> int:
     """What a second that is added to a video costs: as a second of a new video by that model, or a higher minimum."""
     return max(credits_per_second(model, resolution, config), config.extension_credits_per_second or 0)
 
 
-def cost(request: VideoRequest, config: LiveConfig) -> int:
+def cost(request: VideoRequest, config: LiveSettings) -> int:
     """Credits for all videos of the request: 40, 60 and 80 for one of 4, 6 and 8 s at the default price.
 
     Of an extension only the added part is paid for, at the price of the model that makes it, whatever made the source.

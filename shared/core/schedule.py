@@ -1,8 +1,8 @@
 """When to look at a job next. Pure; seconds.
 
-A look costs, and so does every second in which a finished video is not seen. How long a generation takes is known up to
-a distribution, so looks come close together where it is likely to end, and far apart elsewhere. `python -m bench.looks`
-derives LOOKED_BY from that distribution, and plays a hundred thousand jobs through this module.
+A poll costs, and so does every second in which a finished video is not seen. How long a generation takes is known up
+to a distribution, so polls come close together where it is likely to end, and far apart elsewhere.
+`python -m bench.polling` derives LOOKED_BY from that distribution, and plays 100,000 jobs through this module.
 """
 
 from __future__ import annotations
@@ -12,8 +12,8 @@ from bisect import bisect_right
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 
-# (share of the usual time, looks that are worth their price until then), where LOOKS_UNIT_S seconds are usual. Of all
-# generations 97.5 % end about the usual time (a sigma of 0.25), 2 % at any time, since what is held to be usual may be
+# (share of the expected time, polls that are worth their price until then), if LOOKS_UNIT_S seconds are expected. Of
+# all generations 97.5 % end about the expected time (a sigma of 0.25), 2 % at any time, since the expectation may be
 # wrong, and 0.5 % never.
 LOOKED_BY: tuple[tuple[float, float], ...] = (
     (0.0, 0.0), (0.3, 0.07), (0.4, 0.13), (0.5, 0.24), (0.55, 0.36), (0.6, 0.56),

@@ -5,9 +5,9 @@ from __future__ import annotations
 from enum import Enum
 
 
-class Verdict(Enum):
-    """The HTTP status of the answer: only SLOW_DOWN makes the whole queue slower."""
+class TaskResult(Enum):
+    """The HTTP status of the answer: only THROTTLE makes the whole queue slower."""
 
-    DONE = 204
-    COME_BACK = 500
-    SLOW_DOWN = 503
+    ACK = 204
+    RETRY = 500
+    THROTTLE = 503

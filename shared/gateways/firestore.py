@@ -74,7 +74,7 @@ class _Place:
     created_at: datetime
 
 
-class FirestoreStore:
+class GoogleFirestore:
     """The database of one project."""
 
     def __init__(self, settings: Settings) -> None:

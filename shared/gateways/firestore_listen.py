@@ -38,7 +38,7 @@ from shared.gateways.firestore_documents import readable
 from shared.platform import log
 from shared.platform.ports import CHANGES_SETTLE_IN, utc_now
 from shared.platform.settings import Settings
-from shared.platform.subscription import Watch
+from shared.platform.subscription import Subscription
 
 FIRST_WAIT_S = 0.1
 LONGEST_WAIT_S = 10.0
@@ -70,7 +70,7 @@ class _Target:
     narrowed_at: datetime
     spec: dict[str, Any] = field(init=False)
     number: int = 0
-    watches: set[Watch] = field(default_factory=set)
+    watches: set[Subscription] = field(default_factory=set)
     token: bytes = b""
     current: bool = False
     known: dict[str, Any] = field(default_factory=dict)
@@ -116,7 +116,7 @@ class _Target:
                 watch.offer(id_, job)
 
 
-class FirestoreLive:
+class FirestoreChangeFeed:
     """The changes of one project's jobs. Used from one event loop."""
 
     def __init__(self, settings: Settings, clock: Callable[[], datetime] = utc_now) -> None:
@@ -133,11 +133,11 @@ class FirestoreLive:
     def _client(self) -> AsyncClient:
         return AsyncClient(project=self._settings.google_cloud_project)
 
-    def watch_job(self, job: str) -> AbstractContextManager[Watch]:
+    def watch_job(self, job: str) -> AbstractContextManager[Subscription]:
         name = f"{self._settings.database}/documents/{Job.collection}/{job}"
         return self._watch(("job", job), lambda: {"documents": Target.DocumentsTarget(documents=[name])})
 
-    def watch_account(self, tenant: str, account: str) -> AbstractContextManager[Watch]:
+    def watch_account(self, tenant: str, account: str) -> AbstractContextManager[Subscription]:
         return self._watch(("account", tenant, account), lambda: {"query": self._changes(tenant, account)})
 
     def _changes(self, tenant: str, account: str) -> Target.QueryTarget:
@@ -156,8 +156,8 @@ class FirestoreLive:
             await self._client._firestore_api.transport.close()
 
     @contextmanager
-    def _watch(self, key: tuple[str, ...], make_spec: Callable[[], dict[str, Any]]) -> Iterator[Watch]:
-        watch = Watch()
+    def _watch(self, key: tuple[str, ...], make_spec: Callable[[], dict[str, Any]]) -> Iterator[Subscription]:
+        watch = Subscription()
         target = self._targets.get(key)
         if target is None:
             target = self._targets[key] = _Target(key, make_spec, self._clock())

@@ -1,6 +1,6 @@
 """Live settings: what an administrator may change in the Firestore console while it runs.
 
-Read from config/video and config/usual_times, and kept for at most a minute. A value that isn't valid is logged once
+Read from config/video and config/expected_times, and kept for at most a minute. A value that isn't valid is logged once
 and ignored: the last valid one stays in force, in new processes too, which find it in config/last_valid. A setting that
 isn't stored has its default. Without a successful read there are no settings: a default is never a guess at what an
 administrator may have stored.
@@ -16,14 +16,14 @@ from typing import Any, ClassVar
 
 from pydantic import Field
 
-from shared.core.documents import Document, LiveConfig
+from shared.core.documents import Document, LiveSettings
 from shared.core.errors import Conflict, Unavailable
 from shared.core.live_config import KEPT_FOR, OBSERVED, RETIRED, defaults, invalid, merged
 from shared.platform import log
-from shared.platform.ports import Store, new_id
+from shared.platform.ports import Firestore, new_id
 from shared.platform.settings import Settings
 
-# The field of config/usual_times that shared/maintenance/expected_times.py writes.
+# The field of config/expected_times that shared/maintenance/expected_times.py writes.
 LEARNED = "learned"
 LAST_VALID = "last_valid"
 _LENGTH = re.compile(r"-[0-9]+s$")
@@ -42,14 +42,14 @@ class LastValid(Document):
     change_id: str
 
 
-class StoredConfig:
+class StoredLiveSettings:
     """The live settings of one database."""
 
-    def __init__(self, settings: Settings, store: Store, clock: Callable[[], datetime]) -> None:
+    def __init__(self, settings: Settings, store: Firestore, clock: Callable[[], datetime]) -> None:
         self._store = store
         self._clock = clock
         self._defaults = defaults(settings.signup_credits, settings.requests_per_minute)
-        self._config: LiveConfig | None = None
+        self._config: LiveSettings | None = None
         self._read_at = clock()
         self._complaint = ""
         self._first = asyncio.Lock()
@@ -57,7 +57,7 @@ class StoredConfig:
         # The values of config/last_valid, as this process last saw or wrote them.
         self._kept: dict[str, Any] | None = None
 
-    async def get(self) -> LiveConfig:
+    async def get(self) -> LiveSettings:
         """The settings in force.
 
         Raises Unavailable until this process has read them once, and when a value is invalid and no valid one is known.
@@ -74,7 +74,7 @@ class StoredConfig:
                 log.warning("config_not_read", error=str(error))
         return self._config
 
-    async def _first_read(self) -> LiveConfig:
+    async def _first_read(self) -> LiveSettings:
         """Read once for all who wait: those who waited for a read that failed don't each try again."""
         tries = self._first_tries
         async with self._first:
@@ -88,7 +88,7 @@ class StoredConfig:
                     self._first_tries += 1
             return self._config
 
-    async def _read(self, last: LiveConfig | None) -> LiveConfig:
+    async def _read(self, last: LiveSettings | None) -> LiveSettings:
         stored = await self._stored()
         whole = {**self._defaults.model_dump(), **stored}
         bad, complaint = invalid(whole)
@@ -104,11 +104,11 @@ class StoredConfig:
 
     async def _stored(self) -> dict[str, Any]:
         video = await self._store.read_config("video")
-        times = await self._store.read_config("usual_times")
+        times = await self._store.read_config("expected_times")
         retired = await self._store.read_config(RETIRED)
-        known = {name: value for name, value in video.items() if name in LiveConfig.model_fields.keys() - OBSERVED}
+        known = {name: value for name, value in video.items() if name in LiveSettings.model_fields.keys() - OBSERVED}
         observed = {"retired_models": retired["until"]} if retired.get("until") else {}
-        return {**known, **observed, "usual_times": _usual_times(times)}
+        return {**known, **observed, "expected_times": _expected_times(times)}
 
     async def _last_valid(self) -> dict[str, Any] | None:
         if self._kept is None:
@@ -116,7 +116,7 @@ class StoredConfig:
             self._kept = found.values if found is not None else None
         return self._kept
 
-    def _before(self, bad: frozenset[str], kept: dict[str, Any] | None) -> LiveConfig:
+    def _before(self, bad: frozenset[str], kept: dict[str, Any] | None) -> LiveSettings:
         """What was in force before this process began. Raises Unavailable where that is needed and not known."""
         values = {**self._defaults.model_dump(), **(kept or {})}
         broken, _ = invalid(values)
@@ -139,8 +139,8 @@ class StoredConfig:
         self._kept = values
 
 
-def _usual_times(stored: Mapping[str, Any]) -> dict[str, Any]:
-    """What config/usual_times comes to: where an administrator says anything of a model, nothing learned of it holds.
+def _expected_times(stored: Mapping[str, Any]) -> dict[str, Any]:
+    """The values of config/expected_times: what an administrator set for a model replaces all that was learned of it.
 
     What is not valid stays, to be complained about.
     """

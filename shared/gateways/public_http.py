@@ -22,7 +22,7 @@ import httpcore2
 
 from shared.core import url_policy
 from shared.core.url_policy import NotAllowed, Target
-from shared.platform.ports import NotReached, OutboundAnswer
+from shared.platform.ports import HttpAnswer, NotReached
 
 USER_AGENT = "Rushes/1 (+webhooks)"
 POST_TIMEOUT_S = 15.0
@@ -37,7 +37,7 @@ TRIED_ADDRESSES = 2
 Resolve = Callable[[str, int], Awaitable[list[str]]]
 
 
-class Internet:
+class GuardedHttp:
     """The public internet, and on a laptop this machine's own loopback too."""
 
     def __init__(
@@ -48,13 +48,13 @@ class Internet:
         self._resolve = resolve or _Resolver()
         self._trust = trust
 
-    async def post(self, url: str, headers: Mapping[str, str], body: bytes) -> OutboundAnswer:
+    async def post(self, url: str, headers: Mapping[str, str], body: bytes) -> HttpAnswer:
         """POST the body; of the answer only the status and Retry-After are looked at. Raises NotReached."""
         if len(body) > MAX_SENT_BYTES:
             raise NotReached(f"the body has more than {MAX_SENT_BYTES:,} bytes")
         return await self._call("POST", url, headers, body, 0, POST_TIMEOUT_S)
 
-    async def fetch(self, url: str, max_bytes: int, accept: str = "*/*") -> OutboundAnswer:
+    async def fetch(self, url: str, max_bytes: int, accept: str = "*/*") -> HttpAnswer:
         """GET at most so many bytes. Raises NotReached, also for an answer that is larger or is not 200."""
         answer = await self._call("GET", url, {"Accept": accept}, b"", max_bytes, FETCH_TIMEOUT_S)
         if answer.status != 200:
@@ -63,7 +63,7 @@ class Internet:
 
     async def _call(
         self, method: str, url: str, headers: Mapping[str, str], body: bytes, max_bytes: int, timeout_s: float
-    ) -> OutboundAnswer:
+    ) -> HttpAnswer:
         try:
             target = url_policy.parse(url, self._loopback_http)
             async with asyncio.timeout(timeout_s):
@@ -91,7 +91,7 @@ class Internet:
         headers: Mapping[str, str],
         body: bytes,
         max_bytes: int,
-    ) -> OutboundAnswer:
+    ) -> HttpAnswer:
         named = {"Host": target.authority, "User-Agent": USER_AGENT, "Connection": "close", **headers}
         named |= {"Content-Length": str(len(body))} if method == "POST" else {"Accept-Encoding": "identity"}
         request = httpcore2.Request(
@@ -116,7 +116,7 @@ class Internet:
             data = await _read(response, max_bytes) if max_bytes else b""
             kind, wait = _header(response, b"content-type"), _header(response, b"retry-after")
             wait_s = float(wait) if re.fullmatch(rb"\d{1,9}", wait) else None
-            return OutboundAnswer(response.status, kind.decode("latin-1"), data, wait_s)
+            return HttpAnswer(response.status, kind.decode("latin-1"), data, wait_s)
         finally:
             await connection.aclose()
 

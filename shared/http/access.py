@@ -27,7 +27,7 @@ RECENT_SIGN_IN = timedelta(minutes=5)
 _NOW = timedelta(0)
 
 
-class Door:
+class Access:
     """The callers that this process knows, and how often they came."""
 
     def __init__(self) -> None:
@@ -40,7 +40,7 @@ class Door:
             return None
         authorization = request.headers.get("authorization")
         caller = await self.accounts.caller(services, authorization)
-        terms = plan_of(await services.config.get(), caller.plan)
+        terms = plan_of(await services.live_settings.get(), caller.plan)
         allowance = self._buckets.take(caller.account, terms.requests_per_minute, services.clock())
         request.scope[ANSWER_HEADERS].update(allowance.headers)
         allowance.check()

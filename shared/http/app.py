@@ -33,7 +33,7 @@ from shared.api.body_limits import BodyLimits
 from shared.api.routing import PEOPLE, Route
 from shared.core.errors import ApiError, NotStorable, Unavailable
 from shared.http import cors, forms, idempotency_keys
-from shared.http.access import ANSWER_HEADERS, Door, note_denial
+from shared.http.access import ANSWER_HEADERS, Access, note_denial
 from shared.platform import log
 from shared.platform.identity import Caller
 from shared.platform.ports import Services
@@ -58,7 +58,7 @@ SECURITY_HEADERS = {
 
 
 @dataclass(frozen=True)
-class Call:
+class RequestContext:
     """One request, understood: who calls (None for machines), the validated body and query, the path's parameters."""
 
     request: Request
@@ -97,7 +97,7 @@ class Call:
 
 
 @dataclass(frozen=True)
-class Reply:
+class Result:
     """An answer: a body of the models, or none."""
 
     body: BaseModel | dict[str, Any] | None = None
@@ -105,7 +105,7 @@ class Reply:
     headers: Mapping[str, str] = field(default_factory=dict)
 
 
-Handler = Callable[[Call], Awaitable[Reply | Response]]
+Handler = Callable[[RequestContext], Awaitable[Result | Response]]
 
 
 def application(
@@ -117,7 +117,7 @@ def application(
     """
     if {row.name for row in rows} != set(handlers):
         raise ValueError(f"{rows[0].function} must handle exactly {sorted(row.name for row in rows)}")
-    door = Door()
+    door = Access()
     app = Starlette(
         routes=[
             StarletteRoute(
@@ -125,7 +125,7 @@ def application(
             )
             for path in dict.fromkeys(row.path for row in rows)
         ],
-        middleware=[Middleware(Boundary, provide=provide)],
+        middleware=[Middleware(ErrorBoundaryMiddleware, provide=provide)],
         exception_handlers={HTTPException: _starlette_error},
     )
     # An address with a slash too many is not ours; a redirect would lead to wherever the Host header says.
@@ -141,7 +141,7 @@ def _endpoints(
     rows: tuple[Route, ...],
     path: str,
     handlers: Mapping[str, Handler],
-    door: Door,
+    door: Access,
     provide: Callable[[], Services],
 ) -> Callable[[Request], Awaitable[Response]]:
     by_method = {row.method: row for row in rows if row.path == path}
@@ -154,7 +154,7 @@ def _endpoints(
         user = await door.admit(provided, row, request)
         try:
             async with AsyncExitStack() as files:
-                call = Call(
+                call = RequestContext(
                     request,
                     provided,
                     body=await _body(row, request, files),
@@ -199,7 +199,7 @@ def _query(row: Route, request: Request) -> Any:
     return read if row.query is not None else None
 
 
-def _rendered(request: Request, row: Route, reply: Reply) -> Response:
+def _rendered(request: Request, row: Route, reply: Result) -> Response:
     status = reply.status or row.status
     if isinstance(reply.body, BaseModel):
         return rendering.rendered(request, reply.body, status, reply.headers)
@@ -259,7 +259,7 @@ async def _starlette_error(request: Request, error: Exception) -> Response:
     raise ApiError(code, headers=dict(error.headers or {}))
 
 
-class Boundary:
+class ErrorBoundaryMiddleware:
     """Everything that is the same for every request: id, CORS, headers, size of the body, and errors."""
 
     def __init__(self, app: ASGIApp, provide: Callable[[], Services]) -> None:

@@ -191,7 +191,7 @@ class _Round:
         references: list[tuple[type[Document], str]] = [(Account, self._account_id)]
         references += [(Job, job_id) for job_id in job_ids]
         references += view.references(numbers) if view is not None else []
-        account, *others = await self._services.store.get_all(references)
+        account, *others = await self._services.firestore.get_all(references)
         jobs = {each.id: each for each in others[: len(job_ids)] if isinstance(each, Job)}
         budget = view.budget(numbers, others[len(job_ids) :]) if view is not None else None
         return _Draft(self._group, cast("Account | None", account), jobs, budget)
@@ -216,7 +216,7 @@ class _Round:
         for proposal, change in draft.changes.items():
             proposal.tried[change_id] = change
         try:
-            written = await self._services.store.commit(draft.documents(change_id))
+            written = await self._services.firestore.commit(draft.documents(change_id))
         except Unavailable:
             for proposal, change in draft.changes.items():
                 proposal.unknown(change)

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from shared.core import catalog, lifecycle, pricing
 from shared.core.catalog import MODELS, Model, Offering
-from shared.core.documents import Job, LiveConfig, VideoRequest, Warned
+from shared.core.documents import Job, LiveSettings, VideoRequest, Warned
 
 RETIRED = "MODEL_RETIRED"
 BUSY = "PROVIDER_BUSY"
@@ -29,7 +29,7 @@ class Alternative:
     warning: Warned
 
 
-def alternative(job: Job, rejection: str, offering: Offering, config: LiveConfig) -> Alternative | None:
+def alternative(job: Job, rejection: str, offering: Offering, config: LiveSettings) -> Alternative | None:
     """What to go on with after the job's start was rejected; None when nothing else may, or can, make the video.
 
     A user never pays more than was agreed. So failover passes over models that cost more; the successor of a retired
@@ -50,7 +50,7 @@ def alternative(job: Job, rejection: str, offering: Offering, config: LiveConfig
     return None
 
 
-def _candidates(job: Job, rejection: str, offering: Offering, config: LiveConfig) -> Iterator[tuple[Model, str]]:
+def _candidates(job: Job, rejection: str, offering: Offering, config: LiveSettings) -> Iterator[tuple[Model, str]]:
     """Models and their providers, the most similar first."""
     present = MODELS.get(job.request.model)
     retired = rejection == RETIRED

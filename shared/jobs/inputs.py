@@ -83,7 +83,7 @@ async def store(services: Services, caller: Caller, job_id: str, images: tuple[G
     try:
         for number, (image, data, facts) in enumerate(checked):
             name = f"{folder}{number}.{_EXTENSIONS[facts.content_type]}"
-            kept = await services.media.write(name, _writing(data), facts.content_type)
+            kept = await services.objects.write(name, _writing(data), facts.content_type)
             stored.append(_input(image, kept, facts))
     except Unavailable as error:
         await _remove(services, folder)
@@ -119,7 +119,7 @@ async def sweep(services: Services) -> int:
 
     async def read(last: StoredObject | None) -> Sequence[StoredObject]:
         after = last.name if last is not None else start
-        return await services.media.page(ROOT, after, end, IMAGES_A_PAGE) if after < end else ()
+        return await services.objects.page(ROOT, after, end, IMAGES_A_PAGE) if after < end else ()
 
     async for page in passes.Pages(read, passes.time_is_up(services)):
         swept += await _sweep_page(services, page)
@@ -130,10 +130,10 @@ async def sweep(services: Services) -> int:
 
 
 async def _sweep_page(services: Services, page: Sequence[StoredObject]) -> int:
-    jobs = await services.store.get_many(Job, [_job_of(item) for item in page])
+    jobs = await services.firestore.get_many(Job, [_job_of(item) for item in page])
     named = {each.object for job in jobs.values() for each in job.request.inputs}
     left = [item.name for item in page if item.name not in named]
-    return sum(await passes.for_each(left, services.media.delete))
+    return sum(await passes.for_each(left, services.objects.delete))
 
 
 def _job_of(item: StoredObject) -> str:
@@ -176,7 +176,7 @@ async def _bytes_of(services: Services, image: Given) -> bytes:
     if image.data is not None:
         return image.data
     try:
-        answer = await services.outbound.fetch(str(image.url), MAX_IMAGE_BYTES, "image/png, image/jpeg, image/webp")
+        answer = await services.public_http.fetch(str(image.url), MAX_IMAGE_BYTES, "image/png, image/jpeg, image/webp")
     except NotReached as error:
         raise ApiError("IMAGE_NOT_FETCHED", f"{image.field}: {error}.", {"field": image.field}) from error
     return answer.data
@@ -209,7 +209,7 @@ def _invalid(field: str, why: str, **details: Any) -> ApiError:
 
 async def _remove(services: Services, folder: str) -> None:
     try:
-        await services.media.delete(folder)
+        await services.objects.delete(folder)
     except Unavailable as error:
         log.warning("inputs_not_removed", folder=folder, error=str(error))
 

@@ -40,7 +40,7 @@ async def gemini_event(services: Services, headers: Headers, body: Callable[[], 
     if not isinstance(operation, str) or not 0 < len(operation) <= 512 or not _is_text(operation):
         log.info("event_ignored", type=str(event.get("type"))[:64])
         return
-    job = await services.store.job_of_operation(operation)
+    job = await services.firestore.job_of_operation(operation)
     if job is not None:
         await hint(services, job, headers["webhook-id"])
 
@@ -51,7 +51,7 @@ async def object_finalized(services: Services, attributes: Mapping[str, str]) ->
     parts = name.split("/")
     if len(parts) < 5 or not re.fullmatch(VIDEO_ID, parts[2]):
         return
-    job = await services.store.get(Job, parts[2])
+    job = await services.firestore.get(Job, parts[2])
     if job is not None and job.tenant == parts[0] and job.account == parts[1]:
         await hint(services, job, f"{name}#{attributes.get('objectGeneration')}")
 
@@ -61,7 +61,7 @@ async def hint(services: Services, job: Job, event: str) -> None:
     if job.stage not in HINTED:
         return
     ref = TaskRef(name=f"{job.task.name}-{ids.derived('h', event)}", queue=lifecycle.POLL_QUEUE)
-    await services.queue.create(lifecycle.Task(ref, None, lifecycle.current_task(job).body))
+    await services.tasks.create(lifecycle.Task(ref, None, lifecycle.current_task(job).body))
 
 
 def _is_text(value: str) -> bool:

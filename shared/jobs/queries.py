@@ -10,7 +10,7 @@ from shared.api.accounts import ListTransactionsQuery
 from shared.api.models import ModelList, ModelView
 from shared.api.videos import ListVideosQuery
 from shared.core import catalog, events
-from shared.core.documents import VIDEO_ID, Account, Job, LiveConfig, Transaction
+from shared.core.documents import VIDEO_ID, Account, Job, LiveSettings, Transaction
 from shared.core.errors import ApiError, Unavailable
 from shared.jobs import transitions
 from shared.platform import audit, log
@@ -20,7 +20,7 @@ from shared.platform.ports import Services
 
 async def own_job(services: Services, caller: Caller, job_id: str, *, deleted: bool = False) -> Job:
     """The caller's job; another's, an unknown or, unless `deleted`, a deleted one is NOT_FOUND."""
-    job = await services.store.get(Job, job_id) if re.fullmatch(VIDEO_ID, job_id) else None
+    job = await services.firestore.get(Job, job_id) if re.fullmatch(VIDEO_ID, job_id) else None
     if job is None or job.account != caller.account or job.tenant != caller.tenant:
         raise _no_such_video(job_id)
     if job.deleted_at is not None and not deleted:
@@ -33,7 +33,7 @@ def _no_such_video(job_id: str) -> ApiError:
 
 
 async def own_account(services: Services, caller: Caller) -> Account:
-    account = await services.store.get(Account, caller.account)
+    account = await services.firestore.get(Account, caller.account)
     if account is None:
         raise ApiError("UNAUTHENTICATED", "This user's account no longer exists.")
     return account
@@ -44,7 +44,7 @@ async def own_jobs(services: Services, caller: Caller, query: ListVideosQuery) -
     filters = [name for name in ("status", "model", "project") if getattr(query, name) is not None]
     if len(filters) > 1:
         raise one_filter(filters)
-    return await services.store.list_jobs(caller.tenant, caller.account, query)
+    return await services.firestore.list_jobs(caller.tenant, caller.account, query)
 
 
 def one_filter(given: Sequence[str]) -> ApiError:
@@ -54,7 +54,7 @@ def one_filter(given: Sequence[str]) -> ApiError:
 
 
 async def own_transactions(services: Services, caller: Caller, query: ListTransactionsQuery) -> list[Transaction]:
-    return await services.store.list_transactions(caller.tenant, caller.account, query.after, query.limit)
+    return await services.firestore.list_transactions(caller.tenant, caller.account, query.after, query.limit)
 
 
 async def delete(services: Services, caller: Caller, job_id: str) -> None:
@@ -63,7 +63,7 @@ async def delete(services: Services, caller: Caller, job_id: str) -> None:
     if not job.final:
         raise ApiError("JOB_NOT_FINISHED", details={"status": job.status})
     try:
-        await transitions.advance(services, job.id, events.Delete(), job)
+        await transitions.apply(services, job.id, events.DeleteRequested(), job)
     except transitions.TaskNotCreated as late:
         log.warning("files_not_removed_yet", job=job.id, error=str(late))
     audit.record("video_deleted", caller, video=job.id, prompt_sha256=audit.prompt_sha256(job.request.prompt))
@@ -72,14 +72,14 @@ async def delete(services: Services, caller: Caller, job_id: str) -> None:
 async def note_view(services: Services, job: Job) -> None:
     """Remember that the video is still watched. A view is never refused because it could not be noted."""
     try:
-        await transitions.advance(services, job.id, events.Viewed(), job)
+        await transitions.apply(services, job.id, events.Viewed(), job)
     except Unavailable as error:
         log.warning("view_not_noted", job=job.id, error=str(error))
 
 
 async def models(services: Services, caller: Caller) -> ModelList:
     """The models whose provider is set up here."""
-    config = await services.config.get()
+    config = await services.live_settings.get()
     offering = offered(services, config)
     if not offering.models:
         return ModelList(data=[])
@@ -89,7 +89,7 @@ async def models(services: Services, caller: Caller) -> ModelList:
 
 async def model(services: Services, caller: Caller, name: str) -> ModelView:
     """The model of that name, by its id or an alias, or the one that replaces it. Raises ApiError NOT_FOUND."""
-    config = await services.config.get()
+    config = await services.live_settings.get()
     offering = offered(services, config)
     try:
         found = catalog.choose(name, (), offering, config.allow_replacements).model
@@ -99,14 +99,14 @@ async def model(services: Services, caller: Caller, name: str) -> ModelView:
     return views.model(found, found is default, offering, config)
 
 
-def offered(services: Services, config: LiveConfig) -> catalog.Offering:
+def offered(services: Services, config: LiveSettings) -> catalog.Offering:
     """What can be made here now."""
     now = services.clock()
     retired = frozenset(name for name, until in config.retired_models.items() if until > now)
-    return catalog.Offering(frozenset(services.generators.by_provider), config.providers, retired)
+    return catalog.Offering(frozenset(services.providers.by_provider), config.providers, retired)
 
 
-def preference(services: Services, tenant: str, config: LiveConfig) -> tuple[str, ...]:
+def preference(services: Services, tenant: str, config: LiveSettings) -> tuple[str, ...]:
     """The models to take when none is named, the best first: the tenant's own default, then everybody's."""
     own = config.default_models.get(tenant)
     return (own, *services.settings.model_preference) if own else services.settings.model_preference

@@ -12,10 +12,10 @@ from typing import BinaryIO
 from shared.core import events, filenames, lifecycle
 from shared.core.documents import Job, Output
 from shared.core.errors import StorageRefused, Unavailable
-from shared.jobs.transitions import advance
+from shared.jobs.transitions import apply
 from shared.platform import log
 from shared.platform.ports import ObjectExists, Services, StoredObject
-from shared.platform.provider import Generator
+from shared.platform.provider import Provider
 
 # Three tries after the first; then the queue brings the job back until the storing deadline.
 QUICK_TRIES_AFTER_S = (1.0, 2.0, 4.0)
@@ -50,13 +50,13 @@ async def store(services: Services, job: Job, holder: str) -> None:
             kept = [await _store_one(services, job, index) for index in range(len(job.outputs))]
     except NotStored as failure:
         log.warning("storing_failed", job=job.id, code=failure.code, reason=failure.reason, tries=job.storing_tries + 1)
-        event = events.NotStored(job.step, holder, failure.code, failure.reason, failure.permanent)
-        await advance(services, job.id, event)
+        event = events.StoringFailed(job.step, holder, failure.code, failure.reason, failure.permanent)
+        await apply(services, job.id, event)
         return
     # The bucket's clock is not ours: a lag below zero is none.
     lag_s = max(0.0, (services.clock() - max(one.since for one in kept)).total_seconds())
     log.info("video_stored", job=job.id, model=job.request.model, tries=job.storing_tries + 1, lag_seconds=lag_s)
-    await advance(services, job.id, events.Stored(job.step, holder, tuple(one.output for one in kept)))
+    await apply(services, job.id, events.Stored(job.step, holder, tuple(one.output for one in kept)))
 
 
 async def _store_one(services: Services, job: Job, index: int) -> Kept:
@@ -77,7 +77,7 @@ async def _store_one(services: Services, job: Job, index: int) -> Kept:
         except video.NotThatVideo as error:
             failure = NotStored("INVALID_VIDEO", str(error), permanent=len(set(checksums)) == 1)
             if not _is_ours(services, job.outputs[index].uri):
-                await services.media.delete(_object_name(services, job, index))
+                await services.objects.delete(_object_name(services, job, index))
         except StorageRefused as error:
             checksums.append(None)
             # Told at once, for only an operator can change it; and tried again like everything else.
@@ -95,14 +95,14 @@ async def _store_one(services: Services, job: Job, index: int) -> Kept:
 async def _fetched(services: Services, job: Job, index: int) -> StoredObject:
     """The object in our bucket; streamed there from the provider unless the provider wrote it there itself."""
     name = _object_name(services, job, index)
-    stored = await services.media.stat(name)
+    stored = await services.objects.stat(name)
     if stored is not None:
         return stored
     uri = job.outputs[index].uri
     if _is_ours(services, uri):
         raise FileNotFoundError(uri)
-    generator = services.generators.of(job.provider)
-    return await services.media.write(name, _fetching(generator, uri), "video/mp4")
+    generator = services.providers.of(job.provider)
+    return await services.objects.write(name, _fetching(generator, uri), "video/mp4")
 
 
 async def _verified(services: Services, job: Job, index: int, stored: StoredObject) -> Output:
@@ -110,11 +110,11 @@ async def _verified(services: Services, job: Job, index: int, stored: StoredObje
 
     if stored.size_bytes < video.SMALLEST_BYTES:
         raise video.NotThatVideo(f"the file has only {stored.size_bytes} bytes")
-    facts = await services.media.use(stored.name, video.inspect)
+    facts = await services.objects.use(stored.name, video.inspect)
     video.check(facts, job.request.file_seconds, *job.request.dimensions_px)
     poster = f"{job.posters_prefix}{job.attempt}/{index}.jpg"
     try:
-        await services.media.write(poster, _writing(facts.poster), "image/jpeg")
+        await services.objects.write(poster, _writing(facts.poster), "image/jpeg")
     except ObjectExists:
         log.info("poster_kept", job=job.id, object=poster)
     return Output(
@@ -132,7 +132,7 @@ async def _verified(services: Services, job: Job, index: int, stored: StoredObje
 async def _describe(services: Services, job: Job, index: int, stored: StoredObject) -> None:
     """Say in the bucket what the video is. It is as good without that, so a failure is logged and nothing else."""
     try:
-        await services.media.describe(stored.name, *filenames.description(job, index))
+        await services.objects.describe(stored.name, *filenames.description(job, index))
     except (Unavailable, FileNotFoundError) as error:
         log.warning("object_not_described", job=job.id, object=stored.name, error=str(error))
 
@@ -145,7 +145,7 @@ async def _renewing(services: Services, job: Job, holder: str) -> AsyncIterator[
         while True:
             await services.sleep(RENEW_EVERY_S)
             try:
-                await advance(services, job.id, events.Renew(job.step, holder))
+                await apply(services, job.id, events.LeaseRenewed(job.step, holder))
             except Unavailable as error:
                 log.warning("lease_not_renewed", job=job.id, error=str(error))
 
@@ -157,7 +157,7 @@ async def _renewing(services: Services, job: Job, holder: str) -> AsyncIterator[
         await asyncio.gather(renewal, return_exceptions=True)
 
 
-def _fetching(generator: Generator, uri: str) -> Callable[[BinaryIO], None]:
+def _fetching(generator: Provider, uri: str) -> Callable[[BinaryIO], None]:
     return lambda destination: generator.fetch(uri, destination)
 
 
@@ -169,7 +169,7 @@ def _writing(data: bytes) -> Callable[[BinaryIO], None]:
 
 
 def _is_ours(services: Services, uri: str) -> bool:
-    return uri.startswith(f"gs://{services.media.bucket}/")
+    return uri.startswith(f"gs://{services.objects.bucket}/")
 
 
 def _done_at(services: Services, job: Job, index: int, stored: StoredObject) -> datetime:
@@ -181,5 +181,5 @@ def _done_at(services: Services, job: Job, index: int, stored: StoredObject) -> 
 def _object_name(services: Services, job: Job, index: int) -> str:
     uri = job.outputs[index].uri
     if _is_ours(services, uri):
-        return uri.removeprefix(f"gs://{services.media.bucket}/")
+        return uri.removeprefix(f"gs://{services.objects.bucket}/")
     return f"{job.prefix}{index}.mp4"

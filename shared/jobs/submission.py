@@ -12,7 +12,7 @@ from shared.api import views
 from shared.api.bodies import MAX_PAGE
 from shared.api.videos import Cancellation, CreateVideo, Estimate, ListVideosQuery, Receipt
 from shared.core import cancellation, catalog, events, lifecycle, live_config, pricing
-from shared.core.documents import Account, Job, LiveConfig
+from shared.core.documents import Account, Job, LiveSettings
 from shared.core.errors import ApiError, Unavailable
 from shared.core.plans import plan_of
 from shared.core.tenant_days import TenantBudget, View
@@ -50,7 +50,7 @@ async def submit(services: Services, caller: Caller, body: CreateVideo, key: str
     Once the commit is known the answer is the job, whatever the queue says: the sweeper finds it. Raises ApiError; an
     unknown commit is resolved by reading the job, and is UNAVAILABLE with the job's id in details if that fails.
     """
-    config = await services.config.get()
+    config = await services.live_settings.get()
     images = await inputs.given(body)
     repeats = repeats if key is None else 0
     try:
@@ -97,14 +97,14 @@ async def submit(services: Services, caller: Caller, body: CreateVideo, key: str
         prompt_sha256=audit.prompt_sha256(plan.request.prompt),
     )
     try:
-        await services.queue.create(lifecycle.current_task(submitted.job))
+        await services.tasks.create(lifecycle.current_task(submitted.job))
     except Unavailable as error:
         log.error("first_task_not_created", job=plan.job_id, error=str(error))
     return submitted
 
 
 async def _commit_submission(
-    services: Services, caller: Caller, plan: lifecycle.Submission, config: LiveConfig, repeats: int
+    services: Services, caller: Caller, plan: lifecycle.Submission, config: LiveSettings, repeats: int
 ) -> Submitted:
     return await propose(services, caller.account, _Submission(services, caller, plan, config, repeats))
 
@@ -113,7 +113,7 @@ class _Submission(Proposal[Submitted]):
     """A submission that waits for its account. What may be a repeat has a commit to itself, for it may take a job."""
 
     def __init__(
-        self, services: Services, caller: Caller, plan: lifecycle.Submission, config: LiveConfig, repeats: int
+        self, services: Services, caller: Caller, plan: lifecycle.Submission, config: LiveSettings, repeats: int
     ) -> None:
         cap = config.tenant_daily_credits.get(caller.tenant)
         spending = None if cap is None else Spending(caller.tenant, cap, plan.cost)
@@ -153,17 +153,17 @@ class _Submission(Proposal[Submitted]):
 
 
 async def _budget(
-    services: Services, account: Account, now: datetime, config: LiveConfig, cost: int
+    services: Services, account: Account, now: datetime, config: LiveSettings, cost: int
 ) -> TenantBudget | None:
     """The tenant's budget for today, where it is capped: the account's shard, or all of them if that has too little."""
     cap = config.tenant_daily_credits.get(account.tenant)
     if cap is None:
         return None
     view = View(account.tenant, cap, account.id, now)
-    own = view.budget(view.own, await services.store.get_all(view.references(view.own)))
+    own = view.budget(view.own, await services.firestore.get_all(view.references(view.own)))
     if own.suffices(cost):
         return own
-    return view.budget(view.all, await services.store.get_all(view.references(view.all)))
+    return view.budget(view.all, await services.firestore.get_all(view.references(view.all)))
 
 
 async def _earlier(
@@ -172,7 +172,7 @@ async def _earlier(
     if repeats:
         repeated = await _take_repeated(services, caller, fingerprint, repeats)
         return Submitted(repeated, replayed=True) if repeated is not None else None
-    job = await services.store.get(Job, _job_id(caller.account, key)) if key else None
+    job = await services.firestore.get(Job, _job_id(caller.account, key)) if key else None
     return _existing(job, fingerprint, ours=False) if job is not None else None
 
 
@@ -182,10 +182,10 @@ async def _take_repeated(services: Services, caller: Caller, fingerprint: str, r
     after: str | None = None
     while True:
         query = ListVideosQuery(limit=MAX_PAGE, created_after=since, order="asc", after=after)
-        page = await services.store.list_jobs(caller.tenant, caller.account, query)
+        page = await services.firestore.list_jobs(caller.tenant, caller.account, query)
         for job in page[:MAX_PAGE]:
             if job.fingerprint == fingerprint and job.idempotency_key is None and job.repeats_taken < repeats:
-                taken = await transitions.advance(services, job.id, events.Repeated(repeats), job)
+                taken = await transitions.apply(services, job.id, events.Repeated(repeats), job)
                 if taken.change is not None:
                     return taken.job
         if len(page) <= MAX_PAGE:
@@ -193,7 +193,9 @@ async def _take_repeated(services: Services, caller: Caller, fingerprint: str, r
         after = page[MAX_PAGE - 1].id
 
 
-async def _check_admission(services: Services, caller: Caller, plan: lifecycle.Submission, config: LiveConfig) -> None:
+async def _check_admission(
+    services: Services, caller: Caller, plan: lifecycle.Submission, config: LiveSettings
+) -> None:
     """Refuse what would be refused anyway before its images are fetched and stored. Raises ApiError."""
     account = await own_account(services, caller)
     now = services.clock()
@@ -215,7 +217,7 @@ async def _plan(
     caller: Caller,
     body: CreateVideo,
     key: str | None,
-    config: LiveConfig,
+    config: LiveSettings,
     images: tuple[inputs.Given, ...] = (),
 ) -> lifecycle.Submission:
     source = await extension.source(services, caller, body.extends) if body.extends else None
@@ -231,7 +233,7 @@ async def _plan(
         request=request,
         provider=offering.provider(choice.model) or "",
         cost=pricing.cost(request, config),
-        expected_s=live_config.usual_s(request, choice.model, config),
+        expected_s=live_config.expected_duration_s(request, choice.model, config),
         fingerprint=_fingerprint(body, images),
         warnings=warnings,
         project=body.project,
@@ -249,7 +251,7 @@ def _choice(
     services: Services,
     caller: Caller,
     body: CreateVideo,
-    config: LiveConfig,
+    config: LiveSettings,
     source: Source | None,
     offering: catalog.Offering,
 ) -> catalog.Choice:
@@ -277,7 +279,7 @@ def _job_id(account: str, key: str) -> str:
     return f"video_{base64.urlsafe_b64encode(digest).decode()[:22]}"
 
 
-def _open_for(account: str, config: LiveConfig) -> None:
+def _open_for(account: str, config: LiveSettings) -> None:
     """Raises ApiError GENERATION_DISABLED while generation is off, or not yet rolled out to the account."""
     bucket = int(hashlib.sha256(account.encode()).hexdigest()[:8], 16) % 100
     if not config.enabled or bucket >= config.rollout_percent:
@@ -289,7 +291,7 @@ async def estimate(services: Services, caller: Caller, body: CreateVideo) -> Est
 
     Raises ApiError for whatever a create would be answered with that is wrong with the request itself.
     """
-    config = await services.config.get()
+    config = await services.live_settings.get()
     images = await inputs.given(body)
     plan = await _plan(services, caller, body, None, config, images)
     account = await own_account(services, caller)
@@ -318,7 +320,7 @@ async def estimate(services: Services, caller: Caller, body: CreateVideo) -> Est
 
 
 def _refusal(
-    plan: lifecycle.Submission, account: Account, now: datetime, config: LiveConfig, budget: TenantBudget | None
+    plan: lifecycle.Submission, account: Account, now: datetime, config: LiveSettings, budget: TenantBudget | None
 ) -> ApiError | None:
     try:
         _open_for(account.id, config)
@@ -329,7 +331,7 @@ def _refusal(
 
 async def receipt(services: Services, caller: Caller, key: str) -> Receipt:
     """What became of the caller's Idempotency-Key; NOT_FOUND when no request with it was accepted."""
-    job = await services.store.get(Job, _job_id(caller.account, key)) if key else None
+    job = await services.firestore.get(Job, _job_id(caller.account, key)) if key else None
     if job is None or job.account != caller.account:
         raise ApiError("NOT_FOUND", "No accepted request used this Idempotency-Key.")
     return Receipt(
@@ -348,7 +350,7 @@ async def cancel(services: Services, caller: Caller, job_id: str, min_refund: in
     """
     job = await own_job(services, caller, job_id)
     try:
-        outcome = await transitions.advance(services, job.id, events.Cancel(min_refund), job)
+        outcome = await transitions.apply(services, job.id, events.CancelRequested(min_refund), job)
     except transitions.TaskNotCreated as late:
         _note_cancel(caller, late.outcome.job)
         return late.outcome.job
@@ -369,5 +371,5 @@ async def estimate_cancel(services: Services, caller: Caller, job_id: str) -> Ca
     if job.final:
         raise ApiError("NOT_CANCELABLE", details={"status": job.status})
     account = await own_account(services, caller)
-    terms = cancellation.terms(job, account, services.clock(), await services.config.get())
+    terms = cancellation.terms(job, account, services.clock(), await services.live_settings.get())
     return views.cancellation(job, terms)

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from shared.core import storable
-from shared.core.documents import Account, Job, LiveConfig
+from shared.core.documents import Account, Job, LiveSettings
 from shared.core.errors import Conflict, Unavailable
 from shared.core.events import Event
 from shared.core.lifecycle import Change, decide, needs_account
@@ -41,7 +41,7 @@ class TaskNotCreated(Unavailable):
         self.outcome = outcome
 
 
-async def advance(services: Services, job_id: str, event: Event, known: Job | None = None) -> Outcome:
+async def apply(services: Services, job_id: str, event: Event, known: Job | None = None) -> Outcome:
     """Let the event happen to the job, and create the task that the change asks for.
 
     `known` is the job as just read, which saves reading it again. Raises JobMissing; TaskNotCreated; Unavailable when
@@ -54,7 +54,7 @@ async def advance(services: Services, job_id: str, event: Event, known: Job | No
         _log_end(outcome)
         if outcome.change.task is not None:
             try:
-                await services.queue.create(outcome.change.task)
+                await services.tasks.create(outcome.change.task)
             except Unavailable as error:
                 raise TaskNotCreated(outcome) from error
     return outcome
@@ -63,7 +63,7 @@ async def advance(services: Services, job_id: str, event: Event, known: Job | No
 class _Settlement(Proposal[Outcome]):
     """An event of a job that may end it, or change otherwise what its account holds."""
 
-    def __init__(self, job: Job, event: Event, config: LiveConfig) -> None:
+    def __init__(self, job: Job, event: Event, config: LiveSettings) -> None:
         super().__init__(job.id)
         self._known = job
         self._event = event
@@ -95,13 +95,13 @@ async def forget_task(services: Services, outcome: Outcome) -> None:
     if outcome.change is None or outcome.change.obsolete is None:
         return
     try:
-        await services.queue.delete(outcome.change.obsolete)
+        await services.tasks.delete(outcome.change.obsolete)
     except Unavailable as error:
         log.info("task_not_deleted", job=outcome.job.id, task=outcome.change.obsolete.name, error=str(error))
 
 
 async def _commit_event(services: Services, job_id: str, event: Event, known: Job | None) -> Outcome:
-    config = await services.config.get()
+    config = await services.live_settings.get()
     job = known or await _read(services, job_id)
     settlement = _Settlement(job, event, config)
     async for attempt in CommitAttempts(services):
@@ -113,7 +113,7 @@ async def _commit_event(services: Services, job_id: str, event: Event, known: Jo
         decided = settlement.decide(job, None, None, now)
         if isinstance(decided, Answer):
             return decided.value
-        change = stamp(decided, services.ids())
+        change = with_change_id(decided, services.ids())
         settlement.tried[change.job.change_id] = change
         try:
             return settlement.committed(await commit(services, change), change)
@@ -126,7 +126,7 @@ async def _commit_event(services: Services, job_id: str, event: Event, known: Jo
 
 
 async def _read(services: Services, job_id: str) -> Job:
-    job = await services.store.get(Job, job_id)
+    job = await services.firestore.get(Job, job_id)
     if job is None:
         raise JobMissing(job_id)
     return job
@@ -134,13 +134,13 @@ async def _read(services: Services, job_id: str) -> Job:
 
 async def commit(services: Services, change: Change) -> Job:
     """One batch; answers the job with its new revision. Raises Conflict or Unavailable."""
-    committed = await services.store.commit(change.documents)
+    committed = await services.firestore.commit(change.documents)
     job = committed[0]
     assert isinstance(job, Job)
     return job
 
 
-def stamp(change: Change, change_id: str) -> Change:
+def with_change_id(change: Change, change_id: str) -> Change:
     """The change as it is to be committed."""
     return change.stamped(change_id)
 

@@ -14,14 +14,14 @@ from shared.core import events, lifecycle
 from shared.core.catalog import MODELS
 from shared.core.documents import Job, Stage
 from shared.core.errors import StorageRefused, Unavailable
-from shared.core.live_config import usual_s
-from shared.core.task_result import Verdict as Verdict
+from shared.core.live_config import expected_duration_s
+from shared.core.task_result import TaskResult as TaskResult
 from shared.jobs import failover, retired_models, storing
 from shared.jobs.queries import offered
-from shared.jobs.transitions import JobMissing, Outcome, TaskNotCreated, advance
+from shared.jobs.transitions import JobMissing, Outcome, TaskNotCreated, apply
 from shared.platform import log
 from shared.platform.ports import Services
-from shared.platform.provider import Broken, Busy, Finished, Refused, Running, Start
+from shared.platform.provider import Create, Failed, Finished, Rejected, Running, Throttled
 from shared.webhooks import deliveries
 
 BUSY_WAIT_S = 30.0
@@ -32,108 +32,108 @@ KEEP_OUTCOME_FOR_S = 60.0
 KEEP_EVERY_S = 5.0
 
 
-async def deliver(services: Services, job_id: str, step: int) -> Verdict:
+async def deliver(services: Services, job_id: str, step: int) -> TaskResult:
     """Act on one delivery of the task {job, step}, and say what the queue is told."""
     try:
         return await _deliver(services, job_id, step)
     except Unavailable as error:
         # Not 503, which would slow every other job of the queue.
         log.warning("delivery_unavailable", job=job_id, step=step, error=str(error))
-        return Verdict.COME_BACK
+        return TaskResult.RETRY
 
 
-async def _deliver(services: Services, job_id: str, step: int) -> Verdict:
-    job = await services.store.get(Job, job_id)
+async def _deliver(services: Services, job_id: str, step: int) -> TaskResult:
+    job = await services.firestore.get(Job, job_id)
     if job is None or job.step < step:
         log.error("unknown_step", job=job_id, step=step)
-        return Verdict.DONE
+        return TaskResult.ACK
     if job.due_at is None:
-        return Verdict.DONE
+        return TaskResult.ACK
     if job.step > step:
         if job.step == step + 1:
             # Perhaps we died between the commit of that step and the creation of its task.
-            await services.queue.create(lifecycle.current_task(job))
-        return Verdict.DONE
+            await services.tasks.create(lifecycle.current_task(job))
+        return TaskResult.ACK
     try:
         return await _ACTIONS[job.stage](services, job)
     except JobMissing:
-        return Verdict.DONE
+        return TaskResult.ACK
 
 
-async def _enter(services: Services, job: Job) -> Verdict:
-    await advance(services, job.id, events.Enter(job.step), job)
-    return Verdict.DONE
+async def _enter(services: Services, job: Job) -> TaskResult:
+    await apply(services, job.id, events.SlotRequested(job.step), job)
+    return TaskResult.ACK
 
 
-async def _start(services: Services, job: Job) -> Verdict:
+async def _start(services: Services, job: Job) -> TaskResult:
     """Prepare, claim, create: nothing slow comes between the claim and the create."""
-    now, config = services.clock(), await services.config.get()
+    now, config = services.clock(), await services.live_settings.get()
     if not lifecycle.claimable(job, now, config):
-        return Verdict.COME_BACK
+        return TaskResult.RETRY
     if now >= lifecycle.deadline(job, config):
-        await advance(services, job.id, events.Claim(job.step, services.ids()), job)
-        return Verdict.DONE
+        await apply(services, job.id, events.LeaseRequested(job.step, services.ids()), job)
+        return TaskResult.ACK
     try:
         async with asyncio.timeout(lifecycle.PREPARE_TIMEOUT_S):
-            start = await services.generators.of(job.provider).prepare(job)
-    except Refused as refusal:
+            start = await services.providers.of(job.provider).prepare(job)
+    except Rejected as refusal:
         switched = await _switched(services, job, None, refusal.code, refusal.reason)
-        refused = events.Refused(job.step, None, refusal.code, refusal.reason)
-        await advance(services, job.id, switched or refused, job)
-        return Verdict.DONE
-    except Busy as busy:
+        refused = events.StartRejected(job.step, None, refusal.code, refusal.reason)
+        await apply(services, job.id, switched or refused, job)
+        return TaskResult.ACK
+    except Throttled as busy:
         log.info("provider_busy", job=job.id, model=job.request.model, reason=busy.reason)
         switched = await _switched(services, job, None, failover.BUSY, busy.reason)
         if switched is None:
-            return Verdict.COME_BACK
-        await advance(services, job.id, switched, job)
-        return Verdict.DONE
+            return TaskResult.RETRY
+        await apply(services, job.id, switched, job)
+        return TaskResult.ACK
     except Exception as error:  # noqa: BLE001 - nothing was begun, so whatever it was can be tried again
         log.error("create_not_prepared", job=job.id, model=job.request.model, error=repr(error))
-        return Verdict.COME_BACK
+        return TaskResult.RETRY
     return await _claim_and_create(services, job, start)
 
 
-async def _claim_and_create(services: Services, job: Job, start: Start) -> Verdict:
+async def _claim_and_create(services: Services, job: Job, start: Create) -> TaskResult:
     holder = services.ids()
-    job = (await advance(services, job.id, events.Claim(job.step, holder), job)).job
+    job = (await apply(services, job.id, events.LeaseRequested(job.step, holder), job)).job
     if job.final:
-        return Verdict.DONE
+        return TaskResult.ACK
     if job.stage is not Stage.STARTING or job.lease is None or job.lease.holder != holder:
-        return Verdict.COME_BACK
+        return TaskResult.RETRY
     if job.lease.until - services.clock() < timedelta(seconds=lifecycle.CREATE_TIMEOUT_S):
         # Too slow since the claim: whoever comes next must not find us creating.
-        await advance(services, job.id, events.Deferred(job.step, holder, 0.0))
-        return Verdict.COME_BACK
+        await apply(services, job.id, events.Deferred(job.step, holder, 0.0))
+        return TaskResult.RETRY
     try:
         async with asyncio.timeout(lifecycle.CREATE_TIMEOUT_S):
             operation = await start(job, job.prefix)
-    except Refused as refusal:
+    except Rejected as refusal:
         switched = await _switched(services, job, holder, refusal.code, refusal.reason)
-        refused = events.Refused(job.step, holder, refusal.code, refusal.reason)
+        refused = events.StartRejected(job.step, holder, refusal.code, refusal.reason)
         await _keep_outcome(services, job, switched or refused)
         if refusal.code == failover.RETIRED:
             await retired_models.note(services, job.provider, job.request.model, refusal.reason)
-        return Verdict.DONE
-    except Busy as busy:
+        return TaskResult.ACK
+    except Throttled as busy:
         log.info("provider_busy", job=job.id, model=job.request.model, reason=busy.reason)
         switched = await _switched(services, job, holder, failover.BUSY, busy.reason)
         wait_s = busy.retry_after_s if busy.retry_after_s is not None else BUSY_WAIT_S
         await _keep_outcome(services, job, switched or events.Deferred(job.step, holder, wait_s))
-        return Verdict.SLOW_DOWN
+        return TaskResult.THROTTLE
     except Exception as error:  # noqa: BLE001 - whatever it was, the provider may have accepted
         log.exception("start_outcome_unknown", job=job.id, attempt=job.attempt, error=repr(error))
-        await _keep_outcome(services, job, events.Lost(job.step, holder))
-        return Verdict.DONE
+        await _keep_outcome(services, job, events.StartUnknown(job.step, holder))
+        return TaskResult.ACK
     await _keep_name(services, job, operation)
-    return Verdict.DONE
+    return TaskResult.ACK
 
 
 async def _switched(
     services: Services, job: Job, holder: str | None, rejection: str, reason: str
 ) -> events.Switched | None:
     """The event that moves a job whose start was rejected to whoever makes its video instead; None: nobody."""
-    config = await services.config.get()
+    config = await services.live_settings.get()
     found = failover.alternative(job, rejection, offered(services, config), config)
     if found is None:
         return None
@@ -148,7 +148,7 @@ async def _switched(
         provider=found.provider,
         model=model.id,
     )
-    expected_s = usual_s(found.request, model, config)
+    expected_s = expected_duration_s(found.request, model, config)
     return events.Switched(job.step, holder, found.provider, found.request, expected_s, found.warning)
 
 
@@ -164,7 +164,7 @@ async def _keep_name(services: Services, job: Job, operation: str) -> None:
         raise
     except Exception:
         if job.lease is not None:
-            await advance(services, job.id, events.Lost(job.step, job.lease.holder))
+            await apply(services, job.id, events.StartUnknown(job.step, job.lease.holder))
         raise
     if outcome.job.operation != operation:
         log.error("generation_orphaned", job=job.id, attempt=job.attempt, operation=operation)
@@ -190,7 +190,7 @@ async def _keep(
     until = services.clock() + timedelta(seconds=for_s)
     while True:
         try:
-            return await advance(services, job.id, event, job)
+            return await apply(services, job.id, event, job)
         except (TaskNotCreated, JobMissing):
             raise
         except Exception as error:
@@ -200,150 +200,150 @@ async def _keep(
             await services.sleep(KEEP_EVERY_S)
 
 
-async def _await_start(services: Services, job: Job) -> Verdict:
+async def _await_start(services: Services, job: Job) -> TaskResult:
     """Somebody is creating, or died while creating."""
     if _leased(services, job):
-        return Verdict.COME_BACK
-    await advance(services, job.id, events.Lost(job.step, services.ids()), job)
-    return Verdict.DONE
+        return TaskResult.RETRY
+    await apply(services, job.id, events.StartUnknown(job.step, services.ids()), job)
+    return TaskResult.ACK
 
 
-async def _find(services: Services, job: Job) -> Verdict:
+async def _find(services: Services, job: Job) -> TaskResult:
     """Look for an uncertain attempt where its outcome shows: a provider's event, or files under its own prefix."""
     if job.hinted_operation is not None:
-        await advance(services, job.id, events.Accepted(job.attempt, job.hinted_operation), job)
-        return Verdict.DONE
-    verdict = await _adopt(services, job)
-    if verdict is not None:
-        return verdict
-    await advance(services, job.id, events.Unseen(job.step), job)
-    return Verdict.DONE
+        await apply(services, job.id, events.Accepted(job.attempt, job.hinted_operation), job)
+        return TaskResult.ACK
+    result = await _adopt(services, job)
+    if result is not None:
+        return result
+    await apply(services, job.id, events.NotFoundYet(job.step), job)
+    return TaskResult.ACK
 
 
-async def _look(services: Services, job: Job) -> Verdict:
+async def _look(services: Services, job: Job) -> TaskResult:
     assert job.operation is not None, f"{job.id} generates without an operation"
     try:
-        look = await services.generators.of(job.provider).look(job.operation)
+        look = await services.providers.of(job.provider).look(job.operation)
     except Exception as error:  # noqa: BLE001 - a failed look says nothing about the generation
         log.warning("look_failed", job=job.id, operation=job.operation, error=repr(error))
         return await _without_answer(services, job)
     match look:
         case Running():
             return await _still_running(services, job)
-        case Broken(code, reason):
-            await advance(services, job.id, events.Broke(job.step, code, reason), job)
+        case Failed(code, reason):
+            await apply(services, job.id, events.GenerationFailed(job.step, code, reason), job)
         case Finished(uris, filtered, reason):
-            await _finish(services, job, events.Finished(job.step, services.ids(), uris, filtered, reason))
-    return Verdict.DONE
+            await _finish(services, job, events.GenerationFinished(job.step, services.ids(), uris, filtered, reason))
+    return TaskResult.ACK
 
 
-async def _without_answer(services: Services, job: Job) -> Verdict:
+async def _without_answer(services: Services, job: Job) -> TaskResult:
     """The provider does not say how it stands, perhaps never will: a model may be retired along with its endpoint."""
-    verdict = await _adopt(services, job)
-    if verdict is not None:
-        return verdict
-    if services.clock() < lifecycle.deadline(job, await services.config.get()):
-        return Verdict.COME_BACK
-    await advance(services, job.id, events.Running(job.step), job)
-    return Verdict.DONE
+    result = await _adopt(services, job)
+    if result is not None:
+        return result
+    if services.clock() < lifecycle.deadline(job, await services.live_settings.get()):
+        return TaskResult.RETRY
+    await apply(services, job.id, events.StillRunning(job.step), job)
+    return TaskResult.ACK
 
 
-async def _still_running(services: Services, job: Job) -> Verdict:
-    if services.clock() >= lifecycle.deadline(job, await services.config.get()):
-        verdict = await _adopt(services, job)
-        if verdict is not None:
-            return verdict
-    await advance(services, job.id, events.Running(job.step), job)
-    return Verdict.DONE
+async def _still_running(services: Services, job: Job) -> TaskResult:
+    if services.clock() >= lifecycle.deadline(job, await services.live_settings.get()):
+        result = await _adopt(services, job)
+        if result is not None:
+            return result
+    await apply(services, job.id, events.StillRunning(job.step), job)
+    return TaskResult.ACK
 
 
-async def _adopt(services: Services, job: Job) -> Verdict | None:
+async def _adopt(services: Services, job: Job) -> TaskResult | None:
     """Store the files that are under the attempt's own prefix: all that were asked for, or any once the wait is over.
 
     None when there are none to adopt. A bucket that does not answer is no reason to give a paid video up: it is asked
     again, past the deadline for as long as storing may take.
     """
-    config = await services.config.get()
+    config = await services.live_settings.get()
     over = services.clock() >= lifecycle.deadline(job, config)
     try:
-        found = [item for item in await services.media.list(job.prefix) if item.name.endswith(".mp4")]
+        found = [item for item in await services.objects.list(job.prefix) if item.name.endswith(".mp4")]
     except Exception as error:  # noqa: BLE001 - whatever it was, nothing is known of the files
         if isinstance(error, StorageRefused):
             log.error("storage_refused", job=job.id, account=job.account, error=str(error))
         else:
             log.warning("bucket_not_searched", job=job.id, attempt=job.attempt, error=repr(error))
-        return Verdict.COME_BACK if services.clock() < lifecycle.searched_until(job, config) else None
+        return TaskResult.RETRY if services.clock() < lifecycle.searched_until(job, config) else None
     if len(found) < job.request.count and not (found and over):
         return None
-    uris = tuple(f"gs://{services.media.bucket}/{item.name}" for item in found)
-    await _finish(services, job, events.Finished(job.step, services.ids(), uris, found=True))
-    return Verdict.DONE
+    uris = tuple(f"gs://{services.objects.bucket}/{item.name}" for item in found)
+    await _finish(services, job, events.GenerationFinished(job.step, services.ids(), uris, found=True))
+    return TaskResult.ACK
 
 
-async def _finish(services: Services, job: Job, event: events.Finished) -> None:
+async def _finish(services: Services, job: Job, event: events.GenerationFinished) -> None:
     """The provider is done; whoever learns it first goes on to store."""
-    outcome = await advance(services, job.id, event, job)
+    outcome = await apply(services, job.id, event, job)
     if outcome.change is not None and outcome.job.stage is Stage.STORING:
         await storing.store(services, outcome.job, event.holder)
 
 
-async def _resume_storing(services: Services, job: Job) -> Verdict:
+async def _resume_storing(services: Services, job: Job) -> TaskResult:
     if _leased(services, job):
-        return Verdict.COME_BACK
+        return TaskResult.RETRY
     holder = services.ids()
-    outcome = await advance(services, job.id, events.Claim(job.step, holder), job)
+    outcome = await apply(services, job.id, events.LeaseRequested(job.step, holder), job)
     if outcome.change is None:
-        return Verdict.COME_BACK
+        return TaskResult.RETRY
     if outcome.job.stage is Stage.STORING:
         await storing.store(services, outcome.job, holder)
-    return Verdict.DONE
+    return TaskResult.ACK
 
 
-async def _tidy(services: Services, job: Job) -> Verdict:
+async def _tidy(services: Services, job: Job) -> TaskResult:
     """Tell who wants to hear of the end; then stop and remove what the job left: a generation, files for nobody."""
     if job.to_announce:
         await deliveries.announce(services, job)
-        await advance(services, job.id, events.Announced(job.step), job)
-        return Verdict.DONE
+        await apply(services, job.id, events.Announced(job.step), job)
+        return TaskResult.ACK
     if job.stage is Stage.COMPLETED and job.outputs:
         return await _tidy_earlier_attempts(services, job)
     again = late_success = False
     if job.stage is not Stage.COMPLETED and job.attempt > 0:
-        again, late_success = await _straggler(services, job)
+        again, late_success = await _late_generation(services, job)
     if late_success:
         # Before the files go: a delivery that comes after us would not see them any more.
-        job = (await advance(services, job.id, events.LateSuccess(), job)).job
-    await services.media.delete(job.files_prefix)
-    await services.media.delete(job.posters_prefix)
+        job = (await apply(services, job.id, events.LateSuccess(), job)).job
+    await services.objects.delete(job.files_prefix)
+    await services.objects.delete(job.posters_prefix)
     if job.inputs_prefix is not None:
-        await services.media.delete(job.inputs_prefix)
-    await advance(services, job.id, events.Tidied(job.step, again), job)
-    return Verdict.DONE
+        await services.objects.delete(job.inputs_prefix)
+    await apply(services, job.id, events.CleanedUp(job.step, again), job)
+    return TaskResult.ACK
 
 
-async def _tidy_earlier_attempts(services: Services, job: Job) -> Verdict:
+async def _tidy_earlier_attempts(services: Services, job: Job) -> TaskResult:
     """The video is of the last attempt; what an abandoned one wrote, or still writes, goes."""
     for attempt in range(1, job.attempt):
-        await services.media.delete(f"{job.files_prefix}{attempt}/")
+        await services.objects.delete(f"{job.files_prefix}{attempt}/")
     again = services.clock() < lifecycle.watched_until(job)
-    await advance(services, job.id, events.Tidied(job.step, again), job)
-    return Verdict.DONE
+    await apply(services, job.id, events.CleanedUp(job.step, again), job)
+    return TaskResult.ACK
 
 
-async def _straggler(services: Services, job: Job) -> tuple[bool, bool]:
+async def _late_generation(services: Services, job: Job) -> tuple[bool, bool]:
     """Whether the given-up generation still goes on, and whether it succeeded after the job had failed."""
     given_up = job.error is not None and job.error.code in ("GENERATION_TIMEOUT", "START_UNCERTAIN")
     operation = job.operation or job.hinted_operation
     if operation is None:
         # Only files can show it: under the attempt's prefix, and not later than the longest generation.
-        found = await services.media.list(job.files_prefix)
+        found = await services.objects.list(job.files_prefix)
         return services.clock() < lifecycle.watched_until(job), given_up and bool(found)
     try:
-        generator = services.generators.of(job.provider)
+        generator = services.providers.of(job.provider)
         await generator.cancel(operation)
         look = await generator.look(operation)
     except Exception as error:  # noqa: BLE001 - best effort; it is tried again for a day
-        log.warning("straggler_not_seen", job=job.id, operation=operation, error=repr(error))
+        log.warning("late_generation_not_seen", job=job.id, operation=operation, error=repr(error))
         return True, False
     if isinstance(look, Running):
         return True, False
@@ -354,7 +354,7 @@ def _leased(services: Services, job: Job) -> bool:
     return job.lease is not None and job.lease.until > services.clock()
 
 
-_ACTIONS: dict[Stage, Callable[[Services, Job], Awaitable[Verdict]]] = {
+_ACTIONS: dict[Stage, Callable[[Services, Job], Awaitable[TaskResult]]] = {
     Stage.WAITING: _enter,
     Stage.QUEUED: _start,
     Stage.STARTING: _await_start,

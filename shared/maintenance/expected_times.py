@@ -1,6 +1,6 @@
 """Daily: how long generations usually take, learned from the jobs that were completed lately.
 
-What is learned stands under `learned` in config/usual_times. What an administrator writes beside it, in the same
+What is learned stands under `learned` in config/expected_times. What an administrator writes beside it, in the same
 document, goes before it and is never touched.
 """
 
@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from datetime import timedelta
 from typing import Any, ClassVar
 
-from shared.core.documents import MAX_USUAL_S, Document, Status
+from shared.core.documents import MAX_EXPECTED_S, Document, Status
 from shared.core.live_config import length_key
 from shared.platform import commits, log, passes
 from shared.platform.commits import Batch
@@ -28,7 +28,7 @@ LEAST_JOBS = 20
 
 
 class Learned(Document):
-    """config/usual_times, as far as it is ours: seconds by model, and by model and length."""
+    """config/expected_times, as far as it is ours: seconds by model, and by model and length."""
 
     collection: ClassVar[str] = "config"
 
@@ -38,18 +38,22 @@ class Learned(Document):
 
 async def learn(services: Services) -> dict[str, float]:
     """Learn anew of each model and length of which enough was made; answers what. Raises Unavailable."""
-    found = {name: _usual_s(took_s) for name, took_s in (await _times(services)).items() if len(took_s) >= LEAST_JOBS}
+    found = {
+        name: _expected_duration_s(took_s)
+        for name, took_s in (await _times(services)).items()
+        if len(took_s) >= LEAST_JOBS
+    }
     if not found:
         return {}
 
     async def learned(stored: Learned | None) -> Batch[Learned]:
         # An administrator may write beside us.
-        document = stored or Learned(id="usual_times")
+        document = stored or Learned(id="expected_times")
         before = document.learned if isinstance(document.learned, Mapping) else {}
         return Batch(document.changed(learned={**before, **found}))
 
-    await commits.edit(services, Learned, "usual_times", learned)
-    log.info("usual_times_learned", times=found)
+    await commits.edit(services, Learned, "expected_times", learned)
+    log.info("expected_times_learned", times=found)
     return found
 
 
@@ -74,5 +78,5 @@ async def _times(services: Services) -> dict[str, list[float]]:
     return times
 
 
-def _usual_s(took_s: list[float]) -> float:
-    return min(max(round(statistics.median(took_s), 1), 0.1), MAX_USUAL_S)
+def _expected_duration_s(took_s: list[float]) -> float:
+    return min(max(round(statistics.median(took_s), 1), 0.1), MAX_EXPECTED_S)

@@ -25,7 +25,7 @@ async def reconcile(services: Services) -> dict[str, int]:
     start = cursor.place.id if cursor.place is not None else None
 
     async def read(last: Account | None) -> list[Account]:
-        return await services.store.accounts(last.id if last is not None else start, passes.PAGE)
+        return await services.firestore.accounts(last.id if last is not None else start, passes.PAGE)
 
     pages = passes.Pages(read, passes.time_is_up(services))
     counts = await passes.for_all(pages, lambda account: _compare(services, account))
@@ -40,8 +40,8 @@ async def _compare(services: Services, account: Account) -> str | None:
     """ "differing", "failed" when it could not be found out, or None when all is well."""
     try:
         for _ in range(TRIES):
-            entries, total = await services.store.ledger_totals(account.id)
-            again = await services.store.get(Account, account.id)
+            entries, total = await services.firestore.ledger_totals(account.id)
+            again = await services.firestore.get(Account, account.id)
             if again is None:
                 return "failed"
             if again.revision == account.revision:

@@ -6,7 +6,7 @@ from shared.core import events
 from shared.core.documents import Job
 from shared.core.errors import Unavailable
 from shared.jobs import inputs
-from shared.jobs.transitions import JobMissing, advance
+from shared.jobs.transitions import JobMissing, apply
 from shared.platform import log, passes
 from shared.platform.ports import Place, Services
 
@@ -20,7 +20,7 @@ async def retain(services: Services) -> dict[str, int]:
     async def read(last: Job | None) -> list[Job]:
         # What could not be changed is left for the next pass, and doesn't keep this one from the jobs behind it.
         place = Place.of(last, "expires_at") if last is not None else None
-        return await services.store.expired_jobs(services.clock(), place, passes.PAGE)
+        return await services.firestore.expired_jobs(services.clock(), place, passes.PAGE)
 
     pages = passes.Pages(read, passes.time_is_up(services))
     counts = await passes.for_all(pages, lambda job: _expire(services, job))
@@ -31,7 +31,7 @@ async def retain(services: Services) -> dict[str, int]:
 
 async def _expire(services: Services, job: Job) -> str | None:
     try:
-        outcome = await advance(services, job.id, events.Expire(), job)
+        outcome = await apply(services, job.id, events.RetentionElapsed(), job)
     except (Unavailable, JobMissing) as error:
         log.warning("job_not_expired", job=job.id, error=repr(error))
         return "failed"

@@ -10,7 +10,7 @@ from __future__ import annotations
 from shared.core import events, lifecycle
 from shared.core.documents import Job, Stage, Status
 from shared.core.errors import Unavailable
-from shared.jobs.transitions import JobMissing, advance, forget_task
+from shared.jobs.transitions import JobMissing, apply, forget_task
 from shared.platform import log, passes
 from shared.platform.ports import Services
 
@@ -32,7 +32,7 @@ async def count_unfinished(services: Services) -> dict[str, int]:
     """How many jobs have not ended, by status; logged, since the dashboard has no other way to know."""
     counts = {}
     for status in (Status.QUEUED, Status.IN_PROGRESS):
-        counts[str(status)] = await services.store.count_jobs(status)
+        counts[str(status)] = await services.firestore.count_jobs(status)
         log.info("jobs_unfinished", status=status, jobs=counts[str(status)])
     return counts
 
@@ -41,14 +41,14 @@ async def _is_overdue(services: Services, job: Job) -> bool:
     """Whether the job may be ended now. What was paid for has one last try, by a delivery."""
     if job.stage not in lifecycle.TRANSITIONS[events.Overdue]:
         return False
-    return services.clock() >= lifecycle.deadline(job, await services.config.get())
+    return services.clock() >= lifecycle.deadline(job, await services.live_settings.get())
 
 
 async def _end(services: Services, job: Job) -> str | None:
     try:
         if job.stage is Stage.UNCERTAIN and await _was_started(services, job):
             return await _restore(services, job)
-        outcome = await advance(services, job.id, events.Overdue(job.step), job)
+        outcome = await apply(services, job.id, events.Overdue(job.step), job)
     except (Unavailable, JobMissing) as error:
         log.warning("job_not_swept", job=job.id, error=repr(error))
         return "failed"
@@ -62,14 +62,14 @@ async def _was_started(services: Services, job: Job) -> bool:
     """Whether the outcome of an uncertain start has shown: a delivery then adopts it."""
     if job.hinted_operation is not None:
         return True
-    return any(item.name.endswith(".mp4") for item in await services.media.list(job.prefix))
+    return any(item.name.endswith(".mp4") for item in await services.objects.list(job.prefix))
 
 
 async def _restore(services: Services, job: Job) -> str | None:
     try:
-        if await services.queue.exists(job.task):
+        if await services.tasks.exists(job.task):
             return None
-        outcome = await advance(services, job.id, events.Fallen(job.step), job)
+        outcome = await apply(services, job.id, events.TaskLost(job.step), job)
     except (Unavailable, JobMissing) as error:
         log.warning("job_not_swept", job=job.id, error=repr(error))
         return "failed"

@@ -33,7 +33,7 @@ async def acting(services: Services, caller: Caller) -> Account:
     Raises ApiError UNAUTHENTICATED, ACCOUNT_CLOSED or ACCOUNT_DISABLED, and FORBIDDEN when the account no longer has
     the role that let the caller in.
     """
-    return allowed(services, caller, await services.store.get(Account, caller.account))
+    return allowed(services, caller, await services.firestore.get(Account, caller.account))
 
 
 def allowed(services: Services, caller: Caller, account: Account | None) -> Account:

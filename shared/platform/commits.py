@@ -160,7 +160,7 @@ async def _commit(
     sent: list[D] = []
     async for attempt in CommitAttempts(services):
         if attempt > 0 or read_first:
-            found = await services.store.get(kind, id_)
+            found = await services.firestore.get(kind, id_)
         if found is not None and found.changed(revision=None) in sent:
             # Ours was committed, and the store's answer was lost.
             return Edited(found, written=True)
@@ -172,7 +172,7 @@ async def _commit(
         sent.append(document.changed(revision=None))
         try:
             documents: list[Document] = [document, *batch.others]
-            revision = (await services.store.commit(documents, batch.removed))[0].revision
+            revision = (await services.firestore.commit(documents, batch.removed))[0].revision
         except (Conflict, Unavailable):
             continue
         return Edited(document.changed(revision=revision), written=True)

@@ -1,8 +1,8 @@
 """Work that is no job and must be done for certain all the same: webhook deliveries, exports, deletions of accounts.
 
-An errand is driven as a job is: the document says which step is next, when it is due and under which name its task was
-or will be created. So duplicates change nothing, a redelivery of the step before re-creates a task that was never
-created, and the sweep puts back what fell.
+A durable task is driven as a job is: its document says which step is next, when it is due, and the name under which
+its Cloud Task was or will be created. So duplicates change nothing, a redelivery of the previous step re-creates a task
+that was never created, and the sweep re-enqueues lost ones.
 """
 
 from __future__ import annotations
@@ -22,8 +22,8 @@ PAGE = 200
 MAX_PAGES = 2_000
 
 
-class Errand(Document):
-    """What all errands have. `due_at` is there until nothing is left to do."""
+class DurableTask(Document):
+    """What all durable tasks have. `due_at` is there until nothing is left to do."""
 
     absent_when_none: ClassVar[frozenset[str]] = frozenset({"due_at"})
     path: ClassVar[str]
@@ -40,141 +40,143 @@ class Errand(Document):
     change_id: str = ""
 
 
-E = TypeVar("E", bound=Errand)
+E = TypeVar("E", bound=DurableTask)
 
 
 def new(services: Services, document: type[E], id_: str, tenant: str, account: str, **fields: Any) -> E:
-    """An errand that is due now; to be committed and enqueued."""
+    """A durable task that is due now; to be committed and enqueued."""
     now = services.clock()
-    errand = document(
+    durable_task = document(
         id=id_, tenant=tenant, account=account, task=ref(document, id_, 0), due_at=now, created_at=now, **fields
     )
-    return stamped(errand, services.ids())
+    return stamped(durable_task, services.ids())
 
 
-def ref(kind: type[Errand], id_: str, step: int) -> TaskRef:
+def ref(kind: type[DurableTask], id_: str, step: int) -> TaskRef:
     """The task of that step, before stamped() completes its name."""
     # The random part comes first: names that begin alike make a queue slow.
     return TaskRef(name=f"{id_.partition('_')[2] or id_}-{step}", queue=kind.queue)
 
 
-def stamped(errand: E, change_id: str) -> E:
+def stamped(durable_task: E, change_id: str) -> E:
     """As it is to be committed: under that change_id, whose end completes the name of a new step's task.
 
     As with jobs, no other decision's task has that name; see lifecycle.with_task_name.
     """
-    task = errand.task
-    if task == ref(type(errand), errand.id, errand.step):
+    task = durable_task.task
+    if task == ref(type(durable_task), durable_task.id, durable_task.step):
         task = task.model_copy(update={"name": f"{task.name}-{change_id[-TASK_SUFFIX_CHARS:]}"})
-    return errand.changed(change_id=change_id, task=task)
+    return durable_task.changed(change_id=change_id, task=task)
 
 
-def task(errand: Errand) -> Task:
-    """The task of the errand's present step, due when the errand is."""
-    return Task(errand.task, errand.due_at, {"id": errand.id, "step": errand.step}, errand.path)
+def task(durable_task: DurableTask) -> Task:
+    """The task of the durable task's present step, due when the durable task is."""
+    return Task(
+        durable_task.task, durable_task.due_at, {"id": durable_task.id, "step": durable_task.step}, durable_task.path
+    )
 
 
-def forward(errand: E, at: datetime, **changes: Any) -> E:
-    """The errand at its next step, whose task comes at that moment; to be stamped and committed."""
-    step = errand.step + 1
-    return errand.changed(step=step, task=ref(type(errand), errand.id, step), due_at=at, **changes)
+def forward(durable_task: E, at: datetime, **changes: Any) -> E:
+    """The durable task at its next step, whose task comes at that moment; to be stamped and committed."""
+    step = durable_task.step + 1
+    return durable_task.changed(step=step, task=ref(type(durable_task), durable_task.id, step), due_at=at, **changes)
 
 
-async def enqueue(services: Services, errand: Errand) -> None:
+async def enqueue(services: Services, durable_task: DurableTask) -> None:
     """Create the present step's task; where that fails now, the sweep does it within two minutes."""
     try:
-        await services.queue.create(task(errand))
+        await services.tasks.create(task(durable_task))
     except Unavailable as error:
-        log.warning("errand_not_enqueued", errand=errand.id, error=str(error))
+        log.warning("durable_task_not_enqueued", durable_task=durable_task.id, error=str(error))
 
 
 async def arrive(services: Services, kind: type[E], id_: str, step: int) -> E | None:
-    """The errand that a delivery of that step is to work on; None when there is nothing to do. Raises Unavailable."""
-    errand = await services.store.get(kind, id_)
-    if errand is None or errand.step < step:
-        log.error("unknown_errand", errand=id_, step=step)
+    """The durable task that a delivery of that step works on; None if there is nothing to do. Raises Unavailable."""
+    durable_task = await services.firestore.get(kind, id_)
+    if durable_task is None or durable_task.step < step:
+        log.error("unknown_durable_task", durable_task=id_, step=step)
         return None
-    if errand.due_at is None:
+    if durable_task.due_at is None:
         return None
-    if errand.step > step:
-        if errand.step == step + 1:
+    if durable_task.step > step:
+        if durable_task.step == step + 1:
             # Perhaps we died between the commit of that step and the creation of its task.
-            await services.queue.create(task(errand))
+            await services.tasks.create(task(durable_task))
         return None
-    return errand
+    return durable_task
 
 
-async def advance(services: Services, errand: E) -> None:
-    """Commit the errand as it now is, and create the task of its next step if it has one.
+async def advance(services: Services, durable_task: E) -> None:
+    """Commit the durable task as it now is, and create the task of its next step if it has one.
 
     Nothing happens when somebody else advanced it: their task is there, or will be. Raises Unavailable.
     """
-    errand = stamped(errand, services.ids())
+    durable_task = stamped(durable_task, services.ids())
     try:
-        await services.store.commit([errand])
+        await services.firestore.commit([durable_task])
     except Conflict:
-        log.info("errand_advanced_by_another", errand=errand.id, step=errand.step)
+        log.info("durable_task_advanced_by_another", durable_task=durable_task.id, step=durable_task.step)
         return
-    if errand.due_at is not None:
-        await services.queue.create(task(errand))
+    if durable_task.due_at is not None:
+        await services.tasks.create(task(durable_task))
 
 
-async def sweep(services: Services, *kinds: type[Errand]) -> dict[str, int]:
-    """One sweep over errands that are due by more than a minute: how many were seen, re-enqueued, and failed."""
+async def sweep(services: Services, *kinds: type[DurableTask]) -> dict[str, int]:
+    """One sweep over durable tasks that are due by more than a minute: how many were seen, re-enqueued, and failed."""
     counts: Counter[str] = Counter(seen=0, restored=0, failed=0)
     for kind in kinds:
-        swept = await passes.Sweep(services, kind, restore=lambda errand: _restore(services, errand)).run()
+        swept = await passes.Sweep(services, kind, restore=lambda durable_task: _restore(services, durable_task)).run()
         counts.update({name: swept[name] for name in counts})
-    log.info("errands_swept", **counts)
+    log.info("durable_tasks_swept", **counts)
     return dict(counts)
 
 
-async def _restore(services: Services, errand: Errand) -> str | None:
+async def _restore(services: Services, durable_task: DurableTask) -> str | None:
     try:
-        if await services.queue.exists(errand.task):
+        if await services.tasks.exists(durable_task.task):
             return None
         # A new name: names of tasks that were there are blocked for a day.
-        again = stamped(forward(errand, services.clock()), services.ids())
-        await services.store.commit([again])
-        await services.queue.create(task(again))
+        again = stamped(forward(durable_task, services.clock()), services.ids())
+        await services.firestore.commit([again])
+        await services.tasks.create(task(again))
     except Conflict:
         return None
     except Unavailable as error:
-        log.warning("errand_not_swept", errand=errand.id, error=str(error))
+        log.warning("durable_task_not_swept", durable_task=durable_task.id, error=str(error))
         return "failed"
     return "restored"
 
 
-async def remove_expired(services: Services, *kinds: type[Errand]) -> dict[str, int]:
+async def remove_expired(services: Services, *kinds: type[DurableTask]) -> dict[str, int]:
     """Daily: remove the documents that are no longer kept, in bounded pages; how many, by collection."""
     removed = {}
     for kind in kinds:
         count, before = 0, services.clock() - kind.kept_after_expiry
         for _ in range(MAX_PAGES):
-            page = await services.store.expired(kind, before, PAGE)
-            gone = await _remove(services, [errand for errand in page if errand.due_at is None])
+            page = await services.firestore.expired(kind, before, PAGE)
+            gone = await _remove(services, [durable_task for durable_task in page if durable_task.due_at is None])
             count += gone
             # What was removed is not listed again; a page of which nothing could be would come back forever.
             if len(page) < PAGE or gone == 0:
                 break
         removed[kind.collection] = count
-    log.info("errands_removed", **removed)
+    log.info("durable_tasks_removed", **removed)
     return removed
 
 
-async def _remove(services: Services, page: list[Errand]) -> int:
+async def _remove(services: Services, page: list[DurableTask]) -> int:
     """All in one commit; where somebody still writes one of them, each by itself, and that one another day."""
     try:
         if page:
-            await services.store.commit([], removed=page)
+            await services.firestore.commit([], removed=page)
         return len(page)
     except Conflict:
-        return sum([await _removed(services, errand) for errand in page])
+        return sum([await _removed(services, durable_task) for durable_task in page])
 
 
-async def _removed(services: Services, errand: Errand) -> bool:
+async def _removed(services: Services, durable_task: DurableTask) -> bool:
     try:
-        await services.store.commit([], removed=[errand])
+        await services.firestore.commit([], removed=[durable_task])
     except Conflict:
         return False
     return True

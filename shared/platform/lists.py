@@ -26,7 +26,7 @@ async def newest(
     """
     last = None
     if after is not None:
-        last = await services.store.get(kind, after)
+        last = await services.firestore.get(kind, after)
         if last is None or any(getattr(last, name) != value for name, value in owner.items()):
             return []
-    return await services.store.newest(kind, {**owner, **(filters or {})}, last, limit + 1)
+    return await services.firestore.newest(kind, {**owner, **(filters or {})}, last, limit + 1)

@@ -48,7 +48,7 @@ class Cursor(Document):
 
 async def cursor(services: Services, name: str) -> Cursor:
     """The cursor of that pass; a new one where there is none. Raises Unavailable."""
-    found = await services.store.get(Cursor, name)
+    found = await services.firestore.get(Cursor, name)
     return found or Cursor(id=name, updated_at=services.clock(), change_id="")
 
 
@@ -56,7 +56,7 @@ async def keep(services: Services, cursor: Cursor) -> Cursor:
     """Write the cursor. If that fails, or another pass was faster, the next pass does some of this one's work again."""
     cursor = cursor.changed(updated_at=services.clock(), change_id=services.ids())
     try:
-        [cursor] = await services.store.commit([cursor])
+        [cursor] = await services.firestore.commit([cursor])
     except (Conflict, Unavailable) as error:
         log.info("cursor_not_kept", cursor=cursor.id, error=str(error))
     return cursor
@@ -91,7 +91,7 @@ def ended_jobs(
     """The jobs of all tenants that ended from `since` to before `until`, the earliest first."""
 
     async def read(last: Job | None) -> list[Job]:
-        return await services.store.ended_jobs(since, until, last, PAGE)
+        return await services.firestore.ended_jobs(since, until, last, PAGE)
 
     return Pages(read, enough)
 
@@ -214,7 +214,7 @@ class Sweep(Generic[D]):
         return place
 
     async def _page(self, before: datetime, after: Place | None) -> list[D]:
-        return await self.services.store.due(self.kind, before, after, PAGE)
+        return await self.services.firestore.due(self.kind, before, after, PAGE)
 
     async def _handle(self, documents: Sequence[D]) -> None:
         self.counts += await tally(documents, self._one)

@@ -15,13 +15,13 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any, BinaryIO, Literal, Protocol, TypeVar
 
-from shared.core.documents import Account, Document, Job, LiveConfig, Status, TaskRef, Transaction, Value
+from shared.core.documents import Account, Document, Job, LiveSettings, Status, TaskRef, Transaction, Value
 from shared.core.image_facts import ImageFacts
 from shared.core.lifecycle import Task
 from shared.platform.identity import Verifier
-from shared.platform.provider import Generators
+from shared.platform.provider import Providers
 from shared.platform.settings import Settings
-from shared.platform.subscription import Watch
+from shared.platform.subscription import Subscription
 
 D = TypeVar("D", bound=Document)
 T = TypeVar("T")
@@ -65,7 +65,7 @@ class ObjectExists(Exception):  # noqa: N818
 
 
 @dataclass(frozen=True)
-class OutboundAnswer:
+class HttpAnswer:
     """What a server outside answered; `data` is empty where only the status was wanted.
 
     `retry_after_s`: the seconds of its Retry-After header, where it has one that is a number.
@@ -102,7 +102,7 @@ class JobsQuery(Protocol):
     def limit(self) -> int: ...
 
 
-class Store(Protocol):
+class Firestore(Protocol):
     """Firestore, as much of it as Rushes uses. Every method raises Unavailable when it does not answer."""
 
     async def get(self, kind: type[D], id: str) -> D | None:  # noqa: A002 - Firestore's own word
@@ -164,21 +164,21 @@ class Store(Protocol):
         """The document config/NAME as it stands; empty when there is none."""
 
 
-class Live(Protocol):
+class ChangeFeed(Protocol):
     """The jobs' changes as they are committed.
 
     A watch tells every commit that is made once it is entered, and perhaps some that were made before: who reads after
     entering misses nothing. A broken connection to the database ends no watch.
     """
 
-    def watch_job(self, job: str) -> AbstractContextManager[Watch]:
+    def watch_job(self, job: str) -> AbstractContextManager[Subscription]:
         """One job."""
 
-    def watch_account(self, tenant: str, account: str) -> AbstractContextManager[Watch]:
+    def watch_account(self, tenant: str, account: str) -> AbstractContextManager[Subscription]:
         """All jobs of an account."""
 
 
-class Queue(Protocol):
+class TaskQueue(Protocol):
     """Cloud Tasks."""
 
     async def create(self, task: Task) -> None:
@@ -195,7 +195,7 @@ class Queue(Protocol):
         """Delete the task if it is there; a delivery under way goes on. Raises Unavailable."""
 
 
-class Media(Protocol):
+class ObjectStore(Protocol):
     """The bucket of the videos. Object names have no leading slash.
 
     Every method raises Unavailable; its kind StorageRefused says that an operator may have to change something.
@@ -239,13 +239,13 @@ class Media(Protocol):
         """Delete all objects under the prefix; answers how many there were."""
 
 
-class Outbound(Protocol):
+class PublicHttp(Protocol):
     """Calls to addresses that users name; only public ones are called."""
 
-    async def post(self, url: str, headers: Mapping[str, str], body: bytes) -> OutboundAnswer:
+    async def post(self, url: str, headers: Mapping[str, str], body: bytes) -> HttpAnswer:
         """POST the body; of the answer only the status and Retry-After are looked at. Raises NotReached."""
 
-    async def fetch(self, url: str, max_bytes: int, accept: str = "*/*") -> OutboundAnswer:
+    async def fetch(self, url: str, max_bytes: int, accept: str = "*/*") -> HttpAnswer:
         """GET at most so many bytes; the answer is a 200. Raises NotReached."""
 
 
@@ -259,20 +259,20 @@ class Images(Protocol):
         """
 
 
-class Nowhere:
-    """An Outbound that calls nobody."""
+class NoHttp:
+    """An PublicHttp that calls nobody."""
 
-    async def post(self, url: str, headers: Mapping[str, str], body: bytes) -> OutboundAnswer:
+    async def post(self, url: str, headers: Mapping[str, str], body: bytes) -> HttpAnswer:
         raise NotReached("nothing is called from here")
 
-    async def fetch(self, url: str, max_bytes: int, accept: str = "*/*") -> OutboundAnswer:
+    async def fetch(self, url: str, max_bytes: int, accept: str = "*/*") -> HttpAnswer:
         raise NotReached("nothing is called from here")
 
 
 class Config(Protocol):
     """Live settings."""
 
-    async def get(self) -> LiveConfig:
+    async def get(self) -> LiveSettings:
         """The settings in force. Raises Unavailable until they were read once, never afterwards."""
 
 
@@ -281,15 +281,15 @@ class Services:
     """Everything that a handler may touch."""
 
     settings: Settings
-    store: Store
-    live: Live
-    queue: Queue
-    media: Media
-    generators: Generators
-    config: Config
+    firestore: Firestore
+    changes: ChangeFeed
+    tasks: TaskQueue
+    objects: ObjectStore
+    providers: Providers
+    live_settings: Config
     verifier: Verifier
     images: Images
-    outbound: Outbound = field(default_factory=Nowhere)
+    public_http: PublicHttp = field(default_factory=NoHttp)
     clock: Callable[[], datetime] = utc_now
     ids: Callable[[], str] = new_id
     sleep: Callable[[float], Awaitable[None]] = asyncio.sleep

@@ -13,7 +13,7 @@ from typing import BinaryIO, Protocol
 from shared.core.documents import Job
 
 
-class Refused(Exception):  # noqa: N818 - the outcomes of a create: refused, busy, or unknown
+class Rejected(Exception):  # noqa: N818 - the outcomes of a create: refused, busy, or unknown
     """The provider will not make this video, now or later. `code` is of the catalog, `reason` in its own words."""
 
     def __init__(self, code: str, reason: str) -> None:
@@ -22,7 +22,7 @@ class Refused(Exception):  # noqa: N818 - the outcomes of a create: refused, bus
         self.reason = reason
 
 
-class Busy(Exception):  # noqa: N818
+class Throttled(Exception):  # noqa: N818
     """The provider definitely took nothing on; the same call may succeed later. `retry_after_s` is what it asks for."""
 
     def __init__(self, reason: str, retry_after_s: float | None = None) -> None:
@@ -37,7 +37,7 @@ class Running:
 
 
 @dataclass(frozen=True)
-class Broken:
+class Failed:
     """The provider gave up. `code` is of the catalog, `reason` in the provider's words."""
 
     code: str
@@ -53,18 +53,18 @@ class Finished:
     reason: str | None = None
 
 
-Look = Running | Broken | Finished
+PollResult = Running | Failed | Finished
 
 
 # Begins the generation of a claimed job once, and returns the operation's name; files are to go under the prefix, which
 # is in our bucket and ends in a slash. Raises Refused, or Busy; any other exception leaves the outcome unknown.
-Start = Callable[[Job, str], Awaitable[str]]
+Create = Callable[[Job, str], Awaitable[str]]
 
 
-class Generator(Protocol):
+class Provider(Protocol):
     """One provider. Every call is bounded in time; none of them repeats a create."""
 
-    async def prepare(self, job: Job) -> Start:
+    async def prepare(self, job: Job) -> Create:
         """Have everything that a create needs and that takes time: the client, an access token, the inputs.
 
         Nothing begins here, so it comes before the claim: whoever dies between a claim and its create leaves a start
@@ -72,7 +72,7 @@ class Generator(Protocol):
         means: try again later.
         """
 
-    async def look(self, operation: str) -> Look:
+    async def look(self, operation: str) -> PollResult:
         """What has become of the operation. Any exception means: look again later."""
 
     def fetch(self, uri: str, destination: BinaryIO) -> None:
@@ -83,14 +83,14 @@ class Generator(Protocol):
 
 
 @dataclass(frozen=True)
-class Generators:
+class Providers:
     """The providers that are set up, by the name that catalog.py gives them."""
 
-    by_provider: dict[str, Generator] = field(default_factory=dict)
+    by_provider: dict[str, Provider] = field(default_factory=dict)
 
-    def of(self, provider: str) -> Generator:
+    def of(self, provider: str) -> Provider:
         """The provider's generator; raises Refused where it is not set up any more."""
         try:
             return self.by_provider[provider]
         except KeyError:
-            raise Refused("MODEL_RETIRED", f"no {provider} is configured") from None
+            raise Rejected("MODEL_RETIRED", f"no {provider} is configured") from None

@@ -15,7 +15,7 @@ class WatchEnded(Exception):  # noqa: N818 - reads as the state it names
     """Nothing more will be told: the client is too far behind, or the changes cannot be had. Watching anew helps."""
 
 
-class Watch:
+class Subscription:
     """Changes come in with `offer` and go out with `take`; what was not taken in time is replaced by what is newer."""
 
     def __init__(self) -> None:

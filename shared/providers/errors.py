@@ -20,7 +20,7 @@ import httpx2
 from google.genai import errors
 
 from shared.core import storable
-from shared.platform.provider import Broken, Busy, Refused
+from shared.platform.provider import Failed, Rejected, Throttled
 
 # A create ends within the 45 s that a step allows for it.
 CREATE_TIMEOUT_S = 30.0
@@ -107,22 +107,22 @@ def status_of(error: BaseException) -> int | None:
     return status if isinstance(status, int) else None
 
 
-def broken(code: int | None, message: str) -> Broken:
+def broken(code: int | None, message: str) -> Failed:
     """What an operation that failed with a google.rpc code has come to."""
     if code == _RPC_INVALID_ARGUMENT:
-        return Broken(rejection(message), readable(message))
-    return Broken("PROVIDER_DENIED" if code in _RPC_DENIED else "PROVIDER_ERROR", readable(message))
+        return Failed(rejection(message), readable(message))
+    return Failed("PROVIDER_DENIED" if code in _RPC_DENIED else "PROVIDER_ERROR", readable(message))
 
 
-def broken_by_name(code: str, message: str) -> Broken:
+def broken_by_name(code: str, message: str) -> Failed:
     """What an operation that failed with a code in words, or a URI that ends in them, has come to."""
     name, said = code.rpartition("/")[2], f"{code} {message}"
     reason = readable(message or code)
     if _SAFETY.search(said):
-        return Broken("SAFETY_BLOCKED", reason)
+        return Failed("SAFETY_BLOCKED", reason)
     if "invalid" in name.lower():
-        return Broken(rejection(said), reason)
-    return Broken("PROVIDER_DENIED" if _OPERATORS_FAULT.search(name.replace("_", " ")) else "PROVIDER_ERROR", reason)
+        return Failed(rejection(said), reason)
+    return Failed("PROVIDER_DENIED" if _OPERATORS_FAULT.search(name.replace("_", " ")) else "PROVIDER_ERROR", reason)
 
 
 def rejection(said: str) -> str:
@@ -160,21 +160,21 @@ def _named(code: str) -> str:
     return f"{_CATEGORY[code]} (support code {code})" if code in _CATEGORY else f"support code {code}"
 
 
-def _outcome(error: Exception) -> Refused | Busy | None:
+def _outcome(error: Exception) -> Rejected | Throttled | None:
     if _nothing_sent(error):
-        return Busy(f"no connection: {readable(str(error)) or type(error).__name__}")
+        return Throttled(f"no connection: {readable(str(error)) or type(error).__name__}")
     status = status_of(error)
     if status is None:
         return None
     code, message, details = _told(error)
     reason = readable(message) or f"HTTP {status}"
     if status == _BUSY or code.upper() in _EXHAUSTED:
-        return Busy(reason, _retry_after_s(error, details))
+        return Throttled(reason, _retry_after_s(error, details))
     if status in _REJECTED:
-        return Refused(rejection(f"{code} {message}"), reason)
+        return Rejected(rejection(f"{code} {message}"), reason)
     if status == _RETIRED or (status == _FORBIDDEN and _NO_SUCH_ENDPOINT in message):
-        return Refused("MODEL_RETIRED", reason)
-    return Refused("PROVIDER_DENIED", reason) if status in _DENIED else None
+        return Rejected("MODEL_RETIRED", reason)
+    return Rejected("PROVIDER_DENIED", reason) if status in _DENIED else None
 
 
 def _nothing_sent(error: BaseException | None) -> bool:

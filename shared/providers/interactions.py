@@ -27,27 +27,27 @@ from google.genai.interactions import (
 from shared.core.catalog import MODELS
 from shared.core.documents import InputRole, Job, VideoRequest
 from shared.platform import log
-from shared.platform.provider import Broken, Running
+from shared.platform.provider import Failed, Running
 from shared.providers import errors
 
 _FRAME_TAGS: Mapping[InputRole, str] = {"first_frame": "<FIRST_FRAME>", "last_frame": "<LAST_FRAME>"}
 
 # It is done, and has neither a video nor a reason in it.
-NOTHING = Broken("PROVIDER_ERROR", "the interaction completed without a video")
+NOTHING = Failed("PROVIDER_ERROR", "the interaction completed without a video")
 # The states that an interaction does not leave by itself, and what they mean when it says nothing more.
 # `requires_continuation` is not among them: in the background the service continues by itself. Neither is a state that
 # we do not know: the job's deadline ends the wait for it.
 _GIVEN_UP = {
-    "failed": Broken("PROVIDER_ERROR", "the interaction failed"),
-    "cancelled": Broken("PROVIDER_ERROR", "the interaction was cancelled"),
+    "failed": Failed("PROVIDER_ERROR", "the interaction failed"),
+    "cancelled": Failed("PROVIDER_ERROR", "the interaction was cancelled"),
 }
 _WITHOUT_VIDEO = {
     "completed": NOTHING,
-    "incomplete": Broken("PROVIDER_ERROR", "the model stopped before the video was done"),
+    "incomplete": Failed("PROVIDER_ERROR", "the model stopped before the video was done"),
     # It asks for the result of a tool. It was given none, so nobody will ever answer.
-    "requires_action": Broken("PROVIDER_ERROR", "the model asked for a tool instead of making a video"),
+    "requires_action": Failed("PROVIDER_ERROR", "the model asked for a tool instead of making a video"),
     # Ours is not a budget that a user could raise or a prompt could fit into.
-    "budget_exceeded": Broken("PROVIDER_DENIED", "the budget for the model is used up"),
+    "budget_exceeded": Failed("PROVIDER_DENIED", "the budget for the model is used up"),
 }
 
 
@@ -137,7 +137,7 @@ def body(
     return sent
 
 
-def outcome(interaction: Interaction) -> Running | Broken | VideoContent:
+def outcome(interaction: Interaction) -> Running | Failed | VideoContent:
     """What the interaction has come to: a video has a URI, or its bytes as base64.
 
     Success is a video, whatever the state is called; whether it is the one that was asked for shows in its bytes.
@@ -181,18 +181,18 @@ def _tagged(request: VideoRequest) -> str:
     return " ".join([*(tag for tag in tags if tag not in request.prompt), request.prompt])
 
 
-def _without_video(interaction: Interaction) -> Broken:
+def _without_video(interaction: Interaction) -> Failed:
     said = _fault(interaction)
     if said is not None:
         return said
     text = interaction.output_text
     if interaction.status == "completed" and text:
         # A model that refuses does not fail: it is done, and says why.
-        return Broken("SAFETY_BLOCKED", errors.readable(text))
+        return Failed("SAFETY_BLOCKED", errors.readable(text))
     return _WITHOUT_VIDEO[interaction.status]
 
 
-def _fault(interaction: Interaction) -> Broken | None:
+def _fault(interaction: Interaction) -> Failed | None:
     """The first error that the interaction or one of its steps has."""
     for error in interaction.errors or []:
         return errors.broken_by_name(error.code or "", error.message or "")

@@ -20,8 +20,8 @@ from google.genai.interactions import ContentParam, VideoContent
 
 from shared.core.documents import Extends, Input, Job, VideoRequest
 from shared.core.errors import Unavailable
-from shared.platform.ports import Media
-from shared.platform.provider import Broken, Busy, Finished, Look, Refused, Running, Start
+from shared.platform.ports import ObjectStore
+from shared.platform.provider import Create, Failed, Finished, PollResult, Rejected, Running, Throttled
 from shared.platform.settings import Settings
 from shared.providers import errors as faults
 from shared.providers import interactions
@@ -48,12 +48,12 @@ class Omni:
     the interaction is read again to fetch it.
     """
 
-    def __init__(self, settings: Settings, media: Media) -> None:
+    def __init__(self, settings: Settings, media: ObjectStore) -> None:
         self._settings = settings
         self._media = media
         self._api = Interactions(self._client)
 
-    async def prepare(self, job: Job) -> Start:
+    async def prepare(self, job: Job) -> Create:
         content = await self._content(job.request)
         self._api.open()
         return partial(self._start, content)
@@ -62,7 +62,7 @@ class Omni:
         """`prefix` is not sent: the Gemini API writes to no bucket, and reads from none."""
         return await self._api.create(interactions.body(job, content))
 
-    async def look(self, operation: str) -> Look:
+    async def look(self, operation: str) -> PollResult:
         async with asyncio.timeout(faults.LOOK_LIMIT_S):
             outcome = interactions.outcome(await self._api.get(operation))
             if not isinstance(outcome, VideoContent):
@@ -107,9 +107,9 @@ class Omni:
                 parts = [await self._image(each) for each in request.inputs]
                 parts += [await self._video(extends)] if extends else []
         except FileNotFoundError as error:
-            raise Refused("INPUT_GONE", f"{error} is not in the bucket any more") from error
+            raise Rejected("INPUT_GONE", f"{error} is not in the bucket any more") from error
         except (Unavailable, TimeoutError) as error:
-            raise Busy(f"the inputs could not be read: {error or 'timeout'}") from error
+            raise Throttled(f"the inputs could not be read: {error or 'timeout'}") from error
         return parts
 
     async def _image(self, image: Input) -> ContentParam:
@@ -134,19 +134,19 @@ class Omni:
                 await asyncio.sleep(UPLOAD_LOOK_EVERY_S)
                 file = await self._api.reading.aio.files.get(name=file.name or "")
         except (httpx2.HTTPError, errors.APIError) as error:
-            raise Busy(f"the video to extend could not be uploaded: {faults.readable(str(error))}") from error
+            raise Throttled(f"the video to extend could not be uploaded: {faults.readable(str(error))}") from error
         if file.state == types.FileState.FAILED or not file.uri:
-            raise Refused("PROVIDER_ERROR", "the Gemini API could not read the video to extend")
+            raise Rejected("PROVIDER_ERROR", "the Gemini API could not read the video to extend")
         return file.uri
 
-    async def _delivered(self, uri: str) -> Look:
+    async def _delivered(self, uri: str) -> PollResult:
         name = _file_name(uri)
         if name is None:
             return Finished((uri,))
         file = await self._api.reading.aio.files.get(name=name)
         if file.state == types.FileState.FAILED:
             message = file.error.message if file.error else None
-            return Broken("PROVIDER_ERROR", faults.readable(message or "the video could not be processed"))
+            return Failed("PROVIDER_ERROR", faults.readable(message or "the video could not be processed"))
         # A file that has no state is there to be tried.
         return Finished((uri,)) if file.state in (None, types.FileState.ACTIVE) else Running()
 

@@ -14,7 +14,7 @@ from google.genai import types
 
 from shared.core.catalog import MODELS
 from shared.core.documents import InputRole, Job, VideoRequest
-from shared.platform.provider import Broken, Finished, Look, Running, Start
+from shared.platform.provider import Create, Failed, Finished, PollResult, Running
 from shared.platform.settings import Settings
 from shared.providers import errors
 from shared.providers.vertex import Vertex, label
@@ -27,7 +27,7 @@ class Veo:
         self._location = settings.vertex_location
         self._vertex = Vertex(settings)
 
-    async def prepare(self, job: Job) -> Start:
+    async def prepare(self, job: Job) -> Create:
         """Raises Busy while no access token is to be had; a GoogleAuthError where only an operator can change that."""
         await self._vertex.authorize()
         _ = self._client
@@ -45,7 +45,7 @@ class Veo:
             raise RuntimeError("Vertex AI accepted a create and named no operation")
         return operation.name
 
-    async def look(self, operation: str) -> Look:
+    async def look(self, operation: str) -> PollResult:
         async with asyncio.timeout(errors.LOOK_LIMIT_S):
             await self._vertex.refresh()
             state = await self._client.aio.operations.get(
@@ -132,7 +132,7 @@ def _look_options() -> types.HttpOptions:
     )
 
 
-def _finished(response: types.GenerateVideosResponse | None) -> Look:
+def _finished(response: types.GenerateVideosResponse | None) -> PollResult:
     videos = (response.generated_videos if response else None) or []
     # A video without a URI came inline: it was not written where it was asked to be, and cannot be read again.
     uris = tuple(video.video.uri for video in videos if video.video and video.video.uri)
@@ -140,4 +140,4 @@ def _finished(response: types.GenerateVideosResponse | None) -> Look:
     reason = errors.readable_all((response.rai_media_filtered_reasons if response else None) or [])
     if uris or filtered:
         return Finished(uris, filtered, reason)
-    return Broken("PROVIDER_ERROR", reason or "the operation ended without a video in the bucket")
+    return Failed("PROVIDER_ERROR", reason or "the operation ended without a video in the bucket")

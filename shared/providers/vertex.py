@@ -14,7 +14,7 @@ from google.auth.transport.requests import Request
 from google.genai import types
 from google.oauth2.credentials import Credentials as FixedToken
 
-from shared.platform.provider import Busy
+from shared.platform.provider import Throttled
 from shared.platform.settings import Settings
 from shared.providers import errors
 
@@ -52,10 +52,10 @@ class Vertex:
             async with asyncio.timeout(TOKEN_TIMEOUT_S):
                 await self.refresh()
         except (TransportError, TimeoutError) as error:
-            raise Busy(f"no access token: {error or 'timeout'}") from error
+            raise Throttled(f"no access token: {error or 'timeout'}") from error
         except GoogleAuthError as error:
             if error.retryable:
-                raise Busy(f"no access token: {errors.readable(str(error))}") from error
+                raise Throttled(f"no access token: {errors.readable(str(error))}") from error
             raise
 
     async def refresh(self) -> None:

@@ -13,7 +13,7 @@ from google.genai import types
 from google.genai.interactions import ContentParam, VideoContent
 
 from shared.core.documents import Job, VideoRequest
-from shared.platform.provider import Broken, Finished, Look, Start
+from shared.platform.provider import Create, Failed, Finished, PollResult
 from shared.platform.settings import Settings
 from shared.providers import errors, interactions
 from shared.providers.interactions import Interactions
@@ -30,7 +30,7 @@ class VertexOmni:
         self._vertex = Vertex(settings)
         self._api = Interactions(self._client)
 
-    async def prepare(self, job: Job) -> Start:
+    async def prepare(self, job: Job) -> Create:
         """Raises Busy while no access token is to be had; a GoogleAuthError where only an operator can change that."""
         await self._vertex.authorize()
         self._api.open()
@@ -42,7 +42,7 @@ class VertexOmni:
         )
         return await self._api.create(body)
 
-    async def look(self, operation: str) -> Look:
+    async def look(self, operation: str) -> PollResult:
         """Raises LookupError where the interaction completed and says nothing: its video may be in the bucket, as
         users of Vertex AI have found, so it is looked for there."""
         async with asyncio.timeout(errors.LOOK_LIMIT_S):
@@ -53,7 +53,7 @@ class VertexOmni:
         if not isinstance(outcome, VideoContent):
             return outcome
         if not outcome.uri:
-            return Broken("PROVIDER_ERROR", "the interaction ended without a video in the bucket")
+            return Failed("PROVIDER_ERROR", "the interaction ended without a video in the bucket")
         return Finished((outcome.uri,))
 
     def fetch(self, uri: str, destination: BinaryIO) -> None:

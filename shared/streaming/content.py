@@ -26,12 +26,12 @@ _RANGE = re.compile(r"bytes=(\d{0,18})-(\d{0,18})$")
 
 
 async def redirect(services: Services, item: Content) -> Response:
-    signed = await services.media.sign(item.name, item.filename, item.download)
+    signed = await services.objects.sign(item.name, item.filename, item.download)
     return RedirectResponse(signed.url, 302, {"Cache-Control": "no-store"})
 
 
 async def signed_url(services: Services, item: Content) -> SignedUrl:
-    signed = await services.media.sign(item.name, item.filename, item.download)
+    signed = await services.objects.sign(item.name, item.filename, item.download)
     return SignedUrl(url=signed.url, expires_at=signed.expires_at)
 
 
@@ -58,13 +58,13 @@ async def proxied(services: Services, item: Content, headers: Headers, head: boo
     status = 206 if span is not None else 200
     if head:
         return Response(status_code=status, headers=common, media_type=item.content_type)
-    return StreamingResponse(services.media.stream(item.name, first, last), status, common, item.content_type)
+    return StreamingResponse(services.objects.stream(item.name, first, last), status, common, item.content_type)
 
 
 async def _measured(services: Services, item: Content) -> Content:
     if item.size_bytes is not None and item.etag is not None:
         return item
-    stored = await services.media.stat(item.name)
+    stored = await services.objects.stat(item.name)
     if stored is None:
         raise ApiError("GONE")
     etag = outputs.etag_of(stored.crc32c, stored.size_bytes)

@@ -32,7 +32,7 @@ from shared.platform import log
 from shared.platform.caching import Cache
 from shared.platform.identity import Caller
 from shared.platform.ports import CHANGES_SETTLE_IN, Services
-from shared.platform.subscription import Watch, WatchEnded
+from shared.platform.subscription import Subscription, WatchEnded
 from shared.streaming.stream_places import Place, Places
 
 MEDIA_TYPE = "text/event-stream"
@@ -160,9 +160,9 @@ async def _video_events(
         telling.knows(job, known)
 
     async def read() -> AsyncIterator[Mapping[str, Job | None]]:
-        yield {job.id: await services.store.get(Job, job.id)}
+        yield {job.id: await services.firestore.get(Job, job.id)}
 
-    with place, services.live.watch_job(job.id) as watch:
+    with place, services.changes.watch_job(job.id) as watch:
         async for event in _relay(watch, telling, pace, read, identify, lambda: not telling.following):
             yield event
 
@@ -181,7 +181,7 @@ async def _account_events(
         earliest, since = since - CHANGES_SETTLE_IN, services.clock()
         return _changed(services, caller, earliest)
 
-    with place, services.live.watch_account(caller.tenant, caller.account) as watch:
+    with place, services.changes.watch_account(caller.tenant, caller.account) as watch:
         yield _event("ready", READY, str(cursor.position))
         async for job in _unfinished(services, caller, (Status.IN_PROGRESS,) if position else UNFINISHED):
             if position is not None:
@@ -196,7 +196,7 @@ async def _unfinished(services: Services, caller: Caller, statuses: Sequence[Sta
     for status in statuses:
         query = ListVideosQuery(status=status, limit=PAGE_JOBS, order="asc")
         while True:
-            jobs = await services.store.list_jobs(caller.tenant, caller.account, query)
+            jobs = await services.firestore.list_jobs(caller.tenant, caller.account, query)
             for job in jobs[:PAGE_JOBS]:
                 yield job
             if len(jobs) <= PAGE_JOBS:
@@ -208,7 +208,7 @@ async def _changed(services: Services, caller: Caller, since: datetime) -> Async
     """The jobs that changed since then, in pages, the earliest first."""
     after = None
     while True:
-        jobs = await services.store.changed_jobs(caller.tenant, caller.account, since, after, PAGE_JOBS)
+        jobs = await services.firestore.changed_jobs(caller.tenant, caller.account, since, after, PAGE_JOBS)
         yield {job.id: job for job in jobs}
         if len(jobs) < PAGE_JOBS:
             return
@@ -216,7 +216,7 @@ async def _changed(services: Services, caller: Caller, since: datetime) -> Async
 
 
 async def _relay(
-    watch: Watch,
+    watch: Subscription,
     telling: _Telling,
     pace: Pace,
     read: Callable[[], AsyncIterator[Mapping[str, Job | None]]],

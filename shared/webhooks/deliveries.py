@@ -23,11 +23,11 @@ from shared.core import schedule, storable
 from shared.core.documents import Account, Job
 from shared.core.errors import ApiError, Unavailable
 from shared.core.lifecycle import DELIVER_QUEUE
-from shared.core.task_result import Verdict
+from shared.core.task_result import TaskResult
 from shared.core.url_policy import host_of
 from shared.platform import audit, commits, durable_tasks, ids, lists, log
 from shared.platform.commits import Batch
-from shared.platform.durable_tasks import Errand
+from shared.platform.durable_tasks import DurableTask
 from shared.platform.identity import Caller
 from shared.platform.ports import NotReached, Services
 from shared.webhooks import endpoints, receivers, signing
@@ -42,7 +42,7 @@ KEPT_FOR = timedelta(days=30)
 GONE = 410
 
 
-class Delivery(Errand):
+class Delivery(DurableTask):
     """One message to one address. Without `endpoint` it goes to the job's own `webhook_url`; a ping has no job."""
 
     collection: ClassVar[str] = "deliveries"
@@ -97,7 +97,7 @@ async def announce(services: Services, job: Job) -> None:
     if job.deleted_at is not None:
         return
     event = f"video.{job.status}"
-    account = await services.store.get(Account, job.account)
+    account = await services.firestore.get(Account, job.account)
     found = await endpoints.of_account(services, account) if account is not None else []
     told: list[str | None] = [one.id for one in found if one.hears_of(event)]
     if job.webhook_url is not None:
@@ -151,7 +151,7 @@ async def redeliver(services: Services, caller: Caller, id_: str) -> Delivery:
 
 
 async def _own(services: Services, caller: Caller, id_: str) -> Delivery:
-    found = await services.store.get(Delivery, id_) if re.fullmatch(DELIVERY_ID, id_) else None
+    found = await services.firestore.get(Delivery, id_) if re.fullmatch(DELIVERY_ID, id_) else None
     mine = found is not None and (found.account, found.tenant) == (caller.account, caller.tenant)
     if found is None or not mine or services.clock() >= found.expires_at:
         raise _no_such_message(id_)
@@ -180,25 +180,25 @@ async def _create(services: Services, delivery: Delivery) -> None:
 
     there = await commits.create(services, Delivery, delivery.id, made)
     if there.due_at is not None:
-        await services.queue.create(durable_tasks.task(there))
+        await services.tasks.create(durable_tasks.task(there))
 
 
 # --- delivering ---
 
 
-async def deliver(services: Services, receiving: Receivers, id_: str, step: int) -> Verdict:
-    """One delivery of the task {id, step}: at most one try to post the message. Answers the queue's verdict."""
+async def deliver(services: Services, receiving: Receivers, id_: str, step: int) -> TaskResult:
+    """One delivery of the task {id, step}: at most one try to post the message. Answers the queue's result."""
     try:
         delivery = await durable_tasks.arrive(services, Delivery, id_, step)
         if delivery is None:
-            return Verdict.DONE
+            return TaskResult.ACK
         return await _arrived(services, receiving, delivery)
     except Unavailable as error:
         log.warning("delivery_unavailable", delivery=id_, error=str(error))
-        return Verdict.COME_BACK
+        return TaskResult.RETRY
 
 
-async def _arrived(services: Services, receiving: Receivers, delivery: Delivery) -> Verdict:
+async def _arrived(services: Services, receiving: Receivers, delivery: Delivery) -> TaskResult:
     """Try now, or wait for the endpoint's pause to end or for a place to be free."""
     message, now = await _message(services, delivery), services.clock()
     if isinstance(message, str):
@@ -214,14 +214,14 @@ async def _arrived(services: Services, receiving: Receivers, delivery: Delivery)
         return await _try(services, receiving, delivery, message)
 
 
-async def _try(services: Services, receiving: Receivers, delivery: Delivery, message: _Message) -> Verdict:
+async def _try(services: Services, receiving: Receivers, delivery: Delivery, message: _Message) -> TaskResult:
     with receiving.place(delivery.account, host_of(message.url)) as free:
         if free:
             return await _judge(services, receiving, delivery, message, await _post(services, delivery, message))
     return await _wait(services, delivery, receiving.turn(delivery.account, services.clock()))
 
 
-async def _wait(services: Services, delivery: Delivery, until: datetime) -> Verdict:
+async def _wait(services: Services, delivery: Delivery, until: datetime) -> TaskResult:
     """Come back then, without that counting as a try."""
     if services.clock() >= delivery.ends_at:
         reason = delivery.last_error or "the webhook endpoint was paused after failing repeatedly"
@@ -235,7 +235,7 @@ async def _post(services: Services, delivery: Delivery, message: _Message) -> _A
         **signing.signed(message.secrets, delivery.id, message.body, services.clock()),
     }
     try:
-        answer = await services.outbound.post(message.url, headers, message.body)
+        answer = await services.public_http.post(message.url, headers, message.body)
     except NotReached as error:
         return _Answer(None, storable.text(str(error), 200))
     taken = 200 <= answer.status < 300
@@ -244,25 +244,25 @@ async def _post(services: Services, delivery: Delivery, message: _Message) -> _A
 
 async def _judge(
     services: Services, receiving: Receivers, delivery: Delivery, message: _Message, answer: _Answer
-) -> Verdict:
+) -> TaskResult:
     now, tries = services.clock(), delivery.tries + 1
     facts: dict[str, Any] = {"tries": tries, "last_status": answer.status, "last_error": answer.error}
     if answer.error is None:
-        verdict = await _record(services, delivery, **facts, status="delivered", delivered_at=now, due_at=None)
+        result = await _record(services, delivery, **facts, status="delivered", delivered_at=now, due_at=None)
         await _answered(services, receiving, message.endpoint)
-        return verdict
+        return result
     gone = answer.status == GONE
     if gone and message.endpoint is not None:
         await endpoints.disable(services, message.endpoint, "its server answered 410 Gone")
     if gone or delivery.is_ping or now >= delivery.ends_at:
-        verdict = await _give_up(services, delivery, **facts)
+        result = await _give_up(services, delivery, **facts)
     else:
         wait = schedule.backoff(FIRST_WAIT_S, LONGEST_WAIT_S, tries)
         asked = timedelta(seconds=min(answer.retry_after_s or 0.0, LONGEST_WAIT_S))
-        verdict = await _again(services, delivery, now + max(wait, asked), **facts)
+        result = await _again(services, delivery, now + max(wait, asked), **facts)
     if message.endpoint is not None and not gone:
         await _failed(services, receiving, message.endpoint)
-    return verdict
+    return result
 
 
 async def _answered(services: Services, receiving: Receivers, endpoint: WebhookEndpoint | None) -> None:
@@ -282,18 +282,18 @@ async def _failed(services: Services, receiving: Receivers, endpoint: WebhookEnd
         await endpoints.pause(services, endpoint, failures.since)
 
 
-async def _give_up(services: Services, delivery: Delivery, **facts: Any) -> Verdict:
+async def _give_up(services: Services, delivery: Delivery, **facts: Any) -> TaskResult:
     log.info("webhook_given_up", delivery=delivery.id, account=delivery.account, tries=facts.get("tries"))
     return await _record(services, delivery, **facts, status="failed", due_at=None)
 
 
-async def _again(services: Services, delivery: Delivery, at: datetime, **facts: Any) -> Verdict:
+async def _again(services: Services, delivery: Delivery, at: datetime, **facts: Any) -> TaskResult:
     """On to the next step, at that moment; where somebody else wrote first, that is what counts."""
     await durable_tasks.advance(services, durable_tasks.forward(delivery, min(at, delivery.ends_at), **facts))
-    return Verdict.DONE
+    return TaskResult.ACK
 
 
-async def _record(services: Services, delivery: Delivery, **facts: Any) -> Verdict:
+async def _record(services: Services, delivery: Delivery, **facts: Any) -> TaskResult:
     """Write what became of the try. A parallel delivery of the same task may write first: success is never undone."""
 
     async def recorded(found: Delivery | None) -> Batch[Delivery] | None:
@@ -305,17 +305,17 @@ async def _record(services: Services, delivery: Delivery, **facts: Any) -> Verdi
         return Batch(found.changed(**facts))
 
     await commits.edit(services, Delivery, delivery.id, recorded, delivery)
-    return Verdict.DONE
+    return TaskResult.ACK
 
 
 async def _message(services: Services, delivery: Delivery) -> _Message | str:
     """What is to be posted; a sentence when it is for nobody any more."""
-    job = await services.store.get(Job, delivery.job) if delivery.job is not None else None
+    job = await services.firestore.get(Job, delivery.job) if delivery.job is not None else None
     if delivery.job is not None and (job is None or job.deleted_at is not None):
         return "the video was deleted"
     endpoint = None
     if delivery.endpoint is not None:
-        endpoint = await services.store.get(WebhookEndpoint, delivery.endpoint)
+        endpoint = await services.firestore.get(WebhookEndpoint, delivery.endpoint)
         if endpoint is None:
             return "the webhook endpoint was deleted"
         if endpoint.disabled and not delivery.is_ping:

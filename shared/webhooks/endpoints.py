@@ -122,13 +122,13 @@ async def make(services: Services, caller: Caller, body: NewWebhookEndpoint) -> 
 
 async def own(services: Services, caller: Caller) -> list[WebhookEndpoint]:
     """The caller's endpoints, newest first."""
-    account = await services.store.get(Account, caller.account)
+    account = await services.firestore.get(Account, caller.account)
     return await of_account(services, account) if account is not None else []
 
 
 async def of_account(services: Services, account: Account) -> list[WebhookEndpoint]:
     """The account's endpoints, newest first."""
-    found = [await services.store.get(WebhookEndpoint, id_) for id_ in reversed(account.webhook_endpoints)]
+    found = [await services.firestore.get(WebhookEndpoint, id_) for id_ in reversed(account.webhook_endpoints)]
     return [endpoint for endpoint in found if endpoint is not None]
 
 
@@ -136,7 +136,7 @@ async def get(services: Services, caller: Caller, endpoint_id: str) -> WebhookEn
     """The caller's endpoint; another's, a deleted or an unknown one is NOT_FOUND."""
     found = None
     if re.fullmatch(ENDPOINT_ID, endpoint_id):
-        found = await services.store.get(WebhookEndpoint, endpoint_id)
+        found = await services.firestore.get(WebhookEndpoint, endpoint_id)
     if found is None or found.account != caller.account or found.tenant != caller.tenant:
         raise _no_such_endpoint(endpoint_id)
     return found
@@ -200,7 +200,7 @@ async def delete(services: Services, caller: Caller, endpoint_id: str) -> None:
 
     async def unlisted(account: Account | None) -> Batch[Account] | None:
         account = accounts.allowed(services, caller, account)
-        endpoint = await services.store.get(WebhookEndpoint, endpoint_id)
+        endpoint = await services.firestore.get(WebhookEndpoint, endpoint_id)
         if endpoint is None:
             return None
         left = tuple(id_ for id_ in account.webhook_endpoints if id_ != endpoint_id)
@@ -326,7 +326,7 @@ def check_url(services: Services, field: str, url: str) -> None:
 
 async def _acting(services: Services, caller: Caller) -> Account:
     """The caller's account, to be committed with what the caller does; its address is verified."""
-    return _verified(services, caller, await services.store.get(Account, caller.account))
+    return _verified(services, caller, await services.firestore.get(Account, caller.account))
 
 
 def _verified(services: Services, caller: Caller, account: Account | None) -> Account:

@@ -19,7 +19,7 @@ from shared.api.webhooks import (
 
 ROUTES: tuple[Route, ...] = (
     Route(
-        "make_webhook_endpoint",
+        "create_webhook_endpoint",
         "POST",
         "/v1/webhook-endpoints",
         "history",

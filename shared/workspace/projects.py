@@ -44,7 +44,7 @@ async def find(services: Services, tenant: str, project: str) -> Project | None:
     """The tenant's project of that id."""
     if not re.fullmatch(PROJECT_ID, project):
         return None
-    return await services.store.get(Project, document_id(tenant, project))
+    return await services.firestore.get(Project, document_id(tenant, project))
 
 
 async def get(services: Services, caller: Caller, project: str) -> Project:
@@ -67,7 +67,7 @@ async def make(services: Services, caller: Caller, body: NewProject) -> Project:
     async def made(existing: Project | None) -> Batch[Project]:
         if existing is not None:
             raise ApiError("ALREADY_EXISTS", f"Project {body.id} already exists.", {"project": body.id})
-        others = await services.store.newest(Project, {"tenant": caller.tenant}, None, MAX_PROJECTS)
+        others = await services.firestore.newest(Project, {"tenant": caller.tenant}, None, MAX_PROJECTS)
         if len(others) >= MAX_PROJECTS:
             raise ApiError(
                 "LIMIT_REACHED", f"A tenant can have at most {MAX_PROJECTS} projects.", {"limit": MAX_PROJECTS}
@@ -115,7 +115,7 @@ async def check(services: Services, tenant: str, project: str | None) -> None:
     found = await find(services, tenant, project)
     if found is not None and not found.archived:
         return
-    if found is None and not await services.store.newest(Project, {"tenant": tenant}, None, 1):
+    if found is None and not await services.firestore.newest(Project, {"tenant": tenant}, None, 1):
         return
     said = "the project is archived" if found is not None else "there is no such project"
     raise ApiError("INVALID_REQUEST", f"project: {said}", {"fields": [{"field": "project", "message": said}]})

@@ -25,7 +25,7 @@ ROUTES: tuple[Route, ...] = (
         errors=("NOT_FOUND",),
     ),
     Route(
-        "make_project",
+        "create_project",
         "POST",
         "/v1/projects",
         "history",

@@ -10,15 +10,17 @@ import json
 import re
 import sys
 import tomllib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 from unittest import mock
 
+from pydantic import TypeAdapter
+
 from shared.core import events, lifecycle
-from shared.core.documents import Account, Document, Job, LiveConfig, Output, Stage, Transaction
+from shared.core.documents import Account, Document, Job, LiveSettings, Stage, Transaction
 from shared.core.events import Event
 from shared.core.lifecycle import Change
 from shared.jobs import queries, transitions
@@ -105,7 +107,7 @@ def record(life: str) -> History:
     decided: dict[tuple[str, int], tuple[datetime, Event, Json]] = {}
     watched = driver.world.watch.committed
 
-    def decide(job: Job, account: Account | None, event: Event, now: datetime, config: LiveConfig) -> Change | None:
+    def decide(job: Job, account: Account | None, event: Event, now: datetime, config: LiveSettings) -> Change | None:
         change = lifecycle.decide(job, account, event, now, config)
         if change is not None:
             decided[job.id, change.job.version] = now, event, config.model_dump(mode="json", exclude_defaults=True)
@@ -190,20 +192,16 @@ def _entry_from_json(saved: Json) -> Entry:
 
 
 def _event_to_json(event: Event) -> Json:
-    fields = {name: getattr(event, name) for name in event.__dataclass_fields__}
-    if isinstance(event, events.Stored):
-        fields["outputs"] = [output.model_dump(mode="json") for output in event.outputs]
+    fields: Json = TypeAdapter(type(event)).dump_python(event, mode="json")
     return fields
 
 
 def _event_from_json(saved: Json | None) -> Event | None:
     if saved is None:
         return None
-    fields = {name: tuple(value) if isinstance(value, list) else value for name, value in saved.items()}
-    kind: Callable[..., Event] = getattr(events, str(fields.pop("name")))
-    if "outputs" in fields:
-        fields["outputs"] = tuple(Output.model_validate(output) for output in fields["outputs"])
-    return kind(**fields)
+    fields = dict(saved)
+    kind: type[Event] = getattr(events, str(fields.pop("name")))
+    return TypeAdapter(kind).validate_python(fields)
 
 
 # --- what a later release must be able to do ---
@@ -214,7 +212,7 @@ def replay(history: History) -> Iterator[tuple[Entry, list[str]]]:
     latest: dict[str, Document] = {}
     for entry in history.entries:
         if entry.event is not None:
-            config = LiveConfig.model_validate(entry.config)
+            config = LiveSettings.model_validate(entry.config)
             assert entry.job is not None
             before, account = latest[entry.job.id], latest[entry.job.account]
             assert isinstance(before, Job)
@@ -263,14 +261,14 @@ def resume(history: History, entry: int, with_task: bool) -> Job:
             began_s = seconds_since_epoch(known.attempt_started_at or known.created_at)
             assert known.operation is not None
             world.provider.accept(known, known.prefix, known.operation, began_s)
-        world.provider.calls[job.id] = len(history.fate.refusals) if job.attempt else 0
+        world.provider.calls[job.id] = len(history.fate.refusals if job.attempt else job.rejected_by)
         if with_task and job.due_at is not None:
             await world.queue.create(lifecycle.current_task(job))
 
     world.watch.resumed = True
     world.run(driver.go_on(begin))
     # What an earlier run stored is not in this one's bucket.
-    world.check(LiveConfig.model_validate(history.config), with_files=job.stage is not Stage.COMPLETED)
+    world.check(LiveSettings.model_validate(history.config), with_files=job.stage is not Stage.COMPLETED)
     [ended] = world.watch.jobs.values()
     assert ended.final, f"it ended in {ended.stage}"
     return ended

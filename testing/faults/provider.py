@@ -11,10 +11,10 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import BinaryIO, Literal
 
-from local.memory.media import MemoryMedia
+from local.memory.media import MemoryObjectStore
 from shared.core.catalog import MODELS
 from shared.core.documents import Job
-from shared.platform.provider import Broken, Busy, Finished, Look, Refused, Running, Start
+from shared.platform.provider import Create, Failed, Finished, PollResult, Rejected, Running, Throttled
 from testing.faults import films
 from testing.faults.virtual_time import VirtualLoop
 
@@ -70,14 +70,14 @@ class Provider:
     """Both providers in one; the job's model says which it is."""
 
     loop: VirtualLoop
-    media: MemoryMedia
+    media: MemoryObjectStore
     fate_of: Callable[[Job], Fate]
     finished: Callable[[Generation], None] = lambda generation: None
     generations: dict[str, Generation] = field(default_factory=dict)
     calls: dict[str, int] = field(default_factory=dict)
     fetched: int = 0
 
-    async def prepare(self, job: Job) -> Start:
+    async def prepare(self, job: Job) -> Create:
         return self.start
 
     async def start(self, job: Job, prefix: str) -> str:
@@ -106,19 +106,19 @@ class Provider:
         else:
             self.loop.call_at(ends_s, self._end, generation)
 
-    async def look(self, operation: str) -> Look:
+    async def look(self, operation: str) -> PollResult:
         generation = self.generations[operation]
         if generation.fate.retired:
             raise LookupError("404: the model is no longer available")
         if generation.stopped:
-            return Broken("PROVIDER_ERROR", "the generation was cancelled")
+            return Failed("PROVIDER_ERROR", "the generation was cancelled")
         if generation.ends_s is None or self.loop.time() < generation.ends_s:
             return Running()
         fate = generation.fate
         if fate.ending == "error":
-            return Broken("PROVIDER_ERROR", f"13: {fate.says}")
+            return Failed("PROVIDER_ERROR", f"13: {fate.says}")
         if fate.ending == "nothing":
-            return Broken("PROVIDER_ERROR", "the generation ended without a video")
+            return Failed("PROVIDER_ERROR", "the generation ended without a video")
         if fate.ending == "filtered":
             return Finished((), fate.count, "support code 42237218")
         return Finished(generation.uris, fate.filtered, "support code 42237218" if fate.filtered else None)
@@ -169,7 +169,7 @@ class Provider:
         return job.provider == "gemini"
 
 
-def _at_once(media: MemoryMedia, name: str, data: bytes) -> None:
+def _at_once(media: MemoryObjectStore, name: str, data: bytes) -> None:
     """Write without waiting: the bucket in memory never does."""
 
     def produce(destination: BinaryIO) -> None:
@@ -193,15 +193,15 @@ FATES: tuple[Fate, ...] = (
     Fate("partly filtered", count=2, filtered=1),
     Fate("never ends", takes_s=None),
     Fate("late success", takes_s=1_500.0),
-    Fate("429 then ok", refusals=(partial(Busy, "429"),)),
-    Fate("429 with Retry-After", refusals=(partial(Busy, "429", 7.0), partial(Busy, "429", 600.0))),
+    Fate("429 then ok", refusals=(partial(Throttled, "429"),)),
+    Fate("429 with Retry-After", refusals=(partial(Throttled, "429", 7.0), partial(Throttled, "429", 600.0))),
     Fate("503", refusals=(partial(ConnectionError, "503"),)),
     Fate("503 after it began", answers=(partial(ConnectionError, "503"),)),
     RETIRED_MIDWAY,
     Fate("half an emoji", ending="error", says="half an emoji \ud83d"),
-    Fate("retired", refusals=(partial(Refused, "MODEL_RETIRED", "404"),) * 9),
-    Fate("retired, but not its successor", refusals=(partial(Refused, "MODEL_RETIRED", "404"),)),
-    Fate("busy, another is not", refusals=(partial(Busy, "429"),), failover=True),
+    Fate("retired", refusals=(partial(Rejected, "MODEL_RETIRED", "404"),) * 9),
+    Fate("retired, but not its successor", refusals=(partial(Rejected, "MODEL_RETIRED", "404"),)),
+    Fate("busy, another is not", refusals=(partial(Throttled, "429"),), failover=True),
     Fate("corrupt", corrupt=-1),
 )
 CORRUPT_ONCE = replace(OK, name="corrupt once", corrupt=1)

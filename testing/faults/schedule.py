@@ -12,7 +12,7 @@ from local.memory.queue import Entry
 from shared.api.videos import CreateVideo
 from shared.core import ledger
 from shared.core.catalog import MODELS
-from shared.core.documents import Account, Job, LiveConfig, Stage
+from shared.core.documents import Account, Job, LiveSettings, Stage
 from shared.core.lifecycle import Task
 from shared.core.schedule import UNCERTAIN_STEP_S
 from shared.platform.identity import Caller
@@ -241,7 +241,7 @@ class Driver:
     def judged(self) -> Played:
         """What came of it; raises AssertionError."""
         world, watch = self.world, self.world.watch
-        config = LiveConfig.model_validate(self.schedule.config)
+        config = LiveSettings.model_validate(self.schedule.config)
         world.check(config)
         assert len(watch.jobs) == 1, f"one request made {len(watch.jobs)} jobs"
         [job] = watch.jobs.values()
@@ -264,7 +264,7 @@ class Driver:
             self._recovery_s(job),
         )
 
-    def _check_starts(self, job: Job, config: LiveConfig) -> int:
+    def _check_starts(self, job: Job, config: LiveSettings) -> int:
         accepted = len(self.world.provider.generations)
         allowed = 2 if config.uncertain_policy == "restart_once" else 1
         assert accepted <= allowed, f"{accepted} generations were paid for"
@@ -280,7 +280,7 @@ class Driver:
             return Stage.FAILED, "MODEL_RETIRED"
         return _EXPECTED[name]
 
-    def _check_ending(self, job: Job, config: LiveConfig) -> None:
+    def _check_ending(self, job: Job, config: LiveSettings) -> None:
         """What must come of that fate, unless the faults of the schedule explain another end."""
         code = job.error.code if job.error else None
         if self.canceled:

@@ -10,14 +10,14 @@ from datetime import datetime
 from functools import partial
 from typing import Any, BinaryIO, Protocol, TypeVar
 
-from local.memory.media import MemoryMedia
-from local.memory.queue import MemoryQueue
-from local.memory.store import MemoryStore
+from local.memory.media import MemoryObjectStore
+from local.memory.queue import MemoryTaskQueue
+from local.memory.store import MemoryFirestore
 from shared.core.documents import Account, Document, Job, Status, TaskRef, Transaction
 from shared.core.errors import Unavailable
 from shared.core.lifecycle import Task
-from shared.platform.ports import JobsQuery, NotReached, OutboundAnswer, Place, SignedUrl, StoredObject
-from shared.platform.provider import Busy, Look, Start
+from shared.platform.ports import HttpAnswer, JobsQuery, NotReached, Place, SignedUrl, StoredObject
+from shared.platform.provider import Create, PollResult, Throttled
 from testing.faults.effects import BUCKET_READ_FAULTS, BUCKET_WRITE_FAULTS, CURRENT, READ_FAULTS, WRITE_FAULTS, Fault
 from testing.faults.names import commit_name
 from testing.faults.provider import Provider
@@ -45,7 +45,7 @@ class Effects(Protocol):
     async def sleep(self, seconds: float) -> None: ...
 
 
-class WatchedStore(MemoryStore):
+class WatchedStore(MemoryFirestore):
     """The database itself: each commit is looked at as soon as it is there."""
 
     def __init__(self, clock: Callable[[], datetime], watch: Watch) -> None:
@@ -142,7 +142,7 @@ class SeamQueue:
     """Cloud Tasks, as far away as it is."""
 
     effects: Effects
-    queue: MemoryQueue
+    queue: MemoryTaskQueue
     watch: Watch
 
     async def create(self, task: Task) -> None:
@@ -164,7 +164,7 @@ class SeamMedia:
     """The bucket, as far away as it is."""
 
     effects: Effects
-    media: MemoryMedia
+    media: MemoryObjectStore
 
     @property
     def bucket(self) -> str:
@@ -222,19 +222,19 @@ class SeamGenerator:
     provider: Provider
     watch: Watch
 
-    async def prepare(self, job: Job) -> Start:
+    async def prepare(self, job: Job) -> Create:
         start = await self.effects.effect(
             "provider.prepare", lambda: self.provider.prepare(job), ConnectionError, READ_FAULTS
         )
         return partial(self._start, start)
 
-    async def _start(self, start: Start, job: Job, prefix: str) -> str:
+    async def _start(self, start: Create, job: Job, prefix: str) -> str:
         self.watch.create(job, self.provider.loop.clock(), CURRENT.get().process)
         return await self.effects.effect(
-            "provider.create", lambda: start(job, prefix), ConnectionError, WRITE_FAULTS, Busy
+            "provider.create", lambda: start(job, prefix), ConnectionError, WRITE_FAULTS, Throttled
         )
 
-    async def look(self, operation: str) -> Look:
+    async def look(self, operation: str) -> PollResult:
         return await self.effects.effect(
             "provider.look", lambda: self.provider.look(operation), ConnectionError, READ_FAULTS
         )
@@ -268,15 +268,15 @@ class SeamOutbound:
     effects: Effects
     posted: list[Posted]
 
-    async def post(self, url: str, headers: Mapping[str, str], body: bytes) -> OutboundAnswer:
-        async def act() -> OutboundAnswer:
+    async def post(self, url: str, headers: Mapping[str, str], body: bytes) -> HttpAnswer:
+        async def act() -> HttpAnswer:
             message = json.loads(body)
             self.posted.append(Posted(headers["webhook-id"], message["type"], message["data"]["id"]))
-            return OutboundAnswer(200)
+            return HttpAnswer(200)
 
         return await self.effects.effect("webhook.post", act, NotReached, WRITE_FAULTS)
 
-    async def fetch(self, url: str, max_bytes: int, accept: str = "*/*") -> OutboundAnswer:
+    async def fetch(self, url: str, max_bytes: int, accept: str = "*/*") -> HttpAnswer:
         raise AssertionError("nothing is fetched from users' servers here")
 
 

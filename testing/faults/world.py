@@ -19,16 +19,16 @@ from unittest import mock
 
 from starlette.datastructures import Headers
 
-from local.memory.live import MemoryLive
-from local.memory.media import MemoryMedia
-from local.memory.queue import Entry, MemoryQueue, limits_of
+from local.memory.live import MemoryChangeFeed
+from local.memory.media import MemoryObjectStore
+from local.memory.queue import Entry, MemoryTaskQueue, limits_of
 from local.storage.objects import StoredObject as Record
 from shared.api.videos import CreateVideo
 from shared.core import lifecycle
-from shared.core.documents import Account, Job, LiveConfig, Transaction
+from shared.core.documents import Account, Job, LiveSettings, Transaction
 from shared.core.errors import ApiError, Unavailable
 from shared.core.lifecycle import Task
-from shared.gateways.live_settings import StoredConfig
+from shared.gateways.live_settings import StoredLiveSettings
 from shared.jobs import provider_events, submission, worker
 from shared.maintenance import sweeper
 from shared.media.image_workers import ImageWorkers
@@ -36,7 +36,7 @@ from shared.platform import commits, durable_tasks, log
 from shared.platform.commits import Turn
 from shared.platform.identity import Caller, Identity
 from shared.platform.ports import Services
-from shared.platform.provider import Generators
+from shared.platform.provider import Providers
 from shared.platform.settings import Settings
 from shared.webhooks import deliveries
 from shared.webhooks.deliveries import Delivery
@@ -128,8 +128,8 @@ class World:
         self.effects = effects
         self.watch = watch or Watch()
         self.store = WatchedStore(self.clock, self.watch)
-        self.queue = MemoryQueue(self.clock, cache(limits_of))
-        self.media = MemoryMedia(BUCKET, clock=self.clock, finalized=self._object_finalized)
+        self.queue = MemoryTaskQueue(self.clock, cache(limits_of))
+        self.media = MemoryObjectStore(BUCKET, clock=self.clock, finalized=self._object_finalized)
         self.provider = Provider(self.loop, self.media, fate_of, self._generation_finished)
         self.hinted = hinted
         self._tidy_for_s = tidy_for_s
@@ -146,15 +146,15 @@ class World:
         generator = SeamGenerator(effects, self.provider, self.watch)
         self.services = Services(
             settings=SETTINGS,
-            store=seam_store,
-            live=MemoryLive(self.store),
-            queue=SeamQueue(effects, self.queue, self.watch),
-            media=SeamMedia(effects, self.media),
-            generators=Generators({"vertex": generator, "gemini": generator}),
-            config=_ConfigOfProcess(self),
+            firestore=seam_store,
+            changes=MemoryChangeFeed(self.store),
+            tasks=SeamQueue(effects, self.queue, self.watch),
+            objects=SeamMedia(effects, self.media),
+            providers=Providers({"vertex": generator, "gemini": generator}),
+            live_settings=_ConfigOfProcess(self),
             verifier=_Nobody(),
             images=ImageWorkers(),
-            outbound=SeamOutbound(effects, self.posted),
+            public_http=SeamOutbound(effects, self.posted),
             clock=self.clock,
             ids=self.new_id,
             sleep=effects.sleep,
@@ -169,11 +169,11 @@ class World:
         self._ids += 1
         return f"{self._ids:022d}"
 
-    def new_config(self) -> StoredConfig:
+    def new_config(self) -> StoredLiveSettings:
         """The live settings as a process reads them."""
-        return StoredConfig(SETTINGS, self._seam_store, self.clock)
+        return StoredLiveSettings(SETTINGS, self._seam_store, self.clock)
 
-    def config_of(self, process: Process) -> StoredConfig:
+    def config_of(self, process: Process) -> StoredLiveSettings:
         """The settings that a process has read; in a schedule all share them, in the simulation each has its own."""
         return self._config
 
@@ -355,7 +355,7 @@ class World:
         """Every job has ended and has nothing left to do, and nothing is under way."""
         return not (self.watch.due or self.runs or self.queue.entries() or self.provider.busy)
 
-    def check(self, config: LiveConfig | None = None, with_files: bool = True) -> None:
+    def check(self, config: LiveSettings | None = None, with_files: bool = True) -> None:
         """Everything that must hold when nothing is under way any more; raises AssertionError."""
         assert not self.watch.broken, "; ".join(self.watch.broken[:3])
         assert not self.unexpected, "; ".join(sorted(set(self.unexpected))[:3])
@@ -363,7 +363,7 @@ class World:
             self.store.documents(Job), self.store.documents(Account), self.store.documents(Transaction)
         )
         with films.seen_once():
-            invariants.check(records, config or LiveConfig(), self.read if with_files else None)
+            invariants.check(records, config or LiveSettings(), self.read if with_files else None)
 
     def read(self, name: str) -> bytes | None:
         reading = self.media.use(name, lambda reader: reader.read())
@@ -390,7 +390,7 @@ class _ConfigOfProcess:
 
     world: World
 
-    async def get(self) -> LiveConfig:
+    async def get(self) -> LiveSettings:
         return await self.world.config_of(CURRENT.get().process).get()
 
 

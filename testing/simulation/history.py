@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from shared.core.documents import Account, Document, Job, LiveConfig, Stage, Transaction
+from shared.core.documents import Account, Document, Job, LiveSettings, Stage, Transaction
 from shared.core.plans import DEFAULT_PLAN, plan_of
 from shared.core.tenant_days import day_of
 from testing.faults.world import Answer
@@ -141,7 +141,7 @@ class History:
         call.ended, call.answer = self.tick(), answer
         return answer
 
-    def check(self, configs: Sequence[LiveConfig]) -> None:
+    def check(self, configs: Sequence[LiveSettings]) -> None:
         """Raises Wrong. `configs` are the live settings that were in force at some time."""
         states = _States(self.commits)
         most = max(plan_of(config, DEFAULT_PLAN).active_jobs_limit for config in configs)
@@ -154,7 +154,7 @@ class History:
                 raise Wrong(f"{call}: {error}") from error
         self._check_keys(states)
 
-    def _check_canceled(self, states: _States, configs: Sequence[LiveConfig]) -> None:
+    def _check_canceled(self, states: _States, configs: Sequence[LiveSettings]) -> None:
         """Canceling a start gives credits back only under the policy that says so, and not more often than it says."""
         begun = [job for job in states.model.jobs.values() if job.id in states.model.canceled_begun and job.refunded]
         if all(config.cancel_refund != "full" for config in configs):

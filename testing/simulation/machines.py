@@ -11,9 +11,9 @@ from typing import Any, ClassVar
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from local.memory.store import MemoryStore
+from local.memory.store import MemoryFirestore
 from shared.core import events, ledger, lifecycle
-from shared.core.documents import Account, Document, Job, LiveConfig, Output, Stage, Transaction, VideoRequest, Warned
+from shared.core.documents import Account, Document, Job, LiveSettings, Output, Stage, Transaction, VideoRequest, Warned
 from shared.core.errors import ApiError, Conflict
 from shared.core.events import Event
 from shared.core.lifecycle import Submission
@@ -25,9 +25,9 @@ REQUEST = VideoRequest(
     prompt="a paper boat", model="veo-3.1-fast", seconds=4, aspect_ratio="16:9", resolution="720p", generate_audio=True
 )
 CONFIGS = (
-    LiveConfig(),
-    LiveConfig(uncertain_policy="restart_once", cancel_refund="none"),
-    LiveConfig(generation_timeout_s=60, storing_timeout_s=60, queue_timeout_s=60, active_jobs_limit=1),
+    LiveSettings(),
+    LiveSettings(uncertain_policy="restart_once", cancel_refund="none"),
+    LiveSettings(generation_timeout_s=60, storing_timeout_s=60, queue_timeout_s=60, active_jobs_limit=1),
 )
 HOLDERS = ("one", "two")
 
@@ -62,7 +62,7 @@ class LedgerMachine(Counted):
 
     def __init__(self) -> None:
         super().__init__()
-        self.store = MemoryStore(lambda: EPOCH)
+        self.store = MemoryFirestore(lambda: EPOCH)
         self.prepared: list[tuple[Document, ...]] = []
         self.charged: dict[str, int] = {}
         self.expected = 0
@@ -71,7 +71,7 @@ class LedgerMachine(Counted):
     @initialize(given=st.integers(0, 500))
     def open(self, given: int) -> None:
         fresh = Account(id="ann", issuer="i", sub="s", tenant="default", created_at=EPOCH)
-        now_done(self.store.commit(ledger.open_account(fresh, True, LiveConfig(signup_credits=given), EPOCH)))
+        now_done(self.store.commit(ledger.open_account(fresh, True, LiveSettings(signup_credits=given), EPOCH)))
         self.expected = given
 
     @property
@@ -91,7 +91,7 @@ class LedgerMachine(Counted):
     def prepare_submission(self, cost: int, key: int) -> None:
         account = self.account
         submission = Submission(f"video_{key}", REQUEST, cost, 60.0, "f", "vertex")
-        config = LiveConfig(active_jobs_limit=5)
+        config = LiveSettings(active_jobs_limit=5)
         try:
             change = lifecycle.submit(submission, account, EPOCH, config)
         except ApiError as refusal:
@@ -105,7 +105,7 @@ class LedgerMachine(Counted):
     @rule(data=st.data())
     def prepare_end(self, data: Any) -> None:
         job: Job = now_done(self.store.get(Job, data.draw(st.sampled_from(sorted(self.charged)))))
-        change = lifecycle.decide(job, self.account, events.Cancel(), EPOCH, LiveConfig())
+        change = lifecycle.decide(job, self.account, events.CancelRequested(), EPOCH, LiveSettings())
         if change is not None:
             self.prepared.append(change.documents)
 
@@ -152,7 +152,7 @@ class JobMachine(Counted):
         self.claims = 0
         self.number = 0
         fresh = Account(id="ann", issuer="i", sub="s", tenant="default", created_at=EPOCH)
-        self.watch.committed(ledger.open_account(fresh, True, LiveConfig(signup_credits=500), EPOCH))
+        self.watch.committed(ledger.open_account(fresh, True, LiveSettings(signup_credits=500), EPOCH))
 
     @initialize(count=st.integers(1, 3), webhook=st.sampled_from((None, "https://example.com")))
     def submit(self, count: int, webhook: str | None) -> None:
@@ -188,11 +188,11 @@ class JobMachine(Counted):
         self.now += timedelta(seconds=seconds)
 
     @rule(config=st.sampled_from(CONFIGS))
-    def edit(self, config: LiveConfig) -> None:
+    def edit(self, config: LiveSettings) -> None:
         self.config = config
 
     @rule(
-        kind=st.sampled_from((events.Claim, events.Renew, events.Lost)),
+        kind=st.sampled_from((events.LeaseRequested, events.LeaseRenewed, events.StartUnknown)),
         holder=st.sampled_from(HOLDERS),
         behind=st.integers(0, 2),
     )
@@ -200,7 +200,9 @@ class JobMachine(Counted):
         self.hear(kind(self.job.step - behind, holder))  # type: ignore[call-arg]
 
     @rule(
-        kind=st.sampled_from((events.Enter, events.Unseen, events.Running, events.Fallen, events.Overdue)),
+        kind=st.sampled_from(
+            (events.SlotRequested, events.NotFoundYet, events.StillRunning, events.TaskLost, events.Overdue)
+        ),
         behind=st.integers(0, 2),
     )
     def step(self, kind: type[Event], behind: int) -> None:
@@ -226,18 +228,18 @@ class JobMachine(Counted):
 
     @rule(holder=st.sampled_from(HOLDERS), behind=st.integers(0, 1))
     def refused(self, holder: str, behind: int) -> None:
-        self.hear(events.Refused(self.job.step - behind, holder, "PROMPT_REJECTED", "no"))
+        self.hear(events.StartRejected(self.job.step - behind, holder, "PROMPT_REJECTED", "no"))
 
     @rule(
         holder=st.sampled_from(HOLDERS), videos=st.integers(0, 4), filtered=st.integers(0, 2), behind=st.integers(0, 1)
     )
     def finished(self, holder: str, videos: int, filtered: int, behind: int) -> None:
         uris = tuple(f"gs://b/{index}.mp4" for index in range(videos))
-        self.hear(events.Finished(self.job.step - behind, holder, uris, filtered, "why"))
+        self.hear(events.GenerationFinished(self.job.step - behind, holder, uris, filtered, "why"))
 
     @rule(behind=st.integers(0, 1))
     def broke(self, behind: int) -> None:
-        self.hear(events.Broke(self.job.step - behind, "PROVIDER_ERROR", "13"))
+        self.hear(events.GenerationFailed(self.job.step - behind, "PROVIDER_ERROR", "13"))
 
     @rule(holder=st.sampled_from(HOLDERS), behind=st.integers(0, 1))
     def stored(self, holder: str, behind: int) -> None:
@@ -246,15 +248,19 @@ class JobMachine(Counted):
 
     @rule(holder=st.sampled_from(HOLDERS), behind=st.integers(0, 1), permanent=st.booleans())
     def not_stored(self, holder: str, behind: int, permanent: bool) -> None:
-        self.hear(events.NotStored(self.job.step - behind, holder, "STORING_FAILED", "cut", permanent))
+        self.hear(events.StoringFailed(self.job.step - behind, holder, "STORING_FAILED", "cut", permanent))
 
-    @rule(kind=st.sampled_from((events.Cancel, events.Delete, events.ErasureRequested, events.Expire)))
+    @rule(
+        kind=st.sampled_from(
+            (events.CancelRequested, events.DeleteRequested, events.ErasureRequested, events.RetentionElapsed)
+        )
+    )
     def wish(self, kind: type[Event]) -> None:
         self.hear(kind())
 
     @rule(behind=st.integers(0, 1), again=st.booleans())
     def tidied(self, behind: int, again: bool) -> None:
-        self.hear(events.Tidied(self.job.step - behind, again))
+        self.hear(events.CleanedUp(self.job.step - behind, again))
 
     @rule(behind=st.integers(0, 1))
     def announced(self, behind: int) -> None:

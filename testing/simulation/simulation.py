@@ -12,10 +12,10 @@ from unittest import mock
 from local.memory.queue import Entry
 from shared.api.videos import CreateVideo
 from shared.core import ledger, lifecycle
-from shared.core.documents import Account, Document, Job, LiveConfig, Stage
-from shared.core.events import Event, NotStored, StepEvent, Stored
+from shared.core.documents import Account, Document, Job, LiveSettings, Stage
+from shared.core.events import Event, StepEvent, Stored, StoringFailed
 from shared.core.lifecycle import Change
-from shared.gateways.live_settings import StoredConfig
+from shared.gateways.live_settings import StoredLiveSettings
 from shared.jobs import queries, transitions
 from shared.platform.identity import Caller
 from testing.faults.effects import Process
@@ -126,8 +126,8 @@ class Simulation:
         self._fates: dict[str, Fate] = {}
         self._processes = [self.world.new_process() for _ in range(PROCESSES)]
         self._changed = Alarm(self.world.loop)
-        self._config_by_process: dict[Process, StoredConfig] = {}
-        self._configs: list[LiveConfig] = [LiveConfig()]
+        self._config_by_process: dict[Process, StoredLiveSettings] = {}
+        self._configs: list[LiveSettings] = [LiveSettings()]
 
     # --- what is drawn ---
 
@@ -148,7 +148,7 @@ class Simulation:
             self._processes[index] = self.world.new_process()
         return self._processes[index]
 
-    def _config_of(self, process: Process) -> StoredConfig:
+    def _config_of(self, process: Process) -> StoredLiveSettings:
         """Each instance has read the settings at another time."""
         if process not in self._config_by_process:
             self._config_by_process[process] = self.world.new_config()
@@ -236,7 +236,7 @@ class Simulation:
     def _edit(self, fields: dict[str, Any]) -> None:
         self.world.store.edit_config("video", fields)
         if fields in VALID_EDITS:
-            self._configs.append(LiveConfig.model_validate(fields))
+            self._configs.append(LiveSettings.model_validate(fields))
 
     # --- a user ---
 
@@ -317,13 +317,13 @@ class Simulation:
 
     # --- what is noticed ---
 
-    def decide(self, job: Job, account: Account | None, event: Event, now: Any, config: LiveConfig) -> Change | None:
+    def decide(self, job: Job, account: Account | None, event: Event, now: Any, config: LiveSettings) -> Change | None:
         """The core's own decision; what it did not hear is counted."""
         change = lifecycle.decide(job, account, event, now, config)
         if change is None:
             if isinstance(event, StepEvent) and event.step != job.step:
                 self.reached["stale step"] += 1
-            if isinstance(event, (Stored, NotStored)) and (job.lease is None or job.lease.holder != event.holder):
+            if isinstance(event, (Stored, StoringFailed)) and (job.lease is None or job.lease.holder != event.holder):
                 self.reached["lease lost while storing"] += 1
         return change
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from shared.core.documents import LiveConfig
+from shared.core.documents import LiveSettings
 from testing import invariants
 from testing.cloud import Cloud, User
 
@@ -78,7 +78,7 @@ def test_a_deleted_account_is_closed_at_once_and_keeps_only_its_ledger(user: Use
     entries = sorted((one for one in records.transactions if one.account == account), key=lambda one: one.sequence)
     # Veo bills what it has begun, so nothing is returned for that.
     assert [entry.amount for entry in entries] == [500, -done["cost"], -40]
-    invariants.check(records, LiveConfig())
+    invariants.check(records, LiveSettings())
 
 
 def erased(cloud: Cloud, account_id: str) -> invariants.Records:

@@ -9,7 +9,7 @@ from typing import Any
 import httpx2
 import pytest
 
-from shared.core.documents import LiveConfig
+from shared.core.documents import LiveSettings
 from shared.media import video
 from testing import invariants
 from testing.cloud import Cloud, User
@@ -24,7 +24,7 @@ def user(cloud: Cloud) -> User:
 def every_promise_holds_at_the_end(cloud: Cloud) -> Any:
     """After all scenarios: the invariants, read straight from the store and the bucket."""
     yield
-    invariants.check(cloud.inside.records(), LiveConfig(), cloud.inside.read)
+    invariants.check(cloud.inside.records(), LiveSettings(), cloud.inside.read)
 
 
 def content(user: User, job_id: str, query: str = "") -> httpx2.Response:

@@ -12,7 +12,7 @@ from PIL import Image
 from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
 
 from testing.cloud import Cloud
-from tests.browser.acts import VIDEO, card, ended, ready
+from tests.browser.actions import VIDEO, card, ended, ready
 from tests.browser.conftest import ARGUMENTS, DESK, NAMES, PHONE, Person, Screen, signed_in
 from tests.browser.test_compose import png, upload
 

@@ -12,7 +12,7 @@ from playwright.sync_api import Page, Request, Route, expect
 
 from testing.cloud import Cloud, User
 from tests.acceptance.receiver import Receiver
-from tests.browser.acts import balance_becomes
+from tests.browser.actions import balance_becomes
 from tests.browser.conftest import DESK, Open, Person
 
 pytestmark = pytest.mark.timeout(300)

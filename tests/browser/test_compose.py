@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 from playwright.sync_api import Locator, Page, expect
 
-from tests.browser.acts import balance_becomes, card, choose, generate, prompt_box, ready, write
+from tests.browser.actions import balance_becomes, card, choose, generate, prompt_box, ready, write
 from tests.browser.conftest import DESK, Open, Person, Screen
 
 pytestmark = pytest.mark.timeout(300)

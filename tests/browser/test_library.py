@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 from playwright.sync_api import expect
 
-from tests.browser.acts import card, ready
+from tests.browser.actions import card, ready
 from tests.browser.conftest import CROWD, DESK, SWING, Open, Person, Screen
 
 pytestmark = pytest.mark.timeout(300)

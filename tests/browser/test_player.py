@@ -9,7 +9,7 @@ import pytest
 from playwright.sync_api import expect
 
 from testing.cloud import Cloud
-from tests.browser.acts import VIDEO, card, playing, ready
+from tests.browser.actions import VIDEO, card, playing, ready
 from tests.browser.conftest import BOAT, DESK, SWING, Open, Person
 
 pytestmark = pytest.mark.timeout(300)

@@ -13,7 +13,7 @@ from playwright.sync_api import Page, expect
 
 from local.identity import STS, TOOLKIT
 from testing.cloud import Cloud, Json
-from tests.browser.acts import card, generate, prompt_box, ready
+from tests.browser.actions import card, generate, prompt_box, ready
 from tests.browser.conftest import BOAT, DESK, PHONE, Open, Person, Screen
 
 pytestmark = pytest.mark.timeout(300)

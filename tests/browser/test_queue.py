@@ -8,9 +8,9 @@ import pytest
 from playwright.sync_api import expect
 
 from testing.cloud import Cloud
-from tests.browser.acts import balance_becomes, card, ended, generate, ready
+from tests.browser.actions import balance_becomes, card, ended, generate, ready
 from tests.browser.conftest import DESK, Open, Person
-from tests.browser.way import Way
+from tests.browser.cuttable_proxy import Way
 
 pytestmark = pytest.mark.timeout(300)
 

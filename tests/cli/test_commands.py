@@ -16,7 +16,7 @@ import pytest
 import typer
 from typer.completion import get_completion_script  # type: ignore[attr-defined] # typer says it by options only
 
-from rushes.exits import Exit
+from rushes.exit_codes import Exit
 from rushes.main import app
 from shared.http import agent_tools
 from testing.cloud import ROOT, User

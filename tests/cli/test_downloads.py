@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from rushes.downloads import TRIES, download, targets
-from rushes.exits import Exit
+from rushes.exit_codes import Exit
 from rushes.failure import Failure
 
 FILM = os.urandom(300_000)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from rushes.exits import Exit, of_error
+from rushes.exit_codes import Exit, of_error
 from shared.core.errors import CATALOG
 from testing.cloud import User
 from tests.cli.conftest import Ended, Shell

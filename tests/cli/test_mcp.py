@@ -250,7 +250,7 @@ async def test_no_file_but_an_image_leaves_the_machine(
     secret.write_text("-----BEGIN OPENSSH PRIVATE KEY-----")
     pipe = image.with_name("pipe.png")
     os.mkfifo(pipe)
-    monkeypatch.setattr("rushes.wish.MAX_IMAGE_BYTES", 100)
+    monkeypatch.setattr("rushes.video_request.MAX_IMAGE_BYTES", 100)
     for path, why in (
         (secret, "isn't a PNG, JPEG or WebP image"),
         (pipe, "isn't a file"),

@@ -12,7 +12,7 @@ from typing import IO, Any
 
 import pytest
 
-from rushes.exits import Exit
+from rushes.exit_codes import Exit
 from testing.cloud import Cloud, User
 from tests.cli.conftest import Ended, Shell
 from tests.cli.test_once import charges, left

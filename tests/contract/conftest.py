@@ -19,12 +19,12 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from local.memory.media import DiskFiles, MemoryMedia
-from local.memory.queue import Dispatcher, Limits, MemoryQueue
-from local.memory.store import MemoryStore
+from local.memory.media import DiskFiles, MemoryObjectStore
+from local.memory.queue import Dispatcher, Limits, MemoryTaskQueue
+from local.memory.store import MemoryFirestore
 from local.ports import HOST
 from local.tasks.retry import RetryPolicy
-from shared.platform.ports import Media, Queue, Store, new_id, utc_now
+from shared.platform.ports import Firestore, ObjectStore, TaskQueue, new_id, utc_now
 from shared.platform.settings import Settings
 from tests.contract.servers import BUCKET, QUEUES, SIGNER, firestore_emulator, storage_server, tasks_server
 
@@ -46,12 +46,12 @@ class Console(Protocol):
 class Database:
     """A store with nothing in it, and its console."""
 
-    store: Store
+    store: Firestore
     console: Console
 
 
 class MemoryConsole:
-    def __init__(self, store: MemoryStore) -> None:
+    def __init__(self, store: MemoryFirestore) -> None:
         self._store = store
 
     async def edit(self, collection: str, id_: str, fields: Mapping[str, Any]) -> None:
@@ -92,21 +92,23 @@ def emulator(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 async def database(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Database]:
     """Each test has a database of its own: any project's name is one in the emulator."""
     if request.param == "memory":
-        memory = MemoryStore()
+        memory = MemoryFirestore()
         yield Database(memory, MemoryConsole(memory))
         return
-    from shared.gateways.firestore import FirestoreStore
+    from shared.gateways.firestore import GoogleFirestore
 
     monkeypatch.setenv("FIRESTORE_EMULATOR_HOST", request.getfixturevalue("emulator"))
     project = f"contract-{new_id().lower().replace('_', '-').strip('-')}"
-    yield Database(FirestoreStore(Settings(google_cloud_project=project, bucket="contract")), FirestoreConsole(project))
+    yield Database(
+        GoogleFirestore(Settings(google_cloud_project=project, bucket="contract")), FirestoreConsole(project)
+    )
 
 
 @dataclass(frozen=True)
 class Bucket:
     """A bucket with nothing in it, and a browser that can follow its signed URLs."""
 
-    media: Media
+    media: ObjectStore
     browser: httpx2.AsyncClient
     clock: Clock
 
@@ -148,7 +150,7 @@ async def bucket(
             cast(Any, media._bucket.client).close()
         return
     files = DiskFiles(tmp_path, BUCKET) if request.param == "directory" else None
-    memory = MemoryMedia(BUCKET, files, clock=clock, public_url="http://studio", run=asyncio.to_thread)
+    memory = MemoryObjectStore(BUCKET, files, clock=clock, public_url="http://studio", run=asyncio.to_thread)
     app = Starlette(routes=list(memory.routes()))
     async with httpx2.AsyncClient(transport=httpx2.ASGITransport(app=app)) as browser:
         yield Bucket(memory, browser, clock)
@@ -161,7 +163,7 @@ class Tasks:
     It answers with `answers` in turn and then with 204, but no delivery is answered while `hold` is not set.
     """
 
-    queue: Queue
+    queue: TaskQueue
     delivered: list[tuple[str, Mapping[str, Any]]] = field(default_factory=list)
     answers: list[int] = field(default_factory=list)
     changed: asyncio.Event = field(default_factory=asyncio.Event)
@@ -185,7 +187,7 @@ def cloud_tasks(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 async def tasks(request: pytest.FixtureRequest) -> AsyncIterator[Tasks]:
     if request.param == "memory":
         retry = RetryPolicy(-1, 0, min_backoff_s=0.05, max_backoff_s=0.2, max_doublings=16)
-        memory = MemoryQueue(limits=lambda queue: Limits(retry=retry))
+        memory = MemoryTaskQueue(limits=lambda queue: Limits(retry=retry))
         taking = Tasks(memory)
         taking.hold.set()
         running = asyncio.create_task(Dispatcher(memory, taking.take).run())

@@ -11,13 +11,13 @@ from typing import Any
 
 import pytest
 
-from local.memory.live import MemoryLive
-from local.memory.store import MemoryStore
+from local.memory.live import MemoryChangeFeed
+from local.memory.store import MemoryFirestore
 from local.ports import HOST
 from shared.core.documents import Job, Stage
-from shared.platform.ports import Live, Store, new_id, utc_now
+from shared.platform.ports import ChangeFeed, Firestore, new_id, utc_now
 from shared.platform.settings import Settings
-from shared.platform.subscription import Watch
+from shared.platform.subscription import Subscription
 from tests.contract.conftest import Console, FirestoreConsole, MemoryConsole
 from tests.contract.test_store import OTHERS, a_job, saved
 
@@ -82,8 +82,8 @@ async def _pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> N
 class Scene:
     """A store with nothing in it, and those who watch it. `wire` is there where a network is."""
 
-    store: Store
-    live: Live
+    store: Firestore
+    live: ChangeFeed
     console: Console
     wire: Wire | None
 
@@ -104,21 +104,21 @@ class Scene:
 @pytest.fixture(params=["memory", "firestore"])
 async def scene(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Scene]:
     if request.param == "memory":
-        memory = MemoryStore()
-        yield Scene(memory, MemoryLive(memory), MemoryConsole(memory), None)
+        memory = MemoryFirestore()
+        yield Scene(memory, MemoryChangeFeed(memory), MemoryConsole(memory), None)
         return
-    from shared.gateways.firestore import FirestoreStore
-    from shared.gateways.firestore_listen import FirestoreLive
+    from shared.gateways.firestore import GoogleFirestore
+    from shared.gateways.firestore_listen import FirestoreChangeFeed
 
     emulator = request.getfixturevalue("emulator")
     settings = Settings(google_cloud_project=f"live-{new_id().lower().replace('_', '-').strip('-')}", bucket="contract")
     wire = Wire(emulator)
     async with wire.listening() as address:
         monkeypatch.setenv("FIRESTORE_EMULATOR_HOST", address)
-        live = FirestoreLive(settings)
+        live = FirestoreChangeFeed(settings)
         assert live._client is not None
         monkeypatch.setenv("FIRESTORE_EMULATOR_HOST", emulator)
-        yield Scene(FirestoreStore(settings), live, FirestoreConsole(settings.google_cloud_project), wire)
+        yield Scene(GoogleFirestore(settings), live, FirestoreConsole(settings.google_cloud_project), wire)
         await live.close()
 
 
@@ -132,7 +132,7 @@ def changed(job: Job, **changes: Any) -> Job:
     return job.changed(version=job.version + 1, updated_at=utc_now(), change_id=new_id(), **changes)
 
 
-async def told(watch: Watch, enough: Callable[[dict[str, Job | None]], bool]) -> dict[str, Job | None]:
+async def told(watch: Subscription, enough: Callable[[dict[str, Job | None]], bool]) -> dict[str, Job | None]:
     """The latest that the watch told of each job, once that is enough."""
     latest: dict[str, Job | None] = {}
     async with asyncio.timeout(WITHIN_S):
@@ -141,7 +141,7 @@ async def told(watch: Watch, enough: Callable[[dict[str, Job | None]], bool]) ->
     return latest
 
 
-async def begun(scene: Scene, watch: Watch, *jobs: Job) -> None:
+async def begun(scene: Scene, watch: Subscription, *jobs: Job) -> None:
     """The watch is at the present state: the emulator alone loses a commit made before it is (a reader helps then)."""
     if scene.wire is not None:
         await told(watch, lambda latest: all(at(job)(latest) for job in jobs))

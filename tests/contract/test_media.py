@@ -14,7 +14,7 @@ from typing import BinaryIO
 import google_crc32c
 import pytest
 
-from shared.platform.ports import Media, ObjectExists
+from shared.platform.ports import ObjectExists, ObjectStore
 from tests.contract.conftest import Bucket
 
 # More than one chunk of an upload, and not a whole number of them.
@@ -46,11 +46,11 @@ def crc32c(data: bytes) -> str:
     return base64.b64encode(google_crc32c.value(data).to_bytes(4, "big")).decode()
 
 
-async def put(media: Media, data: bytes, name: str = NAME) -> None:
+async def put(media: ObjectStore, data: bytes, name: str = NAME) -> None:
     await media.write(name, writing(data), "video/mp4")
 
 
-async def read(media: Media, name: str = NAME) -> bytes:
+async def read(media: ObjectStore, name: str = NAME) -> bytes:
     return await media.use(name, lambda reader: reader.read())
 
 

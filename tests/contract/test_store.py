@@ -27,7 +27,7 @@ from shared.core.documents import (
     VideoRequest,
 )
 from shared.core.errors import Conflict, NotStorable
-from shared.platform.ports import Place, Store
+from shared.platform.ports import Firestore, Place
 from tests.contract.conftest import Database
 
 NOON = datetime(2026, 11, 20, 12, 0, 0, 123456, tzinfo=UTC)
@@ -78,7 +78,7 @@ def an_entry(sequence: int, **changes: Any) -> Transaction:
     ).changed(**changes)
 
 
-async def saved(store: Store, *documents: Document) -> list[Any]:
+async def saved(store: Firestore, *documents: Document) -> list[Any]:
     return await store.commit(cast(Sequence[Any], documents))
 
 

@@ -32,7 +32,7 @@ CHECKS = [
 MODES = (schemathesis.GenerationMode.POSITIVE, schemathesis.GenerationMode.NEGATIVE)
 # A valid one changes the whole installation: it is sent by those who may not.
 NOT_AS_ADMIN = frozenset({"put_config"})
-TENANT_WIDE = frozenset({"make_project", "update_project"})
+TENANT_WIDE = frozenset({"create_project", "update_project"})
 # Sent by somebody who is not needed any more.
 LAST_ACTS = frozenset({"delete_account"})
 # What no document may be called, and what a path may not survive.

@@ -42,7 +42,7 @@ from shared.api.videos import ListVideosQuery
 from shared.api.webhooks import ListDeliveriesQuery
 from shared.core.documents import Account, Document, Job, Status
 from shared.gateways import firestore_listen
-from shared.gateways.firestore import FirestoreStore
+from shared.gateways.firestore import GoogleFirestore
 from shared.jobs import provider_events, queries, submission
 from shared.maintenance import expected_times, reconciliation, retention, sweeper, weekly_report
 from shared.platform import durable_tasks
@@ -119,7 +119,7 @@ async def _one(answer: RunAggregationQueryResponse) -> AsyncIterator[RunAggregat
     yield answer
 
 
-class _Store(FirestoreStore):
+class _Store(GoogleFirestore):
     """Asks the wire for lists; single documents are those of `known`, whatever their id."""
 
     def __init__(self, wire: _Wire, known: dict[type[Document], Document]) -> None:
@@ -153,7 +153,7 @@ def _services(recorded: Recorded) -> Services:
         WebhookEndpoint: WebhookEndpoint.model_construct(tenant=TENANT, account=ACCOUNT, id=ENDPOINT),
     }
     settings = SETTINGS.model_copy(update={"gemini_webhook_secret": SECRET})
-    return replace(House().services, settings=settings, store=_Store(_Wire(recorded), known))
+    return replace(House().services, settings=settings, firestore=_Store(_Wire(recorded), known))
 
 
 def questions() -> Iterator[Question]:
@@ -238,7 +238,7 @@ async def _event(services: Services) -> None:
 
 def places(shared: Path = SHARED) -> dict[Place, range]:
     """Every call of a listing method of the store in shared/, with the lines that it takes."""
-    methods = {name for name in vars(FirestoreStore) if not name.startswith("_")}
+    methods = {name for name in vars(GoogleFirestore) if not name.startswith("_")}
     methods -= {"get", "get_all", "get_many", "commit", "read_config"}
     found = {}
     for path in sorted(shared.rglob("*.py")):
@@ -248,7 +248,7 @@ def places(shared: Path = SHARED) -> dict[Place, range]:
         for node in ast.walk(ast.parse(path.read_text())):
             if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr in methods:
                 owner = node.func.value
-                if isinstance(owner, ast.Attribute) and owner.attr == "store":
+                if isinstance(owner, ast.Attribute) and owner.attr == "firestore":
                     last = node.end_lineno or node.lineno
                     found[Place(file, node.lineno)] = range(node.lineno, last + 1)
     return found

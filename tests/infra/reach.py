@@ -17,21 +17,21 @@ from shared.platform.settings import Settings
 
 ROOT: Final = Path(__file__).parents[2]
 # What stands behind an attribute of Services. It is made when it is first used, so whoever makes the services does not
-# come to use it yet; the generators are the providers', which only those need that call them.
+# come to use it yet; providers are needed only by functions that call them.
 GATEWAYS: Final = {
-    "store": "shared.gateways.firestore.FirestoreStore",
-    "live": "shared.gateways.firestore_listen.FirestoreLive",
-    "queue": "shared.gateways.cloud_tasks.CloudTasks",
-    "media": "shared.gateways.cloud_storage.CloudStorage",
-    "config": "shared.gateways.live_settings.StoredConfig",
+    "firestore": "shared.gateways.firestore.GoogleFirestore",
+    "changes": "shared.gateways.firestore_listen.FirestoreChangeFeed",
+    "tasks": "shared.gateways.cloud_tasks.CloudTasks",
+    "objects": "shared.gateways.cloud_storage.CloudStorage",
+    "live_settings": "shared.gateways.live_settings.StoredLiveSettings",
     "verifier": "shared.gateways.id_tokens.JwksVerifier",
-    "outbound": "shared.gateways.public_http.Internet",
+    "public_http": "shared.gateways.public_http.GuardedHttp",
 }
 PROVIDERS: Final = frozenset(
     {"shared.providers.veo.Veo", "shared.providers.vertex_omni.VertexOmni", "shared.providers.omni.Omni"}
 )
 MAKERS: Final = frozenset(
-    f"shared.wiring.{name}" for name in ("_live", "_queue", "_media", "_outbound", "_generators", "_Lazy")
+    f"shared.wiring.{name}" for name in ("_changes", "_tasks", "_objects", "_public_http", "_providers", "_Lazy")
 )
 # Properties of Settings that are made from a variable.
 DERIVED: Final = {
@@ -43,12 +43,12 @@ DERIVED: Final = {
 }
 # (function, gateway, call): seeing a video changes it without giving it a task, and an export that was just asked for
 # has no files to be signed.
-IMPOSSIBLE: Final = frozenset({("stream", "queue", "create"), ("submit", "media", "sign")})
+IMPOSSIBLE: Final = frozenset({("stream", "tasks", "create"), ("submit", "objects", "sign")})
 
 
 @dataclass(frozen=True)
 class Use:
-    """What one function may use: settings by field, and (gateway, call) such as ("media", "sign")."""
+    """What one function may use: settings by field, and (gateway, call) such as ("objects", "sign")."""
 
     settings: frozenset[str]
     calls: frozenset[tuple[str, str]]
@@ -84,10 +84,10 @@ def of(function: str) -> Use:
         calls |= made
         waiting += definition.names - MAKERS - PROVIDERS
         waiting += [GATEWAYS[gateway] for gateway, _ in made if gateway in GATEWAYS]
-        if any(gateway == "generators" for gateway, _ in made):
+        if any(gateway == "providers" for gateway, _ in made):
             # The one maker that looks at what is set up before anything is used.
-            waiting.append("shared.wiring._generators")
-        if ("generators", "of") in made:
+            waiting.append("shared.wiring._providers")
+        if ("providers", "of") in made:
             waiting += PROVIDERS
     return Use(frozenset(one for name in seen for one in definitions[name].settings), frozenset(calls))
 
@@ -140,7 +140,7 @@ def _definition(node: ast.AST, module: str, imported: dict[str, str]) -> _Defini
             last = owner.attr if isinstance(owner, ast.Attribute) else owner.id if isinstance(owner, ast.Name) else ""
             if last.lstrip("_") == "settings":
                 settings.add(DERIVED.get(inner.attr, inner.attr))
-            elif isinstance(owner, ast.Attribute) and last.lstrip("_") in (*GATEWAYS, "generators"):
+            elif isinstance(owner, ast.Attribute) and last.lstrip("_") in (*GATEWAYS, "providers"):
                 calls.add((last.lstrip("_"), inner.attr))
     return _Definition(frozenset(names), frozenset(settings & set(Settings.model_fields)), frozenset(calls))
 

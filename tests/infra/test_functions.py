@@ -13,7 +13,7 @@ from shared.accounts import exports
 from shared.api.body_limits import IMAGES
 from shared.api.routing import FUNCTIONS, PEOPLE
 from shared.core import lifecycle
-from shared.core.documents import LiveConfig, Stage
+from shared.core.documents import LiveSettings, Stage
 from shared.core.events import Viewed
 from shared.gateways.cloud_tasks import DELIVER_DEADLINE_S, DISPATCH_DEADLINE_S
 from shared.gateways.firestore import CALL_TIMEOUT_S as FIRESTORE_TIMEOUT_S
@@ -64,7 +64,7 @@ def environment_problems(configuration: Configuration) -> Iterator[str]:
             yield f"{name}: {variable} is {'missing' if variable in needed else 'not read'}"
         for variable in sorted(settings - known):
             yield f"{name}: {variable} has no value"
-        calls_providers = ("generators", "of") in reach.of(name).calls
+        calls_providers = ("providers", "of") in reach.of(name).calls
         if calls_providers != ("GEMINI_API_KEY" in secrets):
             yield f"{name}: it {'needs' if calls_providers else 'does not need'} the key of the Gemini API"
 
@@ -127,7 +127,7 @@ def test_a_wrong_variable_is_noticed(mistaken: Mistaken, text: str, by: str, pro
 
 async def test_what_reach_leaves_out_cannot_happen() -> None:
     """A view gives no task to anybody, and an export that was just asked for has no files to sign."""
-    config = LiveConfig()
+    config = LiveSettings()
     for stage in Stage:
         job = a_job(stage=stage, expires_at=NOON + timedelta(days=1))
         change = lifecycle.decide(job, None, Viewed(), NOON + timedelta(days=30), config)
@@ -135,7 +135,7 @@ async def test_what_reach_leaves_out_cannot_happen() -> None:
     house = House()
     caller = await house.sign_up()
     assert (await exports.start(house.services, caller)).status != "completed"
-    assert {("stream", "queue", "create"), ("submit", "media", "sign")} == reach.IMPOSSIBLE
+    assert {("stream", "tasks", "create"), ("submit", "objects", "sign")} == reach.IMPOSSIBLE
 
 
 def test_the_clocks_are_those_of_the_code(configuration: Configuration) -> None:

@@ -16,7 +16,7 @@ PUBLIC = {Grant("allUsers", "roles/run.invoker", f"function {name}") for name in
     Grant("allUsers", "roles/storage.legacyObjectReader", "bucket site")
 }
 BASIC = ("roles/owner", "roles/editor", "roles/viewer")
-WRITES = {("media", "write"), ("media", "delete")}
+WRITES = {("objects", "write"), ("objects", "delete")}
 
 
 def function_problems(configuration: Configuration) -> Iterator[str]:
@@ -33,18 +33,18 @@ def function_problems(configuration: Configuration) -> Iterator[str]:
 
 def _needs(name: str, calls: frozenset[tuple[str, str]]) -> Iterator[tuple[str, str]]:
     yield "roles/datastore.user", "project"
-    if any(gateway == "media" for gateway, _ in calls):
+    if any(gateway == "objects" for gateway, _ in calls):
         yield f"roles/storage.object{'User' if calls & WRITES else 'Viewer'}", "bucket videos"
-    if ("media", "sign") in calls:
+    if ("objects", "sign") in calls:
         yield "roles/iam.serviceAccountTokenCreator", f"account {name}"
-    if ("queue", "create") in calls:
+    if ("tasks", "create") in calls:
         yield "roles/cloudtasks.enqueuer", "queue"
         yield "roles/iam.serviceAccountUser", "account tasks"
-    if ("queue", "delete") in calls:
+    if ("tasks", "delete") in calls:
         yield "roles/cloudtasks.taskDeleter", "queue"
-    if ("queue", "exists") in calls:
+    if ("tasks", "exists") in calls:
         yield "roles/cloudtasks.viewer", "queue"
-    if ("generators", "of") in calls:
+    if ("providers", "of") in calls:
         yield "roles/aiplatform.user", "project"
         yield "roles/secretmanager.secretAccessor", "secret gemini_api_key"
     if "gemini_webhook_secret" in reach.of(name).settings:

@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 import asyncio
+import importlib
+import pkgutil
 from datetime import datetime
 from typing import Any, get_args
 
 import pytest
 
+import shared
 from shared.core.documents import Document
 from tests.infra import queries
 from tests.infra.configuration import Configuration
 from tests.infra.indexes import Need, need_of, problems, unindexed
+
+for module in pkgutil.walk_packages(shared.__path__, "shared."):
+    importlib.import_module(module.name)
 
 NEVER_ASKED_FOR = {
     f"jobs/{name}" for name in ("request.prompt", "outputs", "error", "labels", "created_at", "repeats_taken")

@@ -24,7 +24,7 @@ from google.cloud.firestore_v1.types import ListenRequest, StructuredQuery, Targ
 from pydantic import BaseModel
 
 from shared.core.documents import Account, Document, Transaction
-from shared.gateways.firestore import FirestoreStore
+from shared.gateways.firestore import GoogleFirestore
 from shared.platform.identity import DEFAULT_TENANT, Identity
 from shared.platform.settings import SECURETOKEN_ISSUER, Settings
 from tests.contract.servers import firestore_emulator
@@ -147,7 +147,7 @@ def database(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Database]:
 
 
 async def _fill() -> None:
-    store = FirestoreStore(Settings(google_cloud_project=PROJECT, bucket="rules"))
+    store = GoogleFirestore(Settings(google_cloud_project=PROJECT, bucket="rules"))
     documents: list[Document] = []
     for person in EVERYBODY:
         account = Account(

@@ -514,7 +514,7 @@ async def test_an_interaction_ends_with_a_small_video_inline(omni: Any) -> None:
 
 
 async def test_a_delivered_file_is_processing_then_active_then_downloaded(omni: Any, http: Any) -> None:
-    usual_s = (await http.get("/_stats")).json()["config"]["processing_seconds"]
+    expected_s = (await http.get("/_stats")).json()["config"]["processing_seconds"]
     # As long as it takes to be asked.
     await http.post("/_config", json={"processing_seconds": 3_600})
     try:
@@ -524,7 +524,7 @@ async def test_a_delivered_file_is_processing_then_active_then_downloaded(omni: 
         with pytest.raises(errors.ClientError, match="ACTIVE"):
             await omni.files.download(file=video.uri)
     finally:
-        await http.post("/_config", json={"processing_seconds": usual_s})
+        await http.post("/_config", json={"processing_seconds": expected_s})
     file = await active_file(omni, video.uri)
     assert file.source == types.FileSource.GENERATED
     data = await omni.files.download(file=file.name)

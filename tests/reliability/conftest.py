@@ -11,7 +11,7 @@ from typing import Any
 import httpx2
 import pytest
 
-from shared.core.documents import LiveConfig
+from shared.core.documents import LiveSettings
 from testing import invariants
 from testing.cloud import Cloud, User
 from testing.console import Console
@@ -23,7 +23,7 @@ HERE = Path(__file__).parent
 # Starting a cloud, and on a busy machine waiting for what another test began, are part of a test's time.
 TIMEOUT_S = 400
 # Deadlines may be changed while jobs run: none of these is later than the latest that may be configured.
-WIDEST = LiveConfig(generation_timeout_s=86_400, storing_timeout_s=86_400, queue_timeout_s=604_800)
+WIDEST = LiveSettings(generation_timeout_s=86_400, storing_timeout_s=86_400, queue_timeout_s=604_800)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -106,7 +106,7 @@ def stranded(stranding: Stranded) -> Stranded:
     return stranding
 
 
-class LiveSettings:
+class SettingsEdits:
     """What an administrator has set, and the submit function knows."""
 
     def __init__(self, console: Console, processes: Processes) -> None:
@@ -128,7 +128,7 @@ class LiveSettings:
 
 
 @pytest.fixture(scope="session")
-def live(console: Console, processes: Processes) -> LiveSettings:
+def live(console: Console, processes: Processes) -> SettingsEdits:
     return LiveSettings(console, processes)
 
 

@@ -18,9 +18,9 @@ from shared.core import events
 from shared.core.documents import Job
 from shared.gateways.cloud_storage import CloudStorage
 from shared.jobs import storing
-from shared.jobs.transitions import advance
+from shared.jobs.transitions import apply
 from shared.platform.ports import new_id, utc_now
-from shared.platform.provider import Generators
+from shared.platform.provider import Providers
 from shared.platform.settings import Settings
 from shared.providers.omni import Omni
 from tests.unit.conftest import Clock, House
@@ -41,7 +41,7 @@ class HastyClock(Clock):
     def __call__(self) -> datetime:
         return utc_now() + self._moved
 
-    def advance(self, seconds: float) -> None:
+    def apply(self, seconds: float) -> None:
         self._moved += timedelta(seconds=seconds)
 
     async def sleep(self, seconds: float) -> None:
@@ -61,8 +61,8 @@ async def _store(bucket: str, files_url: str, uri: str) -> dict[str, Any]:
     settings = Settings(google_cloud_project="p", bucket=bucket, gemini_api_key="any", gemini_url=files_url)
     house = House(clock=HastyClock())
     media = CloudStorage(settings, utc_now)
-    generators = Generators({"gemini": Omni(settings, media)})
-    house.services = replace(house.services, media=media, generators=generators, ids=new_id)
+    generators = Providers({"gemini": Omni(settings, media)})
+    house.services = replace(house.services, objects=media, providers=generators, ids=new_id)
     job = await about_to_store(house, uri)
     # A first call loads and connects what every call needs.
     await media.stat("nothing")
@@ -84,9 +84,9 @@ async def _store(bucket: str, files_url: str, uri: str) -> dict[str, Any]:
 async def about_to_store(house: House, uri: str) -> Job:
     """A job whose generation is done, and whose lease "me" holds."""
     job = await house.submit(await house.sign_up())
-    await advance(house.services, job.id, events.Claim(0, "me"))
-    await advance(house.services, job.id, events.Accepted(1, "operations/large"))
-    return (await advance(house.services, job.id, events.Finished(1, "me", (uri,)))).job
+    await apply(house.services, job.id, events.LeaseRequested(0, "me"))
+    await apply(house.services, job.id, events.Accepted(1, "operations/large"))
+    return (await apply(house.services, job.id, events.GenerationFinished(1, "me", (uri,)))).job
 
 
 def _forget_peak() -> None:

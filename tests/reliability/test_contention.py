@@ -12,7 +12,7 @@ import pytest
 from shared.core.catalog import MODELS
 from testing.cloud import Cloud, User
 from testing.console import GENERATE_QUEUES, Console
-from tests.reliability.conftest import LiveSettings
+from tests.reliability.conftest import SettingsEdits
 from tests.reliability.storm import storm
 
 AT_ONCE = 64
@@ -32,7 +32,7 @@ pytestmark = pytest.mark.usefixtures("every_promise_holds")
 
 
 @pytest.fixture
-def user(cloud: Cloud, console: Console, live: LiveSettings) -> Iterator[User]:
+def user(cloud: Cloud, console: Console, live: SettingsEdits) -> Iterator[User]:
     live.apply(**SETTINGS)
     yield cloud.user()
     # What was canceled before its turn would take a turn all the same.

@@ -17,13 +17,13 @@ from shared.core import lifecycle
 from shared.core.documents import Account, Job, Stage, TaskRef
 from shared.core.errors import Unavailable
 from shared.gateways.cloud_tasks import CloudTasks
-from shared.gateways.firestore import FirestoreStore
-from shared.platform.provider import Busy
+from shared.gateways.firestore import GoogleFirestore
+from shared.platform.provider import Throttled
 from shared.platform.settings import Settings
 from testing.cloud import Cloud, Json, User
 from testing.console import Console
 from testing.processes import Processes
-from tests.reliability.conftest import LiveSettings, Stranded
+from tests.reliability.conftest import SettingsEdits, Stranded
 from tests.unit.conftest import House
 
 # The longest that a client may have to wait: reading the settings, the account and the job, each with its own time-out,
@@ -43,7 +43,7 @@ def user(cloud: Cloud) -> User:
 
 
 @pytest.fixture
-def gemini(live: LiveSettings) -> Iterator[None]:
+def gemini(live: SettingsEdits) -> Iterator[None]:
     """Omni's videos are files of the Gemini API, which are fetched; else Vertex AI writes them into the bucket."""
     live.apply(providers={"omni-flash": "gemini"})
     yield
@@ -184,7 +184,7 @@ async def test_a_provider_that_is_out_for_ten_minutes_fails_no_job(
 
     async def start_later(*args: Any) -> str:
         if out():
-            raise Busy("no connection")
+            raise Throttled("no connection")
         return await start(*args)
 
     async def look_later(*args: Any) -> Any:
@@ -239,7 +239,7 @@ async def test_every_call_to_a_dead_service_ends_by_itself(house: House, monkeyp
         for port in (refused, hung_up, mute):
             monkeypatch.setenv("FIRESTORE_EMULATOR_HOST", f"{HOST}:{port}")
             settings = Settings(google_cloud_project="p", bucket="b", cloud_tasks_emulator_host=f"{HOST}:{port}")
-            store, queue = FirestoreStore(settings), CloudTasks(settings)
+            store, queue = GoogleFirestore(settings), CloudTasks(settings)
             # Made now: it is told by the environment whom to call.
             assert store._client
             calls += [

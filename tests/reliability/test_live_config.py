@@ -16,10 +16,10 @@ from shared.core import pricing
 from shared.core.documents import Job, Stage
 from shared.core.errors import ApiError
 from shared.core.live_config import KEPT_FOR
-from shared.gateways.firestore import FirestoreStore
-from shared.gateways.live_settings import StoredConfig
+from shared.gateways.firestore import GoogleFirestore
+from shared.gateways.live_settings import StoredLiveSettings
 from shared.platform.identity import Caller
-from shared.platform.provider import Broken, Busy
+from shared.platform.provider import Failed, Throttled
 from shared.platform.settings import Settings
 from testing import invariants
 from testing.cloud import Cloud, User
@@ -87,7 +87,7 @@ class Administrator:
             self._document = {}
         self._house.store.edit_config("video", dict(self._document))
         times = {"omni-flash": self._random.choice((2.0, 60.0, *WRONG))}
-        self._house.store.edit_config("usual_times", times)
+        self._house.store.edit_config("expected_times", times)
 
 
 @pytest.mark.parametrize("seed", SEEDS)
@@ -96,10 +96,10 @@ async def test_jobs_run_through_random_edits_and_cost_what_was_in_force(
 ) -> None:
     randomness = random.Random(seed)
     house.omni.video = small_video
-    house.script(creates=(Busy("full"),), looks=(Broken("PROVIDER_ERROR", "for a short life"),))
+    house.script(creates=(Throttled("full"),), looks=(Failed("PROVIDER_ERROR", "for a short life"),))
     house.with_stored_config()
     # Where no valid values were ever read, nothing would be accepted after the first invalid edit.
-    await house.services.config.get()
+    await house.services.live_settings.get()
     administrator = Administrator(house, randomness)
     caller = await house.sign_up()
     await _give(house, caller)
@@ -119,7 +119,7 @@ async def test_jobs_run_through_random_edits_and_cost_what_was_in_force(
 
 
 async def _try_to_submit(house: House, caller: Caller) -> None:
-    config = await house.services.config.get()
+    config = await house.services.live_settings.get()
     try:
         job = await house.submit(caller)
     except ApiError as refusal:
@@ -140,12 +140,12 @@ def _check(house: House) -> None:
 async def test_one_wrong_value_is_one_error_however_often_it_is_read(house: House, capsys: Any, wrong: Any) -> None:
     house.with_stored_config()
     house.store.edit_config("video", {"credits_per_second": 7})
-    await house.services.config.get()
+    await house.services.live_settings.get()
     house.store.edit_config("video", {"credits_per_second": wrong})
     capsys.readouterr()
     for _ in range(10):
         house.clock.advance(KEPT_FOR.total_seconds())
-        assert (await house.services.config.get()).credits_per_second == 7
+        assert (await house.services.live_settings.get()).credits_per_second == 7
     logged = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
     (error,) = [entry for entry in logged if entry["message"] == "config_not_valid"]
     assert error["severity"] == "ERROR"
@@ -172,7 +172,7 @@ def test_whatever_firestore_can_hold_is_read_as_the_last_good_value(
 
     async def read_all() -> None:
         nonlocal now
-        config = StoredConfig(settings, FirestoreStore(settings), lambda: now)
+        config = StoredLiveSettings(settings, GoogleFirestore(settings), lambda: now)
         for value in WRONG_IN_FIRESTORE:
             for good in (5, 6):
                 console.edit_config({"retention_days": good, "credits_per_second_by_model": {"veo-3.1": good}})

@@ -19,9 +19,9 @@ from shared.core import events
 from shared.core.documents import Stage
 from shared.gateways.cloud_storage import CloudStorage
 from shared.jobs import storing
-from shared.jobs.transitions import advance
+from shared.jobs.transitions import apply
 from shared.platform.ports import new_id, utc_now
-from shared.platform.provider import Generators
+from shared.platform.provider import Providers
 from shared.platform.settings import Settings
 from shared.providers.omni import Omni
 from testing.cloud import ROOT
@@ -68,8 +68,8 @@ async def stored_house(files: FilesServer, bucket_url: str, monkeypatch: pytest.
     omni = Omni(settings, media)
     house.services = replace(
         house.services,
-        media=media,
-        generators=Generators({"gemini": omni}),
+        objects=media,
+        providers=Providers({"gemini": omni}),
         # The bucket is not emptied between tests.
         ids=new_id,
     )
@@ -114,7 +114,7 @@ async def test_a_file_that_is_cut_each_time_leaves_no_half_object_and_is_stored_
     waiting = await house.job(job.id)
     assert (waiting.stage, waiting.storing_tries) == (Stage.STORING, 1)
     assert files.downloads == files.cuts
-    assert await house.services.media.list(job.files_prefix) == []
+    assert await house.services.objects.list(job.files_prefix) == []
     ended = await house.run(job, lambda found: found.final)
     assert ended.stage is Stage.COMPLETED
     assert (ended.outputs[0].size_bytes, ended.outputs[0].crc32c) == (MIDDLING_BYTES, files.film.crc32c)
@@ -125,7 +125,7 @@ async def test_a_video_that_a_dead_delivery_had_stored_already_is_used_as_it_is(
 ) -> None:
     house = stored_house
     job = await about_to_store(house, files.uri)
-    await house.services.media.write(f"{job.prefix}0.mp4", writing(files.film), "video/mp4")
+    await house.services.objects.write(f"{job.prefix}0.mp4", writing(files.film), "video/mp4")
     await storing.store(house.services, job, "me")
     ended = await house.job(job.id)
     assert ended.stage is Stage.COMPLETED
@@ -161,8 +161,8 @@ async def test_two_deliveries_that_store_at_once_make_one_object_and_one_end(
     house = stored_house
     job = await about_to_store(house, files.uri)
     house.clock.advance(1_000)
-    second = (await advance(house.services, job.id, events.Claim(job.step, "other"))).job
+    second = (await apply(house.services, job.id, events.LeaseRequested(job.step, "other"))).job
     await asyncio.gather(storing.store(house.services, job, "me"), storing.store(house.services, second, "other"))
     ended = await house.job(job.id)
     assert ended.stage is Stage.COMPLETED
-    assert [item.crc32c for item in await house.services.media.list(job.files_prefix)] == [files.film.crc32c]
+    assert [item.crc32c for item in await house.services.objects.list(job.files_prefix)] == [files.film.crc32c]

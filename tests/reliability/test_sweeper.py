@@ -10,15 +10,15 @@ import pytest
 
 from shared.core import lifecycle
 from shared.core.catalog import MODELS
-from shared.core.documents import Job, LiveConfig, Stage
+from shared.core.documents import Job, LiveSettings, Stage
 from shared.jobs import worker
 from shared.maintenance import sweeper
-from shared.platform.provider import Broken
+from shared.platform.provider import Failed
 from testing import invariants
 from testing.cloud import Cloud
 from testing.console import Console
 from tests.reliability import fall
-from tests.reliability.conftest import LiveSettings, Stranded
+from tests.reliability.conftest import SettingsEdits, Stranded
 from tests.unit.conftest import House
 
 # docs/operations.md: a step whose task is lost is back two minutes after it was due at the latest, with a sweep each
@@ -35,7 +35,7 @@ def test_fifty_jobs_whose_queues_are_purged_and_whose_functions_are_killed_all_e
     jobs = fallen.jobs(fallen.generating + fallen.queued)
     assert len(jobs) == fall.GENERATING + fall.QUEUED == 50
     assert {job.stage for job in jobs} == {Stage.COMPLETED}, [(job.id, job.error) for job in jobs if job.error]
-    invariants.check(fallen.records, LiveConfig(), fallen.read.get)
+    invariants.check(fallen.records, LiveSettings(), fallen.read.get)
 
 
 def test_they_end_within_the_promised_bound(fallen: fall.Fall) -> None:
@@ -60,7 +60,7 @@ def test_tasks_that_are_only_late_are_left_alone_by_every_sweep(fallen: fall.Fal
 async def test_a_thousand_jobs_on_paced_queues_are_not_given_a_single_extra_task(house: House) -> None:
     """Some minutes of fifty starts each, and a sweep after each: a step's task is created once, by its own step."""
     house.configure(active_jobs_limit=100)
-    house.script(looks=(Broken("PROVIDER_ERROR", "for a short life"),))
+    house.script(looks=(Failed("PROVIDER_ERROR", "for a short life"),))
     callers = [await house.sign_up(f"user{number}", balance=1_000_000) for number in range(10)]
     for number in range(1_000):
         await house.submit(callers[number % 10])
@@ -70,8 +70,8 @@ async def test_a_thousand_jobs_on_paced_queues_are_not_given_a_single_extra_task
             house.clock.advance(60 / STARTS_PER_MINUTE)
             for entry in house.queue.take():
                 body = entry.task.body
-                verdict = await worker.deliver(house.services, body["job"], body["step"])
-                house.queue.finish(entry, verdict.value)
+                result = await worker.deliver(house.services, body["job"], body["step"])
+                house.queue.finish(entry, result.value)
         swept = await sweeper.sweep(house.services)
         seen = max(seen, swept["seen"])
         assert (swept["restored"], swept["failed"]) == (0, 0)
@@ -85,7 +85,7 @@ async def test_a_thousand_jobs_on_paced_queues_are_not_given_a_single_extra_task
 @pytest.mark.long
 @pytest.mark.timeout(900)
 def test_a_queue_that_is_paused_beyond_the_deadline_gives_the_credits_back(
-    cloud: Cloud, console: Console, live: LiveSettings, stranded: Stranded
+    cloud: Cloud, console: Console, live: SettingsEdits, stranded: Stranded
 ) -> None:
     """Nothing is delivered from it, so nobody but the sweep can see that the deadline is over."""
     # Another test's job waits longer than the deadline that is set here.

@@ -21,10 +21,10 @@ from av.video.frame import VideoFrame
 
 from local.memory.generator import Script, ScriptedGenerator
 from local.memory.images import ImagesHere
-from local.memory.live import MemoryLive
-from local.memory.media import MemoryMedia
-from local.memory.queue import Entry, MemoryQueue
-from local.memory.store import MemoryStore
+from local.memory.live import MemoryChangeFeed
+from local.memory.media import MemoryObjectStore
+from local.memory.queue import Entry, MemoryTaskQueue
+from local.memory.store import MemoryFirestore
 from shared.accounts import data_rights
 from shared.admin import tenants, users
 from shared.admin.tenants import TenantBudget, TenantGrant
@@ -32,15 +32,15 @@ from shared.api.tenants import GrantToTenant
 from shared.api.users import GrantCredits
 from shared.api.videos import CreateVideo
 from shared.core import ledger
-from shared.core.documents import Account, Job, LiveConfig, Transaction
+from shared.core.documents import Account, Job, LiveSettings, Transaction
 from shared.core.errors import ApiError, Unavailable
-from shared.gateways.live_settings import StoredConfig
+from shared.gateways.live_settings import StoredLiveSettings
 from shared.jobs import submission, worker
-from shared.jobs.worker import Verdict
+from shared.jobs.worker import TaskResult
 from shared.platform import commits
 from shared.platform.identity import Caller, Identity
-from shared.platform.ports import NotReached, OutboundAnswer, Services
-from shared.platform.provider import Generators
+from shared.platform.ports import HttpAnswer, NotReached, Services
+from shared.platform.provider import Providers
 from shared.platform.settings import Settings
 from shared.webhooks import deliveries
 from shared.webhooks.receivers import Receivers
@@ -153,10 +153,10 @@ class Shaky:
 class FixedConfig:
     """Live settings that a test sets."""
 
-    def __init__(self, config: LiveConfig) -> None:
+    def __init__(self, config: LiveSettings) -> None:
         self.config = config
 
-    async def get(self) -> LiveConfig:
+    async def get(self) -> LiveSettings:
         return self.config
 
 
@@ -183,21 +183,21 @@ class ScriptedInternet:
     """Servers outside, by what they answer: a status, or the reason why they are not reached. Others answer 200."""
 
     def __init__(self) -> None:
-        self.answers: deque[int | str | OutboundAnswer] = deque()
+        self.answers: deque[int | str | HttpAnswer] = deque()
         self.posts: list[tuple[str, dict[str, str], bytes]] = []
         # What each of the next posts waits for before it is answered.
         self.meanwhile: deque[Callable[[], Awaitable[object]]] = deque()
 
-    async def post(self, url: str, headers: Mapping[str, str], body: bytes) -> OutboundAnswer:
+    async def post(self, url: str, headers: Mapping[str, str], body: bytes) -> HttpAnswer:
         self.posts.append((url, dict(headers), body))
         if self.meanwhile:
             await self.meanwhile.popleft()()
         answer = self.answers.popleft() if self.answers else 200
         if isinstance(answer, str):
             raise NotReached(answer)
-        return answer if isinstance(answer, OutboundAnswer) else OutboundAnswer(answer)
+        return answer if isinstance(answer, HttpAnswer) else HttpAnswer(answer)
 
-    async def fetch(self, url: str, max_bytes: int, accept: str = "*/*") -> OutboundAnswer:
+    async def fetch(self, url: str, max_bytes: int, accept: str = "*/*") -> HttpAnswer:
         raise NotReached("there are no files")
 
 
@@ -206,15 +206,15 @@ class House:
     """Everything in memory, and what tests do with it."""
 
     clock: Clock = field(default_factory=Clock)
-    config: FixedConfig = field(default_factory=lambda: FixedConfig(LiveConfig(signup_credits=500)))
+    config: FixedConfig = field(default_factory=lambda: FixedConfig(LiveSettings(signup_credits=500)))
 
     def __post_init__(self) -> None:
         # A process of its own: nobody waits behind those of another test.
         commits._turns.clear()
-        self.media: Any = Shaky(MemoryMedia(BUCKET, clock=self.clock))
-        self.store: Any = Shaky(MemoryStore(self.clock))
-        self.live = MemoryLive(self.store)
-        self.queue: Any = Shaky(MemoryQueue(self.clock))
+        self.media: Any = Shaky(MemoryObjectStore(BUCKET, clock=self.clock))
+        self.store: Any = Shaky(MemoryFirestore(self.clock))
+        self.live = MemoryChangeFeed(self.store)
+        self.queue: Any = Shaky(MemoryTaskQueue(self.clock))
         self.internet = ScriptedInternet()
         self.receivers = Receivers()
         self.omni = ScriptedGenerator()
@@ -222,14 +222,14 @@ class House:
         numbers = count()
         self.services = Services(
             settings=SETTINGS,
-            store=self.store,
-            live=self.live,
-            queue=self.queue,
-            media=self.media,
-            generators=Generators({"vertex": self.veo, "gemini": self.omni}),
-            config=self.config,
+            firestore=self.store,
+            changes=self.live,
+            tasks=self.queue,
+            objects=self.media,
+            providers=Providers({"vertex": self.veo, "gemini": self.omni}),
+            live_settings=self.config,
             verifier=NameVerifier(self.clock),
-            outbound=self.internet,
+            public_http=self.internet,
             images=ImagesHere(),
             clock=self.clock,
             ids=lambda: f"id{next(numbers):020d}",
@@ -241,7 +241,7 @@ class House:
 
     def with_stored_config(self) -> None:
         """Live settings come from the store's config documents from now on."""
-        self.services = replace(self.services, config=StoredConfig(SETTINGS, self.store, self.clock))
+        self.services = replace(self.services, live_settings=StoredLiveSettings(SETTINGS, self.store, self.clock))
 
     def script(self, **script: Any) -> None:
         """What the creates, looks and fetches of all jobs come to."""
@@ -256,7 +256,7 @@ class House:
         fresh = Account(
             id=name, issuer="i", sub=name, tenant="default", created_at=self.clock(), change_id=self.services.ids()
         )
-        opened, *rest = ledger.open_account(fresh, True, LiveConfig(signup_credits=500), self.clock())
+        opened, *rest = ledger.open_account(fresh, True, LiveSettings(signup_credits=500), self.clock())
         account = opened.changed(**changes)
         assert isinstance(account, Account)
         await self.store.commit([account, *rest])
@@ -277,7 +277,7 @@ class House:
         # Users' ids have 22 characters; those of tests are names.
         body = GrantCredits(amount=amount, description="For tests")
         batch = await users._grant(self.services, giver, await self.account(account), body, f"grant-{name}")
-        await self.services.store.commit([batch.document, *batch.others])
+        await self.services.firestore.commit([batch.document, *batch.others])
 
     async def submit(self, caller: Caller, key: str | None = None, **body: Any) -> Job:
         """A small Omni video unless the body says otherwise."""
@@ -307,7 +307,7 @@ class House:
         entries = [entry for entry in self.store.documents(Transaction) if entry.job == job.id]
         return [entry.amount for entry in sorted(entries, key=lambda entry: entry.sequence)]
 
-    async def deliver(self, job: Job, step: int | None = None) -> Verdict:
+    async def deliver(self, job: Job, step: int | None = None) -> TaskResult:
         """One delivery of the job's current task, or of another step's."""
         step = (await self.job(job.id)).step if step is None else step
         return await worker.deliver(self.services, job.id, step)
@@ -320,11 +320,11 @@ class House:
         entry: Entry = entries[0]
         self.clock.now = max(self.clock.now, entry.due_at)
         self.queue.begin(entry)
-        verdict = await self._handle(entry)
-        self.queue.finish(entry, verdict.value)
+        result = await self._handle(entry)
+        self.queue.finish(entry, result.value)
         return entry
 
-    async def _handle(self, entry: Entry) -> Verdict:
+    async def _handle(self, entry: Entry) -> TaskResult:
         body = entry.task.body
         match entry.task.path:
             case "/tasks/webhook":

@@ -7,11 +7,11 @@ from typing import Any
 
 from shared.core import events as e
 from shared.core import ledger, lifecycle
-from shared.core.documents import Account, Job, LiveConfig, Output, Transaction, VideoRequest
+from shared.core.documents import Account, Job, LiveSettings, Output, Transaction, VideoRequest
 from shared.core.lifecycle import Change, Submission, decide
 
 NOW = datetime(2026, 11, 20, 12, tzinfo=UTC)
-CONFIG = LiveConfig(signup_credits=500)
+CONFIG = LiveSettings(signup_credits=500)
 REQUEST = VideoRequest(
     prompt="a paper boat", model="veo-3.1-fast", seconds=8, aspect_ratio="16:9", resolution="720p", generate_audio=True
 )
@@ -29,7 +29,7 @@ def account(**changes: Any) -> Account:
     return opened.changed(**changes)
 
 
-def submitted(config: LiveConfig = CONFIG, **request: Any) -> Change:
+def submitted(config: LiveSettings = CONFIG, **request: Any) -> Change:
     asked = REQUEST.model_copy(update=request)
     plan = Submission("video_abc", asked, 80 * asked.count, expected_s=60.0, fingerprint="f", provider="vertex")
     return lifecycle.submit(plan, account(), NOW, config)
@@ -38,7 +38,7 @@ def submitted(config: LiveConfig = CONFIG, **request: Any) -> Change:
 class Life:
     """One job driven by events; keeps the ledger and the tasks that came of them."""
 
-    def __init__(self, config: LiveConfig = CONFIG, **request: Any) -> None:
+    def __init__(self, config: LiveSettings = CONFIG, **request: Any) -> None:
         self.config = config
         change = submitted(config, **request)
         assert change.account is not None
@@ -59,7 +59,7 @@ class Life:
         return change
 
     def claimed(self, at: datetime = NOW) -> Life:
-        self.hear(e.Claim(self.job.step, "h1"), at)
+        self.hear(e.LeaseRequested(self.job.step, "h1"), at)
         return self
 
     def generating(self, at: datetime = NOW) -> Life:
@@ -67,7 +67,7 @@ class Life:
         return self
 
     def storing(self, at: datetime = NOW, uris: tuple[str, ...] = ("gs://b/x.mp4",), filtered: int = 0) -> Life:
-        self.generating(at).hear(e.Finished(self.job.step, "h2", uris, filtered, "why"), at)
+        self.generating(at).hear(e.GenerationFinished(self.job.step, "h2", uris, filtered, "why"), at)
         return self
 
     def completed(self, at: datetime = NOW) -> Life:
@@ -75,7 +75,7 @@ class Life:
         return self
 
     def uncertain(self, at: datetime = NOW) -> Life:
-        self.claimed(at).hear(e.Lost(self.job.step, "h1"), at)
+        self.claimed(at).hear(e.StartUnknown(self.job.step, "h1"), at)
         return self
 
     @property

@@ -13,7 +13,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 from shared.core.documents import Job, Stage, Status, TaskRef, VideoRequest
-from shared.platform.provider import Generator
+from shared.platform.provider import Provider
 
 
 @dataclass(frozen=True)
@@ -142,7 +142,7 @@ def a_job(request: VideoRequest, id: str = "video_AbCdEfGhIjKlMnOpQr-_12") -> Jo
     )
 
 
-async def started(generator: Generator, job: Job, prefix: str) -> str:
+async def started(generator: Provider, job: Job, prefix: str) -> str:
     """The operation of a create, prepared and made as a step does."""
     start = await generator.prepare(job)
     return await start(job, prefix)

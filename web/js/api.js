@@ -99,7 +99,7 @@ export class Api extends Client {
   }
 
   /** @param {{name: string, scope: string, expires_in_days?: number}} body @returns {Promise<import('./types.js').ApiKey & {key: string}>} */
-  makeApiKey(body) {
+  createApiKey(body) {
     return this.json('POST', '/v1/api-keys', { body });
   }
 
@@ -114,7 +114,7 @@ export class Api extends Client {
   }
 
   /** @param {{url: string, events: string[], description?: string}} body @returns {Promise<import('./types.js').WebhookEndpoint & {secret: string}>} */
-  makeWebhookEndpoint(body) {
+  createWebhookEndpoint(body) {
     return this.json('POST', '/v1/webhook-endpoints', { body });
   }
 
@@ -206,7 +206,7 @@ export class Api extends Client {
   }
 
   /** @param {{id: string, title: string}} body @returns {Promise<import('./types.js').Project>} */
-  makeProject(body) {
+  createProject(body) {
     return this.json('POST', '/v1/projects', { body });
   }
 

@@ -91,7 +91,7 @@ export class Quote {
     const balance = known?.balance ?? this.balance.credits;
     const after = known?.balance_after ?? (balance === null ? null : balance - cost);
     setText(byId('quote-cost'), words.credits(number(cost), cost));
-    setText(byId('quote-time'), duration(known?.expected_seconds ?? model.usual_seconds));
+    setText(byId('quote-time'), duration(known?.expected_seconds ?? model.expected_seconds));
     setText(byId('quote-after'), after === null ? strings.app.none : number(after));
     setText(byId('quote-refusal'), known?.refusal ? (words.refusals[known.refusal] ?? known.refusal) : '');
     byId('quote').classList.toggle('short', after !== null && after < 0);

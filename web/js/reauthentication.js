@@ -3,7 +3,7 @@
 import { button, el, setText } from './dom.js';
 import { toGoogle } from './google.js';
 import { explainIdentity } from './identity_strings.js';
-import { openSheet } from './rooms/sheet.js';
+import { openSheet } from './components/sheet.js';
 import { strings } from './strings.js';
 
 const words = strings.reauthentication;

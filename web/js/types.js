@@ -71,7 +71,7 @@
  * @property {Extension|null} extension
  * @property {number} credits_per_second
  * @property {Partial<Record<Resolution, number>>} [credits_per_second_by_resolution]
- * @property {number} usual_seconds
+ * @property {number} expected_seconds
  *
  * @typedef {object} Extension how a model goes on from a video
  * @property {number[]} seconds of one step

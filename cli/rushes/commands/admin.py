@@ -12,7 +12,7 @@ import typer
 from rushes import tables
 from rushes.api import Api
 from rushes.arguments import text
-from rushes.exits import Exit
+from rushes.exit_codes import Exit
 from rushes.failure import Failure, usage
 from rushes.paging import After, Limit, collect
 from rushes.pending import Pending, pending

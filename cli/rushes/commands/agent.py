@@ -6,7 +6,7 @@ from importlib.util import find_spec
 
 import typer
 
-from rushes.exits import Exit
+from rushes.exit_codes import Exit
 from rushes.failure import Failure
 from rushes.run import begin
 

@@ -9,14 +9,14 @@ import typer
 
 from rushes import checkout, identity, transport
 from rushes.api import Api
-from rushes.bearer import Fixed, Renewing
 from rushes.connection import Connection, clean
 from rushes.credentials import LAPTOP, Credentials, Profile
-from rushes.exits import Exit
+from rushes.exit_codes import Exit
 from rushes.failure import Failure, usage
 from rushes.output import facts, table
 from rushes.passwords import asked, password_of
 from rushes.run import Json, Run, begin
+from rushes.tokens import Fixed, Renewing
 
 CLOUD = "cloud"
 PANEL = "Signing in"

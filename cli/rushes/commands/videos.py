@@ -13,12 +13,12 @@ import typer
 from rushes import tables
 from rushes.downloads import download as download_one
 from rushes.downloads import download_all
-from rushes.exits import Exit
+from rushes.exit_codes import Exit
 from rushes.failure import Failure, usage
 from rushes.paging import After, Limit, collect
 from rushes.run import Json, begin
 from rushes.submission import Ending, see_through, show, submit
-from rushes.wish import Wish, takes_wish
+from rushes.video_request import VideoRequest, takes_wish
 
 Id = Annotated[str, typer.Argument(metavar="VIDEO", help="Video id: video_...")]
 Wait = Annotated[bool, typer.Option("--wait", help="Wait until it finishes, showing progress.")]
@@ -53,7 +53,7 @@ class Order(StrEnum):
 @takes_wish
 def create(
     context: typer.Context,
-    wish: Wish,
+    request: VideoRequest,
     wait: Wait = False,
     out: Out = None,
     timeout: Timeout = A_WAIT_S,
@@ -62,14 +62,14 @@ def create(
     json: Json = False,
 ) -> None:
     """Create a video. You're charged immediately and refunded if it fails."""
-    submit(begin(context, json), wish, Ending(wait, out, timeout), fresh=new, key=idempotency_key)
+    submit(begin(context, json), request, Ending(wait, out, timeout), fresh=new, key=idempotency_key)
 
 
 @takes_wish
 def extend(
     context: typer.Context,
     video: Annotated[str, typer.Argument(metavar="VIDEO", help="The finished video to extend.")],
-    wish: Wish,
+    request: VideoRequest,
     wait: Wait = False,
     out: Out = None,
     timeout: Timeout = A_WAIT_S,
@@ -78,20 +78,20 @@ def extend(
     json: Json = False,
 ) -> None:
     """Extend a finished video by --seconds."""
-    longer = wish.with_fields(extends=video)
+    longer = request.with_fields(extends=video)
     submit(begin(context, json), longer, Ending(wait, out, timeout), fresh=new, key=idempotency_key)
 
 
 @takes_wish
 def estimate(
     context: typer.Context,
-    wish: Wish,
+    request: VideoRequest,
     extends: Annotated[str | None, typer.Option(metavar="VIDEO", help="Estimate an extension of VIDEO.")] = None,
     json: Json = False,
 ) -> None:
     """Estimate cost and duration without creating a video."""
     run = begin(context, json)
-    asked = wish.with_fields(extends=extends) if extends else wish
+    asked = request.with_fields(extends=extends) if extends else request
     said = run.api().post("/v1/videos/estimate", repeatable=True, **asked.request())
     run.out.answer(said, tables.estimate(said))
 

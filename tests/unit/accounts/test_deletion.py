@@ -23,7 +23,7 @@ from shared.api.webhooks import NewWebhookEndpoint
 from shared.core.documents import Account, Job, Stage, Status, Transaction
 from shared.core.errors import ApiError
 from shared.core.lifecycle import Task
-from shared.core.task_result import Verdict
+from shared.core.task_result import TaskResult
 from shared.jobs import provider_events, submission
 from shared.platform import durable_tasks
 from shared.platform.identity import Caller
@@ -198,10 +198,8 @@ async def test_an_export_that_writes_while_the_account_goes_leaves_nothing(house
             if not entries:
                 break
             house.queue.begin(entries[0])
-            verdict = await data_rights.deliver(
-                house.services, entries[0].task.body["id"], entries[0].task.body["step"]
-            )
-            house.queue.finish(entries[0], verdict.value)
+            result = await data_rights.deliver(house.services, entries[0].task.body["id"], entries[0].task.body["step"])
+            house.queue.finish(entries[0], result.value)
 
     house.media.before("write", gone)
     await house.deliver_next()
@@ -280,7 +278,7 @@ async def test_what_comes_late_recreates_nothing(house: House) -> None:
         tasks.append(task)
         await create(task)
 
-    house.services = replace(house.services, queue=Noting(house.queue, noted))
+    house.services = replace(house.services, tasks=Noting(house.queue, noted))
     done, *_ = house.store.documents(Job)
     operations = [job.operation for job in house.store.documents(Job) if job.operation]
     objects = await house.files()
@@ -320,7 +318,7 @@ class Noting:
 
 
 async def test_a_task_of_an_unknown_deletion_is_done(house: House) -> None:
-    assert await data_rights.deliver(house.services, "erasure_none", 3) is Verdict.DONE
+    assert await data_rights.deliver(house.services, "erasure_none", 3) is TaskResult.ACK
 
 
 def test_a_person_is_made_anonymous_once(house: House) -> None:

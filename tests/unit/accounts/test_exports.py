@@ -14,7 +14,7 @@ from shared.api.account_data import ExportQuery
 from shared.api.api_keys import NewApiKey
 from shared.api.webhooks import NewWebhookEndpoint
 from shared.core.errors import ApiError
-from shared.core.task_result import Verdict
+from shared.core.task_result import TaskResult
 from shared.jobs import queries
 from shared.platform import durable_tasks
 from shared.platform.identity import Caller
@@ -255,9 +255,9 @@ async def test_duplicates_and_late_deliveries_change_nothing(house: House) -> No
     await settle(house)
     before = await exports.get(house.services, caller, started.id)
     for step in range(before.step):
-        assert await data_rights.deliver(house.services, started.id, step) is Verdict.DONE
+        assert await data_rights.deliver(house.services, started.id, step) is TaskResult.ACK
     assert await exports.get(house.services, caller, started.id) == before
-    assert await data_rights.deliver(house.services, "export_none", 0) is Verdict.DONE
+    assert await data_rights.deliver(house.services, "export_none", 0) is TaskResult.ACK
 
 
 async def test_two_deliveries_of_a_step_at_once_write_it_once(house: House) -> None:

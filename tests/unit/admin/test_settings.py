@@ -10,7 +10,7 @@ from pydantic import ValidationError
 
 from shared.admin import settings
 from shared.api.settings import FIELDS, ConfigView, PutConfig
-from shared.core.documents import LiveConfig, Plan
+from shared.core.documents import LiveSettings, Plan
 from shared.core.errors import ApiError, Conflict, Unavailable
 from shared.platform.identity import Caller
 from tests.unit.conftest import NOW, SETTINGS, House
@@ -87,13 +87,13 @@ async def test_an_administrator_who_is_locked_out_changes_nothing(house: House, 
 async def test_without_a_document_the_defaults_are_shown(house: House) -> None:
     view = await settings.get(house.services)
     assert view.stored == {}
-    assert view.defaults == LiveConfig(signup_credits=SETTINGS.signup_credits)
-    assert view.values.model_dump(exclude={"usual_times"}) == view.defaults.model_dump(exclude={"usual_times"})
+    assert view.defaults == LiveSettings(signup_credits=SETTINGS.signup_credits)
+    assert view.values.model_dump(exclude={"expected_times"}) == view.defaults.model_dump(exclude={"expected_times"})
 
 
 async def test_what_is_put_is_stored_and_in_force_within_a_minute(house: House) -> None:
     house.with_stored_config()
-    await house.services.config.get()
+    await house.services.live_settings.get()
     view = await put(house, credits_per_second=7, plans={"pro": {"requests_per_minute": 5}})
     assert view.values.credits_per_second == 7
     assert house.store.fields("config", "video") == {
@@ -102,7 +102,7 @@ async def test_what_is_put_is_stored_and_in_force_within_a_minute(house: House) 
     }
     assert (await settings.get(house.services)).stored == view.stored
     house.clock.advance(view.in_force_within_s)
-    in_force = await house.services.config.get()
+    in_force = await house.services.live_settings.get()
     assert (in_force.credits_per_second, in_force.plans["pro"]) == (7, Plan(requests_per_minute=5))
 
 
@@ -161,7 +161,7 @@ async def test_what_was_spoiled_in_the_console_is_shown_and_replaced(house: Hous
     assert (await put(house, credits_per_second=4)).values.retention_days == 365
 
 
-@pytest.mark.parametrize("wrong", [{"retention_days": 0}, {"enabled": "perhaps"}, {"color": 1}, {"usual_times": {}}])
+@pytest.mark.parametrize("wrong", [{"retention_days": 0}, {"enabled": "perhaps"}, {"color": 1}, {"expected_times": {}}])
 def test_a_value_that_is_not_valid_is_refused(wrong: dict[str, Any]) -> None:
     with pytest.raises(ValidationError):
         PutConfig.model_validate(wrong)
@@ -169,7 +169,9 @@ def test_a_value_that_is_not_valid_is_refused(wrong: dict[str, Any]) -> None:
 
 def test_every_live_setting_can_be_put() -> None:
     assert (
-        set(PutConfig.model_fields) == set(FIELDS) == set(LiveConfig.model_fields) - {"usual_times", "retired_models"}
+        set(PutConfig.model_fields)
+        == set(FIELDS)
+        == set(LiveSettings.model_fields) - {"expected_times", "retired_models"}
     )
 
 

@@ -12,12 +12,12 @@ from hypothesis import strategies as st
 from shared.api import views
 from shared.core import events as e
 from shared.core import lifecycle
-from shared.core.documents import Account, Job, JobError, LiveConfig, Output, Stage, Transaction
+from shared.core.documents import Account, Job, JobError, LiveSettings, Output, Stage, Transaction
 from shared.core.errors import CATALOG
 from shared.core.lifecycle import decide
 from tests.unit.conftest import NOW, House
 
-CONFIG = LiveConfig(uncertain_policy="restart_once", signup_credits=500)
+CONFIG = LiveSettings(uncertain_policy="restart_once", signup_credits=500)
 OUTPUT = Output(uri="u", object="o.mp4", size_bytes=2_000, crc32c="AAAAAA==", seconds=8.0, poster="p.jpg")
 
 
@@ -37,25 +37,25 @@ def possible(job: Job) -> list[e.Event]:
     """What may happen to the job next."""
     step, holder = job.step, job.lease.holder if job.lease else "h"
     return [
-        e.Claim(step, "h"),
+        e.LeaseRequested(step, "h"),
         e.Accepted(max(job.attempt, 1), f"op-{job.attempt}"),
         e.Deferred(step, holder, 30),
-        e.Lost(step, holder),
-        e.Unseen(step),
-        e.Running(step),
-        e.Finished(step, "h", ("u",)),
+        e.StartUnknown(step, holder),
+        e.NotFoundYet(step),
+        e.StillRunning(step),
+        e.GenerationFinished(step, "h", ("u",)),
         # Files are all that is found of an uncertain attempt, so there it is never finished without any.
-        *([] if job.stage is Stage.UNCERTAIN else [e.Finished(step, "h", (), 1)]),
-        e.Broke(step, "PROVIDER_ERROR", "r"),
-        e.Renew(step, holder),
-        e.NotStored(step, holder, "STORING_FAILED", "r"),
+        *([] if job.stage is Stage.UNCERTAIN else [e.GenerationFinished(step, "h", (), 1)]),
+        e.GenerationFailed(step, "PROVIDER_ERROR", "r"),
+        e.LeaseRenewed(step, holder),
+        e.StoringFailed(step, holder, "STORING_FAILED", "r"),
         e.Stored(step, holder, (OUTPUT,)),
-        e.Cancel(),
-        e.Fallen(step),
+        e.CancelRequested(),
+        e.TaskLost(step),
         e.Overdue(step),
-        e.Tidied(step, again=True),
-        e.Delete(),
-        e.Expire(),
+        e.CleanedUp(step, again=True),
+        e.DeleteRequested(),
+        e.RetentionElapsed(),
         e.Viewed(),
     ]
 
@@ -212,6 +212,6 @@ def test_a_page_of_the_ledger_knows_whether_there_is_another(found: int, more: b
 
 def test_an_account_shows_its_balance_and_its_limit() -> None:
     _, account = queued()
-    view = views.account(account, LiveConfig(active_jobs_limit=7))
+    view = views.account(account, LiveSettings(active_jobs_limit=7))
     assert (view.balance, view.active_jobs, view.active_jobs_limit) == (420, ["video_a"], 7)
     assert "sub" not in view.model_dump()

@@ -77,7 +77,7 @@ def test_the_policy_full_gives_everything_back_at_the_operators_cost(stage: str)
 def test_what_the_safety_filter_kept_back_is_refunded_in_any_case(config: object) -> None:
     life = Life(config, count=2).storing(filtered=1)  # type: ignore[arg-type]
     assert terms(life).refund == 80
-    life.hear(e.Cancel())
+    life.hear(e.CancelRequested())
     assert life.amounts == [-160, 80]
     invariants.check_money(life.job, life.entries)
 
@@ -86,7 +86,7 @@ def test_what_the_safety_filter_kept_back_is_refunded_in_any_case(config: object
 def test_an_account_gets_ten_such_refunds_a_day(earlier: int, refund: int) -> None:
     life = Life(FULL).generating()
     life.account = life.account.changed(refunded_starts_day="2026-11-20", refunded_starts=earlier)
-    life.hear(e.Cancel())
+    life.hear(e.CancelRequested())
     assert life.job.refunded == refund
     assert life.account.refunded_starts == earlier + bool(refund)
 
@@ -94,18 +94,18 @@ def test_an_account_gets_ten_such_refunds_a_day(earlier: int, refund: int) -> No
 def test_a_new_day_has_a_count_of_its_own() -> None:
     life = Life(FULL).generating()
     life.account = life.account.changed(refunded_starts_day="2026-11-20", refunded_starts=10)
-    life.hear(e.Cancel(), later(600))
+    life.hear(e.CancelRequested(), later(600))
     assert life.job.refunded == 0
     life = Life(FULL.model_copy(update={"queue_timeout_s": 86_400})).generating(later(13 * 3_600))
     life.account = life.account.changed(refunded_starts_day="2026-11-20", refunded_starts=10)
-    life.hear(e.Cancel(), later(13 * 3_600))
+    life.hear(e.CancelRequested(), later(13 * 3_600))
     assert (life.job.refunded, life.account.refunded_starts_day, life.account.refunded_starts) == (80, "2026-11-21", 1)
 
 
 @pytest.mark.usefixtures("stops_for_free")
 def test_a_refund_that_costs_the_operator_nothing_is_not_counted() -> None:
     for life in (Life(FULL).generating(), Life(FULL), Life(BY_MODEL).generating()):
-        life.hear(e.Cancel())
+        life.hear(e.CancelRequested())
         assert (life.job.refunded, life.account.refunded_starts) == (80, 0)
 
 
@@ -113,7 +113,7 @@ def test_nothing_is_canceled_for_less_than_was_agreed_to() -> None:
     """The generation began between the question and the answer."""
     life = Life().generating()
     with pytest.raises(ApiError) as caught:
-        life.hear(e.Cancel(min_refund=80))
+        life.hear(e.CancelRequested(min_refund=80))
     assert caught.value.code == "REFUND_CHANGED"
     assert caught.value.details == {"cancel_returns": 0, "min_refund": 80, "reason": "billed"}
     assert life.job.stage is Stage.GENERATING

@@ -370,7 +370,7 @@ def test_a_prompt_has_at_most_1024_tokens_of_four_bytes(prompt: str, bytes_: int
 def test_a_models_row_is_consistent(model: Any) -> None:
     assert model.default_seconds in model.seconds
     assert set(model.high_resolution_seconds) <= set(model.seconds)
-    assert 0 < model.usual_s < model.longest_s
+    assert 0 < model.expected_s < model.longest_s
     assert "720p" in model.resolutions
     # Cloud Tasks: letters, digits and hyphens, at most 100.
     assert re.fullmatch(r"[A-Za-z0-9-]{1,100}", model.queue)

@@ -15,7 +15,7 @@ from shared.core.documents import (
     Account,
     Extends,
     Job,
-    LiveConfig,
+    LiveSettings,
     Plan,
     Stage,
     TaskRef,
@@ -28,7 +28,7 @@ from shared.core.tenant_days import SHARDS, TenantBudget, View
 from tests.unit.life import CONFIG, NOW, REQUEST, account, later
 
 PLAN = Submission("video_abc", REQUEST, 80, expected_s=60.0, fingerprint="f", provider="vertex")
-MAY_WAIT = LiveConfig(plans={"default": Plan(may_wait=True)})
+MAY_WAIT = LiveSettings(plans={"default": Plan(may_wait=True)})
 FULL = ("a", "b", "c")
 
 
@@ -134,7 +134,7 @@ def test_a_tenants_day_is_charged_with_the_account() -> None:
 
 def refused(
     holder: Account,
-    config: LiveConfig = CONFIG,
+    config: LiveSettings = CONFIG,
     plan: Submission = PLAN,
     now: datetime = NOW,
     day: TenantBudget | None = None,
@@ -143,7 +143,7 @@ def refused(
 
 
 @pytest.mark.parametrize(("may_wait", "config"), [(False, CONFIG), (True, CONFIG), (False, MAY_WAIT)])
-def test_waiting_needs_a_plan_that_allows_it_and_somebody_who_wants_it(may_wait: bool, config: LiveConfig) -> None:
+def test_waiting_needs_a_plan_that_allows_it_and_somebody_who_wants_it(may_wait: bool, config: LiveSettings) -> None:
     assert refused(account(active_jobs=FULL), config, replace(PLAN, may_wait=may_wait)) == ApiError(
         "TOO_MANY_ACTIVE_JOBS",
         "You already have 3 active jobs (limit 3).",
@@ -211,5 +211,5 @@ def test_the_next_day_begins_at_midnight_in_utc_and_no_second_earlier() -> None:
 def test_of_an_extension_only_what_is_added_is_paid_for() -> None:
     source = Extends(job="video_x", object="o", size_bytes=1, seconds=8.0)
     extension = REQUEST.model_copy(update={"seconds": 7, "extends": source})
-    config = LiveConfig(extension_credits_per_second=3, credits_per_second_by_model={"veo-3.1-fast": 5})
+    config = LiveSettings(extension_credits_per_second=3, credits_per_second_by_model={"veo-3.1-fast": 5})
     assert (pricing.cost(extension, config), pricing.cost(REQUEST, config)) == (35, 40)

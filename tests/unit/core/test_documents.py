@@ -9,7 +9,7 @@ from pydantic import ValidationError
 
 from shared.api.tasks import StepBody
 from shared.api.videos import ContentQuery, CreateVideo, ListVideosQuery
-from shared.core.documents import FINAL, STATUS_OF, Job, LiveConfig, Stage, Status, dimensions_px
+from shared.core.documents import FINAL, STATUS_OF, Job, LiveSettings, Stage, Status, dimensions_px
 from tests.unit.conftest import House
 
 
@@ -130,9 +130,9 @@ def test_a_query_that_is_not_valid_is_refused(model: Any, wrong: dict[str, Any])
         {"rollout_percent": 101},
         {"retention_days": 0},
         {"enabled": "perhaps"},
-        {"usual_times": {"omni-flash": 0}},
+        {"expected_times": {"omni-flash": 0}},
     ],
 )
 def test_live_settings_have_limits(wrong: dict[str, Any]) -> None:
     with pytest.raises(ValidationError):
-        LiveConfig.model_validate(wrong)
+        LiveSettings.model_validate(wrong)

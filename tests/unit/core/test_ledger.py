@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from shared.core import ledger
-from shared.core.documents import Account, LiveConfig, Transaction
+from shared.core.documents import Account, LiveSettings, Transaction
 from shared.maintenance import reconciliation
 from shared.platform import passes
 from tests.unit.conftest import House
@@ -50,7 +50,7 @@ def test_posting_changes_neither_the_account_nor_anything_else_of_it() -> None:
 
 @pytest.mark.parametrize(("verified", "given", "entries"), [(True, 500, 1), (False, 500, 0), (True, 0, 0)])
 def test_an_account_is_opened_with_its_grant_or_with_nothing(verified: bool, given: int, entries: int) -> None:
-    account, *rest = ledger.open_account(EMPTY, verified, LiveConfig(signup_credits=given), NOW)
+    account, *rest = ledger.open_account(EMPTY, verified, LiveSettings(signup_credits=given), NOW)
     assert isinstance(account, Account)
     assert len(rest) == entries
     assert account.balance == sum(entry.amount for entry in rest if isinstance(entry, Transaction))

@@ -25,7 +25,7 @@ from shared.core.documents import (
     Job,
     JobError,
     Lease,
-    LiveConfig,
+    LiveSettings,
     Output,
     Plan,
     Stage,
@@ -138,7 +138,7 @@ def row(
     return pytest.param(Row(life, event, at_s, changes, task_at, signals, amounts), id=name)
 
 
-def life(config: LiveConfig = CONFIG, **request: Any) -> Callable[[], Life]:
+def life(config: LiveSettings = CONFIG, **request: Any) -> Callable[[], Life]:
     return lambda: Life(config, **request)
 
 
@@ -180,7 +180,7 @@ def owning(before: Callable[[], Life], **changes: Any) -> Callable[[], Life]:
     return made
 
 
-def with_config(before: Callable[[], Life], config: LiveConfig) -> Callable[[], Life]:
+def with_config(before: Callable[[], Life], config: LiveSettings) -> Callable[[], Life]:
     """The same life from now on under other settings."""
 
     def made() -> Life:
@@ -197,15 +197,15 @@ GENERATING = begun("generating")
 UNCERTAIN = begun("uncertain")
 STORING = begun("storing")
 COMPLETED = begun("completed")
-CANCELED = then(GENERATING, e.Cancel())
-LAST_TRY = then(STORING, e.Claim(2, "other"), 3_700)
+CANCELED = then(GENERATING, e.CancelRequested())
+LAST_TRY = then(STORING, e.LeaseRequested(2, "other"), 3_700)
 REFUNDED = (-80, 80)
 
 WAY_TO_A_VIDEO = [
     row(
         "a claim takes the lease and counts the attempt",
         life(),
-        e.Claim(0, "h1"),
+        e.LeaseRequested(0, "h1"),
         5,
         {
             "stage": Stage.STARTING,
@@ -216,7 +216,7 @@ WAY_TO_A_VIDEO = [
         },
     ),
     row(
-        "the operation's name starts the polling before the usual time",
+        "the operation's name starts the polling before the expected time",
         CLAIMED,
         e.Accepted(1, "op-1"),
         5,
@@ -226,7 +226,7 @@ WAY_TO_A_VIDEO = [
     row(
         "polls are timed from the name and not from the attempt",
         then(UNCERTAIN, e.Accepted(1, "op-1"), 100),
-        e.Running(2),
+        e.StillRunning(2),
         145,
         {"step": 3, "due_at": next_look(later(100), 60, later(145))},
         task_at=next_look(later(100), 60, later(145)),
@@ -234,7 +234,7 @@ WAY_TO_A_VIDEO = [
     row(
         "without a start noted they are timed from the attempt",
         changed(lambda: Life().generating(later(10)), started_at=None),
-        e.Running(1),
+        e.StillRunning(1),
         55,
         {"step": 2, "due_at": next_look(later(10), 60, later(55))},
         task_at=next_look(later(10), 60, later(55)),
@@ -242,7 +242,7 @@ WAY_TO_A_VIDEO = [
     row(
         "a poll is never planned after the deadline",
         GENERATING,
-        e.Running(1),
+        e.StillRunning(1),
         899,
         {"step": 2, "due_at": later(900)},
         task_at=later(900),
@@ -258,7 +258,7 @@ WAY_TO_A_VIDEO = [
     row(
         "and the next poll as well",
         then(with_config(CLAIMED, RARELY), e.Accepted(1, "op-1"), 5),
-        e.Running(1),
+        e.StillRunning(1),
         (first_look(5, rarely=True) - NOW).total_seconds(),
         {"step": 2, "due_at": next_look(later(5), 60, first_look(5, rarely=True), rarely=True)},
         task_at=next_look(later(5), 60, first_look(5, rarely=True), rarely=True),
@@ -266,18 +266,22 @@ WAY_TO_A_VIDEO = [
     row(
         "a finished generation is stored in the same delivery",
         lambda: Life(count=3).generating(),
-        e.Finished(1, "h2", PARTS[:2], 1, "why"),
+        e.GenerationFinished(1, "h2", PARTS[:2], 1, "why"),
         45,
         storing(45, PARTS[:2], filtered=1, filter_reason="why"),
         amounts=(-240,),
     ),
     row(
-        "more videos than were asked for are not kept", GENERATING, e.Finished(1, "h2", PARTS), 0, storing(0, PARTS[:1])
+        "more videos than were asked for are not kept",
+        GENERATING,
+        e.GenerationFinished(1, "h2", PARTS),
+        0,
+        storing(0, PARTS[:1]),
     ),
     row(
         "files that are found of an uncertain start are adopted",
         UNCERTAIN,
-        e.Finished(1, "h2", PARTS[:1], found=True),
+        e.GenerationFinished(1, "h2", PARTS[:1], found=True),
         50,
         storing(50, PARTS[:1], started_at=later(50)),
         signals=("adopted",),
@@ -285,7 +289,7 @@ WAY_TO_A_VIDEO = [
     row(
         "files that are found of a generation are adopted",
         GENERATING,
-        e.Finished(1, "h2", PARTS[:1], found=True),
+        e.GenerationFinished(1, "h2", PARTS[:1], found=True),
         50,
         storing(50, PARTS[:1]),
         signals=("adopted",),
@@ -312,15 +316,15 @@ STORING_AGAIN = [
     row(
         "a failed storing comes again in a task of its own",
         STORING,
-        e.NotStored(2, "h2", "STORING_FAILED", "cut"),
+        e.StoringFailed(2, "h2", "STORING_FAILED", "cut"),
         9,
         {"step": 3, "lease": None, "storing_tries": 1, "due_at": later(14)},
         task_at=later(14),
     ),
     row(
         "later each time",
-        then(then(STORING, e.NotStored(2, "h2", "STORING_FAILED", "cut")), e.Claim(3, "h3")),
-        e.NotStored(3, "h3", "STORING_FAILED", "cut"),
+        then(then(STORING, e.StoringFailed(2, "h2", "STORING_FAILED", "cut")), e.LeaseRequested(3, "h3")),
+        e.StoringFailed(3, "h3", "STORING_FAILED", "cut"),
         0,
         {"step": 4, "lease": None, "storing_tries": 2, "due_at": later(10)},
         task_at=later(10),
@@ -328,22 +332,28 @@ STORING_AGAIN = [
     row(
         "a dead lease can be claimed, and the job stays due by its deadline",
         STORING,
-        e.Claim(2, "h3"),
+        e.LeaseRequested(2, "h3"),
         3_590,
         {"lease": lease("h3", 3_710), "due_at": later(3_600)},
     ),
-    row("a renewed lease lives on", STORING, e.Renew(2, "h2"), 60, {"lease": lease("h2", 180), "due_at": later(180)}),
+    row(
+        "a renewed lease lives on",
+        STORING,
+        e.LeaseRenewed(2, "h2"),
+        60,
+        {"lease": lease("h2", 180), "due_at": later(180)},
+    ),
     row(
         "renewed after the deadline, the job is due at once",
         STORING,
-        e.Renew(2, "h2"),
+        e.LeaseRenewed(2, "h2"),
         3_700,
         {"lease": lease("h2", 3_820), "due_at": later(3_700)},
     ),
     row(
         "past the deadline a paid video gets a last try",
         STORING,
-        e.Claim(2, "other"),
+        e.LeaseRequested(2, "other"),
         3_700,
         {"lease": lease("other", 3_820), "due_at": later(3_700), "last_tries": 1},
     ),
@@ -351,7 +361,7 @@ STORING_AGAIN = [
     row(
         "a last try that fails ends the job with its refund",
         LAST_TRY,
-        e.NotStored(2, "other", "STORAGE_REFUSED", "403"),
+        e.StoringFailed(2, "other", "STORAGE_REFUSED", "403"),
         3_710,
         abandoned("STORAGE_REFUSED", 3_710, "403", step=3, lease=None),
         task_at=None,
@@ -363,7 +373,7 @@ WAITING_FOR_A_SLOT = [
     row(
         "without a free slot the job waits on",
         owning(WAITING, active_jobs=("a", "b", "c")),
-        e.Enter(0),
+        e.SlotRequested(0),
         10,
         {"step": 1, "due_at": later(40)},
         task_at=later(40),
@@ -375,7 +385,7 @@ WAITING_FOR_A_SLOT = [
             plan="pro",
             active_jobs=("a",),
         ),
-        e.Enter(0),
+        e.SlotRequested(0),
         10,
         {"step": 1, "due_at": later(40)},
         task_at=later(40),
@@ -383,7 +393,7 @@ WAITING_FOR_A_SLOT = [
     row(
         "it enters when one is free",
         owning(WAITING, active_jobs=("a", "b")),
-        e.Enter(0),
+        e.SlotRequested(0),
         50,
         {"stage": Stage.QUEUED, "step": 1, "due_at": later(50)},
         task_at=None,
@@ -391,7 +401,7 @@ WAITING_FOR_A_SLOT = [
     row(
         "waiting too long ends with a refund",
         WAITING,
-        e.Enter(0),
+        e.SlotRequested(0),
         21_600,
         failed("QUEUE_TIMEOUT", 21_600),
         amounts=REFUNDED,
@@ -399,7 +409,7 @@ WAITING_FOR_A_SLOT = [
     row(
         "so does a queue that is too slow",
         life(),
-        e.Claim(0, "h"),
+        e.LeaseRequested(0, "h"),
         21_600,
         failed("QUEUE_TIMEOUT", 21_600),
         amounts=REFUNDED,
@@ -428,7 +438,7 @@ NO_ANSWER = [
     row(
         "a lost answer makes the start uncertain and starts nothing",
         CLAIMED,
-        e.Lost(0, "h1"),
+        e.StartUnknown(0, "h1"),
         5,
         {"stage": Stage.UNCERTAIN, "step": 1, "lease": None, "due_at": later(35)},
         task_at=later(35),
@@ -437,7 +447,7 @@ NO_ANSWER = [
     row(
         "so does a lease that is missing",
         changed(CLAIMED, lease=None),
-        e.Lost(0, "h1"),
+        e.StartUnknown(0, "h1"),
         0,
         {"stage": Stage.UNCERTAIN, "step": 1, "due_at": later(30)},
         task_at=later(30),
@@ -446,7 +456,7 @@ NO_ANSWER = [
     row(
         "and a dead lease of another holder",
         CLAIMED,
-        e.Lost(0, "other"),
+        e.StartUnknown(0, "other"),
         lifecycle.LEASE_S,
         {"stage": Stage.UNCERTAIN, "step": 1, "lease": None, "due_at": later(150)},
         task_at=later(150),
@@ -455,7 +465,7 @@ NO_ANSWER = [
     row(
         "an uncertain start is looked for every half minute",
         UNCERTAIN,
-        e.Unseen(1),
+        e.NotFoundYet(1),
         35,
         {"step": 2, "due_at": later(65)},
         task_at=later(65),
@@ -471,7 +481,7 @@ NO_ANSWER = [
     row(
         "after the longest generation it fails with a refund",
         UNCERTAIN,
-        e.Unseen(1),
+        e.NotFoundYet(1),
         360,
         abandoned("START_UNCERTAIN", 360, step=2),
         task_at=None,
@@ -481,7 +491,7 @@ NO_ANSWER = [
     row(
         "or starts a second time, if the settings say so",
         lambda: Life(RESTART).uncertain(),
-        e.Unseen(1),
+        e.NotFoundYet(1),
         360,
         {"stage": Stage.QUEUED, "step": 2, "due_at": later(360)},
         task_at=None,
@@ -489,20 +499,26 @@ NO_ANSWER = [
     ),
     row(
         "a name that comes before the restart saves it",
-        then(lambda: Life(RESTART).uncertain(), e.Unseen(1), 360),
+        then(lambda: Life(RESTART).uncertain(), e.NotFoundYet(1), 360),
         e.Accepted(1, "op-late"),
         361,
         generating("op-late", 361, first_look(361), step=3),
         task_at=first_look(361),
     ),
-    row("the operation that the provider reports is noted", CLAIMED, e.Hint("op-1"), 1, {"hinted_operation": "op-1"}),
+    row(
+        "the operation that the provider reports is noted",
+        CLAIMED,
+        e.OperationReported("op-1"),
+        1,
+        {"hinted_operation": "op-1"},
+    ),
 ]
 
 ENDS_WITHOUT_A_VIDEO = [
     row(
         "a refused create leaves nothing to remove",
         CLAIMED,
-        e.Refused(0, "h1", "PROMPT_REJECTED", "bad"),
+        e.StartRejected(0, "h1", "PROMPT_REJECTED", "bad"),
         0,
         failed("PROMPT_REJECTED", 0, "bad", lease=None),
         amounts=REFUNDED,
@@ -510,15 +526,15 @@ ENDS_WITHOUT_A_VIDEO = [
     row(
         "a refusal before any claim counts no attempt",
         life(),
-        e.Refused(0, None, "INPUT_GONE", "gone"),
+        e.StartRejected(0, None, "INPUT_GONE", "gone"),
         0,
         failed("INPUT_GONE", 0, "gone"),
         amounts=REFUNDED,
     ),
     row(
         "a refused second start leaves the files of the first to be removed",
-        lambda: then(lambda: Life(RESTART).uncertain(), e.Unseen(1), 360)().claimed(later(360)),
-        e.Refused(2, "h1", "PROMPT_REJECTED", "bad"),
+        lambda: then(lambda: Life(RESTART).uncertain(), e.NotFoundYet(1), 360)().claimed(later(360)),
+        e.StartRejected(2, "h1", "PROMPT_REJECTED", "bad"),
         361,
         abandoned("PROMPT_REJECTED", 361, "bad", step=3, lease=None),
         task_at=None,
@@ -526,8 +542,8 @@ ENDS_WITHOUT_A_VIDEO = [
     ),
     row(
         "so does a refusal while the second start waits in its queue",
-        then(lambda: Life(RESTART).uncertain(), e.Unseen(1), 360),
-        e.Refused(2, None, "INPUT_GONE", "gone"),
+        then(lambda: Life(RESTART).uncertain(), e.NotFoundYet(1), 360),
+        e.StartRejected(2, None, "INPUT_GONE", "gone"),
         361,
         abandoned("INPUT_GONE", 361, "gone", step=3),
         task_at=None,
@@ -537,7 +553,7 @@ ENDS_WITHOUT_A_VIDEO = [
         row(
             f"and a second generation without a video: {code}",
             then(
-                lambda: then(lambda: Life(RESTART).uncertain(), e.Unseen(1), 360)().claimed(later(360)),
+                lambda: then(lambda: Life(RESTART).uncertain(), e.NotFoundYet(1), 360)().claimed(later(360)),
                 e.Accepted(2, "op-2"),
                 360,
             ),
@@ -548,9 +564,9 @@ ENDS_WITHOUT_A_VIDEO = [
             amounts=REFUNDED,
         )
         for event, code in (
-            (e.Broke(3, "PROVIDER_DENIED", "r"), "PROVIDER_DENIED"),
-            (e.Finished(3, "h", (), 1, "r"), "SAFETY_BLOCKED"),
-            (e.Finished(3, "h", (), 0, "r"), "PROVIDER_ERROR"),
+            (e.GenerationFailed(3, "PROVIDER_DENIED", "r"), "PROVIDER_DENIED"),
+            (e.GenerationFinished(3, "h", (), 1, "r"), "SAFETY_BLOCKED"),
+            (e.GenerationFinished(3, "h", (), 0, "r"), "PROVIDER_ERROR"),
         )
     ),
     *(
@@ -563,16 +579,16 @@ ENDS_WITHOUT_A_VIDEO = [
             amounts=REFUNDED,
         )
         for event, code, reason in (
-            (e.Finished(1, "h", (), 1, "violence"), "SAFETY_BLOCKED", "violence"),
-            (e.Finished(1, "h", (), 0, "tired"), "PROVIDER_ERROR", "tired"),
-            (e.Finished(1, "h", ()), "PROVIDER_ERROR", "the generation ended without a video"),
-            (e.Broke(1, "PROVIDER_ERROR", "broken"), "PROVIDER_ERROR", "broken"),
+            (e.GenerationFinished(1, "h", (), 1, "violence"), "SAFETY_BLOCKED", "violence"),
+            (e.GenerationFinished(1, "h", (), 0, "tired"), "PROVIDER_ERROR", "tired"),
+            (e.GenerationFinished(1, "h", ()), "PROVIDER_ERROR", "the generation ended without a video"),
+            (e.GenerationFailed(1, "PROVIDER_ERROR", "broken"), "PROVIDER_ERROR", "broken"),
         )
     ),
     row(
         "an uncertain start that turns out filtered",
         UNCERTAIN,
-        e.Finished(1, "h", (), 1, "violence"),
+        e.GenerationFinished(1, "h", (), 1, "violence"),
         50,
         failed("SAFETY_BLOCKED", 50, "violence"),
         amounts=REFUNDED,
@@ -580,7 +596,7 @@ ENDS_WITHOUT_A_VIDEO = [
     row(
         "an uncertain start that turns out broken",
         UNCERTAIN,
-        e.Broke(1, "PROVIDER_ERROR", "r"),
+        e.GenerationFailed(1, "PROVIDER_ERROR", "r"),
         50,
         failed("PROVIDER_ERROR", 50, "r"),
         amounts=REFUNDED,
@@ -588,7 +604,7 @@ ENDS_WITHOUT_A_VIDEO = [
     row(
         "a generation that outlives its deadline is watched on",
         GENERATING,
-        e.Running(1),
+        e.StillRunning(1),
         900,
         abandoned("GENERATION_TIMEOUT", 900, step=2),
         task_at=None,
@@ -597,7 +613,7 @@ ENDS_WITHOUT_A_VIDEO = [
     row(
         "a video that no other try can mend",
         STORING,
-        e.NotStored(2, "h2", "INVALID_VIDEO", "odd", permanent=True),
+        e.StoringFailed(2, "h2", "INVALID_VIDEO", "odd", permanent=True),
         9,
         abandoned("INVALID_VIDEO", 9, "odd", step=3, lease=None),
         task_at=None,
@@ -606,7 +622,7 @@ ENDS_WITHOUT_A_VIDEO = [
     row(
         "storing that failed until its deadline",
         STORING,
-        e.NotStored(2, "h2", "STORING_FAILED", "cut"),
+        e.StoringFailed(2, "h2", "STORING_FAILED", "cut"),
         3_600,
         abandoned("STORING_FAILED", 3_600, "cut", step=3, lease=None),
         task_at=None,
@@ -615,7 +631,7 @@ ENDS_WITHOUT_A_VIDEO = [
     row(
         "a cancel gives everything back and frees the slot",
         owning(life(), active_jobs=("a", "video_abc", "b")),
-        e.Cancel(),
+        e.CancelRequested(),
         5,
         canceled(5),
         amounts=REFUNDED,
@@ -623,7 +639,7 @@ ENDS_WITHOUT_A_VIDEO = [
     row(
         "images of a job without a video are removed though nothing was started",
         life(inputs=(IMAGE,)),
-        e.Cancel(),
+        e.CancelRequested(),
         5,
         canceled(5, step=1, due_at=later(5), to_tidy=True),
         task_at=None,
@@ -634,7 +650,7 @@ ENDS_WITHOUT_A_VIDEO = [
 AFTER_THE_END = [
     row(
         "a name that comes after the end is kept, to remove what it still delivers",
-        then(then(CLAIMED, e.Cancel()), e.Tidied(1, again=False)),
+        then(then(CLAIMED, e.CancelRequested()), e.CleanedUp(1, again=False)),
         e.Accepted(1, "op-late"),
         5,
         {"step": 2, "operation": "op-late", "due_at": later(5), "to_tidy": True},
@@ -654,7 +670,7 @@ AFTER_THE_END = [
             filter_reason="why",
             webhook_url=HOOK,
         ),
-        e.Delete(),
+        e.DeleteRequested(),
         5,
         {
             "step": 3,
@@ -678,7 +694,7 @@ AFTER_THE_END = [
     row(
         "an expired video is removed",
         COMPLETED,
-        e.Expire(),
+        e.RetentionElapsed(),
         365 * DAY_S,
         {"step": 3, "due_at": later(365 * DAY_S), "outputs": (), "expires_at": None, "to_tidy": True},
         task_at=None,
@@ -699,7 +715,7 @@ AFTER_THE_END = [
     ),
     row(
         "a late success is counted",
-        then(UNCERTAIN, e.Unseen(1), 360),
+        then(UNCERTAIN, e.NotFoundYet(1), 360),
         e.LateSuccess(),
         400,
         {"late_success": True},
@@ -710,7 +726,7 @@ AFTER_THE_END = [
         row(
             f"what runs on is looked at ever more rarely: after {ended_s} s",
             CANCELED,
-            e.Tidied(2, again=True),
+            e.CleanedUp(2, again=True),
             ended_s,
             {"step": 3, "due_at": later(ended_s + wait_s)},
             task_at=later(ended_s + wait_s),
@@ -720,52 +736,52 @@ AFTER_THE_END = [
     row(
         "and for a day",
         CANCELED,
-        e.Tidied(2, again=True),
+        e.CleanedUp(2, again=True),
         lifecycle.TIDY_FOR_S,
         {"due_at": None, "to_tidy": False, "files_removed_at": later(lifecycle.TIDY_FOR_S)},
     ),
     row(
         "nothing is waited for where nothing was storing",
         CANCELED,
-        e.Tidied(2, again=False),
+        e.CleanedUp(2, again=False),
         1,
         {"due_at": None, "to_tidy": False, "files_removed_at": later(1)},
     ),
     row(
         "a delivery that may still be storing is waited for",
-        then(STORING, e.Cancel(), 1_000),
-        e.Tidied(3, again=False),
+        then(STORING, e.CancelRequested(), 1_000),
+        e.CleanedUp(3, again=False),
         1_899,
         {"step": 4, "due_at": later(1_899 + 899)},
         task_at=later(1_899 + 899),
     ),
     row(
         "until it can't be any more",
-        then(STORING, e.Cancel(), 1_000),
-        e.Tidied(3, again=False),
+        then(STORING, e.CancelRequested(), 1_000),
+        e.CleanedUp(3, again=False),
         1_900,
         {"due_at": None, "to_tidy": False, "files_removed_at": later(1_900)},
     ),
     row(
         "also where a video was deleted",
-        then(COMPLETED, e.Delete(), 5),
-        e.Tidied(3, again=False),
+        then(COMPLETED, e.DeleteRequested(), 5),
+        e.CleanedUp(3, again=False),
         5,
         {"step": 4, "due_at": later(5 + 300)},
         task_at=later(5 + 300),
     ),
     row(
         "images are forgotten once they are removed",
-        then(life(inputs=(IMAGE,)), e.Cancel()),
-        e.Tidied(1, again=False),
+        then(life(inputs=(IMAGE,)), e.CancelRequested()),
+        e.CleanedUp(1, again=False),
         5,
         {"due_at": None, "to_tidy": False, "files_removed_at": later(5), "request": REQUEST},
         amounts=REFUNDED,
     ),
     row(
         "also while what runs on is looked at",
-        then(lambda: Life(inputs=(IMAGE,)).generating(), e.Cancel()),
-        e.Tidied(2, again=True),
+        then(lambda: Life(inputs=(IMAGE,)).generating(), e.CancelRequested()),
+        e.CleanedUp(2, again=True),
         10,
         {"step": 3, "due_at": later(310), "request": REQUEST},
         task_at=later(310),
@@ -773,14 +789,14 @@ AFTER_THE_END = [
     row(
         "a finished video survives the removal of its first attempt's files",
         changed(lambda: Life(inputs=(IMAGE,)).completed(), due_at=NOW, to_tidy=True, files_removed_at=NOW),
-        e.Tidied(2, again=False),
+        e.CleanedUp(2, again=False),
         0,
         {"due_at": None, "to_tidy": False, "files_removed_at": None},
     ),
     row(
         "the end is announced to the job's webhook",
         changed(life(), webhook_url=HOOK),
-        e.Cancel(),
+        e.CancelRequested(),
         5,
         canceled(5, step=1, due_at=later(5), to_announce=True),
         task_at=None,
@@ -789,7 +805,7 @@ AFTER_THE_END = [
     row(
         "and to the account's endpoints",
         owning(life(), webhook_endpoints=("we_1",)),
-        e.Cancel(),
+        e.CancelRequested(),
         5,
         canceled(5, step=1, due_at=later(5), to_announce=True),
         task_at=None,
@@ -797,7 +813,7 @@ AFTER_THE_END = [
     ),
     row(
         "announced, with nothing to remove",
-        then(changed(life(), webhook_url=HOOK), e.Cancel(), 5),
+        then(changed(life(), webhook_url=HOOK), e.CancelRequested(), 5),
         e.Announced(1),
         6,
         {"to_announce": False, "due_at": None},
@@ -805,7 +821,7 @@ AFTER_THE_END = [
     ),
     row(
         "announced, with files to remove",
-        then(changed(GENERATING, webhook_url=HOOK), e.Cancel(), 5),
+        then(changed(GENERATING, webhook_url=HOOK), e.CancelRequested(), 5),
         e.Announced(2),
         6,
         {"step": 3, "to_announce": False, "due_at": later(6)},
@@ -867,7 +883,7 @@ ERASED = [
     ),
     row(
         "one that is deleted, with files still to remove, waits for that",
-        then(COMPLETED, e.Delete(), 5),
+        then(COMPLETED, e.DeleteRequested(), 5),
         e.ErasureRequested(),
         6,
         {"fingerprint": "", "erasure": "requested"},
@@ -875,8 +891,8 @@ ERASED = [
     row(
         "one whose files are removed is erased at once",
         then(
-            then(changed(COMPLETED, operation="op-1", hinted_operation="op-1"), e.Delete(), 5),
-            e.Tidied(3, again=False),
+            then(changed(COMPLETED, operation="op-1", hinted_operation="op-1"), e.DeleteRequested(), 5),
+            e.CleanedUp(3, again=False),
             900,
         ),
         e.ErasureRequested(),
@@ -886,13 +902,13 @@ ERASED = [
     row(
         "or once they are",
         then(COMPLETED, e.ErasureRequested(), 5),
-        e.Tidied(3, again=False),
+        e.CleanedUp(3, again=False),
         900,
         {"due_at": None, "to_tidy": False, "files_removed_at": later(900), "erasure": "done", "operation": None},
     ),
     row(
         "a name that comes after it has to be erased again",
-        then(then(then(CLAIMED, e.Cancel()), e.ErasureRequested(), 5), e.Tidied(2, again=False), 900),
+        then(then(then(CLAIMED, e.CancelRequested()), e.ErasureRequested(), 5), e.CleanedUp(2, again=False), 900),
         e.Accepted(1, "op-late"),
         901,
         {"step": 3, "operation": "op-late", "due_at": later(901), "to_tidy": True, "erasure": "requested"},
@@ -905,7 +921,7 @@ SWEPT = [
     row(
         "a lost task is put back at once, under a new name",
         life(),
-        e.Fallen(0),
+        e.TaskLost(0),
         60,
         {"step": 1, "due_at": later(60)},
         task_at=None,
@@ -914,7 +930,7 @@ SWEPT = [
     row(
         "the lease is kept, so that the attempt is not forgotten",
         CLAIMED,
-        e.Fallen(0),
+        e.TaskLost(0),
         lifecycle.LEASE_S + 60,
         {"step": 1, "due_at": later(lifecycle.LEASE_S + 60)},
         task_at=None,
@@ -922,8 +938,8 @@ SWEPT = [
     ),
     row(
         "also once the lease has ended",
-        then(STORING, e.Claim(2, "h3"), 3_590),
-        e.Fallen(2),
+        then(STORING, e.LeaseRequested(2, "h3"), 3_590),
+        e.TaskLost(2),
         3_710,
         {"step": 3, "due_at": later(3_710)},
         task_at=None,
@@ -981,63 +997,73 @@ def unheard(name: str, before: Callable[[], Life], event: e.Event, at_s: float =
 @pytest.mark.parametrize(
     ("before", "event", "at_s"),
     [
-        unheard("an older step's poll", GENERATING, e.Running(0)),
-        unheard("a second claim during a live lease", STORING, e.Claim(2, "other"), lifecycle.LEASE_S - 1),
+        unheard("an older step's poll", GENERATING, e.StillRunning(0)),
+        unheard("a second claim during a live lease", STORING, e.LeaseRequested(2, "other"), lifecycle.LEASE_S - 1),
         unheard("stored by who lost the lease", STORING, e.Stored(2, "zombie", (STORED,))),
-        unheard("not stored by who lost the lease", STORING, e.NotStored(2, "zombie", "STORING_FAILED", "r")),
-        unheard("renewed by who lost the lease", STORING, e.Renew(2, "zombie")),
-        unheard("refused to who lost the lease", CLAIMED, e.Refused(0, "zombie", "PROMPT_REJECTED", "r")),
+        unheard("not stored by who lost the lease", STORING, e.StoringFailed(2, "zombie", "STORING_FAILED", "r")),
+        unheard("renewed by who lost the lease", STORING, e.LeaseRenewed(2, "zombie")),
+        unheard("refused to who lost the lease", CLAIMED, e.StartRejected(0, "zombie", "PROMPT_REJECTED", "r")),
         unheard("deferred by who lost the lease", CLAIMED, e.Deferred(0, "zombie", 1)),
-        unheard("lost while another's lease lives", CLAIMED, e.Lost(0, "other"), lifecycle.LEASE_S - 1),
+        unheard("lost while another's lease lives", CLAIMED, e.StartUnknown(0, "other"), lifecycle.LEASE_S - 1),
         unheard(
             "claimed before the provider's Retry-After",
             then(CLAIMED, e.Deferred(0, "h1", 600.0)),
-            e.Claim(1, "h2"),
+            e.LeaseRequested(1, "h2"),
             599,
         ),
         unheard("another attempt's name", UNCERTAIN, e.Accepted(2, "op")),
         unheard("a second name of the attempt", GENERATING, e.Accepted(1, "op-2")),
         unheard("a second name after the end", CANCELED, e.Accepted(1, "op-2")),
         unheard("a name without any claim", life(), e.Accepted(0, "op-1")),
-        unheard("a second report", then(UNCERTAIN, e.Hint("op-1")), e.Hint("op-2")),
-        unheard("a report where the operation is known", GENERATING, e.Hint("op-2")),
+        unheard("a second report", then(UNCERTAIN, e.OperationReported("op-1")), e.OperationReported("op-2")),
+        unheard("a report where the operation is known", GENERATING, e.OperationReported("op-2")),
         unheard(
-            "a report while starting, of a known operation", changed(GENERATING, stage=Stage.STARTING), e.Hint("op-2")
+            "a report while starting, of a known operation",
+            changed(GENERATING, stage=Stage.STARTING),
+            e.OperationReported("op-2"),
         ),
         unheard("switched by who lost the lease", CLAIMED, e.Switched(0, "zombie", "gemini", OMNI, 40.0, MOVED)),
         unheard(
             "switched where an attempt was made",
-            then(lambda: Life(RESTART).uncertain(), e.Unseen(1), 360),
+            then(lambda: Life(RESTART).uncertain(), e.NotFoundYet(1), 360),
             e.Switched(2, None, "gemini", OMNI, 40.0, MOVED),
         ),
         unheard("erased twice", then(COMPLETED, e.ErasureRequested()), e.ErasureRequested()),
         unheard("repeated as often as was counted", then(life(), e.Repeated(2)), e.Repeated(2)),
-        unheard("claimed after the end", COMPLETED, e.Claim(2, "h")),
-        unheard("running after the end", COMPLETED, e.Running(2)),
-        unheard("finished after the end", COMPLETED, e.Finished(2, "h", PARTS[:1])),
+        unheard("claimed after the end", COMPLETED, e.LeaseRequested(2, "h")),
+        unheard("running after the end", COMPLETED, e.StillRunning(2)),
+        unheard("finished after the end", COMPLETED, e.GenerationFinished(2, "h", PARTS[:1])),
         unheard("stored after the end", COMPLETED, e.Stored(2, "h2", (STORED,))),
-        unheard("not stored after the end", COMPLETED, e.NotStored(2, "h2", "STORING_FAILED", "r")),
-        unheard("canceled after the end", COMPLETED, e.Cancel()),
-        unheard("deleted twice", then(COMPLETED, e.Delete()), e.Delete()),
-        unheard("expired before its time", COMPLETED, e.Expire(), 364 * DAY_S),
-        unheard("expired twice", then(COMPLETED, e.Expire(), 365 * DAY_S), e.Expire(), 365 * DAY_S),
+        unheard("not stored after the end", COMPLETED, e.StoringFailed(2, "h2", "STORING_FAILED", "r")),
+        unheard("canceled after the end", COMPLETED, e.CancelRequested()),
+        unheard("deleted twice", then(COMPLETED, e.DeleteRequested()), e.DeleteRequested()),
+        unheard("expired before its time", COMPLETED, e.RetentionElapsed(), 364 * DAY_S),
+        unheard("expired twice", then(COMPLETED, e.RetentionElapsed(), 365 * DAY_S), e.RetentionElapsed(), 365 * DAY_S),
         unheard("viewed within the first day", COMPLETED, e.Viewed(), DAY_S - 1),
         unheard("viewed twice a day", then(COMPLETED, e.Viewed(), DAY_S), e.Viewed(), DAY_S + 60),
-        unheard("viewed when it is deleted", then(COMPLETED, e.Delete(), 10), e.Viewed(), 5 * DAY_S),
+        unheard("viewed when it is deleted", then(COMPLETED, e.DeleteRequested(), 10), e.Viewed(), 5 * DAY_S),
         unheard(
-            "a late success twice", then(then(UNCERTAIN, e.Unseen(1), 360), e.LateSuccess(), 400), e.LateSuccess(), 401
+            "a late success twice",
+            then(then(UNCERTAIN, e.NotFoundYet(1), 360), e.LateSuccess(), 400),
+            e.LateSuccess(),
+            401,
         ),
-        unheard("files removed that nobody was to remove", COMPLETED, e.Tidied(2, again=False)),
+        unheard("files removed that nobody was to remove", COMPLETED, e.CleanedUp(2, again=False)),
         unheard(
             "announced twice",
-            then(then(changed(life(), webhook_url=HOOK), e.Cancel(), 5), e.Announced(1), 6),
+            then(then(changed(life(), webhook_url=HOOK), e.CancelRequested(), 5), e.Announced(1), 6),
             e.Announced(1),
             7,
         ),
-        unheard("a late task of an older step", GENERATING, e.Fallen(0), 890),
-        unheard("a task that is not late yet", life(), e.Fallen(0), 59),
-        unheard("a task whose lease lives", STORING, e.Fallen(2), 100),
-        unheard("a task whose lease outlives the deadline", then(STORING, e.Claim(2, "h3"), 3_590), e.Fallen(2), 3_709),
+        unheard("a late task of an older step", GENERATING, e.TaskLost(0), 890),
+        unheard("a task that is not late yet", life(), e.TaskLost(0), 59),
+        unheard("a task whose lease lives", STORING, e.TaskLost(2), 100),
+        unheard(
+            "a task whose lease outlives the deadline",
+            then(STORING, e.LeaseRequested(2, "h3"), 3_590),
+            e.TaskLost(2),
+            3_709,
+        ),
         *(
             unheard(f"overdue, but paid for: {name}", before, e.Overdue(step), 1_000_000)
             for name, before, step in (
@@ -1062,9 +1088,9 @@ def test_every_event_has_a_row_in_the_table_of_transitions_and_a_decision() -> N
 
 
 def test_a_decision_that_leads_where_the_table_does_not_is_a_bug(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(lifecycle.TRANSITIONS, e.Cancel, {Stage.QUEUED: frozenset({Stage.FAILED})})
+    monkeypatch.setitem(lifecycle.TRANSITIONS, e.CancelRequested, {Stage.QUEUED: frozenset({Stage.FAILED})})
     with pytest.raises(AssertionError):
-        Life().hear(e.Cancel())
+        Life().hear(e.CancelRequested())
 
 
 # --- submitting ---
@@ -1133,17 +1159,17 @@ def test_a_canceled_job_is_refunded_as_the_policy_says_but_always_if_it_never_st
 ) -> None:
     it = Life(CONFIG.model_copy(update={"cancel_refund": policy}))
     it = it.generating() if stage is Stage.GENERATING else changed(lambda: it, stage=stage)()
-    it.hear(e.Cancel())
+    it.hear(e.CancelRequested())
     assert (it.job.stage, it.amounts, it.account.active_jobs) == (Stage.CANCELED, amounts, ())
 
 
 @pytest.mark.parametrize(
     ("before", "event", "description"),
     [
-        (life(), e.Cancel(), "Canceled"),
+        (life(), e.CancelRequested(), "Canceled"),
         (
             CLAIMED,
-            e.Refused(0, "h1", "PROMPT_REJECTED", "bad"),
+            e.StartRejected(0, "h1", "PROMPT_REJECTED", "bad"),
             f"PROMPT_REJECTED: {CATALOG['PROMPT_REJECTED'].message}",
         ),
         (
@@ -1164,7 +1190,7 @@ def test_a_refund_is_one_entry_that_says_what_for(before: Callable[[], Life], ev
 def test_a_code_that_refunds_nothing_refunds_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(CATALOG, "PROMPT_REJECTED", replace(CATALOG["PROMPT_REJECTED"], refund=False))
     it = Life().claimed()
-    it.hear(e.Refused(0, "h1", "PROMPT_REJECTED", "bad"))
+    it.hear(e.StartRejected(0, "h1", "PROMPT_REJECTED", "bad"))
     assert (it.amounts, it.job.refunded) == ([-80], 0)
 
 
@@ -1190,7 +1216,7 @@ def test_a_balance_never_goes_below_zero() -> None:
         ledger.post(account(balance=5), "x", "charge", -6, "d", NOW)
 
 
-@pytest.mark.parametrize("event", [e.Enter(0), e.Cancel()])
+@pytest.mark.parametrize("event", [e.SlotRequested(0), e.CancelRequested()])
 def test_an_end_without_the_account_is_a_bug_and_not_a_lost_refund(event: e.Event) -> None:
     job = Life().job.changed(stage=Stage.WAITING)
     with pytest.raises(AssertionError):
@@ -1200,16 +1226,16 @@ def test_an_end_without_the_account_is_a_bug_and_not_a_lost_refund(event: e.Even
 @pytest.mark.parametrize(
     ("before", "event", "at_s", "needed"),
     [
-        (GENERATING, e.Running(1), 0, False),
-        (GENERATING, e.Running(1), 900, True),
-        (GENERATING, e.Cancel(), 0, True),
-        (GENERATING, e.Finished(1, "h", ()), 0, True),
-        (GENERATING, e.Finished(1, "h", PARTS[:1]), 0, False),
-        (WAITING, e.Enter(0), 0, True),
+        (GENERATING, e.StillRunning(1), 0, False),
+        (GENERATING, e.StillRunning(1), 900, True),
+        (GENERATING, e.CancelRequested(), 0, True),
+        (GENERATING, e.GenerationFinished(1, "h", ()), 0, True),
+        (GENERATING, e.GenerationFinished(1, "h", PARTS[:1]), 0, False),
+        (WAITING, e.SlotRequested(0), 0, True),
         *(
             (changed(COMPLETED, stage=final), event, 10**6, False)
             for final in FINAL
-            for event in (e.Cancel(), e.Delete())
+            for event in (e.CancelRequested(), e.DeleteRequested())
         ),
     ],
 )
@@ -1224,39 +1250,39 @@ def test_the_account_is_read_whenever_an_event_may_end_the_job(
 
 def test_restart_once_starts_a_second_attempt_and_never_a_third() -> None:
     it = Life(RESTART).uncertain()
-    it.hear(e.Unseen(1), later(360))
-    it.claimed(later(361)).hear(e.Lost(it.job.step, "h1"), later(361))
+    it.hear(e.NotFoundYet(1), later(360))
+    it.claimed(later(361)).hear(e.StartUnknown(it.job.step, "h1"), later(361))
     assert (it.job.stage, it.job.attempt) == (Stage.UNCERTAIN, 2)
-    it.hear(e.Unseen(it.job.step), later(361 + 360))
+    it.hear(e.NotFoundYet(it.job.step), later(361 + 360))
     assert it.job.stage is Stage.FAILED
 
 
 def test_a_second_attempt_that_completes_leaves_the_first_to_be_removed() -> None:
     it = Life(RESTART).uncertain()
-    it.hear(e.Unseen(1), later(360))
+    it.hear(e.NotFoundYet(1), later(360))
     it.storing(later(361)).hear(e.Stored(it.job.step, "h2", (STORED,)), later(362))
     assert (it.job.stage, it.job.due_at) == (Stage.COMPLETED, later(362))
-    it.hear(e.Tidied(it.job.step, again=False), later(363))
+    it.hear(e.CleanedUp(it.job.step, again=False), later(363))
     assert (it.job.files_removed_at, it.job.due_at) == (None, None)
 
 
 def test_a_name_that_comes_after_completion_keeps_the_video() -> None:
     it = Life().uncertain()
-    it.hear(e.Finished(1, "h2", PARTS[:1]))
+    it.hear(e.GenerationFinished(1, "h2", PARTS[:1]))
     it.hear(e.Stored(2, "h2", (STORED,)))
     it.hear(e.Accepted(1, "op-late"))
     assert (it.job.stage, it.job.outputs) == (Stage.COMPLETED, (STORED,))
-    it.hear(e.Tidied(it.job.step, again=False))
+    it.hear(e.CleanedUp(it.job.step, again=False))
     assert (it.job.files_removed_at, it.job.due_at) == (None, None)
 
 
 def test_a_video_that_kills_every_process_that_stores_it_is_given_up_after_some_last_tries() -> None:
     it, at_s = Life().storing(), 3_700
     for number in range(lifecycle.LAST_TRIES):
-        it.hear(e.Claim(2, f"dead {number}"), later(at_s))
+        it.hear(e.LeaseRequested(2, f"dead {number}"), later(at_s))
         assert it.job.stage is Stage.STORING
         at_s += lifecycle.LEASE_S
-    it.hear(e.Claim(2, "other"), later(at_s))
+    it.hear(e.LeaseRequested(2, "other"), later(at_s))
     assert it.job.error is not None
     assert it.job.error.reason
     assert (it.job.error.code, it.amounts) == ("STORING_FAILED", [-80, 80])
@@ -1266,7 +1292,7 @@ def test_a_poll_that_an_event_asked_for_and_that_comes_too_early_is_repeated_soo
     it = Life().claimed()
     it.config = RARELY
     it.hear(e.Accepted(1, "op-1"), later(5))
-    change = it.hear(e.Running(1), later(58))
+    change = it.hear(e.StillRunning(1), later(58))
     assert change is not None
     assert change.task is not None
     assert change.task.at == it.job.due_at == next_look(later(5), 60, later(58))
@@ -1277,7 +1303,7 @@ def test_a_poll_that_an_event_asked_for_and_that_comes_too_early_is_repeated_soo
 def test_no_claim_is_granted_before_the_providers_retry_after_is_over(at_s: int) -> None:
     """However often the queue brings the task: after 2, 6, and 14 s."""
     it = then(CLAIMED, e.Deferred(0, "h1", 600.0))()
-    assert (it.hear(e.Claim(1, "h2"), later(at_s)) is not None) == (at_s >= 600)
+    assert (it.hear(e.LeaseRequested(1, "h2"), later(at_s)) is not None) == (at_s >= 600)
 
 
 # --- due times and tasks ---
@@ -1320,16 +1346,16 @@ def test_a_given_up_generation_is_watched_for_a_day() -> None:
 def test_a_model_that_left_the_catalog_still_has_a_queue_and_a_longest_time() -> None:
     it = Life()
     it.job = it.job.changed(request=it.job.request.model_copy(update={"model": "veo-2"}))
-    it.hear(e.Fallen(0), later(60))
+    it.hear(e.TaskLost(0), later(60))
     assert it.job.task.queue == lifecycle.POLL_QUEUE
-    it.claimed(later(61)).hear(e.Lost(it.job.step, "h1"), later(61))
+    it.claimed(later(61)).hear(e.StartUnknown(it.job.step, "h1"), later(61))
     assert lifecycle.deadline(it.job, CONFIG) == later(61 + lifecycle.DEFAULT_LONGEST_S)
 
 
 def test_the_task_of_a_step_is_due_when_the_job_is_in_a_queue_that_fits_its_stage() -> None:
     it = Life()
     queues = [it.job.task.queue]
-    for event in (e.Claim(0, "h1"), e.Accepted(1, "op-1"), e.Running(1)):
+    for event in (e.LeaseRequested(0, "h1"), e.Accepted(1, "op-1"), e.StillRunning(1)):
         it.hear(event)
         queues.append(it.job.task.queue)
     task = lifecycle.current_task(it.job)
@@ -1365,9 +1391,9 @@ def test_a_job_past_its_deadline_is_ended_without_a_delivery_and_its_task_is_obs
 def test_only_a_step_that_is_left_without_its_delivery_makes_a_task_obsolete() -> None:
     it = Life()
     task = it.job.task
-    canceled = it.hear(e.Cancel(), later(1))
+    canceled = it.hear(e.CancelRequested(), later(1))
     assert canceled is not None
     assert canceled.obsolete == task
-    claimed = Life().hear(e.Claim(0, "h1"))
+    claimed = Life().hear(e.LeaseRequested(0, "h1"))
     assert claimed is not None
     assert claimed.obsolete is None

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from shared.api.videos import CreateVideo
-from shared.core.documents import Extends, LiveConfig, Resolution, VideoRequest
+from shared.core.documents import Extends, LiveSettings, Resolution, VideoRequest
 from shared.core.pricing import cost, credits_per_second, price_conflict, quote_id, refund_for_filtered
 
 
@@ -31,20 +31,20 @@ def request(
 
 
 SOURCE = Extends(job="video_source", object="o", size_bytes=1, seconds=8.0)
-PRICES = LiveConfig(credits_per_second_by_model={"veo-3.1": 40, "veo-3.1 4k": 80, "veo-3.1-lite": 5})
+PRICES = LiveSettings(credits_per_second_by_model={"veo-3.1": 40, "veo-3.1 4k": 80, "veo-3.1-lite": 5})
 
 
 @pytest.mark.parametrize(("seconds", "price"), [(4, 40), (6, 60), (8, 80)])
 def test_a_video_of_4_6_or_8_seconds_costs_40_60_or_80_credits(seconds: int, price: int) -> None:
-    assert cost(request(seconds), LiveConfig()) == price
+    assert cost(request(seconds), LiveSettings()) == price
 
 
 def test_each_of_several_videos_costs_the_same() -> None:
-    assert cost(request(8, 4), LiveConfig()) == 320
+    assert cost(request(8, 4), LiveSettings()) == 320
 
 
 def test_a_models_own_price_goes_before_the_common_one() -> None:
-    config = LiveConfig(credits_per_second=5, credits_per_second_by_model={"omni-flash": 7})
+    config = LiveSettings(credits_per_second=5, credits_per_second_by_model={"omni-flash": 7})
     assert credits_per_second("omni-flash", "720p", config) == 7
     assert credits_per_second("veo-3.1", "720p", config) == 5
     assert cost(request(10, model="omni-flash"), config) == 70
@@ -139,6 +139,6 @@ def test_a_refund_is_never_less_than_the_share_and_never_more_than_the_charge(
 
 @given(st.integers(1, 60), st.integers(1, 4), st.integers(0, 100_000))
 def test_twice_as_long_or_as_many_costs_twice_as_much(seconds: int, count: int, price: int) -> None:
-    config = LiveConfig(credits_per_second=price)
+    config = LiveSettings(credits_per_second=price)
     assert cost(request(2 * seconds, count), config) == 2 * cost(request(seconds, count), config)
     assert cost(request(seconds, 2 * count), config) == 2 * cost(request(seconds, count), config)

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bench import looks
+from bench import polling
 from shared.core.schedule import LONGEST_RARE_STEP_S, LONGEST_STEP_S, LOOKED_BY, SHORTEST_STEP_S, backoff, next_look
 
 START = datetime(2026, 11, 20, 12, tzinfo=UTC)
@@ -41,7 +41,7 @@ def test_looks_are_dense_around_the_usual_time_and_ever_wider_after_it() -> None
 
 
 def test_a_longer_generation_is_worth_more_looks_and_later_news() -> None:
-    quick, slow = (len(looks_until(usual_s, usual_s)) for usual_s in (60, 360))
+    quick, slow = (len(looks_until(expected_s, expected_s)) for expected_s in (60, 360))
     assert quick < slow < 2 * quick
 
 
@@ -67,26 +67,26 @@ def test_where_events_tell_the_looks_that_remain_are_a_fraction() -> None:
 
 @pytest.mark.parametrize("factor", [3.0, 1 / 3])
 def test_what_is_wrongly_held_to_be_usual_costs_no_more_than_that_time_again(factor: float) -> None:
-    seen = looks.polled(looks.times(60), looks.scheduled(60 * factor, 600))
+    seen = polling.polled(polling.times(60), polling.scheduled(60 * factor, 600))
     assert np.median(seen.lag_s) < 60
     assert seen.looks.mean() < 30
 
 
 def test_the_table_is_what_the_distribution_gives() -> None:
-    assert looks.looked_by() == LOOKED_BY
+    assert polling.looked_by() == LOOKED_BY
 
 
-@pytest.mark.parametrize("usual_s", [60.0, 360.0])
+@pytest.mark.parametrize("expected_s", [60.0, 360.0])
 @pytest.mark.parametrize("interval_s", [2.0, 4.0, 6.0, 10.0, 15.0, 30.0, 60.0])
-def test_no_fixed_interval_is_worth_its_looks_so_well(usual_s: float, interval_s: float) -> None:
-    ends = looks.times(usual_s)
-    scheduled = looks.polled(ends, looks.scheduled(usual_s, ends.max()))
-    fixed = looks.polled(ends, looks.every(interval_s, ends.max()))
+def test_no_fixed_interval_is_worth_its_looks_so_well(expected_s: float, interval_s: float) -> None:
+    ends = polling.times(expected_s)
+    scheduled = polling.polled(ends, polling.scheduled(expected_s, ends.max()))
+    fixed = polling.polled(ends, polling.every(interval_s, ends.max()))
     assert cost(scheduled) < 0.9 * cost(fixed)
 
 
-def cost(seen: looks.Lag) -> float:
-    return float((seen.lag_s**looks.IMPATIENCE).mean() + looks.LOOK_PRICE * seen.looks.mean())
+def cost(seen: polling.Lag) -> float:
+    return float((seen.lag_s**polling.IMPATIENCE).mean() + polling.LOOK_PRICE * seen.looks.mean())
 
 
 @given(st.floats(0.1, 3_600), st.floats(0, 86_400), st.booleans())

@@ -36,7 +36,7 @@ def test_a_character_is_never_cut_in_two() -> None:
 
 
 def test_all_text_of_an_event_is_made_storable() -> None:
-    finished = events.Finished(3, "holder", ("gs://\ud800", "x" * 100_000) * 100, 1, "because \udfff")
+    finished = events.GenerationFinished(3, "holder", ("gs://\ud800", "x" * 100_000) * 100, 1, "because \udfff")
     made = storable.cleaned(finished)
     assert made.uris[0] == "gs://�"
     assert len(made.uris[1]) == storable.MAX_TEXT_BYTES

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from shared.core.documents import LiveConfig
+from shared.core.documents import LiveSettings
 from shared.core.errors import CATALOG
 from shared.http.routes import ROUTES
 from shared.platform.settings import Settings
@@ -35,7 +35,7 @@ def test_every_setting_is_documented(name: str) -> None:
     assert re.search(rf"`[^`]*\b{name.upper()}\b[^`]*`", DOCS)
 
 
-@pytest.mark.parametrize("name", LiveConfig.model_fields)
+@pytest.mark.parametrize("name", LiveSettings.model_fields)
 def test_every_live_setting_is_in_the_readme(name: str) -> None:
     assert f"`{name}`" in README
 
@@ -50,7 +50,7 @@ def test_no_live_setting_is_documented_that_does_not_exist() -> None:
     table = README.partition("| field | default | |")[2].partition("\n\n")[0]
     named = {name for line in table.splitlines()[2:] for name in re.findall(r"`([a-z_]+)`", line.split("|")[1])}
     assert named
-    assert named <= set(LiveConfig.model_fields)
+    assert named <= set(LiveSettings.model_fields)
 
 
 @pytest.mark.parametrize(
@@ -73,7 +73,7 @@ def test_a_documented_default_is_the_default(name: str, default: str) -> None:
     position = [part.strip("` ") for part in cells[0].split(",")].index(name)
     defaults = [part.strip() for part in cells[1].split(", ")]
     assert defaults[min(position, len(defaults) - 1)] == default
-    assert str(getattr(LiveConfig(), name)) == default.strip("`").replace(",", "")
+    assert str(getattr(LiveSettings(), name)) == default.strip("`").replace(",", "")
 
 
 @pytest.mark.parametrize("route", [route for route in ROUTES if route.caller == "user"], ids=lambda route: route.name)

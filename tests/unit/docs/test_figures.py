@@ -42,7 +42,7 @@ async def test_the_end_of_a_job_tells_how_long_its_generation_took(house: House,
 
 async def test_a_job_that_never_generated_tells_no_time(house: House, capsys: Capsys) -> None:
     job = await house.submit(await house.sign_up())
-    await transitions.advance(house.services, job.id, events.Cancel())
+    await transitions.apply(house.services, job.id, events.CancelRequested())
     (entry,) = entries(capsys, "job_ended")
     assert entry["generation_seconds"] is None
     assert entry["refunded"] == job.cost
@@ -81,7 +81,7 @@ async def test_unfinished_jobs_are_counted_by_status(house: House, capsys: Capsy
     caller = await house.sign_up()
     started = [await house.submit(caller) for _ in range(3)]
     await house.until(started[0], "generating")
-    await transitions.advance(house.services, started[2].id, events.Cancel())
+    await transitions.apply(house.services, started[2].id, events.CancelRequested())
     counts = await sweeper.count_unfinished(house.services)
     logged = {entry["status"]: entry["jobs"] for entry in entries(capsys, "jobs_unfinished")}
     assert logged == counts

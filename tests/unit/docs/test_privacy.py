@@ -29,7 +29,7 @@ from shared.jobs import queries
 from shared.maintenance import sweeper
 from shared.platform import durable_tasks
 from shared.platform.identity import Caller
-from shared.platform.provider import Refused
+from shared.platform.provider import Rejected
 from shared.webhooks import endpoints
 from shared.webhooks.deliveries import Delivery
 from shared.workspace import projects
@@ -179,7 +179,7 @@ async def populate(house: House) -> Caller:
     for _ in range(12):
         await house.deliver_next()
     await endpoints.disable(house.services, endpoint, "its server answered 410 Gone")
-    house.script(creates=[Refused("PROMPT_REJECTED", f"The provider will not make {MARK}")])
+    house.script(creates=[Rejected("PROMPT_REJECTED", f"The provider will not make {MARK}")])
     await house.until(await house.submit(caller, prompt=MARK), "failed")
     house.script()
     await house.until(await house.submit(caller, prompt=MARK, webhook_url=f"https://{MARK}.example.com/"), "generating")

@@ -23,8 +23,8 @@ from google.cloud.firestore_v1.types import (
 from google.rpc import status_pb2
 
 from shared.core.documents import Job
-from shared.gateways.firestore_listen import FirestoreLive
-from shared.platform.subscription import Watch, WatchEnded
+from shared.gateways.firestore_listen import FirestoreChangeFeed
+from shared.platform.subscription import Subscription, WatchEnded
 from tests.contract.test_store import a_job
 from tests.unit.conftest import SETTINGS, Clock
 
@@ -112,21 +112,21 @@ def server() -> Server:
 
 
 @pytest.fixture
-def live(server: Server, monkeypatch: pytest.MonkeyPatch) -> FirestoreLive:
+def live(server: Server, monkeypatch: pytest.MonkeyPatch) -> FirestoreChangeFeed:
     monkeypatch.setattr("shared.gateways.firestore_listen.FIRST_WAIT_S", 0.0)
-    made = FirestoreLive(SETTINGS, Clock())
+    made = FirestoreChangeFeed(SETTINGS, Clock())
     made._wait_s = 0.0
     vars(made)["_client"] = server
     return made
 
 
-async def taken(watch: Watch) -> dict[str, Job | None]:
+async def taken(watch: Subscription) -> dict[str, Job | None]:
     found = dict(await watch.take(WITHIN_S))
     assert found, "nothing was told"
     return found
 
 
-async def test_a_target_is_asked_for_and_given_up(live: FirestoreLive, server: Server) -> None:
+async def test_a_target_is_asked_for_and_given_up(live: FirestoreChangeFeed, server: Server) -> None:
     with live.watch_account("acme", "ann"):
         stream = await server.stream()
         with live.watch_job("video_a"), live.watch_job("video_a"):
@@ -138,7 +138,9 @@ async def test_a_target_is_asked_for_and_given_up(live: FirestoreLive, server: S
         assert (await stream.asked()).remove_target == job.target_id
 
 
-async def test_a_stream_that_broke_leaves_nobody_waiting_for_its_requests(live: FirestoreLive, server: Server) -> None:
+async def test_a_stream_that_broke_leaves_nobody_waiting_for_its_requests(
+    live: FirestoreChangeFeed, server: Server
+) -> None:
     """gRPC reads them in a task of its own, which it ends only for a call that is canceled before it has ended."""
     with live.watch_job("video_a"):
         stream = await server.stream()
@@ -155,7 +157,7 @@ async def test_a_stream_that_broke_leaves_nobody_waiting_for_its_requests(live: 
 
 
 async def test_a_target_that_is_watched_for_days_does_not_grow_with_what_changed(
-    live: FirestoreLive, server: Server, monkeypatch: pytest.MonkeyPatch
+    live: FirestoreChangeFeed, server: Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("shared.gateways.firestore_listen.MAX_KNOWN", 2)
     clock = Clock()
@@ -187,7 +189,7 @@ def _since(target: Any) -> datetime:
     )
 
 
-async def test_a_stream_that_nobody_needs_is_closed(live: FirestoreLive, server: Server) -> None:
+async def test_a_stream_that_nobody_needs_is_closed(live: FirestoreChangeFeed, server: Server) -> None:
     with live.watch_job("video_a"):
         stream = await server.stream()
         await stream.asked()
@@ -198,7 +200,7 @@ async def test_a_stream_that_nobody_needs_is_closed(live: FirestoreLive, server:
         assert "add_target" in await (await server.stream()).asked()
 
 
-async def test_nothing_is_told_before_the_whole_is_consistent(live: FirestoreLive, server: Server) -> None:
+async def test_nothing_is_told_before_the_whole_is_consistent(live: FirestoreChangeFeed, server: Server) -> None:
     with live.watch_job("video_a") as watch:
         stream = await server.stream()
         number = (await stream.asked()).add_target.target_id
@@ -209,7 +211,7 @@ async def test_nothing_is_told_before_the_whole_is_consistent(live: FirestoreLiv
         assert (await taken(watch))["video_a"] is not None
 
 
-async def test_what_is_told_anew_is_not_handed_on_anew(live: FirestoreLive, server: Server) -> None:
+async def test_what_is_told_anew_is_not_handed_on_anew(live: FirestoreChangeFeed, server: Server) -> None:
     with live.watch_account("default", "ann") as watch:
         stream = await server.stream()
         number = (await stream.asked()).add_target.target_id
@@ -229,7 +231,7 @@ async def test_what_is_told_anew_is_not_handed_on_anew(live: FirestoreLive, serv
         assert latest["video_c"] is None
 
 
-async def test_a_document_can_be_lost_in_three_ways(live: FirestoreLive, server: Server) -> None:
+async def test_a_document_can_be_lost_in_three_ways(live: FirestoreChangeFeed, server: Server) -> None:
     with live.watch_account("default", "ann") as watch:
         stream = await server.stream()
         number = (await stream.asked()).add_target.target_id
@@ -241,7 +243,7 @@ async def test_a_document_can_be_lost_in_three_ways(live: FirestoreLive, server:
         assert await taken(watch) == {"video_a": None, "video_b": None, "video_c": None}
 
 
-async def test_a_count_that_differs_has_the_target_told_anew(live: FirestoreLive, server: Server) -> None:
+async def test_a_count_that_differs_has_the_target_told_anew(live: FirestoreChangeFeed, server: Server) -> None:
     with live.watch_account("default", "ann") as watch:
         stream = await server.stream()
         number = (await stream.asked()).add_target.target_id
@@ -266,7 +268,7 @@ async def test_a_count_that_differs_has_the_target_told_anew(live: FirestoreLive
 
 @pytest.mark.parametrize("error", [exceptions.ServiceUnavailable("x"), exceptions.Aborted("x"), OSError("x"), None])
 async def test_a_broken_stream_is_resumed_by_its_tokens(
-    live: FirestoreLive, server: Server, error: Exception | None
+    live: FirestoreChangeFeed, server: Server, error: Exception | None
 ) -> None:
     with live.watch_job("video_a"):
         stream = await server.stream()
@@ -278,7 +280,7 @@ async def test_a_broken_stream_is_resumed_by_its_tokens(
 
 
 async def test_after_a_message_that_cannot_be_parsed_everything_is_asked_for_anew(
-    live: FirestoreLive, server: Server, capsys: pytest.CaptureFixture[str]
+    live: FirestoreChangeFeed, server: Server, capsys: pytest.CaptureFixture[str]
 ) -> None:
     with live.watch_job("video_a") as watch:
         stream = await server.stream()
@@ -297,7 +299,9 @@ async def test_after_a_message_that_cannot_be_parsed_everything_is_asked_for_ane
     assert "a message of Listen could not be read" in capsys.readouterr().out
 
 
-async def test_a_token_is_not_for_a_target_that_was_not_yet_told_whole(live: FirestoreLive, server: Server) -> None:
+async def test_a_token_is_not_for_a_target_that_was_not_yet_told_whole(
+    live: FirestoreChangeFeed, server: Server
+) -> None:
     with live.watch_job("video_a"):
         stream = await server.stream()
         await stream.asked()
@@ -306,7 +310,7 @@ async def test_a_token_is_not_for_a_target_that_was_not_yet_told_whole(live: Fir
         assert (await (await server.stream()).asked()).add_target.resume_token == b""
 
 
-async def test_a_token_that_is_refused_is_forgotten(live: FirestoreLive, server: Server) -> None:
+async def test_a_token_that_is_refused_is_forgotten(live: FirestoreChangeFeed, server: Server) -> None:
     with live.watch_job("video_a"):
         stream = await server.stream()
         stream.current((await stream.asked()).add_target.target_id, token=b"old")
@@ -314,7 +318,9 @@ async def test_a_token_that_is_refused_is_forgotten(live: FirestoreLive, server:
         assert (await (await server.stream()).asked()).add_target.resume_token == b""
 
 
-async def test_a_target_that_is_refused_ends_its_watches_and_no_others(live: FirestoreLive, server: Server) -> None:
+async def test_a_target_that_is_refused_ends_its_watches_and_no_others(
+    live: FirestoreChangeFeed, server: Server
+) -> None:
     with live.watch_account("default", "ann") as refused, live.watch_job("video_a") as other:
         stream = await server.stream()
         account = (await stream.asked()).add_target.target_id

@@ -8,21 +8,21 @@ from typing import Any
 import pytest
 
 from shared.core.catalog import MODELS
-from shared.core.documents import LiveConfig
+from shared.core.documents import LiveSettings
 from shared.core.errors import Conflict, Unavailable
-from shared.core.live_config import usual_s
-from shared.gateways.live_settings import StoredConfig
-from shared.jobs.worker import Verdict
+from shared.core.live_config import expected_duration_s
+from shared.gateways.live_settings import StoredLiveSettings
+from shared.jobs.worker import TaskResult
 from tests.unit.conftest import SETTINGS, House
 from tests.unit.core.test_pricing import request
 
 
-def config_of(house: House) -> StoredConfig:
-    return StoredConfig(SETTINGS, house.store, house.clock)
+def config_of(house: House) -> StoredLiveSettings:
+    return StoredLiveSettings(SETTINGS, house.store, house.clock)
 
 
 async def test_without_a_document_the_defaults_are_in_force(house: House) -> None:
-    assert await config_of(house).get() == LiveConfig(signup_credits=SETTINGS.signup_credits)
+    assert await config_of(house).get() == LiveSettings(signup_credits=SETTINGS.signup_credits)
 
 
 async def test_what_is_edited_is_in_force_within_a_minute(house: House) -> None:
@@ -37,7 +37,7 @@ async def test_what_is_edited_is_in_force_within_a_minute(house: House) -> None:
 
 async def test_what_is_not_set_keeps_its_default(house: House) -> None:
     house.store.edit_config("video", {"retention_days": 30})
-    assert await config_of(house).get() == LiveConfig(signup_credits=500, retention_days=30)
+    assert await config_of(house).get() == LiveSettings(signup_credits=500, retention_days=30)
 
 
 async def test_a_document_that_is_removed_gives_the_defaults_back(house: House) -> None:
@@ -52,7 +52,7 @@ async def test_a_document_that_is_removed_gives_the_defaults_back(house: House) 
 async def test_a_hundred_requests_in_a_minute_read_it_once(house: House) -> None:
     config = config_of(house)
     await asyncio.gather(*(config.get() for _ in range(100)))
-    # config/video, config/usual_times and config/retired_models.
+    # config/video, config/expected_times and config/retired_models.
     assert house.store.calls["read_config"] == 3
 
 
@@ -133,7 +133,7 @@ async def test_without_one_good_read_there_are_no_settings(house: House) -> None
     assert not (await config.get()).enabled
 
 
-@pytest.mark.parametrize("document", ["video", "usual_times", "last_valid"])
+@pytest.mark.parametrize("document", ["video", "expected_times", "last_valid"])
 async def test_a_new_process_that_cannot_read_the_settings_takes_no_job_and_ends_none(
     house: House, document: str
 ) -> None:
@@ -143,14 +143,14 @@ async def test_a_new_process_that_cannot_read_the_settings_takes_no_job_and_ends
     house.store.edit_config("video", {"enabled": False, "generation_timeout_s": 86_400})
     house.with_stored_config()
     method = "get" if document == "last_valid" else "read_config"
-    house.store.let_pass(method, 1 if document == "usual_times" else 0)
+    house.store.let_pass(method, 1 if document == "expected_times" else 0)
     house.store.fail(method)
     with pytest.raises(Unavailable):
         await house.submit(caller)
     house.with_stored_config()
     house.store.let_pass("get")
     house.store.fail("read_config")
-    assert await house.deliver(job) is Verdict.COME_BACK
+    assert await house.deliver(job) is TaskResult.RETRY
     assert await house.job(job.id) == job
     assert (await house.account()).balance == 470
 
@@ -205,7 +205,7 @@ async def test_the_valid_values_are_written_once_for_each_edit(house: House) -> 
         for config in processes * 3:
             house.clock.advance(60)
             await config.get()
-    assert house.store.fields("config", "last_valid")["values"] == {"credits_per_second": 35, "usual_times": {}}
+    assert house.store.fields("config", "last_valid")["values"] == {"credits_per_second": 35, "expected_times": {}}
     assert house.store.calls["commit"] == 3
 
 
@@ -227,9 +227,9 @@ async def test_an_unknown_field_is_ignored(house: House) -> None:
 
 
 async def test_a_model_takes_its_learned_time_or_the_catalogues(house: House) -> None:
-    house.store.edit_config("usual_times", {"veo-3.1-fast": 50.0, "veo-3.1-fast-4s": 30.0})
+    house.store.edit_config("expected_times", {"veo-3.1-fast": 50.0, "veo-3.1-fast-4s": 30.0})
     config = await config_of(house).get()
     fast, omni = MODELS["veo-3.1-fast"], MODELS["omni-flash"]
-    assert usual_s(request(4), fast, config) == 30.0
-    assert usual_s(request(8), fast, config) == 50.0
-    assert usual_s(request(8, model="omni-flash"), omni, config) == omni.usual_s
+    assert expected_duration_s(request(4), fast, config) == 30.0
+    assert expected_duration_s(request(8), fast, config) == 50.0
+    assert expected_duration_s(request(8, model="omni-flash"), omni, config) == omni.expected_s

@@ -16,9 +16,9 @@ from starlette.applications import Starlette
 
 from local.embedded.saved import STORAGE, STORE, SavedStore, saved_object
 from local.memory.generator import LostAnswer, MediaBuckets, MemoryGenerator, Script, ScriptedGenerator, Videos
-from local.memory.media import DiskFiles, MemoryMedia
-from local.memory.queue import Limits, MemoryQueue, limits_of
-from local.memory.store import MemoryStore
+from local.memory.media import DiskFiles, MemoryObjectStore
+from local.memory.queue import Limits, MemoryTaskQueue, limits_of
+from local.memory.store import MemoryFirestore
 from local.providers.durations import Durations
 from local.providers.engine import Engine, Generation
 from local.providers.render import Film
@@ -26,7 +26,7 @@ from local.tasks.retry import RetryPolicy
 from shared.core.documents import STATUS_OF, Account, Job, Stage, TaskRef, Transaction, VideoRequest
 from shared.core.errors import Conflict
 from shared.core.lifecycle import Task
-from shared.platform.provider import Broken, Busy, Finished, Look, Refused, Running
+from shared.platform.provider import Failed, Finished, PollResult, Rejected, Running, Throttled
 from tests.unit.wire import started
 
 NOON = datetime(2026, 11, 20, 12, tzinfo=UTC)
@@ -82,17 +82,17 @@ def a_job(prompt: str = "a red fox", model: str = "veo-3.1-fast", count: int = 1
 # --- the store ---
 
 
-async def commit(store: MemoryStore, *documents: Any) -> list[Any]:
+async def commit(store: MemoryFirestore, *documents: Any) -> list[Any]:
     return await store.commit(cast(Sequence[Job], documents))
 
 
 async def test_a_saved_database_comes_back_whole_through_json(clock: Clock) -> None:
-    store = MemoryStore(clock)
+    store = MemoryFirestore(clock)
     job, account = await commit(
         store, a_job(), Account(id="ann", issuer="i", sub="s", tenant="default", created_at=NOON)
     )
     store.edit_config("video", {"a": [1, 2.0, None, True, "x", b"\x00", NOON, {"b": {}}]})
-    another = MemoryStore(clock)
+    another = MemoryFirestore(clock)
     another.load(json.loads(json.dumps(store.snapshot())))
     assert await another.get_all([(Job, "video_a"), (Account, "ann")]) == [job, account]
     assert await another.read_config("video") == await store.read_config("video")
@@ -101,7 +101,7 @@ async def test_a_saved_database_comes_back_whole_through_json(clock: Clock) -> N
 
 
 async def test_revisions_grow_even_when_the_clock_stands_still(clock: Clock) -> None:
-    store = MemoryStore(clock)
+    store = MemoryFirestore(clock)
     [first] = await commit(store, a_job())
     clock.advance(-60)
     [second] = await commit(store, first.changed(step=1))
@@ -111,7 +111,7 @@ async def test_revisions_grow_even_when_the_clock_stands_still(clock: Clock) -> 
 
 
 async def test_a_copy_does_not_follow_its_original(clock: Clock) -> None:
-    store = MemoryStore(clock)
+    store = MemoryFirestore(clock)
     [job] = await commit(store, a_job())
     copied = store.copy()
     await commit(store, job.changed(step=1), a_job(id_="video_b"))
@@ -121,7 +121,7 @@ async def test_a_copy_does_not_follow_its_original(clock: Clock) -> None:
 
 
 async def test_whoever_saves_can_tell_whether_something_changed(clock: Clock) -> None:
-    store = MemoryStore(clock)
+    store = MemoryFirestore(clock)
     before = store.changes
     await store.get(Job, "video_a")
     assert store.changes == before
@@ -134,8 +134,8 @@ async def test_whoever_saves_can_tell_whether_something_changed(clock: Clock) ->
 RETRY = RetryPolicy(-1, 0, min_backoff_s=1, max_backoff_s=8, max_doublings=16)
 
 
-def a_queue(clock: Clock, **limits: Any) -> MemoryQueue:
-    return MemoryQueue(clock, lambda queue: Limits(retry=RETRY, **limits))
+def a_queue(clock: Clock, **limits: Any) -> MemoryTaskQueue:
+    return MemoryTaskQueue(clock, lambda queue: Limits(retry=RETRY, **limits))
 
 
 def a_task(name: str, at: datetime | None = None, queue: str = "poll") -> Task:
@@ -240,7 +240,7 @@ def test_a_models_queue_is_paced_to_its_quota() -> None:
 
 
 async def test_a_signed_url_ends(clock: Clock) -> None:
-    media = MemoryMedia("b", clock=clock, public_url="http://studio")
+    media = MemoryObjectStore("b", clock=clock, public_url="http://studio")
     await media.write("a/film.mp4", lambda destination: cast(None, destination.write(FILM)), "video/mp4")
     signed = await media.sign("a/film.mp4", "film.mp4")
     transport = httpx2.ASGITransport(app=Starlette(routes=list(media.routes())))
@@ -254,7 +254,7 @@ async def test_a_signed_url_ends(clock: Clock) -> None:
 
 async def test_new_objects_are_announced_once(clock: Clock) -> None:
     announced: list[str] = []
-    media = MemoryMedia("b", clock=clock, finalized=lambda record: announced.append(record.name))
+    media = MemoryObjectStore("b", clock=clock, finalized=lambda record: announced.append(record.name))
     for _ in range(2):
         await media.write("a", lambda destination: cast(None, destination.write(FILM)), "video/mp4")
     assert announced == ["a"]
@@ -273,7 +273,7 @@ async def settled(engine: Engine, generator: MemoryGenerator, operation: str) ->
 
 
 def a_provider(provider: Any, accepted: Callable[[Generation, str], None] = lambda generation, name: None) -> Any:
-    media = MemoryMedia("bucket")
+    media = MemoryObjectStore("bucket")
     engine = Engine(render, MediaBuckets(media), durations=Durations(0, 0))
     return media, engine, MemoryGenerator(provider, engine, media, accepted)
 
@@ -304,12 +304,12 @@ async def test_the_gemini_api_keeps_the_video_until_it_is_fetched_and_may_cut_th
 @pytest.mark.parametrize(
     ("word", "raised", "code"),
     [
-        ("content blocked", Refused, "SAFETY_BLOCKED"),
-        ("create 400", Refused, "PROMPT_REJECTED"),
-        ("create 403", Refused, "PROVIDER_DENIED"),
-        ("retired", Refused, "MODEL_RETIRED"),
-        ("retired 403", Refused, "MODEL_RETIRED"),
-        ("429", Busy, None),
+        ("content blocked", Rejected, "SAFETY_BLOCKED"),
+        ("create 400", Rejected, "PROMPT_REJECTED"),
+        ("create 403", Rejected, "PROVIDER_DENIED"),
+        ("retired", Rejected, "MODEL_RETIRED"),
+        ("retired 403", Rejected, "MODEL_RETIRED"),
+        ("429", Throttled, None),
         ("503", ConnectionError, None),
         ("accepted 503", ConnectionError, None),
         ("create 500", ConnectionError, None),
@@ -330,20 +330,20 @@ async def test_words_in_the_prompt_refuse_a_create_as_on_the_wire(
     ("provider", "word", "found"),
     [
         ("vertex", "blocked", Finished((), 1)),
-        ("gemini", "blocked", Broken("SAFETY_BLOCKED", "")),
-        ("vertex-omni", "blocked", Broken("SAFETY_BLOCKED", "")),
-        ("vertex", "operation error", Broken("PROVIDER_ERROR", "")),
-        ("vertex", "operation error 7", Broken("PROVIDER_DENIED", "")),
-        ("vertex", "empty", Broken("PROVIDER_ERROR", "")),
-        ("gemini", "empty", Broken("PROVIDER_ERROR", "")),
+        ("gemini", "blocked", Failed("SAFETY_BLOCKED", "")),
+        ("vertex-omni", "blocked", Failed("SAFETY_BLOCKED", "")),
+        ("vertex", "operation error", Failed("PROVIDER_ERROR", "")),
+        ("vertex", "operation error 7", Failed("PROVIDER_DENIED", "")),
+        ("vertex", "empty", Failed("PROVIDER_ERROR", "")),
+        ("gemini", "empty", Failed("PROVIDER_ERROR", "")),
     ],
 )
-async def test_words_in_the_prompt_decide_what_becomes_of_it(provider: str, word: str, found: Look) -> None:
+async def test_words_in_the_prompt_decide_what_becomes_of_it(provider: str, word: str, found: PollResult) -> None:
     _, engine, generator = a_provider(provider)
     seen = await settled(engine, generator, await started(generator, a_job(f"an owl [{word}]"), "p/"))
     match found:
-        case Broken(code):
-            assert isinstance(seen, Broken)
+        case Failed(code):
+            assert isinstance(seen, Failed)
             assert seen.code == code
         case Finished():
             assert (seen.uris, seen.filtered) == (found.uris, found.filtered)
@@ -370,7 +370,7 @@ async def test_only_omni_can_be_stopped() -> None:
         operation = await started(generator, a_job("an owl [never finishes]"), "p/")
         await asyncio.sleep(0)
         await generator.cancel(operation)
-        assert isinstance(await generator.look(operation), Broken) == stopped
+        assert isinstance(await generator.look(operation), Failed) == stopped
         await engine.close()
 
 
@@ -384,13 +384,13 @@ async def test_a_lost_answer_is_told_to_those_who_send_webhooks() -> None:
 
 async def test_a_script_plays_creates_looks_and_fetches_in_their_order() -> None:
     script = Script(
-        creates=[Busy("full"), None],
+        creates=[Throttled("full"), None],
         looks=[Running(), OSError("no answer"), Videos(2, filtered=1, reason="why")],
         fetches=[OSError("cut"), None],
     )
     generator = ScriptedGenerator(script, FILM)
     job = a_job()
-    with pytest.raises(Busy):
+    with pytest.raises(Throttled):
         await started(generator, job, job.prefix)
     operation = await started(generator, job, job.prefix)
     assert await generator.look(operation) == Running()
@@ -410,7 +410,7 @@ async def test_a_script_plays_creates_looks_and_fetches_in_their_order() -> None
 
 
 async def test_a_scripted_lost_answer_leaves_its_video_where_it_can_be_found() -> None:
-    media = MemoryMedia("bucket")
+    media = MemoryObjectStore("bucket")
     scripts = {"video_a": Script(creates=[LostAnswer()]), "video_b": Script()}
     generator = ScriptedGenerator(lambda job: scripts[job.id], FILM, media)
     job = a_job()
@@ -425,7 +425,7 @@ async def test_a_scripted_lost_answer_leaves_its_video_where_it_can_be_found() -
 async def test_an_embedded_process_finds_again_what_it_saved_and_others_can_read_it(tmp_path: Path) -> None:
     saved = SavedStore(tmp_path)
     [job] = await commit(saved.store, a_job())
-    media = MemoryMedia("bucket", DiskFiles(tmp_path / STORAGE, "bucket"))
+    media = MemoryObjectStore("bucket", DiskFiles(tmp_path / STORAGE, "bucket"))
     await media.write("a/b", lambda destination: cast(None, destination.write(FILM)), "video/mp4")
     await saved.save()
     assert await SavedStore(tmp_path).store.get(Job, job.id) == job

@@ -19,7 +19,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
 from shared.gateways import public_http
-from shared.gateways.public_http import Internet
+from shared.gateways.public_http import GuardedHttp
 from shared.platform.ports import NotReached
 
 NAME = "hooks.example.com"
@@ -127,7 +127,7 @@ LOCAL = resolving("127.0.0.1")
 
 async def test_a_post_arrives_with_its_host_its_headers_and_its_body(authority: Authority) -> None:
     async with serving(OK, authority.server) as server:
-        internet = Internet(True, resolve=LOCAL, trust=authority.trust)
+        internet = GuardedHttp(True, resolve=LOCAL, trust=authority.trust)
         url = f"https://{NAME}:{server.port}/hook?x=1"
         answer = await internet.post(url, {"webhook-id": "m1"}, b'{"type":"ping"}')
     assert answer.status == 200
@@ -141,7 +141,7 @@ async def test_a_post_arrives_with_its_host_its_headers_and_its_body(authority: 
 
 async def test_the_certificate_must_be_the_names_own(authority: Authority) -> None:
     async with serving(OK, authority.server) as server:
-        internet = Internet(True, resolve=LOCAL, trust=authority.trust)
+        internet = GuardedHttp(True, resolve=LOCAL, trust=authority.trust)
         with pytest.raises(NotReached, match="certificate"):
             await internet.post(f"https://other.example.com:{server.port}/", {}, b"")
     assert server.requests == []
@@ -150,7 +150,7 @@ async def test_the_certificate_must_be_the_names_own(authority: Authority) -> No
 async def test_a_certificate_of_an_unknown_authority_is_not_believed(authority: Authority) -> None:
     async with serving(OK, authority.server) as server:
         with pytest.raises(NotReached, match="certificate"):
-            await Internet(True, resolve=LOCAL).post(f"https://{NAME}:{server.port}/", {}, b"")
+            await GuardedHttp(True, resolve=LOCAL).post(f"https://{NAME}:{server.port}/", {}, b"")
     assert server.requests == []
 
 
@@ -163,7 +163,7 @@ async def test_nothing_is_connected_to_unless_all_addresses_are_public(
 ) -> None:
     connected = _watch_connections(monkeypatch)
     with pytest.raises(NotReached, match="address"):
-        await Internet(resolve=resolving(*addresses)).post(f"https://{NAME}/", {}, b"")
+        await GuardedHttp(resolve=resolving(*addresses)).post(f"https://{NAME}/", {}, b"")
     assert connected == []
 
 
@@ -171,7 +171,7 @@ async def test_nothing_is_connected_to_unless_all_addresses_are_public(
 async def test_no_way_of_writing_this_machine_leads_to_it(host: str, monkeypatch: pytest.MonkeyPatch) -> None:
     connected = _watch_connections(monkeypatch)
     with pytest.raises(NotReached):
-        await Internet().post(f"https://{host}/", {}, b"")
+        await GuardedHttp().post(f"https://{host}/", {}, b"")
     assert connected == []
 
 
@@ -186,7 +186,7 @@ async def test_the_connection_goes_to_the_address_that_was_checked_though_the_na
         return next(answers)
 
     with pytest.raises(NotReached, match="connection"):
-        await Internet(resolve=rebinding).post(f"https://{NAME}/", {}, b"")
+        await GuardedHttp(resolve=rebinding).post(f"https://{NAME}/", {}, b"")
     assert connected == [(PUBLIC, 443)]
     assert next(answers) == ["127.0.0.1"], "the name was resolved more than once"
 
@@ -194,7 +194,7 @@ async def test_the_connection_goes_to_the_address_that_was_checked_though_the_na
 async def test_a_second_address_is_tried_when_the_first_does_not_answer(monkeypatch: pytest.MonkeyPatch) -> None:
     connected = _watch_connections(monkeypatch)
     with pytest.raises(NotReached):
-        await Internet(resolve=resolving(PUBLIC, "1.1.1.1", "8.8.8.8")).post(f"https://{NAME}/", {}, b"")
+        await GuardedHttp(resolve=resolving(PUBLIC, "1.1.1.1", "8.8.8.8")).post(f"https://{NAME}/", {}, b"")
     assert connected == [(PUBLIC, 443), ("1.1.1.1", 443)]
 
 
@@ -213,7 +213,7 @@ async def test_no_redirect_is_followed() -> None:
     async with serving(OK) as elsewhere:
         moved = f"HTTP/1.1 307 Moved\r\nLocation: http://127.0.0.1:{elsewhere.port}/\r\nContent-Length: 0\r\n\r\n"
         async with serving(moved.encode()) as server:
-            internet = Internet(True)
+            internet = GuardedHttp(True)
             assert (await internet.post(f"http://127.0.0.1:{server.port}/", {}, b"x")).status == 307
             with pytest.raises(NotReached, match="307"):
                 await internet.fetch(f"http://127.0.0.1:{server.port}/", 100)
@@ -222,7 +222,7 @@ async def test_no_redirect_is_followed() -> None:
 
 async def test_a_fetch_gives_the_bytes_and_their_type() -> None:
     async with serving(OK) as server:
-        answer = await Internet(True).fetch(f"http://127.0.0.1:{server.port}/a.png", 2, "image/*")
+        answer = await GuardedHttp(True).fetch(f"http://127.0.0.1:{server.port}/a.png", 2, "image/*")
     assert (answer.status, answer.content_type, answer.data) == (200, "text/plain", b"ok")
     assert b"Accept: image/*" in server.requests[0]
 
@@ -230,10 +230,10 @@ async def test_a_fetch_gives_the_bytes_and_their_type() -> None:
 async def test_a_file_that_says_it_is_too_large_is_not_read() -> None:
     async with serving(b"HTTP/1.1 200 OK\r\nContent-Length: 99999999999999999999999\r\n\r\n") as server:
         with pytest.raises(NotReached, match=r"more than 1,000|not HTTP"):
-            await Internet(True).fetch(f"http://127.0.0.1:{server.port}/", 1_000)
+            await GuardedHttp(True).fetch(f"http://127.0.0.1:{server.port}/", 1_000)
     async with serving(b"HTTP/1.1 200 OK\r\nContent-Length: 1001\r\n\r\n") as server:
         with pytest.raises(NotReached, match="more than 1,000"):
-            await Internet(True).fetch(f"http://127.0.0.1:{server.port}/", 1_000)
+            await GuardedHttp(True).fetch(f"http://127.0.0.1:{server.port}/", 1_000)
 
 
 async def test_a_file_that_does_not_say_how_large_it_is_is_read_to_the_limit_only() -> None:
@@ -249,7 +249,7 @@ async def test_a_file_that_does_not_say_how_large_it_is_is_read_to_the_limit_onl
 
     async with serving(endless) as server:
         with pytest.raises(NotReached, match="more than 100,000"):
-            await Internet(True).fetch(f"http://127.0.0.1:{server.port}/", 100_000)
+            await GuardedHttp(True).fetch(f"http://127.0.0.1:{server.port}/", 100_000)
 
 
 async def test_a_server_that_never_answers_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -262,7 +262,7 @@ async def test_a_server_that_never_answers_is_given_up(monkeypatch: pytest.Monke
 
     async with serving(silent) as server:
         with pytest.raises(NotReached, match="in time"):
-            await Internet(True).post(f"http://127.0.0.1:{server.port}/", {}, b"")
+            await GuardedHttp(True).post(f"http://127.0.0.1:{server.port}/", {}, b"")
     assert asked.is_set()
 
 
@@ -278,30 +278,30 @@ async def test_a_server_that_answers_a_byte_at_a_time_is_given_up(monkeypatch: p
 
     async with serving(slow) as server:
         with pytest.raises(NotReached, match="in time"):
-            await Internet(True).fetch(f"http://127.0.0.1:{server.port}/", 1_000_000)
+            await GuardedHttp(True).fetch(f"http://127.0.0.1:{server.port}/", 1_000_000)
 
 
 @pytest.mark.parametrize("answer", [b"", b"SSH-2.0-OpenSSH_9.6\r\n", b"HTTP/1.1 2x0 OK\r\n\r\n"])
 async def test_a_server_that_does_not_speak_http_is_an_error_that_says_so(answer: bytes) -> None:
     async with serving(answer) as server:
         with pytest.raises(NotReached, match=r"not HTTP|broke off"):
-            await Internet(True).post(f"http://127.0.0.1:{server.port}/", {}, b"")
+            await GuardedHttp(True).post(f"http://127.0.0.1:{server.port}/", {}, b"")
 
 
 async def test_a_closed_port_is_an_error_that_says_nothing_of_our_network() -> None:
     async with serving(OK) as server:
         port = server.port
     with pytest.raises(NotReached) as caught:
-        await Internet(True).post(f"http://127.0.0.1:{port}/", {}, b"")
+        await GuardedHttp(True).post(f"http://127.0.0.1:{port}/", {}, b"")
     assert str(caught.value) == "no connection could be made"
 
 
 async def test_a_body_is_bounded() -> None:
     with pytest.raises(NotReached, match="bytes"):
-        await Internet(True).post("https://example.com/", {}, b"x" * (public_http.MAX_SENT_BYTES + 1))
+        await GuardedHttp(True).post("https://example.com/", {}, b"x" * (public_http.MAX_SENT_BYTES + 1))
 
 
 @pytest.mark.parametrize("name", ["no-such-name.invalid", "a..b", "-"])
 async def test_a_name_that_does_not_exist_is_no_error_of_ours(name: str) -> None:
     with pytest.raises(NotReached):
-        await Internet().post(f"https://{name}/", {}, b"")
+        await GuardedHttp().post(f"https://{name}/", {}, b"")

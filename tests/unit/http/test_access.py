@@ -207,7 +207,7 @@ async def test_a_key_is_made_only_soon_after_a_sign_in(house: House, history: ht
 def test_a_sign_in_is_recent_for_five_minutes(age_s: int | None, passes: bool) -> None:
     signed_in = None if age_s is None else NOW - timedelta(seconds=age_s)
     caller = replace(USER, signed_in_at=signed_in)
-    for name in ("make_api_key", "delete_account"):
+    for name in ("create_api_key", "delete_account"):
         with nullcontext() if passes else pytest.raises(ApiError, match="REAUTHENTICATION_REQUIRED"):
             access.check_sign_in(BY_NAME[name], caller, NOW)
     access.check_sign_in(BY_NAME["list_api_keys"], caller, NOW)

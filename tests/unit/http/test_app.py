@@ -21,7 +21,7 @@ from shared.api.webhooks import NewWebhookEndpoint
 from shared.core.documents import Account, Job
 from shared.core.errors import ApiError, NotStorable, Unavailable
 from shared.http import app, routes
-from shared.http.app import Call, Reply, application
+from shared.http.app import RequestContext, Result, application
 from tests.unit.conftest import House
 from tests.unit.http.test_routes import load
 
@@ -57,7 +57,7 @@ async def poll(house: House) -> AsyncIterator[httpx2.AsyncClient]:
 
 
 def raising(error: BaseException) -> Any:
-    async def handler(call: Call) -> Reply:
+    async def handler(call: RequestContext) -> Result:
         raise error
 
     return handler
@@ -194,7 +194,7 @@ async def test_an_error_of_its_own_headers_and_details_keeps_them(house: House) 
 
 
 async def test_an_answer_that_breaks_off_is_not_followed_by_another(house: House) -> None:
-    async def broken(call: Call) -> Response:
+    async def broken(call: RequestContext) -> Response:
         async def pieces() -> AsyncIterator[bytes]:
             yield b"half"
             raise RuntimeError("boom")
@@ -634,10 +634,10 @@ async def test_a_step_that_meets_a_lease_is_told_to_come_back_and_nothing_is_log
     house: House, poll: httpx2.AsyncClient
 ) -> None:
     from shared.core import events
-    from shared.jobs.transitions import advance
+    from shared.jobs.transitions import apply
 
     job = await house.submit(await house.sign_up())
-    await advance(house.services, job.id, events.Claim(0, "other"))
+    await apply(house.services, job.id, events.LeaseRequested(0, "other"))
     assert (await poll.post("/tasks/step", json={"job": job.id, "step": 0})).status_code == 500
 
 

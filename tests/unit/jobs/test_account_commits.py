@@ -106,7 +106,7 @@ async def test_a_refusal_is_nobody_elses_and_tells_the_account_as_it_is_committe
 async def test_what_an_end_gives_back_is_there_for_those_that_wait_with_it(house: House) -> None:
     caller = await user(house, 60)
     first = (await submit(house, caller)).job
-    cancel = transitions.advance(house.services, first.id, events.Cancel())
+    cancel = transitions.apply(house.services, first.id, events.CancelRequested())
     made = await together(submit(house, caller), submit(house, caller), cancel)
     assert [type(each) for each in made] == [submission.Submitted, submission.Submitted, transitions.Outcome]
     house.check()
@@ -116,7 +116,7 @@ async def test_ends_of_an_account_go_together_too(house: House) -> None:
     caller = await user(house, 500)
     made = [(await submit(house, caller)).job for _ in range(10)]
     before = commits(house)
-    ended = await together(*(transitions.advance(house.services, job.id, events.Cancel()) for job in made))
+    ended = await together(*(transitions.apply(house.services, job.id, events.CancelRequested()) for job in made))
     assert all(each.change is not None and each.job.stage is Stage.CANCELED for each in ended)
     assert commits(house) - before < 10
     assert (await house.account()).active_jobs == ()
@@ -240,7 +240,7 @@ async def test_an_unknown_outcome_that_stays_unknown_is_said_so(house: House) ->
     job = (await submit(house, caller)).job
     house.store.fail("commit", times=10_000)
     made = await together(
-        transitions.advance(house.services, job.id, events.Cancel()),
-        transitions.advance(house.services, job.id, events.Cancel()),
+        transitions.apply(house.services, job.id, events.CancelRequested()),
+        transitions.apply(house.services, job.id, events.CancelRequested()),
     )
     assert {type(each) for each in made} == {Unavailable}

@@ -63,7 +63,7 @@ def test_an_endpoint_that_was_made_while_the_job_ran_hears_of_its_end() -> None:
 
 def test_a_job_canceled_before_it_began_is_announced_and_leaves_nothing_to_tidy() -> None:
     life = listened()
-    life.hear(e.Cancel())
+    life.hear(e.CancelRequested())
     assert (life.job.stage, life.job.to_announce, life.job.to_tidy) == (Stage.CANCELED, True, False)
     life.hear(e.Announced(life.job.step))
     assert life.job.due_at is None
@@ -71,15 +71,15 @@ def test_a_job_canceled_before_it_began_is_announced_and_leaves_nothing_to_tidy(
 
 def test_what_is_to_be_tidied_is_tidied_after_the_announcement() -> None:
     life = listened().generating()
-    life.hear(e.Cancel())
+    life.hear(e.CancelRequested())
     assert (life.job.to_announce, life.job.to_tidy) == (True, True)
-    assert life.hear(e.Tidied(life.job.step, again=False)) is None
+    assert life.hear(e.CleanedUp(life.job.step, again=False)) is None
     step = life.job.step
     life.hear(e.Announced(step))
     assert (life.job.step, life.job.due_at, life.job.to_announce) == (step + 1, NOW, False)
     assert life.tasks[-1] is not None
     assert life.tasks[-1].body["step"] == step + 1
-    life.hear(e.Tidied(life.job.step, again=False))
+    life.hear(e.CleanedUp(life.job.step, again=False))
     assert (life.job.due_at, life.job.files_removed_at, life.job.to_tidy) == (None, NOW, False)
 
 
@@ -93,7 +93,7 @@ def test_an_end_is_announced_once() -> None:
 
 def test_an_announcement_of_an_older_step_is_not_heard() -> None:
     life = listened().completed()
-    life.hear(e.Fallen(life.job.step), later(61))
+    life.hear(e.TaskLost(life.job.step), later(61))
     assert life.hear(e.Announced(life.job.step - 1)) is None
     assert life.job.to_announce
 
@@ -105,7 +105,7 @@ def test_no_unfinished_job_is_announced() -> None:
 
 def test_an_announcement_that_fell_is_put_back_as_one() -> None:
     life = listened().completed()
-    life.hear(e.Fallen(life.job.step), later(61))
+    life.hear(e.TaskLost(life.job.step), later(61))
     assert (life.job.to_announce, life.job.to_tidy) == (True, False)
     life.hear(e.Announced(life.job.step), later(61))
     assert (life.job.due_at, life.job.files_removed_at) == (None, None)
@@ -113,18 +113,18 @@ def test_an_announcement_that_fell_is_put_back_as_one() -> None:
 
 def test_a_video_that_is_deleted_before_it_was_announced_is_still_tidied() -> None:
     life = with_own_url().completed()
-    life.hear(e.Delete())
+    life.hear(e.DeleteRequested())
     assert (life.job.webhook_url, life.job.to_announce, life.job.to_tidy) == (None, True, True)
     life.hear(e.Announced(life.job.step))
     assert life.job.due_at is not None
     tidied_at = NOW + timedelta(seconds=lifecycle.FUNCTION_TIMEOUT_S)
-    life.hear(e.Tidied(life.job.step, again=False), tidied_at)
+    life.hear(e.CleanedUp(life.job.step, again=False), tidied_at)
     assert (life.job.due_at, life.job.files_removed_at) == (None, tidied_at)
 
 
 def test_a_name_that_comes_after_the_end_is_tidied_after_the_announcement() -> None:
     life = listened().uncertain()
-    life.hear(e.Cancel())
+    life.hear(e.CancelRequested())
     life.hear(e.Accepted(1, "op-late"))
     assert (life.job.operation, life.job.to_announce) == ("op-late", True)
     life.hear(e.Announced(life.job.step))

@@ -11,18 +11,18 @@ import pytest
 from local.memory.generator import Script, ScriptedGenerator
 from shared.core import live_config
 from shared.core.catalog import MODELS, Offering
-from shared.core.documents import Extends, Input, InputRole, Job, LiveConfig, Stage
+from shared.core.documents import Extends, Input, InputRole, Job, LiveSettings, Stage
 from shared.core.errors import ApiError
 from shared.jobs import failover, retired_models, submission
 from shared.jobs.failover import BUSY, RETIRED
-from shared.jobs.worker import Verdict
-from shared.platform.provider import Busy, Refused
+from shared.jobs.worker import TaskResult
+from shared.platform.provider import Rejected, Throttled
 from tests.unit.conftest import House
 from tests.unit.life import Life
 
 EVERYBODY = Offering(frozenset({"vertex", "vertex-omni", "gemini"}))
-CONFIG = LiveConfig()
-GONE = Refused(RETIRED, "Publisher Model was not found or your project does not have access to it")
+CONFIG = LiveSettings()
+GONE = Rejected(RETIRED, "Publisher Model was not found or your project does not have access to it")
 
 
 def queued(failover_: bool = False, provider: str = "vertex", **request: Any) -> Job:
@@ -30,7 +30,7 @@ def queued(failover_: bool = False, provider: str = "vertex", **request: Any) ->
     return job
 
 
-def chosen(job: Job, rejection: str, offering: Offering = EVERYBODY, config: LiveConfig = CONFIG) -> Any:
+def chosen(job: Job, rejection: str, offering: Offering = EVERYBODY, config: LiveSettings = CONFIG) -> Any:
     """The provider and model; None for nobody."""
     found = failover.alternative(job, rejection, offering, config)
     return (found.provider, found.request.model) if found is not None else None
@@ -94,14 +94,14 @@ def test_veo_cannot_make_what_only_omni_can() -> None:
 
 
 def test_failover_never_costs_more_and_a_retired_model_is_replaced_at_the_old_price() -> None:
-    dear = LiveConfig(credits_per_second_by_model={"omni-flash": 11})
+    dear = LiveSettings(credits_per_second_by_model={"omni-flash": 11})
     job = queued(failover_=True)
     assert chosen(job, BUSY, config=dear) is None
     assert chosen(job, RETIRED, config=dear) == ("vertex-omni", "omni-flash")
 
 
 def test_replacements_can_be_forbidden() -> None:
-    forbidden = LiveConfig(allow_replacements=False)
+    forbidden = LiveSettings(allow_replacements=False)
     assert chosen(queued(), RETIRED, config=forbidden) is None
     # The same model of another provider is no replacement.
     omni = queued(provider="vertex-omni", model="omni-flash")
@@ -148,7 +148,7 @@ def test_a_retired_model_is_offered_only_where_nothing_replaces_it(
 def three(house: House, veo_video: bytes) -> ScriptedGenerator:
     """Omni on Vertex AI too; like Veo it writes into our bucket."""
     omni = ScriptedGenerator(media=house.media, video=veo_video)
-    house.services.generators.by_provider["vertex-omni"] = omni
+    house.services.providers.by_provider["vertex-omni"] = omni
     house.with_stored_config()
     house.store.edit_config("video", {"signup_credits": 500})
     return omni
@@ -205,7 +205,7 @@ async def test_a_model_that_is_not_set_up_any_more_is_not_noted_as_retired(
     house: House, three: ScriptedGenerator
 ) -> None:
     job = await house.submit_veo(await house.sign_up())
-    house.services.generators.by_provider.pop("vertex")
+    house.services.providers.by_provider.pop("vertex")
     job = await house.run(job)
     assert (job.stage, job.request.model) == (Stage.COMPLETED, "omni-flash")
     assert await house.store.read_config("retired_models") == {}
@@ -215,10 +215,10 @@ async def test_a_busy_provider_is_left_at_once_only_where_that_was_asked_for(
     house: House, three: ScriptedGenerator
 ) -> None:
     alice = await house.sign_up()
-    house.veo.script = Script(creates=[Busy("429", 30.0), Busy("429", 30.0), None])
+    house.veo.script = Script(creates=[Throttled("429", 30.0), Throttled("429", 30.0), None])
     moved = await house.submit_veo(alice, failover=True)
     # The queue is still told to slow down: the others' starts would be rejected too.
-    assert await house.deliver(moved, 0) is Verdict.SLOW_DOWN
+    assert await house.deliver(moved, 0) is TaskResult.THROTTLE
     moved = await house.run(await house.job(moved.id))
     assert (moved.provider, [each.code for each in moved.warnings]) == ("vertex-omni", ["FAILED_OVER"])
     stayed = await house.run(await house.submit_veo(alice))
@@ -236,7 +236,7 @@ async def test_an_uncertain_start_is_never_moved(house: House, three: ScriptedGe
 
 async def test_what_a_cheaper_model_saves_is_refunded_at_the_end(house: House, three: ScriptedGenerator) -> None:
     house.store.edit_config("video", {"credits_per_second_by_model": {"omni-flash": 4}})
-    house.veo.script = Script(creates=[Busy("429")])
+    house.veo.script = Script(creates=[Throttled("429")])
     job = await house.run(await house.submit_veo(await house.sign_up(), failover=True))
     assert (job.stage, job.cost, job.price, job.refunded) == (Stage.COMPLETED, 40, 16, 24)
     assert house.amounts(job) == [-40, 24]
@@ -245,7 +245,7 @@ async def test_what_a_cheaper_model_saves_is_refunded_at_the_end(house: House, t
 
 async def test_canceling_after_the_move_gives_the_difference_back(house: House, three: ScriptedGenerator) -> None:
     house.store.edit_config("video", {"credits_per_second_by_model": {"omni-flash": 4}})
-    house.veo.script = Script(creates=[Busy("429")])
+    house.veo.script = Script(creates=[Throttled("429")])
     alice = await house.sign_up()
     job = await house.run(await house.submit_veo(alice, failover=True), lambda job: job.stage is Stage.GENERATING)
     assert (await submission.cancel(house.services, alice, job.id)).refunded == 24

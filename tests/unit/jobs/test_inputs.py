@@ -17,7 +17,7 @@ from shared.jobs import inputs, queries, submission
 from shared.maintenance import retention
 from shared.media.image_workers import ImageWorkers
 from shared.platform import passes
-from shared.platform.ports import NotReached, OutboundAnswer
+from shared.platform.ports import HttpAnswer, NotReached
 from tests.unit.conftest import House, film
 from tests.unit.media.test_images import picture
 
@@ -67,20 +67,20 @@ class Web:
         self.pages = pages
         self.asked: list[str] = []
 
-    async def post(self, url: str, headers: Mapping[str, str], body: bytes) -> OutboundAnswer:
+    async def post(self, url: str, headers: Mapping[str, str], body: bytes) -> HttpAnswer:
         raise NotReached("nothing is posted")
 
-    async def fetch(self, url: str, max_bytes: int, accept: str = "*/*") -> OutboundAnswer:
+    async def fetch(self, url: str, max_bytes: int, accept: str = "*/*") -> HttpAnswer:
         self.asked.append(url)
         if url not in self.pages:
             raise NotReached("the server answered 404")
         assert len(self.pages[url]) <= max_bytes
-        return OutboundAnswer(200, "text/plain", self.pages[url])
+        return HttpAnswer(200, "text/plain", self.pages[url])
 
 
 def with_web(house: House, **pages: bytes) -> Web:
     web = Web({f"https://example.com/{name}": data for name, data in pages.items()})
-    house.services = replace(house.services, outbound=web)
+    house.services = replace(house.services, public_http=web)
     return web
 
 
@@ -281,9 +281,9 @@ async def test_a_job_that_was_never_started_loses_its_images_too(house: House) -
 
 
 async def test_a_job_that_failed_at_once_loses_its_images_too(house: House) -> None:
-    from shared.platform.provider import Refused
+    from shared.platform.provider import Rejected
 
-    house.script(creates=[Refused("PROMPT_REJECTED", "no")])
+    house.script(creates=[Rejected("PROMPT_REJECTED", "no")])
     job = await house.run(await house.submit(await house.sign_up(), input_reference=inline(PNG)))
     assert job.stage is Stage.FAILED
     assert await house.files() == []
@@ -495,7 +495,7 @@ async def test_a_first_try_that_commits_while_its_retry_decides_is_found(house: 
 
         account = await house.account()
         change = lifecycle.submit(plan, account, house.clock(), house.config.config)
-        first.append(await transitions.commit(house.services, transitions.stamp(change, house.services.ids())))
+        first.append(await transitions.commit(house.services, transitions.with_change_id(change, house.services.ids())))
 
     house.store.before("commit", commits)
     again = await submission.submit(house.services, caller, body_of(), None, repeats=1)

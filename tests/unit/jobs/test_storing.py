@@ -9,12 +9,12 @@ from typing import Any
 import pytest
 
 from local.memory.generator import Videos
-from local.memory.media import MemoryMedia
+from local.memory.media import MemoryObjectStore
 from shared.core import events, lifecycle
 from shared.core.documents import Job, Stage
 from shared.core.errors import StorageRefused
 from shared.jobs import queries, storing
-from shared.jobs.transitions import advance
+from shared.jobs.transitions import apply
 from shared.media import video
 from tests.unit.conftest import BUCKET, House, film
 
@@ -211,7 +211,7 @@ async def test_the_lease_is_renewed_while_bytes_flow(house: House) -> None:
             left_s.append((lease.until - house.clock()).total_seconds())
         return call()
 
-    house.media._inner = MemoryMedia(BUCKET, clock=house.clock, run=slow)
+    house.media._inner = MemoryObjectStore(BUCKET, clock=house.clock, run=slow)
     await house.deliver(job)
     assert (await house.job(job.id)).stage is Stage.COMPLETED
     assert min(left_s) > lifecycle.LEASE_S / 2
@@ -227,9 +227,9 @@ async def test_a_delivery_during_a_long_storing_is_told_to_come_back(house: Hous
         verdicts.append(await house.deliver(job))
         return call()
 
-    house.media._inner = MemoryMedia(BUCKET, clock=house.clock, run=slow)
+    house.media._inner = MemoryObjectStore(BUCKET, clock=house.clock, run=slow)
     await house.deliver(job)
-    assert {verdict.value for verdict in verdicts} == {500}
+    assert {result.value for result in verdicts} == {500}
     assert len(house.omni.fetches) == 1
 
 
@@ -241,7 +241,7 @@ async def test_a_renewal_that_fails_is_made_again(house: House) -> None:
         await house.clock.sleep(lifecycle.LEASE_S)
         return call()
 
-    house.media._inner = MemoryMedia(BUCKET, clock=house.clock, run=slow)
+    house.media._inner = MemoryObjectStore(BUCKET, clock=house.clock, run=slow)
     await house.deliver(job)
     assert (await house.job(job.id)).stage is Stage.COMPLETED
 
@@ -292,7 +292,7 @@ async def test_storing_that_stood_still_past_its_deadline_is_done_by_the_next_de
     job = await generating(house, veo=True)
     await house.veo.look(job.operation or "")
     uris = house.veo.started[job.operation or ""].uris
-    await advance(house.services, job.id, events.Finished(job.step, "dead", uris))
+    await apply(house.services, job.id, events.GenerationFinished(job.step, "dead", uris))
     house.clock.advance(house.config.config.storing_timeout_s + 100)
     await house.deliver(job)
     assert (await house.job(job.id)).stage is Stage.COMPLETED

@@ -415,10 +415,10 @@ async def test_the_models_are_those_whose_provider_is_set_up(house: House) -> No
     caller = await house.sign_up()
     everything = (await queries.models(house.services, caller)).data
     assert [model.id for model in everything if model.default] == ["veo-3.1-fast"]
-    house.services.generators.by_provider.pop("vertex")
+    house.services.providers.by_provider.pop("vertex")
     (omni,) = (await queries.models(house.services, caller)).data
     assert (omni.id, omni.default, omni.credits_per_second) == ("omni-flash", True, 10)
-    house.services.generators.by_provider.pop("gemini")
+    house.services.providers.by_provider.pop("gemini")
     assert (await queries.models(house.services, caller)).data == []
     assert (await refused(house.submit(caller))).code == "MODEL_NOT_FOUND"
 
@@ -426,11 +426,11 @@ async def test_the_models_are_those_whose_provider_is_set_up(house: House) -> No
 async def test_a_models_price_and_time_are_those_in_force(house: House) -> None:
     prices = {"omni-flash": 3, "omni-flash 4k": 9}
     house.configure(
-        credits_per_second_by_model=prices, usual_times={"omni-flash": 42.0}, extension_credits_per_second=4
+        credits_per_second_by_model=prices, expected_times={"omni-flash": 42.0}, extension_credits_per_second=4
     )
     models = (await queries.models(house.services, await house.sign_up())).data
     omni = next(model for model in models if model.id == "omni-flash")
-    assert (omni.credits_per_second, omni.usual_seconds) == (3, 42.0)
+    assert (omni.credits_per_second, omni.expected_seconds) == (3, 42.0)
     assert omni.credits_per_second_by_resolution == {"360p": 3, "720p": 3, "1080p": 3, "4k": 9}
     assert omni.extension is not None
     assert omni.extension.credits_per_second == 4
@@ -453,7 +453,7 @@ async def test_a_replay_is_answered_although_its_model_is_no_longer_offered(hous
     caller = await house.sign_up()
     body = CreateVideo(prompt="a boat", model="omni-flash")
     first = await submission.submit(house.services, caller, body, "key")
-    del house.services.generators.by_provider["gemini"]
+    del house.services.providers.by_provider["gemini"]
     again = await submission.submit(house.services, caller, body, "key")
     assert (again.job.id, again.replayed) == (first.job.id, True)
     with pytest.raises(ApiError, match="MODEL_NOT_FOUND"):

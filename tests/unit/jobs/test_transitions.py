@@ -18,32 +18,32 @@ from tests.unit.conftest import House
 
 async def test_a_change_is_committed_and_its_task_created(house: House) -> None:
     job = await house.submit(await house.sign_up())
-    await transitions.advance(house.services, job.id, events.Claim(0, "me"))
-    outcome = await transitions.advance(house.services, job.id, events.Accepted(1, "op"))
+    await transitions.apply(house.services, job.id, events.LeaseRequested(0, "me"))
+    outcome = await transitions.apply(house.services, job.id, events.Accepted(1, "op"))
     assert (await house.job(job.id)).stage is Stage.GENERATING
     assert await house.queue.exists(outcome.job.task)
 
 
 async def test_an_event_that_is_not_heard_changes_nothing_and_says_so(house: House) -> None:
     job = await house.submit(await house.sign_up())
-    outcome = await transitions.advance(house.services, job.id, events.Running(0))
+    outcome = await transitions.apply(house.services, job.id, events.StillRunning(0))
     assert outcome.change is None
     assert await house.job(job.id) == outcome.job
 
 
 async def test_a_job_that_does_not_exist_is_missing(house: House) -> None:
     with pytest.raises(transitions.JobMissing):
-        await transitions.advance(house.services, "video_none", events.Cancel())
+        await transitions.apply(house.services, "video_none", events.CancelRequested())
 
 
 async def test_a_conflict_is_decided_again_on_what_is_there_now(house: House) -> None:
     job = await house.submit(await house.sign_up())
 
     async def rival() -> None:
-        await transitions.advance(house.services, job.id, events.Cancel())
+        await transitions.apply(house.services, job.id, events.CancelRequested())
 
     house.store.before("commit", rival)
-    outcome = await transitions.advance(house.services, job.id, events.Claim(0, "me"), job)
+    outcome = await transitions.apply(house.services, job.id, events.LeaseRequested(0, "me"), job)
     assert outcome.change is None
     assert outcome.job.stage is Stage.CANCELED
 
@@ -57,7 +57,7 @@ async def test_a_stale_account_is_no_reason_to_fail(house: House) -> None:
         await house.store.commit([account.changed(change_id="rival", plan="gold")])
 
     house.store.before("commit", rival)
-    await transitions.advance(house.services, one.id, events.Cancel())
+    await transitions.apply(house.services, one.id, events.CancelRequested())
     account = await house.account()
     assert (account.plan, account.balance, account.active_jobs) == ("gold", 470, (other.id,))
     house.check()
@@ -66,7 +66,7 @@ async def test_a_stale_account_is_no_reason_to_fail(house: House) -> None:
 async def test_a_commit_whose_answer_was_lost_is_recognized_as_our_own(house: House) -> None:
     job = await house.submit(await house.sign_up())
     house.store.lose("commit")
-    outcome = await transitions.advance(house.services, job.id, events.Cancel())
+    outcome = await transitions.apply(house.services, job.id, events.CancelRequested())
     assert outcome.change is not None
     assert outcome.job.stage is Stage.CANCELED
     assert house.amounts(job) == [-30, 30]
@@ -74,16 +74,16 @@ async def test_a_commit_whose_answer_was_lost_is_recognized_as_our_own(house: Ho
 
 async def test_a_lost_answer_still_leads_to_the_task(house: House) -> None:
     job = await house.submit(await house.sign_up())
-    await transitions.advance(house.services, job.id, events.Claim(0, "me"))
+    await transitions.apply(house.services, job.id, events.LeaseRequested(0, "me"))
     house.store.lose("commit")
-    outcome = await transitions.advance(house.services, job.id, events.Accepted(1, "op"))
+    outcome = await transitions.apply(house.services, job.id, events.Accepted(1, "op"))
     assert await house.queue.exists(outcome.job.task)
 
 
 async def test_a_commit_that_failed_without_effect_is_made_again(house: House) -> None:
     job = await house.submit(await house.sign_up())
     house.store.fail("commit", times=3)
-    await transitions.advance(house.services, job.id, events.Cancel())
+    await transitions.apply(house.services, job.id, events.CancelRequested())
     assert house.amounts(job) == [-30, 30]
 
 
@@ -97,17 +97,17 @@ async def test_others_who_never_stop_writing_end_in_unavailable_after_ten_second
     house.store.before("commit", rival, times=10_000)
     began = house.clock()
     with pytest.raises(Unavailable):
-        await transitions.advance(house.services, job.id, events.Cancel())
+        await transitions.apply(house.services, job.id, events.CancelRequested())
     assert timedelta(seconds=10) <= house.clock() - began < timedelta(seconds=11)
     assert house.amounts(job) == [-30]
 
 
 async def test_a_task_that_cannot_be_created_is_reported_but_the_commit_stands(house: House) -> None:
     job = await house.submit(await house.sign_up())
-    await transitions.advance(house.services, job.id, events.Claim(0, "me"))
+    await transitions.apply(house.services, job.id, events.LeaseRequested(0, "me"))
     house.queue.fail("create")
     with pytest.raises(Unavailable):
-        await transitions.advance(house.services, job.id, events.Accepted(1, "op"))
+        await transitions.apply(house.services, job.id, events.Accepted(1, "op"))
     assert (await house.job(job.id)).operation == "op"
 
 
@@ -115,14 +115,19 @@ async def test_a_store_that_cannot_be_read_is_unavailable_at_once(house: House) 
     job = await house.submit(await house.sign_up())
     house.store.fail("get")
     with pytest.raises(Unavailable):
-        await transitions.advance(house.services, job.id, events.Running(0))
+        await transitions.apply(house.services, job.id, events.StillRunning(0))
 
 
 async def test_every_change_carries_a_fresh_change_id(house: House) -> None:
     job = await house.submit(await house.sign_up())
     seen = {job.change_id}
-    for event in (events.Claim(0, "me"), events.Accepted(1, "op"), events.Running(1), events.Cancel()):
-        seen.add((await transitions.advance(house.services, job.id, event)).job.change_id)
+    for event in (
+        events.LeaseRequested(0, "me"),
+        events.Accepted(1, "op"),
+        events.StillRunning(1),
+        events.CancelRequested(),
+    ):
+        seen.add((await transitions.apply(house.services, job.id, event)).job.change_id)
     assert len(seen) == 5
     assert (await house.account()).change_id == (await house.job(job.id)).change_id
 
@@ -130,7 +135,7 @@ async def test_every_change_carries_a_fresh_change_id(house: House) -> None:
 async def test_of_many_cancels_at_once_one_pays_back(house: House) -> None:
     job = await house.submit(await house.sign_up())
     outcomes = await asyncio.gather(
-        *(transitions.advance(house.services, job.id, events.Cancel(), job) for _ in range(20))
+        *(transitions.apply(house.services, job.id, events.CancelRequested(), job) for _ in range(20))
     )
     assert sum(outcome.change is not None for outcome in outcomes) == 1
     house.check()
@@ -140,7 +145,7 @@ async def test_writers_of_one_account_go_one_after_another(house: House) -> None
     caller = await house.sign_up()
     created = [await house.submit(caller) for _ in range(3)]
     before = house.store.calls["commit"]
-    await asyncio.gather(*(transitions.advance(house.services, job.id, events.Cancel()) for job in created))
+    await asyncio.gather(*(transitions.apply(house.services, job.id, events.CancelRequested()) for job in created))
     assert house.store.calls["commit"] - before == 3
 
 
@@ -151,7 +156,7 @@ async def test_nobody_waits_for_ever_behind_others_of_the_account(
     monkeypatch.setattr(commits, "TRY_FOR", timedelta(milliseconds=20))
     job = await house.submit(await house.sign_up())
     async with commits.account_lock(job.account):
-        await transitions.advance(house.services, job.id, events.Cancel())
+        await transitions.apply(house.services, job.id, events.CancelRequested())
     assert (await house.job(job.id)).stage is Stage.CANCELED
     house.check()
 
@@ -159,7 +164,7 @@ async def test_nobody_waits_for_ever_behind_others_of_the_account(
 async def test_waiting_for_ones_turn_is_no_part_of_the_tries(house: House) -> None:
     job = await house.submit(await house.sign_up())
     async with commits.account_lock(job.account):
-        canceling = asyncio.ensure_future(transitions.advance(house.services, job.id, events.Cancel()))
+        canceling = asyncio.ensure_future(transitions.apply(house.services, job.id, events.CancelRequested()))
         await asyncio.sleep(0)
         house.clock.advance(2 * commits.TRY_FOR.total_seconds())
     house.store.fail("commit")
@@ -168,8 +173,8 @@ async def test_waiting_for_ones_turn_is_no_part_of_the_tries(house: House) -> No
 
 async def test_the_end_of_a_job_is_logged_once_and_without_its_prompt(house: House, capsys: Any) -> None:
     job = await house.submit(await house.sign_up(), prompt="a secret boat")
-    await transitions.advance(house.services, job.id, events.Cancel())
-    await transitions.advance(house.services, job.id, events.Cancel())
+    await transitions.apply(house.services, job.id, events.CancelRequested())
+    await transitions.apply(house.services, job.id, events.CancelRequested())
     logged = capsys.readouterr().out
     assert logged.count('"job_ended"') == 1
     assert "secret" not in logged
@@ -178,14 +183,14 @@ async def test_the_end_of_a_job_is_logged_once_and_without_its_prompt(house: Hou
 async def test_a_job_that_was_just_read_is_not_read_again(house: House) -> None:
     job = await house.submit(await house.sign_up())
     before = house.store.calls["get"]
-    await transitions.advance(house.services, job.id, events.Claim(0, "me"), job)
+    await transitions.apply(house.services, job.id, events.LeaseRequested(0, "me"), job)
     assert house.store.calls["get"] == before
 
 
 async def test_a_known_job_that_is_stale_is_read_after_all(house: House) -> None:
     job = await house.submit(await house.sign_up())
-    await transitions.advance(house.services, job.id, events.Claim(0, "me"))
-    outcome = await transitions.advance(house.services, job.id, events.Claim(0, "other"), job)
+    await transitions.apply(house.services, job.id, events.LeaseRequested(0, "me"))
+    outcome = await transitions.apply(house.services, job.id, events.LeaseRequested(0, "other"), job)
     assert outcome.change is None
     assert outcome.job.lease is not None
     assert outcome.job.lease.holder == "me"
@@ -196,7 +201,7 @@ async def test_the_store_may_be_down_for_a_while(house: House) -> None:
     house.store.fail("commit")
     house.store.lose("commit")
     house.store.fail("commit")
-    outcome = await transitions.advance(house.services, job.id, events.Cancel())
+    outcome = await transitions.apply(house.services, job.id, events.CancelRequested())
     assert isinstance(outcome.job, Job)
     house.check()
 
@@ -216,7 +221,7 @@ async def test_a_commit_that_takes_effect_after_it_was_given_up_is_recognized_to
     house.store.let_pass("get_all")
     house.store.before("get_all", arrive)
     commit, house.store._inner.commit = house.store._inner.commit, late
-    outcome = await transitions.advance(house.services, job.id, events.Cancel(), job)
+    outcome = await transitions.apply(house.services, job.id, events.CancelRequested(), job)
     assert outcome.change is not None
     assert house.amounts(job) == [-30, 30]
     house.check()

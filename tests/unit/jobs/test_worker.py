@@ -14,9 +14,9 @@ from shared.core import events, lifecycle
 from shared.core.documents import Job, Stage
 from shared.core.errors import StorageRefused, Unavailable
 from shared.jobs import queries, storing, submission, worker
-from shared.jobs.transitions import advance
-from shared.jobs.worker import Verdict
-from shared.platform.provider import Broken, Busy, Finished, Refused, Running
+from shared.jobs.transitions import apply
+from shared.jobs.worker import TaskResult
+from shared.platform.provider import Failed, Finished, Rejected, Running, Throttled
 from tests.unit.conftest import House
 
 LONGER_THAN_THE_LEASE_S = lifecycle.LEASE_S + 1
@@ -24,7 +24,7 @@ LONGER_THAN_THE_LEASE_S = lifecycle.LEASE_S + 1
 
 async def with_dead_holder(house: House, job: Job) -> Job:
     """The job as a holder leaves it that died in its create."""
-    claimed = (await advance(house.services, job.id, events.Claim(job.step, "dead"))).job
+    claimed = (await apply(house.services, job.id, events.LeaseRequested(job.step, "dead"))).job
     house.clock.advance(LONGER_THAN_THE_LEASE_S)
     return claimed
 
@@ -57,9 +57,9 @@ async def test_all_videos_of_a_job_are_stored(house: House) -> None:
 @pytest.mark.parametrize(
     "script",
     [
-        {"creates": [Refused("PROMPT_REJECTED", "half an emoji \ud83d")]},
-        {"looks": [Broken("PROVIDER_ERROR", "half an emoji \ud83d")]},
-        {"looks": [Broken("PROVIDER_ERROR", "x" * 2_000_000)]},
+        {"creates": [Rejected("PROMPT_REJECTED", "half an emoji \ud83d")]},
+        {"looks": [Failed("PROVIDER_ERROR", "half an emoji \ud83d")]},
+        {"looks": [Failed("PROVIDER_ERROR", "x" * 2_000_000)]},
         {"looks": [Finished((), 1, "\udfff")]},
     ],
 )
@@ -76,8 +76,8 @@ async def test_whatever_a_provider_says_the_job_ends_at_once_and_is_refunded(
 
 async def test_the_name_of_a_generation_can_be_kept_whatever_is_in_it(house: House) -> None:
     job = await house.submit(await house.sign_up())
-    await advance(house.services, job.id, events.Claim(job.step, "holder"))
-    outcome = await advance(house.services, job.id, events.Accepted(1, "operations/\ud83d"))
+    await apply(house.services, job.id, events.LeaseRequested(job.step, "holder"))
+    outcome = await apply(house.services, job.id, events.Accepted(1, "operations/\ud83d"))
     assert (outcome.job.stage, outcome.job.operation) == (Stage.GENERATING, "operations/�")
 
 
@@ -91,13 +91,13 @@ async def test_a_generation_is_looked_at_until_it_is_done(house: House) -> None:
 @pytest.mark.parametrize(
     ("script", "code"),
     [
-        ({"creates": [Refused("PROMPT_REJECTED", "no")]}, "PROMPT_REJECTED"),
-        ({"looks": [Broken("PROVIDER_ERROR", "broken")]}, "PROVIDER_ERROR"),
+        ({"creates": [Rejected("PROMPT_REJECTED", "no")]}, "PROMPT_REJECTED"),
+        ({"looks": [Failed("PROVIDER_ERROR", "broken")]}, "PROVIDER_ERROR"),
         ({"looks": [Videos(0, 1, "violence")]}, "SAFETY_BLOCKED"),
         ({"looks": [Finished(())]}, "PROVIDER_ERROR"),
         ({"looks": [Running()]}, "GENERATION_TIMEOUT"),
         ({"creates": [ConnectionError("cut")]}, "START_UNCERTAIN"),
-        ({"creates": [Busy("full")] * 5_000}, "QUEUE_TIMEOUT"),
+        ({"creates": [Throttled("full")] * 5_000}, "QUEUE_TIMEOUT"),
     ],
 )
 async def test_whatever_goes_wrong_the_job_ends_with_its_refund(house: House, script: Any, code: str) -> None:
@@ -115,9 +115,9 @@ async def test_whatever_goes_wrong_the_job_ends_with_its_refund(house: House, sc
 
 async def test_a_second_delivery_of_the_same_task_changes_nothing(house: House) -> None:
     job = await house.submit(await house.sign_up())
-    assert await house.deliver(job, 0) is Verdict.DONE
+    assert await house.deliver(job, 0) is TaskResult.ACK
     before = await house.job(job.id)
-    assert await house.deliver(job, 0) is Verdict.DONE
+    assert await house.deliver(job, 0) is TaskResult.ACK
     assert await house.job(job.id) == before
     assert house.creates == 1
 
@@ -126,7 +126,7 @@ async def test_ten_deliveries_at_once_create_once(house: House) -> None:
     job = await house.submit(await house.sign_up())
     verdicts = await asyncio.gather(*(house.deliver(job, 0) for _ in range(10)))
     assert house.creates == 1
-    assert Verdict.DONE in verdicts
+    assert TaskResult.ACK in verdicts
     house.check()
 
 
@@ -137,14 +137,14 @@ async def test_a_delivery_of_a_step_long_past_changes_nothing_and_makes_no_task(
         await house.deliver_next()
     house.queue.purge()
     creates = house.queue.calls["create"]
-    assert await house.deliver(job, 0) is Verdict.DONE
+    assert await house.deliver(job, 0) is TaskResult.ACK
     assert house.queue.calls["create"] == creates
 
 
 async def test_a_delivery_from_the_future_or_of_no_job_is_done_with(house: House) -> None:
     job = await house.submit(await house.sign_up())
-    assert await house.deliver(job, 7) is Verdict.DONE
-    assert await worker.deliver(house.services, "video_none", 0) is Verdict.DONE
+    assert await house.deliver(job, 7) is TaskResult.ACK
+    assert await worker.deliver(house.services, "video_none", 0) is TaskResult.ACK
     assert house.creates == 0
 
 
@@ -152,19 +152,19 @@ async def test_a_delivery_one_step_behind_makes_the_task_that_was_never_created(
     house.script(looks=[Running()])
     job = await house.until(await house.submit(await house.sign_up()), "generating")
     house.queue.fail("create")
-    assert await house.deliver(job) is Verdict.COME_BACK
+    assert await house.deliver(job) is TaskResult.RETRY
     ahead = await house.job(job.id)
     assert ahead.step == job.step + 1
     assert not await house.queue.exists(ahead.task)
-    assert await house.deliver(job, job.step) is Verdict.DONE
+    assert await house.deliver(job, job.step) is TaskResult.ACK
     assert await house.queue.exists(ahead.task)
 
 
 async def test_a_queue_that_fails_once_after_the_create_does_not_lose_the_first_look(house: House) -> None:
     job = await house.submit(await house.sign_up())
     house.queue.fail("create")
-    assert await house.deliver(job, 0) is Verdict.COME_BACK
-    assert await house.deliver(job, 0) is Verdict.DONE
+    assert await house.deliver(job, 0) is TaskResult.RETRY
+    assert await house.deliver(job, 0) is TaskResult.ACK
     generating = await house.job(job.id)
     assert generating.stage is Stage.GENERATING
     assert await house.queue.exists(generating.task)
@@ -184,7 +184,7 @@ async def test_the_task_that_is_made_again_comes_when_the_job_is_due(house: Hous
 async def test_a_delivery_after_the_end_changes_nothing(house: House) -> None:
     job = await house.run(await house.submit(await house.sign_up()))
     for step in range(job.step + 1):
-        assert await house.deliver(job, step) is Verdict.DONE
+        assert await house.deliver(job, step) is TaskResult.ACK
     assert await house.job(job.id) == job
     assert not house.queue.entries()
 
@@ -192,7 +192,7 @@ async def test_a_delivery_after_the_end_changes_nothing(house: House) -> None:
 async def test_a_store_that_does_not_answer_makes_the_queue_come_back(house: House) -> None:
     job = await house.submit(await house.sign_up())
     house.store.fail("get")
-    assert await house.deliver(job, 0) is Verdict.COME_BACK
+    assert await house.deliver(job, 0) is TaskResult.RETRY
     assert house.creates == 0
 
 
@@ -202,13 +202,13 @@ async def test_a_store_that_does_not_answer_makes_the_queue_come_back(house: Hou
 @pytest.mark.parametrize("stage", [Stage.STARTING, Stage.STORING])
 async def test_a_delivery_that_meets_a_live_lease_is_told_to_come_back(house: House, stage: Stage) -> None:
     job = await house.submit(await house.sign_up())
-    await advance(house.services, job.id, events.Claim(0, "me"))
+    await apply(house.services, job.id, events.LeaseRequested(0, "me"))
     if stage is Stage.STORING:
-        await advance(house.services, job.id, events.Accepted(1, "op"))
-        await advance(house.services, job.id, events.Finished(1, "me", ("https://x",)))
+        await apply(house.services, job.id, events.Accepted(1, "op"))
+        await apply(house.services, job.id, events.GenerationFinished(1, "me", ("https://x",)))
     before = await house.job(job.id)
     assert before.stage is stage
-    assert await house.deliver(job) is Verdict.COME_BACK
+    assert await house.deliver(job) is TaskResult.RETRY
     assert await house.job(job.id) == before
 
 
@@ -216,10 +216,10 @@ async def test_a_delivery_that_loses_the_race_for_the_lease_comes_back(house: Ho
     job = await house.submit(await house.sign_up())
 
     async def rival() -> None:
-        await advance(house.services, job.id, events.Claim(0, "rival"))
+        await apply(house.services, job.id, events.LeaseRequested(0, "rival"))
 
     house.store.before("commit", rival)
-    assert await house.deliver(job, 0) is Verdict.COME_BACK
+    assert await house.deliver(job, 0) is TaskResult.RETRY
     assert house.creates == 0
 
 
@@ -231,18 +231,18 @@ async def test_a_holder_that_was_too_slow_does_not_create(house: House) -> None:
 
     # The claim is decided, and its commit takes that long.
     house.store.before("commit", slow)
-    assert await house.deliver(job, 0) is Verdict.COME_BACK
+    assert await house.deliver(job, 0) is TaskResult.RETRY
     assert house.creates == 0
     after = await house.job(job.id)
     assert (after.stage, after.attempt) == (Stage.QUEUED, 0)
-    assert await house.deliver(job) is Verdict.DONE
+    assert await house.deliver(job) is TaskResult.ACK
     assert house.creates == 1
 
 
 async def test_a_holder_that_died_in_its_create_leaves_an_uncertain_job(house: House) -> None:
     job = await house.submit(await house.sign_up())
     await with_dead_holder(house, job)
-    assert await house.deliver(job, 0) is Verdict.DONE
+    assert await house.deliver(job, 0) is TaskResult.ACK
     assert (await house.job(job.id)).stage is Stage.UNCERTAIN
     assert house.creates == 0
 
@@ -251,10 +251,10 @@ async def test_a_holder_that_died_while_storing_is_replaced(house: House) -> Non
     job = await house.until(await house.submit(await house.sign_up()), "generating")
     (await house.omni.look(job.operation or ""))
     uris = house.omni.started[job.operation or ""].uris
-    await advance(house.services, job.id, events.Finished(job.step, "dead", uris))
-    assert await house.deliver(job) is Verdict.COME_BACK
+    await apply(house.services, job.id, events.GenerationFinished(job.step, "dead", uris))
+    assert await house.deliver(job) is TaskResult.RETRY
     house.clock.advance(LONGER_THAN_THE_LEASE_S)
-    assert await house.deliver(job) is Verdict.DONE
+    assert await house.deliver(job) is TaskResult.ACK
     assert (await house.job(job.id)).stage is Stage.COMPLETED
     house.check()
 
@@ -263,35 +263,35 @@ async def test_a_holder_that_died_while_storing_is_replaced(house: House) -> Non
 
 
 async def test_a_busy_provider_slows_the_queue_and_the_job_starts_after_the_wait(house: House) -> None:
-    house.script(creates=[Busy("full", 7.0)])
+    house.script(creates=[Throttled("full", 7.0)])
     job = await house.submit(await house.sign_up())
-    assert await house.deliver(job, 0) is Verdict.SLOW_DOWN
+    assert await house.deliver(job, 0) is TaskResult.THROTTLE
     deferred = await house.job(job.id)
     assert (deferred.stage, deferred.step, deferred.attempt) == (Stage.QUEUED, 1, 0)
     assert deferred.due_at is not None
     assert (deferred.due_at - house.clock()).total_seconds() == 7.0
     house.clock.advance(7.0)
-    assert await house.deliver(job, 0) is Verdict.DONE
+    assert await house.deliver(job, 0) is TaskResult.ACK
     assert house.creates == 1
-    assert await house.deliver(job) is Verdict.DONE
+    assert await house.deliver(job) is TaskResult.ACK
     assert (await house.job(job.id)).attempt == 1
 
 
 async def test_no_create_is_made_before_retry_after_is_over_however_often_the_queue_comes(house: House) -> None:
-    house.script(creates=[Busy("full", 600.0)])
+    house.script(creates=[Throttled("full", 600.0)])
     job = await house.submit(await house.sign_up())
     began = house.clock()
-    assert await house.deliver(job, 0) is Verdict.SLOW_DOWN
+    assert await house.deliver(job, 0) is TaskResult.THROTTLE
     for waited_s in (2, 6, 14, 30, 62, 599):
         house.clock.now = began + timedelta(seconds=waited_s)
-        assert await house.deliver(job, 0) is Verdict.DONE, "the task that was answered 503 has nothing left to do"
-        assert await house.deliver(job) is Verdict.COME_BACK
+        assert await house.deliver(job, 0) is TaskResult.ACK, "the task that was answered 503 has nothing left to do"
+        assert await house.deliver(job) is TaskResult.RETRY
     assert (house.creates, len(house.omni.prepared)) == (1, 1)
     deferred = await house.job(job.id)
     (entry,) = [entry for entry in house.queue.entries() if entry.ref == deferred.task]
     assert entry.due_at == began + timedelta(seconds=600)
     house.clock.now = entry.due_at
-    assert await house.deliver(job) is Verdict.DONE
+    assert await house.deliver(job) is TaskResult.ACK
     assert (await house.job(job.id)).attempt == 1
 
 
@@ -308,19 +308,19 @@ async def test_everything_slow_is_done_before_the_claim(house: House, monkeypatc
         return house.omni.start
 
     monkeypatch.setattr(house.omni, "prepare", slow)
-    assert await house.deliver(job, 0) is Verdict.DONE
+    assert await house.deliver(job, 0) is TaskResult.ACK
     assert seen == [Stage.QUEUED]
     assert (await house.job(job.id)).stage is Stage.GENERATING
 
 
-@pytest.mark.parametrize("failure", [Busy("no token"), OSError("no route"), RuntimeError("no credentials")])
+@pytest.mark.parametrize("failure", [Throttled("no token"), OSError("no route"), RuntimeError("no credentials")])
 async def test_a_preparation_that_fails_costs_no_attempt(house: House, failure: Exception) -> None:
     house.script(prepares=[failure, failure])
     job = await house.submit(await house.sign_up())
     for _ in range(2):
-        assert await house.deliver(job, 0) is Verdict.COME_BACK
+        assert await house.deliver(job, 0) is TaskResult.RETRY
         assert await house.job(job.id) == job
-    assert await house.deliver(job, 0) is Verdict.DONE
+    assert await house.deliver(job, 0) is TaskResult.ACK
     assert (await house.job(job.id)).attempt == 1
 
 
@@ -350,7 +350,7 @@ async def test_a_preparation_that_never_goes_well_ends_at_the_deadline_of_the_qu
 
 
 async def test_what_can_never_be_made_fails_before_any_attempt(house: House) -> None:
-    house.script(prepares=[Refused("INPUT_GONE", "gone")])
+    house.script(prepares=[Rejected("INPUT_GONE", "gone")])
     job = await house.run(await house.submit(await house.sign_up()))
     assert job.error is not None
     assert (job.error.code, job.attempt, house.creates) == ("INPUT_GONE", 0, 0)
@@ -358,7 +358,7 @@ async def test_what_can_never_be_made_fails_before_any_attempt(house: House) -> 
 
 
 async def test_a_busy_provider_without_a_wish_is_left_alone_for_half_a_minute(house: House) -> None:
-    house.script(creates=[Busy("full")])
+    house.script(creates=[Throttled("full")])
     job = await house.submit(await house.sign_up())
     await house.deliver(job, 0)
     due_at = (await house.job(job.id)).due_at
@@ -367,7 +367,7 @@ async def test_a_busy_provider_without_a_wish_is_left_alone_for_half_a_minute(ho
 
 
 async def test_a_refused_create_ends_the_job_and_makes_no_second(house: House) -> None:
-    house.script(creates=[Refused("SAFETY_BLOCKED", "violence")])
+    house.script(creates=[Rejected("SAFETY_BLOCKED", "violence")])
     job = await house.run(await house.submit(await house.sign_up()))
     assert job.error is not None
     assert (job.error.code, job.error.reason) == ("SAFETY_BLOCKED", "violence")
@@ -390,7 +390,7 @@ async def test_a_create_that_takes_too_long_is_uncertain(house: House, monkeypat
     monkeypatch.setattr(house.omni, "start", never)
     monkeypatch.setattr(lifecycle, "CREATE_TIMEOUT_S", 0.01)
     job = await house.submit(await house.sign_up())
-    assert await house.deliver(job, 0) is Verdict.DONE
+    assert await house.deliver(job, 0) is TaskResult.ACK
     assert (await house.job(job.id)).stage is Stage.UNCERTAIN
 
 
@@ -409,12 +409,12 @@ async def test_a_delivery_that_is_killed_in_its_create_leaves_its_lease(house: H
     delivery.cancel()
     await asyncio.gather(delivery, return_exceptions=True)
     assert (await house.job(job.id)).stage is Stage.STARTING
-    assert await house.deliver(job, 0) is Verdict.COME_BACK
+    assert await house.deliver(job, 0) is TaskResult.RETRY
 
 
 async def test_a_model_that_is_not_set_up_any_more_ends_the_job_with_its_refund(house: House) -> None:
     job = await house.submit(await house.sign_up())
-    house.services.generators.by_provider.pop("gemini")
+    house.services.providers.by_provider.pop("gemini")
     await house.deliver(job, 0)
     failed = await house.job(job.id)
     assert failed.error is not None
@@ -446,7 +446,7 @@ async def test_the_operations_name_is_kept_though_the_store_is_down_for_a_while(
     job = await house.submit(await house.sign_up())
     house.store.let_pass("commit")
     house.store.fail("commit", times=failures)
-    assert await house.deliver(job, 0) is Verdict.DONE
+    assert await house.deliver(job, 0) is TaskResult.ACK
     kept = await house.job(job.id)
     assert (kept.stage, kept.operation) == (Stage.GENERATING, f"operations/{job.id}-0")
 
@@ -459,7 +459,7 @@ async def test_the_operations_name_is_kept_whatever_firestore_answers_for_a_whil
     job = await house.submit(await house.sign_up())
     house.store.let_pass("commit")
     house.store.fail("commit", times=20, error=error)
-    assert await house.deliver(job, 0) is Verdict.DONE
+    assert await house.deliver(job, 0) is TaskResult.ACK
     assert (await house.job(job.id)).operation == f"operations/{job.id}-0"
     told = capsys.readouterr().out
     assert '"operation_not_kept"' in told
@@ -478,7 +478,7 @@ async def test_a_name_that_firestore_rejects_for_good_leaves_a_start_that_is_sea
         return await commit(documents)
 
     monkeypatch.setattr(house.store._inner, "commit", without_names)
-    monkeypatch.setattr(house.services.store, "commit", without_names, raising=False)
+    monkeypatch.setattr(house.services.firestore, "commit", without_names, raising=False)
     with pytest.raises(InvalidArgument):
         await house.deliver(job, 0)
     uncertain = await house.job(job.id)
@@ -490,11 +490,11 @@ async def test_a_name_that_firestore_rejects_for_good_leaves_a_start_that_is_sea
 
 
 async def test_a_refusal_is_kept_though_the_store_is_down_for_a_while(house: House) -> None:
-    house.script(creates=[Refused("SAFETY_BLOCKED", "violence")])
+    house.script(creates=[Rejected("SAFETY_BLOCKED", "violence")])
     job = await house.submit(await house.sign_up())
     house.store.let_pass("commit")
     house.store.fail("commit", times=5, error=PermissionDenied)
-    assert await house.deliver(job, 0) is Verdict.DONE
+    assert await house.deliver(job, 0) is TaskResult.ACK
     failed = await house.job(job.id)
     assert failed.error is not None
     assert failed.error.code == "SAFETY_BLOCKED"
@@ -505,7 +505,7 @@ async def test_a_name_that_cannot_be_kept_for_ten_minutes_is_given_up_loudly(hou
     house.store.let_pass("commit")
     house.store.fail("commit", times=100_000)
     began = house.clock()
-    assert await house.deliver(job, 0) is Verdict.COME_BACK
+    assert await house.deliver(job, 0) is TaskResult.RETRY
     assert (house.clock() - began).total_seconds() >= worker.KEEP_NAME_FOR_S
     assert f"operations/{job.id}-0" in capsys.readouterr().out
 
@@ -540,7 +540,7 @@ async def test_a_job_that_vanishes_under_a_delivery_is_done_with(house: House) -
         house.store.remove("jobs", job.id)
 
     house.store.before("commit", vanish)
-    assert await house.deliver(job, 0) is Verdict.DONE
+    assert await house.deliver(job, 0) is TaskResult.ACK
 
 
 # --- uncertain ---
@@ -577,7 +577,7 @@ async def test_other_files_under_the_prefix_are_not_taken_for_videos(house: Hous
 async def test_an_operation_that_an_event_named_is_adopted(house: House) -> None:
     house.script(creates=[LostAnswer()])
     job = await house.until(await house.submit(await house.sign_up()), "uncertain")
-    await advance(house.services, job.id, events.Hint(f"operations/{job.id}-0"))
+    await apply(house.services, job.id, events.OperationReported(f"operations/{job.id}-0"))
     done = await house.run(job)
     assert (done.stage, done.operation) == (Stage.COMPLETED, f"operations/{job.id}-0")
     assert house.creates == 1
@@ -589,7 +589,7 @@ async def test_a_bucket_that_does_not_answer_does_not_end_an_uncertain_job(house
     job = await house.until(await house.submit_veo(await house.sign_up()), "uncertain")
     house.clock.advance(1_000)
     house.media.fail("list")
-    assert await house.deliver(job) is Verdict.COME_BACK
+    assert await house.deliver(job) is TaskResult.RETRY
     assert (await house.job(job.id)).stage is Stage.UNCERTAIN
 
 
@@ -599,9 +599,9 @@ async def test_a_bucket_that_does_not_answer_does_not_end_an_uncertain_job(house
 async def test_a_look_that_fails_before_the_deadline_is_made_again(house: House) -> None:
     house.script(looks=[OSError("no route"), Videos()])
     job = await house.until(await house.submit(await house.sign_up()), "generating")
-    assert await house.deliver(job) is Verdict.COME_BACK
+    assert await house.deliver(job) is TaskResult.RETRY
     assert (await house.job(job.id)) == job
-    assert await house.deliver(job) is Verdict.DONE
+    assert await house.deliver(job) is TaskResult.ACK
     assert (await house.job(job.id)).stage is Stage.COMPLETED
 
 
@@ -617,11 +617,11 @@ async def test_a_video_in_the_bucket_is_adopted_though_its_operation_cannot_be_r
     """A model that is retired along with its endpoint, a permission, an outage."""
     house.script(looks=[LookupError("404: no longer available")])
     job = await house.until(await house.submit_veo(await house.sign_up()), "generating")
-    assert await house.deliver(job) is Verdict.COME_BACK
+    assert await house.deliver(job) is TaskResult.RETRY
     await wrote(house, job, veo_video)
     if late:
         house.clock.advance(2 * house.config.config.generation_timeout_s)
-    assert await house.deliver(job) is Verdict.DONE
+    assert await house.deliver(job) is TaskResult.ACK
     done = await house.job(job.id)
     assert (done.stage, house.amounts(done)) == (Stage.COMPLETED, [-40])
     assert '"adopted"' in capsys.readouterr().out
@@ -653,8 +653,8 @@ async def test_a_bucket_that_does_not_say_what_it_holds_ends_no_generation_for_a
     house.clock.advance(house.config.config.generation_timeout_s)
     house.media.fail("list", times=3, error=error)
     for _ in range(3):
-        assert await house.deliver(job) is Verdict.COME_BACK
-    assert await house.deliver(job) is Verdict.DONE
+        assert await house.deliver(job) is TaskResult.RETRY
+    assert await house.deliver(job) is TaskResult.ACK
     assert (await house.job(job.id)).stage is Stage.COMPLETED
 
 
@@ -676,7 +676,7 @@ async def test_a_look_that_fails_after_the_deadline_ends_the_job_with_its_refund
     house.script(looks=[OSError("no route")])
     job = await house.until(await house.submit(await house.sign_up()), "generating")
     house.clock.advance(house.config.config.generation_timeout_s)
-    assert await house.deliver(job) is Verdict.DONE
+    assert await house.deliver(job) is TaskResult.ACK
     failed = await house.job(job.id)
     assert failed.error is not None
     assert failed.error.code == "GENERATION_TIMEOUT"
@@ -716,23 +716,23 @@ async def test_a_delivery_that_loses_the_race_to_store_comes_back(house: House) 
     job = await house.until(await house.submit(await house.sign_up()), "generating")
     await house.omni.look(job.operation or "")
     uris = house.omni.started[job.operation or ""].uris
-    await advance(house.services, job.id, events.Finished(job.step, "dead", uris))
+    await apply(house.services, job.id, events.GenerationFinished(job.step, "dead", uris))
     house.clock.advance(LONGER_THAN_THE_LEASE_S)
     storing_job = await house.job(job.id)
 
     async def rival() -> None:
-        await advance(house.services, job.id, events.Claim(storing_job.step, "rival"))
+        await apply(house.services, job.id, events.LeaseRequested(storing_job.step, "rival"))
 
     house.store.before("commit", rival)
-    assert await house.deliver(job) is Verdict.COME_BACK
+    assert await house.deliver(job) is TaskResult.RETRY
     assert house.omni.fetches == []
 
 
 async def test_storing_that_is_resumed_after_its_time_ends_with_the_refund(house: House) -> None:
     job = await house.until(await house.submit(await house.sign_up()), "generating")
-    await advance(house.services, job.id, events.Finished(job.step, "dead", ("https://x",)))
+    await apply(house.services, job.id, events.GenerationFinished(job.step, "dead", ("https://x",)))
     house.clock.advance(house.config.config.storing_timeout_s)
-    assert await house.deliver(job) is Verdict.DONE
+    assert await house.deliver(job) is TaskResult.ACK
     assert (await house.job(job.id)).stage is Stage.FAILED
     house.check()
 
@@ -750,7 +750,7 @@ async def test_a_waiting_job_enters_when_another_has_ended(house: House) -> None
     await house.store.commit(
         [job.changed(stage=Stage.WAITING, account="alice"), account.changed(active_jobs=(), change_id="x")]
     )
-    assert await house.deliver(job) is Verdict.DONE
+    assert await house.deliver(job) is TaskResult.ACK
     assert (await house.job(job.id)).stage is Stage.WAITING
     await submission.cancel(house.services, caller, others[0].id)
     await house.deliver(job)
@@ -849,7 +849,7 @@ async def test_a_bucket_that_is_down_does_not_let_files_be_forgotten(house: Hous
     job = await house.run(await house.submit(caller))
     await queries.delete(house.services, caller, job.id)
     house.media.fail("delete")
-    assert await house.deliver(job) is Verdict.COME_BACK
+    assert await house.deliver(job) is TaskResult.RETRY
     assert (await house.job(job.id)).due_at is not None
     await house.run(job)
     assert await house.files() == []

@@ -9,7 +9,7 @@ import pytest
 
 from shared.core.documents import Job, Stage
 from shared.core.errors import Conflict, Unavailable
-from shared.gateways.live_settings import StoredConfig
+from shared.gateways.live_settings import StoredLiveSettings
 from shared.maintenance.expected_times import ENOUGH_JOBS, LEAST_JOBS, learn
 from shared.platform import passes
 from tests.unit.conftest import SETTINGS, House
@@ -26,7 +26,7 @@ def ended(house: House, number: int, took_s: float, ago: timedelta = timedelta(h
 
 
 async def in_force(house: House) -> dict[str, float]:
-    return (await StoredConfig(SETTINGS, house.store, house.clock).get()).usual_times
+    return (await StoredLiveSettings(SETTINGS, house.store, house.clock).get()).expected_times
 
 
 async def test_the_middle_of_the_latest_generations_is_what_is_usual(house: House) -> None:
@@ -68,7 +68,7 @@ async def test_the_newest_are_enough_and_no_more_are_read(house: House) -> None:
 
 
 async def test_what_was_learned_of_others_before_stays(house: House) -> None:
-    house.store.edit_config("usual_times", {"learned": {"veo-3.1": 70.0, "omni-flash": 99.0}})
+    house.store.edit_config("expected_times", {"learned": {"veo-3.1": 70.0, "omni-flash": 99.0}})
     await house.store.commit([ended(house, number, 20.0) for number in FEW])
     await learn(house.services)
     assert await in_force(house) == {"veo-3.1": 70.0, "omni-flash": 20.0, "omni-flash-3s": 20.0}
@@ -76,30 +76,30 @@ async def test_what_was_learned_of_others_before_stays(house: House) -> None:
 
 async def test_what_an_administrator_says_of_a_model_goes_before_what_was_learned(house: House) -> None:
     said = {"omni-flash": 45.0}
-    house.store.edit_config("usual_times", said)
+    house.store.edit_config("expected_times", said)
     await house.store.commit([ended(house, number, 20.0) for number in FEW])
     await learn(house.services)
     assert await in_force(house) == said
-    stored = await house.store.read_config("usual_times")
+    stored = await house.store.read_config("expected_times")
     assert {name: value for name, value in stored.items() if name != "learned"} == said
 
 
 async def test_what_is_said_of_one_length_leaves_the_others(house: House) -> None:
     learned = {"veo-3.1": 70.0, "veo-3.1-4s": 50.0, "veo-3.1-fast": 30.0, "veo-3.1-fast-8s": 31.0}
-    house.store.edit_config("usual_times", {"veo-3.1-4s": 60.0, "learned": learned})
+    house.store.edit_config("expected_times", {"veo-3.1-4s": 60.0, "learned": learned})
     assert await in_force(house) == {**learned, "veo-3.1-4s": 60.0}
-    house.store.edit_config("usual_times", {"veo-3.1": 60.0, "learned": learned})
+    house.store.edit_config("expected_times", {"veo-3.1": 60.0, "learned": learned})
     assert await in_force(house) == {"veo-3.1": 60.0, "veo-3.1-fast": 30.0, "veo-3.1-fast-8s": 31.0}
 
 
 async def test_an_edit_beside_the_learning_is_not_lost(house: House) -> None:
-    house.store.edit_config("usual_times", {})
+    house.store.edit_config("expected_times", {})
     await house.store.commit([ended(house, number, 20.0) for number in FEW])
     edits = iter([{"omni-flash": 45.0}])
 
     async def edit() -> None:
         for fields in edits:
-            house.store.edit_config("usual_times", fields)
+            house.store.edit_config("expected_times", fields)
 
     house.store.before("commit", edit)
     await learn(house.services)
@@ -110,7 +110,7 @@ async def test_an_edit_beside_the_learning_is_not_lost(house: House) -> None:
 async def test_what_was_spoiled_is_complained_of_until_it_is_learned_anew(
     house: House, capsys: pytest.CaptureFixture[str], spoiled: object
 ) -> None:
-    house.store.edit_config("usual_times", {"learned": spoiled})
+    house.store.edit_config("expected_times", {"learned": spoiled})
     assert await in_force(house) == {}
     assert '"config_not_valid"' in capsys.readouterr().out
     await house.store.commit([ended(house, number, 20.0) for number in FEW])

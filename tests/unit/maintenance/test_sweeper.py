@@ -13,8 +13,8 @@ from shared.core import events, lifecycle
 from shared.core.documents import Job, Plan, Stage
 from shared.core.errors import Unavailable
 from shared.jobs import submission
-from shared.jobs.transitions import advance
-from shared.jobs.worker import Verdict
+from shared.jobs.transitions import apply
+from shared.jobs.worker import TaskResult
 from shared.maintenance import sweeper
 from shared.platform import durable_tasks, passes
 from shared.platform.identity import Caller
@@ -80,7 +80,7 @@ async def test_a_job_that_is_hardly_late_is_not_looked_at(house: House) -> None:
 
 async def test_a_live_lease_is_never_touched(house: House) -> None:
     (job,) = await fallen(house)
-    claimed = (await advance(house.services, job.id, events.Claim(0, "me"))).job
+    claimed = (await apply(house.services, job.id, events.LeaseRequested(0, "me"))).job
     house.clock.advance(lifecycle.LEASE_S - 1)
     await sweeper.sweep(house.services)
     assert await house.job(job.id) == claimed
@@ -88,7 +88,7 @@ async def test_a_live_lease_is_never_touched(house: House) -> None:
 
 async def test_a_dead_lease_is_an_uncertain_start_that_is_searched_for(house: House) -> None:
     (job,) = await fallen(house)
-    await advance(house.services, job.id, events.Claim(0, "me"))
+    await apply(house.services, job.id, events.LeaseRequested(0, "me"))
     house.clock.advance(lifecycle.LEASE_S + LATE_S)
     assert (await sweeper.sweep(house.services))["restored"] == 1
     assert (await house.job(job.id)).stage is Stage.UNCERTAIN
@@ -208,7 +208,7 @@ async def test_a_queued_job_past_its_deadline_is_ended_though_its_task_is_still_
     assert house.amounts(job) == [-40, 40]
     assert (await house.account()).active_jobs == ()
     assert not await house.queue.exists(job.task)
-    assert await house.deliver(job, step=0) is Verdict.DONE
+    assert await house.deliver(job, step=0) is TaskResult.ACK
     house.check()
 
 
@@ -269,7 +269,7 @@ async def test_what_was_paid_for_keeps_its_last_try(house: House, stage: str) ->
     """A delivery looks, or stores, once more; the sweep only sees to it that there is one."""
     job = await house.until(await house.submit_veo(await house.sign_up()), "generating")
     if stage == "storing":
-        await advance(house.services, job.id, events.Finished(job.step, "died", ("gs://videos/x.mp4",)))
+        await apply(house.services, job.id, events.GenerationFinished(job.step, "died", ("gs://videos/x.mp4",)))
     house.clock.advance(10 * 3_600)
     house.queue.purge()
     assert await sweeper.sweep(house.services) == {"seen": 1, "restored": 1, "ended": 0, "failed": 0}

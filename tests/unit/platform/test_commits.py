@@ -30,20 +30,20 @@ def document(house: House) -> WebhookSecret:
 
 
 async def stored(house: House) -> WebhookSecret:
-    found = await house.services.store.get(WebhookSecret, "ann")
+    found = await house.services.firestore.get(WebhookSecret, "ann")
     assert found is not None
     return found
 
 
 async def written_by_another(house: House) -> None:
-    found = await house.services.store.get(WebhookSecret, "ann") or document(house)
-    await house.services.store.commit([found.changed(tenant="other", change_id=house.services.ids())])
+    found = await house.services.firestore.get(WebhookSecret, "ann") or document(house)
+    await house.services.firestore.commit([found.changed(tenant="other", change_id=house.services.ids())])
 
 
 @pytest.mark.parametrize("there", [False, True])
 async def test_an_own_commit_whose_answer_was_lost_is_not_made_twice(house: House, there: bool) -> None:
     if there:
-        await house.services.store.commit([document(house)])
+        await house.services.firestore.commit([document(house)])
     house.store.lose("commit")
     edited = await commits.edit(house.services, WebhookSecret, "ann", change := Counter(house))
     assert (edited.written, change.calls) == (True, 1)
@@ -53,7 +53,7 @@ async def test_an_own_commit_whose_answer_was_lost_is_not_made_twice(house: Hous
 
 @pytest.mark.parametrize("error", [Conflict, Unavailable])
 async def test_a_commit_that_failed_is_decided_again_on_what_is_there(house: House, error: type[Exception]) -> None:
-    await house.services.store.commit([document(house)])
+    await house.services.firestore.commit([document(house)])
     house.store.before("commit", lambda: written_by_another(house))
     house.store.let_pass("commit")
     house.store.fail("commit", error=error)
@@ -72,7 +72,7 @@ async def test_each_write_has_a_change_id_of_its_own(house: House) -> None:
 
 @pytest.mark.parametrize("same", [True, False])
 async def test_nothing_is_written_where_nothing_changes(house: House, same: bool) -> None:
-    await house.services.store.commit([document(house)])
+    await house.services.firestore.commit([document(house)])
 
     async def nothing(found: WebhookSecret | None) -> Batch[WebhookSecret] | None:
         return Batch(found) if same and found is not None else None
@@ -83,7 +83,7 @@ async def test_nothing_is_written_where_nothing_changes(house: House, same: bool
 
 
 async def test_a_known_document_is_not_read_again(house: House) -> None:
-    [known] = await house.services.store.commit([document(house)])
+    [known] = await house.services.firestore.commit([document(house)])
     reads = house.store.calls["get"]
     await commits.edit(house.services, WebhookSecret, "ann", Counter(house), known)
     assert house.store.calls["get"] == reads

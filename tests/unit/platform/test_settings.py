@@ -7,12 +7,12 @@ from typing import cast
 import pytest
 from pydantic import ValidationError
 
-from shared.platform.ports import Media
+from shared.platform.ports import ObjectStore
 from shared.platform.settings import SECURETOKEN_ISSUER, SECURETOKEN_JWKS, Settings
-from shared.wiring import _generators
+from shared.wiring import _providers
 
 # No provider is asked for anything here.
-NO_MEDIA = cast(Media, None)
+NO_MEDIA = cast(ObjectStore, None)
 LEAST = {"GOOGLE_CLOUD_PROJECT": "p", "BUCKET": "b"}
 
 
@@ -55,7 +55,7 @@ def test_lists_may_have_spaces_and_empty_parts() -> None:
 def test_providers_are_set_up_by_a_project_a_key_or_the_word_that_there_is_one(
     told: dict[str, str], offered: set[str]
 ) -> None:
-    assert set(_generators(Settings.from_environ(LEAST | told), NO_MEDIA).by_provider) == offered
+    assert set(_providers(Settings.from_environ(LEAST | told), NO_MEDIA).by_provider) == offered
 
 
 def test_no_origin_is_allowed_by_default() -> None:

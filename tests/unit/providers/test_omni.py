@@ -16,14 +16,14 @@ import uvicorn
 from google import genai
 from google.genai import errors
 
-from local.memory.media import MemoryMedia
+from local.memory.media import MemoryObjectStore
 from local.providers.app import Providers
 from local.providers.durations import Durations
 from local.providers.engine import Engine
 from local.providers.render import Film
 from local.providers.webhooks import Webhooks
 from shared.core.documents import Extends, ImageType, Input, InputRole, VideoRequest
-from shared.platform.provider import Broken, Busy, Finished, Generator, Look, Refused, Running
+from shared.platform.provider import Failed, Finished, PollResult, Provider, Rejected, Running, Throttled
 from shared.platform.settings import Settings
 from shared.providers import errors as faults
 from shared.providers import omni
@@ -44,7 +44,7 @@ FULL = MINIMAL.model_copy(
 )
 
 
-MEDIA = MemoryMedia("videos")
+MEDIA = MemoryObjectStore("videos")
 
 
 @pytest.fixture
@@ -98,7 +98,7 @@ def refusal(status: int, code: str, message: str) -> Answer:
 
 def test_omni_is_a_generator() -> None:
     """Omni has every call of the protocol, as the type checker proves from this line."""
-    generator: Generator = Omni(settings("http://127.0.0.1:1"), MEDIA)
+    generator: Provider = Omni(settings("http://127.0.0.1:1"), MEDIA)
     assert generator
 
 
@@ -111,8 +111,8 @@ def image(role: InputRole, name: str, content_type: ImageType = "image/png") -> 
     )
 
 
-async def media_with(**objects: bytes) -> MemoryMedia:
-    media = MemoryMedia("videos", run=asyncio.to_thread)
+async def media_with(**objects: bytes) -> MemoryObjectStore:
+    media = MemoryObjectStore("videos", run=asyncio.to_thread)
     for name, data in objects.items():
         await media.write(name, lambda writer, data=data: writer.write(data) and None, "image/png")
     return media
@@ -220,7 +220,7 @@ async def stand_in() -> AsyncIterator[tuple[str, list[bytes | None]]]:
 
 async def test_an_input_that_is_gone_is_refused(generator: Omni, recorder: Recorder) -> None:
     """Nothing was sent, and nothing ever will be: its charge comes back."""
-    with pytest.raises(Refused) as refused:
+    with pytest.raises(Rejected) as refused:
         await generator.prepare(a_job(extending("nothing")))
     assert refused.value.code == "INPUT_GONE"
     assert not recorder.requests
@@ -228,7 +228,7 @@ async def test_an_input_that_is_gone_is_refused(generator: Omni, recorder: Recor
 
 async def test_a_prepared_create_reads_and_loads_nothing_more(recorder: Recorder, small_video: bytes) -> None:
     """Between the claim and the create there is one request: client and inputs are there already."""
-    media = Shaky(MemoryMedia("videos"))
+    media = Shaky(MemoryObjectStore("videos"))
     await media.write("film", lambda file: file.write(small_video) and None, "video/mp4")
     generator = Omni(settings(recorder.url), media)
     start = await generator.prepare(a_job(extending("film", len(small_video))))
@@ -243,10 +243,10 @@ async def test_a_prepared_create_reads_and_loads_nothing_more(recorder: Recorder
 
 async def test_a_bucket_that_does_not_answer_is_busy(recorder: Recorder) -> None:
     """Nothing was sent, so the create may be repeated."""
-    media = Shaky(MemoryMedia("videos"))
+    media = Shaky(MemoryObjectStore("videos"))
     media.fail("use")
     generator = Omni(settings(recorder.url), media)
-    with pytest.raises(Busy):
+    with pytest.raises(Throttled):
         await generator.prepare(a_job(extending("film")))
     await generator.close()
     assert not recorder.requests
@@ -329,7 +329,7 @@ async def test_a_create_is_refused_for_good(generator: Omni, recorder: Recorder,
     """An answer that will not change is Refused with the catalog's code, after exactly one request."""
     answer, code = REFUSALS[case]
     recorder.answers(answer)
-    with pytest.raises(Refused) as refused:
+    with pytest.raises(Rejected) as refused:
         await started(generator, a_job(FULL), PREFIX)
     assert refused.value.code == code
     assert len(recorder.requests) == 1
@@ -338,7 +338,7 @@ async def test_a_create_is_refused_for_good(generator: Omni, recorder: Recorder,
 async def test_a_refusal_tells_the_providers_words(generator: Omni, recorder: Recorder) -> None:
     """The reason is the message of the error, without its wrapping."""
     recorder.answers(refusal(400, "invalid_request", "Unsupported duration."))
-    with pytest.raises(Refused) as refused:
+    with pytest.raises(Rejected) as refused:
         await started(generator, a_job(FULL), PREFIX)
     assert refused.value.reason == "Unsupported duration."
 
@@ -357,7 +357,7 @@ async def test_a_create_is_to_come_back_later(generator: Omni, recorder: Recorde
     """Only an exhausted quota is Busy, with the server's Retry-After; the SDK's five tries are one request here."""
     answer, retry_after_s = BUSY[case]
     recorder.answers(answer)
-    with pytest.raises(Busy) as busy:
+    with pytest.raises(Throttled) as busy:
         await started(generator, a_job(FULL), PREFIX)
     assert busy.value.retry_after_s == retry_after_s
     assert len(recorder.requests) == 1
@@ -367,7 +367,7 @@ async def test_a_refused_connection_is_busy() -> None:
     """Where nobody listens nothing was sent, so the create may be repeated."""
     with refused_url() as url:
         generator = Omni(settings(url), MEDIA)
-        with pytest.raises(Busy):
+        with pytest.raises(Throttled):
             await started(generator, a_job(FULL), PREFIX)
         await generator.close()
 
@@ -395,7 +395,7 @@ async def test_what_may_hide_a_success_is_unknown(generator: Omni, recorder: Rec
     recorder.answers(answer)
     with pytest.raises(Exception) as error:
         await started(generator, a_job(FULL), PREFIX)
-    assert not isinstance(error.value, Refused | Busy)
+    assert not isinstance(error.value, Rejected | Throttled)
     assert len(recorder.requests) == 1
 
 
@@ -405,7 +405,7 @@ async def test_silence_is_unknown(generator: Omni, recorder: Recorder, monkeypat
     recorder.answers(Silence())
     with pytest.raises(Exception) as error:
         await started(generator, a_job(FULL), PREFIX)
-    assert not isinstance(error.value, Refused | Busy)
+    assert not isinstance(error.value, Rejected | Throttled)
     assert len(recorder.requests) == 1
 
 
@@ -419,7 +419,7 @@ async def test_a_look_asks_for_the_interaction_by_its_id(generator: Omni, record
     assert (request.method, request.path) == ("GET", f"/v1/interactions/{ID}?stream=false")
 
 
-LOOKS: dict[str, tuple[Answer, Look]] = {
+LOOKS: dict[str, tuple[Answer, PollResult]] = {
     "queued": (interaction("queued"), Running()),
     "in progress": (interaction("in_progress"), Running()),
     "in progress, with a draft": (interaction("in_progress", video(uri=URI)), Running()),
@@ -434,60 +434,60 @@ LOOKS: dict[str, tuple[Answer, Look]] = {
     ),
     "words instead of a video": (
         interaction("completed", text("I can't make a video of a real person.")),
-        Broken("SAFETY_BLOCKED", "I can't make a video of a real person."),
+        Failed("SAFETY_BLOCKED", "I can't make a video of a real person."),
     ),
-    "nothing": (interaction("completed"), Broken("PROVIDER_ERROR", "the interaction completed without a video")),
+    "nothing": (interaction("completed"), Failed("PROVIDER_ERROR", "the interaction completed without a video")),
     "a video of nothing": (
         interaction("completed", video()),
-        Broken("PROVIDER_ERROR", "the interaction completed without a video"),
+        Failed("PROVIDER_ERROR", "the interaction completed without a video"),
     ),
     "a step of tomorrow": (
         interaction("completed", steps=[{"type": "hologram", "content": [video(data="AAAA")]}]),
-        Broken("PROVIDER_ERROR", "the interaction completed without a video"),
+        Failed("PROVIDER_ERROR", "the interaction completed without a video"),
     ),
     "no steps": (
         Answer(body={"id": ID, "status": "completed"}),
-        Broken("PROVIDER_ERROR", "the interaction completed without a video"),
+        Failed("PROVIDER_ERROR", "the interaction completed without a video"),
     ),
-    "failed": (interaction("failed"), Broken("PROVIDER_ERROR", "the interaction failed")),
+    "failed": (interaction("failed"), Failed("PROVIDER_ERROR", "the interaction failed")),
     "failed, with a video": (
         interaction("failed", video(data="AAAA")),
-        Broken("PROVIDER_ERROR", "the interaction failed"),
+        Failed("PROVIDER_ERROR", "the interaction failed"),
     ),
     "failed, inside": (
         interaction("failed", errors=[{"code": "internal_error", "message": "Internal error."}]),
-        Broken("PROVIDER_ERROR", "Internal error."),
+        Failed("PROVIDER_ERROR", "Internal error."),
     ),
     "failed for safety": (
         interaction("failed", errors=[{"code": "content_blocked", "message": "Support codes: 61493863"}]),
-        Broken("SAFETY_BLOCKED", "violence (support code 61493863)"),
+        Failed("SAFETY_BLOCKED", "violence (support code 61493863)"),
     ),
     "failed, invalid": (
         interaction("failed", errors=[{"code": "https://errors/invalid_request", "message": "Bad image."}]),
-        Broken("PROMPT_REJECTED", "Bad image."),
+        Failed("PROMPT_REJECTED", "Bad image."),
     ),
     "failed, denied": (
         interaction("failed", errors=[{"code": "permission_denied", "message": "Not yours."}]),
-        Broken("PROVIDER_DENIED", "Not yours."),
+        Failed("PROVIDER_DENIED", "Not yours."),
     ),
     "failed in a step": (
         interaction("failed", steps=[{"type": "model_output", "error": {"code": 3, "message": "Bad image."}}]),
-        Broken("PROMPT_REJECTED", "Bad image."),
+        Failed("PROMPT_REJECTED", "Bad image."),
     ),
     "completed with an error": (
         interaction("completed", text("Sorry."), errors=[{"code": "internal_error", "message": "Out of order."}]),
-        Broken("PROVIDER_ERROR", "Out of order."),
+        Failed("PROVIDER_ERROR", "Out of order."),
     ),
-    "cancelled": (interaction("cancelled"), Broken("PROVIDER_ERROR", "the interaction was cancelled")),
+    "cancelled": (interaction("cancelled"), Failed("PROVIDER_ERROR", "the interaction was cancelled")),
     "incomplete": (
         interaction("incomplete", text("And then")),
-        Broken("PROVIDER_ERROR", "the model stopped before the video was done"),
+        Failed("PROVIDER_ERROR", "the model stopped before the video was done"),
     ),
     "in want of a tool": (
         interaction("requires_action"),
-        Broken("PROVIDER_ERROR", "the model asked for a tool instead of making a video"),
+        Failed("PROVIDER_ERROR", "the model asked for a tool instead of making a video"),
     ),
-    "over budget": (interaction("budget_exceeded"), Broken("PROVIDER_DENIED", "the budget for the model is used up")),
+    "over budget": (interaction("budget_exceeded"), Failed("PROVIDER_DENIED", "the budget for the model is used up")),
 }
 
 
@@ -499,14 +499,14 @@ async def test_what_an_interaction_has_come_to(generator: Omni, recorder: Record
     assert await generator.look(ID) == expected
 
 
-FILES: dict[str, tuple[Answer, Look]] = {
+FILES: dict[str, tuple[Answer, PollResult]] = {
     "active": (file("ACTIVE"), Finished((URI,))),
     "processing": (file("PROCESSING"), Running()),
     "failed": (
         file("FAILED", error={"code": 13, "message": "Could not be encoded."}),
-        Broken("PROVIDER_ERROR", "Could not be encoded."),
+        Failed("PROVIDER_ERROR", "Could not be encoded."),
     ),
-    "failed without a reason": (file("FAILED"), Broken("PROVIDER_ERROR", "the video could not be processed")),
+    "failed without a reason": (file("FAILED"), Failed("PROVIDER_ERROR", "the video could not be processed")),
     "of no state": (file(None), Finished((URI,))),
 }
 

@@ -19,7 +19,7 @@ from google.genai import errors
 
 from shared.core.documents import Extends, Input, InputRole, VideoRequest
 from shared.core.lifecycle import CREATE_TIMEOUT_S
-from shared.platform.provider import Broken, Busy, Finished, Generator, Look, Refused, Running
+from shared.platform.provider import Failed, Finished, PollResult, Provider, Rejected, Running, Throttled
 from shared.platform.settings import Settings
 from shared.providers import errors as faults
 from shared.providers.veo import Veo
@@ -87,7 +87,7 @@ def failed(code: int, message: str) -> Answer:
 
 def test_veo_is_a_generator() -> None:
     """Veo has every call of the protocol, as the type checker proves from this line."""
-    generator: Generator = Veo(settings("http://127.0.0.1:1"))
+    generator: Provider = Veo(settings("http://127.0.0.1:1"))
     assert generator
 
 
@@ -249,7 +249,7 @@ async def test_a_create_is_refused_for_good(veo: Veo, recorder: Recorder, case: 
     """An answer that will not change is Refused with the catalog's code, after exactly one request."""
     answer, code = REFUSALS[case]
     recorder.answers(answer)
-    with pytest.raises(Refused) as refusal:
+    with pytest.raises(Rejected) as refusal:
         await started(veo, a_job(FULL), PREFIX)
     assert refusal.value.code == code
     assert len(recorder.requests) == 1
@@ -284,7 +284,7 @@ async def test_a_create_is_to_come_back_later(veo: Veo, recorder: Recorder, case
     """Only an exhausted quota is Busy, with the server's Retry-After, after exactly one request."""
     answer, retry_after_s = BUSY[case]
     recorder.answers(answer)
-    with pytest.raises(Busy) as busy:
+    with pytest.raises(Throttled) as busy:
         await started(veo, a_job(FULL), PREFIX)
     assert busy.value.retry_after_s == retry_after_s
     assert len(recorder.requests) == 1
@@ -294,7 +294,7 @@ async def test_retry_after_may_be_a_date(veo: Veo, recorder: Recorder) -> None:
     """A date in Retry-After becomes the seconds until then."""
     moment = format_datetime(datetime.now(UTC) + timedelta(seconds=1800), usegmt=True)
     recorder.answers(Answer(429, b"", {"Retry-After": moment}))
-    with pytest.raises(Busy) as busy:
+    with pytest.raises(Throttled) as busy:
         await started(veo, a_job(FULL), PREFIX)
     assert busy.value.retry_after_s is not None
     assert 0 < busy.value.retry_after_s <= 1800
@@ -304,7 +304,7 @@ async def test_a_refused_connection_is_busy() -> None:
     """Where nobody listens nothing was sent, so the create may be repeated."""
     with refused_url() as url:
         veo = Veo(settings(url))
-        with pytest.raises(Busy):
+        with pytest.raises(Throttled):
             await started(veo, a_job(FULL), PREFIX)
         await veo.close()
 
@@ -391,8 +391,8 @@ async def test_without_a_fixed_token_the_own_identity_is_used(
 @pytest.mark.parametrize(
     ("failure", "outcome"),
     [
-        (TransportError("the metadata server does not answer"), Busy),  # type: ignore[no-untyped-call]
-        (GoogleAuthError("try again", retryable=True), Busy),  # type: ignore[no-untyped-call]
+        (TransportError("the metadata server does not answer"), Throttled),  # type: ignore[no-untyped-call]
+        (GoogleAuthError("try again", retryable=True), Throttled),  # type: ignore[no-untyped-call]
         (DefaultCredentialsError("no credentials"), DefaultCredentialsError),  # type: ignore[no-untyped-call]
     ],
 )
@@ -434,7 +434,7 @@ async def test_a_look_asks_for_the_operation_by_its_name(veo: Veo, recorder: Rec
     assert request.body == {"operationName": OPERATION}
 
 
-LOOKS: dict[str, tuple[Answer, Look]] = {
+LOOKS: dict[str, tuple[Answer, PollResult]] = {
     "running": (Answer(body={"name": OPERATION}), Running()),
     "not done, in other words": (Answer(body={"name": OPERATION, "done": False, "metadata": {"new": 1}}), Running()),
     "done": (
@@ -460,27 +460,27 @@ LOOKS: dict[str, tuple[Answer, Look]] = {
     "filtered without a reason": (done(raiMediaFilteredCount=1), Finished((), 1, None)),
     "inline": (
         done(videos=[{"bytesBase64Encoded": "AAAA", "mimeType": "video/mp4"}]),
-        Broken("PROVIDER_ERROR", "the operation ended without a video in the bucket"),
+        Failed("PROVIDER_ERROR", "the operation ended without a video in the bucket"),
     ),
-    "empty": (done(), Broken("PROVIDER_ERROR", "the operation ended without a video in the bucket")),
+    "empty": (done(), Failed("PROVIDER_ERROR", "the operation ended without a video in the bucket")),
     "done without a response": (
         Answer(body={"name": OPERATION, "done": True}),
-        Broken("PROVIDER_ERROR", "the operation ended without a video in the bucket"),
+        Failed("PROVIDER_ERROR", "the operation ended without a video in the bucket"),
     ),
-    "invalid": (failed(3, "Unsupported aspect ratio."), Broken("PROMPT_REJECTED", "Unsupported aspect ratio.")),
+    "invalid": (failed(3, "Unsupported aspect ratio."), Failed("PROMPT_REJECTED", "Unsupported aspect ratio.")),
     "invalid for safety": (
         failed(3, "Your prompt violates our usage guidelines. Support codes: 58061214"),
-        Broken("SAFETY_BLOCKED", "child (support code 58061214): Your prompt violates our usage guidelines."),
+        Failed("SAFETY_BLOCKED", "child (support code 58061214): Your prompt violates our usage guidelines."),
     ),
-    "deadline": (failed(4, "deadline"), Broken("PROVIDER_ERROR", "deadline")),
-    "denied": (failed(7, "no access to the bucket"), Broken("PROVIDER_DENIED", "no access to the bucket")),
-    "exhausted": (failed(8, "no capacity"), Broken("PROVIDER_ERROR", "no capacity")),
-    "internal": (failed(13, "Internal error."), Broken("PROVIDER_ERROR", "Internal error.")),
-    "unavailable": (failed(14, "try again"), Broken("PROVIDER_ERROR", "try again")),
-    "unauthenticated": (failed(16, "who?"), Broken("PROVIDER_DENIED", "who?")),
+    "deadline": (failed(4, "deadline"), Failed("PROVIDER_ERROR", "deadline")),
+    "denied": (failed(7, "no access to the bucket"), Failed("PROVIDER_DENIED", "no access to the bucket")),
+    "exhausted": (failed(8, "no capacity"), Failed("PROVIDER_ERROR", "no capacity")),
+    "internal": (failed(13, "Internal error."), Failed("PROVIDER_ERROR", "Internal error.")),
+    "unavailable": (failed(14, "try again"), Failed("PROVIDER_ERROR", "try again")),
+    "unauthenticated": (failed(16, "who?"), Failed("PROVIDER_DENIED", "who?")),
     "an error without a code": (
         Answer(body={"name": OPERATION, "done": True, "error": {"message": "broke"}}),
-        Broken("PROVIDER_ERROR", "broke"),
+        Failed("PROVIDER_ERROR", "broke"),
     ),
 }
 

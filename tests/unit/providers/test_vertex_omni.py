@@ -12,7 +12,7 @@ from google import genai
 from google.auth.exceptions import TransportError
 
 from shared.core.documents import Extends, Input, InputRole, VideoRequest
-from shared.platform.provider import Broken, Busy, Finished, Generator, Look, Refused, Running
+from shared.platform.provider import Failed, Finished, PollResult, Provider, Rejected, Running, Throttled
 from shared.platform.settings import Settings
 from shared.providers import errors
 from shared.providers.vertex import label
@@ -67,7 +67,7 @@ def rpc(status: int, message: str) -> Answer:
 
 def test_omni_on_vertex_is_a_generator() -> None:
     """It has every call of the protocol, as the type checker proves from this line."""
-    generator: Generator = VertexOmni(settings("http://127.0.0.1:1"))
+    generator: Provider = VertexOmni(settings("http://127.0.0.1:1"))
     assert generator
 
 
@@ -158,7 +158,7 @@ async def test_a_create_is_refused_for_good(generator: VertexOmni, recorder: Rec
     """An answer that will not change is Refused with the catalog's code, after exactly one request."""
     answer, code = REFUSALS[case]
     recorder.answers(answer)
-    with pytest.raises(Refused) as refused:
+    with pytest.raises(Rejected) as refused:
         await started(generator, a_job(FULL), PREFIX)
     assert refused.value.code == code
     assert len(recorder.requests) == 1
@@ -167,7 +167,7 @@ async def test_a_create_is_refused_for_good(generator: VertexOmni, recorder: Rec
 async def test_only_an_exhausted_quota_is_busy(generator: VertexOmni, recorder: Recorder) -> None:
     """It has the server's Retry-After, and the SDK's five tries are one request here."""
     recorder.answers(Answer(429, {"error": {"code": 429, "message": "slow"}}, {"Retry-After": "37"}))
-    with pytest.raises(Busy) as busy:
+    with pytest.raises(Throttled) as busy:
         await started(generator, a_job(FULL), PREFIX)
     assert busy.value.retry_after_s == 37.0
     assert len(recorder.requests) == 1
@@ -177,7 +177,7 @@ async def test_a_refused_connection_is_busy() -> None:
     """Where nobody listens nothing was sent, so the create may be repeated."""
     with refused_url() as url:
         generator = VertexOmni(settings(url))
-        with pytest.raises(Busy):
+        with pytest.raises(Throttled):
             await started(generator, a_job(FULL), PREFIX)
         await generator.close()
 
@@ -195,7 +195,7 @@ async def test_what_may_hide_a_success_is_unknown(
     recorder.answers(answer)
     with pytest.raises(Exception) as error:
         await started(generator, a_job(FULL), PREFIX)
-    assert not isinstance(error.value, Refused | Busy)
+    assert not isinstance(error.value, Rejected | Throttled)
     assert len(recorder.requests) == 1
 
 
@@ -220,27 +220,27 @@ async def test_without_a_token_nothing_is_sent(recorder: Recorder, monkeypatch: 
     """A metadata server that doesn't answer is Busy."""
     failing = Identity(TransportError("the metadata server does not answer"))  # type: ignore[no-untyped-call]
     monkeypatch.setattr(google.auth, "default", lambda scopes: (failing, "p0"))
-    with pytest.raises(Busy):
+    with pytest.raises(Throttled):
         await VertexOmni(settings(recorder.url, token="")).prepare(a_job(FULL))
     assert recorder.requests == []
 
 
 # --- look ---
 
-IN_THE_BUCKET: dict[str, tuple[Answer, Look]] = {
+IN_THE_BUCKET: dict[str, tuple[Answer, PollResult]] = {
     "in progress": (interaction("in_progress"), Running()),
     "done": (interaction("completed", video(uri=URI)), Finished((URI,))),
     "words instead of a video": (
         interaction("completed", text("I can't make a video of a real person.")),
-        Broken("SAFETY_BLOCKED", "I can't make a video of a real person."),
+        Failed("SAFETY_BLOCKED", "I can't make a video of a real person."),
     ),
     "inline": (
         interaction("completed", video(data="AAAA")),
-        Broken("PROVIDER_ERROR", "the interaction ended without a video in the bucket"),
+        Failed("PROVIDER_ERROR", "the interaction ended without a video in the bucket"),
     ),
     "failed": (
         interaction("failed", errors=[{"code": "permission_denied", "message": "no access to the bucket"}]),
-        Broken("PROVIDER_DENIED", "no access to the bucket"),
+        Failed("PROVIDER_DENIED", "no access to the bucket"),
     ),
 }
 

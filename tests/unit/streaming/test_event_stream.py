@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from starlette.requests import ClientDisconnect
 
-from local.memory.store import MemoryStore
+from local.memory.store import MemoryFirestore
 from shared.accounts import api_keys, auth
 from shared.accounts.api_keys import ApiKey
 from shared.api import views
@@ -21,7 +21,7 @@ from shared.core.documents import Job
 from shared.core.errors import ApiError, Unavailable
 from shared.jobs import queries
 from shared.platform.identity import Caller
-from shared.platform.subscription import MAX_PENDING_JOBS, Watch, WatchEnded
+from shared.platform.subscription import MAX_PENDING_JOBS, Subscription, WatchEnded
 from shared.streaming import event_stream, stream_places
 from shared.streaming.event_stream import HEADERS, PLACES, EventStream, Pace, Position
 from tests.sse import Event, Reader
@@ -228,7 +228,7 @@ async def test_an_end_that_the_database_never_told_is_read(
         # With that it has read all that there was.
         while await client.chunk() != event_stream.KEEP_ALIVE:
             pass
-        monkeypatch.setattr(Watch, "offer", lambda *_: None)
+        monkeypatch.setattr(Subscription, "offer", lambda *_: None)
         ended = await finish(house, job)
         assert (await client.until(ended))[-1].version == ended.version
 
@@ -599,7 +599,7 @@ async def test_whoever_is_too_far_behind_starts_again_instead_of_filling_the_mem
     async with account(house, alice, pace=Pace(0.01, 0.0, WITHIN_S)) as client:
         while await client.chunk() != event_stream.KEEP_ALIVE:
             """What it comes late for is told first."""
-        store: MemoryStore = house.store
+        store: MemoryFirestore = house.store
         for number in range(MAX_PENDING_JOBS + 1):
             store.edit("jobs", f"video_{number}", {**store.fields("jobs", job.id), "version": 1})
         assert await client.rest() == []
@@ -607,7 +607,7 @@ async def test_whoever_is_too_far_behind_starts_again_instead_of_filling_the_mem
 
 
 async def test_a_watch_forgets_what_was_replaced() -> None:
-    watch = Watch()
+    watch = Subscription()
     for _ in range(10 * MAX_PENDING_JOBS):
         watch.offer("video_a", None)
     assert await watch.take(0) == {"video_a": None}

@@ -14,13 +14,13 @@ from shared.accounts.chores import Chore
 from shared.api.webhooks import ListDeliveriesQuery, NewWebhookEndpoint, UpdateWebhookEndpoint
 from shared.core.documents import Job, Stage
 from shared.core.errors import ApiError, Unavailable
-from shared.core.task_result import Verdict
+from shared.core.task_result import TaskResult
 from shared.jobs import queries, submission
 from shared.maintenance import sweeper
 from shared.platform import durable_tasks
 from shared.platform.identity import Caller
-from shared.platform.ports import OutboundAnswer
-from shared.platform.provider import Refused
+from shared.platform.ports import HttpAnswer
+from shared.platform.provider import Rejected
 from shared.webhooks import deliveries, endpoints, signing
 from shared.webhooks.deliveries import Delivery
 from shared.webhooks.endpoints import WebhookEndpoint
@@ -116,7 +116,7 @@ async def test_a_failed_and_a_canceled_job_are_told_to_those_who_want_to_hear_of
     canceled = await house.submit(caller)
     await submission.cancel(house.services, caller, canceled.id)
     await drain(house)
-    house.script(creates=[Refused("PROMPT_REJECTED", "no")])
+    house.script(creates=[Rejected("PROMPT_REJECTED", "no")])
     failed = await house.submit(caller)
     await house.run(failed)
     await drain(house)
@@ -181,7 +181,7 @@ async def test_a_failed_try_says_what_happened_and_when_the_next_one_comes(house
     job = await ended(house)
     await deliveries.announce(house.services, job)
     (delivery,) = found(house)
-    assert await deliveries.deliver(house.services, house.receivers, delivery.id, 0) is Verdict.DONE
+    assert await deliveries.deliver(house.services, house.receivers, delivery.id, 0) is TaskResult.ACK
     (delivery,) = found(house)
     assert (delivery.status, delivery.tries, delivery.last_error) == ("pending", 1, "the certificate is not valid")
     assert (delivery.last_status, delivery.step) == (None, 1)
@@ -190,7 +190,7 @@ async def test_a_failed_try_says_what_happened_and_when_the_next_one_comes(house
 
 
 async def test_a_receiver_that_names_a_time_is_tried_again_then(house: House) -> None:
-    house.internet.answers.append(OutboundAnswer(429, retry_after_s=90.0))
+    house.internet.answers.append(HttpAnswer(429, retry_after_s=90.0))
     job = await ended(house)
     await deliveries.announce(house.services, job)
     (delivery,) = found(house)
@@ -226,7 +226,7 @@ async def test_what_was_delivered_is_not_delivered_again(house: House) -> None:
     await ended(house)
     await drain(house)
     (delivery,) = found(house)
-    assert await deliveries.deliver(house.services, house.receivers, delivery.id, delivery.step) is Verdict.DONE
+    assert await deliveries.deliver(house.services, house.receivers, delivery.id, delivery.step) is TaskResult.ACK
     assert len(house.internet.posts) == 1
 
 
@@ -343,7 +343,7 @@ async def test_one_message_finds_out_whether_a_paused_endpoint_answers_and_reope
     assert one.paused_until is not None
     house.clock.now = one.paused_until
     first, second, *_ = found(house)
-    beside: list[Verdict] = []
+    beside: list[TaskResult] = []
 
     async def other() -> None:
         beside.append(await deliveries.deliver(house.services, house.receivers, second.id, second.step))
@@ -351,7 +351,7 @@ async def test_one_message_finds_out_whether_a_paused_endpoint_answers_and_reope
     house.internet.meanwhile.append(other)
     sent = len(house.internet.posts)
     await deliveries.deliver(house.services, house.receivers, first.id, first.step)
-    assert (beside, len(house.internet.posts)) == ([Verdict.DONE], sent + 1)
+    assert (beside, len(house.internet.posts)) == ([TaskResult.ACK], sent + 1)
     waiting = await house.store.get(Delivery, second.id)
     assert (waiting.status, waiting.tries) == ("pending", second.tries)
     reopened = await known(house, one)
@@ -516,13 +516,13 @@ async def test_an_older_step_re_creates_the_task_that_was_never_created(house: H
     (delivery,) = found(house)
     assert delivery.step == 1
     assert not await house.queue.exists(delivery.task)
-    assert await deliveries.deliver(house.services, house.receivers, delivery.id, 0) is Verdict.DONE
+    assert await deliveries.deliver(house.services, house.receivers, delivery.id, 0) is TaskResult.ACK
     assert await house.queue.exists(delivery.task)
     assert house.internet.posts == []
 
 
 async def test_a_task_of_an_unknown_delivery_is_done(house: House) -> None:
-    assert await deliveries.deliver(house.services, house.receivers, "msg_none", 0) is Verdict.DONE
+    assert await deliveries.deliver(house.services, house.receivers, "msg_none", 0) is TaskResult.ACK
 
 
 # --- seeing and testing ---
@@ -672,7 +672,7 @@ async def test_a_store_that_is_down_while_announcing_brings_the_step_back(house:
     job = await ended(house)
     house.store.let_pass("get")
     house.store.fail("get", times=1, error=Unavailable)
-    assert await house.deliver(job) is Verdict.COME_BACK
+    assert await house.deliver(job) is TaskResult.RETRY
     assert (await house.job(job.id)).to_announce
 
 

@@ -1,7 +1,7 @@
 /** One's account: what there is of it, the ledger, keys and webhooks for programs, and one's rights to the data. */
 
 import { button } from '../dom.js';
-import { Sections } from '../rooms/sections.js';
+import { Sections } from '../components/sections.js';
 import { strings } from '../strings.js';
 
 /**

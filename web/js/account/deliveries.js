@@ -2,7 +2,7 @@
 
 import { button, el } from '../dom.js';
 import { dateTime, iso, number } from '../format.js';
-import { Listing } from '../rooms/listing.js';
+import { Listing } from '../components/listing.js';
 import { toVideo } from '../router.js';
 import { strings } from '../strings.js';
 

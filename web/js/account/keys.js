@@ -3,9 +3,9 @@
 import { confirmed } from '../confirm.js';
 import { button, el } from '../dom.js';
 import { date } from '../format.js';
-import { Form } from '../rooms/form.js';
-import { Listing } from '../rooms/listing.js';
-import { secretNote } from '../rooms/secret.js';
+import { Form } from '../components/form.js';
+import { Listing } from '../components/listing.js';
+import { secretNote } from '../components/secret.js';
 import { strings } from '../strings.js';
 import { toast, toastProblem } from '../toast.js';
 
@@ -52,7 +52,7 @@ export class Keys {
 
   /** @param {string} name @param {string} scope @param {number} days 0: without end */
   async #make(name, scope, days) {
-    const made = await this.api.makeApiKey({ name, scope, ...(days && { expires_in_days: days }) });
+    const made = await this.api.createApiKey({ name, scope, ...(days && { expires_in_days: days }) });
     this.form.reset();
     const note = secretNote(words.made, made.key, words.done);
     this.shown.replaceChildren(note);

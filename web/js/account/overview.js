@@ -2,7 +2,7 @@
 
 import { el, setText } from '../dom.js';
 import { date, number } from '../format.js';
-import { Form } from '../rooms/form.js';
+import { Form } from '../components/form.js';
 import { setTheme, theme } from '../theme.js';
 import { strings } from '../strings.js';
 import { toast } from '../toast.js';

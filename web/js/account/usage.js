@@ -3,7 +3,7 @@
 import { el, setText } from '../dom.js';
 import { date, dayAndMonth, dayKey, number } from '../format.js';
 import { explain, problemNote } from '../problems.js';
-import { columns } from '../rooms/plot.js';
+import { columns } from '../components/chart.js';
 import { strings } from '../strings.js';
 
 /** @typedef {import('../types.js').Transaction} Transaction */

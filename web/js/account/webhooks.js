@@ -3,8 +3,8 @@
 import { confirmed } from '../confirm.js';
 import { button, el } from '../dom.js';
 import { dateTime } from '../format.js';
-import { Form } from '../rooms/form.js';
-import { secretNote } from '../rooms/secret.js';
+import { Form } from '../components/form.js';
+import { secretNote } from '../components/secret.js';
 import { explain, problemNote } from '../problems.js';
 import { strings } from '../strings.js';
 import { toast, toastProblem } from '../toast.js';
@@ -62,7 +62,7 @@ export class Webhooks {
       this.form.setFault('events', words.needsEvent);
       return;
     }
-    const made = await this.api.makeWebhookEndpoint({ url, events, ...(description && { description }) });
+    const made = await this.api.createWebhookEndpoint({ url, events, ...(description && { description }) });
     this.form.reset();
     const endpoint = new Endpoint(this.api, made, () => this.#settle());
     this.list.prepend(endpoint.element);

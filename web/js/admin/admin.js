@@ -1,7 +1,7 @@
 /** What administrators see of their tenant. */
 
 import { problemNote } from '../problems.js';
-import { Sections } from '../rooms/sections.js';
+import { Sections } from '../components/sections.js';
 import { strings } from '../strings.js';
 import { adminStrings } from './strings.js';
 

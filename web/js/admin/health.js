@@ -3,7 +3,7 @@
 import { button, el, setText } from '../dom.js';
 import { dateTime, duration, modelName, number } from '../format.js';
 import { explain, problemNote } from '../problems.js';
-import { columns, dots } from '../rooms/plot.js';
+import { columns, dots } from '../components/chart.js';
 import { strings } from '../strings.js';
 import { adminStrings } from './strings.js';
 import { endedByDay, failures, quantile, successRate, took_s, withStatus } from './figures.js';

@@ -2,9 +2,9 @@
 
 import { button, el } from '../dom.js';
 import { date } from '../format.js';
-import { Form } from '../rooms/form.js';
-import { Listing } from '../rooms/listing.js';
-import { openSheet } from '../rooms/sheet.js';
+import { Form } from '../components/form.js';
+import { Listing } from '../components/listing.js';
+import { openSheet } from '../components/sheet.js';
 import { strings } from '../strings.js';
 import { adminStrings } from './strings.js';
 import { toastProblem } from '../toast.js';
@@ -27,7 +27,7 @@ export class Projects {
       ],
       words.make,
       async ({ id = '', title = '' }) => {
-        const made = await api.makeProject({ id, title });
+        const made = await api.createProject({ id, title });
         this.form.reset();
         this.listing.put(made.id, made);
       },

@@ -1,7 +1,7 @@
 /** One live setting as a field: what is stored, what holds otherwise, and what is wrong with it. */
 
 import { button, el, iconButton, setText } from '../dom.js';
-import { asNumber } from '../rooms/form.js';
+import { asNumber } from '../components/form.js';
 import { strings } from '../strings.js';
 import { adminStrings } from './strings.js';
 

@@ -107,7 +107,7 @@ export class Settings {
         el('div', { class: 'settings-fields' }, ...made.map(({ element }) => element)),
       );
     });
-    this.groups.replaceChildren(...groups, usualTimes(values.usual_times ?? {}));
+    this.groups.replaceChildren(...groups, expectedTimes(values.expected_times ?? {}));
     this.problem.replaceChildren();
     this.save.hidden = !this.mayWrite;
     setText(this.state, '');
@@ -146,13 +146,13 @@ export class Settings {
 }
 
 /** @param {Record<string, number>} times */
-function usualTimes(times) {
+function expectedTimes(times) {
   const learned = Object.entries(times);
   if (!learned.length) return '';
   return el(
     'section',
     { class: 'panel' },
-    el('h3', {}, words.usualTimes),
+    el('h3', {}, words.expectedTimes),
     el('dl', { class: 'facts' }, ...learned.map(([model, seconds]) => el('div', {}, el('dt', {}, model), el('dd', {}, String(Math.round(seconds * 10) / 10))))),
   );
 }

@@ -168,6 +168,6 @@ export const adminStrings = {
       daily_credits: 'Credits/day',
       may_wait: 'Can wait',
     },
-    usualTimes: 'Learned generation times (seconds)',
+    expectedTimes: 'Learned generation times (seconds)',
   },
 };

@@ -3,8 +3,8 @@
 import { button, el, icon } from '../dom.js';
 import { facts } from '../facts.js';
 import { dateTime, duration, iso, modelName } from '../format.js';
-import { Listing } from '../rooms/listing.js';
-import { openSheet } from '../rooms/sheet.js';
+import { Listing } from '../components/listing.js';
+import { openSheet } from '../components/sheet.js';
 import { strings } from '../strings.js';
 import { adminStrings } from './strings.js';
 import { toastProblem } from '../toast.js';

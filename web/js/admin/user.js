@@ -4,8 +4,8 @@ import { ApiError } from '../client.js';
 import { button, el, setText } from '../dom.js';
 import { number } from '../format.js';
 import { explain } from '../problems.js';
-import { Form } from '../rooms/form.js';
-import { openSheet } from '../rooms/sheet.js';
+import { Form } from '../components/form.js';
+import { openSheet } from '../components/sheet.js';
 import { strings } from '../strings.js';
 import { adminStrings } from './strings.js';
 import { toast, toastProblem } from '../toast.js';
@@ -61,7 +61,7 @@ export function openUser({ api, balance, showVideosOf }, user, changed) {
   );
 }
 
-/** @param {[string, string][]} options @param {string} value @returns {import('../rooms/form.js').Field} */
+/** @param {[string, string][]} options @param {string} value @returns {import('../components/form.js').Field} */
 const roleField = (options, value) => ({ name: 'role', label: words.role, type: 'select', options, value });
 
 /** @param {import('../api.js').Api} api @param {User} user @param {boolean} isFixed @param {(user: User) => void} learn */

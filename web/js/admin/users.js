@@ -2,7 +2,7 @@
 
 import { button, el } from '../dom.js';
 import { date, number } from '../format.js';
-import { Listing } from '../rooms/listing.js';
+import { Listing } from '../components/listing.js';
 import { strings } from '../strings.js';
 import { adminStrings } from './strings.js';
 import { openUser } from './user.js';

@@ -22,12 +22,12 @@ from unittest import mock
 
 from starlette.applications import Starlette
 
-from bench.stand import Stand
+from bench.environment import Stand
 from shared.api.routing import Function
 from shared.http import routes
 from shared.http.app import application
 from shared.platform.identity import Verifier
-from shared.platform.ports import Queue, Services, Store
+from shared.platform.ports import Firestore, Services, TaskQueue
 from shared.wiring import services
 
 WARM_UP = 30
@@ -106,8 +106,8 @@ async def _measured(function: Function, asked: Sequence[Asked], status: int) -> 
     own: Services = services.__wrapped__()
     timed = replace(
         own,
-        store=cast(Store, Timed(own.store, spent_s)),
-        queue=cast(Queue, Timed(own.queue, spent_s)),
+        store=cast(Firestore, Timed(own.store, spent_s)),
+        queue=cast(TaskQueue, Timed(own.queue, spent_s)),
         verifier=cast(Verifier, Timed(own.verifier, spent_s)),
     )
     handlers = importlib.import_module(f"functions.{function}.main").HANDLERS

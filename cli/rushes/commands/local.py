@@ -16,7 +16,7 @@ from rich.text import Text
 from rushes import checkout
 from rushes.checkout import Checkout
 from rushes.doctor import examine
-from rushes.exits import Exit
+from rushes.exit_codes import Exit
 from rushes.failure import Failure, usage
 from rushes.files import read_json
 from rushes.output import table

@@ -11,7 +11,7 @@ import pytest
 from playwright.sync_api import Page, Route, expect
 
 from testing.cloud import Cloud
-from tests.browser.acts import generate, prompt_box, ready, sign_up
+from tests.browser.actions import generate, prompt_box, ready, sign_up
 from tests.browser.conftest import PHONE, Open, Person, session_of
 
 pytestmark = pytest.mark.timeout(300)

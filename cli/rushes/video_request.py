@@ -90,7 +90,7 @@ def _looks_like_an_image(content: bytes) -> bool:
 
 
 @dataclass(frozen=True)
-class Wish:
+class VideoRequest:
     """Fields of POST /v1/videos by their names there, and the images, which travel as files."""
 
     fields: dict[str, Any]
@@ -107,8 +107,8 @@ class Wish:
         fields = {name: value for name, value in self.fields.items() if name != "max_cost"}
         return {"fields": fields, "images": [[image.field, image.identity] for image in self.images]}
 
-    def with_fields(self, **fields: Any) -> Wish:
-        return Wish({**self.fields, **fields}, self.images)
+    def with_fields(self, **fields: Any) -> VideoRequest:
+        return VideoRequest({**self.fields, **fields}, self.images)
 
     def _urls(self) -> dict[str, Any]:
         urls: dict[str, Any] = {}
@@ -176,8 +176,8 @@ def wished(
     webhook_url: Annotated[
         str | None, typer.Option(metavar="URL", help="URL to notify when the video is done.")
     ] = None,
-) -> Wish:
-    """The wish that the options make. Raises Failure."""
+) -> VideoRequest:
+    """The request that the options make. Raises Failure."""
     fields = {
         "prompt": read_input().strip() if prompt == "-" else prompt,
         "model": model,
@@ -201,7 +201,7 @@ def wished(
     images = [Image.of(name, given) for name, given in frames.items() if given]
     images += [Image.of("reference_images", given) for given in reference or []]
     sent = {name: text(value) if isinstance(value, str) else value for name, value in fields.items()}
-    return Wish({name: value for name, value in sent.items() if value is not None}, tuple(images))
+    return VideoRequest({name: value for name, value in sent.items() if value is not None}, tuple(images))
 
 
 def _label(given: str) -> tuple[str, str]:
@@ -212,16 +212,16 @@ def _label(given: str) -> tuple[str, str]:
 
 
 def takes_wish(command: Callable[..., None]) -> Callable[..., None]:
-    """Gives a command all options of `wished` in the place of its parameter `wish`."""
+    """Gives a command all options of `wished` in the place of its parameter `request`."""
     own, wishes = inspect.signature(command), inspect.signature(wished)
 
     @wraps(command)
     def with_wish(**values: Any) -> None:
-        command(wish=wished(**{name: values.pop(name) for name in wishes.parameters}), **values)
+        command(request=wished(**{name: values.pop(name) for name in wishes.parameters}), **values)
 
     parameters: list[inspect.Parameter] = []
     for parameter in own.parameters.values():
-        parameters += wishes.parameters.values() if parameter.name == "wish" else [parameter]
+        parameters += wishes.parameters.values() if parameter.name == "request" else [parameter]
     hints = {**get_type_hints(command, include_extras=True), **get_type_hints(wished, include_extras=True)}
     typed = [
         parameter.replace(kind=inspect.Parameter.KEYWORD_ONLY, annotation=hints[parameter.name])

@@ -1,7 +1,7 @@
 """Veo in the words of the Gemini API, which is how the peers call it: the engine of local/providers behind other paths.
 
 Nothing that it generates ends while something is measured, so that nothing is rendered. Run as
-`python -m bench.rivals.gemini_veo --port PORT`.
+`python -m bench.competitors.gemini_veo --port PORT`.
 """
 
 from __future__ import annotations
@@ -71,7 +71,9 @@ async def nothing(film: Film) -> bytes:
 
 def main() -> None:
     """Serve until SIGTERM."""
-    parser = argparse.ArgumentParser(prog="python -m bench.rivals.gemini_veo", description=__doc__.partition("\n")[0])
+    parser = argparse.ArgumentParser(
+        prog="python -m bench.competitors.gemini_veo", description=__doc__.partition("\n")[0]
+    )
     parser.add_argument("--port", type=int, required=True)
     engine = Engine(nothing, durations=Durations(LASTS_S, LASTS_S))
     uvicorn.run(

@@ -22,13 +22,13 @@ from starlette.responses import JSONResponse, Response
 
 from shared.api.videos import CreateVideo
 from shared.core import catalog, lifecycle, pricing
-from shared.core.documents import Account, Document, LiveConfig
+from shared.core.documents import Account, Document, LiveSettings
 from shared.kinds import video
 
 BODY = CreateVideo(prompt="A paper boat sails down a rainy street")
 QUEUE = "projects/{project}/locations/{region}/queues/{queue}"
 TRANSACTION_TRIES = 1_000
-CONFIG = LiveConfig(active_jobs_limit=500)
+CONFIG = LiveSettings(active_jobs_limit=500)
 
 
 @cache
@@ -46,7 +46,7 @@ def decided(job_id: str, account: Account) -> lifecycle.Change:
         job_id=job_id,
         request=request,
         cost=pricing.cost(request, CONFIG),
-        expected_s=choice.model.usual_s,
+        expected_s=choice.model.expected_s,
         fingerprint=secrets.token_hex(32),
         provider="vertex",
     )

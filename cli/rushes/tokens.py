@@ -8,7 +8,7 @@ from typing import Final, Protocol
 
 from rushes import identity
 from rushes.credentials import Credentials, Profile
-from rushes.exits import Exit
+from rushes.exit_codes import Exit
 from rushes.failure import Failure
 
 RENEW_BEFORE_S: Final = 60.0

@@ -1,6 +1,6 @@
 """How soon a finished video is seen, and how many looks that takes: the schedule beside fixed intervals.
 
-`python -m bench.looks` derives the table of shared/core/schedule.py from the distribution of generation times, sees
+`python -m bench.polling` derives the table of shared/core/schedule.py from the distribution of generation times, sees
 that it is the one that stands there, plays a hundred thousand jobs of each kind through the schedule, and writes what
 came of it into docs/scaling.md. Random numbers come from a fixed seed.
 """
@@ -22,15 +22,15 @@ import numpy as np
 import numpy.typing as npt
 
 from bench import report
+from bench.environment import Stand
 from bench.goals import Goal, Part
-from bench.stand import Stand
 from shared.core import schedule
 from shared.core.catalog import MODELS
 
 PAGE: Final = Path(__file__).parents[1] / "docs" / "scaling.md"
 JOBS: Final = 100_000
 SEED: Final = 1
-# Generation times are lognormal about the usual time, with this sigma: an assumption, until a provider is measured.
+# Generation times are lognormal about the expected time, with this sigma: an assumption, until a provider is measured.
 SIGMA: Final = 0.25
 # What looks are for: (share of the generations, sigma); what is left never ends.
 PRIOR: Final = ((0.975, SIGMA), (0.02, 0.8))
@@ -52,7 +52,7 @@ Looks = npt.NDArray[np.float64]
 
 
 def hazard(share: float) -> float:
-    """How likely it is that a generation which still runs ends now, per usual time."""
+    """How likely it is that a generation which still runs ends now, per expected time."""
     likely, running = 0.0, 1.0 - sum(weight for weight, _ in PRIOR)
     for weight, sigma in PRIOR:
         deviations = math.log(share) / sigma
@@ -62,7 +62,7 @@ def hazard(share: float) -> float:
 
 
 def looked_by() -> tuple[tuple[float, float], ...]:
-    """How many looks are worth their price until each share of the usual time, where usual is one unit.
+    """How many looks are worth their price until each share of the expected time, where usual is one unit.
 
     With looks `step` apart, a running generation costs per second
 
@@ -71,7 +71,7 @@ def looked_by() -> tuple[tuple[float, float], ...]:
 
     which is least at step = (price * (1 + impatience) / (impatience * hazard)) ** (1 / (1 + impatience)). The looks
     until some time are the integral of 1 / step. Where n seconds are usual, the hazard of a second is an n-th of that
-    of a usual time, so the integral grows with n ** (impatience / (1 + impatience)).
+    of a expected time, so the integral grows with n ** (impatience / (1 + impatience)).
     """
     price = LOOK_PRICE * (1 + IMPATIENCE) / IMPATIENCE
     per_unit = schedule.LOOKS_UNIT_S**schedule.LOOKS_GROW_WITH
@@ -98,9 +98,9 @@ class Lag:
         return (f"{self.lag_s.mean():.1f}", f"{p50:.1f}", f"{p95:.1f}", f"{self.looks.mean():.1f}")
 
 
-def times(usual_s: float, seed: int = SEED) -> Looks:
+def times(expected_s: float, seed: int = SEED) -> Looks:
     """When the generations end, in seconds from their start."""
-    return usual_s * np.exp(SIGMA * np.random.default_rng(seed).standard_normal(JOBS))
+    return expected_s * np.exp(SIGMA * np.random.default_rng(seed).standard_normal(JOBS))
 
 
 def scheduled(expected_s: float, until_s: float, rarely: bool = False) -> Looks:
@@ -135,30 +135,32 @@ def pushed(ends_s: Looks, looks_s: Looks) -> Lag:
 # --- the tables ---
 
 WAYS: Final[dict[str, Callable[[float, Looks], Lag]]] = {
-    "the schedule": lambda usual_s, ends: polled(ends, scheduled(usual_s, ends.max())),
-    "the schedule, with events": lambda usual_s, ends: pushed(ends, scheduled(usual_s, ends.max())),
-    "polling rarely, with events": lambda usual_s, ends: pushed(ends, scheduled(usual_s, ends.max(), rarely=True)),
-    "every 5 s": lambda usual_s, ends: polled(ends, every(5, ends.max())),
-    "every 10 s": lambda usual_s, ends: polled(ends, every(10, ends.max())),
-    "every 60 s": lambda usual_s, ends: polled(ends, every(60, ends.max())),
+    "the schedule": lambda expected_s, ends: polled(ends, scheduled(expected_s, ends.max())),
+    "the schedule, with events": lambda expected_s, ends: pushed(ends, scheduled(expected_s, ends.max())),
+    "polling rarely, with events": lambda expected_s, ends: pushed(
+        ends, scheduled(expected_s, ends.max(), rarely=True)
+    ),
+    "every 5 s": lambda expected_s, ends: polled(ends, every(5, ends.max())),
+    "every 10 s": lambda expected_s, ends: polled(ends, every(10, ends.max())),
+    "every 60 s": lambda expected_s, ends: polled(ends, every(60, ends.max())),
 }
 
 
 def rows() -> Iterator[tuple[str, ...]]:
-    """Each way of looking at each usual time of the catalog, and at 6 min."""
-    usual = sorted({model.usual_s for model in MODELS.values()} | {60.0, 360.0})
-    for usual_s in usual:
+    """Each way of looking at each expected time of the catalog, and at 6 min."""
+    usual = sorted({model.expected_s for model in MODELS.values()} | {60.0, 360.0})
+    for expected_s in usual:
         for way, play in WAYS.items():
-            yield (f"{usual_s:.0f} s, {way}", *play(usual_s, times(usual_s)).cells())
+            yield (f"{expected_s:.0f} s, {way}", *play(expected_s, times(expected_s)).cells())
 
 
 def wrong_rows() -> Iterator[tuple[str, ...]]:
     """The schedule where what is held to be usual is three times too much or a third of it."""
-    for usual_s in (60.0, 360.0):
+    for expected_s in (60.0, 360.0):
         for factor, said in ((3.0, "expected to take three times as long"), (1 / 3, "expected to take a third of it")):
-            ends = times(usual_s)
-            lag = polled(ends, scheduled(usual_s * factor, ends.max()))
-            yield (f"{usual_s:.0f} s, {said}", *lag.cells())
+            ends = times(expected_s)
+            lag = polled(ends, scheduled(expected_s * factor, ends.max()))
+            yield (f"{expected_s:.0f} s, {said}", *lag.cells())
 
 
 def measure(_: Stand) -> Part:
@@ -174,10 +176,10 @@ is in [scaling.md](scaling.md)."""
     return Part(goals, text)
 
 
-def _goals(how: str, usual_s: float, way: str, percent: int, lag_s: float, looks: float) -> Iterator[Goal]:
-    found = WAYS[way](usual_s, times(usual_s))
+def _goals(how: str, expected_s: float, way: str, percent: int, lag_s: float, looks: float) -> Iterator[Goal]:
+    found = WAYS[way](expected_s, times(expected_s))
     seen_s, taken = float(np.percentile(found.lag_s, percent)), float(found.looks.mean())
-    job = f"a job of {usual_s:.0f} s, {how}"
+    job = f"a job of {expected_s:.0f} s, {how}"
     yield Goal(
         f"From the provider finishing to completed, p{percent}, {job}",
         f"{seen_s:.2f} s",
@@ -192,7 +194,7 @@ HEAD: Final = ("Typical time", "lag: mean, s", "p50, s", "p95, s", "polls")
 
 def main() -> int:
     """0 when the table in shared/core/schedule.py is what it is derived to be."""
-    parser = argparse.ArgumentParser(prog="python -m bench.looks", description=__doc__.partition("\n")[0])
+    parser = argparse.ArgumentParser(prog="python -m bench.polling", description=__doc__.partition("\n")[0])
     parser.add_argument("--no-report", action="store_true", help="only print")
     options = parser.parse_args()
     derived = looked_by()
