@@ -129,7 +129,7 @@ class SettingsEdits:
 
 @pytest.fixture(scope="session")
 def live(console: Console, processes: Processes) -> SettingsEdits:
-    return LiveSettings(console, processes)
+    return SettingsEdits(console, processes)
 
 
 @pytest.fixture

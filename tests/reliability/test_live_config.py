@@ -25,7 +25,7 @@ from testing import invariants
 from testing.cloud import Cloud, User
 from testing.console import Console
 from testing.processes import Processes
-from tests.reliability.conftest import WIDEST, LiveSettings
+from tests.reliability.conftest import WIDEST, SettingsEdits
 from tests.unit.conftest import House
 
 SEEDS = range(20)
@@ -156,7 +156,7 @@ async def test_one_wrong_value_is_one_error_however_often_it_is_read(house: Hous
 
 
 @pytest.fixture
-def defaults_afterwards(console: Console, live: LiveSettings) -> Iterator[None]:
+def defaults_afterwards(console: Console, live: SettingsEdits) -> Iterator[None]:
     yield
     console.remove_config()
     live.forget()
