@@ -12,7 +12,7 @@ locals {
       labels      = { model = "model" }
     }
     jobs_ended = {
-      description = "Jobs that ended, by how; `code` tells why one failed."
+      description = "Jobs that ended, by status; `code` says why one failed."
       entry       = "jsonPayload.message=\"job_ended\""
       labels      = { model = "model", status = "status", code = "code" }
     }
@@ -22,22 +22,22 @@ locals {
       labels      = { status = "status" }
     }
     storing_failures = {
-      description = "Deliveries that could not store a finished video, after their quick tries."
+      description = "Deliveries that couldn't store a finished video, after their quick retries."
       entry       = "jsonPayload.message=\"storing_failed\""
       labels      = { code = "code" }
     }
     sweeps = {
-      description = "Passes of the sweeper."
+      description = "Runs of the sweep."
       entry       = "jsonPayload.message=\"swept_all\""
       labels      = {}
     }
     errors = {
-      description = "Entries of severity ERROR; docs/operations.md says what each means."
+      description = "Entries of severity ERROR; docs/operations.md explains each."
       entry       = "severity>=ERROR AND jsonPayload.message=~\"^[a-z_]+$\""
       labels      = { event = "message" }
     }
     firestore_errors = {
-      description = "Whatever met a Firestore that did not answer, or refused."
+      description = "Calls to which Firestore didn't respond, or which it rejected."
       entry       = "jsonPayload.error=~\"Firestore: \" OR jsonPayload.exception=~\"shared/gateways/firestore.py\""
       labels      = { event = "message" }
     }
@@ -60,21 +60,21 @@ locals {
       labels      = { status = "status" }
     }
     generation_seconds = {
-      description = "From the start of a completed job's generation to when its videos were known to be there."
+      description = "From the start of a completed job's generation until its videos were known to exist."
       entry       = "jsonPayload.message=\"job_ended\" AND jsonPayload.status=\"completed\" AND jsonPayload.generation_seconds>=0"
       field       = "generation_seconds"
       unit        = "s"
       labels      = { model = "model" }
     }
     storing_lag_seconds = {
-      description = "From the provider's being done to the video's being stored and verified."
+      description = "From the provider finishing until the video is stored and verified."
       entry       = "jsonPayload.message=\"video_stored\""
       field       = "lag_seconds"
       unit        = "s"
       labels      = { model = "model" }
     }
     jobs_unfinished = {
-      description = "Jobs that have not ended, counted each minute."
+      description = "Unfinished jobs, counted each minute."
       entry       = "jsonPayload.message=\"jobs_unfinished\""
       field       = "jobs"
       unit        = "1"

@@ -4,7 +4,7 @@ output "url" {
 }
 
 output "address" {
-  description = "What the domain's A record must point to. The certificate is issued once it does."
+  description = "The address for the domain's A record. The certificate is issued once it points there."
   value       = google_compute_global_address.this.address
 }
 
@@ -14,7 +14,7 @@ output "bucket" {
 }
 
 output "gemini_webhook_url" {
-  description = "What the Gemini API's static webhook is registered with."
+  description = "The URL to register as the Gemini API's static webhook."
   value       = "https://${var.domain}/hooks/gemini"
 }
 

@@ -1,5 +1,5 @@
 variable "project_id" {
-  description = "The Google Cloud project, which belongs to this installation alone."
+  description = "The Google Cloud project, used only by this installation."
   type        = string
 }
 
@@ -25,7 +25,7 @@ variable "region" {
 }
 
 variable "suffix" {
-  description = "Ends the names that stay taken for days after a destroy, such as \"-b\". Another one for each new start in the same project."
+  description = "Suffix of the names that stay taken for days after a destroy, such as \"-b\". Use a new one each time you start over in the same project."
   type        = string
   default     = ""
 
@@ -70,7 +70,7 @@ variable "model_quotas" {
 }
 
 variable "max_instances" {
-  description = "Most instances of functions, by name, where they differ from infra/functions.tf."
+  description = "Maximum instances by function, if different from infra/functions.tf."
   type        = map(number)
   default     = {}
 
@@ -87,19 +87,19 @@ variable "cloud_run_quota" {
 }
 
 variable "canary" {
-  description = "Whether a new revision waits for its requests: tools/canary.py then gives it a tenth of them first. Without that tool a new revision gets none."
+  description = "Whether a new revision starts without requests: tools/canary.py then sends it a tenth of them first. Without that tool it gets none."
   type        = bool
   default     = false
 }
 
 variable "gemini_api_key_version" {
-  description = "Version of the secret gemini-api-key that the poll function uses. Empty: only Vertex AI makes Omni."
+  description = "Version of the secret gemini-api-key that the poll function uses. Empty: Omni only through Vertex AI."
   type        = string
   default     = ""
 }
 
 variable "gemini_webhook_secret_version" {
-  description = "Version of the secret gemini-webhook-secret. Empty: the Gemini API's events are refused."
+  description = "Version of the secret gemini-webhook-secret. Empty: the Gemini API's events are rejected."
   type        = string
   default     = ""
 }
@@ -117,25 +117,25 @@ variable "signup_credits" {
 }
 
 variable "invited_users_only" {
-  description = "Whether only administrators of the project make users: nobody signs up by themselves."
+  description = "Whether only administrators of the project create users, and nobody can sign up."
   type        = bool
   default     = false
 }
 
 variable "sign_up_quota" {
-  description = "Sign-ups an hour from one address (1 to 1,000) instead of 100, from a time (RFC 3339) and for a while (\"86400s\")."
+  description = "Sign-ups per hour from one IP address (1 to 1,000) instead of 100, from a time (RFC 3339) for a duration (\"86400s\")."
   type        = object({ per_hour = number, start_time = string, duration = string })
   default     = null
 }
 
 variable "google_client_id" {
-  description = "OAuth client of type web application, with https://DOMAIN/ as redirect URI. Empty: no signing in with Google."
+  description = "OAuth client of type web application, with https://DOMAIN/ as redirect URI. Empty: no Google sign-in."
   type        = string
   default     = ""
 }
 
 variable "google_client_secret" {
-  description = "That client's secret: from the environment, as TF_VAR_google_client_secret."
+  description = "That client's secret. Set it in the environment, as TF_VAR_google_client_secret."
   type        = string
   default     = ""
   sensitive   = true
@@ -148,19 +148,19 @@ variable "requests_per_minute" {
 }
 
 variable "requests_per_minute_per_address" {
-  description = "Requests of the API that one address may send in a minute."
+  description = "API requests per minute and IP address."
   type        = number
   default     = 200
 }
 
 variable "allowed_origins" {
-  description = "Origins of other pages than the studio that may call the API."
+  description = "Origins of pages other than the studio that may call the API."
   type        = list(string)
   default     = []
 }
 
 variable "log_level" {
-  description = "Least severity that the functions log: INFO, or DEBUG for more."
+  description = "Lowest severity that the functions log: INFO, or DEBUG for more."
   type        = string
   default     = "INFO"
 
@@ -196,13 +196,13 @@ variable "state_bucket" {
 }
 
 variable "alert_emails" {
-  description = "Who is told by e-mail of alerts, of the budget, and of each week's figures."
+  description = "Email addresses for alerts, the budget, and the weekly report."
   type        = list(string)
   default     = []
 }
 
 variable "videos_quota_gb" {
-  description = "How much the bucket of the videos is meant to hold at most. Cloud Storage has no limit; the bill has."
+  description = "Intended maximum size of the videos' bucket. Cloud Storage has no limit of its own."
   type        = number
   default     = 1000
 }
@@ -226,7 +226,7 @@ variable "billing_account" {
 }
 
 variable "monthly_budget" {
-  description = "What the project may cost in a month, in whole units of the billing account's currency."
+  description = "Monthly budget of the project, in whole units of the billing account's currency."
   type        = number
   default     = 200
 }

@@ -37,7 +37,7 @@ def _parser() -> argparse.ArgumentParser:
     up.add_argument("--sweep-every", type=float, metavar="SECONDS", help="how often Cloud Scheduler sweeps")
     up.add_argument("--functions", type=Path, default=ROOT / "functions", help=argparse.SUPPRESS)
     up.set_defaults(run=_up)
-    demo = commands.add_parser("demo", help="make one video from start to end, then stop everything")
+    demo = commands.add_parser("demo", help="create one video from start to finish, then stop everything")
     demo.add_argument("--prompt", default=os.environ.get("PROMPT") or None)
     demo.add_argument("--seconds", type=int)
     demo.add_argument("--size", metavar="WIDTHxHEIGHT")
@@ -74,7 +74,7 @@ def _up(options: argparse.Namespace) -> int:
     except Held:
         session = SessionFile(directory).read() or {}
         where = f" at {session['url']}" if session else "; it is still starting or stopping"
-        console.failure(f"A cloud is running in {directory} already{where}.")
+        console.failure(f"A cloud is already running in {directory}{where}.")
         return 1
 
 
@@ -97,7 +97,7 @@ def _clean(options: argparse.Namespace) -> int:
         with DirectoryLock(directory):
             shutil.rmtree(directory)
     except Held:
-        Console().failure(f"A cloud is running in {directory}; end it first.")
+        Console().failure(f"A cloud is running in {directory}; stop it first.")
         return 1
     return 0
 

@@ -208,8 +208,8 @@ class Cloud:
             return firestore.find()
         except firestore.Missing as missing:
             if self._options.strict:
-                raise Failed(f"Missing: {missing}. With CI=true nothing takes its place.") from None
-            self._console.notice(f"Embedded: everything in one process, for want of {missing}.")
+                raise Failed(f"Missing: {missing}. With CI=true there is no fallback.") from None
+            self._console.notice(f"Embedded: everything in one process, because {missing} is missing.")
             return None
 
     def _members(self, plan: Plan, emulator: firestore.Emulator | None) -> list[Member]:
@@ -228,7 +228,7 @@ class Cloud:
             await asyncio.wait_for(health.ready(member), START_TIMEOUT_S)
         except TimeoutError:
             log = tail(member.spec.log, LOG_LINES)
-            raise Failed(f"{member.name} did not answer within {START_TIMEOUT_S:.0f} s:", log) from None
+            raise Failed(f"{member.name} didn't respond within {START_TIMEOUT_S:.0f} s:", log) from None
         self._answered.add(member.name)
         self._console.ready(member.name, time.monotonic() - began)
 
@@ -261,7 +261,7 @@ class Cloud:
             try:
                 child = await self._spawn(member)
             except OSError as error:
-                self._fail(Failed(f"{member.name} cannot be run: {error}"))
+                self._fail(Failed(f"{member.name} can't be run: {error}"))
                 return
             code = await child.wait()
             if self._stopping:
@@ -273,7 +273,7 @@ class Cloud:
                 often = f" for the {CRASHES_ALLOWED}th time in a minute" if restartable else ""
                 self._fail(Failed(f"{member.name} ended ({_ending(code)}){often}:", tail(member.spec.log, LOG_LINES)))
                 return
-            self._console.notice(f"{member.name} ended ({_ending(code)}); it is started again in {delay_s:.1f} s")
+            self._console.notice(f"{member.name} ended ({_ending(code)}); restarting in {delay_s:.1f} s")
             self._restarts[member.name] = self._restarts.get(member.name, 0) + 1
             await asyncio.sleep(delay_s)
 
@@ -315,7 +315,7 @@ class Cloud:
         try:
             await self._exports.save(clean=clean)
         except (httpx2.HTTPError, OSError) as error:
-            self._console.notice(f"Firestore's data could not be exported: {error or type(error).__name__}")
+            self._console.notice(f"Firestore's data couldn't be exported: {error or type(error).__name__}")
 
     # --- stopping ---
 

@@ -102,8 +102,10 @@ def _play(client: Client, wish: Wish, out: Path, console: Console) -> None:
     console.print("Now a prompt that the model's safety filter stops:")
     blocked = _generate(client, {**body, "prompt": BLOCKED_PROMPT}, console)
     if blocked["status"] != "failed" or blocked["refunded"] != blocked["cost"]:
-        raise DemoFailed(f"a blocked prompt must fail and be refunded, but it {blocked['status']}: {_reason(blocked)}")
-    console.print(f"It failed ({_reason(blocked)}) and gave back [bold]{blocked['refunded']} credits[/].")
+        raise DemoFailed(
+            f"a blocked prompt must fail and be refunded, but the video {blocked['status']}: {_reason(blocked)}"
+        )
+    console.print(f"It failed ({_reason(blocked)}) and was refunded: [bold]{blocked['refunded']} credits[/].")
     _show_ledger(client, console)
 
 
@@ -159,7 +161,7 @@ def _show_estimate(estimate: Json, console: Console) -> None:
     console.print(
         f"Estimate: {estimate['model']}, {estimate['seconds']} s, {estimate['size']}: "
         f"[bold]{estimate['cost']} credits[/], about {estimate['expected_seconds']:.0f} s; "
-        f"balance afterwards {estimate['balance_after']}."
+        f"{estimate['balance_after']} credits left afterwards."
     )
 
 
@@ -186,7 +188,7 @@ def _download(client: Client, video: str, out: Path) -> None:
     # Without our token: the signature in the URL is what lets in.
     with httpx2.stream("GET", url, timeout=CALL_TIMEOUT_S, trust_env=False) as response:
         if response.is_error:
-            raise DemoFailed(f"the signed URL answered {response.status_code}: {response.read().decode()[:300]}")
+            raise DemoFailed(f"the signed URL returned {response.status_code}: {response.read().decode()[:300]}")
         total = int(response.headers.get("content-length", 0)) or None
         with Progress(TextColumn("download    "), BarColumn(), DownloadColumn()) as progress, part.open("wb") as file:
             bar = progress.add_task("download", total=total)
@@ -245,7 +247,7 @@ def _wait_for(process: subprocess.Popen[bytes], session: SessionFile) -> str:
         if up := session.read():
             return str(up["url"])
         time.sleep(0.1)
-    raise DemoFailed(f"the cloud was not up after {START_TIMEOUT_S:.0f} s")
+    raise DemoFailed(f"the cloud didn't start within {START_TIMEOUT_S:.0f} s")
 
 
 def _stop(process: subprocess.Popen[bytes]) -> None:
