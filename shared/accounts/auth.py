@@ -67,7 +67,7 @@ class Accounts:
         """
         scheme, _, token = (authorization or "").partition(" ")
         if scheme.lower() != "bearer" or not token.strip():
-            raise unauthenticated("There is no Bearer token in the Authorization header.")
+            raise unauthenticated("The Authorization header has no Bearer token.")
         if token.strip().startswith(PREFIX):
             return await self._caller_of_key(services, token.strip(), account_age, key_age)
         identity = await services.verifier.verify(token.strip())
@@ -89,7 +89,7 @@ class Accounts:
             raise unauthenticated(refusal or "There is no account of this API key any more.")
         accounts.check_open(account)
         if account.verified_at is None or key.created_at < account.verified_at:
-            raise unauthenticated("The API key was created before its account's email address was verified.")
+            raise unauthenticated("The API key was created before the account's email address was verified.")
         read_only = key.scope == "read"
         return Caller(
             account.id,

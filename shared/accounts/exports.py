@@ -49,7 +49,7 @@ async def start(services: Services, caller: Caller) -> Chore:
     day_ago = services.clock() - timedelta(days=1)
     if len(recent) == EXPORTS_A_DAY and recent[-1].created_at > day_ago:
         wait_s = (recent[-1].created_at - day_ago).total_seconds()
-        told = f"There may be {EXPORTS_A_DAY} exports in 24 hours."
+        told = f"At most {EXPORTS_A_DAY} exports in 24 hours."
         raise ApiError("RATE_LIMITED", told, {"exports_a_day": EXPORTS_A_DAY}, retry_after_s=int(wait_s) + 1)
     id_ = f"export_{services.ids()}"
 

@@ -84,7 +84,7 @@ def _check_prices(wanted: dict[str, Any]) -> None:
     names = [name.partition(" ")[0] for name in wanted.get("credits_per_second_by_model", {})]
     unknown = sorted(set(names) - set(MODELS))
     if unknown:
-        message = f"There is no model {unknown[0]}; prices are for {', '.join(MODELS)}."
+        message = f"Unknown model {unknown[0]}; prices can be set for {', '.join(MODELS)}."
         fields = [{"field": "credits_per_second_by_model", "message": message}]
         raise ApiError("INVALID_REQUEST", message, {"fields": fields})
 

@@ -127,7 +127,7 @@ async def _grant(services: Services, caller: Caller, tenant: str, body: GrantToT
 def given_key(key: str | None) -> str:
     """The Idempotency-Key. Raises ApiError INVALID_REQUEST when there is none."""
     if key is None:
-        said = "this header is required, so that no grant is given twice"
+        said = "this header is required, so that nothing is granted twice"
         fields = [{"field": "Idempotency-Key", "message": said}]
         raise ApiError("INVALID_REQUEST", f"Idempotency-Key: {said}", {"fields": fields})
     return key

@@ -75,7 +75,7 @@ def _changed(account: Account, changes: dict[str, Any]) -> Account:
 async def _check_plan(services: Services, plan: str | None) -> None:
     allowed = plans.names(await services.live_settings.get())
     if plan is not None and plan not in allowed:
-        said = f"unknown plan; there are {', '.join(sorted(allowed))}"
+        said = f"unknown plan; use one of {', '.join(sorted(allowed))}"
         raise ApiError("INVALID_REQUEST", f"plan: {said}", {"fields": [{"field": "plan", "message": said}]})
 
 

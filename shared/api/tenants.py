@@ -24,7 +24,7 @@ class GrantToTenant(Body):
     @classmethod
     def _changes_something(cls, amount: int) -> int:
         if amount == 0:
-            raise ValueError("a grant of nothing")
+            raise ValueError("amount must not be 0")
         return amount
 
 

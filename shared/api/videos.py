@@ -334,7 +334,7 @@ class ExtendVideo(CreateVideo):
     @model_validator(mode="after")
     def _names_one_video(self) -> Self:
         if self.extends is not None:
-            raise ValueError("name the video to continue once, as `video`")
+            raise ValueError("name the video to extend once, as `video`")
         return self
 
     def as_create(self) -> CreateVideo:

@@ -226,7 +226,7 @@ class Replacement:
 
 
 _SAME_FAMILY = "It is the released version of the same model."
-_NEWER_VEO = "It is a newer model, makes sound, and the same prompt looks different."
+_NEWER_VEO = "It is a newer model with sound, and the same prompt looks different."
 _OTHER_MODEL = "It is another company's model: the same prompt looks different, and lengths and sizes may."
 
 RETIRED_DIFFERS = "The same prompt looks different."

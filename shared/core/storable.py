@@ -98,7 +98,7 @@ def check(path: str, document: Mapping[str, Any]) -> None:
         raise NotStorable("id", problem)
     size = _DOCUMENT_BYTES + _NAME_BYTES + len(path.encode()) + 1 + _map_bytes(document, "", 0)
     if size > MAX_DOCUMENT_BYTES:
-        raise NotStorable("(document)", f"it has {size:,} bytes, and may have {MAX_DOCUMENT_BYTES:,}")
+        raise NotStorable("(document)", f"it has {size:,} bytes; the maximum is {MAX_DOCUMENT_BYTES:,}")
 
 
 def check_queried(path: str, value: Any) -> None:

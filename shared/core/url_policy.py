@@ -71,26 +71,26 @@ class Target:
 def parse(url: str, loopback_http: bool) -> Target:
     """The parts of a URL; raises NotAllowed. `loopback_http` allows http too, which may lead to this machine only."""
     if len(url) > MAX_URL_CHARS or not _VISIBLE.fullmatch(url):
-        raise NotAllowed(f"a URL has at most {MAX_URL_CHARS:,} visible ASCII characters")
+        raise NotAllowed(f"a URL can have at most {MAX_URL_CHARS:,} visible ASCII characters")
     try:
         parts = urlsplit(url)
         port = parts.port
     except ValueError:
-        raise NotAllowed("this is not a URL") from None
+        raise NotAllowed("not a URL") from None
     scheme: Literal["http", "https"] = "http" if parts.scheme == "http" else "https"
     if parts.scheme not in ("https", "http") or (scheme == "http" and not loopback_http):
-        raise NotAllowed("only https URLs are called")
+        raise NotAllowed("only https URLs are allowed")
     if "@" in parts.netloc:
-        raise NotAllowed("a URL must not hold a user name or a password")
+        raise NotAllowed("the URL must not contain a user name or password")
     host = parts.hostname or ""
     if not _HOST.fullmatch(host):
-        raise NotAllowed("the URL names no host (other alphabets are written in their ASCII form, xn--...)")
+        raise NotAllowed("the URL has no valid host (write other alphabets in their ASCII form, xn--...)")
     if port is None:
         port = 443 if scheme == "https" else 80
     if scheme == "https" and not loopback_http and port not in HTTPS_PORTS:
-        raise NotAllowed(f"only the ports {' and '.join(map(str, sorted(HTTPS_PORTS)))} are called")
+        raise NotAllowed(f"only ports {' and '.join(map(str, sorted(HTTPS_PORTS)))} are allowed")
     if not 1 <= port <= 65_535:
-        raise NotAllowed("this is not a port")
+        raise NotAllowed("invalid port")
     target = Target(scheme, host, port, (parts.path or "/") + (f"?{parts.query}" if parts.query else ""))
     _check_host(target, loopback_http)
     return target
@@ -105,10 +105,10 @@ def _check_host(target: Target, loopback_http: bool) -> None:
     if loopback_http and target.scheme == "http" and labels[-1] == "localhost":
         return
     if not all(_LABEL.fullmatch(label) for label in labels):
-        raise NotAllowed("the host is no name: between dots are 1 to 63 letters, digits and hyphens")
+        raise NotAllowed("invalid host name: use 1 to 63 letters, digits and hyphens between dots")
     # A last part that begins with a digit makes it an address in one of the forms of inet_aton (127.1, 0x7f000001).
     if len(labels) < 2 or labels[-1] in _NEVER_PUBLIC or labels[-1][0].isdigit():
-        raise NotAllowed("the host's name is none of the public internet")
+        raise NotAllowed("the host name doesn't exist on the public internet")
 
 
 def _is_literal(host: str) -> bool:
@@ -139,7 +139,7 @@ def check(target: Target, address: str, loopback_http: bool) -> Address:
     if target.scheme != "https" or not is_public(found):
         raise NotAllowed("the host has no public address")
     if target.port not in HTTPS_PORTS:
-        raise NotAllowed(f"only the ports {' and '.join(map(str, sorted(HTTPS_PORTS)))} are called")
+        raise NotAllowed(f"only ports {' and '.join(map(str, sorted(HTTPS_PORTS)))} are allowed")
     return found
 
 

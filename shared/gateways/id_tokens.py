@@ -65,7 +65,7 @@ class JwksVerifier:
             key_id = jwt.get_unverified_header(token).get("kid")
             key = await self._key(key_id) if isinstance(key_id, str) else None
             if key is None:
-                raise unauthenticated("The token's key is not one of the issuer's.")
+                raise unauthenticated("The token isn't signed with one of the issuer's keys.")
             claims: dict[str, Any] = jwt.decode(
                 token,
                 key,
@@ -78,7 +78,7 @@ class JwksVerifier:
         except jwt.ExpiredSignatureError:
             raise unauthenticated("The token has expired.") from None
         except jwt.PyJWTError as error:
-            raise unauthenticated(f"The token is not valid: {error}.") from None
+            raise unauthenticated(f"Invalid token: {error}.") from None
         return claims
 
     def _identity(self, claims: dict[str, Any]) -> Identity:
@@ -86,19 +86,19 @@ class JwksVerifier:
         # Issuers other than Identity Platform need not tell when their user signed in: no later than now.
         auth_time = claims.get("auth_time", int(claims["iat"]))
         if not isinstance(sub, str) or not 1 <= len(sub) <= 128 or storable.text(sub) != sub:
-            raise unauthenticated("The token names no user.")
+            raise unauthenticated("The token has no user.")
         if (
             isinstance(auth_time, bool)
             or not isinstance(auth_time, int | float)
             or not 0 <= auth_time <= self._clock().timestamp() + LEEWAY_S
         ):
-            raise unauthenticated("The token's sign-in lies in the future.")
+            raise unauthenticated("The token's sign-in time is in the future.")
         firebase = claims.get("firebase")
         firebase = firebase if isinstance(firebase, dict) else {}
         tenant, provider = firebase.get("tenant") or DEFAULT_TENANT, firebase.get("sign_in_provider")
         # It is a segment of the names of the tenant's objects.
         if not isinstance(tenant, str) or not re.fullmatch(TENANT_NAME, tenant):
-            raise unauthenticated("The token's tenant has no valid name.")
+            raise unauthenticated("The token's tenant name is invalid.")
         identities = firebase.get("identities")
         email = _email(claims.get("email"))
         return Identity(

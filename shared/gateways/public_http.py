@@ -51,14 +51,14 @@ class GuardedHttp:
     async def post(self, url: str, headers: Mapping[str, str], body: bytes) -> HttpAnswer:
         """POST the body; of the answer only the status and Retry-After are looked at. Raises NotReached."""
         if len(body) > MAX_SENT_BYTES:
-            raise NotReached(f"the body has more than {MAX_SENT_BYTES:,} bytes")
+            raise NotReached(f"the body exceeds {MAX_SENT_BYTES:,} bytes")
         return await self._call("POST", url, headers, body, 0, POST_TIMEOUT_S)
 
     async def fetch(self, url: str, max_bytes: int, accept: str = "*/*") -> HttpAnswer:
         """GET at most so many bytes. Raises NotReached, also for an answer that is larger or is not 200."""
         answer = await self._call("GET", url, {"Accept": accept}, b"", max_bytes, FETCH_TIMEOUT_S)
         if answer.status != 200:
-            raise NotReached(f"the server answered {answer.status}")
+            raise NotReached(f"the server returned {answer.status}")
         return answer
 
     async def _call(
@@ -72,7 +72,7 @@ class GuardedHttp:
         except NotAllowed as error:
             raise NotReached(str(error)) from None
         except (TimeoutError, httpcore2.TimeoutException):
-            raise NotReached("no answer in time") from None
+            raise NotReached("no response in time") from None
         except (httpcore2.NetworkError, httpcore2.ProtocolError, OSError) as error:
             raise NotReached(_said(error)) from error
 
@@ -161,7 +161,7 @@ class _Resolver:
         try:
             found = await asyncio.wait_for(looking, RESOLVE_TIMEOUT_S)
         except (OSError, UnicodeError):
-            raise NotAllowed("the host's name cannot be resolved") from None
+            raise NotAllowed("the host name can't be resolved") from None
         return list(dict.fromkeys(str(entry[4][0]) for entry in found))
 
     @cached_property
@@ -196,9 +196,9 @@ def _said(error: Exception) -> str:
         causes.append(cause)
     for cause in causes:
         if isinstance(cause, ssl.SSLCertVerificationError):
-            return f"the certificate is not valid: {cause.verify_message}"
+            return f"invalid certificate: {cause.verify_message}"
         if isinstance(cause, ssl.SSLError):
-            return "no TLS connection could be made"
+            return "TLS connection failed"
     if isinstance(error, httpcore2.ConnectError | OSError):
-        return "no connection could be made"
-    return "the connection broke off" if isinstance(error, httpcore2.NetworkError) else "the answer is not HTTP"
+        return "connection failed"
+    return "connection lost" if isinstance(error, httpcore2.NetworkError) else "the response isn't HTTP"

@@ -177,7 +177,7 @@ async def _body(row: Route, request: Request, files: AsyncExitStack) -> Any:
     if row.body is None:
         return None
     if request.headers.get("content-encoding", "").strip().lower() not in ("", "identity"):
-        said = "A body is sent as it is, without a Content-Encoding."
+        said = "Send the body without a Content-Encoding."
         raise ApiError("UNSUPPORTED_MEDIA_TYPE", said, headers={"Accept-Encoding": "identity"})
     if row.form and forms.is_form(request.headers):
         return _validated(row.body, await forms.read(request, files))

@@ -73,13 +73,13 @@ class _Parser(MultiPartParser):
         if charset not in (b"utf-8", b"utf8"):
             # Python's codecs for the others include some that take forever, and some that make no text.
             named = charset[:40].decode("ascii", "replace")
-            raise MultiPartException(f"Its text must be UTF-8, and its Content-Type says charset={named}.")
+            raise MultiPartException(f"Text must be UTF-8, but the Content-Type has charset={named}.")
         form = await super().parse()
         if not self._ended:
             # The last of them is not among the form's parts yet.
             for file in self._files_to_close_on_error:
                 file.close()
-            raise MultiPartException("It breaks off before its closing boundary.")
+            raise MultiPartException("It ends before its closing boundary.")
         return form
 
     def on_end(self) -> None:
@@ -88,7 +88,7 @@ class _Parser(MultiPartParser):
     def on_header_end(self) -> None:
         name, value = self._current_partial_header_name.lower(), self._current_partial_header_value.strip().lower()
         if name == b"content-transfer-encoding" and value not in _PLAIN_ENCODINGS:
-            raise MultiPartException("Its parts must be sent as they are, without a Content-Transfer-Encoding.")
+            raise MultiPartException("Send its parts without a Content-Transfer-Encoding.")
         super().on_header_end()
 
     def on_part_end(self) -> None:
@@ -96,7 +96,7 @@ class _Parser(MultiPartParser):
             try:
                 self._current_part.data.decode()
             except UnicodeDecodeError:
-                raise MultiPartException("Its text must be UTF-8.") from None
+                raise MultiPartException("Text must be UTF-8.") from None
         super().on_part_end()
 
 

@@ -20,13 +20,13 @@ def of_header(value: str) -> str:
     try:
         key = value.encode("latin-1").decode()
     except UnicodeError:
-        raise _invalid("it must be UTF-8") from None
+        raise _invalid("must be UTF-8") from None
     if not 1 <= len(key) <= MAX_IDEMPOTENCY_KEY_CHARS:
-        raise _invalid(f"it has 1 to {MAX_IDEMPOTENCY_KEY_CHARS} characters")
+        raise _invalid(f"must have 1 to {MAX_IDEMPOTENCY_KEY_CHARS} characters")
     if any(unicodedata.category(character) == "Cc" for character in key):
-        raise _invalid("it has no control characters")
+        raise _invalid("must not contain control characters")
     if not _REMOVED_SEGMENTS.isdisjoint(key.split("/")):
-        raise _invalid("no part of it between slashes is . or ..")
+        raise _invalid("must not contain . or .. between slashes")
     return key
 
 

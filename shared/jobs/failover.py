@@ -17,7 +17,7 @@ from shared.core.documents import Job, LiveSettings, VideoRequest, Warned
 RETIRED = "MODEL_RETIRED"
 BUSY = "PROVIDER_BUSY"
 # The rejections that are not about the prompt, in words: what one provider will not show is not asked of another.
-_SAID = {RETIRED: "is no longer offered", "PROVIDER_DENIED": "could not be used", BUSY: "was busy"}
+_SAID = {RETIRED: "is no longer offered", "PROVIDER_DENIED": "couldn't be used", BUSY: "was busy"}
 
 
 @dataclass(frozen=True)
@@ -71,8 +71,8 @@ def _candidates(job: Job, rejection: str, offering: Offering, config: LiveSettin
 
 def _warning(job: Job, rejection: str, model: Model) -> Warned:
     if rejection == RETIRED and model.id != job.request.model:
-        message = f"{job.request.model} was retired, and {model.id} makes the video. {catalog.RETIRED_DIFFERS}"
+        message = f"{job.request.model} was retired, so {model.id} generates the video. {catalog.RETIRED_DIFFERS}"
         return Warned(code="MODEL_REPLACED", message=message)
     made_by = model.id if model.id != job.request.model else "its other provider"
-    message = f"{job.request.model} {_SAID[rejection]}, so {made_by} makes the video."
+    message = f"{job.request.model} {_SAID[rejection]}, so {made_by} generates the video."
     return Warned(code="FAILED_OVER", message=message)

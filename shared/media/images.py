@@ -50,7 +50,7 @@ def inspect(data: bytes) -> ImageFacts:
     structure = _STRUCTURES[content_type](data)
     decoded = _decoded(structure.bare, content_type)
     if decoded != (structure.width, structure.height):
-        raise NotAnImage("its picture is not of the size that it says")
+        raise NotAnImage("its picture doesn't have the size in its header")
     return ImageFacts(content_type, *decoded)
 
 
@@ -62,7 +62,7 @@ def type_of(data: bytes) -> ImageType:
         return "image/jpeg"
     if data[:4] == b"RIFF" and data[8:12] == b"WEBP":
         return "image/webp"
-    raise NotAnImage("it is not a PNG, JPEG or WebP")
+    raise NotAnImage("it isn't a PNG, JPEG or WebP")
 
 
 def _check_size(width: int, height: int) -> None:
@@ -107,7 +107,7 @@ def _png(data: bytes) -> _Structure:
         if name in _DECODED:
             kept.append(data[start:end])
         elif not name[0] & 0x20:
-            raise _damaged("it has a part that no decoder knows")
+            raise _damaged("it has an unknown critical chunk")
         if name == b"IDAT":
             pixels.append(body)
     width, height = int.from_bytes(header[:4], "big"), int.from_bytes(header[4:8], "big")
@@ -124,7 +124,7 @@ def _png_chunks(data: bytes) -> Iterator[tuple[bytes, int, int]]:
             raise _cut_short()
         name = data[start + 4 : start + 8]
         if (number == 0) != (name == b"IHDR"):
-            raise _damaged("its header is not where it belongs")
+            raise _damaged("its header is in the wrong place")
         if zlib.crc32(memoryview(data)[start + 4 : end - 4]) != int.from_bytes(data[end - 4 : end], "big"):
             raise _damaged("a checksum is wrong")
         yield name, start, end
@@ -136,7 +136,7 @@ def _png_chunks(data: bytes) -> Iterator[tuple[bytes, int, int]]:
 
 def _check_png_header(header: bytes) -> None:
     if len(header) != 13 or header[9] not in _CHANNELS or header[8] not in _DEPTHS[header[9]] or header[12] > 1:
-        raise _damaged("its header is not valid")
+        raise _damaged("its header is invalid")
     _check_size(int.from_bytes(header[:4], "big"), int.from_bytes(header[4:8], "big"))
 
 
@@ -162,11 +162,11 @@ def _check_inflated(parts: list[memoryview], expected: int) -> None:
                 piece = len(inflating.decompress(left, _INFLATED_AT_ONCE))
                 inflated, left = inflated + piece, inflating.unconsumed_tail
                 if inflated > expected:
-                    raise _damaged("it holds more than its size")
+                    raise _damaged("it has more data than its size allows")
                 if not piece and not left:
                     break
     except zlib.error as error:
-        raise _damaged("it cannot be decompressed") from error
+        raise _damaged("it can't be decompressed") from error
     if inflated < expected or not inflating.eof:
         raise _cut_short()
 
@@ -187,10 +187,10 @@ def _jpeg(data: bytes) -> _Structure:
     kept, scans = [data[:2]], 0
     for marker, start, end, following in _jpeg_segments(data):
         if marker in _OTHER_FRAMES:
-            raise NotAnImage("it is of a rare kind of JPEG; baseline and progressive ones are allowed")
+            raise NotAnImage("only baseline and progressive JPEGs are supported")
         if marker in _FRAMES:
             if size is not None or end - start < 9:
-                raise _damaged("its header is not valid")
+                raise _damaged("its header is invalid")
             height, width = (int.from_bytes(data[at : at + 2], "big") for at in (start + 5, start + 7))
             size = width, height
             _check_size(*size)
@@ -200,7 +200,7 @@ def _jpeg(data: bytes) -> _Structure:
         if marker not in _UNNEEDED:
             kept.append(data[start:following])
     if size is None or scans == 0:
-        raise NotAnImage("there is no picture in it")
+        raise NotAnImage("it contains no picture")
     return _Structure(*size, b"".join(kept))
 
 
@@ -244,9 +244,9 @@ def _webp(data: bytes) -> _Structure:
         if name in (b"VP8X", b"ALPH", b"VP8 ", b"VP8L"):
             kept.append(name + len(body).to_bytes(4, "little") + body + b"\0" * (len(body) % 2))
     if size is None:
-        raise NotAnImage("there is no picture in it")
+        raise NotAnImage("it contains no picture")
     if canvas is not None and canvas != size:
-        raise _damaged("its picture is not of the size that it says")
+        raise _damaged("its picture doesn't have the size in its header")
     content = b"".join(kept)
     return _Structure(*size, b"RIFF" + len(content).to_bytes(4, "little") + content)
 
@@ -269,18 +269,18 @@ def _webp_chunks(data: bytes) -> Iterator[tuple[bytes, bytes]]:
 
 def _webp_canvas(body: bytes) -> tuple[int, int]:
     if len(body) < 10:
-        raise _damaged("its header is not valid")
+        raise _damaged("its header is invalid")
     return 1 + int.from_bytes(body[4:7], "little"), 1 + int.from_bytes(body[7:10], "little")
 
 
 def _webp_size(name: bytes, body: bytes) -> tuple[int, int]:
     if name == b"VP8L":
         if len(body) < 5 or body[0] != 0x2F:
-            raise _damaged("its header is not valid")
+            raise _damaged("its header is invalid")
         bits = int.from_bytes(body[1:5], "little")
         return 1 + (bits & 0x3FFF), 1 + (bits >> 14 & 0x3FFF)
     if len(body) < 10 or body[3:6] != b"\x9d\x01\x2a":
-        raise _damaged("its header is not valid")
+        raise _damaged("its header is invalid")
     return int.from_bytes(body[6:8], "little") & 0x3FFF, int.from_bytes(body[8:10], "little") & 0x3FFF
 
 
@@ -299,9 +299,9 @@ def _decoded(bare: bytes, content_type: ImageType) -> tuple[int, int]:
     try:
         frames = [*decoder.decode(av.Packet(bare)), *decoder.decode(None)]
     except MemoryError as error:
-        raise NotAnImage("it takes too much memory to decode") from error
+        raise NotAnImage("it needs too much memory to decode") from error
     except (av.FFmpegError, EOFError) as error:
-        raise _damaged("it cannot be decoded") from error
+        raise _damaged("it can't be decoded") from error
     if len(frames) != 1:
-        raise NotAnImage("there is no picture in it")
+        raise NotAnImage("it contains no picture")
     return frames[0].width, frames[0].height

@@ -65,11 +65,11 @@ class Places:
     def check(self, caller: Caller) -> None:
         """Raises ApiError TOO_MANY_STREAMS when there is no place for one more stream of the caller's."""
         if caller.key is not None and self._keys[caller.key] >= PER_KEY:
-            raise _full("key", PER_KEY, f"An API key may have {PER_KEY} event streams open at once.")
+            raise _full("key", PER_KEY, f"An API key can have {PER_KEY} open event streams.")
         limit = PER_IDLE_ACCOUNT if caller.idle else PER_ACCOUNT
         if self._accounts[caller.account] >= limit:
             what = "An account without credits and unfinished videos" if caller.idle else "An account"
-            raise _full("account", limit, f"{what} may have {limit} event streams open at once.")
+            raise _full("account", limit, f"{what} can have {limit} open event streams.")
         if caller.idle and self._idle >= ALL_IDLE:
             told = "Too many accounts without credits and unfinished videos have event streams open."
             raise _full("idle_accounts", ALL_IDLE, told)

@@ -239,7 +239,7 @@ async def _post(services: Services, delivery: Delivery, message: _Message) -> _A
     except NotReached as error:
         return _Answer(None, storable.text(str(error), 200))
     taken = 200 <= answer.status < 300
-    return _Answer(answer.status, None if taken else f"the server answered {answer.status}", answer.retry_after_s)
+    return _Answer(answer.status, None if taken else f"the server returned {answer.status}", answer.retry_after_s)
 
 
 async def _judge(
@@ -322,7 +322,7 @@ async def _message(services: Services, delivery: Delivery) -> _Message | str:
             return "the webhook endpoint is disabled"
         return _Message(endpoint.url, endpoint.secrets, _body(services, delivery, job), endpoint)
     if job is None or job.webhook_url is None:
-        return "there is no address any more"
+        return "the webhook URL no longer exists"
     secret = await endpoints.secret_of(services, job.tenant, job.account)
     return _Message(job.webhook_url, secret.secrets, _body(services, delivery, job), None)
 

@@ -111,7 +111,7 @@ async def make(services: Services, caller: Caller, body: NewWebhookEndpoint) -> 
         if endpoint.id in ids:
             return None
         if len(ids) >= MAX_ENDPOINTS:
-            told = f"An account has at most {MAX_ENDPOINTS} webhook endpoints."
+            told = f"An account can have at most {MAX_ENDPOINTS} webhook endpoints."
             raise ApiError("LIMIT_REACHED", told, {"limit": MAX_ENDPOINTS})
         return Batch(account.changed(webhook_endpoints=(*ids, endpoint.id)), [endpoint])
 
@@ -215,7 +215,7 @@ def pinged(endpoint: WebhookEndpoint, now: datetime) -> WebhookEndpoint:
     recent = tuple(at for at in endpoint.pinged_at if at > now - timedelta(minutes=1))
     if len(recent) >= PINGS_A_MINUTE:
         wait_s = (recent[0] + timedelta(minutes=1) - now).total_seconds()
-        message = f"An endpoint is sent at most {PINGS_A_MINUTE} pings in a minute."
+        message = f"At most {PINGS_A_MINUTE} pings per minute and endpoint."
         raise ApiError("RATE_LIMITED", message, {"pings_a_minute": PINGS_A_MINUTE}, retry_after_s=math.ceil(wait_s))
     return endpoint.changed(pinged_at=(*recent, now))
 

@@ -73,7 +73,7 @@ class Web:
     async def fetch(self, url: str, max_bytes: int, accept: str = "*/*") -> HttpAnswer:
         self.asked.append(url)
         if url not in self.pages:
-            raise NotReached("the server answered 404")
+            raise NotReached("the server returned 404")
         assert len(self.pages[url]) <= max_bytes
         return HttpAnswer(200, "text/plain", self.pages[url])
 
@@ -120,7 +120,7 @@ async def test_a_url_that_cannot_be_fetched_is_named_and_charges_nothing(house: 
 @pytest.mark.parametrize(
     ("image", "why"),
     [
-        (inline(b"no image"), "not a PNG"),
+        (inline(b"no image"), "isn't a PNG"),
         ({"data": "?"}, "not valid base64"),
         ({"data": base64.b64encode(PNG).decode() + "-"}, "not valid base64"),
         ({"image_url": "data:image/png,abc"}, "must be in base64"),

@@ -52,7 +52,7 @@ async def test_a_process_tells_what_an_image_is() -> None:
     assert await workers.inspect("alice", picture()) == ImageFacts("image/png", 128, 96)
     with pytest.raises(NotAnImage, match="cut short"):
         await workers.inspect("alice", picture()[:-4])
-    with pytest.raises(NotAnImage, match="not a PNG"):
+    with pytest.raises(NotAnImage, match="isn't a PNG"):
         await workers.inspect("alice", b"GIF89a")
 
 

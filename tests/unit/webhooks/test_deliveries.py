@@ -164,7 +164,7 @@ async def test_a_submission_with_a_url_that_is_never_called_is_refused(house: Ho
 
 
 async def test_a_message_that_fails_is_repeated_under_its_id_with_a_new_signature(house: House) -> None:
-    house.internet.answers.extend([500, "no connection could be made", 302, 200])
+    house.internet.answers.extend([500, "connection failed", 302, 200])
     await ended(house)
     await drain(house)
     headers = [each for _, each, _ in house.internet.posts]
@@ -177,13 +177,13 @@ async def test_a_message_that_fails_is_repeated_under_its_id_with_a_new_signatur
 
 
 async def test_a_failed_try_says_what_happened_and_when_the_next_one_comes(house: House) -> None:
-    house.internet.answers.append("the certificate is not valid")
+    house.internet.answers.append("invalid certificate")
     job = await ended(house)
     await deliveries.announce(house.services, job)
     (delivery,) = found(house)
     assert await deliveries.deliver(house.services, house.receivers, delivery.id, 0) is TaskResult.ACK
     (delivery,) = found(house)
-    assert (delivery.status, delivery.tries, delivery.last_error) == ("pending", 1, "the certificate is not valid")
+    assert (delivery.status, delivery.tries, delivery.last_error) == ("pending", 1, "invalid certificate")
     assert (delivery.last_status, delivery.step) == (None, 1)
     assert delivery.due_at == house.clock() + timedelta(seconds=5)
     assert await house.queue.exists(delivery.task)
@@ -205,7 +205,7 @@ async def test_after_a_day_of_failures_it_is_given_up(house: House) -> None:
     while house.queue.next_at() is not None:
         await house.deliver_next()
     (delivery,) = found(house)
-    assert (delivery.status, delivery.last_error) == ("failed", "the server answered 503")
+    assert (delivery.status, delivery.last_error) == ("failed", "the server returned 503")
     assert house.clock() - began == timedelta(hours=24)
     assert 24 <= delivery.tries <= 60
     assert (delivery.due_at, house.queue.entries()) == (None, [])
