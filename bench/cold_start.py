@@ -1,4 +1,4 @@
-"""From the start of a process to its first answer of 2xx: each function beside the least that could stand in its place.
+"""Time from process start to the first 2xx response: each function compared with a bare function.
 
 That least is a function on functions-framework that answers at once and imports the same Google clients: those that
 ours imports when it starts, and those that its first request makes it import. Ours is asked for real work: its first

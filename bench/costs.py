@@ -1,4 +1,4 @@
-"""What one finished video costs: every operation of its life, counted at the gateways and priced by list.
+"""The cost of one finished video: every operation of its life, counted at the gateways, at list prices.
 
 `python -m bench.costs` plays videos from the submission to one viewing through the functions' own HTTP apps on the
 gateways in memory, in virtual time, and counts. What a request takes of a processor is measured on the real servers of

@@ -1,4 +1,4 @@
-"""Videos from the submission to one viewing, through the functions' own apps, with every operation counted.
+"""Videos from submission to one view, through the functions' own apps, with every operation counted.
 
 The gateways are those in memory, in virtual time; each function is one process that keeps its caches, and the provider
 takes the expected time of its model. The client polls every two seconds, as the OpenAI SDK does, or holds one stream.

@@ -1,4 +1,4 @@
-"""Where the processor's time of one create and of one look goes.
+"""CPU breakdown of one create and one status request.
 
 The functions' own apps are called in this process with the stand's services, one request at a time, and the processor
 time of each call of a gateway is taken. So what is measured is the code that runs in the cloud, with no server, socket

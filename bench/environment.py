@@ -1,4 +1,4 @@
-"""The local cloud as the benches use it: its functions without the gateway before them, and its queues at rest.
+"""The local cloud as benchmarks use it: its functions without the gateway, and its queues paused.
 
 A task that is created stays where it is, so that nothing but what is measured runs.
 """

@@ -1,4 +1,4 @@
-"""What serving a video is compared with: a file from the disk, and a proxy of nothing but a stream to the bucket.
+"""What serving a video is compared with: a file on disk, and a plain proxy to the bucket.
 
 `uvicorn bench.files:app`, with the directory of the files in FILES and the address of the bucket's objects in OBJECTS.
 """

@@ -1,4 +1,4 @@
-"""A page of one's videos beside one bare query of the same shape, however many videos there are."""
+"""A page of a user's videos, compared with a bare query of the same shape, for several numbers of videos."""
 
 from __future__ import annotations
 

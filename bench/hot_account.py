@@ -1,4 +1,4 @@
-"""One user in a great hurry: submits of one account, all at once, beside the same rules in a Firestore transaction."""
+"""Simultaneous submits of one account, compared with the same rules in a Firestore transaction."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A load on an HTTP server on loopback: so many connections, each of which asks again as soon as it was answered.
+"""A load generator for an HTTP server on loopback: N connections, each sending its next request after a response.
 
 Written for little work of its own: the server under measure and this program share the machine's few cores.
 """

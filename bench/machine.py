@@ -1,4 +1,4 @@
-"""What Linux says of this machine, and of what its process groups use."""
+"""What Linux reports about this machine, and about the resources its process groups use."""
 
 from __future__ import annotations
 

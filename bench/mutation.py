@@ -1,4 +1,4 @@
-"""`python -m bench.mutation`: how many small faults the unit tests of the core find.
+"""`python -m bench.mutation`: mutation tests of the core.
 
 mutmut changes one thing at a time in a scratch copy of the tree (an operator, a constant, an argument) and runs the
 tests that reach it. A mutant that no test fails on is a survivor, and docs/mutants.md explains every one of them in one

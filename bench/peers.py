@@ -1,4 +1,4 @@
-"""Rushes beside what else makes videos from prompts over HTTP: the LiteLLM proxy, and FastAPI + arq + Redis.
+"""Rushes compared with other services that create videos over HTTP: the LiteLLM proxy, and FastAPI + arq + Redis.
 
 All run on this machine at once, answer the same load in turns, and have the same stand-in for their provider, whose
 engine speaks each one's words. `make peers` puts the peers where this program looks for them; where they are not, the

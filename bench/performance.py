@@ -1,4 +1,4 @@
-"""`make bench`: every figure of docs/performance.md, measured anew on this machine in under ten minutes.
+"""`make bench`: measures every figure of docs/performance.md on this machine in under ten minutes.
 
 Every figure is a ratio of two things that are measured side by side in one run: seconds of a machine as this one mean
 little. Each part has a module of its own, which can be run alone; it gives its goals and its tables, and this program

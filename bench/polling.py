@@ -1,4 +1,4 @@
-"""How soon a finished video is seen, and how many looks that takes: the schedule beside fixed intervals.
+"""How soon a finished video is detected, and with how many polls: the schedule compared with fixed intervals.
 
 `python -m bench.polling` derives the table of shared/core/schedule.py from the distribution of generation times, sees
 that it is the one that stands there, plays a hundred thousand jobs of each kind through the schedule, and writes what

@@ -1,4 +1,4 @@
-"""What a request takes of a processor, on the real servers of the local cloud.
+"""CPU time per request, on the real servers of the local cloud.
 
 Read from the functions' own processes (/proc, so on Linux): waiting costs nothing, and their start does not count.
 """

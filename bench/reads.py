@@ -1,4 +1,4 @@
-"""Documents that Firestore gives to our own code, counted as they come: what its price list calls reads."""
+"""Counts the documents that Firestore returns to our own code: billed as reads."""
 
 from __future__ import annotations
 

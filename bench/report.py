@@ -1,4 +1,4 @@
-"""Tables in the documentation that a program writes anew: each stands between two comments that bear its name."""
+"""Generated tables in the documentation: each is between two comments with its name."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The scoreboard: how much was tried to lose a job, a credit or a video, and what came of it.
+"""The scoreboard: what was done to lose a job, a credit or a video, and the results.
 
 `python -m bench.scoreboard --minutes 20` plays all single faults, at least ten thousand random schedules, and as much
 else as its time allows; it prints one table, and writes it into docs/reliability.md. Everything runs on virtual time

@@ -1,4 +1,4 @@
-"""Users and jobs that a bench writes straight into the local cloud, where the API would take too long to make them."""
+"""Users and jobs written directly into the local cloud, because creating them through the API would take too long."""
 
 from __future__ import annotations
 

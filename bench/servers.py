@@ -1,4 +1,4 @@
-"""Servers that are measured beside ours: each a process group of its own, ended when the measuring is done."""
+"""Servers measured for comparison: each in its own process group, stopped after the measurement."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Serving a video through the function: how fast beside a file from the disk, in how much memory, and signing URLs."""
+"""Serving a video through the function, compared with a file on disk: speed, memory, and signing URLs."""
 
 from __future__ import annotations
 

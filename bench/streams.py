@@ -1,4 +1,4 @@
-"""A thousand open event streams on one instance: what they weigh, how soon they tell, and what they read."""
+"""A thousand open event streams on one instance: memory, latency, and documents read."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a submit and a look cost beyond the bare minimum of the same work (bench/bare), and the rate of an instance."""
+"""Submit and status compared with the bare minimum of the same work (bench/bare), and the rate of an instance."""
 
 from __future__ import annotations
 
