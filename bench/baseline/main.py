@@ -21,7 +21,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
 from shared.api.videos import CreateVideo
-from shared.core import catalog, lifecycle, pricing
+from shared.core import admission, catalog, lifecycle, pricing
 from shared.core.documents import Account, Document, LiveSettings
 from shared.kinds import video
 
@@ -42,7 +42,7 @@ def decided(job_id: str, account: Account) -> lifecycle.Change:
     """What a submit comes to, by the rules of the core."""
     choice = catalog.choose(None, ("veo-3.1-fast",), catalog.Offering(frozenset({"vertex"})), allow_replacements=False)
     request = video.resolve(BODY, choice.model, None)
-    plan = lifecycle.Submission(
+    plan = admission.Submission(
         job_id=job_id,
         request=request,
         cost=pricing.cost(request, CONFIG),

@@ -7,13 +7,13 @@ harmless by construction. What a Change holds is committed in one batch; its tas
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
-from shared.core import cancellation, ledger, pricing, schedule, tenant_days
+from shared.core import admission, cancellation, ledger, pricing, schedule, tenant_days
+from shared.core.admission import Submission
 from shared.core.catalog import MODELS, offer
 from shared.core.documents import (
     FINAL,
@@ -29,7 +29,6 @@ from shared.core.documents import (
     TaskRef,
     Transaction,
     VideoRequest,
-    Warned,
 )
 from shared.core.errors import CATALOG, ApiError
 from shared.core.events import (
@@ -265,36 +264,15 @@ def watched_until(job: Job) -> datetime:
 # --- the beginning ---
 
 
-@dataclass(frozen=True)
-class Submission:
-    """A request that was understood and priced, and the ids that its job will have."""
-
-    job_id: str
-    request: VideoRequest
-    cost: int
-    expected_s: float
-    fingerprint: str
-    provider: str
-    project: str | None = None
-    labels: Mapping[str, str] = field(default_factory=dict)
-    warnings: tuple[Warned, ...] = ()
-    idempotency_key: str | None = None
-    may_wait: bool = False
-    webhook_url: str | None = None
-    failover: bool = False
-    max_cost: int | None = None
-    quote: str | None = None
-
-
 def submit(
     submission: Submission, account: Account, now: datetime, config: LiveSettings, budget: TenantBudget | None = None
 ) -> Change:
     """Charge the account and create the job, queued or, over the limit and allowed to, waiting.
 
-    `budget` is needed where the tenant has a daily cap, with the credits already allotted to its shard. Raises ApiError
-    PRICE_CHANGED, INSUFFICIENT_CREDITS, DAILY_LIMIT or TOO_MANY_ACTIVE_JOBS; nothing is charged then.
+    `budget` is needed where the tenant has a daily cap, with the credits already allotted to its shard. Raises what
+    admission.refuse returns; nothing is charged then.
     """
-    refusal = refuse(submission, account, now, config, budget)
+    refusal = admission.refuse(submission, account, now, config, budget)
     if refusal is not None:
         raise refusal
     waits = len(account.active_jobs) >= plan_of(config, account.plan).active_jobs_limit
@@ -338,48 +316,6 @@ def submit(
     )
     spent = budget.spend(submission.cost) if budget is not None else None
     return Change(job, account, (charge,), _task(job, due_at if waits else None), budget=spent)
-
-
-def refuse(
-    submission: Submission, account: Account, now: datetime, config: LiveSettings, budget: TenantBudget | None = None
-) -> ApiError | None:
-    """Why the account may not start such a job now, or its user would not want it; None when it may.
-
-    `budget` has all shards of the tenant's day, unless the account's own shard can spend the cost.
-    """
-    conflict = pricing.price_conflict(submission.request, submission.cost, submission.max_cost, submission.quote)
-    if conflict is not None:
-        return conflict
-    cost, terms = submission.cost, plan_of(config, account.plan)
-    limit = terms.active_jobs_limit
-    if len(account.active_jobs) >= limit and not (submission.may_wait and terms.may_wait):
-        return ApiError(
-            "TOO_MANY_ACTIVE_JOBS",
-            f"You already have {len(account.active_jobs)} active jobs (limit {limit}).",
-            {"active_jobs": list(account.active_jobs), "limit": limit},
-            retry_after_s=15,
-        )
-    spent = account.spent_on(tenant_days.day_of(now))
-    if terms.daily_credits is not None and spent + cost > terms.daily_credits:
-        return _over_the_cap("account", cost, terms.daily_credits, spent, now)
-    if budget is not None and not budget.suffices(cost) and budget.spent + cost > budget.cap:
-        return _over_the_cap("tenant", cost, budget.cap, budget.spent, now)
-    if account.balance < cost:
-        return ApiError(
-            "INSUFFICIENT_CREDITS",
-            f"This costs {cost} credits; you have {account.balance}.",
-            {"required": cost, "available": account.balance, "deficit": cost - account.balance},
-        )
-    return None
-
-
-def _over_the_cap(whose: str, cost: int, cap: int, spent: int, now: datetime) -> ApiError:
-    return ApiError(
-        "DAILY_LIMIT",
-        f"This costs {cost} credits; {max(cap - spent, 0)} of the {whose}'s {cap} for today are left.",
-        {"limit_of": whose, "daily_credits": cap, "spent": spent, "required": cost},
-        retry_after_s=_seconds_to_midnight(now),
-    )
 
 
 # --- the decisions, one per event ---
@@ -845,11 +781,6 @@ def _task_ref(job_id: str, step: int, stage: Stage, model: str) -> TaskRef:
 def _task_name(job_id: str, step: int) -> str:
     # The random part comes first: names that begin alike make a queue slow.
     return f"{job_id.removeprefix('video_')}-{step}"
-
-
-def _seconds_to_midnight(now: datetime) -> int:
-    since = now.astimezone(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
-    return math.ceil((since + timedelta(days=1) - now).total_seconds())
 
 
 def _began(job: Job) -> datetime:

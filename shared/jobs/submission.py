@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 from shared.api import views
 from shared.api.bodies import MAX_PAGE
 from shared.api.videos import Cancellation, CreateVideo, Estimate, ListVideosQuery, Receipt
-from shared.core import cancellation, catalog, events, lifecycle, live_config, pricing
+from shared.core import admission, cancellation, catalog, events, lifecycle, live_config, pricing
 from shared.core.documents import Account, Job, LiveSettings
 from shared.core.errors import ApiError, Unavailable
 from shared.core.plans import plan_of
@@ -50,9 +50,24 @@ async def submit(services: Services, caller: Caller, body: CreateVideo, key: str
     Once the commit is known the answer is the job, whatever the queue says: the sweeper finds it. Raises ApiError; an
     unknown commit is resolved by reading the job, and is UNAVAILABLE with the job's id in details if that fails.
     """
+    repeats = repeats if key is None else 0
+    planned = await _planned(services, caller, body, key, repeats)
+    if isinstance(planned, Submitted):
+        return planned
+    plan, config = planned
+    submitted = await _committed(services, caller, plan, config, repeats)
+    if not submitted.replayed:
+        _record(caller, plan)
+        await _enqueue(services, submitted.job)
+    return submitted
+
+
+async def _planned(
+    services: Services, caller: Caller, body: CreateVideo, key: str | None, repeats: int
+) -> Submitted | tuple[admission.Submission, LiveSettings]:
+    """What to commit, its images stored, and the settings it was decided under; or what an earlier request made."""
     config = await services.live_settings.get()
     images = await inputs.given(body)
-    repeats = repeats if key is None else 0
     try:
         plan = await _plan(services, caller, body, key, config, images)
     except ApiError:
@@ -61,13 +76,20 @@ async def submit(services: Services, caller: Caller, body: CreateVideo, key: str
         if earlier is None:
             raise
         return earlier
-    if images:
-        earlier = await _earlier(services, caller, plan.fingerprint, key, repeats)
-        if earlier is not None:
-            return earlier
-        await _check_admission(services, caller, plan, config)
-        stored = await inputs.store(services, caller, plan.job_id, images)
-        plan = replace(plan, request=plan.request.model_copy(update={"inputs": stored}))
+    if not images:
+        return plan, config
+    earlier = await _earlier(services, caller, plan.fingerprint, key, repeats)
+    if earlier is not None:
+        return earlier
+    await _check_admission(services, caller, plan, config)
+    stored = await inputs.store(services, caller, plan.job_id, images)
+    return replace(plan, request=plan.request.model_copy(update={"inputs": stored})), config
+
+
+async def _committed(
+    services: Services, caller: Caller, plan: admission.Submission, config: LiveSettings, repeats: int
+) -> Submitted:
+    """Commit the charge and the job; images of a request that made no job of its own are discarded."""
     try:
         submitted = await _commit_submission(services, caller, plan, config, repeats)
     except Unavailable as error:
@@ -78,33 +100,29 @@ async def submit(services: Services, caller: Caller, body: CreateVideo, key: str
         raise
     if submitted.replayed:
         await inputs.discard(services, plan.request)
-        return submitted
-    log.info(
-        "video_submitted",
-        job=plan.job_id,
-        account=caller.account,
-        tenant=caller.tenant,
-        model=plan.request.model,
-        cost=plan.cost,
-        prompt_sha256=audit.prompt_sha256(plan.request.prompt),
-    )
-    audit.record(
-        "video_generated",
-        caller,
-        video=plan.job_id,
-        model=plan.request.model,
-        cost=plan.cost,
-        prompt_sha256=audit.prompt_sha256(plan.request.prompt),
-    )
-    try:
-        await services.tasks.create(lifecycle.current_task(submitted.job))
-    except Unavailable as error:
-        log.error("first_task_not_created", job=plan.job_id, error=str(error))
     return submitted
 
 
+def _record(caller: Caller, plan: admission.Submission) -> None:
+    made = {
+        "model": plan.request.model,
+        "cost": plan.cost,
+        "prompt_sha256": audit.prompt_sha256(plan.request.prompt),
+    }
+    log.info("video_submitted", job=plan.job_id, account=caller.account, tenant=caller.tenant, **made)
+    audit.record("video_generated", caller, video=plan.job_id, **made)
+
+
+async def _enqueue(services: Services, job: Job) -> None:
+    """Create the job's first task; if Cloud Tasks doesn't answer, the sweeper will."""
+    try:
+        await services.tasks.create(lifecycle.current_task(job))
+    except Unavailable as error:
+        log.error("first_task_not_created", job=job.id, error=str(error))
+
+
 async def _commit_submission(
-    services: Services, caller: Caller, plan: lifecycle.Submission, config: LiveSettings, repeats: int
+    services: Services, caller: Caller, plan: admission.Submission, config: LiveSettings, repeats: int
 ) -> Submitted:
     return await propose(services, caller.account, _Submission(services, caller, plan, config, repeats))
 
@@ -113,7 +131,7 @@ class _Submission(Proposal[Submitted]):
     """A submission that waits for its account. What may be a repeat has a commit to itself, for it may take a job."""
 
     def __init__(
-        self, services: Services, caller: Caller, plan: lifecycle.Submission, config: LiveSettings, repeats: int
+        self, services: Services, caller: Caller, plan: admission.Submission, config: LiveSettings, repeats: int
     ) -> None:
         cap = config.tenant_daily_credits.get(caller.tenant)
         spending = None if cap is None else Spending(caller.tenant, cap, plan.cost)
@@ -141,11 +159,6 @@ class _Submission(Proposal[Submitted]):
             return Answer(_existing(job, plan.fingerprint, ours))
         if account is None:
             raise ApiError("UNAUTHENTICATED", "This user's account no longer exists.")
-        if account.disabled:
-            raise ApiError("ACCOUNT_DISABLED")
-        if account.closed_at is not None:
-            raise ApiError("ACCOUNT_CLOSED")
-        _open_for(account.id, self._config)
         return lifecycle.submit(plan, account, now, self._config, budget)
 
     def committed(self, job: Job, change: lifecycle.Change) -> Submitted:
@@ -194,12 +207,12 @@ async def _take_repeated(services: Services, caller: Caller, fingerprint: str, r
 
 
 async def _check_admission(
-    services: Services, caller: Caller, plan: lifecycle.Submission, config: LiveSettings
+    services: Services, caller: Caller, plan: admission.Submission, config: LiveSettings
 ) -> None:
     """Refuse what would be refused anyway before its images are fetched and stored. Raises ApiError."""
     account = await own_account(services, caller)
     now = services.clock()
-    refusal = _refusal(plan, account, now, config, await _budget(services, account, now, config, plan.cost))
+    refusal = admission.refuse(plan, account, now, config, await _budget(services, account, now, config, plan.cost))
     if refusal is not None:
         raise refusal
 
@@ -219,7 +232,7 @@ async def _plan(
     key: str | None,
     config: LiveSettings,
     images: tuple[inputs.Given, ...] = (),
-) -> lifecycle.Submission:
+) -> admission.Submission:
     source = await extension.source(services, caller, body.extends) if body.extends else None
     offering = offered(services, config)
     choice = _choice(services, caller, body, config, source, offering)
@@ -228,7 +241,7 @@ async def _plan(
     await projects.check(services, caller.tenant, body.project)
     if body.webhook_url is not None:
         endpoints.check_url(services, "webhook_url", body.webhook_url)
-    return lifecycle.Submission(
+    return admission.Submission(
         job_id=_job_id(caller.account, key) if key else f"video_{services.ids()}",
         request=request,
         provider=offering.provider(choice.model) or "",
@@ -279,13 +292,6 @@ def _job_id(account: str, key: str) -> str:
     return f"video_{base64.urlsafe_b64encode(digest).decode()[:22]}"
 
 
-def _open_for(account: str, config: LiveSettings) -> None:
-    """Raises ApiError GENERATION_DISABLED while generation is off, or not yet rolled out to the account."""
-    bucket = int(hashlib.sha256(account.encode()).hexdigest()[:8], 16) % 100
-    if not config.enabled or bucket >= config.rollout_percent:
-        raise ApiError("GENERATION_DISABLED", config.message or None, retry_after_s=60)
-
-
 async def estimate(services: Services, caller: Caller, body: CreateVideo) -> Estimate:
     """What the request would cost and take, and whether it would be accepted now. Nothing is written.
 
@@ -296,7 +302,7 @@ async def estimate(services: Services, caller: Caller, body: CreateVideo) -> Est
     plan = await _plan(services, caller, body, None, config, images)
     account = await own_account(services, caller)
     now = services.clock()
-    refusal = _refusal(plan, account, now, config, await _budget(services, account, now, config, plan.cost))
+    refusal = admission.refuse(plan, account, now, config, await _budget(services, account, now, config, plan.cost))
     if refusal is None:
         # In the create's order: images are read of nobody who is refused anyway.
         await inputs.check(services, caller, images)
@@ -317,16 +323,6 @@ async def estimate(services: Services, caller: Caller, body: CreateVideo) -> Est
         accepted=refusal is None,
         refusal=refusal.code if refusal else None,
     )
-
-
-def _refusal(
-    plan: lifecycle.Submission, account: Account, now: datetime, config: LiveSettings, budget: TenantBudget | None
-) -> ApiError | None:
-    try:
-        _open_for(account.id, config)
-    except ApiError as closed:
-        return closed
-    return lifecycle.refuse(plan, account, now, config, budget)
 
 
 async def receipt(services: Services, caller: Caller, key: str) -> Receipt:

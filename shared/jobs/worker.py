@@ -55,7 +55,7 @@ async def _deliver(services: Services, job_id: str, step: int) -> TaskResult:
             await services.tasks.create(lifecycle.current_task(job))
         return TaskResult.ACK
     try:
-        return await _ACTIONS[job.stage](services, job)
+        return await _action(job)(services, job)
     except JobMissing:
         return TaskResult.ACK
 
@@ -299,14 +299,15 @@ async def _resume_storing(services: Services, job: Job) -> TaskResult:
     return TaskResult.ACK
 
 
-async def _tidy(services: Services, job: Job) -> TaskResult:
-    """Tell who wants to hear of the end; then stop and remove what the job left: a generation, files for nobody."""
-    if job.to_announce:
-        await deliveries.announce(services, job)
-        await apply(services, job.id, events.Announced(job.step), job)
-        return TaskResult.ACK
-    if job.stage is Stage.COMPLETED and job.outputs:
-        return await _tidy_earlier_attempts(services, job)
+async def _announce(services: Services, job: Job) -> TaskResult:
+    """Enqueue the webhook messages about the job's end."""
+    await deliveries.announce(services, job)
+    await apply(services, job.id, events.Announced(job.step), job)
+    return TaskResult.ACK
+
+
+async def _clean_up(services: Services, job: Job) -> TaskResult:
+    """Stop and remove what a job without a video left: a generation that still runs, files that nobody gets."""
     again = late_success = False
     if job.stage is not Stage.COMPLETED and job.attempt > 0:
         again, late_success = await _late_generation(services, job)
@@ -321,7 +322,7 @@ async def _tidy(services: Services, job: Job) -> TaskResult:
     return TaskResult.ACK
 
 
-async def _tidy_earlier_attempts(services: Services, job: Job) -> TaskResult:
+async def _clean_up_earlier_attempts(services: Services, job: Job) -> TaskResult:
     """The video is of the last attempt; what an abandoned one wrote, or still writes, goes."""
     for attempt in range(1, job.attempt):
         await services.objects.delete(f"{job.files_prefix}{attempt}/")
@@ -361,7 +362,13 @@ _ACTIONS: dict[Stage, Callable[[Services, Job], Awaitable[TaskResult]]] = {
     Stage.UNCERTAIN: _find,
     Stage.GENERATING: _look,
     Stage.STORING: _resume_storing,
-    Stage.COMPLETED: _tidy,
-    Stage.FAILED: _tidy,
-    Stage.CANCELED: _tidy,
 }
+
+
+def _action(job: Job) -> Callable[[Services, Job], Awaitable[TaskResult]]:
+    """What a delivery of the job's current step does. An ended job is announced first, then cleaned up."""
+    if job.final and job.to_announce:
+        return _announce
+    if job.stage is Stage.COMPLETED and job.outputs:
+        return _clean_up_earlier_attempts
+    return _ACTIONS.get(job.stage, _clean_up)

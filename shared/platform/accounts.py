@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from shared.core import admission
 from shared.core.documents import Account
 from shared.core.errors import ApiError
 from shared.platform import commits
@@ -21,10 +22,9 @@ _ORDER = ("user", "admin", "operator")
 
 def check_open(account: Account) -> None:
     """Raises ApiError ACCOUNT_CLOSED or ACCOUNT_DISABLED."""
-    if account.closed_at is not None:
-        raise ApiError("ACCOUNT_CLOSED")
-    if account.disabled:
-        raise ApiError("ACCOUNT_DISABLED")
+    refusal = admission.closed(account)
+    if refusal is not None:
+        raise refusal
 
 
 async def acting(services: Services, caller: Caller) -> Account:

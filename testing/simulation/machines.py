@@ -13,10 +13,10 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 
 from local.memory.store import MemoryFirestore
 from shared.core import events, ledger, lifecycle
+from shared.core.admission import Submission
 from shared.core.documents import Account, Document, Job, LiveSettings, Output, Stage, Transaction, VideoRequest, Warned
 from shared.core.errors import ApiError, Conflict
 from shared.core.events import Event
-from shared.core.lifecycle import Submission
 from testing import invariants
 from testing.faults.virtual_time import EPOCH
 from testing.faults.watch import Watch

@@ -7,8 +7,9 @@ from typing import Any
 
 from shared.core import events as e
 from shared.core import ledger, lifecycle
+from shared.core.admission import Submission
 from shared.core.documents import Account, Job, LiveSettings, Output, Transaction, VideoRequest
-from shared.core.lifecycle import Change, Submission, decide
+from shared.core.lifecycle import Change, decide
 
 NOW = datetime(2026, 11, 20, 12, tzinfo=UTC)
 CONFIG = LiveSettings(signup_credits=500)

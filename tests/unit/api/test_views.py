@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from shared.api import views
+from shared.core import admission, lifecycle
 from shared.core import events as e
-from shared.core import lifecycle
 from shared.core.documents import Account, Job, JobError, LiveSettings, Output, Stage, Transaction
 from shared.core.errors import CATALOG
 from shared.core.lifecycle import decide
@@ -28,7 +28,7 @@ def queued() -> tuple[Job, Account]:
         prompt="p", model="omni-flash", seconds=8, aspect_ratio="16:9", resolution="720p", generate_audio=True
     )
     account = Account(id="a", issuer="i", sub="s", tenant="t", balance=500, sequence=1, created_at=NOW)
-    change = lifecycle.submit(lifecycle.Submission("video_a", request, 80, 60.0, "f", "vertex"), account, NOW, CONFIG)
+    change = lifecycle.submit(admission.Submission("video_a", request, 80, 60.0, "f", "vertex"), account, NOW, CONFIG)
     assert change.account is not None
     return change.job, change.account
 

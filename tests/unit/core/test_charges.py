@@ -9,7 +9,8 @@ from datetime import datetime, timedelta, timezone
 
 import pytest
 
-from shared.core import lifecycle, pricing
+from shared.core import admission, lifecycle, pricing
+from shared.core.admission import Submission
 from shared.core.documents import (
     STATUS_OF,
     Account,
@@ -23,7 +24,7 @@ from shared.core.documents import (
     Warned,
 )
 from shared.core.errors import ApiError
-from shared.core.lifecycle import Submission, Task
+from shared.core.lifecycle import Task
 from shared.core.tenant_days import SHARDS, TenantBudget, View
 from tests.unit.life import CONFIG, NOW, REQUEST, account, later
 
@@ -139,7 +140,7 @@ def refused(
     now: datetime = NOW,
     day: TenantBudget | None = None,
 ) -> ApiError | None:
-    return lifecycle.refuse(plan, holder, now, config, day)
+    return admission.refuse(plan, holder, now, config, day)
 
 
 @pytest.mark.parametrize(("may_wait", "config"), [(False, CONFIG), (True, CONFIG), (False, MAY_WAIT)])

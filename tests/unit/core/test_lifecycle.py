@@ -15,6 +15,7 @@ import pytest
 
 from shared.core import events as e
 from shared.core import ledger, lifecycle
+from shared.core.admission import Submission
 from shared.core.catalog import MODELS
 from shared.core.documents import (
     FINAL,
@@ -34,7 +35,7 @@ from shared.core.documents import (
     Warned,
 )
 from shared.core.errors import CATALOG, ApiError
-from shared.core.lifecycle import TRANSITIONS, Submission, Task, decide
+from shared.core.lifecycle import TRANSITIONS, Task, decide
 from shared.core.schedule import next_look
 from tests.unit.life import CONFIG, NOW, REQUEST, STORED, Life, account, later, submitted
 

@@ -8,8 +8,8 @@ import pytest
 
 from shared.core import events as e
 from shared.core import lifecycle
+from shared.core.admission import Submission
 from shared.core.documents import Stage
-from shared.core.lifecycle import Submission
 from tests.unit.life import CONFIG, NOW, REQUEST, STORED, Life, account, later
 
 URL = "https://hooks.example.com/rushes"

@@ -10,7 +10,8 @@ import pytest
 
 from shared.api import views
 from shared.api.videos import CreateVideo, ListVideosQuery
-from shared.core.documents import Job, Stage, Transaction
+from shared.core import admission
+from shared.core.documents import Job, Stage, Transaction, VideoRequest
 from shared.core.errors import ApiError, Unavailable
 from shared.jobs import queries, submission
 from tests.unit.conftest import House
@@ -166,15 +167,20 @@ async def test_the_administrators_message_is_told_while_generation_is_off(house:
 
 
 async def test_a_rollout_admits_about_its_share_of_accounts_and_always_the_same(house: House) -> None:
+    await house.sign_up()
+    alice = await house.account()
+    request = VideoRequest(
+        prompt="p", model="omni-flash", seconds=3, aspect_ratio="16:9", resolution="360p", generate_audio=True
+    )
+    plan = admission.Submission("video_a", request, 30, 60.0, "f", "gemini")
+
     def admitted(percent: int) -> set[int]:
         house.configure(rollout_percent=percent)
         inside = set()
         for number in range(1_000):
-            try:
-                submission._open_for(f"account-{number}", house.config.config)
-            except ApiError:
-                continue
-            inside.add(number)
+            account = alice.changed(id=f"account-{number}")
+            if admission.refuse(plan, account, house.clock(), house.config.config) is None:
+                inside.add(number)
         return inside
 
     few, many = admitted(10), admitted(60)
