@@ -265,7 +265,10 @@ def test_a_cold_start_loads_nothing_that_only_some_requests_need(
     assert not modules & set(HEAVY)
 
 
-@pytest.mark.parametrize("function", FUNCTIONS)
+# A report: of one function, and of all in the long form.
+@pytest.mark.parametrize(
+    "function", [pytest.param(name, marks=() if name == "poll" else pytest.mark.long) for name in FUNCTIONS]
+)
 def test_a_cold_start_is_measured(
     python: Path, sources: dict[str, Path], function: str, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -85,3 +85,37 @@ def test_an_error_about_a_bad_name_can_itself_be_written() -> None:
 def test_a_type_that_no_document_has_is_a_mistake_of_the_code() -> None:
     with pytest.raises(TypeError):
         storable.check("things/a", {"a": {1, 2}})
+
+
+def nested(depth: int, name: str = "a") -> dict[str, Any]:
+    return {name: nested(depth - 1, name) if depth > 1 else 1}
+
+
+@pytest.mark.parametrize(
+    ("path", "document", "why"),
+    [
+        ("jobs/a/b", {}, "not one segment"),
+        ("jobs/..", {}, "not one segment"),
+        ("jobs/__a__", {}, "reserved"),
+        ("jobs/a", {"": 1}, "empty"),
+        ("jobs/a", {"__name__": 1}, "reserved"),
+        ("jobs/a", {"\ud800": 1}, "not valid Unicode"),
+        ("jobs/a", {"ä" * 751: 1}, "too long"),
+        ("jobs/a", nested(4, "n" * 400), "long"),
+        ("jobs/a", nested(storable.MAX_DEPTH + 2), "nested"),
+        ("jobs/a", {"text": "half \ud83d"}, "not valid Unicode"),
+        ("jobs/a", {"bytes": bytes(storable.MAX_VALUE_BYTES + 1)}, "bytes"),
+        ("jobs/a", {"a": bytes(600_000), "b": bytes(600_000)}, "bytes"),
+    ],
+)
+def test_what_firestore_would_reject_is_refused_with_the_reason(path: str, document: dict[str, Any], why: str) -> None:
+    with pytest.raises(NotStorable, match=why):
+        storable.check(path, document)
+
+
+def test_the_largest_that_is_accepted_is_accepted() -> None:
+    storable.check("jobs/a", nested(storable.MAX_DEPTH + 1))
+    storable.check("jobs/a", {"ä" * 750: 1})
+    storable.check_queried("project", "x" * storable.MAX_QUERIED_BYTES)
+    with pytest.raises(NotStorable, match="bytes"):
+        storable.check_queried("project", "x" * (storable.MAX_QUERIED_BYTES + 1))

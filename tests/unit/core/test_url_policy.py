@@ -190,3 +190,15 @@ def test_no_text_is_an_error_of_ours(text: str) -> None:
             assert url_policy.parse(url, False).scheme == "https"
         except NotAllowed:
             continue
+
+
+def test_a_port_that_is_none_is_refused_on_a_laptop_too() -> None:
+    with pytest.raises(NotAllowed, match="port"):
+        url_policy.parse("http://localhost:0/hook", True)
+
+
+@pytest.mark.parametrize(
+    ("url", "host"), [("https://Example.com:443/x", "example.com"), ("nothing", ""), ("https://[::1", "")]
+)
+def test_the_host_of_an_accepted_url_is_in_lower_case(url: str, host: str) -> None:
+    assert url_policy.host_of(url) == host

@@ -47,8 +47,8 @@ def test_a_suite_that_fails_is_known_by_its_target() -> None:
     assert "no-such-suite" in ended.output
 
 
-def test_complete_coverage_is_demanded_of_files_that_exist() -> None:
+def test_complete_coverage_is_demanded_of_the_core() -> None:
     settings = tomllib.loads((suites.ROOT / "pyproject.toml").read_text())["tool"]["coverage"]
     assert settings["report"]["fail_under"] == 100
-    for pattern in settings["run"]["include"]:
-        assert len(list(suites.ROOT.glob(pattern))) == 1, pattern
+    covered = {path.stem for pattern in settings["run"]["include"] for path in suites.ROOT.glob(pattern)}
+    assert covered >= {"lifecycle", "ledger", "pricing", "plans", "schedule", "tenant_days", "cancellation", "events"}
