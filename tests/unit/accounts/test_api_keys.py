@@ -39,7 +39,7 @@ async def refused(house: House, key: str, accounts: Accounts | None = None) -> A
     return error.value
 
 
-async def test_a_key_is_who_made_it(house: House) -> None:
+async def test_key_authenticates_as_its_owner(house: House) -> None:
     caller = await alice(house)
     made = await make(house, caller)
     with_key = await using(house, made.key)
@@ -48,7 +48,7 @@ async def test_a_key_is_who_made_it(house: House) -> None:
     assert (await using(house, (await make(house, caller, "read")).key)).read_only
 
 
-async def test_only_the_hash_of_a_key_is_kept(house: House) -> None:
+async def test_only_the_hash_of_a_key_is_stored(house: House) -> None:
     made = await make(house, await alice(house))
     assert made.key.startswith("rk_")
     assert len(made.key) == 46
@@ -59,7 +59,7 @@ async def test_only_the_hash_of_a_key_is_kept(house: House) -> None:
     assert made.key not in api_keys.view(kept).model_dump_json()
 
 
-async def test_keys_are_listed_newest_first_without_the_revoked(house: House) -> None:
+async def test_keys_are_listed_newest_first_without_revoked(house: House) -> None:
     caller = await alice(house)
     made = []
     for number in range(3):
@@ -69,7 +69,7 @@ async def test_keys_are_listed_newest_first_without_the_revoked(house: House) ->
     assert [key.name for key in await api_keys.own(house.services, caller.account)] == ["key 2", "key 0"]
 
 
-async def test_a_revoked_key_opens_nothing(house: House) -> None:
+async def test_revoked_key_is_rejected(house: House) -> None:
     caller = await alice(house)
     made = await make(house, caller)
     await api_keys.revoke(house.services, caller, made.id)
@@ -80,7 +80,7 @@ async def test_a_revoked_key_opens_nothing(house: House) -> None:
     assert again.value.code == "NOT_FOUND"
 
 
-async def test_a_revoked_key_is_refused_within_a_minute_where_it_was_in_use_and_at_once_where_it_was_revoked(
+async def test_revoked_key_is_rejected_at_once_locally_and_within_a_minute_elsewhere(
     house: House,
 ) -> None:
     caller, here, elsewhere = await alice(house), Accounts(), Accounts()
@@ -95,7 +95,7 @@ async def test_a_revoked_key_is_refused_within_a_minute_where_it_was_in_use_and_
     await refused(house, made.key, elsewhere)
 
 
-async def test_a_key_expires_to_the_second_even_while_it_is_remembered(house: House) -> None:
+async def test_cached_key_expires_to_the_second(house: House) -> None:
     accounts = Accounts()
     made = await make(house, await alice(house), expires_in_days=1)
     house.clock.advance(86_390)
@@ -105,21 +105,21 @@ async def test_a_key_expires_to_the_second_even_while_it_is_remembered(house: Ho
     assert (await refused(house, made.key)).message == "The API key has expired."
 
 
-async def test_the_key_of_a_disabled_account_is_refused(house: House) -> None:
+async def test_key_of_disabled_account_is_rejected(house: House) -> None:
     caller = await alice(house)
     made = await make(house, caller)
     house.store.edit("accounts", caller.account, {"disabled": True})
     assert (await refused(house, made.key)).code == "ACCOUNT_DISABLED"
 
 
-async def test_the_key_of_an_account_that_is_gone_is_refused(house: House) -> None:
+async def test_key_of_missing_account_is_rejected(house: House) -> None:
     caller = await alice(house)
     made = await make(house, caller)
     house.store.remove("accounts", caller.account)
     assert (await refused(house, made.key)).code == "UNAUTHENTICATED"
 
 
-async def test_a_key_never_carries_the_role_admin(house: House) -> None:
+async def test_key_never_has_the_admin_role(house: House) -> None:
     caller = await alice(house)
     house.store.edit("accounts", caller.account, {"role": "admin"})
     assert (await alice(house)).role == "admin"
@@ -127,7 +127,7 @@ async def test_a_key_never_carries_the_role_admin(house: House) -> None:
 
 
 @pytest.mark.parametrize("key", ["rk_", "rk_x", "rk_" + "x" * 43, "rk_" + "x" * 44, "rk_" + "é" * 43])
-async def test_what_is_no_key_opens_nothing(house: House, key: str) -> None:
+async def test_malformed_key_is_rejected(house: House, key: str) -> None:
     assert (await refused(house, key)).code == "UNAUTHENTICATED"
 
 
@@ -144,27 +144,27 @@ async def test_what_is_no_key_opens_nothing(house: House, key: str) -> None:
         ("a.b", "neither an API key"),
     ],
 )
-def test_a_mistyped_key_is_told_what_is_wrong_with_it(token: str, said: str) -> None:
+def test_mistyped_key_error_says_what_is_wrong(token: str, said: str) -> None:
     message = credentials.mistake(token) or ""
     assert said in message
     assert token not in message or token == "rk_"
 
 
 @pytest.mark.parametrize("token", ["rk_" + "x" * 43, "eyJ.eyJ.sig"])
-def test_a_key_and_a_token_are_no_mistakes(token: str) -> None:
+def test_valid_key_and_token_are_not_reported_as_mistyped(token: str) -> None:
     assert credentials.mistake(token) is None
 
 
-async def test_a_mistyped_key_is_told_so_over_http(house: House) -> None:
+async def test_mistyped_key_is_explained_over_http(house: House) -> None:
     assert "followed by 43" in (await refused(house, "rk_x")).message
 
 
-async def test_what_cannot_be_a_key_is_not_looked_up(house: House) -> None:
+async def test_malformed_key_is_not_looked_up(house: House) -> None:
     await refused(house, "rk_x")
     assert house.store.calls["get"] == 0
 
 
-async def test_the_use_of_a_key_is_noted_at_most_once_a_day(house: House) -> None:
+async def test_last_use_is_written_at_most_once_a_day(house: House) -> None:
     made = await make(house, await alice(house))
     before = house.store.calls["commit"]
     for _ in range(48):
@@ -178,13 +178,13 @@ async def test_the_use_of_a_key_is_noted_at_most_once_a_day(house: House) -> Non
 
 
 @pytest.mark.parametrize("error", [Conflict, Unavailable])
-async def test_a_use_that_cannot_be_noted_is_a_use_all_the_same(house: House, error: type[Exception]) -> None:
+async def test_key_works_when_its_last_use_cannot_be_written(house: House, error: type[Exception]) -> None:
     made = await make(house, await alice(house))
     house.store.fail("commit", error=error)
     await using(house, made.key)
 
 
-async def test_a_key_in_use_is_read_once_a_minute(house: House) -> None:
+async def test_key_in_use_is_read_once_a_minute(house: House) -> None:
     made, accounts = await make(house, await alice(house)), Accounts()
     await using(house, made.key, accounts)
     before = house.store.calls["get"]
@@ -193,7 +193,7 @@ async def test_a_key_in_use_is_read_once_a_minute(house: House) -> None:
     assert house.store.calls["get"] == before
 
 
-async def test_an_account_never_has_more_than_twenty_keys_however_many_are_made_at_once(house: House) -> None:
+async def test_concurrent_creates_stop_at_20_keys(house: House) -> None:
     caller = await alice(house)
     made = await asyncio.gather(*(make(house, caller) for _ in range(25)), return_exceptions=True)
     refusals = [one for one in made if isinstance(one, ApiError)]
@@ -203,7 +203,7 @@ async def test_an_account_never_has_more_than_twenty_keys_however_many_are_made_
     await make(house, caller)
 
 
-async def test_two_processes_cannot_both_make_the_twentieth_key(house: House) -> None:
+async def test_two_processes_cannot_both_create_the_20th_key(house: House) -> None:
     caller = await alice(house)
     for _ in range(19):
         await make(house, caller)
@@ -228,7 +228,7 @@ async def test_two_processes_cannot_both_make_the_twentieth_key(house: House) ->
     assert error.value.code == "LIMIT_REACHED"
 
 
-async def test_a_lost_answer_makes_no_second_key(house: House) -> None:
+async def test_lost_answer_creates_no_second_key(house: House) -> None:
     caller = await alice(house)
     house.store.lose("commit")
     made = await make(house, caller)
@@ -236,7 +236,7 @@ async def test_a_lost_answer_makes_no_second_key(house: House) -> None:
 
 
 @pytest.mark.parametrize("plan", ["lose", "fail"])
-async def test_a_revocation_survives_a_bad_moment_of_the_database(house: House, plan: str) -> None:
+async def test_revocation_survives_a_database_hiccup(house: House, plan: str) -> None:
     caller = await alice(house)
     made = await make(house, caller)
     getattr(house.store, plan)("commit")
@@ -244,7 +244,7 @@ async def test_a_revocation_survives_a_bad_moment_of_the_database(house: House, 
     await refused(house, made.key)
 
 
-async def test_a_database_that_stays_away_makes_and_revokes_nothing(house: House) -> None:
+async def test_database_outage_creates_and_revokes_nothing(house: House) -> None:
     caller = await alice(house)
     made = await make(house, caller)
     house.store.fail("commit", 10_000)
@@ -254,7 +254,7 @@ async def test_a_database_that_stays_away_makes_and_revokes_nothing(house: House
         await make(house, caller)
 
 
-async def test_nobody_revokes_anothers_key(house: House) -> None:
+async def test_another_users_key_cannot_be_revoked(house: House) -> None:
     made = await make(house, await alice(house))
     bob = await Accounts().caller(house.services, "Bearer bob")
     with pytest.raises(ApiError) as error:
@@ -263,7 +263,7 @@ async def test_nobody_revokes_anothers_key(house: House) -> None:
     await using(house, made.key)
 
 
-async def test_a_user_without_an_account_makes_no_key(house: House) -> None:
+async def test_user_without_account_cannot_create_a_key(house: House) -> None:
     caller = await alice(house)
     house.store.remove(Account.collection, caller.account)
     with pytest.raises(ApiError) as error:
@@ -271,7 +271,7 @@ async def test_a_user_without_an_account_makes_no_key(house: House) -> None:
     assert error.value.code == "UNAUTHENTICATED"
 
 
-async def test_the_memory_of_keys_has_a_limit(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_key_cache_is_bounded(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("shared.accounts.auth.KEYS_KNOWN", 3)
     caller, accounts = await alice(house), Accounts()
     for _ in range(6):
@@ -279,7 +279,7 @@ async def test_the_memory_of_keys_has_a_limit(house: House, monkeypatch: pytest.
     assert len(accounts._keys) <= 3
 
 
-async def test_making_and_revoking_are_in_the_audit_log_without_the_key(house: House, capsys: Any) -> None:
+async def test_create_and_revoke_are_audited_without_the_key(house: House, capsys: Any) -> None:
     caller = await alice(house)
     made = await make(house, caller)
     await api_keys.revoke(house.services, caller, made.id)

@@ -100,7 +100,7 @@ async def refused(verifier: JwksVerifier, bearer: str) -> str:
 # --- tokens ---
 
 
-async def test_a_good_token_proves_who_it_is(verifier: JwksVerifier, key: rsa.RSAPrivateKey) -> None:
+async def test_valid_token_identifies_its_user(verifier: JwksVerifier, key: rsa.RSAPrivateKey) -> None:
     now = int(datetime.now(UTC).timestamp())
     firebase = {"sign_in_provider": "password", "identities": {"email": ["a@example.com"], "google.com": ["1"]}}
     identity = await verifier.verify(token(key, iat=now - 10, auth_time=now - 900, firebase=firebase))
@@ -109,38 +109,32 @@ async def test_a_good_token_proves_who_it_is(verifier: JwksVerifier, key: rsa.RS
     assert identity == Identity(*who, "password", True, signed_in_at, issued_at)
 
 
-async def test_a_token_of_another_kind_of_issuer_was_signed_in_when_it_was_issued(
-    verifier: JwksVerifier, key: rsa.RSAPrivateKey
-) -> None:
+async def test_token_without_auth_time_uses_its_issue_time(verifier: JwksVerifier, key: rsa.RSAPrivateKey) -> None:
     identity = await verifier.verify(token(key, auth_time=None))
     assert (identity.signed_in_at, identity.provider, identity.federated) == (identity.issued_at, None, False)
 
 
-async def test_without_an_address_nothing_is_verified(verifier: JwksVerifier, key: rsa.RSAPrivateKey) -> None:
+async def test_missing_email_is_not_verified(verifier: JwksVerifier, key: rsa.RSAPrivateKey) -> None:
     assert not (await verifier.verify(token(key, email=None))).email_verified
 
 
-async def test_a_token_of_a_tenant_proves_the_tenant(verifier: JwksVerifier, key: rsa.RSAPrivateKey) -> None:
+async def test_tenant_token_identifies_the_tenant(verifier: JwksVerifier, key: rsa.RSAPrivateKey) -> None:
     identity = await verifier.verify(token(key, firebase={"tenant": "studio-7"}))
     assert identity.tenant == "studio-7"
 
 
 @pytest.mark.parametrize("address", ["half \ud83d@example.com", "x" * 321, "", 7])
-async def test_an_address_that_cannot_be_one_proves_nothing(
-    verifier: JwksVerifier, key: rsa.RSAPrivateKey, address: Any
-) -> None:
+async def test_malformed_email_is_ignored(verifier: JwksVerifier, key: rsa.RSAPrivateKey, address: Any) -> None:
     assert (await verifier.verify(token(key, email=address))).email is None
 
 
 @pytest.mark.parametrize("tenant", ["a/b", "__a__", "..", "\ud83d", "x" * 129, 7])
-async def test_a_tenant_that_cannot_be_stored_is_no_tenant(
-    verifier: JwksVerifier, key: rsa.RSAPrivateKey, tenant: Any
-) -> None:
+async def test_unstorable_tenant_is_rejected(verifier: JwksVerifier, key: rsa.RSAPrivateKey, tenant: Any) -> None:
     assert "tenant" in await refused(verifier, token(key, firebase={"tenant": tenant}))
 
 
 @pytest.mark.parametrize("claim", ["yes", 1, None, False])
-async def test_an_address_is_verified_only_when_the_issuer_says_so(
+async def test_email_is_verified_only_if_the_issuer_says_so(
     verifier: JwksVerifier, key: rsa.RSAPrivateKey, claim: Any
 ) -> None:
     assert not (await verifier.verify(token(key, email_verified=claim))).email_verified
@@ -168,25 +162,21 @@ async def test_an_address_is_verified_only_when_the_issuer_says_so(
         ({"auth_time": -1}, "sign-in time is in the future"),
     ],
 )
-async def test_a_token_whose_claims_are_wrong_proves_nothing(
+async def test_wrong_claims_are_rejected(
     verifier: JwksVerifier, key: rsa.RSAPrivateKey, changes: dict[str, Any], said: str
 ) -> None:
     assert said in await refused(verifier, token(key, **changes))
 
 
-async def test_a_token_that_another_key_signed_proves_nothing(
-    verifier: JwksVerifier, other_key: rsa.RSAPrivateKey
-) -> None:
+async def test_token_signed_with_another_key_is_rejected(verifier: JwksVerifier, other_key: rsa.RSAPrivateKey) -> None:
     await refused(verifier, token(other_key))
 
 
-async def test_a_token_that_nobody_signed_proves_nothing(verifier: JwksVerifier) -> None:
+async def test_unsigned_token_is_rejected(verifier: JwksVerifier) -> None:
     await refused(verifier, token(None, algorithm="none"))
 
 
-async def test_a_token_signed_with_the_public_key_as_a_secret_proves_nothing(
-    verifier: JwksVerifier, key: rsa.RSAPrivateKey
-) -> None:
+async def test_public_key_as_hmac_secret_is_rejected(verifier: JwksVerifier, key: rsa.RSAPrivateKey) -> None:
     public = key.public_key().public_bytes(serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo)
     parts = [json.dumps({"alg": "HS256", "typ": "JWT", "kid": "k1"}), json.dumps(claims())]
     signing = b".".join(base64.urlsafe_b64encode(part.encode()).rstrip(b"=") for part in parts)
@@ -201,27 +191,27 @@ async def test_only_the_issuers_algorithm_is_accepted(
     await refused(verifier, token(key, algorithm=algorithm))
 
 
-async def test_a_changed_token_proves_nothing(verifier: JwksVerifier, key: rsa.RSAPrivateKey) -> None:
+async def test_tampered_token_is_rejected(verifier: JwksVerifier, key: rsa.RSAPrivateKey) -> None:
     head, _, tail = token(key).split(".")
     body = base64.urlsafe_b64encode(json.dumps(claims(sub="bob")).encode()).decode().rstrip("=")
     await refused(verifier, f"{head}.{body}.{tail}")
 
 
 @pytest.mark.parametrize("junk", ["x", "a.b.c", "..", "é.é.é", "eyJhbGciOiJSUzI1NiJ9..", "." * 5_000])
-async def test_what_is_no_token_proves_nothing(verifier: JwksVerifier, junk: str) -> None:
+async def test_malformed_token_is_rejected(verifier: JwksVerifier, junk: str) -> None:
     said = await refused(verifier, junk)
     # Who mistypes a key knows nothing of segments and padding.
     assert junk.count(".") == 2 or "API key" in said
 
 
-async def test_a_token_without_a_key_id_does_not_ask_the_issuer(
+async def test_token_without_key_id_fetches_no_keys(
     verifier: JwksVerifier, issuer: Recorder, key: rsa.RSAPrivateKey
 ) -> None:
     await refused(verifier, token(key, kid=None))
     assert issuer.requests == []
 
 
-async def test_a_verified_token_is_known_for_a_minute_and_never_beyond_its_end(
+async def test_verified_token_is_cached_for_a_minute_but_not_past_its_expiry(
     verifier: JwksVerifier, clock: Clock, key: rsa.RSAPrivateKey, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     verifications: list[str] = []
@@ -245,7 +235,7 @@ async def test_a_verified_token_is_known_for_a_minute_and_never_beyond_its_end(
         clock.advance(-kept_s)
 
 
-async def test_another_token_is_not_taken_for_one_that_is_known(verifier: JwksVerifier, key: rsa.RSAPrivateKey) -> None:
+async def test_cached_token_does_not_vouch_for_another(verifier: JwksVerifier, key: rsa.RSAPrivateKey) -> None:
     known = token(key)
     await verifier.verify(known)
     await refused(verifier, known[:-4] + ("AAAA" if known[-4:] != "AAAA" else "BBBB"))
@@ -254,7 +244,7 @@ async def test_another_token_is_not_taken_for_one_that_is_known(verifier: JwksVe
 # --- the issuer's keys ---
 
 
-async def test_the_keys_are_fetched_once_in_an_hour(
+async def test_signing_keys_are_fetched_once_an_hour(
     verifier: JwksVerifier, issuer: Recorder, clock: Clock, key: rsa.RSAPrivateKey
 ) -> None:
     await asyncio.gather(*(verifier.verify(token(key)) for _ in range(20)))
@@ -267,7 +257,7 @@ async def test_the_keys_are_fetched_once_in_an_hour(
     assert len(issuer.requests) == 2
 
 
-async def test_an_unknown_key_makes_us_ask_at_most_every_30_seconds(
+async def test_unknown_key_id_fetches_at_most_every_30s(
     verifier: JwksVerifier, issuer: Recorder, clock: Clock, other_key: rsa.RSAPrivateKey
 ) -> None:
     for number in range(20):
@@ -279,7 +269,7 @@ async def test_an_unknown_key_makes_us_ask_at_most_every_30_seconds(
     assert len(issuer.requests) == 2
 
 
-async def test_a_new_key_is_found_after_a_rotation_and_the_old_one_is_forgotten(
+async def test_rotation_finds_the_new_key_and_drops_the_old(
     verifier: JwksVerifier, issuer: Recorder, clock: Clock, key: rsa.RSAPrivateKey, other_key: rsa.RSAPrivateKey
 ) -> None:
     await verifier.verify(token(key))
@@ -290,7 +280,7 @@ async def test_a_new_key_is_found_after_a_rotation_and_the_old_one_is_forgotten(
 
 
 @pytest.mark.parametrize("outage", [Answer(500), Answer(body=b"<html>"), Answer(body={"keys": []})])
-async def test_keys_that_were_fetched_serve_through_the_issuers_outage(
+async def test_cached_signing_keys_survive_an_issuer_outage(
     verifier: JwksVerifier, issuer: Recorder, clock: Clock, key: rsa.RSAPrivateKey, outage: Answer
 ) -> None:
     await verifier.verify(token(key))
@@ -300,7 +290,7 @@ async def test_keys_that_were_fetched_serve_through_the_issuers_outage(
         assert (await verifier.verify(token(key))).sub == "alice"
 
 
-async def test_without_any_keys_an_outage_is_nobodys_fault(
+async def test_outage_without_cached_keys_is_unavailable(
     verifier: JwksVerifier, issuer: Recorder, key: rsa.RSAPrivateKey
 ) -> None:
     issuer.answers(Answer(500))
@@ -310,7 +300,7 @@ async def test_without_any_keys_an_outage_is_nobodys_fault(
     assert (await verifier.verify(token(key))).sub == "alice"
 
 
-async def test_unknown_keys_during_an_outage_do_not_make_us_ask_without_end(
+async def test_unknown_key_ids_during_an_outage_fetch_boundedly(
     verifier: JwksVerifier, issuer: Recorder, key: rsa.RSAPrivateKey, other_key: rsa.RSAPrivateKey, clock: Clock
 ) -> None:
     await verifier.verify(token(key))
@@ -325,7 +315,7 @@ async def test_unknown_keys_during_an_outage_do_not_make_us_ask_without_end(
 # --- accounts ---
 
 
-async def test_the_first_request_makes_the_account_with_its_credits(house: House) -> None:
+async def test_first_request_opens_account_with_signup_credits(house: House) -> None:
     caller = await Accounts().caller(house.services, "Bearer alice")
     account = await house.account(caller.account)
     assert (account.balance, account.email, account.sub) == (500, "alice@example.com", "alice")
@@ -333,7 +323,7 @@ async def test_the_first_request_makes_the_account_with_its_credits(house: House
     house.check()
 
 
-async def test_first_requests_at_once_make_one_account_and_one_grant(house: House) -> None:
+async def test_concurrent_first_requests_open_one_account_with_one_grant(house: House) -> None:
     # As many functions: each has its own memory of accounts.
     callers = await asyncio.gather(*(Accounts().caller(house.services, "Bearer alice") for _ in range(20)))
     assert len({caller.account for caller in callers}) == 1
@@ -341,7 +331,7 @@ async def test_first_requests_at_once_make_one_account_and_one_grant(house: Hous
     house.check()
 
 
-async def test_who_loses_the_race_to_make_the_account_gets_the_winners(house: House) -> None:
+async def test_loser_of_the_account_race_gets_the_winners_account(house: House) -> None:
     async def rival() -> None:
         await Accounts().caller(house.services, "Bearer alice")
 
@@ -351,13 +341,13 @@ async def test_who_loses_the_race_to_make_the_account_gets_the_winners(house: Ho
     house.check()
 
 
-async def test_an_account_that_can_never_be_opened_is_nobodys_fault(house: House) -> None:
+async def test_account_that_cannot_be_opened_is_unavailable(house: House) -> None:
     house.store.fail("commit", 10_000, Conflict)
     with pytest.raises(Unavailable):
         await Accounts().caller(house.services, "Bearer alice")
 
 
-async def test_a_lost_answer_to_the_opening_of_an_account_makes_no_second(house: House) -> None:
+async def test_lost_answer_opens_no_second_account(house: House) -> None:
     house.store.lose("commit")
     caller = await Accounts().caller(house.services, "Bearer alice")
     assert (await house.account(caller.account)).balance == 500
@@ -365,19 +355,19 @@ async def test_a_lost_answer_to_the_opening_of_an_account_makes_no_second(house:
     house.check()
 
 
-async def test_an_address_that_is_not_verified_earns_nothing(house: House) -> None:
+async def test_unverified_email_gets_no_credits(house: House) -> None:
     caller = await Accounts().caller(house.services, "Bearer alice?")
     assert (await house.account(caller.account)).balance == 0
     assert house.store.documents(Transaction) == []
 
 
-async def test_no_credits_are_given_where_there_are_none_to_give(house: House) -> None:
+async def test_zero_signup_credits_grant_nothing(house: House) -> None:
     house.configure(signup_credits=0)
     caller = await Accounts().caller(house.services, "Bearer alice")
     assert (await house.account(caller.account)).balance == 0
 
 
-async def test_a_disabled_account_may_not_call(house: House) -> None:
+async def test_disabled_account_is_forbidden(house: House) -> None:
     caller = await Accounts().caller(house.services, "Bearer alice")
     house.store.edit("accounts", caller.account, {"disabled": True})
     with pytest.raises(ApiError) as error:
@@ -385,7 +375,7 @@ async def test_a_disabled_account_may_not_call(house: House) -> None:
     assert (error.value.code, error.value.entry.status) == ("ACCOUNT_DISABLED", 403)
 
 
-async def test_what_an_administrator_changes_is_known_within_a_minute(house: House) -> None:
+async def test_admin_changes_apply_within_a_minute(house: House) -> None:
     accounts = Accounts()
     caller = await accounts.caller(house.services, "Bearer alice")
     house.store.edit("accounts", caller.account, {"disabled": True, "role": "admin"})
@@ -395,14 +385,14 @@ async def test_what_an_administrator_changes_is_known_within_a_minute(house: Hou
         await accounts.caller(house.services, "Bearer alice")
 
 
-async def test_a_token_says_nothing_of_roles(house: House) -> None:
+async def test_roles_in_a_token_are_ignored(house: House) -> None:
     caller = await Accounts().caller(house.services, "Bearer admin")
     assert (caller.role, caller.plan) == ("user", "default")
     house.store.edit("accounts", caller.account, {"role": "admin"})
     assert (await Accounts().caller(house.services, "Bearer admin")).role == "admin"
 
 
-async def test_accounts_are_read_once_a_minute(house: House) -> None:
+async def test_account_is_read_once_a_minute(house: House) -> None:
     accounts = Accounts()
     await accounts.caller(house.services, "Bearer alice")
     before = house.store.calls["get"]
@@ -411,7 +401,7 @@ async def test_accounts_are_read_once_a_minute(house: House) -> None:
     assert house.store.calls["get"] == before
 
 
-async def test_the_memory_of_accounts_has_a_limit(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_account_cache_is_bounded(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(auth, "ACCOUNTS_KEPT", 3)
     accounts = Accounts()
     for number in range(10):
@@ -419,7 +409,7 @@ async def test_the_memory_of_accounts_has_a_limit(house: House, monkeypatch: pyt
     assert len(accounts._known) <= 3
 
 
-def test_an_account_never_has_an_id_that_firestore_keeps_for_itself(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_account_id_is_never_reserved_by_firestore(monkeypatch: pytest.MonkeyPatch) -> None:
     """One digest in 16 million would be such an id."""
     one = Identity("i", "s", "t", None, False)
     usual = one.account_id
@@ -429,7 +419,7 @@ def test_an_account_never_has_an_id_that_firestore_keeps_for_itself(monkeypatch:
     assert len(one.account_id) == len(usual)
 
 
-def test_the_same_name_at_another_issuer_or_tenant_is_another_account() -> None:
+def test_same_subject_at_another_issuer_or_tenant_is_another_account() -> None:
     one = Identity("i", "s", "t", None, True)
     others = [replace(one, issuer="x"), replace(one, sub="x"), replace(one, tenant="x")]
     assert len({identity.account_id for identity in (one, *others)}) == 4
@@ -437,7 +427,7 @@ def test_the_same_name_at_another_issuer_or_tenant_is_another_account() -> None:
 
 
 @pytest.mark.parametrize("header", [None, "", "Bearer", "Bearer ", "Basic YTpi", "alice", "Bearer: alice"])
-async def test_without_a_bearer_token_nobody_is_called(house: House, header: str | None) -> None:
+async def test_missing_bearer_token_is_unauthenticated(house: House, header: str | None) -> None:
     with pytest.raises(ApiError) as error:
         await Accounts().caller(house.services, header)
     assert error.value.code == "UNAUTHENTICATED"
@@ -445,5 +435,5 @@ async def test_without_a_bearer_token_nobody_is_called(house: House, header: str
 
 
 @pytest.mark.parametrize("header", ["Bearer alice", "bearer alice", "BEARER   alice "])
-async def test_the_schemes_spelling_does_not_matter(house: House, header: str) -> None:
+async def test_bearer_scheme_is_case_insensitive(house: House, header: str) -> None:
     assert (await Accounts().caller(house.services, header)).email == "alice@example.com"

@@ -92,7 +92,7 @@ async def no_files(house: House) -> None:
     assert await house.files() == []
 
 
-async def test_everything_goes_but_the_ledger(house: House) -> None:
+async def test_deletion_removes_everything_but_the_ledger(house: House) -> None:
     caller = await user(house)
     before = house.store.documents(Transaction)
     started = await deletion.start(house.services, caller)
@@ -105,7 +105,7 @@ async def test_everything_goes_but_the_ledger(house: House) -> None:
     assert sum(entry.amount for entry in after.values()) == house.store.documents(Account)[0].balance
 
 
-async def test_nothing_is_submitted_from_the_first_moment_on(house: House) -> None:
+async def test_deletion_blocks_submissions_at_once(house: House) -> None:
     caller = await user(house)
     await deletion.start(house.services, caller)
     for call in (
@@ -119,7 +119,7 @@ async def test_nothing_is_submitted_from_the_first_moment_on(house: House) -> No
         assert caught.value.code == "ACCOUNT_CLOSED"
 
 
-async def test_the_same_person_is_told_so_and_gets_no_second_grant(house: House) -> None:
+async def test_returning_user_gets_account_closed_and_no_second_grant(house: House) -> None:
     accounts = Accounts()
     caller = await accounts.caller(house.services, "Bearer alice")
     assert (await house.account(caller.account)).balance == 500
@@ -137,7 +137,7 @@ async def test_the_same_person_is_told_so_and_gets_no_second_grant(house: House)
     assert [entry.type for entry in house.store.documents(Transaction)] == ["signup"]
 
 
-async def test_a_closed_account_lets_nobody_in_even_before_it_is_erased(house: House) -> None:
+async def test_closed_account_is_rejected_before_it_is_erased(house: House) -> None:
     accounts = Accounts()
     caller = await accounts.caller(house.services, "Bearer alice")
     await deletion.start(house.services, caller)
@@ -147,7 +147,7 @@ async def test_a_closed_account_lets_nobody_in_even_before_it_is_erased(house: H
     assert caught.value.code == "ACCOUNT_CLOSED"
 
 
-async def test_asking_twice_is_one_deletion(house: House) -> None:
+async def test_repeated_request_is_one_deletion(house: House) -> None:
     caller = await house.sign_up()
     house.store.lose("commit")
     first = await deletion.start(house.services, caller)
@@ -157,7 +157,7 @@ async def test_asking_twice_is_one_deletion(house: House) -> None:
     assert (await deletion.start(house.services, caller)).status == "completed"
 
 
-async def test_nobody_is_told_of_what_the_deletion_cancels(house: House) -> None:
+async def test_jobs_canceled_by_a_deletion_send_no_webhooks(house: House) -> None:
     caller = await user(house)
     await house.submit(caller, webhook_url="https://own.example.com/hook")
     house.internet.posts.clear()
@@ -166,7 +166,7 @@ async def test_nobody_is_told_of_what_the_deletion_cancels(house: House) -> None
     assert house.internet.posts == []
 
 
-async def test_others_keep_theirs(house: House) -> None:
+async def test_other_accounts_are_untouched(house: House) -> None:
     bob = await house.sign_up("bob")
     kept = await house.run(await house.submit(bob, prompt="bob's own"))
     caller = await user(house)
@@ -177,7 +177,7 @@ async def test_others_keep_theirs(house: House) -> None:
     assert any(kept.id in name for name in await house.files())
 
 
-async def test_an_export_under_way_ends_and_leaves_nothing(house: House) -> None:
+async def test_export_in_progress_is_stopped_and_removed(house: House) -> None:
     caller = await user(house)
     await house.deliver_next()
     await deletion.start(house.services, caller)
@@ -186,7 +186,7 @@ async def test_an_export_under_way_ends_and_leaves_nothing(house: House) -> None
     await no_files(house)
 
 
-async def test_an_export_that_writes_while_the_account_goes_leaves_nothing(house: House) -> None:
+async def test_export_written_during_deletion_is_removed(house: House) -> None:
     """A step of the export has read that the account is open, and writes after its files were removed."""
     caller = await house.sign_up()
     await exports.start(house.services, caller)
@@ -208,7 +208,7 @@ async def test_an_export_that_writes_while_the_account_goes_leaves_nothing(house
     await no_files(house)
 
 
-async def test_an_account_with_many_videos_is_erased_in_many_steps(house: House) -> None:
+async def test_account_with_many_videos_is_erased_in_many_steps(house: House) -> None:
     house.configure(active_jobs_limit=500)
     caller = await house.sign_up(balance=1_000_000)
     template = await house.submit(caller)
@@ -245,9 +245,7 @@ FAULTS = [
 
 
 @pytest.mark.parametrize(("effect", "kind", "passed"), FAULTS)
-async def test_the_deletion_is_completed_whichever_effect_goes_wrong(
-    house: House, effect: str, kind: str, passed: int
-) -> None:
+async def test_deletion_completes_despite_any_single_failure(house: House, effect: str, kind: str, passed: int) -> None:
     caller = await user(house)
     await deletion.start(house.services, caller)
     gateway, method = effect.split(".")
@@ -260,7 +258,7 @@ async def test_the_deletion_is_completed_whichever_effect_goes_wrong(
     await no_files(house)
 
 
-async def test_a_death_before_the_first_task_is_made_good_by_the_sweep(house: House) -> None:
+async def test_crash_before_the_first_task_is_recovered_by_the_sweep(house: House) -> None:
     caller = await user(house)
     house.queue.fail("create")
     await deletion.start(house.services, caller)
@@ -268,7 +266,7 @@ async def test_a_death_before_the_first_task_is_made_good_by_the_sweep(house: Ho
     check_erased(house)
 
 
-async def test_what_comes_late_recreates_nothing(house: House) -> None:
+async def test_late_deliveries_recreate_nothing(house: House) -> None:
     """Every task that there ever was once more, a provider's event, the bucket's notifications, another request."""
     caller = await user(house)
     tasks: list[Task] = []
@@ -317,11 +315,11 @@ class Noting:
         return getattr(self.queue, name)
 
 
-async def test_a_task_of_an_unknown_deletion_is_done(house: House) -> None:
+async def test_task_of_unknown_deletion_is_acknowledged(house: House) -> None:
     assert await data_rights.deliver(house.services, "erasure_none", 3) is TaskResult.ACK
 
 
-def test_a_person_is_made_anonymous_once(house: House) -> None:
+def test_person_is_anonymized_once(house: House) -> None:
     account = Account(id="a", issuer="i", sub="alice", email="a@b", tenant="t", created_at=house.clock())
     once = deletion.anonymous(account)
     assert deletion.anonymous(once) == once

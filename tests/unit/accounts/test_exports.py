@@ -57,7 +57,7 @@ async def contents(house: House, chore: Chore) -> dict[str, list[dict[str, Any]]
     return found
 
 
-async def test_an_export_holds_everything_of_the_user_and_no_secret(house: House) -> None:
+async def test_export_holds_all_user_data_and_no_secrets(house: House) -> None:
     caller = await user(house)
     other = await house.sign_up("bob")
     await house.run(await house.submit(other, prompt="bob's own"))
@@ -79,7 +79,7 @@ async def test_an_export_holds_everything_of_the_user_and_no_secret(house: House
     assert "bob" not in text
 
 
-async def test_a_completed_export_has_signed_urls_and_lasts_a_week(house: House) -> None:
+async def test_completed_export_has_signed_urls_for_a_week(house: House) -> None:
     caller = await user(house)
     started = await exports.start(house.services, caller)
     await settle(house)
@@ -96,7 +96,7 @@ async def test_a_completed_export_has_signed_urls_and_lasts_a_week(house: House)
     assert (await exports.get(house.services, caller, started.id)).due_at is None
 
 
-async def test_an_export_is_forgotten_thirty_days_after_it_was_made(house: House) -> None:
+async def test_export_record_is_removed_after_30_days(house: House) -> None:
     caller = await house.sign_up()
     chore = await exports.start(house.services, caller)
     await settle(house, timedelta(days=8))
@@ -109,7 +109,7 @@ async def test_an_export_is_forgotten_thirty_days_after_it_was_made(house: House
     assert caught.value.code == "NOT_FOUND"
 
 
-async def test_the_files_of_a_large_export_come_and_are_signed_a_page_at_a_time(house: House) -> None:
+async def test_files_of_a_large_export_are_signed_page_by_page(house: House) -> None:
     caller = await user(house)
     started = await exports.start(house.services, caller)
     await settle(house)
@@ -132,7 +132,7 @@ async def test_the_files_of_a_large_export_come_and_are_signed_a_page_at_a_time(
     assert len((await exports.view(house.services, chore)).files) == 100
 
 
-async def test_an_expiry_that_fell_is_swept(house: House) -> None:
+async def test_lost_expiry_task_is_recovered_by_the_sweep(house: House) -> None:
     caller = await house.sign_up()
     started = await exports.start(house.services, caller)
     await settle(house)
@@ -142,7 +142,7 @@ async def test_an_expiry_that_fell_is_swept(house: House) -> None:
     assert (await exports.get(house.services, caller, started.id)).status == "expired"
 
 
-async def test_an_export_shows_no_files_before_it_is_completed(house: House) -> None:
+async def test_unfinished_export_lists_no_files(house: House) -> None:
     caller = await user(house)
     started = await exports.start(house.services, caller)
     await house.deliver_next()
@@ -152,7 +152,7 @@ async def test_an_export_shows_no_files_before_it_is_completed(house: House) -> 
     assert (await exports.view(house.services, chore)).files == []
 
 
-async def test_many_videos_fill_several_files_each_video_in_one(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_many_videos_are_split_over_files(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(exports, "PAGES_A_FILE", 1)
     monkeypatch.setattr(exports, "MAX_PAGE", 2)
     caller = await house.sign_up(balance=1_000)
@@ -169,7 +169,7 @@ async def test_many_videos_fill_several_files_each_video_in_one(house: House, mo
     assert [video["id"] for video in (await contents(house, chore))["videos"]] == made[::-1]
 
 
-async def test_a_deleted_video_is_in_no_export(house: House) -> None:
+async def test_deleted_video_is_not_exported(house: House) -> None:
     caller = await user(house)
     page = await queries.own_jobs(house.services, caller, exports.ListVideosQuery())
     await queries.delete(house.services, caller, page[0].id)
@@ -179,13 +179,13 @@ async def test_a_deleted_video_is_in_no_export(house: House) -> None:
     assert [video["id"] for video in data["videos"]] == [page[1].id]
 
 
-async def test_asking_again_while_one_is_made_gives_the_same(house: House) -> None:
+async def test_request_during_an_export_returns_the_same_export(house: House) -> None:
     caller = await house.sign_up()
     first = await exports.start(house.services, caller)
     assert (await exports.start(house.services, caller)).id == first.id
 
 
-async def test_five_a_day_are_enough(house: House) -> None:
+async def test_sixth_export_of_a_day_is_refused(house: House) -> None:
     caller = await house.sign_up()
     for _ in range(exports.EXPORTS_A_DAY):
         await exports.start(house.services, caller)
@@ -198,7 +198,7 @@ async def test_five_a_day_are_enough(house: House) -> None:
     await exports.start(house.services, caller)
 
 
-async def test_nobody_sees_anothers_export(house: House) -> None:
+async def test_another_users_export_is_not_found(house: House) -> None:
     started = await exports.start(house.services, await house.sign_up())
     bob = await house.sign_up("bob")
     for export_id in (started.id, "export_" + "x" * 22, "..", "erasure_" + "x" * 22):
@@ -216,9 +216,7 @@ FAULTS = [
 
 
 @pytest.mark.parametrize(("effect", "kind", "passed"), FAULTS)
-async def test_an_export_is_completed_whichever_effect_goes_wrong(
-    house: House, effect: str, kind: str, passed: int
-) -> None:
+async def test_export_completes_despite_any_single_failure(house: House, effect: str, kind: str, passed: int) -> None:
     caller = await user(house)
     started = await exports.start(house.services, caller)
     gateway, method = effect.split(".")
@@ -240,7 +238,7 @@ async def test_an_export_is_completed_whichever_effect_goes_wrong(
 
 
 @pytest.mark.parametrize("effect", ["commit", "get"])
-async def test_a_start_is_made_once_though_an_answer_is_lost(house: House, effect: str) -> None:
+async def test_lost_answer_starts_one_export(house: House, effect: str) -> None:
     caller = await house.sign_up()
     if effect == "commit":
         house.store.lose("commit")
@@ -249,7 +247,7 @@ async def test_a_start_is_made_once_though_an_answer_is_lost(house: House, effec
     assert len(house.queue.entries()) == 1
 
 
-async def test_duplicates_and_late_deliveries_change_nothing(house: House) -> None:
+async def test_duplicate_and_late_deliveries_change_nothing(house: House) -> None:
     caller = await user(house)
     started = await exports.start(house.services, caller)
     await settle(house)
@@ -260,7 +258,7 @@ async def test_duplicates_and_late_deliveries_change_nothing(house: House) -> No
     assert await data_rights.deliver(house.services, "export_none", 0) is TaskResult.ACK
 
 
-async def test_two_deliveries_of_a_step_at_once_write_it_once(house: House) -> None:
+async def test_concurrent_deliveries_write_a_step_once(house: House) -> None:
     caller = await user(house)
     started = await exports.start(house.services, caller)
 

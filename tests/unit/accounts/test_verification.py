@@ -65,7 +65,7 @@ async def balance(house: House, caller: Caller) -> int:
 # --- the credits ---
 
 
-async def test_credits_come_with_the_first_token_that_says_verified(house: House, tokens: Tokens) -> None:
+async def test_first_verified_token_brings_the_signup_credits(house: House, tokens: Tokens) -> None:
     accounts = Accounts()
     caller = await tokens.call(tokens.issue(), accounts)
     assert await balance(house, caller) == 0
@@ -80,7 +80,7 @@ async def test_credits_come_with_the_first_token_that_says_verified(house: House
     assert await balance(house, caller) == 500
 
 
-async def test_a_new_user_of_the_same_address_gets_no_credits(house: House, tokens: Tokens) -> None:
+async def test_new_user_with_a_known_email_gets_no_credits(house: House, tokens: Tokens) -> None:
     first = await tokens.call(tokens.issue("u1", verified=True))
     assert await balance(house, first) == 500
     for number, email in enumerate(("ann@example.com", "Ann@Example.com", "ann+2@example.com")):
@@ -89,7 +89,7 @@ async def test_a_new_user_of_the_same_address_gets_no_credits(house: House, toke
     assert len(house.store.documents(SignupMarker)) == 1
 
 
-async def test_erasing_the_account_does_not_make_the_address_new(house: House, tokens: Tokens) -> None:
+async def test_erased_account_does_not_reset_its_email(house: House, tokens: Tokens) -> None:
     caller = await tokens.call(tokens.issue("u1", verified=True))
     await deletion.start(house.services, caller)
     while await house.deliver_next() is not None:
@@ -101,7 +101,7 @@ async def test_erasing_the_account_does_not_make_the_address_new(house: House, t
     assert await balance(house, again) == 0
 
 
-async def test_another_address_of_the_same_account_earns_nothing(house: House, tokens: Tokens) -> None:
+async def test_second_email_of_an_account_gets_no_credits(house: House, tokens: Tokens) -> None:
     caller = await tokens.call(tokens.issue(verified=True))
     house.clock.advance(60)
     await tokens.call(tokens.issue(email="second@example.com", verified=True))
@@ -109,7 +109,7 @@ async def test_another_address_of_the_same_account_earns_nothing(house: House, t
     assert (await house.account(caller.account)).email == "second@example.com"
 
 
-async def test_first_proofs_at_once_earn_once(house: House, tokens: Tokens) -> None:
+async def test_concurrent_first_verifications_grant_once(house: House, tokens: Tokens) -> None:
     unverified = await tokens.call(tokens.issue())
     bearers = [tokens.issue(verified=True) for _ in range(10)]
     bearers += [tokens.issue("u2", verified=True) for _ in range(10)]
@@ -119,7 +119,7 @@ async def test_first_proofs_at_once_earn_once(house: House, tokens: Tokens) -> N
     assert unverified.account in balances
 
 
-async def test_a_marker_that_another_process_made_meanwhile_is_minded(house: House, tokens: Tokens) -> None:
+async def test_concurrent_marker_of_another_process_is_respected(house: House, tokens: Tokens) -> None:
     async def rival() -> None:
         await tokens.call(tokens.issue("u2", verified=True))
 
@@ -129,16 +129,14 @@ async def test_a_marker_that_another_process_made_meanwhile_is_minded(house: Hou
     assert len(house.store.documents(Transaction)) == 1
 
 
-async def test_a_commit_whose_answer_was_lost_grants_once(house: House, tokens: Tokens) -> None:
+async def test_lost_commit_answer_grants_once(house: House, tokens: Tokens) -> None:
     await tokens.call(tokens.issue())
     house.store.lose("commit")
     caller = await tokens.call(tokens.issue(verified=True))
     assert await balance(house, caller) == 500
 
 
-async def test_an_account_that_had_its_credits_before_there_were_markers_gets_no_more(
-    house: House, tokens: Tokens
-) -> None:
+async def test_account_granted_before_markers_gets_no_second_grant(house: House, tokens: Tokens) -> None:
     caller = await tokens.call(tokens.issue(verified=True))
     house.store.edit("accounts", caller.account, {"verified_at": None, "email_verified": False, "email_as_of": None})
     house.store.remove("signup_markers", marker_id("default", "ann@example.com"))
@@ -146,7 +144,7 @@ async def test_an_account_that_had_its_credits_before_there_were_markers_gets_no
     assert await balance(house, caller) == 500
 
 
-async def test_no_credits_to_give_leave_no_marker(house: House, tokens: Tokens) -> None:
+async def test_zero_credits_leave_no_marker(house: House, tokens: Tokens) -> None:
     house.configure(signup_credits=0)
     caller = await tokens.call(tokens.issue(verified=True))
     assert (await house.account(caller.account)).verified_at is not None
@@ -164,18 +162,18 @@ async def test_no_credits_to_give_leave_no_marker(house: House, tokens: Tokens) 
         ("ａｎｎ@example.com", "ann@example.com"),
     ],
 )
-def test_spellings_of_one_mailbox_are_one_address(email: str, mailbox: str) -> None:
+def test_spellings_of_one_mailbox_are_one_email(email: str, mailbox: str) -> None:
     assert normalized(email) == mailbox
 
 
-def test_the_same_address_in_another_tenant_is_another() -> None:
+def test_same_email_in_another_tenant_is_new() -> None:
     assert marker_id("a", "ann@example.com") != marker_id("b", "ann@example.com")
 
 
 # --- the address follows the token ---
 
 
-async def test_an_older_token_does_not_turn_the_address_back(house: House, tokens: Tokens) -> None:
+async def test_older_token_does_not_restore_the_old_email(house: House, tokens: Tokens) -> None:
     old = tokens.issue(verified=True)
     caller = await tokens.call(old)
     house.clock.advance(10)
@@ -186,7 +184,7 @@ async def test_an_older_token_does_not_turn_the_address_back(house: House, token
     assert await house.account(caller.account) == account
 
 
-async def test_confirming_within_the_second_of_signing_up_counts(house: House, tokens: Tokens) -> None:
+async def test_verification_within_the_second_of_sign_up_counts(house: House, tokens: Tokens) -> None:
     unverified, verified = tokens.issue(), tokens.issue(verified=True)
     caller = await tokens.call(unverified)
     await tokens.call(verified)
@@ -194,7 +192,7 @@ async def test_confirming_within_the_second_of_signing_up_counts(house: House, t
     await tokens.refused(unverified)
 
 
-async def test_a_closed_account_follows_no_token(house: House, tokens: Tokens) -> None:
+async def test_closed_account_is_not_updated_by_tokens(house: House, tokens: Tokens) -> None:
     caller = await tokens.call(tokens.issue(verified=True))
     house.store.edit("accounts", caller.account, {"closed_at": house.clock(), "email": None})
     house.clock.advance(60)
@@ -207,7 +205,7 @@ async def test_a_closed_account_follows_no_token(house: House, tokens: Tokens) -
 # --- who signed up with an address that isn't theirs ---
 
 
-async def test_the_owners_google_sign_in_ends_the_strangers_session(house: House, tokens: Tokens) -> None:
+async def test_owners_google_sign_in_ends_the_squatters_session(house: House, tokens: Tokens) -> None:
     began = house.clock()
     stranger = tokens.issue()
     caller = await tokens.call(stranger)
@@ -223,7 +221,7 @@ async def test_the_owners_google_sign_in_ends_the_strangers_session(house: House
     await tokens.call(tokens.issue(verified=True, federated=True))
 
 
-async def test_the_stranger_cannot_be_first_with_the_owners_proof(house: House, tokens: Tokens) -> None:
+async def test_squatter_cannot_use_the_owners_verification(house: House, tokens: Tokens) -> None:
     began = house.clock()
     await tokens.call(tokens.issue())
     house.clock.advance(600)
@@ -235,7 +233,7 @@ async def test_the_stranger_cannot_be_first_with_the_owners_proof(house: House, 
     assert [account.sub for account in house.store.documents(Account)] == ["u1"]
 
 
-async def test_a_verified_user_who_adds_google_stays_signed_in(house: House, tokens: Tokens) -> None:
+async def test_verified_user_who_adds_google_stays_signed_in(house: House, tokens: Tokens) -> None:
     began = house.clock()
     caller = await tokens.call(tokens.issue(verified=True))
     key = (await api_keys.make(house.services, caller, NewApiKey(name="k", scope="write"))).key
@@ -245,7 +243,7 @@ async def test_a_verified_user_who_adds_google_stays_signed_in(house: House, tok
         assert (await tokens.call(bearer)).account == caller.account
 
 
-async def test_a_session_from_before_the_proof_goes_on_with_a_refreshed_token(house: House, tokens: Tokens) -> None:
+async def test_session_from_before_verification_continues_with_a_refreshed_token(house: House, tokens: Tokens) -> None:
     began, accounts = house.clock(), Accounts()
     old = tokens.issue()
     caller = await tokens.call(old, accounts)
@@ -259,7 +257,7 @@ async def test_a_session_from_before_the_proof_goes_on_with_a_refreshed_token(ho
 # --- what waits for the proof ---
 
 
-async def test_neither_keys_nor_webhooks_before_the_address_is_verified(house: House, tokens: Tokens) -> None:
+async def test_unverified_account_has_no_keys_or_webhooks(house: House, tokens: Tokens) -> None:
     caller = await tokens.call(tokens.issue())
     for attempt in (
         api_keys.make(house.services, caller, NewApiKey(name="k", scope="read")),
@@ -276,7 +274,7 @@ async def test_neither_keys_nor_webhooks_before_the_address_is_verified(house: H
     await api_keys.make(house.services, caller, NewApiKey(name="k", scope="read"))
 
 
-async def test_a_key_from_before_the_proof_opens_nothing(house: House, tokens: Tokens) -> None:
+async def test_key_from_before_verification_is_rejected(house: House, tokens: Tokens) -> None:
     caller = await tokens.call(tokens.issue(verified=True))
     key = await api_keys.make(house.services, caller, NewApiKey(name="k", scope="write"))
     house.store.edit("accounts", caller.account, {"verified_at": None})
@@ -285,7 +283,7 @@ async def test_a_key_from_before_the_proof_opens_nothing(house: House, tokens: T
     assert "before" in await tokens.refused(key.key)
 
 
-async def test_a_key_made_by_a_process_whose_clock_is_behind_is_good(house: House, tokens: Tokens) -> None:
+async def test_key_made_under_a_slow_clock_works(house: House, tokens: Tokens) -> None:
     caller = await tokens.call(tokens.issue(verified=True))
     behind = replace(house.services, clock=lambda: house.clock() - timedelta(seconds=5))
     key = await api_keys.make(behind, caller, NewApiKey(name="k", scope="write"))

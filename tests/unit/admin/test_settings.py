@@ -33,7 +33,7 @@ async def refused(call: Any) -> ApiError:
     return error.value
 
 
-async def test_what_was_not_seen_is_not_replaced(house: House) -> None:
+async def test_stale_etag_replaces_nothing(house: House) -> None:
     mine = (await settings.get(house.services)).etag
     theirs = await put(house, mine, credits_per_second=7)
     error = await refused(put(house, mine, message="soon"))
@@ -44,7 +44,7 @@ async def test_what_was_not_seen_is_not_replaced(house: House) -> None:
     assert both.etag == (await settings.get(house.services)).etag
 
 
-async def test_an_edit_between_the_look_and_the_commit_is_not_replaced(house: House) -> None:
+async def test_edit_between_read_and_commit_is_not_overwritten(house: House) -> None:
     mine = (await settings.get(house.services)).etag
 
     async def rival() -> None:
@@ -55,19 +55,19 @@ async def test_an_edit_between_the_look_and_the_commit_is_not_replaced(house: Ho
     assert house.store.fields("config", "video") == {"enabled": False}
 
 
-async def test_without_an_etag_nothing_is_replaced(house: House) -> None:
+async def test_missing_etag_replaces_nothing(house: House) -> None:
     assert (await refused(put(house, None, message="soon"))).code == "PRECONDITION_REQUIRED"
     assert house.store.fields("config", "video") == {}
 
 
-async def test_the_etag_may_be_one_of_several_and_must_be_strong(house: House) -> None:
+async def test_etag_list_is_accepted_and_must_be_strong(house: House) -> None:
     etag = (await settings.get(house.services)).etag
     assert (await refused(put(house, f"W/{etag}", message="soon"))).code == "PRECONDITION_FAILED"
     assert (await refused(put(house, '"other"', message="soon"))).code == "PRECONDITION_FAILED"
     assert (await put(house, f'"other", {etag}', message="soon")).stored == {"message": "soon"}
 
 
-async def test_what_says_nothing_in_the_console_changes_no_etag(house: House) -> None:
+async def test_comments_in_the_console_keep_the_etag(house: House) -> None:
     before = (await settings.get(house.services)).etag
     house.store.edit_config("video", {"message": None})
     assert (await settings.get(house.services)).etag == before
@@ -75,7 +75,7 @@ async def test_what_says_nothing_in_the_console_changes_no_etag(house: House) ->
 
 
 @pytest.mark.parametrize("change", [{"role": "user"}, {"disabled": True}, {"closed_at": NOW}])
-async def test_an_administrator_who_is_locked_out_changes_nothing(house: House, change: dict[str, Any]) -> None:
+async def test_locked_out_administrator_changes_nothing(house: House, change: dict[str, Any]) -> None:
     async def locked_out() -> None:
         house.store.edit("accounts", BOSS.account, change)
 
@@ -84,14 +84,14 @@ async def test_an_administrator_who_is_locked_out_changes_nothing(house: House, 
     assert house.store.fields("config", "video") == {}
 
 
-async def test_without_a_document_the_defaults_are_shown(house: House) -> None:
+async def test_missing_document_shows_the_defaults(house: House) -> None:
     view = await settings.get(house.services)
     assert view.stored == {}
     assert view.defaults == LiveSettings(signup_credits=SETTINGS.signup_credits)
     assert view.values.model_dump(exclude={"expected_times"}) == view.defaults.model_dump(exclude={"expected_times"})
 
 
-async def test_what_is_put_is_stored_and_in_force_within_a_minute(house: House) -> None:
+async def test_put_is_stored_and_applies_within_a_minute(house: House) -> None:
     house.with_stored_config()
     await house.services.live_settings.get()
     view = await put(house, credits_per_second=7, plans={"pro": {"requests_per_minute": 5}})
@@ -106,7 +106,7 @@ async def test_what_is_put_is_stored_and_in_force_within_a_minute(house: House) 
     assert (in_force.credits_per_second, in_force.plans["pro"]) == (7, Plan(requests_per_minute=5))
 
 
-async def test_a_price_of_a_model_that_does_not_exist_is_refused(house: House) -> None:
+async def test_price_of_unknown_model_is_rejected(house: House) -> None:
     """Nobody would ever pay it: the model that was meant would stay at the common price."""
     with pytest.raises(ApiError) as caught:
         await put(house, credits_per_second_by_model={"veo-3.1 4k": 80, "veo-3.2 4k": 90})
@@ -130,12 +130,12 @@ async def test_a_price_of_a_model_that_does_not_exist_is_refused(house: House) -
         {"default_models": {str(number): "omni-flash" for number in range(1_001)}},
     ],
 )
-def test_a_setting_that_cannot_be_stored_is_refused(fields: dict[str, Any]) -> None:
+def test_unstorable_setting_is_rejected(fields: dict[str, Any]) -> None:
     with pytest.raises(ValidationError):
         PutConfig.model_validate(fields)
 
 
-async def test_what_is_left_out_has_its_default_again(house: House) -> None:
+async def test_omitted_setting_returns_to_its_default(house: House) -> None:
     await put(house, credits_per_second=7, message="soon")
     view = await put(house, message="later")
     assert house.store.fields("config", "video") == {"message": "later"}
@@ -143,14 +143,14 @@ async def test_what_is_left_out_has_its_default_again(house: House) -> None:
     assert (await put(house)).stored == {}
 
 
-async def test_what_somebody_noted_in_the_console_stays(house: House) -> None:
+async def test_console_comments_are_kept(house: House) -> None:
     house.store.edit_config("video", {"note": "ask Ann", "retention_days": 30})
     await put(house, retention_days=60)
     assert house.store.fields("config", "video") == {"note": "ask Ann", "retention_days": 60}
     assert "note" not in (await settings.get(house.services)).stored
 
 
-async def test_what_was_spoiled_in_the_console_is_shown_and_replaced(house: House) -> None:
+async def test_invalid_console_value_is_shown_and_replaced(house: House) -> None:
     house.store.edit_config("video", {"retention_days": "long", "credits_per_second": 3})
     view = await settings.get(house.services)
     assert (view.stored["retention_days"], view.values.retention_days, view.values.credits_per_second) == (
@@ -162,7 +162,7 @@ async def test_what_was_spoiled_in_the_console_is_shown_and_replaced(house: Hous
 
 
 @pytest.mark.parametrize("wrong", [{"retention_days": 0}, {"enabled": "perhaps"}, {"color": 1}, {"expected_times": {}}])
-def test_a_value_that_is_not_valid_is_refused(wrong: dict[str, Any]) -> None:
+def test_invalid_value_is_rejected(wrong: dict[str, Any]) -> None:
     with pytest.raises(ValidationError):
         PutConfig.model_validate(wrong)
 
@@ -175,7 +175,7 @@ def test_every_live_setting_can_be_put() -> None:
     )
 
 
-async def test_another_tenants_administrator_may_not_put(house: House) -> None:
+async def test_another_tenants_administrator_cannot_put(house: House) -> None:
     stranger = Caller("stranger", "studio-7", "admin", "default", None)
     with pytest.raises(ApiError) as error:
         await settings.put(house.services, stranger, PutConfig.model_validate({"enabled": False}), "*")
@@ -184,20 +184,20 @@ async def test_another_tenants_administrator_may_not_put(house: House) -> None:
 
 
 @pytest.mark.parametrize("plan", ["lose", "fail"])
-async def test_a_bad_moment_of_the_database_is_overcome(house: House, plan: str, capsys: Any) -> None:
+async def test_database_hiccup_is_retried(house: House, plan: str, capsys: Any) -> None:
     getattr(house.store, plan)("commit")
     await put(house, enabled=False)
     assert house.store.fields("config", "video") == {"enabled": False}
     assert capsys.readouterr().out.count('"config_changed"') == 1
 
 
-async def test_a_database_that_stays_away_is_unavailable(house: House) -> None:
+async def test_database_outage_is_unavailable(house: House) -> None:
     house.store.fail("commit", 10_000, Conflict)
     with pytest.raises(Unavailable):
         await put(house, enabled=False)
 
 
-async def test_the_audit_log_has_what_was_and_what_is(house: House, capsys: Any) -> None:
+async def test_audit_log_records_old_and_new_values(house: House, capsys: Any) -> None:
     await put(house, credits_per_second=7, message="soon")
     await put(house, credits_per_second=8, message="soon")
     await put(house, credits_per_second=8, message="soon")

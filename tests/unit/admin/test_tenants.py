@@ -36,7 +36,7 @@ async def fails(call: Any) -> ApiError:
     return error.value
 
 
-async def test_a_grant_is_an_entry_and_raises_the_budget(house: House, operator: Caller) -> None:
+async def test_grant_adds_an_entry_and_raises_the_budget(house: House, operator: Caller) -> None:
     assert await left(house) == 0
     granted = await grant(house, operator)
     assert (granted.replayed, granted.entry.amount, granted.entry.granted_after) == (False, 500, 500)
@@ -47,9 +47,7 @@ async def test_a_grant_is_an_entry_and_raises_the_budget(house: House, operator:
     house.check()
 
 
-async def test_the_same_key_grants_once_however_often_and_another_amount_is_refused(
-    house: House, operator: Caller
-) -> None:
+async def test_repeated_key_grants_once_and_rejects_another_amount(house: House, operator: Caller) -> None:
     granted = await asyncio.gather(*(grant(house, operator) for _ in range(10)))
     assert len({one.entry.id for one in granted}) == 1
     assert [one.replayed for one in granted].count(False) >= 1
@@ -60,14 +58,14 @@ async def test_the_same_key_grants_once_however_often_and_another_amount_is_refu
 
 
 @pytest.mark.parametrize("plan", ["lose", "fail"])
-async def test_a_bad_moment_of_the_database_grants_once(house: House, operator: Caller, plan: str) -> None:
+async def test_database_hiccup_grants_once(house: House, operator: Caller, plan: str) -> None:
     getattr(house.store, plan)("commit")
     await grant(house, operator)
     assert await left(house) == 500
     house.check()
 
 
-async def test_what_was_given_cannot_be_taken_back(house: House, operator: Caller) -> None:
+async def test_grant_cannot_be_taken_back(house: House, operator: Caller) -> None:
     await grant(house, operator)
     await house.sign_up("bob", tenant="studio-7")
     await house.give("bob", 300)
@@ -80,7 +78,7 @@ async def test_what_was_given_cannot_be_taken_back(house: House, operator: Calle
 
 
 @pytest.mark.parametrize("change", [{"role": "admin"}, {"disabled": True}])
-async def test_an_operator_who_is_locked_out_before_the_commit_grants_nothing(
+async def test_operator_locked_out_before_the_commit_grants_nothing(
     house: House, operator: Caller, change: dict[str, Any]
 ) -> None:
     async def locked_out() -> None:
@@ -92,26 +90,26 @@ async def test_an_operator_who_is_locked_out_before_the_commit_grants_nothing(
 
 
 @pytest.mark.parametrize("name", ["", "a/b", "__tenants__", "é", "x" * 129, ".."])
-async def test_what_can_be_no_tenants_name_is_not_found_and_not_looked_up(house: House, name: str) -> None:
+async def test_malformed_tenant_id_is_not_found_without_a_read(house: House, name: str) -> None:
     before = house.store.calls["get"]
     assert (await fails(tenants.get(house.services, name))).code == "NOT_FOUND"
     assert house.store.calls["get"] == before
 
 
 @pytest.mark.parametrize("amount", [0, 1_000_000_001, -1_000_000_001])
-def test_a_grant_changes_something_and_not_everything(amount: int) -> None:
+def test_grant_must_be_positive_and_bounded(amount: int) -> None:
     with pytest.raises(ValueError, match="amount"):
         GrantToTenant(amount=amount, description="autumn")
 
 
-async def test_a_database_that_stays_away_grants_nothing(house: House, operator: Caller) -> None:
+async def test_database_outage_grants_nothing(house: House, operator: Caller) -> None:
     house.store.fail("commit", 10_000, Conflict)
     with pytest.raises(Unavailable):
         await grant(house, operator)
     assert house.store.documents(TenantGrant) == []
 
 
-async def test_looks_and_grants_are_in_the_audit_log(house: House, operator: Caller, capsys: Any) -> None:
+async def test_views_and_grants_are_audited(house: House, operator: Caller, capsys: Any) -> None:
     capsys.readouterr()
     await tenants.look(house.services, operator, "studio-7")
     await grant(house, operator)

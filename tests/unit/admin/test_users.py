@@ -53,7 +53,7 @@ async def fails(call: Any) -> ApiError:
 # --- seeing ---
 
 
-async def test_users_are_listed_newest_first_and_page_by_page(house: House) -> None:
+async def test_users_are_listed_newest_first_in_pages(house: House) -> None:
     boss = await boss_of(house)
     made = [boss.account] + [(await person(house, f"user{number}")).account for number in range(4)]
     seen: list[str] = []
@@ -68,13 +68,13 @@ async def test_users_are_listed_newest_first_and_page_by_page(house: House) -> N
     assert seen == made[::-1]
 
 
-async def test_a_user_is_found_by_address(house: House) -> None:
+async def test_user_is_found_by_email(house: House) -> None:
     boss, bob = await boss_of(house), await person(house, "bob")
     found = await users.page(house.services, boss, ListUsersQuery(email="bob@example.com"))
     assert [account.id for account in found] == [bob.account]
 
 
-async def test_another_tenants_users_do_not_exist(house: House) -> None:
+async def test_other_tenants_users_are_not_found(house: House) -> None:
     boss, stranger = await boss_of(house), await person(house, "stranger", "studio-7")
     assert stranger.account not in [one.id for one in await users.page(house.services, boss, ListUsersQuery())]
     assert await users.page(house.services, boss, ListUsersQuery(after=stranger.account)) == []
@@ -88,14 +88,14 @@ async def test_another_tenants_users_do_not_exist(house: House) -> None:
 
 
 @pytest.mark.parametrize("id_", ["", "x", "../x", "a/b", "x" * 21, "x" * 23, "__" + "x" * 18 + "__", "é" * 22])
-async def test_what_can_be_no_users_id_is_not_found_and_not_looked_up(house: House, id_: str) -> None:
+async def test_malformed_user_id_is_not_found_without_a_read(house: House, id_: str) -> None:
     boss = await boss_of(house)
     before = house.store.calls["get"]
     assert (await fails(users.get(house.services, boss, id_))).code == "NOT_FOUND"
     assert house.store.calls["get"] == before
 
 
-async def test_a_view_of_a_user_tells_nothing_of_the_credentials(house: House) -> None:
+async def test_user_view_hides_credentials(house: House) -> None:
     boss = await boss_of(house)
     view = users.view(await users.get(house.services, boss, boss.account)).model_dump()
     assert (view["role"], view["balance"], view["disabled"]) == ("admin", 500, False)
@@ -106,7 +106,7 @@ async def test_a_view_of_a_user_tells_nothing_of_the_credentials(house: House) -
 # --- changing ---
 
 
-async def test_a_user_is_disabled_and_let_in_again(house: House) -> None:
+async def test_user_can_be_disabled_and_enabled(house: House) -> None:
     boss, bob = await boss_of(house), await person(house, "bob")
     await users.update(house.services, boss, bob.account, UpdateUser(disabled=True))
     assert (await fails(Accounts().caller(house.services, "Bearer bob"))).code == "ACCOUNT_DISABLED"
@@ -114,7 +114,7 @@ async def test_a_user_is_disabled_and_let_in_again(house: House) -> None:
     await Accounts().caller(house.services, "Bearer bob")
 
 
-async def test_a_change_keeps_what_it_does_not_name_and_what_others_write(house: House) -> None:
+async def test_update_keeps_other_fields_and_concurrent_changes(house: House) -> None:
     boss, bob = await boss_of(house), await person(house, "bob")
 
     async def rival() -> None:
@@ -129,7 +129,7 @@ async def test_a_change_keeps_what_it_does_not_name_and_what_others_write(house:
 
 @pytest.mark.parametrize("change", [{"disabled": True}, {"role": "user"}, {"role": "admin"}])
 @pytest.mark.parametrize("who", ["admin", "operator"])
-async def test_who_is_an_operator_is_the_consoles_to_say(house: House, who: str, change: dict[str, Any]) -> None:
+async def test_operators_are_set_in_the_console_only(house: House, who: str, change: dict[str, Any]) -> None:
     operator = await person(house, "olga", role="operator")
     boss = await person(house, "boss", role=who)
     error = await fails(users.update(house.services, boss, operator.account, UpdateUser(**change)))
@@ -138,13 +138,13 @@ async def test_who_is_an_operator_is_the_consoles_to_say(house: House, who: str,
     assert (account.role, account.disabled) == ("operator", False)
 
 
-def test_nobody_is_made_an_operator() -> None:
+def test_api_cannot_make_operators() -> None:
     with pytest.raises(ValueError, match="role"):
         UpdateUser.model_validate({"role": "operator"})
 
 
 @pytest.mark.parametrize("change", [{"disabled": True}, {"role": "user"}, {"disabled": True, "plan": "default"}])
-async def test_nobody_disables_or_demotes_himself(house: House, change: dict[str, Any]) -> None:
+async def test_you_cannot_disable_or_demote_yourself(house: House, change: dict[str, Any]) -> None:
     boss = await boss_of(house)
     error = await fails(users.update(house.services, boss, boss.account, UpdateUser(**change)))
     assert error.code == "FORBIDDEN"
@@ -152,7 +152,7 @@ async def test_nobody_disables_or_demotes_himself(house: House, change: dict[str
     assert (account.role, account.disabled) == ("admin", False)
 
 
-async def test_one_may_change_what_does_not_lock_oneself_out(house: House) -> None:
+async def test_you_can_change_what_does_not_lock_you_out(house: House) -> None:
     boss = await boss_of(house)
     house.configure(plans={"pro": Plan()})
     changed = await users.update(
@@ -161,7 +161,7 @@ async def test_one_may_change_what_does_not_lock_oneself_out(house: House) -> No
     assert changed.plan == "pro"
 
 
-async def test_a_plan_that_is_not_configured_is_named_with_those_that_are(house: House) -> None:
+async def test_unknown_plan_error_names_the_configured_ones(house: House) -> None:
     boss = await boss_of(house)
     house.configure(plans={"pro": Plan()})
     error = await fails(users.update(house.services, boss, boss.account, UpdateUser(plan="gold")))
@@ -177,7 +177,7 @@ def gift(amount: int = 100, description: str = "for the festival") -> GrantCredi
     return GrantCredits(amount=amount, description=description)
 
 
-async def test_a_grant_is_an_entry_of_the_ledger(house: House) -> None:
+async def test_grant_is_a_ledger_entry(house: House) -> None:
     boss, bob = await giver_of(house), await person(house, "bob")
     granted = await users.grant(house.services, boss, bob.account, gift(), "key-1")
     assert not granted.replayed
@@ -187,7 +187,7 @@ async def test_a_grant_is_an_entry_of_the_ledger(house: House) -> None:
     house.check()
 
 
-async def test_the_same_key_twice_is_one_grant(house: House) -> None:
+async def test_repeated_key_grants_once(house: House) -> None:
     boss, bob = await giver_of(house), await person(house, "bob")
     first = await users.grant(house.services, boss, bob.account, gift(), "key-1")
     again = await users.grant(house.services, boss, bob.account, gift(), "key-1")
@@ -196,7 +196,7 @@ async def test_the_same_key_twice_is_one_grant(house: House) -> None:
     assert (await house.account(bob.account)).balance == 600
 
 
-async def test_the_same_key_at_once_is_one_grant(house: House) -> None:
+async def test_concurrent_same_key_grants_once(house: House) -> None:
     boss, bob = await giver_of(house), await person(house, "bob")
     granted = await asyncio.gather(
         *(users.grant(house.services, boss, bob.account, gift(), "key-1") for _ in range(20))
@@ -215,7 +215,7 @@ async def test_another_key_or_user_is_another_grant(house: House) -> None:
 
 
 @pytest.mark.parametrize("other", [{"amount": 200}, {"description": "for lunch"}])
-async def test_a_key_with_another_grant_is_refused(house: House, other: dict[str, Any]) -> None:
+async def test_key_reused_for_another_grant_is_rejected(house: House, other: dict[str, Any]) -> None:
     boss, bob = await giver_of(house), await person(house, "bob")
     await users.grant(house.services, boss, bob.account, gift(), "key-1")
     error = await fails(users.grant(house.services, boss, bob.account, gift(**other), "key-1"))
@@ -223,14 +223,14 @@ async def test_a_key_with_another_grant_is_refused(house: House, other: dict[str
     assert (await house.account(bob.account)).balance == 600
 
 
-async def test_a_grant_without_a_key_is_refused(house: House) -> None:
+async def test_grant_without_a_key_is_rejected(house: House) -> None:
     boss, bob = await giver_of(house), await person(house, "bob")
     error = await fails(users.grant(house.services, boss, bob.account, gift(), None))
     assert (error.code, error.details["fields"][0]["field"]) == ("INVALID_REQUEST", "Idempotency-Key")
 
 
 @pytest.mark.parametrize("plan", ["lose", "fail"])
-async def test_a_grant_survives_a_bad_moment_of_the_database_and_is_given_once(house: House, plan: str) -> None:
+async def test_database_hiccup_grants_once(house: House, plan: str) -> None:
     boss, bob = await giver_of(house), await person(house, "bob")
     getattr(house.store, plan)("commit")
     await users.grant(house.services, boss, bob.account, gift(), "key-1")
@@ -238,7 +238,7 @@ async def test_a_grant_survives_a_bad_moment_of_the_database_and_is_given_once(h
     house.check()
 
 
-async def test_a_grant_beside_another_processs_loses_neither(house: House) -> None:
+async def test_concurrent_grants_of_two_processes_both_count(house: House) -> None:
     boss, bob = await giver_of(house), await person(house, "bob")
     other = await person(house, "other", role="admin")
 
@@ -251,7 +251,7 @@ async def test_a_grant_beside_another_processs_loses_neither(house: House) -> No
     house.check()
 
 
-async def test_a_database_that_stays_away_grants_nothing(house: House) -> None:
+async def test_database_outage_grants_nothing(house: House) -> None:
     boss, bob = await giver_of(house), await person(house, "bob")
     house.store.fail("commit", 10_000, Conflict)
     with pytest.raises(Unavailable):
@@ -259,7 +259,7 @@ async def test_a_database_that_stays_away_grants_nothing(house: House) -> None:
     assert len([entry for entry in house.store.documents(Transaction) if entry.type == "grant"]) == 0
 
 
-async def test_nobody_grants_to_themselves(house: House) -> None:
+async def test_you_cannot_grant_to_yourself(house: House) -> None:
     boss = await giver_of(house)
     error = await fails(users.grant(house.services, boss, boss.account, gift(), "key-1"))
     assert error.code == "FORBIDDEN"
@@ -268,7 +268,7 @@ async def test_nobody_grants_to_themselves(house: House) -> None:
     assert (await fails(users.grant(house.services, operator, operator.account, gift(), "key-1"))).code == "FORBIDDEN"
 
 
-async def test_no_more_is_given_than_an_operator_granted(house: House) -> None:
+async def test_grants_stop_at_the_operators_budget(house: House) -> None:
     boss, bob = await giver_of(house, budget=150), await person(house, "bob")
     await users.grant(house.services, boss, bob.account, gift(), "key-1")
     error = await fails(users.grant(house.services, boss, bob.account, gift(), "key-2"))
@@ -277,14 +277,14 @@ async def test_no_more_is_given_than_an_operator_granted(house: House) -> None:
     house.check()
 
 
-async def test_a_tenant_that_was_granted_nothing_gives_nothing(house: House) -> None:
+async def test_tenant_without_a_budget_cannot_grant(house: House) -> None:
     await house.fund("studio-7")
     boss, bob = await boss_of(house), await person(house, "bob")
     error = await fails(users.grant(house.services, boss, bob.account, gift(), "key-1"))
     assert error.code == "TENANT_BUDGET_EXCEEDED"
 
 
-async def test_grants_at_once_do_not_pass_the_budget(house: House) -> None:
+async def test_concurrent_grants_stay_within_the_budget(house: House) -> None:
     boss = await giver_of(house, budget=350)
     receivers = [await person(house, f"user{number}") for number in range(6)]
     results = await asyncio.gather(
@@ -297,7 +297,7 @@ async def test_grants_at_once_do_not_pass_the_budget(house: House) -> None:
 
 @pytest.mark.parametrize("change", [{"role": "user"}, {"disabled": True}])
 @pytest.mark.parametrize("action", ["grant", "update"])
-async def test_a_caller_who_is_locked_out_before_the_commit_does_nothing(
+async def test_caller_locked_out_before_the_commit_changes_nothing(
     house: House, action: str, change: dict[str, Any]
 ) -> None:
     boss, bob = await giver_of(house), await person(house, "bob")
@@ -316,7 +316,7 @@ async def test_a_caller_who_is_locked_out_before_the_commit_does_nothing(
 
 
 @pytest.mark.parametrize("amount", [0, -1, 1_000_000_001])
-def test_a_grant_gives_something_and_not_everything(amount: int) -> None:
+def test_grant_must_be_positive_and_bounded(amount: int) -> None:
     with pytest.raises(ValueError, match="amount"):
         gift(amount)
 
@@ -324,7 +324,7 @@ def test_a_grant_gives_something_and_not_everything(amount: int) -> None:
 # --- the audit log ---
 
 
-async def test_every_look_and_every_change_is_in_the_audit_log(house: House, capsys: Any) -> None:
+async def test_every_view_and_change_is_audited(house: House, capsys: Any) -> None:
     boss, bob = await giver_of(house), await person(house, "bob")
     capsys.readouterr()
     await users.page(house.services, boss, ListUsersQuery())
@@ -347,7 +347,7 @@ async def test_every_look_and_every_change_is_in_the_audit_log(house: House, cap
     assert "@" not in json.dumps(entries)
 
 
-async def test_the_tenants_users_are_all_accounts_of_the_tenant(house: House) -> None:
+async def test_tenants_users_are_all_its_accounts(house: House) -> None:
     other = await boss_of(house, "studio-7")
     await boss_of(house)
     found = await users.page(house.services, other, ListUsersQuery())

@@ -24,12 +24,12 @@ async def ids(house: House, caller: Caller = BOSS, **query: Any) -> list[str]:
     return [job.id for job in found]
 
 
-def test_a_user_is_named_as_users_are() -> None:
+def test_user_ids_match_the_users_api() -> None:
     with pytest.raises(ValueError, match="user"):
         ListTenantVideosQuery(user="alice")
 
 
-async def test_all_videos_of_the_tenant_are_listed_newest_first(house: House) -> None:
+async def test_tenants_videos_are_listed_newest_first(house: House) -> None:
     alice, bob = await house.sign_up("alice"), await house.sign_up("bob")
     jobs = []
     for caller in (alice, bob, alice):
@@ -42,7 +42,7 @@ async def test_all_videos_of_the_tenant_are_listed_newest_first(house: House) ->
     assert (page.data[0].user, page.data[0].prompt) == ("bob", "a paper boat")
 
 
-async def test_the_list_can_be_filtered_by_one_thing(house: House) -> None:
+async def test_list_takes_one_filter(house: House) -> None:
     alice = await house.sign_up()
     omni, veo = await house.submit(alice), await house.submit_veo(alice)
     assert await ids(house, model="veo-3.1-fast") == [veo.id]
@@ -53,7 +53,7 @@ async def test_the_list_can_be_filtered_by_one_thing(house: House) -> None:
     assert error.value.code == "INVALID_REQUEST"
 
 
-async def test_another_tenants_videos_do_not_exist(house: House) -> None:
+async def test_other_tenants_videos_are_not_found(house: House) -> None:
     job = await house.submit(await house.sign_up())
     assert await ids(house, STRANGER) == []
     assert await ids(house, STRANGER, after=job.id) == []
@@ -63,13 +63,13 @@ async def test_another_tenants_videos_do_not_exist(house: House) -> None:
 
 
 @pytest.mark.parametrize("id_", ["video_x", "x", "video_" + "x" * 22])
-async def test_what_is_no_video_is_not_found(house: House, id_: str) -> None:
+async def test_malformed_id_is_not_found(house: House, id_: str) -> None:
     with pytest.raises(ApiError) as error:
         await videos.watch(house.services, BOSS, id_)
     assert error.value.code == "NOT_FOUND"
 
 
-async def test_a_deleted_video_is_gone_for_administrators_too(house: House) -> None:
+async def test_deleted_video_is_gone_for_administrators_too(house: House) -> None:
     alice = await house.sign_up()
     job = await house.run(await house.submit(alice))
     await queries.delete(house.services, alice, job.id)
@@ -79,7 +79,7 @@ async def test_a_deleted_video_is_gone_for_administrators_too(house: House) -> N
     assert error.value.code == "NOT_FOUND"
 
 
-async def test_an_administrator_can_watch_a_finished_video_and_only_that(house: House) -> None:
+async def test_administrator_can_watch_only_finished_videos(house: House) -> None:
     alice = await house.sign_up()
     job = await house.submit(alice)
     assert (await videos.watch(house.services, BOSS, job.id)).urls == []
@@ -89,13 +89,13 @@ async def test_an_administrator_can_watch_a_finished_video_and_only_that(house: 
     assert watched.urls[0].expires_at > house.clock().timestamp()
 
 
-async def test_a_look_does_not_count_as_the_owners_view(house: House) -> None:
+async def test_administrators_view_does_not_extend_retention(house: House) -> None:
     job = await house.run(await house.submit(await house.sign_up()))
     await videos.watch(house.services, BOSS, job.id)
     assert (await house.job(job.id)).last_viewed_at == job.last_viewed_at
 
 
-async def test_each_look_is_in_the_audit_log_with_the_prompts_hash(house: House, capsys: Any) -> None:
+async def test_each_view_is_audited_with_the_prompts_hash(house: House, capsys: Any) -> None:
     job = await house.submit(await house.sign_up())
     capsys.readouterr()
     await ids(house)
@@ -108,7 +108,7 @@ async def test_each_look_is_in_the_audit_log_with_the_prompts_hash(house: House,
     assert "paper boat" not in out
 
 
-async def test_generating_and_deleting_are_in_the_audit_log(house: House, capsys: Any) -> None:
+async def test_generating_and_deleting_are_audited(house: House, capsys: Any) -> None:
     alice = await house.sign_up()
     job = await house.run(await house.submit(alice))
     await queries.delete(house.services, alice, job.id)

@@ -43,7 +43,7 @@ async def made(house: House, history: httpx2.AsyncClient, count: int = 1) -> lis
 @pytest.mark.parametrize(
     "path", ["/v1/videos", "/v1/videos/{}", "/v1/account", "/v1/models", "/v1/account/transactions"]
 )
-async def test_what_has_not_changed_is_not_sent_again(house: House, history: httpx2.AsyncClient, path: str) -> None:
+async def test_unchanged_response_is_304(house: House, history: httpx2.AsyncClient, path: str) -> None:
     (video,) = await made(house, history)
     path = path.format(video)
     first = await history.get(path, headers=ALICE)
@@ -60,7 +60,7 @@ async def test_what_has_not_changed_is_not_sent_again(house: House, history: htt
     assert (await history.head(path, headers=ALICE | {"If-None-Match": etag})).status_code == 304
 
 
-async def test_a_change_has_another_tag_in_the_job_and_in_the_list(house: House, history: httpx2.AsyncClient) -> None:
+async def test_change_gives_job_and_list_a_new_etag(house: House, history: httpx2.AsyncClient) -> None:
     (video,) = await made(house, history)
     paths = ("/v1/videos", f"/v1/videos/{video}")
     before = {path: (await history.get(path, headers=ALICE)).headers["etag"] for path in paths}
@@ -69,7 +69,7 @@ async def test_a_change_has_another_tag_in_the_job_and_in_the_list(house: House,
         assert (await history.get(path, headers=ALICE | {"If-None-Match": before[path]})).status_code == 200
 
 
-async def test_the_settings_keep_their_strong_tag(house: House, history: httpx2.AsyncClient) -> None:
+async def test_settings_keep_their_strong_etag(house: House, history: httpx2.AsyncClient) -> None:
     """It is sent back as If-Match, which takes no weak one: so what it names is not compressed."""
     account = (await history.get("/v1/account", headers=ALICE)).json()["id"]
     house.store.edit("accounts", account, {"role": "admin"})
@@ -81,7 +81,7 @@ async def test_the_settings_keep_their_strong_tag(house: House, history: httpx2.
     assert (again.status_code, again.content) == (304, b"")
 
 
-async def test_an_error_and_the_answer_to_a_write_have_no_tag(house: House, history: httpx2.AsyncClient) -> None:
+async def test_errors_and_writes_have_no_etag(house: House, history: httpx2.AsyncClient) -> None:
     missing = await history.get("/v1/videos/video_none", headers=ALICE | {"If-None-Match": "*"})
     changed = await history.patch("/v1/account", headers=ALICE | {"If-None-Match": "*"}, json={"locale": "de"})
     assert (missing.status_code, changed.status_code) == (404, 200)
@@ -89,7 +89,7 @@ async def test_an_error_and_the_answer_to_a_write_have_no_tag(house: House, hist
     assert "etag" not in changed.headers
 
 
-async def test_long_json_is_compressed_for_who_takes_it(house: House, history: httpx2.AsyncClient) -> None:
+async def test_long_json_is_compressed_if_accepted(house: House, history: httpx2.AsyncClient) -> None:
     await made(house, history, 5)
     plain = await history.get("/v1/videos", headers=PLAIN)
     packed = await history.get("/v1/videos", headers=ALICE | {"Accept-Encoding": "br, gzip"})
@@ -123,11 +123,11 @@ async def test_long_json_is_compressed_for_who_takes_it(house: House, history: h
         ("", False),
     ],
 )
-def test_gzip_is_what_the_client_says(header: str, accepted: bool) -> None:
+def test_gzip_follows_accept_encoding(header: str, accepted: bool) -> None:
     assert rendering.accepts_gzip(Headers({"accept-encoding": header})) is accepted
 
 
-async def test_the_link_leads_through_all_pages_with_the_same_filters(
+async def test_next_link_pages_through_everything_with_the_same_filters(
     house: House, history: httpx2.AsyncClient
 ) -> None:
     ids = await made(house, history, 5)
@@ -144,9 +144,7 @@ async def test_the_link_leads_through_all_pages_with_the_same_filters(
 
 
 @pytest.mark.parametrize("path", ["/v1/videos", "/v1/admin/videos"])
-async def test_a_list_that_is_filtered_twice_names_both_filters(
-    house: House, history: httpx2.AsyncClient, path: str
-) -> None:
+async def test_second_filter_is_rejected_by_name(house: House, history: httpx2.AsyncClient, path: str) -> None:
     account = (await history.get("/v1/account", headers=ALICE)).json()["id"]
     house.store.edit("accounts", account, {"role": "admin"})
     answer = await history.get(f"{path}?status=completed&model=veo-3.1", headers=ALICE)
@@ -160,9 +158,7 @@ READS = [row for row in routes.of("history") if row.method == "GET" and row.call
 
 
 @pytest.mark.parametrize("row", READS, ids=lambda row: row.name)
-async def test_every_operation_rejects_a_parameter_that_it_does_not_have(
-    history: httpx2.AsyncClient, row: Route
-) -> None:
+async def test_every_operation_rejects_unknown_query_parameters(history: httpx2.AsyncClient, row: Route) -> None:
     path = re.sub(r"\{\w+\}", "x", row.path)
     for query, field in (("lenght=1", "lenght"), ("_=1", "_"), ("limit=1&limit=2", "limit")):
         answer = await history.get(f"{path}?{query}", headers=ALICE)
@@ -170,18 +166,18 @@ async def test_every_operation_rejects_a_parameter_that_it_does_not_have(
         assert answer.json()["error"]["details"]["fields"][0]["field"] == field
 
 
-async def test_a_write_rejects_them_too_and_does_nothing(house: House, history: httpx2.AsyncClient) -> None:
+async def test_write_with_unknown_parameter_does_nothing(house: House, history: httpx2.AsyncClient) -> None:
     (video,) = await made(house, history)
     answer = await history.delete(f"/v1/videos/{video}?force=true", headers=ALICE)
     assert (answer.status_code, answer.json()["error"]["message"]) == (400, "force: unknown field")
 
 
-async def test_what_queues_add_to_an_address_is_theirs(house: House) -> None:
+async def test_parameters_added_by_queues_are_allowed(house: House) -> None:
     async with client_of(application(routes.of("poll"), load("poll").HANDLERS, lambda: house.services)) as poll:
         answer = await poll.post("/tasks/step?attempt=2", json={"job": "video_none", "step": 0})
     assert answer.status_code == 204
 
 
-async def test_a_slash_too_many_is_named(history: httpx2.AsyncClient) -> None:
+async def test_trailing_slash_is_explained(history: httpx2.AsyncClient) -> None:
     answer = await history.get("/v1/videos/", headers=ALICE)
     assert (answer.status_code, "slash" in answer.json()["error"]["message"]) == (404, True)

@@ -61,7 +61,7 @@ def possible(job: Job) -> list[e.Event]:
 
 
 @given(st.data())
-def test_progress_never_goes_back_and_is_100_only_for_a_video_that_can_be_played(data: st.DataObject) -> None:
+def test_progress_never_decreases_and_is_100_only_when_playable(data: st.DataObject) -> None:
     (job, account), now = queued(), NOW
     shown = views.progress(job, now)
     for _ in range(data.draw(st.integers(1, 25))):
@@ -77,31 +77,31 @@ def test_progress_never_goes_back_and_is_100_only_for_a_video_that_can_be_played
 
 
 @pytest.mark.parametrize(("elapsed_s", "percent"), [(0, 0), (30, 60), (60, 82), (120, 93), (86_400, 95)])
-def test_progress_nears_95_however_long_it_takes(elapsed_s: float, percent: int) -> None:
+def test_progress_approaches_95_however_long_it_takes(elapsed_s: float, percent: int) -> None:
     job, _ = queued()
     job = job.changed(stage=Stage.GENERATING, started_at=NOW)
     assert views.progress(job, NOW + timedelta(seconds=elapsed_s)) == percent
 
 
-def test_a_clock_that_is_a_little_behind_makes_no_negative_progress() -> None:
+def test_slow_clock_gives_no_negative_progress() -> None:
     job, _ = queued()
     job = job.changed(stage=Stage.GENERATING, started_at=NOW)
     assert views.progress(job, NOW - timedelta(seconds=5)) == 0
 
 
-def test_a_job_that_ended_stands_still() -> None:
+def test_ended_job_keeps_its_progress() -> None:
     job, _ = queued()
     job = job.changed(stage=Stage.FAILED, started_at=NOW, completed_at=NOW + timedelta(seconds=60))
     assert views.progress(job, NOW + timedelta(days=1)) == views.progress(job, NOW + timedelta(days=2)) == 95
 
 
-def test_a_job_that_failed_while_storing_does_not_fall_back() -> None:
+def test_job_failed_while_storing_keeps_its_progress() -> None:
     job, _ = queued()
     job = job.changed(stage=Stage.FAILED, started_at=NOW, storing_started_at=NOW)
     assert views.progress(job, NOW) == views.STORING_PROGRESS
 
 
-async def test_a_video_says_what_was_asked_for_and_what_it_cost(house: House) -> None:
+async def test_video_shows_its_request_and_cost(house: House) -> None:
     job = await house.submit(await house.sign_up(), labels={"a": "b"}, project="p", seed=7)
     video = views.video(job, house.clock())
     assert (video.id, video.object, video.status, video.stage) == (job.id, "video", "queued", "queued")
@@ -110,7 +110,7 @@ async def test_a_video_says_what_was_asked_for_and_what_it_cost(house: House) ->
     assert (video.created_at, video.completed_at, video.files) == (int(NOW.timestamp()), None, [])
 
 
-async def test_the_files_of_a_completed_job_are_listed_with_their_facts(house: House, small_video: bytes) -> None:
+async def test_completed_job_lists_its_files_with_metadata(house: House, small_video: bytes) -> None:
     job = await house.run(await house.submit(await house.sign_up()))
     (file,) = views.video(job, house.clock()).files
     assert (file.index, file.size_bytes, file.seconds) == (0, len(small_video), 3.0)
@@ -118,12 +118,12 @@ async def test_the_files_of_a_completed_job_are_listed_with_their_facts(house: H
 
 
 @pytest.mark.parametrize("stage", [stage for stage in Stage if stage is not Stage.COMPLETED])
-def test_files_are_shown_only_when_they_can_be_played(stage: Stage) -> None:
+def test_files_are_listed_only_when_playable(stage: Stage) -> None:
     job, _ = queued()
     assert views.video(job.changed(stage=stage, outputs=(OUTPUT,)), NOW).files == []
 
 
-def test_nothing_of_how_it_is_made_is_shown() -> None:
+def test_internals_are_hidden() -> None:
     job, _ = queued()
     job = job.changed(operation="operations/secret", hinted_operation="operations/secret", outputs=(OUTPUT,))
     shown = views.video(job, NOW).model_dump_json()
@@ -132,7 +132,7 @@ def test_nothing_of_how_it_is_made_is_shown() -> None:
     assert "lease" not in shown
 
 
-def test_a_failed_job_says_why_and_what_to_do() -> None:
+def test_failed_job_says_why_and_what_to_do() -> None:
     job, _ = queued()
     error = JobError(code="SAFETY_BLOCKED", message="blocked", reason="violence")
     shown = views.video(job.changed(stage=Stage.FAILED, error=error), NOW).error
@@ -172,7 +172,7 @@ def test_a_failed_job_says_why_and_what_to_do() -> None:
         ("INPUT_GONE", "inputs/t/a/1.png is not in the bucket any more", None),
     ],
 )
-def test_a_reason_is_the_providers_words_about_the_prompt_or_nothing(
+def test_reason_is_the_providers_words_about_the_prompt_or_nothing(
     code: str, reason: str | None, shown: str | None
 ) -> None:
     job, _ = queued()
@@ -182,14 +182,14 @@ def test_a_reason_is_the_providers_words_about_the_prompt_or_nothing(
     assert error.reason == shown
 
 
-def test_only_codes_about_the_prompt_show_a_reason() -> None:
+def test_only_prompt_related_codes_show_a_reason() -> None:
     """A new code shows none until somebody says that it may."""
     shown = {code for code, entry in CATALOG.items() if entry.about_prompt}
     assert shown == {"SAFETY_BLOCKED", "PROMPT_REJECTED", "PROMPT_TOO_LONG"}
 
 
 @pytest.mark.parametrize(("found", "shown", "more"), [(0, 0, False), (2, 2, False), (3, 2, True)])
-def test_a_page_knows_whether_there_is_another(found: int, shown: int, more: bool) -> None:
+def test_page_says_whether_there_is_more(found: int, shown: int, more: bool) -> None:
     job, _ = queued()
     jobs = [job.changed(id=f"video_{number}") for number in range(found)]
     page = views.video_page(jobs, 2, NOW)
@@ -199,7 +199,7 @@ def test_a_page_knows_whether_there_is_another(found: int, shown: int, more: boo
 
 
 @pytest.mark.parametrize(("found", "more"), [(0, False), (2, False), (3, True)])
-def test_a_page_of_the_ledger_knows_whether_there_is_another(found: int, more: bool) -> None:
+def test_ledger_page_says_whether_there_is_more(found: int, more: bool) -> None:
     entry: dict[str, Any] = {"account": "a", "tenant": "t", "type": "charge", "amount": -80, "balance_after": 1}
     entries = [
         Transaction(id=f"e{number}", sequence=number, description="d", job="video_a", created_at=NOW, **entry)
@@ -210,7 +210,7 @@ def test_a_page_of_the_ledger_knows_whether_there_is_another(found: int, more: b
     assert all((view.video, view.amount) == ("video_a", -80) for view in page.data)
 
 
-def test_an_account_shows_its_balance_and_its_limit() -> None:
+def test_account_shows_its_balance_and_limit() -> None:
     _, account = queued()
     view = views.account(account, LiveSettings(active_jobs_limit=7))
     assert (view.balance, view.active_jobs, view.active_jobs_limit) == (420, ["video_a"], 7)

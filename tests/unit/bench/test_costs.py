@@ -24,39 +24,39 @@ def omni() -> Video:
     return play(Life("omni-flash", events=False))
 
 
-def test_a_submit_is_three_writes_and_the_whole_life_thirteen(veo: Video, omni: Video) -> None:
+def test_submit_takes_3_writes_and_a_job_13(veo: Video, omni: Video) -> None:
     for video in (veo, omni):
         assert video.operations["Firestore writes"] <= 13
         assert video.operations["writes of accounts"] == 2
         assert video.operations["writes of credit_transactions"] == 1
 
 
-def test_a_video_takes_few_tasks(veo: Video, omni: Video) -> None:
+def test_video_takes_few_tasks(veo: Video, omni: Video) -> None:
     assert omni.operations["Cloud Tasks operations"] <= 14
     assert veo.operations["Cloud Tasks operations"] <= 16
 
 
-def test_beside_its_clients_questions_a_video_is_some_twenty_reads(veo: Video, omni: Video) -> None:
+def test_video_takes_about_20_reads_besides_client_polls(veo: Video, omni: Video) -> None:
     for video in (veo, omni):
         assert video.operations["Firestore reads"] - video.requests["history"] <= 23
 
 
-def test_a_video_that_the_provider_wrote_is_uploaded_nowhere(veo: Video) -> None:
+def test_video_written_by_the_provider_is_not_uploaded(veo: Video) -> None:
     # Only the poster; and the bucket is told what the video is.
     assert veo.operations["Cloud Storage class A"] == 2
 
 
-def test_looking_rarely_saves_half_of_a_jobs_writes(veo: Video) -> None:
+def test_sparse_polling_halves_a_jobs_writes(veo: Video) -> None:
     rare = play(Life("veo-3.1-fast", events=True, polling="rarely"))
     assert rare.operations["writes of jobs"] <= veo.operations["writes of jobs"] / 2
 
 
-def test_a_sweep_that_finds_nothing_is_five_reads() -> None:
+def test_idle_sweep_takes_5_reads() -> None:
     operations, _ = sweep()
     assert operations == {"Firestore reads": 5}
 
 
-def test_what_is_priced_is_what_is_deployed() -> None:
+def test_priced_resources_are_the_deployed_ones() -> None:
     functions = (INFRA / "functions.tf").read_text()
     memory, most, warm = {}, {}, []
     for name in MEMORY_GIB:
@@ -72,7 +72,7 @@ def test_what_is_priced_is_what_is_deployed() -> None:
     assert sorted(warm) == sorted(WARM)
 
 
-def test_what_is_paid_each_month_is_what_is_deployed() -> None:
+def test_monthly_costs_cover_the_deployed_resources() -> None:
     scheduled = (INFRA / "scheduler.tf").read_text().partition("schedules = {")[2].partition("  }\n")[0]
     assert scheduled.count("schedule =") == SCHEDULER_JOBS
     assert 5 + (INFRA / "armor.tf").read_text().count("  rule {") == ARMOR

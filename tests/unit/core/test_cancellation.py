@@ -38,7 +38,7 @@ def terms(life: Life) -> Terms:
 
 @pytest.mark.parametrize("config", [BY_MODEL, FULL, NONE], ids=lambda config: config.cancel_refund)
 @pytest.mark.parametrize("stage", [Stage.WAITING, Stage.QUEUED])
-def test_before_the_generation_begins_everything_comes_back(config: object, stage: Stage) -> None:
+def test_cancel_before_generation_refunds_everything(config: object, stage: Stage) -> None:
     life = Life(config)  # type: ignore[arg-type]
     life.job = life.job.changed(stage=stage)
     assert terms(life) == Terms(80, "not_begun")
@@ -48,33 +48,33 @@ def test_before_the_generation_begins_everything_comes_back(config: object, stag
     ("stage", "reason"),
     [("claimed", "billed"), ("uncertain", "uncertain"), ("generating", "billed"), ("storing", "billed")],
 )
-def test_by_model_a_begun_generation_that_is_billed_gives_nothing_back(stage: str, reason: str) -> None:
+def test_by_model_refunds_nothing_of_a_billed_generation(stage: str, reason: str) -> None:
     assert terms(getattr(Life(), stage)()) == Terms(0, reason)  # type: ignore[arg-type]
 
 
 @pytest.mark.usefixtures("stops_for_free")
 @pytest.mark.parametrize("stage", ["claimed", "uncertain", "generating"])
-def test_by_model_a_generation_that_stops_without_a_bill_gives_everything_back(stage: str) -> None:
+def test_by_model_refunds_everything_when_stopping_is_free(stage: str) -> None:
     assert terms(getattr(Life(), stage)()) == Terms(80, "not_billed")
 
 
 @pytest.mark.usefixtures("stops_for_free")
-def test_a_generation_that_has_finished_is_billed_however_its_provider_stops_others() -> None:
+def test_finished_generation_is_billed_even_if_the_provider_can_stop() -> None:
     assert terms(Life().storing()) == Terms(0, "billed")
 
 
 @pytest.mark.parametrize("stage", BEGUN)
-def test_the_policy_none_gives_nothing_back(stage: str) -> None:
+def test_policy_none_refunds_nothing(stage: str) -> None:
     assert terms(getattr(Life(NONE), stage)()) == Terms(0, "policy")
 
 
 @pytest.mark.parametrize("stage", BEGUN)
-def test_the_policy_full_gives_everything_back_at_the_operators_cost(stage: str) -> None:
+def test_policy_full_refunds_everything_at_the_operators_cost(stage: str) -> None:
     assert terms(getattr(Life(FULL), stage)()) == Terms(80, "policy", at_our_cost=True)
 
 
 @pytest.mark.parametrize("config", [BY_MODEL, NONE])
-def test_what_the_safety_filter_kept_back_is_refunded_in_any_case(config: object) -> None:
+def test_safety_blocked_output_is_always_refunded(config: object) -> None:
     life = Life(config, count=2).storing(filtered=1)  # type: ignore[arg-type]
     assert terms(life).refund == 80
     life.hear(e.CancelRequested())
@@ -83,7 +83,7 @@ def test_what_the_safety_filter_kept_back_is_refunded_in_any_case(config: object
 
 
 @pytest.mark.parametrize(("earlier", "refund"), [(0, 80), (9, 80), (10, 0), (11, 0)])
-def test_an_account_gets_ten_such_refunds_a_day(earlier: int, refund: int) -> None:
+def test_account_gets_10_operator_paid_refunds_a_day(earlier: int, refund: int) -> None:
     life = Life(FULL).generating()
     life.account = life.account.changed(refunded_starts_day="2026-11-20", refunded_starts=earlier)
     life.hear(e.CancelRequested())
@@ -91,7 +91,7 @@ def test_an_account_gets_ten_such_refunds_a_day(earlier: int, refund: int) -> No
     assert life.account.refunded_starts == earlier + bool(refund)
 
 
-def test_a_new_day_has_a_count_of_its_own() -> None:
+def test_each_day_has_its_own_refund_count() -> None:
     life = Life(FULL).generating()
     life.account = life.account.changed(refunded_starts_day="2026-11-20", refunded_starts=10)
     life.hear(e.CancelRequested(), later(600))
@@ -103,13 +103,13 @@ def test_a_new_day_has_a_count_of_its_own() -> None:
 
 
 @pytest.mark.usefixtures("stops_for_free")
-def test_a_refund_that_costs_the_operator_nothing_is_not_counted() -> None:
+def test_free_refunds_are_not_counted() -> None:
     for life in (Life(FULL).generating(), Life(FULL), Life(BY_MODEL).generating()):
         life.hear(e.CancelRequested())
         assert (life.job.refunded, life.account.refunded_starts) == (80, 0)
 
 
-def test_nothing_is_canceled_for_less_than_was_agreed_to() -> None:
+def test_cancel_below_the_agreed_refund_is_rejected() -> None:
     """The generation began between the question and the answer."""
     life = Life().generating()
     with pytest.raises(ApiError) as caught:
@@ -139,7 +139,7 @@ async def test_starts_are_never_free(house: House, policy: str) -> None:
 
 
 @pytest.mark.parametrize(("policy", "returns"), [("by_model", 0), ("full", 40), ("none", 0)])
-async def test_what_comes_back_is_stated_before_and_is_what_comes_back(house: House, policy: str, returns: int) -> None:
+async def test_announced_refund_is_the_actual_refund(house: House, policy: str, returns: int) -> None:
     caller = await house.sign_up()
     house.configure(cancel_refund=policy)
     assert (await submission.estimate(house.services, caller, BODY)).cancel_returns == returns
@@ -155,7 +155,7 @@ async def test_what_comes_back_is_stated_before_and_is_what_comes_back(house: Ho
         await submission.estimate_cancel(house.services, caller, job.id)
 
 
-async def test_an_estimate_knows_that_the_days_refunds_are_used_up(house: House) -> None:
+async def test_estimate_knows_that_the_days_refunds_are_used_up(house: House) -> None:
     caller = await house.sign_up(refunded_starts_day="2026-11-20", refunded_starts=10)
     house.configure(cancel_refund="full")
     assert (await submission.estimate(house.services, caller, BODY)).cancel_returns == 0
@@ -163,7 +163,7 @@ async def test_an_estimate_knows_that_the_days_refunds_are_used_up(house: House)
     assert (await submission.estimate(house.services, caller, BODY)).cancel_returns == 40
 
 
-async def test_two_cancels_at_once_of_an_accounts_tenth_and_eleventh_start_refund_one(house: House) -> None:
+async def test_concurrent_tenth_and_eleventh_cancel_refund_one(house: House) -> None:
     """Counted in the commit that refunds: whoever commits second decides again."""
     caller = await house.sign_up(refunded_starts_day="2026-11-20", refunded_starts=9)
     house.configure(cancel_refund="full")
@@ -182,7 +182,7 @@ async def test_two_cancels_at_once_of_an_accounts_tenth_and_eleventh_start_refun
     house.check()
 
 
-async def test_another_users_cancellation_is_not_shown(house: House) -> None:
+async def test_another_users_cancellation_is_not_found(house: House) -> None:
     job = (await submission.submit(house.services, await house.sign_up("bob"), BODY, None)).job
     with pytest.raises(ApiError, match="NOT_FOUND"):
         await submission.estimate_cancel(house.services, await house.sign_up(), job.id)

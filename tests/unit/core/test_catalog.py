@@ -44,7 +44,7 @@ def refused(model: str, **body: Any) -> ApiError:
         ("veo-3.1", PREFERENCE, BOTH, "veo-3.1"),
     ],
 )
-def test_the_model_is_the_named_or_the_first_preferred_that_can_be_had(
+def test_named_or_else_first_available_preferred_model_is_chosen(
     name: str | None, preference: tuple[str, ...], providers: set[str], model: str
 ) -> None:
     choice = choose(name, preference, Offering(frozenset(providers)))
@@ -60,7 +60,7 @@ def test_the_model_is_the_named_or_the_first_preferred_that_can_be_had(
         (None, set(), []),
     ],
 )
-def test_a_model_that_cannot_be_had_is_refused_with_those_that_can(
+def test_unavailable_model_error_names_the_available_ones(
     name: str | None, providers: set[str], allowed: list[str]
 ) -> None:
     with pytest.raises(ApiError) as error:
@@ -74,7 +74,7 @@ def test_a_model_that_cannot_be_had_is_refused_with_those_that_can(
 @pytest.mark.parametrize(
     ("alias", "model"), [(alias, model.id) for model in MODELS.values() for alias in model.aliases]
 )
-def test_an_alias_is_the_model_itself(alias: str, model: str) -> None:
+def test_alias_resolves_to_the_model(alias: str, model: str) -> None:
     choice = choose(alias, PREFERENCE, Offering(BOTH))
     assert (choice.model.id, choice.instead_of) == (model, None)
     assert adapt(CreateVideo(prompt="p", seconds=8), choice)[1] == ()
@@ -95,7 +95,7 @@ def test_an_alias_is_the_model_itself(alias: str, model: str) -> None:
         ("sora-2-pro", "veo-3.1"),
     ],
 )
-def test_a_retired_model_is_served_by_its_successor_with_a_warning(retired: str, successor: str) -> None:
+def test_retired_model_is_replaced_with_a_warning(retired: str, successor: str) -> None:
     choice = choose(retired, PREFERENCE, Offering(BOTH))
     assert (choice.model.id, choice.instead_of) == (successor, retired)
     body = CreateVideo(prompt="p", seconds=8)
@@ -106,11 +106,11 @@ def test_a_retired_model_is_served_by_its_successor_with_a_warning(retired: str,
     assert successor in warning.message
 
 
-def test_where_the_successor_is_not_set_up_another_serves() -> None:
+def test_unavailable_successor_is_skipped() -> None:
     assert choose("sora-2", PREFERENCE, Offering(frozenset({"gemini"}))).model.id == "omni-flash"
 
 
-def test_a_replacement_can_be_forbidden_and_the_successor_is_named() -> None:
+def test_forbidden_replacement_names_the_successor() -> None:
     with pytest.raises(ApiError) as error:
         choose("sora-2", PREFERENCE, Offering(BOTH), allow_replacements=False)
     assert error.value.code == "MODEL_NOT_FOUND"
@@ -131,7 +131,7 @@ def test_a_replacement_can_be_forbidden_and_the_successor_is_named() -> None:
         ("sora-2", {}, BOTH, None, None, []),
     ],
 )
-def test_what_the_successor_does_not_make_becomes_the_nearest_that_it_does(
+def test_replacement_rounds_to_what_the_successor_supports(
     name: str, body: dict[str, Any], providers: set[str], seconds: int | None, size: str | None, codes: list[str]
 ) -> None:
     choice = choose(name, PREFERENCE, Offering(frozenset(providers)))
@@ -141,14 +141,14 @@ def test_what_the_successor_does_not_make_becomes_the_nearest_that_it_does(
     assert resolve(adapted, choice.model)
 
 
-def test_what_a_model_that_is_offered_does_not_make_is_refused() -> None:
+def test_unsupported_option_of_an_available_model_is_rejected() -> None:
     choice = choose("veo-3.1", PREFERENCE, Offering(BOTH))
     body = CreateVideo(prompt="p", seconds=12)
     assert adapt(body, choice) == (body, ())
     assert refused("veo-3.1", seconds=12).code == "UNSUPPORTED_BY_MODEL"
 
 
-def test_no_name_means_two_models() -> None:
+def test_no_two_models_share_a_name() -> None:
     names = [*MODELS, *REPLACED, *(alias for model in MODELS.values() for alias in model.aliases)]
     assert len(set(names)) == len(names)
 
@@ -176,7 +176,7 @@ IMAGE = {"data": "UE5H"}
         ("veo-3.1", {"reference_images": [IMAGE], "seconds": 4}, "seconds"),
     ],
 )
-def test_images_that_a_model_does_not_take_are_refused(model: str, body: dict[str, Any], field: str) -> None:
+def test_unsupported_images_are_rejected(model: str, body: dict[str, Any], field: str) -> None:
     error = refused(model, **body)
     assert (error.code, error.details["field"]) == ("UNSUPPORTED_BY_MODEL", field)
     assert field in (error.message or "")
@@ -190,7 +190,7 @@ def test_images_that_a_model_does_not_take_are_refused(model: str, body: dict[st
         ("omni-flash", {"reference_images": [IMAGE], "seconds": 15}, 15),
     ],
 )
-def test_images_that_a_model_takes(model: str, body: dict[str, Any], seconds: int) -> None:
+def test_supported_images_are_accepted(model: str, body: dict[str, Any], seconds: int) -> None:
     assert asked(model, **body).seconds == seconds
 
 
@@ -220,7 +220,7 @@ def extended(model: str, from_: Source, **body: Any) -> Any:
         ("omni-flash", 27.0, None, 3, 30),
     ],
 )
-def test_an_extension_adds_what_the_model_adds(
+def test_extension_adds_the_models_seconds(
     model: str, from_s: float, asked_s: int | None, added_s: int, total_s: float
 ) -> None:
     request = extended(model, source(from_s), **({"seconds": asked_s} if asked_s else {}))
@@ -228,7 +228,7 @@ def test_an_extension_adds_what_the_model_adds(
     assert request.extends.job == "video_x"
 
 
-def test_an_extension_has_the_shape_of_its_video() -> None:
+def test_extension_keeps_the_shape_of_its_video() -> None:
     request = extended("veo-3.1", source(resolution="1080p", aspect_ratio="9:16"))
     assert request.size == "1080x1920"
 
@@ -247,7 +247,7 @@ def test_an_extension_has_the_shape_of_its_video() -> None:
         ("veo-3.1", source(8), {"resolution": "1080p"}, "INVALID_REQUEST", "resolution", ["720p"]),
     ],
 )
-def test_an_extension_that_cannot_be_made_is_refused(
+def test_impossible_extension_is_rejected(
     model: str, from_: Source, body: dict[str, Any], code: str, field: str, allowed: list[Any]
 ) -> None:
     with pytest.raises(ApiError) as error:
@@ -255,7 +255,7 @@ def test_an_extension_that_cannot_be_made_is_refused(
     assert (error.value.code, error.value.details["field"], error.value.details["allowed"]) == (code, field, allowed)
 
 
-def test_a_model_that_takes_fewer_references_or_extends_nothing_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_fewer_references_or_no_extension_is_explained(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(MODELS, "veo-3.1", replace(MODELS["veo-3.1"], reference_images=2, extension=None))
     error = refused("veo-3.1", reference_images=[IMAGE] * 3)
     assert (error.code, error.details["allowed"]) == ("UNSUPPORTED_BY_MODEL", ["at most 2"])
@@ -264,7 +264,7 @@ def test_a_model_that_takes_fewer_references_or_extends_nothing_says_so(monkeypa
     assert (raised.value.code, raised.value.details["field"]) == ("UNSUPPORTED_BY_MODEL", "extends")
 
 
-def test_a_video_is_extended_without_images() -> None:
+def test_extension_takes_no_images() -> None:
     with pytest.raises(ApiError) as error:
         extended("veo-3.1", source(), extends="video_" + "x" * 22, input_reference=IMAGE)
     assert error.value.details["field"] == "input_reference"
@@ -274,7 +274,7 @@ def test_a_video_is_extended_without_images() -> None:
 
 
 @pytest.mark.parametrize("model", MODELS)
-def test_nothing_but_a_prompt_is_eight_seconds_of_720p_in_landscape(model: str) -> None:
+def test_defaults_are_8s_720p_landscape(model: str) -> None:
     request = asked(model)
     assert (request.model, request.seconds, request.size, request.count) == (model, 8, "1280x720", 1)
     assert (request.generate_audio, request.person_generation) == (True, "allow_adult")
@@ -292,7 +292,7 @@ def test_nothing_but_a_prompt_is_eight_seconds_of_720p_in_landscape(model: str) 
         ({"size": "720x1280", "aspect_ratio": "9:16"}, "720x1280"),
     ],
 )
-def test_a_size_can_be_said_in_two_ways(body: dict[str, Any], size: str) -> None:
+def test_size_can_be_given_in_two_ways(body: dict[str, Any], size: str) -> None:
     assert asked("veo-3.1", **body).size == size
 
 
@@ -303,19 +303,19 @@ def test_a_size_can_be_said_in_two_ways(body: dict[str, Any], size: str) -> None
         ({"size": "1280x720", "resolution": "1080p"}, "resolution", ["720p"]),
     ],
 )
-def test_a_size_that_contradicts_itself_is_refused(body: dict[str, Any], field: str, allowed: list[str]) -> None:
+def test_contradictory_size_is_rejected(body: dict[str, Any], field: str, allowed: list[str]) -> None:
     error = refused("veo-3.1", **body)
     assert (error.code, error.details) == ("INVALID_REQUEST", {"field": field, "allowed": allowed})
 
 
 @pytest.mark.parametrize("model", MODELS)
-def test_every_size_that_a_model_lists_can_be_asked_for(model: str) -> None:
+def test_every_listed_size_is_accepted(model: str) -> None:
     for size in MODELS[model].sizes:
         assert asked(model, size=size).size == size
 
 
 @pytest.mark.parametrize("model", MODELS)
-def test_every_length_that_a_model_lists_can_be_asked_for(model: str) -> None:
+def test_every_listed_length_is_accepted(model: str) -> None:
     for seconds in MODELS[model].seconds:
         assert asked(model, seconds=seconds).seconds == seconds
 
@@ -337,7 +337,7 @@ def test_every_length_that_a_model_lists_can_be_asked_for(model: str) -> None:
         ("omni-flash", {"generate_audio": False}, "generate_audio", [True]),
     ],
 )
-def test_what_a_model_cannot_do_is_refused_with_the_field_and_what_is_allowed(
+def test_unsupported_option_error_names_field_and_allowed_values(
     model: str, body: dict[str, Any], field: str, allowed: list[Any]
 ) -> None:
     error = refused(model, **body)
@@ -346,7 +346,7 @@ def test_what_a_model_cannot_do_is_refused_with_the_field_and_what_is_allowed(
     assert field in (error.message or "")
 
 
-def test_what_a_model_can_do_is_passed_on() -> None:
+def test_supported_options_are_passed_on() -> None:
     request = asked(
         "veo-3.1", negative_prompt="rain", seed=7, count=4, generate_audio=False, person_generation="dont_allow"
     )
@@ -355,7 +355,7 @@ def test_what_a_model_can_do_is_passed_on() -> None:
 
 
 @pytest.mark.parametrize(("prompt", "bytes_"), [("x" * 4_096, None), ("x" * 4_097, 4_097), ("é" * 2_049, 4_098)])
-def test_a_prompt_has_at_most_1024_tokens_of_four_bytes(prompt: str, bytes_: int | None) -> None:
+def test_prompt_is_limited_to_1024_tokens_of_4_bytes(prompt: str, bytes_: int | None) -> None:
     if bytes_ is None:
         assert asked("omni-flash", prompt=prompt).prompt == prompt
         return
@@ -367,7 +367,7 @@ def test_a_prompt_has_at_most_1024_tokens_of_four_bytes(prompt: str, bytes_: int
 
 
 @pytest.mark.parametrize("model", MODELS.values(), ids=list(MODELS))
-def test_a_models_row_is_consistent(model: Any) -> None:
+def test_catalog_rows_are_consistent(model: Any) -> None:
     assert model.default_seconds in model.seconds
     assert set(model.high_resolution_seconds) <= set(model.seconds)
     assert 0 < model.expected_s < model.longest_s
@@ -376,7 +376,7 @@ def test_a_models_row_is_consistent(model: Any) -> None:
     assert re.fullmatch(r"[A-Za-z0-9-]{1,100}", model.queue)
 
 
-def test_no_two_models_share_a_queue_or_a_remote_name() -> None:
+def test_no_two_models_share_a_queue_or_remote_name() -> None:
     assert len({model.queue for model in MODELS.values()}) == len(MODELS)
     assert len({model.remote for model in MODELS.values()}) == len(MODELS)
 
@@ -392,13 +392,13 @@ def test_no_two_models_share_a_queue_or_a_remote_name() -> None:
         ({"vertex"}, {"omni-flash": "gemini"}, None),
     ],
 )
-def test_a_model_of_several_providers_is_made_by_the_preferred_that_is_set_up(
+def test_model_with_several_providers_uses_the_preferred_one(
     providers: set[str], preferred: dict[str, str], provider: str | None
 ) -> None:
     assert Offering(frozenset(providers), preferred).provider(MODELS["omni-flash"]) == provider
 
 
-def test_with_a_last_frame_omni_makes_at_most_ten_seconds() -> None:
+def test_omni_with_last_frame_is_limited_to_10s() -> None:
     frames = {"input_reference": IMAGE, "last_frame": IMAGE}
     assert asked("omni-flash", seconds=10, **frames).seconds == 10
     assert asked("omni-flash", seconds=15, input_reference=IMAGE).seconds == 15
@@ -410,7 +410,7 @@ def test_with_a_last_frame_omni_makes_at_most_ten_seconds() -> None:
     )
 
 
-def test_a_replacement_with_a_last_frame_is_shortened_to_what_the_successor_makes() -> None:
+def test_replacement_with_last_frame_is_shortened() -> None:
     choice = choose("sora-2", PREFERENCE, Offering(frozenset({"gemini"})))
     asked = {"prompt": "p", "seconds": 12, "input_reference": IMAGE, "last_frame": IMAGE}
     adapted, warnings = adapt(CreateVideo.model_validate(asked), choice)

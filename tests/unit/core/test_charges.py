@@ -33,7 +33,7 @@ MAY_WAIT = LiveSettings(plans={"default": Plan(may_wait=True)})
 FULL = ("a", "b", "c")
 
 
-def test_a_new_job_is_exactly_what_was_asked_for() -> None:
+def test_new_job_matches_its_request() -> None:
     warned = (Warned(code="SIZE_CHANGED", message="m"),)
     plan = replace(
         PLAN,
@@ -69,7 +69,7 @@ def test_a_new_job_is_exactly_what_was_asked_for() -> None:
     assert change.task == Task(task, None, {"job": "video_abc", "step": 0}, "/tasks/step")
 
 
-def test_a_charge_says_what_was_bought() -> None:
+def test_charge_says_what_was_bought() -> None:
     change = lifecycle.submit(PLAN, account(), NOW, CONFIG)
     assert change.transactions == (
         Transaction(
@@ -87,7 +87,7 @@ def test_a_charge_says_what_was_bought() -> None:
     )
 
 
-def test_a_submission_counts_towards_its_day_in_utc() -> None:
+def test_submission_counts_towards_its_utc_day() -> None:
     early = datetime(2026, 11, 21, 1, tzinfo=timezone(timedelta(hours=2)))
     once = lifecycle.submit(PLAN, account(), early, CONFIG).account
     assert once is not None
@@ -100,7 +100,7 @@ def test_a_submission_counts_towards_its_day_in_utc() -> None:
     assert (next_day.spending_day, next_day.spent_on_day) == ("2026-11-21", 80)
 
 
-def test_a_job_that_waits_for_a_place_is_charged_and_looks_every_half_minute() -> None:
+def test_waiting_job_is_charged_and_retries_every_30s() -> None:
     change = lifecycle.submit(replace(PLAN, may_wait=True), account(active_jobs=FULL), NOW, MAY_WAIT)
     assert change.account is not None
     assert (change.account.active_jobs, change.account.balance) == (FULL, 420)
@@ -108,7 +108,7 @@ def test_a_job_that_waits_for_a_place_is_charged_and_looks_every_half_minute() -
     assert change.task == Task(TaskRef(name="abc-0", queue="poll"), later(30), {"job": "video_abc", "step": 0})
 
 
-def test_a_job_that_may_wait_starts_at_once_where_a_place_is_free() -> None:
+def test_waitable_job_starts_at_once_when_a_slot_is_free() -> None:
     change = lifecycle.submit(replace(PLAN, may_wait=True), account(active_jobs=FULL[:2]), NOW, MAY_WAIT)
     assert (change.job.stage, change.task and change.task.at) == (Stage.QUEUED, None)
 
@@ -122,7 +122,7 @@ def budget(spent: int, cap: int, reserved: int | None = None) -> TenantBudget:
     return replace(fresh, day=fresh.day.changed(reserved=reserved), shards={**fresh.shards, fresh.mine: mine})
 
 
-def test_a_tenants_day_is_charged_with_the_account() -> None:
+def test_tenants_day_is_charged_with_the_account() -> None:
     before = budget(spent=100, cap=1_000)
     change = lifecycle.submit(PLAN, account(), NOW, CONFIG, before)
     assert change.budget is not None
@@ -144,7 +144,7 @@ def refused(
 
 
 @pytest.mark.parametrize(("may_wait", "config"), [(False, CONFIG), (True, CONFIG), (False, MAY_WAIT)])
-def test_waiting_needs_a_plan_that_allows_it_and_somebody_who_wants_it(may_wait: bool, config: LiveSettings) -> None:
+def test_waiting_needs_plan_and_request(may_wait: bool, config: LiveSettings) -> None:
     assert refused(account(active_jobs=FULL), config, replace(PLAN, may_wait=may_wait)) == ApiError(
         "TOO_MANY_ACTIVE_JOBS",
         "You already have 3 active jobs (limit 3).",
@@ -153,7 +153,7 @@ def test_waiting_needs_a_plan_that_allows_it_and_somebody_who_wants_it(may_wait:
     )
 
 
-def test_a_daily_cap_is_refused_with_what_is_left_until_midnight() -> None:
+def test_daily_cap_error_says_what_is_left_until_midnight() -> None:
     config = CONFIG.model_copy(update={"daily_credits": 100})
     assert refused(account(spending_day="2026-11-20", spent_on_day=30), config) == ApiError(
         "DAILY_LIMIT",
@@ -163,7 +163,7 @@ def test_a_daily_cap_is_refused_with_what_is_left_until_midnight() -> None:
     )
 
 
-def test_a_tenants_cap_that_was_lowered_leaves_nothing() -> None:
+def test_lowered_tenant_cap_leaves_nothing() -> None:
     assert refused(account(), day=budget(spent=120, cap=100)) == ApiError(
         "DAILY_LIMIT",
         "This costs 80 credits; 0 of the tenant's 100 for today are left.",
@@ -172,7 +172,7 @@ def test_a_tenants_cap_that_was_lowered_leaves_nothing() -> None:
     )
 
 
-def test_a_cap_may_be_spent_to_the_last_credit() -> None:
+def test_cap_can_be_spent_to_the_last_credit() -> None:
     config = CONFIG.model_copy(update={"daily_credits": 80})
     assert refused(account(), config, day=budget(spent=0, cap=80)) is None
     assert refused(account(), config) is None
@@ -188,7 +188,7 @@ def in_tokyo(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 
 @pytest.mark.usefixtures("in_tokyo")
-def test_a_day_is_a_day_in_utc_wherever_the_machine_stands() -> None:
+def test_days_are_utc_in_any_timezone() -> None:
     late = NOW.replace(hour=23)
     charged = lifecycle.submit(PLAN, account(), late, CONFIG).account
     assert charged is not None
@@ -198,7 +198,7 @@ def test_a_day_is_a_day_in_utc_wherever_the_machine_stands() -> None:
     assert refusal.retry_after_s == 3_600
 
 
-def test_the_next_day_begins_at_midnight_in_utc_and_no_second_earlier() -> None:
+def test_next_day_begins_at_utc_midnight_exactly() -> None:
     config = CONFIG.model_copy(update={"daily_credits": 0})
     now = datetime(2026, 11, 20, 12, 34, 56, 500_000, timezone(timedelta(hours=5)))
     refusal = refused(account(), config, now=now)
@@ -209,7 +209,7 @@ def test_the_next_day_begins_at_midnight_in_utc_and_no_second_earlier() -> None:
 # --- prices ---
 
 
-def test_of_an_extension_only_what_is_added_is_paid_for() -> None:
+def test_extension_charges_only_the_added_seconds() -> None:
     source = Extends(job="video_x", object="o", size_bytes=1, seconds=8.0)
     extension = REQUEST.model_copy(update={"seconds": 7, "extends": source})
     config = LiveSettings(extension_credits_per_second=3, credits_per_second_by_model={"veo-3.1-fast": 5})

@@ -13,7 +13,7 @@ from shared.core.documents import FINAL, STATUS_OF, Job, LiveSettings, Stage, St
 from tests.unit.conftest import House
 
 
-def test_every_stage_has_a_status_and_the_final_ones_are_their_own() -> None:
+def test_every_stage_has_a_status_and_final_ones_are_distinct() -> None:
     assert set(STATUS_OF) == set(Stage)
     assert {STATUS_OF[stage] for stage in FINAL} == {Status.COMPLETED, Status.FAILED, Status.CANCELED}
     assert {STATUS_OF[stage] for stage in set(Stage) - FINAL} == {Status.QUEUED, Status.IN_PROGRESS}
@@ -23,18 +23,18 @@ def test_every_stage_has_a_status_and_the_final_ones_are_their_own() -> None:
     ("aspect_ratio", "resolution", "size"),
     [("16:9", "360p", (640, 360)), ("9:16", "720p", (720, 1280)), ("16:9", "4k", (3840, 2160))],
 )
-def test_a_frame_has_its_pixels(aspect_ratio: Any, resolution: Any, size: tuple[int, int]) -> None:
+def test_frame_has_its_pixels(aspect_ratio: Any, resolution: Any, size: tuple[int, int]) -> None:
     assert dimensions_px(aspect_ratio, resolution) == size
 
 
-async def test_a_revision_is_never_written(house: House) -> None:
+async def test_revision_is_never_written(house: House) -> None:
     job = await house.submit(await house.sign_up())
     assert job.revision is not None
     assert "revision" not in job.model_dump()
     assert "revision" not in repr(job)
 
 
-async def test_a_changed_document_is_a_new_one(house: House) -> None:
+async def test_changed_document_is_a_new_one(house: House) -> None:
     job = await house.submit(await house.sign_up())
     assert job.changed(step=9).step == 9
     assert job.step == 0
@@ -42,13 +42,13 @@ async def test_a_changed_document_is_a_new_one(house: House) -> None:
         job.step = 1  # type: ignore[misc]
 
 
-async def test_a_job_survives_being_stored(house: House) -> None:
+async def test_job_survives_storage_round_trip(house: House) -> None:
     job = await house.run(await house.submit(await house.sign_up(), labels={"a": "b"}, project="p"))
     again = Job.model_validate(job.model_dump())
     assert again == job.changed(revision=None)
 
 
-async def test_files_of_two_attempts_never_share_a_prefix(house: House) -> None:
+async def test_attempts_never_share_a_file_prefix(house: House) -> None:
     job = await house.submit(await house.sign_up())
     one, two = job.changed(attempt=1), job.changed(attempt=2)
     assert one.prefix != two.prefix
@@ -85,12 +85,12 @@ async def test_files_of_two_attempts_never_share_a_prefix(house: House) -> None:
         {"prompt": "p", "unknown": 1},
     ],
 )
-def test_a_request_that_is_not_valid_is_refused(wrong: dict[str, Any]) -> None:
+def test_invalid_request_is_rejected(wrong: dict[str, Any]) -> None:
     with pytest.raises(ValidationError):
         CreateVideo.model_validate(wrong)
 
 
-def test_numbers_may_come_as_strings_as_forms_send_them() -> None:
+def test_form_numbers_may_be_strings() -> None:
     body = CreateVideo.model_validate({"prompt": "p", "seconds": "8", "count": "2", "generate_audio": "false"})
     assert (body.seconds, body.count, body.generate_audio) == (8, 2, False)
 
@@ -111,7 +111,7 @@ def test_numbers_may_come_as_strings_as_forms_send_them() -> None:
         (ContentQuery, {"redirect": "maybe"}),
     ],
 )
-def test_a_query_that_is_not_valid_is_refused(model: Any, wrong: dict[str, Any]) -> None:
+def test_invalid_query_is_rejected(model: Any, wrong: dict[str, Any]) -> None:
     with pytest.raises(ValidationError):
         model.model_validate(wrong)
 

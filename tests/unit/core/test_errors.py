@@ -14,7 +14,7 @@ ROOT = Path(__file__).parents[3]
 
 
 @pytest.mark.parametrize("code", CATALOG)
-def test_an_entry_says_what_happened_and_what_to_do(code: str) -> None:
+def test_entry_says_what_happened_and_what_to_do(code: str) -> None:
     entry = CATALOG[code]
     assert re.fullmatch(r"[A-Z]+(_[A-Z]+)*", code)
     assert 400 <= entry.status <= 599
@@ -23,7 +23,7 @@ def test_an_entry_says_what_happened_and_what_to_do(code: str) -> None:
 
 
 @pytest.mark.parametrize("code", CATALOG)
-def test_every_code_is_used_somewhere(code: str) -> None:
+def test_every_code_is_used(code: str) -> None:
     sources = [*ROOT.glob("shared/**/*.py"), *ROOT.glob("functions/*/*.py")]
     texts = [
         path.read_text() for path in sources if path.name != "routes.py" and path != ROOT / "shared/core/errors.py"
@@ -31,7 +31,7 @@ def test_every_code_is_used_somewhere(code: str) -> None:
     assert any(f'"{code}"' in text for text in texts)
 
 
-def test_no_other_code_is_used_anywhere() -> None:
+def test_only_known_codes_are_used() -> None:
     used = set()
     for path in [*ROOT.glob("shared/**/*.py"), *ROOT.glob("functions/*/*.py")]:
         used |= set(re.findall(r'(?:ApiError|fail|Refused|Broken|NotStored)\(\s*"([A-Z_]+)"', path.read_text()))
@@ -51,30 +51,30 @@ REASONS = {
 
 
 @pytest.mark.parametrize("category", REASONS)
-def test_each_category_has_its_reasons_and_all_are_refunded(category: str) -> None:
+def test_each_category_has_reasons_and_all_are_refunded(category: str) -> None:
     for code in REASONS[category]:
         assert (CATALOG[code].category, CATALOG[code].refund) == (category, True)
 
 
-def test_what_the_bucket_refuses_is_not_worth_trying_again() -> None:
+def test_storage_refusal_is_not_retryable() -> None:
     assert not CATALOG["STORAGE_REFUSED"].retryable
 
 
-def test_every_reason_for_a_failed_job_gives_the_charge_back() -> None:
+def test_every_failure_reason_refunds_the_charge() -> None:
     assert all(entry.refund for entry in CATALOG.values())
 
 
 @pytest.mark.parametrize("code", ["TOO_MANY_ACTIVE_JOBS", "UNAVAILABLE", "GENERATION_DISABLED", "INTERNAL"])
-def test_what_may_succeed_later_is_retryable(code: str) -> None:
+def test_temporary_errors_are_retryable(code: str) -> None:
     assert CATALOG[code].retryable
 
 
 @pytest.mark.parametrize("code", ["INSUFFICIENT_CREDITS", "NOT_FOUND", "IDEMPOTENCY_KEY_REUSED", "SAFETY_BLOCKED"])
-def test_what_cannot_succeed_later_is_not_retryable(code: str) -> None:
+def test_permanent_errors_are_not_retryable(code: str) -> None:
     assert not CATALOG[code].retryable
 
 
-def test_an_error_is_rendered_from_its_entry() -> None:
+def test_error_is_rendered_from_its_entry() -> None:
     assert ApiError("NOT_FOUND").body("req_1") == {
         "error": {
             "code": "NOT_FOUND",
@@ -103,7 +103,7 @@ def test_an_error_is_rendered_from_its_entry() -> None:
         ("UNAVAILABLE", "server_error"),
     ],
 )
-def test_the_type_is_the_openai_apis_for_the_status(code: str, type_: str) -> None:
+def test_type_matches_the_openai_api_by_status(code: str, type_: str) -> None:
     assert ApiError(code).body("r")["error"]["type"] == type_
 
 
@@ -115,15 +115,15 @@ def test_the_type_is_the_openai_apis_for_the_status(code: str, type_: str) -> No
         ({"fields": [{"field": "labels.a", "message": "m"}, {"field": "seed", "message": "m"}]}, "labels.a"),
     ],
 )
-def test_the_param_is_the_first_field_at_fault(details: dict[str, Any], param: str | None) -> None:
+def test_param_is_the_first_invalid_field(details: dict[str, Any], param: str | None) -> None:
     assert ApiError("INVALID_REQUEST", details=details).body("r")["error"]["param"] == param
 
 
-def test_a_message_of_its_own_replaces_the_catalogues() -> None:
+def test_own_message_replaces_the_catalogs() -> None:
     error = ApiError("NOT_FOUND", "Video not found.", {"video": "v"}).body("r")["error"]
     assert (error["message"], error["details"]) == ("Video not found.", {"video": "v"})
 
 
-def test_an_unknown_code_is_a_programming_error() -> None:
+def test_unknown_code_is_a_programming_error() -> None:
     with pytest.raises(KeyError):
         _ = ApiError("NO_SUCH_CODE").entry

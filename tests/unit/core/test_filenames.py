@@ -29,14 +29,14 @@ from shared.core import filenames
         ("", "video_1"),
     ],
 )
-def test_a_name_is_the_prompts_first_words(prompt: str, stem: str) -> None:
+def test_name_is_the_first_words_of_the_prompt(prompt: str, stem: str) -> None:
     assert filenames.stem(prompt, "video_1") == stem
 
 
 @pytest.mark.parametrize(
     "filename", ["a-boat.mp4", "schöner-Gärtner.mp4", "日本の海.mp4", "naïve café.mp4", "a'b(c).mp4"]
 )
-def test_a_disposition_gives_the_real_name_and_one_in_ascii(filename: str) -> None:
+def test_disposition_has_the_real_name_and_an_ascii_one(filename: str) -> None:
     text = filenames.disposition(filename, download=True)
     assert text.isascii()
     assert text.startswith("attachment; ")
@@ -46,5 +46,5 @@ def test_a_disposition_gives_the_real_name_and_one_in_ascii(filename: str) -> No
     assert plain.endswith(".mp4") and len(plain) > len(".mp4")
 
 
-def test_a_name_in_ascii_needs_no_other() -> None:
+def test_ascii_name_needs_no_second() -> None:
     assert filenames.disposition("my film.mp4", download=False) == 'inline; filename="my film.mp4"'

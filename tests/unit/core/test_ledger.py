@@ -21,7 +21,7 @@ EMPTY = Account(id="alice", issuer="i", sub="s", tenant="t", created_at=NOW)
 
 
 @given(st.lists(st.integers(-1_000, 1_000), max_size=50))
-def test_the_balance_is_the_sum_of_the_entries_and_their_numbers_have_no_gap(amounts: list[int]) -> None:
+def test_balance_is_the_sum_of_entries_without_gaps(amounts: list[int]) -> None:
     account, entries = EMPTY, []
     for number, amount in enumerate(amounts):
         if account.balance + amount < 0:
@@ -36,20 +36,20 @@ def test_the_balance_is_the_sum_of_the_entries_and_their_numbers_have_no_gap(amo
     assert account.sequence == len(entries)
 
 
-def test_an_entry_says_whose_it_is_and_why() -> None:
+def test_entry_says_whose_it_is_and_why() -> None:
     _, entry = ledger.post(EMPTY, "x", "grant", 5, "thanks", NOW, "video_1")
     assert (entry.account, entry.tenant, entry.type, entry.job) == ("alice", "t", "grant", "video_1")
     assert (entry.description, entry.created_at) == ("thanks", NOW)
 
 
-def test_posting_changes_neither_the_account_nor_anything_else_of_it() -> None:
+def test_posting_changes_nothing_else_of_the_account() -> None:
     after, _ = ledger.post(EMPTY, "x", "grant", 5, "d", NOW)
     assert EMPTY.balance == 0
     assert after.changed(balance=0, sequence=0) == EMPTY
 
 
 @pytest.mark.parametrize(("verified", "given", "entries"), [(True, 500, 1), (False, 500, 0), (True, 0, 0)])
-def test_an_account_is_opened_with_its_grant_or_with_nothing(verified: bool, given: int, entries: int) -> None:
+def test_account_opens_with_its_grant_or_nothing(verified: bool, given: int, entries: int) -> None:
     account, *rest = ledger.open_account(EMPTY, verified, LiveSettings(signup_credits=given), NOW)
     assert isinstance(account, Account)
     assert len(rest) == entries
@@ -60,16 +60,14 @@ def test_an_account_is_opened_with_its_grant_or_with_nothing(verified: bool, giv
 # --- balances against ledgers, daily ---
 
 
-async def test_a_ledger_that_adds_up_is_no_news(house: House) -> None:
+async def test_balanced_ledger_is_not_reported(house: House) -> None:
     caller = await house.sign_up()
     await house.run(await house.submit(caller))
     assert await reconciliation.reconcile(house.services) == {"seen": 1, "differing": 0, "failed": 0}
 
 
 @pytest.mark.parametrize("edit", [{"balance": 10_000}, {"sequence": 7}, {"balance": 499}])
-async def test_a_balance_that_somebody_edited_is_reported_and_not_repaired(
-    house: House, edit: dict[str, int], capsys: Any
-) -> None:
+async def test_edited_balance_is_reported_and_not_repaired(house: House, edit: dict[str, int], capsys: Any) -> None:
     await house.sign_up("alice")
     await house.sign_up("bob")
     house.store.edit("accounts", "alice", edit)
@@ -79,13 +77,13 @@ async def test_a_balance_that_somebody_edited_is_reported_and_not_repaired(
     assert {name: getattr(account, name) for name in edit} == edit
 
 
-async def test_an_entry_that_somebody_removed_is_reported(house: House) -> None:
+async def test_removed_entry_is_reported(house: House) -> None:
     await house.sign_up()
     house.store.remove("credit_transactions", "alice-signup")
     assert (await reconciliation.reconcile(house.services))["differing"] == 1
 
 
-async def test_a_submission_while_its_account_is_compared_is_no_difference(house: House) -> None:
+async def test_submission_during_comparison_is_no_difference(house: House) -> None:
     caller = await house.sign_up()
 
     async def submission() -> None:
@@ -95,7 +93,7 @@ async def test_a_submission_while_its_account_is_compared_is_no_difference(house
     assert await reconciliation.reconcile(house.services) == {"seen": 1, "differing": 0, "failed": 0}
 
 
-async def test_an_account_that_is_never_quiet_is_counted_and_left(house: House) -> None:
+async def test_constantly_changing_account_is_counted_and_skipped(house: House) -> None:
     caller = await house.sign_up(balance=100_000)
     house.configure(active_jobs_limit=500)
 
@@ -106,7 +104,7 @@ async def test_an_account_that_is_never_quiet_is_counted_and_left(house: House) 
     assert await reconciliation.reconcile(house.services) == {"seen": 1, "differing": 0, "failed": 1}
 
 
-async def test_an_account_that_cannot_be_compared_does_not_stop_the_others(house: House) -> None:
+async def test_account_that_cannot_be_compared_does_not_stop_the_rest(house: House) -> None:
     for name in ("alice", "bob", "carol"):
         await house.sign_up(name)
     house.store.fail("ledger_totals")
@@ -121,14 +119,14 @@ def vanishing(house: House, name: str) -> Callable[[], Awaitable[None]]:
     return vanish
 
 
-async def test_more_accounts_than_a_page_are_all_compared(house: House) -> None:
+async def test_accounts_beyond_one_page_are_compared(house: House) -> None:
     count = passes.PAGE + 7
     for number in range(count):
         await house.sign_up(f"user{number}")
     assert await reconciliation.reconcile(house.services) == {"seen": count, "differing": 0, "failed": 0}
 
 
-async def test_an_account_that_cannot_be_read_does_not_hide_the_others(house: House) -> None:
+async def test_unreadable_account_does_not_hide_the_rest(house: House) -> None:
     for number in range(passes.PAGE + 7):
         await house.sign_up(f"user{number:04d}")
     house.store.edit("accounts", "user0003", {"balance": "much"})

@@ -962,7 +962,7 @@ TABLE = [
 
 
 @pytest.mark.parametrize("row", TABLE)
-def test_an_event_changes_these_fields_and_no_others(row: Row) -> None:
+def test_event_changes_exactly_these_fields(row: Row) -> None:
     it, at = row.life(), later(row.at_s)
     before = it.job
     change = it.hear(row.event, at)
@@ -1075,20 +1075,20 @@ def unheard(name: str, before: Callable[[], Life], event: e.Event, at_s: float =
         ),
     ],
 )
-def test_an_event_that_does_not_apply_changes_nothing(before: Callable[[], Life], event: e.Event, at_s: float) -> None:
+def test_inapplicable_event_changes_nothing(before: Callable[[], Life], event: e.Event, at_s: float) -> None:
     it = before()
     entries = list(it.entries)
     assert it.hear(event, later(at_s)) is None
     assert it.entries == entries
 
 
-def test_every_event_has_a_row_in_the_table_of_transitions_and_a_decision() -> None:
+def test_every_event_has_transitions_and_a_decision() -> None:
     kinds = {kind for kind in vars(e).values() if isinstance(kind, type) and issubclass(kind, e.Event)}
     assert set(TRANSITIONS) == kinds - {e.Event, e.StepEvent}
     assert set(lifecycle._DECISIONS) == set(TRANSITIONS)
 
 
-def test_a_decision_that_leads_where_the_table_does_not_is_a_bug(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_decision_outside_the_table_is_a_bug(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(lifecycle.TRANSITIONS, e.CancelRequested, {Stage.QUEUED: frozenset({Stage.FAILED})})
     with pytest.raises(AssertionError):
         Life().hear(e.CancelRequested())
@@ -1097,7 +1097,7 @@ def test_a_decision_that_leads_where_the_table_does_not_is_a_bug(monkeypatch: py
 # --- submitting ---
 
 
-def test_a_submission_charges_and_queues_in_one_change() -> None:
+def test_submission_charges_and_queues_in_one_change() -> None:
     change = submitted()
     assert (change.job.stage, change.job.status) == (Stage.QUEUED, Status.QUEUED)
     assert change.account is not None
@@ -1109,7 +1109,7 @@ def test_a_submission_charges_and_queues_in_one_change() -> None:
     assert replace(change, account=None, transactions=()).documents == (change.job,)
 
 
-def test_the_first_task_goes_to_the_models_own_queue_and_names_start_with_the_random_part() -> None:
+def test_first_task_uses_the_models_queue_and_a_random_prefix() -> None:
     task = submitted().task
     assert task is not None
     assert (task.ref.queue, task.ref.name, task.body) == (
@@ -1126,7 +1126,7 @@ def test_the_first_task_goes_to_the_models_own_queue_and_names_start_with_the_ra
         ({"active_jobs": ("a", "b", "c")}, "TOO_MANY_ACTIVE_JOBS", {"active_jobs": ["a", "b", "c"]}),
     ],
 )
-def test_what_cannot_be_paid_or_started_is_refused_with_the_figures(
+def test_insufficient_credits_or_slots_are_refused_with_figures(
     changes: dict[str, Any], code: str, details: dict[str, Any]
 ) -> None:
     with pytest.raises(ApiError) as refused:
@@ -1135,7 +1135,7 @@ def test_what_cannot_be_paid_or_started_is_refused_with_the_figures(
     assert {name: refused.value.details[name] for name in details} == details
 
 
-def test_exactly_enough_credits_are_enough() -> None:
+def test_exactly_enough_credits_suffice() -> None:
     change = lifecycle.submit(
         Submission("video_abc", REQUEST, 80, 60.0, "f", "vertex"), account(balance=80), NOW, CONFIG
     )
@@ -1155,7 +1155,7 @@ def test_exactly_enough_credits_are_enough() -> None:
         ("none", Stage.GENERATING, [-80]),
     ],
 )
-def test_a_canceled_job_is_refunded_as_the_policy_says_but_always_if_it_never_started(
+def test_canceled_job_is_refunded_by_policy_and_always_if_never_started(
     policy: str, stage: Stage, amounts: list[int]
 ) -> None:
     it = Life(CONFIG.model_copy(update={"cancel_refund": policy}))
@@ -1180,7 +1180,7 @@ def test_a_canceled_job_is_refunded_as_the_policy_says_but_always_if_it_never_st
         ),
     ],
 )
-def test_a_refund_is_one_entry_that_says_what_for(before: Callable[[], Life], event: e.Event, description: str) -> None:
+def test_refund_is_one_entry_with_its_reason(before: Callable[[], Life], event: e.Event, description: str) -> None:
     it = before()
     it.hear(event)
     entry = it.entries[-1]
@@ -1188,14 +1188,14 @@ def test_a_refund_is_one_entry_that_says_what_for(before: Callable[[], Life], ev
     assert entry.balance_after == it.account.balance
 
 
-def test_a_code_that_refunds_nothing_refunds_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_code_without_refund_refunds_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(CATALOG, "PROMPT_REJECTED", replace(CATALOG["PROMPT_REJECTED"], refund=False))
     it = Life().claimed()
     it.hear(e.StartRejected(0, "h1", "PROMPT_REJECTED", "bad"))
     assert (it.amounts, it.job.refunded) == ([-80], 0)
 
 
-def test_only_a_verified_address_earns_the_signup_credits() -> None:
+def test_only_a_verified_email_earns_signup_credits() -> None:
     fresh = Account(id="bob", issuer="i", sub="s", tenant="default", created_at=NOW)
     (unverified,) = ledger.open_account(fresh, False, CONFIG, NOW)
     assert isinstance(unverified, Account)
@@ -1206,19 +1206,19 @@ def test_only_a_verified_address_earns_the_signup_credits() -> None:
     assert (verified.balance, verified.sequence, entry.id) == (500, 1, "bob-signup")
 
 
-def test_a_grant_is_one_entry_under_the_id_of_its_key() -> None:
+def test_grant_is_one_entry_named_by_its_key() -> None:
     after, entry = ledger.grant(account(), "grant-k", 70, "thanks", NOW)
     assert isinstance(after, Account)
     assert (after.balance, entry.id) == (570, "grant-k")
 
 
-def test_a_balance_never_goes_below_zero() -> None:
+def test_balance_never_goes_below_zero() -> None:
     with pytest.raises(AssertionError):
         ledger.post(account(balance=5), "x", "charge", -6, "d", NOW)
 
 
 @pytest.mark.parametrize("event", [e.SlotRequested(0), e.CancelRequested()])
-def test_an_end_without_the_account_is_a_bug_and_not_a_lost_refund(event: e.Event) -> None:
+def test_finishing_without_the_account_is_a_bug(event: e.Event) -> None:
     job = Life().job.changed(stage=Stage.WAITING)
     with pytest.raises(AssertionError):
         decide(job, None, event, NOW, CONFIG)
@@ -1240,7 +1240,7 @@ def test_an_end_without_the_account_is_a_bug_and_not_a_lost_refund(event: e.Even
         ),
     ],
 )
-def test_the_account_is_read_whenever_an_event_may_end_the_job(
+def test_account_is_read_whenever_an_event_may_finish_the_job(
     before: Callable[[], Life], event: e.Event, at_s: float, needed: bool
 ) -> None:
     assert lifecycle.needs_account(before().job, event, later(at_s), CONFIG) == needed
@@ -1249,7 +1249,7 @@ def test_the_account_is_read_whenever_an_event_may_end_the_job(
 # --- attempts ---
 
 
-def test_restart_once_starts_a_second_attempt_and_never_a_third() -> None:
+def test_restart_once_starts_a_second_attempt_and_no_third() -> None:
     it = Life(RESTART).uncertain()
     it.hear(e.NotFoundYet(1), later(360))
     it.claimed(later(361)).hear(e.StartUnknown(it.job.step, "h1"), later(361))
@@ -1258,7 +1258,7 @@ def test_restart_once_starts_a_second_attempt_and_never_a_third() -> None:
     assert it.job.stage is Stage.FAILED
 
 
-def test_a_second_attempt_that_completes_leaves_the_first_to_be_removed() -> None:
+def test_completed_second_attempt_leaves_the_first_for_removal() -> None:
     it = Life(RESTART).uncertain()
     it.hear(e.NotFoundYet(1), later(360))
     it.storing(later(361)).hear(e.Stored(it.job.step, "h2", (STORED,)), later(362))
@@ -1267,7 +1267,7 @@ def test_a_second_attempt_that_completes_leaves_the_first_to_be_removed() -> Non
     assert (it.job.files_removed_at, it.job.due_at) == (None, None)
 
 
-def test_a_name_that_comes_after_completion_keeps_the_video() -> None:
+def test_operation_name_after_completion_keeps_the_video() -> None:
     it = Life().uncertain()
     it.hear(e.GenerationFinished(1, "h2", PARTS[:1]))
     it.hear(e.Stored(2, "h2", (STORED,)))
@@ -1277,7 +1277,7 @@ def test_a_name_that_comes_after_completion_keeps_the_video() -> None:
     assert (it.job.files_removed_at, it.job.due_at) == (None, None)
 
 
-def test_a_video_that_kills_every_process_that_stores_it_is_given_up_after_some_last_tries() -> None:
+def test_video_that_crashes_every_worker_fails_after_bounded_retries() -> None:
     it, at_s = Life().storing(), 3_700
     for number in range(lifecycle.LAST_TRIES):
         it.hear(e.LeaseRequested(2, f"dead {number}"), later(at_s))
@@ -1289,7 +1289,7 @@ def test_a_video_that_kills_every_process_that_stores_it_is_given_up_after_some_
     assert (it.job.error.code, it.amounts) == ("STORING_FAILED", [-80, 80])
 
 
-def test_a_poll_that_an_event_asked_for_and_that_comes_too_early_is_repeated_soon() -> None:
+def test_early_event_prompted_poll_is_repeated_soon() -> None:
     it = Life().claimed()
     it.config = RARELY
     it.hear(e.Accepted(1, "op-1"), later(5))
@@ -1301,7 +1301,7 @@ def test_a_poll_that_an_event_asked_for_and_that_comes_too_early_is_repeated_soo
 
 
 @pytest.mark.parametrize("at_s", [0, 2, 6, 14, 599, 600])
-def test_no_claim_is_granted_before_the_providers_retry_after_is_over(at_s: int) -> None:
+def test_no_lease_before_retry_after_has_passed(at_s: int) -> None:
     """However often the queue brings the task: after 2, 6, and 14 s."""
     it = then(CLAIMED, e.Deferred(0, "h1", 600.0))()
     assert (it.hear(e.LeaseRequested(1, "h2"), later(at_s)) is not None) == (at_s >= 600)
@@ -1324,7 +1324,7 @@ def test_no_claim_is_granted_before_the_providers_retry_after_is_over(at_s: int)
         (Stage.STORING, {"storing_started_at": None}, 3_600),
     ],
 )
-def test_each_stage_has_its_own_deadline(stage: Stage, changes: dict[str, Any], due_s: int) -> None:
+def test_stages_have_their_own_deadlines(stage: Stage, changes: dict[str, Any], due_s: int) -> None:
     times = {"attempt_started_at": later(10), "storing_started_at": later(20)}
     job = Life().job.changed(**{"stage": stage, **times, **changes})
     assert lifecycle.deadline(job, CONFIG) == later(due_s)
@@ -1335,16 +1335,16 @@ def test_every_stage_has_a_deadline(stage: Stage) -> None:
     assert lifecycle.deadline(Life().job.changed(stage=stage, lease=None), CONFIG) > NOW
 
 
-def test_an_uncertain_job_waits_for_its_own_models_longest_generation(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_uncertain_job_waits_for_its_models_longest_generation(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(MODELS, "veo-3.1-fast", replace(MODELS["veo-3.1-fast"], longest_s=500.0))
     assert lifecycle.deadline(Life().uncertain().job, CONFIG) == later(500)
 
 
-def test_a_given_up_generation_is_watched_for_a_day() -> None:
+def test_abandoned_generation_is_watched_for_a_day() -> None:
     assert lifecycle.watched_until(Life().claimed(later(7)).job) == later(7 + DAY_S)
 
 
-def test_a_model_that_left_the_catalog_still_has_a_queue_and_a_longest_time() -> None:
+def test_removed_model_still_has_a_queue_and_a_maximum() -> None:
     it = Life()
     it.job = it.job.changed(request=it.job.request.model_copy(update={"model": "veo-2"}))
     it.hear(e.TaskLost(0), later(60))
@@ -1353,7 +1353,7 @@ def test_a_model_that_left_the_catalog_still_has_a_queue_and_a_longest_time() ->
     assert lifecycle.deadline(it.job, CONFIG) == later(61 + lifecycle.DEFAULT_LONGEST_S)
 
 
-def test_the_task_of_a_step_is_due_when_the_job_is_in_a_queue_that_fits_its_stage() -> None:
+def test_task_is_due_with_its_job_in_the_stages_queue() -> None:
     it = Life()
     queues = [it.job.task.queue]
     for event in (e.LeaseRequested(0, "h1"), e.Accepted(1, "op-1"), e.StillRunning(1)):
@@ -1375,7 +1375,7 @@ def test_the_task_of_a_step_is_due_when_the_job_is_in_a_queue_that_fits_its_stag
     ],
     ids=["queued", "starting", "uncertain"],
 )
-def test_a_job_past_its_deadline_is_ended_without_a_delivery_and_its_task_is_obsolete(
+def test_overdue_job_is_finished_without_a_delivery(
     before: Callable[[], Life], overdue_s: int, stage: Stage, code: str | None, amounts: list[int]
 ) -> None:
     it = before()
@@ -1389,7 +1389,7 @@ def test_a_job_past_its_deadline_is_ended_without_a_delivery_and_its_task_is_obs
     assert it.amounts == amounts
 
 
-def test_only_a_step_that_is_left_without_its_delivery_makes_a_task_obsolete() -> None:
+def test_only_a_step_without_its_delivery_makes_a_task_obsolete() -> None:
     it = Life()
     task = it.job.task
     canceled = it.hear(e.CancelRequested(), later(1))

@@ -21,7 +21,7 @@ async def create(house: House, caller: Caller, key: str | None = None, **body: o
     return (await submission.submit(house.services, caller, asked, key)).job
 
 
-async def test_a_job_over_the_limit_waits_where_the_plan_allows_it(house: House) -> None:
+async def test_job_over_the_limit_waits_if_the_plan_allows_it(house: House) -> None:
     house.configure(active_jobs_limit=1, plans={"default": Plan(may_wait=True)})
     caller = await house.sign_up()
     await create(house, caller)
@@ -34,7 +34,7 @@ async def test_a_job_over_the_limit_waits_where_the_plan_allows_it(house: House)
     house.check()
 
 
-async def test_a_waiting_job_enters_when_a_place_is_free(house: House) -> None:
+async def test_waiting_job_starts_when_a_slot_is_free(house: House) -> None:
     house.configure(active_jobs_limit=1, plans={"default": Plan(may_wait=True)})
     caller = await house.sign_up()
     first = await create(house, caller, seconds=4, model="veo-3.1-fast")
@@ -48,7 +48,7 @@ async def test_a_waiting_job_enters_when_a_place_is_free(house: House) -> None:
     house.check()
 
 
-async def test_waiting_is_refused_where_the_plan_does_not_allow_it(house: House) -> None:
+async def test_waiting_is_refused_if_the_plan_forbids_it(house: House) -> None:
     house.configure(active_jobs_limit=1)
     caller = await house.sign_up()
     await create(house, caller)
@@ -56,7 +56,7 @@ async def test_waiting_is_refused_where_the_plan_does_not_allow_it(house: House)
         await create(house, caller, on_limit="wait")
 
 
-async def test_canceling_a_waiting_job_gives_everything_back(house: House) -> None:
+async def test_canceling_a_waiting_job_refunds_everything(house: House) -> None:
     house.configure(active_jobs_limit=0, cancel_refund="none", plans={"default": Plan(may_wait=True)})
     caller = await house.sign_up()
     waiting = await create(house, caller, on_limit="wait")
@@ -64,7 +64,7 @@ async def test_canceling_a_waiting_job_gives_everything_back(house: House) -> No
     house.check()
 
 
-async def test_a_plan_may_have_its_own_limit_of_active_jobs(house: House) -> None:
+async def test_plan_can_set_its_own_active_job_limit(house: House) -> None:
     house.configure(active_jobs_limit=1, plans={"pro": Plan(active_jobs_limit=2)})
     caller = await house.sign_up(plan="pro")
     await create(house, caller)
@@ -73,7 +73,7 @@ async def test_a_plan_may_have_its_own_limit_of_active_jobs(house: House) -> Non
         await create(house, caller)
 
 
-async def test_an_accounts_daily_cap_holds_and_says_what_is_left(house: House) -> None:
+async def test_account_cap_holds_and_says_what_is_left(house: House) -> None:
     house.configure(daily_credits=100)
     caller = await house.sign_up()
     await create(house, caller)
@@ -85,7 +85,7 @@ async def test_an_accounts_daily_cap_holds_and_says_what_is_left(house: House) -
     assert refused.value.retry_after_s == 12 * 3_600
 
 
-async def test_a_new_day_is_a_new_cap(house: House) -> None:
+async def test_new_day_resets_the_cap(house: House) -> None:
     house.configure(daily_credits=40)
     caller = await house.sign_up()
     await create(house, caller)
@@ -93,7 +93,7 @@ async def test_a_new_day_is_a_new_cap(house: House) -> None:
     await create(house, caller)
 
 
-async def test_a_refund_does_not_raise_the_cap_again(house: House) -> None:
+async def test_refund_does_not_restore_the_cap(house: House) -> None:
     house.configure(daily_credits=40)
     caller = await house.sign_up()
     job = await create(house, caller)
@@ -102,7 +102,7 @@ async def test_a_refund_does_not_raise_the_cap_again(house: House) -> None:
         await create(house, caller)
 
 
-async def test_a_tenants_daily_cap_counts_all_its_accounts(house: House) -> None:
+async def test_tenant_cap_counts_all_accounts(house: House) -> None:
     house.configure(tenant_daily_credits={"default": 80})
     for name in ("alice", "bob"):
         await create(house, await house.sign_up(name))
@@ -113,7 +113,7 @@ async def test_a_tenants_daily_cap_counts_all_its_accounts(house: House) -> None
     house.check()
 
 
-async def test_a_tenants_cap_holds_when_another_account_submits_in_between(house: House) -> None:
+async def test_tenant_cap_holds_against_concurrent_submissions(house: House) -> None:
     house.configure(tenant_daily_credits={"default": 40})
     alice, bob = await house.sign_up("alice"), await house.sign_up("bob")
 
@@ -126,14 +126,14 @@ async def test_a_tenants_cap_holds_when_another_account_submits_in_between(house
     house.check()
 
 
-async def test_an_estimate_says_that_the_cap_would_refuse(house: House) -> None:
+async def test_estimate_says_that_the_cap_would_refuse(house: House) -> None:
     house.configure(daily_credits=30)
     caller = await house.sign_up()
     told = await submission.estimate(house.services, caller, CreateVideo.model_validate(FOUR_SECONDS))
     assert (told.accepted, told.refusal) == (False, "DAILY_LIMIT")
 
 
-async def test_a_receipt_says_what_became_of_a_key(house: House) -> None:
+async def test_receipt_shows_the_outcome_of_a_key(house: House) -> None:
     caller, other = await house.sign_up("alice"), await house.sign_up("bob")
     job = await create(house, caller, key="mine")
     receipt = await submission.receipt(house.services, caller, "mine")

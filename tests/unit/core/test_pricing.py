@@ -35,7 +35,7 @@ PRICES = LiveSettings(credits_per_second_by_model={"veo-3.1": 40, "veo-3.1 4k": 
 
 
 @pytest.mark.parametrize(("seconds", "price"), [(4, 40), (6, 60), (8, 80)])
-def test_a_video_of_4_6_or_8_seconds_costs_40_60_or_80_credits(seconds: int, price: int) -> None:
+def test_4_6_8_seconds_cost_40_60_80_credits(seconds: int, price: int) -> None:
     assert cost(request(seconds), LiveSettings()) == price
 
 
@@ -43,7 +43,7 @@ def test_each_of_several_videos_costs_the_same() -> None:
     assert cost(request(8, 4), LiveSettings()) == 320
 
 
-def test_a_models_own_price_goes_before_the_common_one() -> None:
+def test_models_own_price_overrides_the_common_one() -> None:
     config = LiveSettings(credits_per_second=5, credits_per_second_by_model={"omni-flash": 7})
     assert credits_per_second("omni-flash", "720p", config) == 7
     assert credits_per_second("veo-3.1", "720p", config) == 5
@@ -54,7 +54,7 @@ def test_a_models_own_price_goes_before_the_common_one() -> None:
     ("model", "resolution", "price"),
     [("veo-3.1", "720p", 320), ("veo-3.1", "1080p", 320), ("veo-3.1", "4k", 640), ("veo-3.1-lite", "1080p", 40)],
 )
-def test_a_resolution_of_a_model_may_have_its_own_price(model: str, resolution: Resolution, price: int) -> None:
+def test_resolution_can_have_its_own_price(model: str, resolution: Resolution, price: int) -> None:
     assert cost(request(8, model=model, resolution=resolution), PRICES) == price
 
 
@@ -62,12 +62,12 @@ def test_a_resolution_of_a_model_may_have_its_own_price(model: str, resolution: 
     ("model", "resolution", "price"),
     [("veo-3.1", "720p", 280), ("veo-3.1", "4k", 560), ("veo-3.1-lite", "720p", 35)],
 )
-def test_an_extension_is_priced_by_its_own_model_and_size(model: str, resolution: Resolution, price: int) -> None:
+def test_extension_is_priced_by_its_own_model_and_size(model: str, resolution: Resolution, price: int) -> None:
     """Seven seconds of an expensive model cost the same whatever made the video before them."""
     assert cost(request(7, model=model, resolution=resolution, extends=SOURCE), PRICES) == price
 
 
-def test_an_added_second_costs_at_least_the_minimum_and_never_less_than_its_model() -> None:
+def test_added_second_costs_the_larger_of_minimum_and_model() -> None:
     config = PRICES.model_copy(update={"extension_credits_per_second": 10})
     assert cost(request(7, model="veo-3.1-lite", extends=SOURCE), config) == 70
     assert cost(request(7, model="veo-3.1", extends=SOURCE), config) == 280
@@ -86,9 +86,7 @@ def test_an_added_second_costs_at_least_the_minimum_and_never_less_than_its_mode
         (79, 80, "PRICE_CHANGED"),
     ],
 )
-def test_a_price_above_what_was_agreed_to_is_a_conflict(
-    max_cost: int | None, quoted: int | None, code: str | None
-) -> None:
+def test_price_above_the_agreed_one_is_a_conflict(max_cost: int | None, quoted: int | None, code: str | None) -> None:
     wanted = request(8)
     quote = None if quoted is None else quote_id(wanted, quoted)
     conflict = price_conflict(wanted, 80, max_cost, quote)
@@ -107,13 +105,13 @@ def test_a_price_above_what_was_agreed_to_is_a_conflict(
         request(8, extends=SOURCE),
     ],
 )
-def test_a_quote_is_for_one_request_only(other: VideoRequest) -> None:
+def test_quote_covers_one_request(other: VideoRequest) -> None:
     conflict = price_conflict(other, 1, None, quote_id(request(8), 80))
     assert conflict is not None
     assert (conflict.code, conflict.details) == ("INVALID_REQUEST", {"field": "quote"})
 
 
-def test_a_quote_can_be_sent_as_it_is() -> None:
+def test_quote_can_be_sent_back_unchanged() -> None:
     assert CreateVideo(prompt="p", quote=quote_id(request(60, 4), 24_000_000)).quote
 
 
@@ -121,16 +119,12 @@ def test_a_quote_can_be_sent_as_it_is() -> None:
     ("charged", "count", "filtered", "refund"),
     [(80, 1, 1, 80), (320, 4, 1, 80), (320, 4, 3, 240), (320, 4, 0, 0), (100, 3, 1, 34), (100, 3, 2, 67), (0, 2, 1, 0)],
 )
-def test_a_fraction_of_a_refund_is_rounded_up_for_the_user(
-    charged: int, count: int, filtered: int, refund: int
-) -> None:
+def test_fractional_refund_rounds_up(charged: int, count: int, filtered: int, refund: int) -> None:
     assert refund_for_filtered(charged, count, filtered) == refund
 
 
 @given(st.integers(0, 10**9), st.integers(1, 4), st.data())
-def test_a_refund_is_never_less_than_the_share_and_never_more_than_the_charge(
-    charged: int, count: int, data: st.DataObject
-) -> None:
+def test_refund_is_between_the_share_and_the_charge(charged: int, count: int, data: st.DataObject) -> None:
     filtered = data.draw(st.integers(0, count))
     refund = refund_for_filtered(charged, count, filtered)
     assert charged * filtered <= refund * count < charged * filtered + count
@@ -138,7 +132,7 @@ def test_a_refund_is_never_less_than_the_share_and_never_more_than_the_charge(
 
 
 @given(st.integers(1, 60), st.integers(1, 4), st.integers(0, 100_000))
-def test_twice_as_long_or_as_many_costs_twice_as_much(seconds: int, count: int, price: int) -> None:
+def test_price_is_proportional_to_length_and_count(seconds: int, count: int, price: int) -> None:
     config = LiveSettings(credits_per_second=price)
     assert cost(request(2 * seconds, count), config) == 2 * cost(request(seconds, count), config)
     assert cost(request(seconds, 2 * count), config) == 2 * cost(request(seconds, count), config)

@@ -27,11 +27,11 @@ def looks_until(until_s: float, expected_s: float, rarely: bool = False) -> list
     return found
 
 
-def test_the_first_look_comes_when_something_may_have_ended() -> None:
+def test_first_poll_comes_when_something_may_have_ended() -> None:
     assert look_s(60, 0) == pytest.approx(40.1, abs=0.1)
 
 
-def test_looks_are_dense_around_the_usual_time_and_ever_wider_after_it() -> None:
+def test_polls_are_dense_around_the_expected_time_then_widen() -> None:
     steps = np.diff(looks_until(400, 60))
     densest = int(steps.argmin())
     assert 60 <= looks_until(400, 60)[densest] <= 100
@@ -40,45 +40,45 @@ def test_looks_are_dense_around_the_usual_time_and_ever_wider_after_it() -> None
     assert steps[-1] == LONGEST_STEP_S
 
 
-def test_a_longer_generation_is_worth_more_looks_and_later_news() -> None:
+def test_longer_generations_get_more_polls_and_more_delay() -> None:
     quick, slow = (len(looks_until(expected_s, expected_s)) for expected_s in (60, 360))
     assert quick < slow < 2 * quick
 
 
-def test_a_quick_model_is_not_asked_more_than_once_a_second() -> None:
+def test_fast_model_is_polled_at_most_once_a_second() -> None:
     assert look_s(2, 2) - 2 == SHORTEST_STEP_S
 
 
-def test_a_usual_generation_is_looked_at_a_few_times_only() -> None:
+def test_typical_generation_takes_a_few_polls() -> None:
     assert len(looks_until(60, 60)) <= 7
 
 
-def test_fifteen_minutes_of_waiting_cost_some_dozens_of_looks() -> None:
+def test_15_minute_wait_takes_dozens_of_polls() -> None:
     assert len(looks_until(900, 60)) < 65
 
 
-def test_where_events_tell_the_first_look_comes_when_the_usual_time_is_over() -> None:
+def test_with_events_the_first_poll_comes_after_the_expected_time() -> None:
     assert 60 < look_s(60, 0, rarely=True) <= 60 + LONGEST_RARE_STEP_S
 
 
-def test_where_events_tell_the_looks_that_remain_are_a_fraction() -> None:
+def test_with_events_few_polls_remain() -> None:
     assert len(looks_until(900, 60, rarely=True)) < len(looks_until(900, 60)) / 3
 
 
 @pytest.mark.parametrize("factor", [3.0, 1 / 3])
-def test_what_is_wrongly_held_to_be_usual_costs_no_more_than_that_time_again(factor: float) -> None:
+def test_wrong_expected_time_at_most_doubles_the_wait(factor: float) -> None:
     seen = polling.polled(polling.times(60), polling.scheduled(60 * factor, 600))
     assert np.median(seen.lag_s) < 60
     assert seen.looks.mean() < 30
 
 
-def test_the_table_is_what_the_distribution_gives() -> None:
+def test_table_matches_the_distribution() -> None:
     assert polling.looked_by() == LOOKED_BY
 
 
 @pytest.mark.parametrize("expected_s", [60.0, 360.0])
 @pytest.mark.parametrize("interval_s", [2.0, 4.0, 6.0, 10.0, 15.0, 30.0, 60.0])
-def test_no_fixed_interval_is_worth_its_looks_so_well(expected_s: float, interval_s: float) -> None:
+def test_no_fixed_interval_is_as_efficient(expected_s: float, interval_s: float) -> None:
     ends = polling.times(expected_s)
     scheduled = polling.polled(ends, polling.scheduled(expected_s, ends.max()))
     fixed = polling.polled(ends, polling.every(interval_s, ends.max()))
@@ -90,9 +90,7 @@ def cost(seen: polling.Lag) -> float:
 
 
 @given(st.floats(0.1, 3_600), st.floats(0, 86_400), st.booleans())
-def test_the_next_look_always_lies_in_the_future_and_never_far_beyond_the_usual_time(
-    expected_s: float, elapsed_s: float, rarely: bool
-) -> None:
+def test_next_poll_is_in_the_future_and_bounded(expected_s: float, elapsed_s: float, rarely: bool) -> None:
     at = look_s(expected_s, elapsed_s, rarely)
     assert at >= elapsed_s + SHORTEST_STEP_S - 0.001
     longest_s = LONGEST_RARE_STEP_S if rarely else LONGEST_STEP_S
@@ -100,12 +98,10 @@ def test_the_next_look_always_lies_in_the_future_and_never_far_beyond_the_usual_
 
 
 @given(st.floats(1, 3_600), st.floats(0, 7_200), st.floats(0, 60), st.booleans())
-def test_who_looks_later_looks_again_no_sooner(
-    expected_s: float, elapsed_s: float, later_s: float, rarely: bool
-) -> None:
+def test_later_poll_is_not_repeated_sooner(expected_s: float, elapsed_s: float, later_s: float, rarely: bool) -> None:
     assert look_s(expected_s, elapsed_s + later_s, rarely) >= look_s(expected_s, elapsed_s, rarely) - 0.001
 
 
 @pytest.mark.parametrize(("tries", "seconds"), [(1, 5), (2, 10), (3, 20), (7, 300), (10**9, 300)])
-def test_a_back_off_doubles_up_to_its_limit(tries: int, seconds: float) -> None:
+def test_backoff_doubles_up_to_its_limit(tries: int, seconds: float) -> None:
     assert backoff(5, 300, tries) == timedelta(seconds=seconds)

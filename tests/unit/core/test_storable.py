@@ -15,7 +15,7 @@ anything = st.text(st.characters(), max_size=40)
 
 
 @given(anything, st.integers(4, 60))
-def test_any_text_is_made_storable_and_good_text_stays(value: str, max_bytes: int) -> None:
+def test_any_text_becomes_storable_and_good_text_is_kept(value: str, max_bytes: int) -> None:
     made = storable.text(value, max_bytes)
     assert len(made.encode()) <= max_bytes
     if storable.text(value) == value and len(value.encode()) <= max_bytes:
@@ -26,16 +26,16 @@ def test_any_text_is_made_storable_and_good_text_stays(value: str, max_bytes: in
     ("value", "made"),
     [("half \ud83d an emoji", "half � an emoji"), ("\udc00", "�"), ("whole 😀", "whole 😀"), ("nul \0", "nul \0")],
 )
-def test_what_utf8_has_no_bytes_for_is_replaced(value: str, made: str) -> None:
+def test_text_without_utf8_encoding_is_replaced(value: str, made: str) -> None:
     assert storable.text(value) == made
 
 
-def test_a_character_is_never_cut_in_two() -> None:
+def test_characters_are_never_split() -> None:
     assert storable.text("aä", 2) == "a"
     assert storable.text("a\ud83d", 3) == "a"
 
 
-def test_all_text_of_an_event_is_made_storable() -> None:
+def test_all_text_of_an_event_becomes_storable() -> None:
     finished = events.GenerationFinished(3, "holder", ("gs://\ud800", "x" * 100_000) * 100, 1, "because \udfff")
     made = storable.cleaned(finished)
     assert made.uris[0] == "gs://�"
@@ -46,18 +46,18 @@ def test_all_text_of_an_event_is_made_storable() -> None:
     storable.check("jobs/video_a", {"uris": made.uris, "reason": made.reason})
 
 
-def test_an_event_of_good_text_is_the_same() -> None:
+def test_event_with_good_text_is_unchanged() -> None:
     accepted = events.Accepted(1, "projects/p/operations/1")
     assert storable.cleaned(accepted) == accepted
 
 
 @pytest.mark.parametrize("name", ["", "__a__", "__\n__", "\ud800", "x" * 1_501])
-def test_a_name_that_no_field_can_have_is_not_accepted(name: str) -> None:
+def test_invalid_field_name_is_rejected(name: str) -> None:
     assert storable.key_problem(name)
 
 
 @pytest.mark.parametrize("name", ["___", "__a", "a__", "_a_", "a.b", "\0", "x" * 1_500])
-def test_any_other_name_is(name: str) -> None:
+def test_any_other_name_is_accepted(name: str) -> None:
     assert storable.key_problem(name) is None
 
 
@@ -70,19 +70,19 @@ def test_any_other_name_is(name: str) -> None:
         ({"a": [[]]}, "a"),
     ],
 )
-def test_what_cannot_be_stored_is_named(fields: dict[str, Any], field: str) -> None:
+def test_unstorable_value_is_named(fields: dict[str, Any], field: str) -> None:
     with pytest.raises(NotStorable) as error:
         storable.check("things/a", fields)
     assert error.value.field == field
 
 
-def test_an_error_about_a_bad_name_can_itself_be_written() -> None:
+def test_error_about_a_bad_name_is_itself_storable() -> None:
     with pytest.raises(NotStorable) as error:
         storable.check("things/a", {"\ud800": 1})
     assert str(error.value).encode()
 
 
-def test_a_type_that_no_document_has_is_a_mistake_of_the_code() -> None:
+def test_unsupported_type_is_a_programming_error() -> None:
     with pytest.raises(TypeError):
         storable.check("things/a", {"a": {1, 2}})
 

@@ -77,7 +77,7 @@ def spend(documents: Documents, account: str, cap: int, cost: int) -> bool:
     ),
     caps_change=st.booleans(),
 )
-def test_what_is_spent_never_exceeds_the_cap_and_a_refusal_means_that_it_would(
+def test_spending_never_exceeds_the_cap_and_refusals_are_exact(
     steps: list[tuple[str, int, int]], caps_change: bool
 ) -> None:
     documents = Documents()
@@ -91,7 +91,7 @@ def test_what_is_spent_never_exceeds_the_cap_and_a_refusal_means_that_it_would(
         documents.check()
 
 
-def test_most_submissions_write_their_shard_only() -> None:
+def test_most_submissions_write_only_their_shard() -> None:
     """A day of 5,000 submissions of 40 credits: how many write more than their shard."""
     documents, cap = Documents(), 200_000
     more = 0
@@ -103,7 +103,7 @@ def test_most_submissions_write_their_shard_only() -> None:
     assert more < 500
 
 
-def test_a_new_day_gives_all_shards_a_block_in_one_commit() -> None:
+def test_new_day_gives_all_shards_a_block_in_one_commit() -> None:
     documents = Documents()
     assert spend(documents, ACCOUNTS[0], 100_000, 40)
     assert len(documents.stored) == 1 + SHARDS
@@ -111,7 +111,7 @@ def test_a_new_day_gives_all_shards_a_block_in_one_commit() -> None:
         assert documents.read(account, 100_000, everything=False).suffices(40)
 
 
-def test_what_all_shards_have_left_together_pays_for_one_submission() -> None:
+def test_leftovers_of_all_shards_can_pay_for_one_submission() -> None:
     documents, cap = Documents(), 2 * SHARDS
     day = documents.read(ACCOUNTS[0], cap, everything=True)
     documents.write([shard.changed(reserved=2, spent=1) for shard in day.shards.values()])
@@ -122,7 +122,7 @@ def test_what_all_shards_have_left_together_pays_for_one_submission() -> None:
     documents.check()
 
 
-def test_a_day_has_ids_of_its_own_in_utc() -> None:
+def test_each_utc_day_has_its_own_ids() -> None:
     early = NOON.replace(day=21, hour=1).astimezone() - timedelta(hours=2)
     view = View("acme/é", 1, "alice", early)
     assert view.day_id == "a2ca1e78b40bbd91411dd9-2026-11-20"
@@ -138,7 +138,7 @@ async def outcomes(house: House, callers: Sequence[Any]) -> list[Any]:
 
 
 @pytest.mark.parametrize("cap", [30, 299, 300, 1_000, 100_000])
-async def test_many_users_at_once_spend_the_cap_to_its_last_credit_and_no_further(house: House, cap: int) -> None:
+async def test_concurrent_users_spend_exactly_the_cap(house: House, cap: int) -> None:
     house.configure(tenant_daily_credits={"default": cap}, active_jobs_limit=100)
     callers = [await house.sign_up(f"user{number}") for number in range(20)]
     house.store._inner = DistantStore(house.store._inner, REGION, house.clock.sleep)
@@ -158,7 +158,7 @@ async def test_many_users_at_once_spend_the_cap_to_its_last_credit_and_no_furthe
     house.check()
 
 
-async def test_another_process_that_spends_in_between_is_noticed(house: House) -> None:
+async def test_concurrent_spending_of_another_process_is_noticed(house: House) -> None:
     """Its writes are conflicts, after which everything is decided again: on its shard, and on the day."""
     house.configure(tenant_daily_credits={"default": 600}, active_jobs_limit=100)
     callers = [await house.sign_up(f"user{number}") for number in range(20)]
@@ -179,7 +179,7 @@ async def test_another_process_that_spends_in_between_is_noticed(house: House) -
     house.check()
 
 
-async def test_a_cap_that_is_lowered_below_what_is_reserved_holds_at_once(house: House) -> None:
+async def test_cap_lowered_below_the_reserved_amount_applies_at_once(house: House) -> None:
     house.configure(tenant_daily_credits={"default": 100_000}, active_jobs_limit=100)
     callers = [await house.sign_up(f"user{number}") for number in range(20)]
     assert all(isinstance(each, submission.Submitted) for each in await outcomes(house, callers[:10]))
@@ -191,7 +191,7 @@ async def test_a_cap_that_is_lowered_below_what_is_reserved_holds_at_once(house:
     assert isinstance((await outcomes(house, callers[:1]))[0], submission.Submitted)
 
 
-async def test_an_estimate_says_what_a_submission_would(house: House) -> None:
+async def test_estimate_agrees_with_submission(house: House) -> None:
     house.configure(tenant_daily_credits={"default": 60}, active_jobs_limit=100)
     callers = [await house.sign_up(f"user{number}") for number in range(3)]
     await outcomes(house, callers[:1])
@@ -202,7 +202,7 @@ async def test_an_estimate_says_what_a_submission_would(house: House) -> None:
     assert (told.accepted, told.refusal) == (False, "DAILY_LIMIT")
 
 
-async def test_what_is_submitted_as_the_day_ends_counts_for_the_day_of_its_commit(house: House) -> None:
+async def test_submission_at_midnight_counts_for_the_day_of_its_commit(house: House) -> None:
     """The day ends between the read of its documents and the decision."""
     house.configure(tenant_daily_credits={"default": 30}, active_jobs_limit=100)
     callers = [await house.sign_up(f"user{number}") for number in range(2)]

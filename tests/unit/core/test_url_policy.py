@@ -57,17 +57,17 @@ PUBLIC = ["8.8.8.8", "93.184.216.34", "1.1.1.1", "2606:4700:4700::1111", "2a00:1
 
 
 @pytest.mark.parametrize("address", PRIVATE)
-def test_an_address_that_is_not_public_is_not_called(address: str) -> None:
+def test_non_public_address_is_rejected(address: str) -> None:
     assert not url_policy.is_public(ipaddress.ip_address(address))
 
 
 @pytest.mark.parametrize("address", PUBLIC)
-def test_a_public_address_is_called(address: str) -> None:
+def test_public_address_is_accepted(address: str) -> None:
     assert url_policy.is_public(ipaddress.ip_address(address))
 
 
 @given(st.ip_addresses(v=4))
-def test_no_ipv4_address_becomes_public_by_being_carried_in_an_ipv6_address(inner: ipaddress.IPv4Address) -> None:
+def test_ipv4_inside_ipv6_does_not_become_public(inner: ipaddress.IPv4Address) -> None:
     number = int(inner)
     for prefix in ("::", "::ffff:0:0", "::ffff:0:0:0", "64:ff9b::", "64:ff9b:1::"):
         carried = ipaddress.IPv6Address(int(ipaddress.IPv6Address(prefix)) + number)
@@ -94,7 +94,7 @@ def test_no_ipv4_address_becomes_public_by_being_carried_in_an_ipv6_address(inne
         ),
     ],
 )
-def test_an_https_url_is_understood(url: str, host: str, port: int, path: str, authority: str) -> None:
+def test_https_url_is_parsed(url: str, host: str, port: int, path: str, authority: str) -> None:
     target = url_policy.parse(url, False)
     assert (target.scheme, target.host, target.port, target.path) == ("https", host, port, path)
     assert target.authority == authority
@@ -155,18 +155,18 @@ def test_an_https_url_is_understood(url: str, host: str, port: int, path: str, a
         "https://example.com/" + "a" * 2_048,
     ],
 )
-def test_anything_else_is_refused_with_a_reason(url: str) -> None:
+def test_other_urls_are_rejected_with_a_reason(url: str) -> None:
     with pytest.raises(NotAllowed, match=r"\w"):
         url_policy.parse(url, False)
 
 
 @pytest.mark.parametrize("address", ["127.0.0.1", "fe80::1%eth0", "not an address", "10.0.0.1"])
-def test_what_a_host_resolves_to_is_checked(address: str) -> None:
+def test_resolved_addresses_are_checked(address: str) -> None:
     with pytest.raises(NotAllowed, match="public"):
         url_policy.check(url_policy.parse("https://example.com/", False), address, False)
 
 
-def test_on_a_laptop_http_leads_to_this_machine_only() -> None:
+def test_local_http_reaches_only_this_machine() -> None:
     target = url_policy.parse("http://localhost:9000/hook", True)
     assert str(url_policy.check(target, "127.0.0.1", True)) == "127.0.0.1"
     for address in ("8.8.8.8", "10.0.0.1", "169.254.169.254"):
@@ -174,7 +174,7 @@ def test_on_a_laptop_http_leads_to_this_machine_only() -> None:
             url_policy.check(target, address, True)
 
 
-def test_on_a_laptop_https_still_leads_to_the_public_internet_on_its_usual_ports_only() -> None:
+def test_local_https_reaches_only_the_public_internet_on_standard_ports() -> None:
     target = url_policy.parse("https://example.com/", True)
     assert str(url_policy.check(target, "8.8.8.8", True)) == "8.8.8.8"
     with pytest.raises(NotAllowed):
@@ -184,7 +184,7 @@ def test_on_a_laptop_https_still_leads_to_the_public_internet_on_its_usual_ports
 
 
 @given(st.text(max_size=60))
-def test_no_text_is_an_error_of_ours(text: str) -> None:
+def test_no_input_raises_an_unexpected_error(text: str) -> None:
     for url in (text, f"https://{text}", f"https://example.com{text}"):
         try:
             assert url_policy.parse(url, False).scheme == "https"

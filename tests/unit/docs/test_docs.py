@@ -41,13 +41,13 @@ def test_every_live_setting_is_in_the_readme(name: str) -> None:
     assert f"`{name}`" in README
 
 
-def test_no_setting_is_documented_that_does_not_exist() -> None:
+def test_documented_settings_exist() -> None:
     table = README.partition("| variable | meaning |")[2].partition("\n\n")[0]
     named = set(re.findall(r"`([A-Z_]+)`", table))
     assert named <= {name.upper() for name in Settings.model_fields}
 
 
-def test_no_live_setting_is_documented_that_does_not_exist() -> None:
+def test_documented_live_settings_exist() -> None:
     table = README.partition("| field | default | |")[2].partition("\n\n")[0]
     named = {name for line in table.splitlines()[2:] for name in re.findall(r"`([a-z_]+)`", line.split("|")[1])}
     assert named
@@ -68,7 +68,7 @@ def test_no_live_setting_is_documented_that_does_not_exist() -> None:
         ("rollout_percent", "100"),
     ],
 )
-def test_a_documented_default_is_the_default(name: str, default: str) -> None:
+def test_documented_defaults_are_true(name: str, default: str) -> None:
     row = next(line for line in README.splitlines() if line.startswith("|") and f"`{name}`" in line)
     cells = [cell.strip() for cell in row.split("|")[1:]]
     position = [part.strip("` ") for part in cells[0].split(",")].index(name)
@@ -78,13 +78,13 @@ def test_a_documented_default_is_the_default(name: str, default: str) -> None:
 
 
 @pytest.mark.parametrize("route", [route for route in ROUTES if route.caller == "user"], ids=lambda route: route.name)
-def test_every_path_of_the_api_is_named(route: object) -> None:
+def test_every_api_path_is_documented(route: object) -> None:
     # Deleting is the same path as reading; the generated reference lists every method.
     assert route.path in DOCS  # type: ignore[attr-defined]
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
-def test_every_link_between_pages_leads_somewhere(page: Path) -> None:
+def test_links_between_pages_resolve(page: Path) -> None:
     links = re.findall(r"\]\((?!https?:)([^)#\s]+)", page.read_text())
     missing = {link for link in links if not (page.parent / link).exists()}
     assert missing == set()
@@ -92,7 +92,7 @@ def test_every_link_between_pages_leads_somewhere(page: Path) -> None:
 
 # The changelog names what was there at the time; the Terraform backend is copied from an example.
 @pytest.mark.parametrize("page", [page for page in PAGES if page.name != "CHANGELOG.md"], ids=lambda page: page.name)
-def test_every_file_that_a_page_names_exists(page: Path) -> None:
+def test_named_files_exist(page: Path) -> None:
     named = set(
         re.findall(rf"(?<![\w./])(?:{'|'.join(FOLDERS)})/[\w./-]+\.(?:py|tf|md|js|sh|txt|json)\b", page.read_text())
     )
@@ -104,12 +104,12 @@ def test_no_page_names_this_machine() -> None:
 
 
 @pytest.mark.parametrize("code", CATALOG)
-def test_every_error_code_is_in_the_table_of_the_api(code: str) -> None:
+def test_every_error_code_is_documented(code: str) -> None:
     entry = CATALOG[code]
     row = f"| `{code}` | {entry.status} | {'yes' if entry.retryable else 'no'} | {entry.message} |"
     assert row in API.splitlines()
 
 
-def test_no_error_code_is_documented_that_does_not_exist() -> None:
+def test_documented_error_codes_exist() -> None:
     table = API.partition("| code | HTTP |")[2].partition("\n\n")[0]
     assert set(re.findall(r"^\| `([A-Z_]+)`", table, re.MULTILINE)) == set(CATALOG)

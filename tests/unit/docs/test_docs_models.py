@@ -14,7 +14,7 @@ BOTH = frozenset({"vertex", "gemini"})
 
 
 @pytest.mark.parametrize("model", MODELS.values(), ids=list(MODELS))
-def test_every_name_of_a_model_is_in_its_row(model: object) -> None:
+def test_every_model_name_is_in_its_row(model: object) -> None:
     row = next(line for line in PAGE.splitlines() if line.startswith(f"| `{model.id}` |"))  # type: ignore[attr-defined]
     _, aliases, replaces = (set(re.findall(r"`([^`]+)`", cell)) for cell in row.strip("| ").split("|"))
     assert aliases == set(model.aliases)  # type: ignore[attr-defined]

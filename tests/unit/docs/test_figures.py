@@ -21,13 +21,13 @@ def entries(capsys: Capsys, message: str) -> list[dict[str, object]]:
     return [line for line in lines if line["message"] == message]
 
 
-async def test_a_submit_tells_its_cost(house: House, capsys: Capsys) -> None:
+async def test_submit_logs_its_cost(house: House, capsys: Capsys) -> None:
     job = await house.submit(await house.sign_up())
     (entry,) = entries(capsys, "video_submitted")
     assert (entry["cost"], entry["model"]) == (job.cost, "omni-flash")
 
 
-async def test_the_end_of_a_job_tells_how_long_its_generation_took(house: House, capsys: Capsys) -> None:
+async def test_finished_job_logs_its_generation_time(house: House, capsys: Capsys) -> None:
     # Storing takes a second more, which is not generation.
     house.script(fetches=[ConnectionError("cut")])
     job = await house.until(await house.submit(await house.sign_up()), "generating")
@@ -40,7 +40,7 @@ async def test_the_end_of_a_job_tells_how_long_its_generation_took(house: House,
     assert (entry["status"], entry["refunded"]) == ("completed", 0)
 
 
-async def test_a_job_that_never_generated_tells_no_time(house: House, capsys: Capsys) -> None:
+async def test_job_that_never_generated_logs_no_time(house: House, capsys: Capsys) -> None:
     job = await house.submit(await house.sign_up())
     await transitions.apply(house.services, job.id, events.CancelRequested())
     (entry,) = entries(capsys, "job_ended")
@@ -48,14 +48,14 @@ async def test_a_job_that_never_generated_tells_no_time(house: House, capsys: Ca
     assert entry["refunded"] == job.cost
 
 
-async def test_the_lag_of_a_fetched_video_runs_from_when_we_learned_of_it(house: House, capsys: Capsys) -> None:
+async def test_lag_of_a_downloaded_video_starts_when_we_learn_of_it(house: House, capsys: Capsys) -> None:
     house.script(fetches=[ConnectionError("cut")])
     await house.run(await house.submit(await house.sign_up()))
     (entry,) = entries(capsys, "video_stored")
     assert (entry["lag_seconds"], entry["model"], entry["tries"]) == (1.0, "omni-flash", 1)
 
 
-async def test_the_lag_of_a_video_that_the_provider_wrote_runs_from_when_it_wrote(house: House, capsys: Capsys) -> None:
+async def test_lag_of_a_provider_written_video_starts_when_it_is_written(house: House, capsys: Capsys) -> None:
     job = await house.until(await house.submit_veo(await house.sign_up()), "generating")
     # The provider is done and has written; that is seen at the next look only.
     await house.veo.look(job.operation or "")
@@ -67,7 +67,7 @@ async def test_the_lag_of_a_video_that_the_provider_wrote_runs_from_when_it_wrot
     assert entry["lag_seconds"] == (job.completed_at - written_at).total_seconds() >= 40
 
 
-async def test_a_try_to_store_that_failed_tells_why_and_no_lag(house: House, capsys: Capsys) -> None:
+async def test_failed_store_logs_its_reason_and_no_lag(house: House, capsys: Capsys) -> None:
     house.script(fetches=[ConnectionError("cut")] * 4)
     job = await house.until(await house.submit(await house.sign_up()), "generating")
     await house.deliver(job)
@@ -89,7 +89,7 @@ async def test_unfinished_jobs_are_counted_by_status(house: House, capsys: Capsy
     assert counts["in_progress"] >= 1
 
 
-async def test_a_count_that_fails_is_told_to_the_scheduler(house: House) -> None:
+async def test_failed_count_is_reported_to_the_scheduler(house: House) -> None:
     house.store.fail("count_jobs")
     with pytest.raises(Unavailable):
         await sweeper.count_unfinished(house.services)

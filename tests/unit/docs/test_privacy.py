@@ -90,12 +90,12 @@ TABLE = table()
 
 
 @pytest.mark.parametrize("kind", [kind for kind in kinds() if kind.collection not in WHOLE], ids=lambda k: k.__name__)
-def test_the_table_has_every_field_of_every_document(kind: type[Document]) -> None:
+def test_table_has_every_field_of_every_document(kind: type[Document]) -> None:
     listed = TABLE.get(kind.collection, {})
     assert set(listed) == paths(kind), f"docs/privacy.md says what deleting an account does to each of {kind.__name__}"
 
 
-def test_the_table_has_no_other_documents_and_no_other_words() -> None:
+def test_table_has_no_unknown_documents_or_terms() -> None:
     assert set(TABLE) == {kind.collection for kind in kinds()}
     said = {
         part.rpartition(": ")[2] for fields in TABLE.values() for cell in fields.values() for part in cell.split(";")
@@ -243,7 +243,7 @@ def treatments_of(collection: str, document: Mapping[str, Any]) -> dict[str, str
     return found
 
 
-async def test_deleting_an_account_does_what_the_table_says(house: House, capsys: pytest.CaptureFixture[str]) -> None:
+async def test_account_deletion_matches_the_table(house: House, capsys: pytest.CaptureFixture[str]) -> None:
     caller = await populate(house)
     started = await deletion.start(house.services, caller)
     before = database(house)
@@ -272,7 +272,7 @@ async def test_deleting_an_account_does_what_the_table_says(house: House, capsys
 ENDED = {"status", "stage", "refunded", "completed_at", "started_at", "attempt", "attempt_started_at"}
 
 
-async def test_the_full_database_has_something_in_every_field_that_is_removed(house: House) -> None:
+async def test_fixture_fills_every_field_that_is_removed(house: House) -> None:
     await populate(house)
     stored = database(house)
     empty = {
@@ -301,7 +301,7 @@ NEVER_FULL = {
 }
 
 
-async def test_deleting_a_video_does_what_the_table_says(house: House) -> None:
+async def test_video_deletion_matches_the_table(house: House) -> None:
     caller = await house.sign_up(ACCOUNT)
     done = await house.run(await house.submit(caller, prompt=MARK))
     await house.store.commit([filled(await house.job(done.id))])
@@ -316,7 +316,7 @@ async def test_deleting_a_video_does_what_the_table_says(house: House) -> None:
     assert not any(done.id in name for name in await house.files())
 
 
-def test_a_spoiled_document_is_logged_without_its_values(capsys: pytest.CaptureFixture[str]) -> None:
+def test_invalid_document_is_logged_without_its_values(capsys: pytest.CaptureFixture[str]) -> None:
     assert (
         firestore_documents.readable(Job, "video_a", {"tenant": {"of": MARK}, "request": {"prompt": MARK}}, None)
         is None

@@ -32,33 +32,33 @@ def video(destination: BinaryIO) -> None:
     destination.write(b"a film")
 
 
-async def test_an_upload_that_the_bucket_refuses_is_asked_for_once(google: Recorder, media: CloudStorage) -> None:
+async def test_refused_upload_is_not_retried(google: Recorder, media: CloudStorage) -> None:
     google.answers(Answer(403, QUOTA))
     with pytest.raises(StorageRefused):
         await media.write("v.mp4", video, "video/mp4")
     assert [request.method for request in google.requests].count("POST") == 1
 
 
-async def test_a_refusal_within_the_upload_is_one_too(google: Recorder, media: CloudStorage) -> None:
+async def test_refusal_during_the_upload_is_a_refusal(google: Recorder, media: CloudStorage) -> None:
     google.answers(Answer(200, {}, {"Location": f"{google.url}/upload/session"}), Answer(403, QUOTA))
     with pytest.raises(StorageRefused):
         await media.write("v.mp4", video, "video/mp4")
 
 
-async def test_a_read_that_the_bucket_refuses_is_refused(google: Recorder, media: CloudStorage) -> None:
+async def test_refused_read_is_a_refusal(google: Recorder, media: CloudStorage) -> None:
     google.answers(Answer(403, QUOTA))
     with pytest.raises(StorageRefused):
         await media.stat("v.mp4")
 
 
-async def test_a_refusal_is_a_kind_of_not_being_available(google: Recorder, media: CloudStorage) -> None:
+async def test_refusal_is_a_kind_of_unavailable(google: Recorder, media: CloudStorage) -> None:
     """Whoever knows nothing of refusals treats them so: a request is 503, a delivery is repeated."""
     google.answers(Answer(403, QUOTA))
     with pytest.raises(Unavailable):
         await media.list("videos/")
 
 
-async def test_a_bad_request_is_no_refusal(google: Recorder, media: CloudStorage) -> None:
+async def test_bad_request_is_not_a_refusal(google: Recorder, media: CloudStorage) -> None:
     google.answers(Answer(200, {}, {"Location": f"{google.url}/upload/session"}), Answer(400, {}))
     with pytest.raises(Unavailable) as caught:
         await media.write("v.mp4", video, "video/mp4")

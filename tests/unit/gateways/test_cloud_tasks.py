@@ -59,7 +59,7 @@ def tasks(monkeypatch: pytest.MonkeyPatch) -> Tasks:
     return made
 
 
-async def test_a_task_goes_to_the_poll_function_under_its_own_name(tasks: Tasks) -> None:
+async def test_task_goes_to_poll_under_its_own_name(tasks: Tasks) -> None:
     queue, client = tasks(None)
     await queue.create(TASK)
     (asked,) = client.asked
@@ -69,14 +69,14 @@ async def test_a_task_goes_to_the_poll_function_under_its_own_name(tasks: Tasks)
     assert json.loads(message.http_request.body) == {"job": "video_abc", "step": 0}
 
 
-async def test_a_task_carries_a_token_for_the_poll_functions_root(tasks: Tasks) -> None:
+async def test_task_token_is_for_polls_root_url(tasks: Tasks) -> None:
     queue, client = tasks(None)
     await queue.create(TASK)
     token = client.asked[0]["task"].http_request.oidc_token
     assert (token.service_account_email, token.audience) == ("tasks@p.iam.example", "https://poll.example")
 
 
-async def test_a_webhooks_task_goes_to_the_deliver_function_with_its_own_deadline(tasks: Tasks) -> None:
+async def test_webhook_task_goes_to_deliver_with_its_own_deadline(tasks: Tasks) -> None:
     queue, client = tasks(None)
     await queue.create(Task(TaskRef(name="abc-0", queue=Delivery.queue), None, {"id": "msg_abc"}, Delivery.path))
     message = client.asked[0]["task"]
@@ -85,13 +85,13 @@ async def test_a_webhooks_task_goes_to_the_deliver_function_with_its_own_deadlin
     assert message.dispatch_deadline.total_seconds() == DELIVER_DEADLINE_S
 
 
-async def test_a_task_may_take_as_long_as_the_function_may(tasks: Tasks) -> None:
+async def test_dispatch_deadline_matches_the_function_timeout(tasks: Tasks) -> None:
     queue, client = tasks(None)
     await queue.create(TASK)
     assert client.asked[0]["task"].dispatch_deadline.total_seconds() == DISPATCH_DEADLINE_S
 
 
-async def test_a_task_for_later_has_its_time_and_one_for_now_has_none(tasks: Tasks) -> None:
+async def test_later_task_has_a_schedule_time_and_immediate_one_none(tasks: Tasks) -> None:
     queue, client = tasks(None)
     at = datetime(2026, 11, 20, 12, tzinfo=UTC)
     await queue.create(TASK)
@@ -107,7 +107,7 @@ async def test_every_call_has_a_timeout(tasks: Tasks) -> None:
     assert all(asked["timeout"] > 0 for asked in client.asked)
 
 
-async def test_a_task_that_exists_already_is_success(tasks: Tasks) -> None:
+async def test_existing_task_is_success(tasks: Tasks) -> None:
     queue, _ = tasks(exceptions.AlreadyExists("there"))
     await queue.create(TASK)
 
@@ -123,13 +123,13 @@ async def test_a_task_that_exists_already_is_success(tasks: Tasks) -> None:
     ],
     ids=lambda error: type(error).__name__,
 )
-async def test_a_task_that_could_not_be_created_is_unavailable(tasks: Tasks, error: Exception) -> None:
+async def test_failed_create_is_unavailable(tasks: Tasks, error: Exception) -> None:
     queue, _ = tasks(error)
     with pytest.raises(Unavailable, match="abc-0"):
         await queue.create(TASK)
 
 
-async def test_a_task_is_there_until_it_is_not_found(tasks: Tasks) -> None:
+async def test_task_exists_until_not_found(tasks: Tasks) -> None:
     queue, client = tasks(None)
     assert await queue.exists(REF)
     assert client.asked[0]["name"] == NAME
@@ -137,27 +137,27 @@ async def test_a_task_is_there_until_it_is_not_found(tasks: Tasks) -> None:
     assert not await queue.exists(REF)
 
 
-async def test_an_answer_that_does_not_come_is_not_taken_for_a_no(tasks: Tasks) -> None:
+async def test_missing_answer_does_not_mean_missing_task(tasks: Tasks) -> None:
     queue, _ = tasks(exceptions.ServiceUnavailable("x"))
     with pytest.raises(Unavailable):
         await queue.exists(REF)
 
 
 @pytest.mark.parametrize("error", [None, exceptions.NotFound("gone")], ids=["there", "gone"])
-async def test_a_task_is_deleted_or_was_not_there(tasks: Tasks, error: Exception | None) -> None:
+async def test_delete_succeeds_for_missing_task(tasks: Tasks, error: Exception | None) -> None:
     queue, client = tasks(error)
     await queue.delete(REF)
     assert client.asked[0]["name"] == NAME
     assert client.asked[0]["timeout"] > 0
 
 
-async def test_a_task_that_could_not_be_deleted_is_unavailable(tasks: Tasks) -> None:
+async def test_failed_delete_is_unavailable(tasks: Tasks) -> None:
     queue, _ = tasks(exceptions.PermissionDenied("x"))
     with pytest.raises(Unavailable, match="abc-0"):
         await queue.delete(REF)
 
 
-async def test_the_queues_suffix_is_in_cloud_tasks_only(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_queue_suffix_stays_in_cloud_tasks(monkeypatch: pytest.MonkeyPatch) -> None:
     client = Client(None)
     monkeypatch.setattr("shared.gateways.cloud_tasks._client", lambda settings: client)
     queue = CloudTasks(SETTINGS.model_copy(update={"queue_suffix": "-b"}))

@@ -40,17 +40,17 @@ def message(fields: dict[str, Any]) -> Any:
 
 
 @given(st.dictionaries(names, values, max_size=5))
-def test_what_is_sent_is_what_the_official_client_sends(fields: dict[str, Any]) -> None:
+def test_encoding_matches_the_official_client(fields: dict[str, Any]) -> None:
     assert message(fields) == Document.pb(Document(fields=_helpers.encode_dict(fields)))
 
 
 @given(st.dictionaries(names, values, max_size=5))
-def test_what_is_read_is_what_was_sent(fields: dict[str, Any]) -> None:
+def test_decoding_reverses_encoding(fields: dict[str, Any]) -> None:
     sent = message(fields).SerializeToString(deterministic=True)
     assert read(Document.pb().FromString(sent).fields) == fields
 
 
 @pytest.mark.parametrize("value", [{1, 2}, object(), 1j])
-def test_a_kind_that_no_document_has_is_refused(value: object) -> None:
+def test_unsupported_type_is_rejected(value: object) -> None:
     with pytest.raises(TypeError, match=type(value).__name__):
         message({"a": value})

@@ -126,7 +126,7 @@ async def taken(watch: Subscription) -> dict[str, Job | None]:
     return found
 
 
-async def test_a_target_is_asked_for_and_given_up(live: FirestoreChangeFeed, server: Server) -> None:
+async def test_target_is_added_and_removed(live: FirestoreChangeFeed, server: Server) -> None:
     with live.watch_account("acme", "ann"):
         stream = await server.stream()
         with live.watch_job("video_a"), live.watch_job("video_a"):
@@ -138,9 +138,7 @@ async def test_a_target_is_asked_for_and_given_up(live: FirestoreChangeFeed, ser
         assert (await stream.asked()).remove_target == job.target_id
 
 
-async def test_a_stream_that_broke_leaves_nobody_waiting_for_its_requests(
-    live: FirestoreChangeFeed, server: Server
-) -> None:
+async def test_broken_stream_leaves_no_request_waiting(live: FirestoreChangeFeed, server: Server) -> None:
     """gRPC reads them in a task of its own, which it ends only for a call that is canceled before it has ended."""
     with live.watch_job("video_a"):
         stream = await server.stream()
@@ -156,7 +154,7 @@ async def test_a_stream_that_broke_leaves_nobody_waiting_for_its_requests(
             assert await reading == 1
 
 
-async def test_a_target_that_is_watched_for_days_does_not_grow_with_what_changed(
+async def test_long_lived_target_does_not_grow(
     live: FirestoreChangeFeed, server: Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("shared.gateways.firestore_listen.MAX_KNOWN", 2)
@@ -189,7 +187,7 @@ def _since(target: Any) -> datetime:
     )
 
 
-async def test_a_stream_that_nobody_needs_is_closed(live: FirestoreChangeFeed, server: Server) -> None:
+async def test_unused_stream_is_closed(live: FirestoreChangeFeed, server: Server) -> None:
     with live.watch_job("video_a"):
         stream = await server.stream()
         await stream.asked()
@@ -200,7 +198,9 @@ async def test_a_stream_that_nobody_needs_is_closed(live: FirestoreChangeFeed, s
         assert "add_target" in await (await server.stream()).asked()
 
 
-async def test_nothing_is_told_before_the_whole_is_consistent(live: FirestoreChangeFeed, server: Server) -> None:
+async def test_nothing_is_reported_before_the_first_consistent_snapshot(
+    live: FirestoreChangeFeed, server: Server
+) -> None:
     with live.watch_job("video_a") as watch:
         stream = await server.stream()
         number = (await stream.asked()).add_target.target_id
@@ -211,7 +211,7 @@ async def test_nothing_is_told_before_the_whole_is_consistent(live: FirestoreCha
         assert (await taken(watch))["video_a"] is not None
 
 
-async def test_what_is_told_anew_is_not_handed_on_anew(live: FirestoreChangeFeed, server: Server) -> None:
+async def test_unchanged_documents_are_not_reported_again(live: FirestoreChangeFeed, server: Server) -> None:
     with live.watch_account("default", "ann") as watch:
         stream = await server.stream()
         number = (await stream.asked()).add_target.target_id
@@ -231,7 +231,7 @@ async def test_what_is_told_anew_is_not_handed_on_anew(live: FirestoreChangeFeed
         assert latest["video_c"] is None
 
 
-async def test_a_document_can_be_lost_in_three_ways(live: FirestoreChangeFeed, server: Server) -> None:
+async def test_document_can_disappear_in_three_ways(live: FirestoreChangeFeed, server: Server) -> None:
     with live.watch_account("default", "ann") as watch:
         stream = await server.stream()
         number = (await stream.asked()).add_target.target_id
@@ -243,7 +243,7 @@ async def test_a_document_can_be_lost_in_three_ways(live: FirestoreChangeFeed, s
         assert await taken(watch) == {"video_a": None, "video_b": None, "video_c": None}
 
 
-async def test_a_count_that_differs_has_the_target_told_anew(live: FirestoreChangeFeed, server: Server) -> None:
+async def test_count_mismatch_resets_the_target(live: FirestoreChangeFeed, server: Server) -> None:
     with live.watch_account("default", "ann") as watch:
         stream = await server.stream()
         number = (await stream.asked()).add_target.target_id
@@ -267,7 +267,7 @@ async def test_a_count_that_differs_has_the_target_told_anew(live: FirestoreChan
 
 
 @pytest.mark.parametrize("error", [exceptions.ServiceUnavailable("x"), exceptions.Aborted("x"), OSError("x"), None])
-async def test_a_broken_stream_is_resumed_by_its_tokens(
+async def test_broken_stream_resumes_with_its_tokens(
     live: FirestoreChangeFeed, server: Server, error: Exception | None
 ) -> None:
     with live.watch_job("video_a"):
@@ -279,7 +279,7 @@ async def test_a_broken_stream_is_resumed_by_its_tokens(
         assert (await (await server.stream()).asked()).add_target.resume_token == b"second"
 
 
-async def test_after_a_message_that_cannot_be_parsed_everything_is_asked_for_anew(
+async def test_unparsable_message_restarts_without_tokens(
     live: FirestoreChangeFeed, server: Server, capsys: pytest.CaptureFixture[str]
 ) -> None:
     with live.watch_job("video_a") as watch:
@@ -299,9 +299,7 @@ async def test_after_a_message_that_cannot_be_parsed_everything_is_asked_for_ane
     assert "a message of Listen could not be read" in capsys.readouterr().out
 
 
-async def test_a_token_is_not_for_a_target_that_was_not_yet_told_whole(
-    live: FirestoreChangeFeed, server: Server
-) -> None:
+async def test_token_is_not_used_before_the_first_snapshot(live: FirestoreChangeFeed, server: Server) -> None:
     with live.watch_job("video_a"):
         stream = await server.stream()
         await stream.asked()
@@ -310,7 +308,7 @@ async def test_a_token_is_not_for_a_target_that_was_not_yet_told_whole(
         assert (await (await server.stream()).asked()).add_target.resume_token == b""
 
 
-async def test_a_token_that_is_refused_is_forgotten(live: FirestoreChangeFeed, server: Server) -> None:
+async def test_rejected_token_is_dropped(live: FirestoreChangeFeed, server: Server) -> None:
     with live.watch_job("video_a"):
         stream = await server.stream()
         stream.current((await stream.asked()).add_target.target_id, token=b"old")
@@ -318,9 +316,7 @@ async def test_a_token_that_is_refused_is_forgotten(live: FirestoreChangeFeed, s
         assert (await (await server.stream()).asked()).add_target.resume_token == b""
 
 
-async def test_a_target_that_is_refused_ends_its_watches_and_no_others(
-    live: FirestoreChangeFeed, server: Server
-) -> None:
+async def test_rejected_target_ends_only_its_own_subscriptions(live: FirestoreChangeFeed, server: Server) -> None:
     with live.watch_account("default", "ann") as refused, live.watch_job("video_a") as other:
         stream = await server.stream()
         account = (await stream.asked()).add_target.target_id

@@ -21,11 +21,11 @@ def config_of(house: House) -> StoredLiveSettings:
     return StoredLiveSettings(SETTINGS, house.store, house.clock)
 
 
-async def test_without_a_document_the_defaults_are_in_force(house: House) -> None:
+async def test_missing_document_means_defaults(house: House) -> None:
     assert await config_of(house).get() == LiveSettings(signup_credits=SETTINGS.signup_credits)
 
 
-async def test_what_is_edited_is_in_force_within_a_minute(house: House) -> None:
+async def test_edit_applies_within_a_minute(house: House) -> None:
     config = config_of(house)
     await config.get()
     house.store.edit_config("video", {"credits_per_second": 7})
@@ -35,12 +35,12 @@ async def test_what_is_edited_is_in_force_within_a_minute(house: House) -> None:
     assert (await config.get()).credits_per_second == 7
 
 
-async def test_what_is_not_set_keeps_its_default(house: House) -> None:
+async def test_unset_value_keeps_its_default(house: House) -> None:
     house.store.edit_config("video", {"retention_days": 30})
     assert await config_of(house).get() == LiveSettings(signup_credits=500, retention_days=30)
 
 
-async def test_a_document_that_is_removed_gives_the_defaults_back(house: House) -> None:
+async def test_removed_document_restores_the_defaults(house: House) -> None:
     config = config_of(house)
     house.store.edit_config("video", {"enabled": False})
     assert not (await config.get()).enabled
@@ -49,7 +49,7 @@ async def test_a_document_that_is_removed_gives_the_defaults_back(house: House) 
     assert (await config.get()).enabled
 
 
-async def test_a_hundred_requests_in_a_minute_read_it_once(house: House) -> None:
+async def test_hundred_requests_a_minute_read_once(house: House) -> None:
     config = config_of(house)
     await asyncio.gather(*(config.get() for _ in range(100)))
     # config/video, config/expected_times and config/retired_models.
@@ -57,9 +57,7 @@ async def test_a_hundred_requests_in_a_minute_read_it_once(house: House) -> None
 
 
 @pytest.mark.parametrize("bad", [{"credits_per_second": -1}, {"credits_per_second": "much"}, {"enabled": "perhaps"}])
-async def test_a_bad_edit_keeps_the_last_good_value_and_is_logged_once(
-    house: House, capsys: Any, bad: dict[str, Any]
-) -> None:
+async def test_bad_edit_keeps_the_last_good_value_and_logs_once(house: House, capsys: Any, bad: dict[str, Any]) -> None:
     config = config_of(house)
     house.store.edit_config("video", {"credits_per_second": 7})
     await config.get()
@@ -71,7 +69,7 @@ async def test_a_bad_edit_keeps_the_last_good_value_and_is_logged_once(
     assert capsys.readouterr().out.count('"config_not_valid"') == 1
 
 
-async def test_a_good_edit_after_a_bad_one_is_in_force(house: House) -> None:
+async def test_good_edit_after_a_bad_one_applies(house: House) -> None:
     config = config_of(house)
     await config.get()
     house.store.edit_config("video", {"credits_per_second": -1})
@@ -82,13 +80,13 @@ async def test_a_good_edit_after_a_bad_one_is_in_force(house: House) -> None:
     assert (await config.get()).credits_per_second == 3
 
 
-async def test_one_bad_value_does_not_take_the_good_ones_with_it(house: House) -> None:
+async def test_bad_value_does_not_affect_good_ones(house: House) -> None:
     await config_of(house).get()
     house.store.edit_config("video", {"credits_per_second": -1, "enabled": False})
     assert not (await config_of(house).get()).enabled
 
 
-async def test_requests_beside_the_first_read_wait_for_it(house: House) -> None:
+async def test_concurrent_requests_wait_for_the_first_read(house: House) -> None:
     house.store.edit_config("video", {"enabled": False})
     config = config_of(house)
     house.store.before("read_config", lambda: asyncio.sleep(0))
@@ -96,7 +94,7 @@ async def test_requests_beside_the_first_read_wait_for_it(house: House) -> None:
     assert (first.enabled, second.enabled) == (False, False)
 
 
-async def test_requests_beside_a_later_read_go_on_with_what_was_in_force(house: House) -> None:
+async def test_concurrent_requests_use_current_values_during_a_later_read(house: House) -> None:
     config = config_of(house)
     house.store.edit_config("video", {"credits_per_second": 7})
     await config.get()
@@ -110,7 +108,7 @@ async def test_requests_beside_a_later_read_go_on_with_what_was_in_force(house: 
     await slow
 
 
-async def test_a_store_that_is_down_keeps_what_was_read(house: House) -> None:
+async def test_outage_keeps_the_values_read(house: House) -> None:
     config = config_of(house)
     house.store.edit_config("video", {"credits_per_second": 7})
     await config.get()
@@ -122,7 +120,7 @@ async def test_a_store_that_is_down_keeps_what_was_read(house: House) -> None:
 # --- a new process ---
 
 
-async def test_without_one_good_read_there_are_no_settings(house: House) -> None:
+async def test_without_a_successful_read_there_are_no_settings(house: House) -> None:
     """What an administrator stored may be anything: the defaults are no guess at it."""
     house.store.edit_config("video", {"enabled": False, "credits_per_second": 25})
     config = config_of(house)
@@ -134,9 +132,7 @@ async def test_without_one_good_read_there_are_no_settings(house: House) -> None
 
 
 @pytest.mark.parametrize("document", ["video", "expected_times", "last_valid"])
-async def test_a_new_process_that_cannot_read_the_settings_takes_no_job_and_ends_none(
-    house: House, document: str
-) -> None:
+async def test_new_process_without_settings_accepts_and_ends_no_jobs(house: House, document: str) -> None:
     caller = await house.sign_up()
     house.with_stored_config()
     job = await house.submit(caller)
@@ -155,7 +151,7 @@ async def test_a_new_process_that_cannot_read_the_settings_takes_no_job_and_ends
     assert (await house.account()).balance == 470
 
 
-async def test_those_who_wait_for_a_first_read_that_fails_do_not_each_try_again(house: House) -> None:
+async def test_waiters_on_a_failed_first_read_do_not_each_retry(house: House) -> None:
     config = config_of(house)
 
     async def slowly_fails() -> None:
@@ -168,7 +164,7 @@ async def test_those_who_wait_for_a_first_read_that_fails_do_not_each_try_again(
     assert house.store.calls["read_config"] == 1
 
 
-async def test_a_new_process_keeps_what_was_valid_before_a_bad_edit(house: House) -> None:
+async def test_new_process_keeps_values_valid_before_a_bad_edit(house: House) -> None:
     house.store.edit_config("video", {"credits_per_second": 25, "enabled": False})
     await config_of(house).get()
     house.store.edit_config("video", {"credits_per_second": "much", "enabled": "perhaps", "message": "soon"})
@@ -180,13 +176,13 @@ async def test_a_new_process_keeps_what_was_valid_before_a_bad_edit(house: House
     assert (kept.credits_per_second, kept.enabled, kept.message) == (25, True, "soon")
 
 
-async def test_a_setting_that_was_not_stored_before_a_bad_edit_has_its_default(house: House) -> None:
+async def test_setting_unset_before_a_bad_edit_has_its_default(house: House) -> None:
     await config_of(house).get()
     house.store.edit_config("video", {"credits_per_second": -1})
     assert (await config_of(house).get()).credits_per_second == 10
 
 
-async def test_an_invalid_setting_without_a_known_valid_one_is_no_setting(
+async def test_invalid_setting_without_a_known_good_value_is_unavailable(
     house: House, capsys: pytest.CaptureFixture[str]
 ) -> None:
     house.store.edit_config("video", {"credits_per_second": -1})
@@ -198,7 +194,7 @@ async def test_an_invalid_setting_without_a_known_valid_one_is_no_setting(
     assert (await config.get()).credits_per_second == 25
 
 
-async def test_the_valid_values_are_written_once_for_each_edit(house: House) -> None:
+async def test_known_good_values_are_written_once_per_edit(house: House) -> None:
     processes = [config_of(house) for _ in range(5)]
     for price in (25, 30, -1, 35):
         house.store.edit_config("video", {"credits_per_second": price})
@@ -210,7 +206,7 @@ async def test_the_valid_values_are_written_once_for_each_edit(house: House) -> 
 
 
 @pytest.mark.parametrize("error", [Unavailable, Conflict])
-async def test_a_value_that_could_not_be_kept_is_kept_by_the_next_read(house: House, error: type[Exception]) -> None:
+async def test_next_read_retries_saving_known_good_values(house: House, error: type[Exception]) -> None:
     house.store.edit_config("video", {"credits_per_second": 25})
     config = config_of(house)
     house.store.fail("commit", error=error)
@@ -221,12 +217,12 @@ async def test_a_value_that_could_not_be_kept_is_kept_by_the_next_read(house: Ho
     assert house.store.fields("config", "last_valid")["values"]["credits_per_second"] == 25
 
 
-async def test_an_unknown_field_is_ignored(house: House) -> None:
+async def test_unknown_field_is_ignored(house: House) -> None:
     house.store.edit_config("video", {"note": "do not touch", "retention_days": 30})
     assert (await config_of(house).get()).retention_days == 30
 
 
-async def test_a_model_takes_its_learned_time_or_the_catalogues(house: House) -> None:
+async def test_expected_time_is_learned_or_from_the_catalog(house: House) -> None:
     house.store.edit_config("expected_times", {"veo-3.1-fast": 50.0, "veo-3.1-fast-4s": 30.0})
     config = await config_of(house).get()
     fast, omni = MODELS["veo-3.1-fast"], MODELS["omni-flash"]

@@ -86,7 +86,7 @@ async def commit(store: MemoryFirestore, *documents: Any) -> list[Any]:
     return await store.commit(cast(Sequence[Job], documents))
 
 
-async def test_a_saved_database_comes_back_whole_through_json(clock: Clock) -> None:
+async def test_saved_database_round_trips_through_json(clock: Clock) -> None:
     store = MemoryFirestore(clock)
     job, account = await commit(
         store, a_job(), Account(id="ann", issuer="i", sub="s", tenant="default", created_at=NOON)
@@ -100,7 +100,7 @@ async def test_a_saved_database_comes_back_whole_through_json(clock: Clock) -> N
     assert after.revision > job.revision, "a loaded database never gives an old revision again"
 
 
-async def test_revisions_grow_even_when_the_clock_stands_still(clock: Clock) -> None:
+async def test_revisions_increase_even_when_the_clock_stands_still(clock: Clock) -> None:
     store = MemoryFirestore(clock)
     [first] = await commit(store, a_job())
     clock.advance(-60)
@@ -110,7 +110,7 @@ async def test_revisions_grow_even_when_the_clock_stands_still(clock: Clock) -> 
         await commit(store, first.changed(step=2))
 
 
-async def test_a_copy_does_not_follow_its_original(clock: Clock) -> None:
+async def test_copy_does_not_follow_its_original(clock: Clock) -> None:
     store = MemoryFirestore(clock)
     [job] = await commit(store, a_job())
     copied = store.copy()
@@ -120,7 +120,7 @@ async def test_a_copy_does_not_follow_its_original(clock: Clock) -> None:
     assert store.documents(Transaction) == []
 
 
-async def test_whoever_saves_can_tell_whether_something_changed(clock: Clock) -> None:
+async def test_saver_can_tell_whether_something_changed(clock: Clock) -> None:
     store = MemoryFirestore(clock)
     before = store.changes
     await store.get(Job, "video_a")
@@ -146,7 +146,7 @@ def names(entries: Sequence[Any]) -> list[str]:
     return [entry.ref.name for entry in entries]
 
 
-async def test_a_scheduler_sees_what_is_due_in_order_and_when_the_next_will_be(clock: Clock) -> None:
+async def test_scheduler_sees_due_tasks_in_order_and_the_next_time(clock: Clock) -> None:
     queue = a_queue(clock)
     await queue.create(a_task("late", NOON + timedelta(seconds=5)))
     await queue.create(a_task("now"))
@@ -161,7 +161,7 @@ async def test_a_scheduler_sees_what_is_due_in_order_and_when_the_next_will_be(c
     assert names(queue.due()) == ["late"]
 
 
-async def test_a_task_can_be_delivered_twice_at_once(clock: Clock) -> None:
+async def test_task_can_be_delivered_twice_at_once(clock: Clock) -> None:
     queue = a_queue(clock)
     await queue.create(a_task("a"))
     [entry] = queue.due()
@@ -172,7 +172,7 @@ async def test_a_task_can_be_delivered_twice_at_once(clock: Clock) -> None:
     assert not await queue.exists(entry.ref), "the first success removed it for good"
 
 
-async def test_a_failed_delivery_comes_back_after_a_back_off_that_doubles(clock: Clock) -> None:
+async def test_failed_delivery_backs_off_exponentially(clock: Clock) -> None:
     queue = a_queue(clock)
     await queue.create(a_task("a"))
     waits = []
@@ -186,7 +186,7 @@ async def test_a_failed_delivery_comes_back_after_a_back_off_that_doubles(clock:
     assert waits == [1, 2, 4, 8, 8]
 
 
-async def test_a_lost_task_is_gone_and_its_name_is_blocked_for_a_day(clock: Clock) -> None:
+async def test_lost_task_blocks_its_name_for_a_day(clock: Clock) -> None:
     queue = a_queue(clock)
     await queue.create(a_task("a"))
     queue.drop(TaskRef(name="a", queue="poll"))
@@ -197,7 +197,7 @@ async def test_a_lost_task_is_gone_and_its_name_is_blocked_for_a_day(clock: Cloc
     assert names(queue.entries()) == ["a"]
 
 
-async def test_a_queue_can_be_purged_alone(clock: Clock) -> None:
+async def test_queue_can_be_purged_alone(clock: Clock) -> None:
     queue = a_queue(clock)
     await queue.create(a_task("a"))
     await queue.create(a_task("b", queue="generate"))
@@ -206,7 +206,7 @@ async def test_a_queue_can_be_purged_alone(clock: Clock) -> None:
     assert queue.purge() == 1
 
 
-async def test_take_keeps_to_the_rate_and_to_the_concurrency(clock: Clock) -> None:
+async def test_take_respects_rate_and_concurrency(clock: Clock) -> None:
     queue = a_queue(clock, max_per_s=2.0, max_concurrent=3)
     for number in range(6):
         await queue.create(a_task(str(number)))
@@ -220,7 +220,7 @@ async def test_take_keeps_to_the_rate_and_to_the_concurrency(clock: Clock) -> No
     assert names(queue.take()) == ["3"]
 
 
-async def test_an_overloaded_target_slows_its_queue_and_no_other(clock: Clock) -> None:
+async def test_overloaded_target_slows_only_its_queue(clock: Clock) -> None:
     queue = a_queue(clock, max_per_s=1.0)
     for name in ("generate", "poll"):
         await queue.create(a_task(f"{name}-1", queue=name))
@@ -231,7 +231,7 @@ async def test_an_overloaded_target_slows_its_queue_and_no_other(clock: Clock) -
     assert names(queue.take()) == ["poll-2"]
 
 
-def test_a_models_queue_is_paced_to_its_quota() -> None:
+def test_models_queue_is_paced_to_its_quota() -> None:
     assert limits_of("generate-veo-3-1-fast").max_per_s == pytest.approx(50 / 60)
     assert limits_of("poll").max_per_s > limits_of("generate-veo-3-1-fast").max_per_s
 
@@ -239,7 +239,7 @@ def test_a_models_queue_is_paced_to_its_quota() -> None:
 # --- the bucket ---
 
 
-async def test_a_signed_url_ends(clock: Clock) -> None:
+async def test_signed_url_expires(clock: Clock) -> None:
     media = MemoryObjectStore("b", clock=clock, public_url="http://studio")
     await media.write("a/film.mp4", lambda destination: cast(None, destination.write(FILM)), "video/mp4")
     signed = await media.sign("a/film.mp4", "film.mp4")
@@ -289,7 +289,7 @@ async def test_vertex_writes_every_video_under_the_prefix() -> None:
     assert len(objects) == 2
 
 
-async def test_the_gemini_api_keeps_the_video_until_it_is_fetched_and_may_cut_the_download() -> None:
+async def test_gemini_api_keeps_the_video_until_download_and_may_cut_it() -> None:
     media, engine, gemini = a_provider("gemini")
     job = a_job("an owl [truncated download]", "omni-flash")
     found = await settled(engine, gemini, await started(gemini, job, job.prefix))
@@ -316,7 +316,7 @@ async def test_the_gemini_api_keeps_the_video_until_it_is_fetched_and_may_cut_th
         ("lost answer", ConnectionError, None),
     ],
 )
-async def test_words_in_the_prompt_refuse_a_create_as_on_the_wire(
+async def test_prompt_words_reject_a_create_as_on_the_wire(
     word: str, raised: type[Exception], code: str | None
 ) -> None:
     _, engine, vertex = a_provider("vertex")
@@ -338,7 +338,7 @@ async def test_words_in_the_prompt_refuse_a_create_as_on_the_wire(
         ("gemini", "empty", Failed("PROVIDER_ERROR", "")),
     ],
 )
-async def test_words_in_the_prompt_decide_what_becomes_of_it(provider: str, word: str, found: PollResult) -> None:
+async def test_prompt_words_decide_the_outcome(provider: str, word: str, found: PollResult) -> None:
     _, engine, generator = a_provider(provider)
     seen = await settled(engine, generator, await started(generator, a_job(f"an owl [{word}]"), "p/"))
     match found:
@@ -350,7 +350,7 @@ async def test_words_in_the_prompt_decide_what_becomes_of_it(provider: str, word
             assert "42237218" in seen.reason
 
 
-async def test_omni_on_vertex_writes_its_video_even_where_no_answer_names_it() -> None:
+async def test_vertex_omni_writes_its_video_even_if_the_answer_is_lost() -> None:
     for prompt in ("an owl", "an owl [unnamed]"):
         media, engine, generator = a_provider("vertex-omni")
         job = a_job(prompt, "omni-flash")
@@ -374,7 +374,7 @@ async def test_only_omni_can_be_stopped() -> None:
         await engine.close()
 
 
-async def test_a_lost_answer_is_told_to_those_who_send_webhooks() -> None:
+async def test_lost_answer_is_reported_to_the_webhook_sender() -> None:
     told: list[str] = []
     _, engine, gemini = a_provider("gemini", lambda generation, name: told.append(name))
     with pytest.raises(ConnectionError):
@@ -382,7 +382,7 @@ async def test_a_lost_answer_is_told_to_those_who_send_webhooks() -> None:
     assert isinstance(await settled(engine, gemini, told[0]), Finished)
 
 
-async def test_a_script_plays_creates_looks_and_fetches_in_their_order() -> None:
+async def test_script_plays_creates_polls_and_downloads_in_order() -> None:
     script = Script(
         creates=[Throttled("full"), None],
         looks=[Running(), OSError("no answer"), Videos(2, filtered=1, reason="why")],
@@ -409,7 +409,7 @@ async def test_a_script_plays_creates_looks_and_fetches_in_their_order() -> None
     assert len(generator.started) == 1
 
 
-async def test_a_scripted_lost_answer_leaves_its_video_where_it_can_be_found() -> None:
+async def test_scripted_lost_answer_leaves_a_findable_video() -> None:
     media = MemoryObjectStore("bucket")
     scripts = {"video_a": Script(creates=[LostAnswer()]), "video_b": Script()}
     generator = ScriptedGenerator(lambda job: scripts[job.id], FILM, media)
@@ -422,7 +422,7 @@ async def test_a_scripted_lost_answer_leaves_its_video_where_it_can_be_found() -
     assert await media.list(other.prefix) == [], "its video is there once it is looked at"
 
 
-async def test_an_embedded_process_finds_again_what_it_saved_and_others_can_read_it(tmp_path: Path) -> None:
+async def test_embedded_process_reloads_what_it_saved(tmp_path: Path) -> None:
     saved = SavedStore(tmp_path)
     [job] = await commit(saved.store, a_job())
     media = MemoryObjectStore("bucket", DiskFiles(tmp_path / STORAGE, "bucket"))

@@ -41,7 +41,7 @@ def part(start: int, end: int, missing_bytes: int = 0) -> Answer:
     return Answer(206, FILM[start : end + 1], missing_bytes=missing_bytes)
 
 
-async def test_one_request_gives_all_bytes(google: Recorder, media: CloudStorage) -> None:
+async def test_one_request_returns_all_bytes(google: Recorder, media: CloudStorage) -> None:
     google.answers(part(5, 1_999))
     assert await streamed(media, 5, 1_999) == FILM[5:2_000]
     (request,) = google.requests
@@ -49,7 +49,7 @@ async def test_one_request_gives_all_bytes(google: Recorder, media: CloudStorage
     assert request.headers["range"] == "bytes=5-1999"
 
 
-async def test_pieces_are_bounded(google: Recorder, media: CloudStorage) -> None:
+async def test_chunks_are_bounded(google: Recorder, media: CloudStorage) -> None:
     film = bytes(3 * object_stream.PIECE_BYTES + 1)
     google.answers(Answer(206, film))
     pieces = [len(piece) async for piece in media.stream(NAME, 0, len(film) - 1)]
@@ -57,45 +57,45 @@ async def test_pieces_are_bounded(google: Recorder, media: CloudStorage) -> None
     assert max(pieces) <= object_stream.PIECE_BYTES
 
 
-async def test_what_breaks_off_is_asked_for_again_from_there(google: Recorder, media: CloudStorage) -> None:
+async def test_broken_read_resumes_where_it_stopped(google: Recorder, media: CloudStorage) -> None:
     google.answers(Answer(206, FILM[:700], missing_bytes=1_348), part(700, 2_047))
     assert await streamed(media) == FILM
     assert [request.headers["range"] for request in google.requests] == ["bytes=0-2047", "bytes=700-2047"]
 
 
 @pytest.mark.parametrize("failure", [Cut(), Answer(503), Answer(429), Answer(408), Answer(206, b"")])
-async def test_what_passes_is_tried_again(google: Recorder, media: CloudStorage, failure: Answer | Cut) -> None:
+async def test_temporary_error_is_retried(google: Recorder, media: CloudStorage, failure: Answer | Cut) -> None:
     google.answers(failure, failure, part(0, 2_047))
     assert await streamed(media) == FILM
 
 
-async def test_what_does_not_pass_is_unavailable_after_some_tries(google: Recorder, media: CloudStorage) -> None:
+async def test_persistent_error_is_unavailable_after_retries(google: Recorder, media: CloudStorage) -> None:
     google.answers(Answer(500))
     with pytest.raises(Unavailable):
         await streamed(media)
     assert len(google.requests) == 3
 
 
-async def test_a_bucket_that_always_hangs_up_is_unavailable(google: Recorder, media: CloudStorage) -> None:
+async def test_bucket_that_always_hangs_up_is_unavailable(google: Recorder, media: CloudStorage) -> None:
     google.answers(Cut())
     with pytest.raises(Unavailable):
         await streamed(media)
 
 
-async def test_a_refusal_is_not_tried_again(google: Recorder, media: CloudStorage) -> None:
+async def test_refusal_is_not_retried(google: Recorder, media: CloudStorage) -> None:
     google.answers(Answer(403))
     with pytest.raises(StorageRefused):
         await streamed(media)
     assert len(google.requests) == 1
 
 
-async def test_an_answer_that_is_no_part_is_not_passed_on(google: Recorder, media: CloudStorage) -> None:
+async def test_response_without_the_range_is_rejected(google: Recorder, media: CloudStorage) -> None:
     google.answers(Answer(200, FILM))
     with pytest.raises(Unavailable):
         await streamed(media)
 
 
-async def test_what_is_gone_is_not_found(google: Recorder, media: CloudStorage) -> None:
+async def test_missing_object_is_not_found(google: Recorder, media: CloudStorage) -> None:
     google.answers(Answer(404))
     with pytest.raises(FileNotFoundError):
         await streamed(media)

@@ -125,7 +125,7 @@ def resolving(*addresses: str) -> Callable[[str, int], Awaitable[list[str]]]:
 LOCAL = resolving("127.0.0.1")
 
 
-async def test_a_post_arrives_with_its_host_its_headers_and_its_body(authority: Authority) -> None:
+async def test_post_arrives_with_host_headers_and_body(authority: Authority) -> None:
     async with serving(OK, authority.server) as server:
         internet = GuardedHttp(True, resolve=LOCAL, trust=authority.trust)
         url = f"https://{NAME}:{server.port}/hook?x=1"
@@ -139,7 +139,7 @@ async def test_a_post_arrives_with_its_host_its_headers_and_its_body(authority: 
     assert server.names == [NAME]
 
 
-async def test_the_certificate_must_be_the_names_own(authority: Authority) -> None:
+async def test_certificate_must_match_the_name(authority: Authority) -> None:
     async with serving(OK, authority.server) as server:
         internet = GuardedHttp(True, resolve=LOCAL, trust=authority.trust)
         with pytest.raises(NotReached, match="certificate"):
@@ -147,7 +147,7 @@ async def test_the_certificate_must_be_the_names_own(authority: Authority) -> No
     assert server.requests == []
 
 
-async def test_a_certificate_of_an_unknown_authority_is_not_believed(authority: Authority) -> None:
+async def test_unknown_authority_is_rejected(authority: Authority) -> None:
     async with serving(OK, authority.server) as server:
         with pytest.raises(NotReached, match="certificate"):
             await GuardedHttp(True, resolve=LOCAL).post(f"https://{NAME}:{server.port}/", {}, b"")
@@ -158,7 +158,7 @@ async def test_a_certificate_of_an_unknown_authority_is_not_believed(authority: 
     "addresses",
     [("127.0.0.1",), ("10.1.2.3",), ("169.254.169.254",), (PUBLIC, "127.0.0.1"), ("::ffff:127.0.0.1",), ("::1",), ()],
 )
-async def test_nothing_is_connected_to_unless_all_addresses_are_public(
+async def test_connects_only_if_all_addresses_are_public(
     addresses: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     connected = _watch_connections(monkeypatch)
@@ -168,14 +168,14 @@ async def test_nothing_is_connected_to_unless_all_addresses_are_public(
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "2130706433", "0x7f.1", "0177.0.0.1", "localhost", "[::1]", "[::]"])
-async def test_no_way_of_writing_this_machine_leads_to_it(host: str, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_no_spelling_of_localhost_connects(host: str, monkeypatch: pytest.MonkeyPatch) -> None:
     connected = _watch_connections(monkeypatch)
     with pytest.raises(NotReached):
         await GuardedHttp().post(f"https://{host}/", {}, b"")
     assert connected == []
 
 
-async def test_the_connection_goes_to_the_address_that_was_checked_though_the_name_changes(
+async def test_connection_uses_the_checked_address_after_a_dns_change(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """A name that is public when it is checked, and this machine afterwards."""
@@ -191,7 +191,7 @@ async def test_the_connection_goes_to_the_address_that_was_checked_though_the_na
     assert next(answers) == ["127.0.0.1"], "the name was resolved more than once"
 
 
-async def test_a_second_address_is_tried_when_the_first_does_not_answer(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_second_address_is_tried_if_the_first_fails(monkeypatch: pytest.MonkeyPatch) -> None:
     connected = _watch_connections(monkeypatch)
     with pytest.raises(NotReached):
         await GuardedHttp(resolve=resolving(PUBLIC, "1.1.1.1", "8.8.8.8")).post(f"https://{NAME}/", {}, b"")
@@ -209,7 +209,7 @@ def _watch_connections(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, int]]
     return connected
 
 
-async def test_no_redirect_is_followed() -> None:
+async def test_redirects_are_not_followed() -> None:
     async with serving(OK) as elsewhere:
         moved = f"HTTP/1.1 307 Moved\r\nLocation: http://127.0.0.1:{elsewhere.port}/\r\nContent-Length: 0\r\n\r\n"
         async with serving(moved.encode()) as server:
@@ -220,14 +220,14 @@ async def test_no_redirect_is_followed() -> None:
     assert elsewhere.requests == []
 
 
-async def test_a_fetch_gives_the_bytes_and_their_type() -> None:
+async def test_fetch_returns_bytes_and_type() -> None:
     async with serving(OK) as server:
         answer = await GuardedHttp(True).fetch(f"http://127.0.0.1:{server.port}/a.png", 2, "image/*")
     assert (answer.status, answer.content_type, answer.data) == (200, "text/plain", b"ok")
     assert b"Accept: image/*" in server.requests[0]
 
 
-async def test_a_file_that_says_it_is_too_large_is_not_read() -> None:
+async def test_declared_oversize_file_is_not_read() -> None:
     async with serving(b"HTTP/1.1 200 OK\r\nContent-Length: 99999999999999999999999\r\n\r\n") as server:
         with pytest.raises(NotReached, match=r"more than 1,000|isn't HTTP"):
             await GuardedHttp(True).fetch(f"http://127.0.0.1:{server.port}/", 1_000)
@@ -236,7 +236,7 @@ async def test_a_file_that_says_it_is_too_large_is_not_read() -> None:
             await GuardedHttp(True).fetch(f"http://127.0.0.1:{server.port}/", 1_000)
 
 
-async def test_a_file_that_does_not_say_how_large_it_is_is_read_to_the_limit_only() -> None:
+async def test_undeclared_oversize_file_is_read_up_to_the_limit() -> None:
     sent = 0
 
     async def endless(writer: asyncio.StreamWriter) -> None:
@@ -252,7 +252,7 @@ async def test_a_file_that_does_not_say_how_large_it_is_is_read_to_the_limit_onl
             await GuardedHttp(True).fetch(f"http://127.0.0.1:{server.port}/", 100_000)
 
 
-async def test_a_server_that_never_answers_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_silent_server_times_out(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(public_http, "POST_TIMEOUT_S", 0.2)
     asked = asyncio.Event()
 
@@ -266,7 +266,7 @@ async def test_a_server_that_never_answers_is_given_up(monkeypatch: pytest.Monke
     assert asked.is_set()
 
 
-async def test_a_server_that_answers_a_byte_at_a_time_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_byte_at_a_time_server_times_out(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(public_http, "FETCH_TIMEOUT_S", 0.5)
 
     async def slow(writer: asyncio.StreamWriter) -> None:
@@ -282,13 +282,13 @@ async def test_a_server_that_answers_a_byte_at_a_time_is_given_up(monkeypatch: p
 
 
 @pytest.mark.parametrize("answer", [b"", b"SSH-2.0-OpenSSH_9.6\r\n", b"HTTP/1.1 2x0 OK\r\n\r\n"])
-async def test_a_server_that_does_not_speak_http_is_an_error_that_says_so(answer: bytes) -> None:
+async def test_non_http_server_is_reported(answer: bytes) -> None:
     async with serving(answer) as server:
         with pytest.raises(NotReached, match=r"isn't HTTP|connection lost"):
             await GuardedHttp(True).post(f"http://127.0.0.1:{server.port}/", {}, b"")
 
 
-async def test_a_closed_port_is_an_error_that_says_nothing_of_our_network() -> None:
+async def test_closed_port_error_reveals_nothing_of_our_network() -> None:
     async with serving(OK) as server:
         port = server.port
     with pytest.raises(NotReached) as caught:
@@ -296,12 +296,12 @@ async def test_a_closed_port_is_an_error_that_says_nothing_of_our_network() -> N
     assert str(caught.value) == "connection failed"
 
 
-async def test_a_body_is_bounded() -> None:
+async def test_body_is_bounded() -> None:
     with pytest.raises(NotReached, match="bytes"):
         await GuardedHttp(True).post("https://example.com/", {}, b"x" * (public_http.MAX_SENT_BYTES + 1))
 
 
 @pytest.mark.parametrize("name", ["no-such-name.invalid", "a..b", "-"])
-async def test_a_name_that_does_not_exist_is_no_error_of_ours(name: str) -> None:
+async def test_unknown_name_is_not_our_error(name: str) -> None:
     with pytest.raises(NotReached):
         await GuardedHttp().post(f"https://{name}/", {}, b"")

@@ -28,7 +28,7 @@ def settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Settings:
     return Settings(google_cloud_project="p", bucket="b", signer_email="s@p.example", signer_key_file=str(key))
 
 
-async def test_through_a_day_no_url_is_handed_out_with_less_than_five_minutes_left(settings: Settings) -> None:
+async def test_no_url_is_ever_handed_out_with_less_than_5_minutes_left(settings: Settings) -> None:
     clock = Clock()
     storage, dice, over = CloudStorage(settings, clock), random.Random(7), clock() + timedelta(days=1)
     urls = set()
@@ -41,7 +41,7 @@ async def test_through_a_day_no_url_is_handed_out_with_less_than_five_minutes_le
     assert len(urls) <= timedelta(days=1) / (SIGNED_FOR - REUSED_WHILE) + 1
 
 
-async def test_a_url_is_used_again_until_five_minutes_of_it_are_left(settings: Settings) -> None:
+async def test_url_is_reused_until_5_minutes_are_left(settings: Settings) -> None:
     clock = Clock()
     storage = CloudStorage(settings, clock)
     first = await storage.sign(FILM, "film.mp4")
@@ -51,7 +51,7 @@ async def test_a_url_is_used_again_until_five_minutes_of_it_are_left(settings: S
     assert (await storage.sign(FILM, "film.mp4")).expires_at == clock() + SIGNED_FOR
 
 
-async def test_a_url_is_good_for_at_least_as_long_as_is_said_of_it(settings: Settings) -> None:
+async def test_url_is_valid_at_least_as_long_as_stated(settings: Settings) -> None:
     signed = await CloudStorage(settings, utc_now).sign(FILM, "film.mp4")
     query = parse_qs(urlsplit(signed.url).query)
     signed_at = datetime.strptime(query["X-Goog-Date"][0], "%Y%m%dT%H%M%SZ").replace(tzinfo=UTC)
@@ -60,9 +60,7 @@ async def test_a_url_is_good_for_at_least_as_long_as_is_said_of_it(settings: Set
     assert good_until > signed.expires_at - timedelta(seconds=1)
 
 
-async def test_the_cache_is_bounded_and_goes_on_when_it_is_full(
-    settings: Settings, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_full_cache_is_bounded_and_keeps_working(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(cloud_storage, "CACHED_URLS", 1)
     storage = CloudStorage(settings, Clock())
     first = await storage.sign(FILM, "film.mp4")

@@ -64,7 +64,7 @@ def passes(route: Route, caller: Caller, method: str | None = None) -> bool:
 
 
 @pytest.mark.parametrize("route", [route for route in ROUTES if route.caller in PEOPLE], ids=lambda r: r.name)
-def test_who_may_use_an_operation(route: Route) -> None:
+def test_operation_permissions(route: Route) -> None:
     assert passes(route, OPERATOR)
     assert passes(route, ADMIN) == (route.caller != "operator")
     assert passes(route, USER) == (route.caller == "user")
@@ -72,11 +72,11 @@ def test_who_may_use_an_operation(route: Route) -> None:
     assert passes(route, READ_KEY) == (route.caller == "user" and route.keys and route.method == "GET")
 
 
-def test_a_read_only_key_may_ask_for_the_head() -> None:
+def test_read_only_key_may_send_head() -> None:
     assert passes(BY_NAME["get_video"], READ_KEY, "HEAD")
 
 
-async def test_a_key_cannot_make_a_key(house: House, history: httpx2.AsyncClient) -> None:
+async def test_key_cannot_create_a_key(house: House, history: httpx2.AsyncClient) -> None:
     made = await history.post("/v1/api-keys", headers=ALICE, json={"name": "ci", "scope": "write"})
     assert made.status_code == 201
     with_key = {"Authorization": f"Bearer {made.json()['key']}"}
@@ -85,7 +85,7 @@ async def test_a_key_cannot_make_a_key(house: House, history: httpx2.AsyncClient
     assert (again.status_code, shape(again)["code"]) == (403, "FORBIDDEN")
 
 
-async def test_a_key_that_is_revoked_here_is_refused_here_at_once(history: httpx2.AsyncClient) -> None:
+async def test_locally_revoked_key_is_rejected_at_once(history: httpx2.AsyncClient) -> None:
     made = (await history.post("/v1/api-keys", headers=ALICE, json={"name": "ci", "scope": "read"})).json()
     with_key = {"Authorization": f"Bearer {made['key']}"}
     assert (await history.get("/v1/account", headers=with_key)).status_code == 200
@@ -93,7 +93,7 @@ async def test_a_key_that_is_revoked_here_is_refused_here_at_once(history: httpx
     assert (await history.get("/v1/account", headers=with_key)).status_code == 401
 
 
-async def test_a_user_who_is_disabled_here_is_refused_here_at_once(house: House, history: httpx2.AsyncClient) -> None:
+async def test_locally_disabled_user_is_rejected_at_once(house: House, history: httpx2.AsyncClient) -> None:
     bob = {"Authorization": "Bearer bob"}
     alice_id = (await history.get("/v1/account", headers=ALICE)).json()["id"]
     bob_id = (await history.get("/v1/account", headers=bob)).json()["id"]
@@ -105,14 +105,12 @@ async def test_a_user_who_is_disabled_here_is_refused_here_at_once(house: House,
     assert (refused.status_code, shape(refused)["code"]) == (403, "ACCOUNT_DISABLED")
 
 
-async def test_a_refusal_comes_before_the_body_is_looked_at(history: httpx2.AsyncClient) -> None:
+async def test_permission_is_checked_before_the_body(history: httpx2.AsyncClient) -> None:
     refused = await history.put("/v1/admin/config", headers=ALICE, content=b"{")
     assert (refused.status_code, shape(refused)["code"]) == (403, "FORBIDDEN")
 
 
-async def test_a_grant_is_answered_again_with_the_header_that_says_so(
-    house: House, history: httpx2.AsyncClient
-) -> None:
+async def test_repeated_grant_has_the_replay_header(house: House, history: httpx2.AsyncClient) -> None:
     await house.fund()
     await admin(house, history)
     bob = (await history.get("/v1/account", headers=BOB)).json()["id"]
@@ -130,7 +128,7 @@ async def test_a_grant_is_answered_again_with_the_header_that_says_so(
 
 
 @pytest.mark.parametrize("change", [{"role": "user"}, {"disabled": True}])
-async def test_an_administrator_is_locked_out_at_once_in_every_process(
+async def test_administrator_is_locked_out_at_once_everywhere(
     house: House, history: httpx2.AsyncClient, change: dict[str, Any]
 ) -> None:
     account = await admin(house, history)
@@ -158,7 +156,7 @@ async def test_an_administrator_is_locked_out_at_once_in_every_process(
         ("PATCH", "/v1/account", {"display_name": "Al"}),
     ],
 )
-async def test_a_disabled_account_keeps_no_minute_of_its_secrets(
+async def test_disabled_account_loses_its_secrets_at_once(
     house: House, history: httpx2.AsyncClient, method: str, path: str, body: Any
 ) -> None:
     account = (await history.get("/v1/account", headers=ALICE)).json()["id"]
@@ -167,9 +165,7 @@ async def test_a_disabled_account_keeps_no_minute_of_its_secrets(
     assert (refused.status_code, shape(refused)["code"]) == (403, "ACCOUNT_DISABLED")
 
 
-async def test_nothing_is_written_with_a_key_that_was_revoked_elsewhere(
-    house: House, history: httpx2.AsyncClient
-) -> None:
+async def test_key_revoked_elsewhere_writes_nothing(house: House, history: httpx2.AsyncClient) -> None:
     made = (await history.post("/v1/api-keys", headers=ALICE, json={"name": "ci", "scope": "write"})).json()
     with_key = {"Authorization": f"Bearer {made['key']}"}
     async with client_of(application(routes.of("submit"), load("submit").HANDLERS, lambda: house.services)) as submit:
@@ -182,7 +178,7 @@ async def test_nothing_is_written_with_a_key_that_was_revoked_elsewhere(
     assert (await history.post("/v1/webhook-endpoints", headers=with_key, json=body)).status_code == 401
 
 
-async def test_a_request_that_is_one_too_many_reads_nothing(house: House, history: httpx2.AsyncClient) -> None:
+async def test_rate_limited_request_reads_nothing(house: House, history: httpx2.AsyncClient) -> None:
     house.configure(requests_per_minute=1)
     await admin(house, history)
     before = house.store.calls["get"]
@@ -193,7 +189,7 @@ async def test_a_request_that_is_one_too_many_reads_nothing(house: House, histor
 # --- a recent sign-in ---
 
 
-async def test_a_key_is_made_only_soon_after_a_sign_in(house: House, history: httpx2.AsyncClient) -> None:
+async def test_creating_a_key_needs_a_recent_sign_in(house: House, history: httpx2.AsyncClient) -> None:
     body = {"name": "ci", "scope": "read"}
     refused = await history.post("/v1/api-keys", headers={"Authorization": "Bearer alice~"}, json=body)
     assert (refused.status_code, shape(refused)["code"]) == (401, "REAUTHENTICATION_REQUIRED")
@@ -204,7 +200,7 @@ async def test_a_key_is_made_only_soon_after_a_sign_in(house: House, history: ht
 
 
 @pytest.mark.parametrize(("age_s", "passes"), [(0, True), (300, True), (301, False), (None, False)])
-def test_a_sign_in_is_recent_for_five_minutes(age_s: int | None, passes: bool) -> None:
+def test_sign_in_is_recent_for_5_minutes(age_s: int | None, passes: bool) -> None:
     signed_in = None if age_s is None else NOW - timedelta(seconds=age_s)
     caller = replace(USER, signed_in_at=signed_in)
     for name in ("create_api_key", "delete_account"):
@@ -216,9 +212,7 @@ def test_a_sign_in_is_recent_for_five_minutes(age_s: int | None, passes: bool) -
 # --- on the record ---
 
 
-async def test_a_refusal_of_what_administrators_do_is_in_the_audit_log(
-    house: House, history: httpx2.AsyncClient, capsys: Any
-) -> None:
+async def test_refused_admin_operation_is_audited(house: House, history: httpx2.AsyncClient, capsys: Any) -> None:
     account = (await history.get("/v1/account", headers=ALICE)).json()["id"]
     await history.get("/v1/admin/users", headers=ALICE)
     await history.post("/v1/operator/tenants/default/grants", headers=ALICE, json={})
@@ -234,9 +228,7 @@ async def test_a_refusal_of_what_administrators_do_is_in_the_audit_log(
     ]
 
 
-async def test_what_users_may_not_do_with_a_key_is_no_administrators_business(
-    history: httpx2.AsyncClient, capsys: Any
-) -> None:
+async def test_refused_key_operation_is_not_audited(history: httpx2.AsyncClient, capsys: Any) -> None:
     made = (await history.post("/v1/api-keys", headers=ALICE, json={"name": "ci", "scope": "read"})).json()
     with_key = {"Authorization": f"Bearer {made['key']}"}
     assert (await history.patch("/v1/account", headers=with_key, json={})).status_code == 403
@@ -252,16 +244,14 @@ def limits_of(response: httpx2.Response) -> tuple[int, int, int]:
     return limit, remaining, reset
 
 
-async def test_every_answer_to_a_user_says_what_is_left(history: httpx2.AsyncClient) -> None:
+async def test_every_user_response_has_rate_limit_headers(history: httpx2.AsyncClient) -> None:
     paths = ("/v1/account", "/v1/videos/video_none", "/v1/videos?limit=0", "/v1/admin/users")
     answers = [await history.get(path, headers=ALICE) for path in paths]
     assert [answer.status_code for answer in answers] == [200, 404, 400, 403]
     assert [limits_of(answer)[:2] for answer in answers] == [(100, 99), (100, 98), (100, 97), (100, 96)]
 
 
-async def test_the_request_after_the_last_is_refused_and_told_when_to_come_back(
-    house: House, history: httpx2.AsyncClient
-) -> None:
+async def test_request_over_the_limit_is_429_with_retry_after(house: House, history: httpx2.AsyncClient) -> None:
     house.configure(requests_per_minute=3)
     for _ in range(3):
         assert (await history.get("/v1/models", headers=ALICE)).status_code == 200
@@ -275,13 +265,13 @@ async def test_the_request_after_the_last_is_refused_and_told_when_to_come_back(
     assert (await history.get("/v1/models", headers=ALICE)).status_code == 200
 
 
-async def test_a_key_shares_the_requests_of_its_account(house: House, history: httpx2.AsyncClient) -> None:
+async def test_key_shares_its_accounts_rate_limit(house: House, history: httpx2.AsyncClient) -> None:
     made = (await history.post("/v1/api-keys", headers=ALICE, json={"name": "ci", "scope": "read"})).json()
     answer = await history.get("/v1/models", headers={"Authorization": f"Bearer {made['key']}"})
     assert limits_of(answer)[1] == 98
 
 
-async def test_a_plan_has_a_limit_of_its_own(house: House, history: httpx2.AsyncClient) -> None:
+async def test_plan_can_set_its_own_rate_limit(house: House, history: httpx2.AsyncClient) -> None:
     house.configure(plans={"pro": Plan(requests_per_minute=1_000)})
     account = (await history.get("/v1/account", headers=ALICE)).json()["id"]
     house.store.edit("accounts", account, {"plan": "pro"})
@@ -289,7 +279,7 @@ async def test_a_plan_has_a_limit_of_its_own(house: House, history: httpx2.Async
     assert limits_of(await history.get("/v1/models", headers=ALICE))[0] == 1_000
 
 
-async def test_machines_and_those_who_are_nobody_are_not_counted(
+async def test_machines_and_anonymous_callers_are_not_counted(
     house: House, history: httpx2.AsyncClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def counted(*_: Any) -> None:
@@ -306,7 +296,7 @@ async def test_machines_and_those_who_are_nobody_are_not_counted(
             assert "ratelimit-limit" not in answer.headers
 
 
-async def test_counting_writes_nothing(house: House, history: httpx2.AsyncClient) -> None:
+async def test_rate_limiting_writes_nothing(house: House, history: httpx2.AsyncClient) -> None:
     await history.get("/v1/models", headers=ALICE)
     before = house.store.calls["commit"]
     for _ in range(150):
@@ -314,7 +304,7 @@ async def test_counting_writes_nothing(house: House, history: httpx2.AsyncClient
     assert house.store.calls["commit"] == before
 
 
-async def test_pages_may_read_what_is_left_and_may_put(history: httpx2.AsyncClient) -> None:
+async def test_pages_may_read_rate_limits_and_put(history: httpx2.AsyncClient) -> None:
     answer = await history.get("/v1/models", headers={**ALICE, **ORIGIN})
     exposed = answer.headers["access-control-expose-headers"]
     for name in ("RateLimit-Limit", "RateLimit-Remaining", "RateLimit-Reset", "RateLimit-Policy", "RateLimit"):

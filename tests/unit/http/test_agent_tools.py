@@ -14,7 +14,7 @@ MAKING = [tool for tool in TOOLS if tool.model is CreateVideo]
 
 
 @pytest.mark.parametrize("tool", TOOLS, ids=lambda tool: tool.name)
-def test_a_declaration_is_one_that_gemini_takes(tool: Tool) -> None:
+def test_declaration_is_valid_for_gemini(tool: Tool) -> None:
     declared = types.FunctionDeclaration.model_validate(tool.declaration())
     assert declared.parameters is not None
     assert declared.parameters.type is types.Type.OBJECT
@@ -23,14 +23,14 @@ def test_a_declaration_is_one_that_gemini_takes(tool: Tool) -> None:
     assert declared.parameters.required == list(tool.required)
 
 
-def test_the_answer_of_the_route_is_a_tool_as_it_stands() -> None:
+def test_route_returns_a_ready_to_use_tool() -> None:
     answer = agent_tools.declarations().model_dump()
     tool = types.Tool(function_declarations=answer["function_declarations"])
     assert [one.name for one in tool.function_declarations or []] == [one.name for one in TOOLS]
 
 
 @pytest.mark.parametrize("tool", TOOLS, ids=lambda tool: tool.name)
-def test_a_schema_is_valid_and_leaves_out_rather_than_sends_null(tool: Tool) -> None:
+def test_schema_is_valid_and_omits_nulls(tool: Tool) -> None:
     schema = tool.schema()
     jsonschema.Draft202012Validator.check_schema(schema)
     assert "null" not in str(schema)
@@ -39,7 +39,7 @@ def test_a_schema_is_valid_and_leaves_out_rather_than_sends_null(tool: Tool) -> 
 
 
 @pytest.mark.parametrize("tool", MAKING, ids=lambda tool: tool.name)
-def test_what_a_schema_takes_the_api_takes_but_for_images_and_the_offer(tool: Tool) -> None:
+def test_schema_and_api_accept_the_same_but_images_and_quotes(tool: Tool) -> None:
     request = {
         "prompt": "a kite",
         "model": "veo-3.1",
@@ -62,26 +62,26 @@ def test_what_a_schema_takes_the_api_takes_but_for_images_and_the_offer(tool: To
         jsonschema.validate({**request, "count": 5}, tool.schema())
 
 
-def test_only_what_changes_nothing_says_that_it_reads() -> None:
+def test_only_read_only_tools_say_so() -> None:
     assert {tool.name for tool in TOOLS if tool.destroys} == {"create_video", "cancel_video", "delete_video"}
     assert all(tool.reads != tool.destroys for tool in TOOLS)
 
 
-def test_what_changes_something_tells_the_model_to_ask_first() -> None:
+def test_changing_tools_ask_for_confirmation() -> None:
     for tool in TOOLS:
         assert tool.destroys == ("offer" in tool.more) == (agent_tools.Offer in tool.results)
         assert tool.destroys == ("Never accept an offer on the user's behalf." in tool.description)
 
 
 @pytest.mark.parametrize("tool", TOOLS, ids=lambda tool: tool.name)
-def test_an_output_schema_is_an_object_that_may_grow(tool: Tool) -> None:
+def test_output_schema_is_an_extensible_object(tool: Tool) -> None:
     schema = tool.output_schema()
     jsonschema.Draft202012Validator.check_schema(schema)
     assert schema["type"] == "object"
     assert "'additionalProperties': False" not in str(schema)
 
 
-def test_an_output_schema_is_that_of_the_apis_models() -> None:
+def test_output_schema_matches_the_api_models() -> None:
     """A field that the API adds, drops or retypes is in the schema with no other change."""
     (list_videos,) = [tool for tool in TOOLS if tool.name == "list_videos"]
     schema = list_videos.output_schema()
@@ -95,7 +95,7 @@ def test_an_output_schema_is_that_of_the_apis_models() -> None:
         jsonschema.validate({**page, "has_more": "no"}, schema)
 
 
-def test_a_list_of_images_is_an_array_for_gemini_too() -> None:
+def test_image_list_is_an_array_for_gemini_too() -> None:
     (create,) = [tool for tool in TOOLS if tool.name == "create_video"]
     declared = types.FunctionDeclaration.model_validate(create.declaration()).parameters
     assert declared is not None

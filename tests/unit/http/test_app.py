@@ -80,7 +80,7 @@ def shape(response: httpx2.Response) -> dict[str, Any]:
 # --- what every answer has ---
 
 
-async def test_every_answer_bears_the_security_headers_and_a_request_id(history: httpx2.AsyncClient) -> None:
+async def test_every_response_has_security_headers_and_a_request_id(history: httpx2.AsyncClient) -> None:
     for path in ("/v1/models", "/v1/nothing"):
         headers = (await history.get(path, headers=ALICE)).headers
         assert headers["x-content-type-options"] == "nosniff"
@@ -92,12 +92,12 @@ async def test_every_answer_bears_the_security_headers_and_a_request_id(history:
         assert headers["cache-control"] == "no-store"
 
 
-async def test_no_two_requests_have_the_same_id(history: httpx2.AsyncClient) -> None:
+async def test_request_ids_are_unique(history: httpx2.AsyncClient) -> None:
     ids = {(await history.get("/v1/models", headers=ALICE)).headers["x-request-id"] for _ in range(5)}
     assert len(ids) == 5
 
 
-async def test_logs_carry_the_requests_id_and_trace(house: House, capsys: Any) -> None:
+async def test_logs_carry_request_id_and_trace(house: House, capsys: Any) -> None:
     async with client_raising(house, RuntimeError("boom")) as client:
         response = await client.post("/tasks/sweep", headers={"X-Cloud-Trace-Context": "abc123/456;o=1"})
     entry = json.loads(capsys.readouterr().out.splitlines()[-1])
@@ -109,20 +109,20 @@ async def test_logs_carry_the_requests_id_and_trace(house: House, capsys: Any) -
 # --- errors ---
 
 
-async def test_an_unknown_path_is_not_found_in_our_shape(history: httpx2.AsyncClient) -> None:
+async def test_unknown_path_is_our_404(history: httpx2.AsyncClient) -> None:
     response = await history.get("/v1/nothing")
     assert response.status_code == 404
     assert shape(response)["code"] == "NOT_FOUND"
 
 
-async def test_a_wrong_method_is_told_which_are_right(history: httpx2.AsyncClient) -> None:
+async def test_wrong_method_error_names_the_allowed_ones(history: httpx2.AsyncClient) -> None:
     response = await history.put("/v1/videos", headers=ALICE)
     assert response.status_code == 405
     assert shape(response)["code"] == "METHOD_NOT_ALLOWED"
     assert {method.strip() for method in response.headers["allow"].split(",")} == {"GET", "HEAD"}
 
 
-async def test_an_unexpected_error_is_internal_without_a_stack_trace(house: House, capsys: Any) -> None:
+async def test_unexpected_error_is_internal_without_a_stack_trace(house: House, capsys: Any) -> None:
     async with client_raising(house, RuntimeError("the secret cause")) as client:
         response = await client.post("/tasks/sweep")
     assert response.status_code == 500
@@ -132,7 +132,7 @@ async def test_an_unexpected_error_is_internal_without_a_stack_trace(house: Hous
     assert "the secret cause" in capsys.readouterr().out
 
 
-async def test_a_dependency_that_does_not_answer_is_unavailable_with_retry_after(house: House) -> None:
+async def test_unresponsive_dependency_is_unavailable_with_retry_after(house: House) -> None:
     async with client_raising(house, Unavailable("Firestore: details")) as client:
         response = await client.post("/tasks/sweep")
     assert (response.status_code, response.headers["retry-after"]) == (503, "5")
@@ -140,7 +140,7 @@ async def test_a_dependency_that_does_not_answer_is_unavailable_with_retry_after
     assert "Firestore" not in response.text
 
 
-async def test_what_cannot_be_stored_is_the_callers_error_and_is_not_repeated(house: House) -> None:
+async def test_unstorable_input_is_a_client_error_and_not_retried(house: House) -> None:
     async with client_raising(house, NotStorable("labels.__a__", "the name is reserved")) as client:
         response = await client.post("/tasks/sweep")
     assert (response.status_code, shape(response)["code"]) == (400, "INVALID_REQUEST")
@@ -148,7 +148,7 @@ async def test_what_cannot_be_stored_is_the_callers_error_and_is_not_repeated(ho
 
 
 @pytest.mark.parametrize("labels", [{"__a__": "b"}, {"": "b"}, {"x" * 64: "b"}, {"a": "x" * 256}])
-async def test_a_label_that_cannot_be_stored_is_named(submit: httpx2.AsyncClient, labels: dict[str, str]) -> None:
+async def test_unstorable_label_is_named(submit: httpx2.AsyncClient, labels: dict[str, str]) -> None:
     response = await submit.post("/v1/videos", headers=ALICE, json={"prompt": "p", "labels": labels})
     assert (response.status_code, shape(response)["code"]) == (400, "INVALID_REQUEST")
     assert shape(response)["details"]["fields"][0]["field"].startswith("labels")
@@ -167,13 +167,13 @@ async def test_a_label_that_cannot_be_stored_is_named(submit: httpx2.AsyncClient
         ("NOT_FOUND", "false"),
     ],
 )
-async def test_clients_that_repeat_by_themselves_are_told_whether_to(house: House, code: str, should: str) -> None:
+async def test_x_should_retry_is_set_for_retrying_clients(house: House, code: str, should: str) -> None:
     async with client_raising(house, ApiError(code)) as client:
         response = await client.post("/tasks/sweep", headers={"Idempotency-Key": "k"})
     assert response.headers["x-should-retry"] == should
 
 
-async def test_a_rejection_says_not_to_repeat_a_post_without_a_key(submit: httpx2.AsyncClient, house: House) -> None:
+async def test_rejected_post_without_a_key_says_do_not_retry(submit: httpx2.AsyncClient, house: House) -> None:
     """Such a repeat could not be told from the repeat of an accepted request, and would get that request's video."""
     await house.sign_up()
     house.configure(active_jobs_limit=0)
@@ -185,7 +185,7 @@ async def test_a_rejection_says_not_to_repeat_a_post_without_a_key(submit: httpx
     assert said == {None: ("TOO_MANY_ACTIVE_JOBS", "false"), "k": ("TOO_MANY_ACTIVE_JOBS", "true")}
 
 
-async def test_an_error_of_its_own_headers_and_details_keeps_them(house: House) -> None:
+async def test_error_keeps_its_own_headers_and_details(house: House) -> None:
     error = ApiError("RATE_LIMITED", "Slower.", {"limit": 5}, retry_after_s=9, headers={"X-Own": "1"})
     async with client_raising(house, error) as client:
         response = await client.post("/tasks/sweep")
@@ -193,7 +193,7 @@ async def test_an_error_of_its_own_headers_and_details_keeps_them(house: House) 
     assert (shape(response)["message"], shape(response)["details"]) == ("Slower.", {"limit": 5})
 
 
-async def test_an_answer_that_breaks_off_is_not_followed_by_another(house: House) -> None:
+async def test_broken_response_is_not_followed_by_another(house: House) -> None:
     async def broken(call: RequestContext) -> Response:
         async def pieces() -> AsyncIterator[bytes]:
             yield b"half"
@@ -218,7 +218,7 @@ async def test_an_answer_that_breaks_off_is_not_followed_by_another(house: House
     assert len(started) == 1
 
 
-async def test_a_client_that_leaves_in_the_middle_of_its_body_is_no_error(house: House, capsys: Any) -> None:
+async def test_client_leaving_mid_body_is_no_error(house: House, capsys: Any) -> None:
     app = application(routes.of("poll"), load("poll").HANDLERS, lambda: house.services)
     received = iter(({"type": "http.request", "body": b"{", "more_body": True}, {"type": "http.disconnect"}))
     sent: list[Any] = []
@@ -263,9 +263,7 @@ async def exchanged(house: House, scope: dict[str, Any], messages: list[Any]) ->
     return sent[0]["status"], headers, json.loads(sent[1]["body"])["error"]
 
 
-async def test_a_body_that_does_not_arrive_is_given_up_and_its_connection_closed(
-    house: House, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_stalled_body_times_out_and_closes_the_connection(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
     (step,) = (row for row in routes.ROUTES if row.name == "step")
     hurried = replace(step, limits=BodyLimits(max_s=0.05))
     monkeypatch.setattr(routes, "ROUTES", tuple(hurried if row is step else row for row in routes.ROUTES))
@@ -278,18 +276,18 @@ async def test_a_body_that_does_not_arrive_is_given_up_and_its_connection_closed
 @pytest.mark.parametrize(
     ("received_bytes", "allowed_s"), [(0, 15.0), (8 * 1024, 16.0), (8 * 1024 * 20, 35.0), (30 * 1024 * 1024, 90.0)]
 )
-def test_a_body_must_keep_arriving_to_be_allowed_longer(received_bytes: int, allowed_s: float) -> None:
+def test_body_must_keep_arriving_to_get_more_time(received_bytes: int, allowed_s: float) -> None:
     assert IMAGES.allowed_s(received_bytes) == allowed_s
     assert SMALL.allowed_s(received_bytes) == 15.0
 
 
-async def test_a_body_shorter_than_it_says_broke_off(house: House) -> None:
+async def test_body_shorter_than_its_length_is_rejected(house: House) -> None:
     whole = {"type": "http.request", "body": b'{"job": "video_none", "step": 0}', "more_body": False}
     status, _, error = await exchanged(house, scope_of("/tasks/step", content_length="33"), [whole])
     assert (status, error["code"]) == (400, "INVALID_REQUEST")
 
 
-async def test_a_body_that_never_ends_is_not_drained_for_ever(house: House) -> None:
+async def test_endless_body_is_not_drained(house: House) -> None:
     piece = {"type": "http.request", "body": b" " * SMALL.max_bytes, "more_body": True}
     messages = [piece] * 1_000
     status, headers, error = await exchanged(house, scope_of("/tasks/step"), messages)
@@ -300,14 +298,14 @@ async def test_a_body_that_never_ends_is_not_drained_for_ever(house: House) -> N
 # --- who calls ---
 
 
-async def test_without_credentials_nothing_is_told(history: httpx2.AsyncClient) -> None:
+async def test_missing_credentials_reveal_nothing(history: httpx2.AsyncClient) -> None:
     response = await history.get("/v1/videos")
     assert response.status_code == 401
     assert response.headers["www-authenticate"] == "Bearer"
     assert shape(response)["code"] == "UNAUTHENTICATED"
 
 
-async def test_a_disabled_account_is_forbidden(house: House, history: httpx2.AsyncClient) -> None:
+async def test_disabled_account_is_forbidden(house: House, history: httpx2.AsyncClient) -> None:
     first = await history.get("/v1/account", headers=ALICE)
     house.store.edit("accounts", first.json()["id"], {"disabled": True})
     house.clock.advance(60)
@@ -324,7 +322,7 @@ async def test_machines_need_no_account(house: House, poll: httpx2.AsyncClient) 
 # --- CORS ---
 
 
-async def test_an_allowed_page_may_read_the_answer(history: httpx2.AsyncClient) -> None:
+async def test_allowed_origin_may_read_the_response(history: httpx2.AsyncClient) -> None:
     headers = (await history.get("/v1/models", headers={**ALICE, **ORIGIN})).headers
     assert headers["access-control-allow-origin"] == "https://studio.example"
     assert "Retry-After" in headers["access-control-expose-headers"]
@@ -334,18 +332,18 @@ async def test_an_allowed_page_may_read_the_answer(history: httpx2.AsyncClient) 
 @pytest.mark.parametrize(
     "origin", ["https://evil.example", "https://studio.example.evil.example", "http://studio.example", "null", ""]
 )
-async def test_another_page_may_not(history: httpx2.AsyncClient, origin: str) -> None:
+async def test_other_origin_may_not(history: httpx2.AsyncClient, origin: str) -> None:
     headers = (await history.get("/v1/models", headers={**ALICE, "Origin": origin})).headers
     assert "access-control-allow-origin" not in headers
     assert "Origin" in headers["vary"]
 
 
-async def test_an_error_can_be_read_by_an_allowed_page_too(history: httpx2.AsyncClient) -> None:
+async def test_allowed_origin_may_read_errors_too(history: httpx2.AsyncClient) -> None:
     response = await history.get("/v1/nothing", headers=ORIGIN)
     assert response.headers["access-control-allow-origin"] == "https://studio.example"
 
 
-async def test_a_preflight_is_answered_before_anything_else(history: httpx2.AsyncClient) -> None:
+async def test_preflight_is_answered_first(history: httpx2.AsyncClient) -> None:
     asked = {**ORIGIN, "Access-Control-Request-Method": "DELETE", "Access-Control-Request-Headers": "authorization"}
     response = await history.options("/v1/videos/video_x", headers=asked)
     assert (response.status_code, response.content) == (204, b"")
@@ -355,7 +353,7 @@ async def test_a_preflight_is_answered_before_anything_else(history: httpx2.Asyn
     }
 
 
-async def test_a_preflight_of_another_page_is_not_allowed(history: httpx2.AsyncClient) -> None:
+async def test_preflight_of_another_origin_is_rejected(history: httpx2.AsyncClient) -> None:
     response = await history.options("/v1/videos", headers={"Origin": "https://evil.example"})
     assert "access-control-allow-origin" not in response.headers
 
@@ -363,14 +361,14 @@ async def test_a_preflight_of_another_page_is_not_allowed(history: httpx2.AsyncC
 # --- bodies ---
 
 
-async def test_a_body_that_says_it_is_too_large_is_refused(submit: httpx2.AsyncClient, house: House) -> None:
+async def test_declared_oversize_body_is_rejected(submit: httpx2.AsyncClient, house: House) -> None:
     response = await submit.post("/v1/videos", headers=ALICE, content=b"x" * (IMAGES.max_bytes + 1))
     assert response.status_code == 413
     assert shape(response)["details"] == {"max_bytes": IMAGES.max_bytes}
     assert house.store.documents(Account) == []
 
 
-async def test_a_body_that_does_not_say_so_is_refused_as_well(submit: httpx2.AsyncClient) -> None:
+async def test_undeclared_oversize_body_is_rejected(submit: httpx2.AsyncClient) -> None:
     async def pieces() -> AsyncIterator[bytes]:
         for _ in range(31):
             yield b" " * 1024 * 1024
@@ -394,25 +392,23 @@ async def test_a_body_that_does_not_say_so_is_refused_as_well(submit: httpx2.Asy
         (b"[" * 100_000, 400, "INVALID_REQUEST"),
     ],
 )
-async def test_a_body_that_cannot_be_read_is_refused(
-    submit: httpx2.AsyncClient, content: bytes, status: int, code: str
-) -> None:
+async def test_unreadable_body_is_rejected(submit: httpx2.AsyncClient, content: bytes, status: int, code: str) -> None:
     response = await submit.post("/v1/videos", headers={**ALICE, "Content-Type": "application/json"}, content=content)
     assert (response.status_code, shape(response)["code"]) == (status, code)
 
 
-async def test_an_unknown_field_is_named(submit: httpx2.AsyncClient) -> None:
+async def test_unknown_field_is_named(submit: httpx2.AsyncClient) -> None:
     response = await submit.post("/v1/videos", headers=ALICE, json={"prompt": "p", "lenght": 8})
     assert shape(response)["details"] == {"fields": [{"field": "lenght", "message": "unknown field"}]}
 
 
-async def test_what_was_sent_is_not_sent_back(submit: httpx2.AsyncClient) -> None:
+async def test_input_is_not_echoed(submit: httpx2.AsyncClient) -> None:
     response = await submit.post("/v1/videos", headers=ALICE, json={"prompt": 7, "seed": "<script>"})
     assert response.status_code == 400
     assert "<script>" not in response.text
 
 
-async def test_what_is_small_may_not_be_sent_large(history: httpx2.AsyncClient, house: House) -> None:
+async def test_small_json_may_not_expand(history: httpx2.AsyncClient, house: House) -> None:
     """The attack: 3 MiB of wrong values to an operation whose bodies have some hundred bytes."""
     body = b'{"url": "https://a.example", "events": [' + b'"x",' * 780_000 + b'"x"]}'
     response = await history.post("/v1/webhook-endpoints", headers=ALICE, content=body)
@@ -428,7 +424,7 @@ WRONG_VALUES = {
 
 
 @pytest.mark.parametrize("wrong", WRONG_VALUES.values(), ids=WRONG_VALUES)
-async def test_no_error_is_built_for_each_of_many_wrong_values(
+async def test_many_wrong_values_do_not_build_an_error_each(
     history: httpx2.AsyncClient, monkeypatch: pytest.MonkeyPatch, wrong: dict[str, Any]
 ) -> None:
     """A validator builds them all before it tells any, so so many values never reach it."""
@@ -442,7 +438,7 @@ async def test_no_error_is_built_for_each_of_many_wrong_values(
 
 
 @pytest.mark.parametrize("field", ["events", "reference_images", "labels"])
-def test_a_list_or_map_is_read_up_to_its_first_error(field: str) -> None:
+def test_list_or_map_is_read_up_to_its_first_error(field: str) -> None:
     model = NewWebhookEndpoint if field == "events" else CreateVideo
     wrong = {str(number): number for number in range(300)} if field == "labels" else ["x"] * 900
     raw = json.dumps({"url": "https://a.example", "prompt": "p", field: wrong}).encode()
@@ -452,12 +448,12 @@ def test_a_list_or_map_is_read_up_to_its_first_error(field: str) -> None:
     assert 1 <= sum(problem["loc"][0] == field for problem in error.value.errors()) <= 2
 
 
-async def test_a_query_is_bounded(history: httpx2.AsyncClient) -> None:
+async def test_query_is_bounded(history: httpx2.AsyncClient) -> None:
     response = await history.get("/v1/videos?" + "&".join(f"{n}=" for n in range(2_000)), headers=ALICE)
     assert (response.status_code, shape(response)["code"]) == (400, "INVALID_REQUEST")
 
 
-async def test_a_compressed_body_is_not_understood(submit: httpx2.AsyncClient) -> None:
+async def test_compressed_body_is_rejected(submit: httpx2.AsyncClient) -> None:
     response = await submit.post(
         "/v1/videos", headers={**ALICE, "Content-Encoding": "gzip", "Content-Type": "application/json"}, content=b"{}"
     )
@@ -466,7 +462,7 @@ async def test_a_compressed_body_is_not_understood(submit: httpx2.AsyncClient) -
     assert response.headers["accept-encoding"] == "identity"
 
 
-async def test_a_byte_order_mark_is_passed_over(submit: httpx2.AsyncClient, house: House) -> None:
+async def test_byte_order_mark_is_skipped(submit: httpx2.AsyncClient, house: House) -> None:
     await house.sign_up()
     headers = {**ALICE, "Content-Type": "application/json"}
     for mark, status in ((b"\xef\xbb\xbf", 202), (b"\xef\xbb\xbf" * 2, 400), (b"\xff\xfe", 400)):
@@ -480,7 +476,7 @@ BODIES = sorted(
 
 
 @pytest.mark.parametrize("body", BODIES, ids=lambda body: body.__name__)
-def test_null_is_a_field_that_was_left_out(body: type[Body]) -> None:
+def test_null_means_omitted(body: type[Body]) -> None:
     """Typed clients send all of their fields. Where null means something of its own, the model says so."""
     nulls = {
         name: None
@@ -507,7 +503,7 @@ def example(body: type[Body], name: str) -> Any:
     return samples.get(name, "x")
 
 
-async def test_nulls_are_the_same_request_for_an_idempotency_key(submit: httpx2.AsyncClient, house: House) -> None:
+async def test_null_does_not_change_the_idempotency_fingerprint(submit: httpx2.AsyncClient, house: House) -> None:
     await house.sign_up()
     headers = ALICE | {"Idempotency-Key": "k"}
     nulls = {"count": None, "labels": None, "seconds": None, "reference_images": None, "input_reference": None}
@@ -517,20 +513,20 @@ async def test_nulls_are_the_same_request_for_an_idempotency_key(submit: httpx2.
     assert made.json()["id"] == again.json()["id"]
 
 
-async def test_a_body_of_many_errors_names_the_first_ten(submit: httpx2.AsyncClient) -> None:
+async def test_only_the_first_ten_errors_are_named(submit: httpx2.AsyncClient) -> None:
     response = await submit.post("/v1/videos", headers=ALICE, json={f"field{number}": 1 for number in range(500)})
     assert len(shape(response)["details"]["fields"]) == app.MAX_DETAIL_FIELDS
 
 
 @pytest.mark.parametrize("media_type", ["text/plain", "application/x-www-form-urlencoded", "application/xml"])
-async def test_another_type_of_body_is_not_understood(submit: httpx2.AsyncClient, media_type: str) -> None:
+async def test_unsupported_content_type_is_rejected(submit: httpx2.AsyncClient, media_type: str) -> None:
     response = await submit.post(
         "/v1/videos", headers={**ALICE, "Content-Type": media_type}, content=b'{"prompt": "p"}'
     )
     assert (response.status_code, shape(response)["code"]) == (415, "UNSUPPORTED_MEDIA_TYPE")
 
 
-async def test_an_unknown_query_parameter_is_named(history: httpx2.AsyncClient) -> None:
+async def test_unknown_query_parameter_is_named(history: httpx2.AsyncClient) -> None:
     response = await history.get("/v1/videos?limti=5", headers=ALICE)
     assert shape(response)["details"]["fields"][0]["field"] == "limti"
 
@@ -538,7 +534,7 @@ async def test_an_unknown_query_parameter_is_named(history: httpx2.AsyncClient) 
 # --- the handlers are skins ---
 
 
-async def test_a_video_is_created_read_listed_and_deleted(
+async def test_video_is_created_read_listed_and_deleted(
     house: House, submit: httpx2.AsyncClient, history: httpx2.AsyncClient
 ) -> None:
     body = {"prompt": "p", "model": "omni-flash", "seconds": 3, "resolution": "360p"}
@@ -575,7 +571,7 @@ async def test_a_video_is_created_read_listed_and_deleted(
         b"a/./b",
     ],
 )
-async def test_an_idempotency_key_that_could_have_no_receipt_is_refused_on_first_use(
+async def test_idempotency_key_without_possible_receipt_is_rejected(
     house: House, submit: httpx2.AsyncClient, key: bytes
 ) -> None:
     headers = [*((name.encode(), value.encode()) for name, value in ALICE.items()), (b"idempotency-key", key)]
@@ -602,7 +598,7 @@ async def test_an_idempotency_key_that_could_have_no_receipt_is_refused_on_first
         "😀" * 255,
     ],
 )
-async def test_every_accepted_idempotency_key_has_its_receipt(
+async def test_every_accepted_idempotency_key_has_a_receipt(
     submit: httpx2.AsyncClient, history: httpx2.AsyncClient, key: str
 ) -> None:
     headers = [*((name.encode(), value.encode()) for name, value in ALICE.items()), (b"idempotency-key", key.encode())]
@@ -613,9 +609,7 @@ async def test_every_accepted_idempotency_key_has_its_receipt(
     assert (receipt.json()["video"], receipt.json()["key"]) == (created.json()["id"], key)
 
 
-async def test_an_unfinished_submission_is_unavailable_with_the_jobs_id(
-    house: House, submit: httpx2.AsyncClient
-) -> None:
+async def test_unfinished_submission_is_unavailable_with_the_job_id(house: House, submit: httpx2.AsyncClient) -> None:
     await submit.post("/v1/videos/estimate", headers=ALICE, json={"prompt": "p"})
     house.store.fail("get_all", times=10_000)
     response = await submit.post("/v1/videos", headers=ALICE, json={"prompt": "p"})
@@ -623,16 +617,14 @@ async def test_an_unfinished_submission_is_unavailable_with_the_jobs_id(
     assert shape(response)["details"]["video"].startswith("video_")
 
 
-async def test_a_step_tells_the_queue_what_became_of_it(house: House, poll: httpx2.AsyncClient) -> None:
+async def test_step_reports_its_result_to_the_queue(house: House, poll: httpx2.AsyncClient) -> None:
     job = await house.submit(await house.sign_up())
     first = await poll.post("/tasks/step", json={"job": job.id, "step": 0})
     assert (first.status_code, first.content) == (204, b"")
     assert house.creates == 1
 
 
-async def test_a_step_that_meets_a_lease_is_told_to_come_back_and_nothing_is_logged_as_broken(
-    house: House, poll: httpx2.AsyncClient
-) -> None:
+async def test_step_under_a_lease_is_retried_and_not_logged_as_an_error(house: House, poll: httpx2.AsyncClient) -> None:
     from shared.core import events
     from shared.jobs.transitions import apply
 
@@ -654,17 +646,17 @@ async def test_another_users_video_is_not_found(
 
 
 @pytest.mark.parametrize("path", ["/v1/videos/", "/v1/videos//", "/v1/videos/..%2F", "//v1/videos"])
-async def test_an_address_with_a_slash_too_many_is_not_found(history: httpx2.AsyncClient, path: str) -> None:
+async def test_trailing_slash_is_not_found(history: httpx2.AsyncClient, path: str) -> None:
     response = await history.get(path, headers={**ALICE, "Host": "evil.example"})
     assert (response.status_code, shape(response)["code"]) == (404, "NOT_FOUND")
 
 
-async def test_a_head_is_answered_as_a_get_without_its_body(history: httpx2.AsyncClient) -> None:
+async def test_head_is_get_without_its_body(history: httpx2.AsyncClient) -> None:
     response = await history.head("/v1/models", headers=ALICE)
     assert (response.status_code, response.content) == (200, b"")
 
 
-async def test_the_price_of_an_estimate_is_the_price_of_the_video(submit: httpx2.AsyncClient) -> None:
+async def test_estimated_price_is_the_charged_price(submit: httpx2.AsyncClient) -> None:
     body = {"prompt": "p", "model": "veo-3.1-fast", "seconds": 6}
     estimate = await submit.post("/v1/videos/estimate", headers=ALICE, json=body)
     created = await submit.post("/v1/videos", headers=ALICE, json=body)

@@ -53,7 +53,7 @@ def listed(answer: httpx2.Response, name: str) -> set[str]:
     return {one.strip() for one in answer.headers.get(name, "").split(",")}
 
 
-async def test_the_openai_sdk_of_a_page_may_send_all_its_headers(submit: httpx2.AsyncClient) -> None:
+async def test_openai_sdk_headers_are_allowed(submit: httpx2.AsyncClient) -> None:
     sent: list[httpx2.Request] = []
 
     def answered(request: httpx2.Request) -> httpx2.Response:
@@ -78,14 +78,14 @@ async def test_the_openai_sdk_of_a_page_may_send_all_its_headers(submit: httpx2.
         ("if-match", "if-none-match", "if-modified-since", "if-range", "last-event-id", "idempotency-key"),
     ],
 )
-async def test_what_tracing_and_clients_add_may_be_sent(submit: httpx2.AsyncClient, names: tuple[str, ...]) -> None:
+async def test_tracing_and_client_headers_are_allowed(submit: httpx2.AsyncClient, names: tuple[str, ...]) -> None:
     assert await blocked(submit, "POST", names) == set()
 
 
 @pytest.mark.parametrize(
     "name", ["x-anything", "cookie", "x-stainless-", "x-stainless-\N{KELVIN SIGN}", "x-stainless-a b", "stainless-os"]
 )
-async def test_what_nobody_sends_is_not_allowed(submit: httpx2.AsyncClient, name: str) -> None:
+async def test_unused_headers_are_not_allowed(submit: httpx2.AsyncClient, name: str) -> None:
     asked = [(b"Origin", PAGE.encode()), (b"Access-Control-Request-Headers", f"authorization,{name}".encode())]
     answer = await submit.options("/v1/videos", headers=asked)
     allowed = {one.lower() for one in listed(answer, "access-control-allow-headers")}
@@ -94,13 +94,13 @@ async def test_what_nobody_sends_is_not_allowed(submit: httpx2.AsyncClient, name
     assert len(allowed) == 23
 
 
-async def test_a_preflight_of_another_origin_or_of_ever_more_headers_gets_no_more(submit: httpx2.AsyncClient) -> None:
+async def test_preflight_is_bounded_and_per_origin(submit: httpx2.AsyncClient) -> None:
     assert await blocked(submit, "POST", ["authorization"], origin="https://evil.example") == {"origin"}
     many = [f"x-stainless-{number}" for number in range(500)]
     assert await blocked(submit, "POST", many) == set(many)
 
 
-async def test_a_page_reads_every_header_that_clients_act_on(submit: httpx2.AsyncClient, house: House) -> None:
+async def test_page_can_read_every_header_that_clients_use(submit: httpx2.AsyncClient, house: House) -> None:
     await house.sign_up()
     headers = {"Authorization": "Bearer alice", "Origin": PAGE}
     made = await submit.post("/v1/videos", headers=headers, json={"prompt": "a kite"})
