@@ -74,25 +74,25 @@ def google_libraries(modules: frozenset[str]) -> set[str]:
 
 
 @pytest.mark.parametrize("function", AT_IMPORT)
-def test_a_cold_start_loads_nothing_that_only_some_requests_need(function: str) -> None:
+def test_cold_start_loads_only_what_every_request_needs(function: str) -> None:
     modules = loaded(function)
     assert not modules & set(HEAVY)
     assert not any(module == "local" or module.startswith("local.") for module in modules)
 
 
 @pytest.mark.parametrize(("function", "allowed"), AT_IMPORT.items())
-def test_a_function_imports_no_google_library_that_it_does_not_use(function: str, allowed: frozenset[str]) -> None:
+def test_function_imports_no_unused_google_library(function: str, allowed: frozenset[str]) -> None:
     assert google_libraries(loaded(function)) == allowed
 
 
 @pytest.mark.parametrize("function", AT_IMPORT)
-def test_of_googles_clients_every_request_needs_the_database_alone(function: str) -> None:
+def test_firestore_is_the_only_google_client_always_loaded(function: str) -> None:
     found = google_libraries(loaded(function, SERVING))
     clients = {name for name in found if name.startswith(("google.cloud.", "google.genai"))} - set(COMMON)
     assert clients == CLIENTS_OF_ANY_REQUEST
 
 
-def test_the_pure_core_reaches_no_cloud() -> None:
+def test_pure_core_imports_no_cloud_library() -> None:
     code = "import sys, shared.core.lifecycle, shared.api.views; print(*sorted(sys.modules))"
     environ = {**os.environ, "PYTHONPATH": str(ROOT)}
     run = subprocess.run([sys.executable, "-c", code], env=environ, capture_output=True, text=True, check=True)
@@ -103,7 +103,7 @@ def test_the_pure_core_reaches_no_cloud() -> None:
 
 
 @pytest.mark.parametrize("folder", ["shared", "functions"])
-def test_what_runs_in_the_cloud_never_imports_what_runs_on_a_laptop(folder: str) -> None:
+def test_deployed_code_never_imports_local_code(folder: str) -> None:
     for path in (ROOT / folder).rglob("*.py"):
         lines = [line.split() for line in path.read_text().splitlines()]
         imported = {words[1].partition(".")[0] for words in lines if len(words) > 1 and words[0] in ("import", "from")}
@@ -111,7 +111,7 @@ def test_what_runs_in_the_cloud_never_imports_what_runs_on_a_laptop(folder: str)
 
 
 @pytest.mark.parametrize("function", LOADED)
-def test_a_function_loads_only_the_packages_that_it_serves(function: str) -> None:
+def test_function_loads_only_the_packages_it_serves(function: str) -> None:
     modules = [name for name in loaded(function) if name.startswith("shared.") and name.count(".") > 1]
     packages, most = LOADED[function]
     assert {name.split(".")[1] for name in modules} == EVERYWHERE | packages

@@ -40,7 +40,7 @@ def test_polls_are_dense_around_the_expected_time_then_widen() -> None:
     assert steps[-1] == LONGEST_STEP_S
 
 
-def test_longer_generations_get_more_polls_and_more_delay() -> None:
+def test_polls_grow_slower_than_the_generation() -> None:
     quick, slow = (len(looks_until(expected_s, expected_s)) for expected_s in (60, 360))
     assert quick < slow < 2 * quick
 
@@ -66,7 +66,7 @@ def test_with_events_few_polls_remain() -> None:
 
 
 @pytest.mark.parametrize("factor", [3.0, 1 / 3])
-def test_wrong_expected_time_at_most_doubles_the_wait(factor: float) -> None:
+def test_wrong_expected_time_has_bounded_lag_and_polls(factor: float) -> None:
     seen = polling.polled(polling.times(60), polling.scheduled(60 * factor, 600))
     assert np.median(seen.lag_s) < 60
     assert seen.looks.mean() < 30

@@ -53,18 +53,18 @@ def fields(*items: tuple[str, str]) -> dict[str, Any]:
         ([("labels[0²]", "x")], {"labels": {"0²": "x"}}),
     ],
 )
-def test_names_with_brackets_are_nested(items: list[tuple[str, str]], expected: dict[str, Any]) -> None:
+def test_bracketed_names_are_nested(items: list[tuple[str, str]], expected: dict[str, Any]) -> None:
     assert fields(*items) == expected
 
 
 @pytest.mark.parametrize("items", [[("a", "x"), ("a[b]", "y")], [("a[b][c][d]", "x")]])
-def test_names_that_contradict_each_other_are_refused(items: list[tuple[str, str]]) -> None:
+def test_contradictory_names_are_rejected(items: list[tuple[str, str]]) -> None:
     with pytest.raises(ApiError) as error:
         fields(*items)
     assert error.value.code == "INVALID_REQUEST"
 
 
-async def test_a_form_is_read_as_its_json_would_be(house: House, submit: httpx2.AsyncClient) -> None:
+async def test_form_is_parsed_like_its_json(house: House, submit: httpx2.AsyncClient) -> None:
     """Numbers come as texts and labels with brackets; two such requests with one key are the same request."""
     form = {**BASE, "labels[team]": "blue", "generate_audio": "true", "seed": "7"}
     first = await submit.post(
@@ -94,19 +94,19 @@ async def test_files_of_a_form_are_the_images(house: House, submit: httpx2.Async
     ]
 
 
-async def test_one_file_of_a_list_is_a_list_of_one(submit: httpx2.AsyncClient) -> None:
+async def test_single_file_of_a_list_is_a_list(submit: httpx2.AsyncClient) -> None:
     files = [("reference_images", ("a.png", picture())), ("prompt", (None, "p")), ("model", (None, "omni-flash"))]
     assert (await submit.post("/v1/videos", files=files, headers=ALICE)).status_code == 202
 
 
-async def test_an_image_in_a_field_is_an_image_too(submit: httpx2.AsyncClient) -> None:
+async def test_image_in_a_text_field_is_accepted(submit: httpx2.AsyncClient) -> None:
     url = "data:image/png;base64," + base64.b64encode(picture()).decode()
     form = {**BASE, "input_reference[image_url]": url}
     answer = await submit.post("/v1/videos", files={name: (None, value) for name, value in form.items()}, headers=ALICE)
     assert answer.status_code == 202, answer.text
 
 
-async def test_a_file_that_was_not_chosen_is_no_file(submit: httpx2.AsyncClient) -> None:
+async def test_unchosen_file_is_ignored(submit: httpx2.AsyncClient) -> None:
     """Browsers send an empty part for it."""
     body = (
         b'--x\r\nContent-Disposition: form-data; name="prompt"\r\n\r\np\r\n'
@@ -138,9 +138,7 @@ async def test_a_file_that_was_not_chosen_is_no_file(submit: httpx2.AsyncClient)
         ),
     ],
 )
-async def test_a_field_of_a_form_that_is_wrong_is_named(
-    submit: httpx2.AsyncClient, files: list[Any], field: str
-) -> None:
+async def test_invalid_form_field_is_named(submit: httpx2.AsyncClient, files: list[Any], field: str) -> None:
     answer = await submit.post("/v1/videos", files=files, headers=ALICE)
     assert answer.status_code == 400, answer.text
     assert answer.json()["error"]["code"] == "INVALID_REQUEST"
@@ -155,9 +153,7 @@ async def test_a_field_of_a_form_that_is_wrong_is_named(
         (b"--x\r\nContent-Disposition: form-data\r\n\r\np\r\n--x--\r\n", "multipart/form-data; boundary=x"),
     ],
 )
-async def test_a_form_that_cannot_be_read_is_a_clear_error(
-    submit: httpx2.AsyncClient, content: bytes, content_type: str
-) -> None:
+async def test_unreadable_form_is_a_clear_error(submit: httpx2.AsyncClient, content: bytes, content_type: str) -> None:
     answer = await submit.post("/v1/videos", content=content, headers=ALICE | {"Content-Type": content_type})
     assert answer.status_code == 400
     assert answer.json()["error"]["code"] == "INVALID_REQUEST"
@@ -170,7 +166,7 @@ IMAGE = b'--x\r\nContent-Disposition: form-data; name="input_reference"; filenam
 
 @pytest.mark.parametrize("cut", [b"", b"\r", b"\r\n", b"\r\n-", b"\r\n--", b"\r\n--x", b"\r\n--x-", b"\r\n--x\r\n"])
 @pytest.mark.parametrize("last", [SECONDS, IMAGE], ids=["a field", "a file"])
-async def test_a_form_that_breaks_off_is_refused_and_charges_nothing(
+async def test_truncated_form_is_rejected_and_charges_nothing(
     house: House, submit: httpx2.AsyncClient, last: bytes, cut: bytes
 ) -> None:
     """What it lost would otherwise be missing from the video, at the price of the default."""
@@ -183,9 +179,7 @@ async def test_a_form_that_breaks_off_is_refused_and_charges_nothing(
 
 
 @pytest.mark.parametrize("end", [b"\r\n--x--", b"\r\n--x--\r\n", b"\r\n--x--\r\nan epilogue"])
-async def test_a_form_that_is_whole_is_taken_with_all_its_parts(
-    house: House, submit: httpx2.AsyncClient, end: bytes
-) -> None:
+async def test_complete_form_is_accepted_with_all_parts(house: House, submit: httpx2.AsyncClient, end: bytes) -> None:
     headers = ALICE | {"Content-Type": "multipart/form-data; boundary=x"}
     answer = await submit.post("/v1/videos", content=BEGUN + SECONDS + end, headers=headers)
     assert (answer.status_code, answer.json()["seconds"]) == (202, "4"), answer.text
@@ -203,20 +197,20 @@ async def test_a_form_that_is_whole_is_taken_with_all_its_parts(
         ("multipart/form-data; boundary=x", b"\xed\xa0\xbd"),
     ],
 )
-async def test_the_text_of_a_form_is_utf8(submit: httpx2.AsyncClient, content_type: str, part: bytes) -> None:
+async def test_form_text_is_utf8(submit: httpx2.AsyncClient, content_type: str, part: bytes) -> None:
     content = b'--x\r\nContent-Disposition: form-data; name="prompt"\r\n\r\n' + part + b"\r\n--x--\r\n"
     answer = await submit.post("/v1/videos", content=content, headers=ALICE | {"Content-Type": content_type})
     assert (answer.status_code, answer.json()["error"]["code"]) == (400, "INVALID_REQUEST")
     assert "UTF-8" in answer.json()["error"]["message"]
 
 
-async def test_a_charset_that_is_none_is_named(submit: httpx2.AsyncClient) -> None:
+async def test_unknown_charset_is_named(submit: httpx2.AsyncClient) -> None:
     headers = ALICE | {"Content-Type": "multipart/form-data; boundary=x; charset=undefined"}
     answer = await submit.post("/v1/videos", content=BEGUN + b"--x--\r\n", headers=headers)
     assert "charset=undefined" in answer.json()["error"]["message"]
 
 
-async def test_a_field_that_was_left_empty_is_left_out(house: House, submit: httpx2.AsyncClient) -> None:
+async def test_empty_field_is_omitted(house: House, submit: httpx2.AsyncClient) -> None:
     """Tools that show a form send all of its fields."""
     await house.sign_up()
     names = [name for name in CreateVideo.model_fields if name not in BASE]
@@ -229,14 +223,14 @@ async def test_a_field_that_was_left_empty_is_left_out(house: House, submit: htt
     assert nothing.json()["error"]["details"]["fields"] == [{"field": "prompt", "message": "Field required"}]
 
 
-async def test_a_part_in_an_encoding_of_its_own_is_refused(submit: httpx2.AsyncClient) -> None:
+async def test_part_with_its_own_encoding_is_rejected(submit: httpx2.AsyncClient) -> None:
     head = b'--x\r\nContent-Disposition: form-data; name="prompt"\r\nContent-Transfer-Encoding: base64\r\n\r\n'
     headers = ALICE | {"Content-Type": "multipart/form-data; boundary=x"}
     answer = await submit.post("/v1/videos", content=head + b"cA==\r\n--x--\r\n", headers=headers)
     assert (answer.status_code, answer.json()["error"]["code"]) == (400, "INVALID_REQUEST")
 
 
-async def test_more_fields_or_files_than_any_request_has_are_refused(submit: httpx2.AsyncClient) -> None:
+async def test_too_many_fields_or_files_are_rejected(submit: httpx2.AsyncClient) -> None:
     many = [(f"labels[{number}]", (None, "x")) for number in range(forms.MAX_FIELDS + 1)]
     answer = await submit.post("/v1/videos", files=many, headers=ALICE)
     assert (answer.status_code, answer.json()["error"]["code"]) == (400, "INVALID_REQUEST")
@@ -245,20 +239,20 @@ async def test_more_fields_or_files_than_any_request_has_are_refused(submit: htt
     assert (answer.status_code, answer.json()["error"]["code"]) == (400, "INVALID_REQUEST")
 
 
-async def test_only_routes_that_take_forms_take_them(house: House) -> None:
+async def test_only_form_routes_accept_forms(house: House) -> None:
     async with client_of(application(routes.of("poll"), load("poll").HANDLERS, lambda: house.services)) as poll:
         answer = await poll.post("/tasks/step", files={"job": (None, "x"), "step": (None, "0")})
     assert (answer.status_code, answer.json()["error"]["code"]) == (415, "UNSUPPORTED_MEDIA_TYPE")
 
 
-async def test_json_cannot_make_an_upload(submit: httpx2.AsyncClient) -> None:
+async def test_json_cannot_forge_an_upload(submit: httpx2.AsyncClient) -> None:
     """What comes in JSON is never taken for a file of a form."""
     body = json.dumps({"prompt": "p", "input_reference": {"file": "x"}})
     answer = await submit.post("/v1/videos", content=body, headers=ALICE | {"Content-Type": "application/json"})
     assert answer.json()["error"]["code"] == "INVALID_REQUEST"
 
 
-async def test_nothing_is_made_of_a_form_that_is_refused(house: House, submit: httpx2.AsyncClient) -> None:
+async def test_rejected_form_creates_nothing(house: House, submit: httpx2.AsyncClient) -> None:
     files = [("prompt", (None, "p")), ("input_reference", ("a.png", b"no image"))]
     answer = await submit.post("/v1/videos", files=files, headers=ALICE)
     assert (answer.status_code, answer.json()["error"]["code"]) == (400, "INVALID_IMAGE")

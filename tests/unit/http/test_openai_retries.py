@@ -48,7 +48,7 @@ async def client(transport: LossyTransport, monkeypatch: pytest.MonkeyPatch) -> 
         yield made
 
 
-async def test_over_the_limit_a_create_is_rejected_and_no_older_video_is_returned(
+async def test_create_over_the_limit_is_rejected_without_an_older_video(
     house: House, client: openai.AsyncOpenAI
 ) -> None:
     await house.sign_up()
@@ -60,7 +60,7 @@ async def test_over_the_limit_a_create_is_rejected_and_no_older_video_is_returne
     assert [job.repeats_taken for job in house.store.documents(Job)] == [0, 0, 0]
 
 
-async def test_a_lost_response_is_retried_to_the_same_job(
+async def test_lost_response_is_retried_to_the_same_job(
     house: House, client: openai.AsyncOpenAI, transport: LossyTransport
 ) -> None:
     await house.sign_up()
@@ -71,7 +71,7 @@ async def test_a_lost_response_is_retried_to_the_same_job(
     assert house.amounts(job) == [-30]
 
 
-async def test_parallel_twins_whose_responses_were_lost_get_a_job_each(
+async def test_parallel_creates_with_lost_responses_get_a_job_each(
     house: House, client: openai.AsyncOpenAI, transport: LossyTransport
 ) -> None:
     await house.sign_up()

@@ -12,14 +12,14 @@ from shared.http.rate_limits import TokenBuckets
 from tests.unit.conftest import NOW, Clock
 
 
-def test_a_minutes_requests_may_come_at_once_and_no_more() -> None:
+def test_a_minutes_requests_may_come_at_once() -> None:
     buckets = TokenBuckets()
     allowed = [buckets.take("alice", 100, NOW) for _ in range(101)]
     assert [one.remaining for one in allowed[:3]] == [99, 98, 97]
     assert [one.refused for one in allowed] == [False] * 100 + [True]
 
 
-def test_tokens_flow_in_evenly() -> None:
+def test_tokens_refill_evenly() -> None:
     buckets, clock = TokenBuckets(), Clock()
     for _ in range(60):
         buckets.take("alice", 60, clock())
@@ -28,7 +28,7 @@ def test_tokens_flow_in_evenly() -> None:
     assert [buckets.take("alice", 60, clock()).refused for _ in range(4)] == [False] * 3 + [True]
 
 
-def test_who_comes_back_when_told_is_let_in() -> None:
+def test_retry_after_the_stated_wait_is_accepted() -> None:
     for per_minute in (1, 7, 60, 100, 1_000):
         buckets, clock = TokenBuckets(), Clock()
         while not (last := buckets.take("alice", per_minute, clock())).refused:
@@ -37,7 +37,7 @@ def test_who_comes_back_when_told_is_let_in() -> None:
         assert not buckets.take("alice", per_minute, clock()).refused
 
 
-def test_a_refused_request_costs_nothing() -> None:
+def test_rejected_request_costs_nothing() -> None:
     buckets, clock = TokenBuckets(), Clock()
     buckets.take("alice", 1, clock())
     for _ in range(59):
@@ -47,33 +47,33 @@ def test_a_refused_request_costs_nothing() -> None:
     assert not buckets.take("alice", 1, clock()).refused
 
 
-def test_a_bucket_never_holds_more_than_a_minute() -> None:
+def test_bucket_holds_at_most_a_minute() -> None:
     buckets = TokenBuckets()
     buckets.take("alice", 5, NOW)
     later = NOW + timedelta(days=1)
     assert [buckets.take("alice", 5, later).refused for _ in range(6)] == [False] * 5 + [True]
 
 
-def test_everybody_has_a_bucket_of_his_own() -> None:
+def test_each_account_has_its_own_bucket() -> None:
     buckets = TokenBuckets()
     buckets.take("alice", 1, NOW)
     assert buckets.take("alice", 1, NOW).refused
     assert not buckets.take("bob", 1, NOW).refused
 
 
-def test_a_clock_that_is_set_back_gives_and_takes_nothing() -> None:
+def test_clock_set_back_changes_nothing() -> None:
     buckets = TokenBuckets()
     buckets.take("alice", 2, NOW)
     assert buckets.take("alice", 2, NOW - timedelta(hours=1)).remaining == 0
 
 
-def test_a_smaller_limit_holds_at_once() -> None:
+def test_smaller_limit_applies_at_once() -> None:
     buckets = TokenBuckets()
     buckets.take("alice", 100, NOW)
     assert [buckets.take("alice", 2, NOW).refused for _ in range(3)] == [False, False, True]
 
 
-def test_the_memory_of_buckets_has_a_limit_and_forgets_the_least_used(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_bucket_cache_is_bounded_and_lru(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(rate_limits, "BUCKETS_KEPT", 3)
     buckets = TokenBuckets()
     for name in ("a", "b", "c", "a", "d"):
@@ -81,7 +81,7 @@ def test_the_memory_of_buckets_has_a_limit_and_forgets_the_least_used(monkeypatc
     assert [buckets.take(name, 10, NOW).remaining for name in "acdb"] == [7, 8, 8, 9]
 
 
-def test_the_headers_say_what_is_left_and_when_there_is_more() -> None:
+def test_headers_say_what_is_left_and_when_more_comes() -> None:
     buckets = TokenBuckets()
     assert buckets.take("alice", 2, NOW).headers == {
         "RateLimit-Limit": "2",

@@ -28,36 +28,36 @@ def load(function: str) -> Any:
     return module
 
 
-def test_every_name_and_every_method_of_a_path_is_there_once() -> None:
+def test_names_and_path_methods_are_unique() -> None:
     assert max(Counter(route.name for route in ROUTES).values()) == 1
     assert max(Counter((route.method, route.path) for route in ROUTES).values()) == 1
 
 
-def test_no_two_paths_differ_in_their_parameters_only() -> None:
+def test_no_two_paths_differ_only_in_parameters() -> None:
     shapes = {route.path: "/".join("*" if "{" in part else part for part in route.path.split("/")) for route in ROUTES}
     assert max(Counter(shapes.values()).values()) == 1
 
 
 @pytest.mark.parametrize("function", FUNCTIONS)
-def test_a_function_binds_exactly_its_own_routes(function: Function) -> None:
+def test_function_binds_exactly_its_own_routes(function: Function) -> None:
     module = load(function)
     assert set(module.HANDLERS) == {route.name for route in routes.of(function)}
     assert {route.path for route in module.app.routes} == {routing.pattern(row.path) for row in routes.of(function)}
 
 
-def test_every_folder_of_functions_is_a_function_and_the_other_way_round() -> None:
+def test_functions_and_folders_match() -> None:
     assert {path.parent.name for path in ROOT.glob("functions/*/main.py")} == set(FUNCTIONS)
     assert sum(len(routes.of(function)) for function in FUNCTIONS) == len(ROUTES)
 
 
 @pytest.mark.parametrize("handlers", [{}, {"sweep": None, "retain": None, "reconcile": None, "more": None}])
-def test_a_function_that_binds_too_little_or_too_much_does_not_start(handlers: Any) -> None:
+def test_function_with_wrong_routes_does_not_start(handlers: Any) -> None:
     with pytest.raises(ValueError, match="cleanup must handle exactly"):
         application(routes.of("cleanup"), handlers)
 
 
 @pytest.mark.parametrize("route", ROUTES, ids=lambda route: route.name)
-def test_a_route_is_complete(route: Route) -> None:
+def test_route_is_complete(route: Route) -> None:
     assert route.summary
     assert set(route.errors) <= set(CATALOG)
     assert (route.method == "GET") <= (route.body is None)
@@ -66,18 +66,18 @@ def test_a_route_is_complete(route: Route) -> None:
 
 
 @pytest.mark.parametrize("route", ROUTES, ids=lambda route: route.name)
-def test_users_call_v1_and_machines_never_do(route: Route) -> None:
+def test_users_call_v1_and_machines_do_not(route: Route) -> None:
     assert (route.caller in PEOPLE) == route.path.startswith("/v1/")
 
 
 @pytest.mark.parametrize("route", ROUTES, ids=lambda route: route.name)
-def test_administrators_alone_call_v1_admin(route: Route) -> None:
+def test_only_administrators_call_v1_admin(route: Route) -> None:
     assert not route.path.startswith("/v1/admin/") or route.caller == "admin"
     assert route.path.startswith("/v1/operator/") == (route.caller == "operator")
 
 
 @pytest.mark.parametrize("route", ROUTES, ids=lambda route: route.name)
-def test_what_needs_a_role_or_writes_reads_the_account_for_each_request(route: Route) -> None:
+def test_role_or_write_routes_read_the_account_each_time(route: Route) -> None:
     # A job's commit reads it by itself; an estimate writes nothing.
     by_itself = route.name in ("create_video", "extend_video", "estimate_video")
     if route.caller in ("admin", "operator") or (route.caller == "user" and route.method != "GET"):
@@ -85,5 +85,5 @@ def test_what_needs_a_role_or_writes_reads_the_account_for_each_request(route: R
 
 
 @pytest.mark.parametrize("function", ["poll", "cleanup"])
-def test_a_function_for_machines_answers_no_user(function: Function) -> None:
+def test_machine_functions_serve_no_users(function: Function) -> None:
     assert all(route.caller in ("queue", "scheduler", "bucket") for route in routes.of(function))

@@ -40,20 +40,20 @@ async def no_page(house: House) -> AsyncIterator[httpx2.AsyncClient]:
         yield client
 
 
-async def test_every_file_is_served_as_it_is(page: httpx2.AsyncClient) -> None:
+async def test_files_are_served_unchanged(page: httpx2.AsyncClient) -> None:
     for path in (path for path in WEB.rglob("*") if path.is_file()):
         answer = await page.get(f"/{path.relative_to(WEB).as_posix()}")
         assert (answer.status_code, answer.content) == (200, path.read_bytes()), path
 
 
 @pytest.mark.parametrize(("path", "file"), [("/", "index.html"), ("/docs/", "docs/index.html")])
-async def test_a_folder_is_its_index(page: httpx2.AsyncClient, path: str, file: str) -> None:
+async def test_folder_serves_its_index(page: httpx2.AsyncClient, path: str, file: str) -> None:
     answer = await page.get(path)
     assert answer.content == (WEB / file).read_bytes()
     assert answer.headers["content-type"] == "text/html; charset=utf-8"
 
 
-async def test_a_page_has_the_pages_headers_and_not_the_apis(page: httpx2.AsyncClient) -> None:
+async def test_page_has_page_headers_and_no_api_headers(page: httpx2.AsyncClient) -> None:
     headers = (await page.get("/")).headers
     assert "script-src" not in headers["content-security-policy"]
     assert headers["content-security-policy"].startswith("default-src 'self'; connect-src 'self' https://identity")
@@ -63,12 +63,12 @@ async def test_a_page_has_the_pages_headers_and_not_the_apis(page: httpx2.AsyncC
     assert api["content-security-policy"] == SECURITY_HEADERS["Content-Security-Policy"]
 
 
-async def test_config_and_the_apis_description_are_there(page: httpx2.AsyncClient) -> None:
+async def test_config_and_api_description_are_served(page: httpx2.AsyncClient) -> None:
     assert (await page.get("/config.json")).json() == {"api_key": "k"}
     assert (await page.get("/openapi.json")).json()["openapi"].startswith("3.")
 
 
-async def test_a_file_that_is_known_is_not_sent_again(page: httpx2.AsyncClient) -> None:
+async def test_known_file_is_304(page: httpx2.AsyncClient) -> None:
     first = await page.get("/")
     strong = first.headers["etag"].removeprefix("W/")
     for known in (first.headers["etag"], strong, f'"other",{first.headers["etag"]}', f'"other", {strong}', "*"):
@@ -77,7 +77,7 @@ async def test_a_file_that_is_known_is_not_sent_again(page: httpx2.AsyncClient) 
     assert (await page.get("/", headers={"If-None-Match": '"other"'})).status_code == 200
 
 
-async def test_text_is_compressed_for_who_understands_it(page: httpx2.AsyncClient) -> None:
+async def test_text_is_compressed_if_accepted(page: httpx2.AsyncClient) -> None:
     async with page.stream("GET", "/", headers={"Accept-Encoding": "gzip"}) as answer:
         raw = b"".join([piece async for piece in answer.aiter_raw()])
     assert answer.headers["content-encoding"] == "gzip"
@@ -87,7 +87,7 @@ async def test_text_is_compressed_for_who_understands_it(page: httpx2.AsyncClien
     assert "Accept-Encoding" in plain.headers["vary"]
 
 
-async def test_head_says_what_get_would_send(page: httpx2.AsyncClient) -> None:
+async def test_head_matches_get(page: httpx2.AsyncClient) -> None:
     head = await page.head("/", headers={"Accept-Encoding": "identity"})
     assert (head.content, int(head.headers["content-length"])) == (b"", (WEB / "index.html").stat().st_size)
 
@@ -96,23 +96,23 @@ async def test_head_says_what_get_would_send(page: httpx2.AsyncClient) -> None:
     "path",
     ["/nothing", "/v1/nothing", "/tasks/step", "/../main.py", "/%2e%2e/main.py", "/main.py", "/shared/http/site.py"],
 )
-async def test_nothing_else_of_the_archive_is_served(page: httpx2.AsyncClient, path: str) -> None:
+async def test_nothing_else_in_the_archive_is_served(page: httpx2.AsyncClient, path: str) -> None:
     answer = await page.get(path)
     assert (answer.status_code, answer.json()["error"]["code"]) == (404, "NOT_FOUND")
 
 
-async def test_a_page_is_only_read(page: httpx2.AsyncClient) -> None:
+async def test_pages_are_read_only(page: httpx2.AsyncClient) -> None:
     answer = await page.post("/", json={})
     assert (answer.status_code, answer.headers["allow"]) == (405, "GET, HEAD")
 
 
-async def test_a_folder_without_its_slash_leads_to_our_own_path(page: httpx2.AsyncClient) -> None:
+async def test_folder_without_slash_redirects_within_our_origin(page: httpx2.AsyncClient) -> None:
     answer = await page.get("/docs", headers={"Host": "evil.example"})
     assert (answer.status_code, answer.headers["location"]) == (308, "/docs/")
     # Two slashes would be another host.
     assert (await page.get("http://api//docs")).headers.get("location") in (None, "/docs/")
 
 
-async def test_no_page_without_the_setting(no_page: httpx2.AsyncClient) -> None:
+async def test_without_the_setting_there_are_no_pages(no_page: httpx2.AsyncClient) -> None:
     for path in ("/", "/index.html", "/config.json", "/openapi.json"):
         assert (await no_page.get(path)).status_code == 404

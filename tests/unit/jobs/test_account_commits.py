@@ -54,7 +54,7 @@ def commits(house: House) -> int:
     return int(house.store.calls["commit"])
 
 
-async def test_all_submits_that_wait_for_an_account_go_in_one_commit(house: House) -> None:
+async def test_waiting_submits_of_an_account_share_a_commit(house: House) -> None:
     """The first has nobody to wait for; what comes while it is committed goes together."""
     caller = await user(house, 500)
     before = commits(house)
@@ -66,7 +66,7 @@ async def test_all_submits_that_wait_for_an_account_go_in_one_commit(house: Hous
     house.check()
 
 
-async def test_a_commit_carries_at_most_twenty(house: House) -> None:
+async def test_commit_holds_at_most_20(house: House) -> None:
     caller = await user(house, 2_000)
     sizes: list[int] = []
     commit = house.store._inner.commit
@@ -81,7 +81,7 @@ async def test_a_commit_carries_at_most_twenty(house: House) -> None:
     house.check()
 
 
-async def test_a_commit_carries_at_most_nine_mebibytes(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_commit_holds_at_most_9_mib(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
     caller = await user(house, 500)
     one = len((await submit(house, caller)).job.model_dump_json())
     monkeypatch.setattr(account_commits, "MOST_BYTES", 3 * one)
@@ -92,7 +92,7 @@ async def test_a_commit_carries_at_most_nine_mebibytes(house: House, monkeypatch
     house.check()
 
 
-async def test_a_refusal_is_nobody_elses_and_tells_the_account_as_it_is_committed(house: House) -> None:
+async def test_refusal_is_individual_and_shows_the_committed_account(house: House) -> None:
     """Of 130 credits the longer one finds 70 when its turn comes; 10 are what is left in the end."""
     caller = await user(house, 130)
     bodies = (BODY, BODY, LONGER, BODY, BODY)
@@ -103,7 +103,7 @@ async def test_a_refusal_is_nobody_elses_and_tells_the_account_as_it_is_committe
     house.check()
 
 
-async def test_what_an_end_gives_back_is_there_for_those_that_wait_with_it(house: House) -> None:
+async def test_refunded_credits_are_available_to_submits_in_the_same_commit(house: House) -> None:
     caller = await user(house, 60)
     first = (await submit(house, caller)).job
     cancel = transitions.apply(house.services, first.id, events.CancelRequested())
@@ -112,7 +112,7 @@ async def test_what_an_end_gives_back_is_there_for_those_that_wait_with_it(house
     house.check()
 
 
-async def test_ends_of_an_account_go_together_too(house: House) -> None:
+async def test_finished_jobs_of_an_account_share_a_commit(house: House) -> None:
     caller = await user(house, 500)
     made = [(await submit(house, caller)).job for _ in range(10)]
     before = commits(house)
@@ -123,7 +123,7 @@ async def test_ends_of_an_account_go_together_too(house: House) -> None:
     house.check()
 
 
-async def test_one_key_many_times_among_others_makes_one_job(house: House) -> None:
+async def test_repeated_key_among_others_creates_one_job(house: House) -> None:
     caller = await user(house, 500)
     made = await together(*(submit(house, caller, key=key) for key in ("a", "b", "a", "c", "a", "b")))
     assert len({each.job.id for each in made}) == 3
@@ -132,7 +132,7 @@ async def test_one_key_many_times_among_others_makes_one_job(house: House) -> No
 
 
 @pytest.mark.parametrize("spoil", ["lose", "fail"])
-async def test_a_commit_without_an_answer_is_resolved_for_each(house: House, spoil: str) -> None:
+async def test_commit_without_an_answer_is_resolved_for_each(house: House, spoil: str) -> None:
     caller = await user(house, 500)
     getattr(house.store, spoil)("commit")
     made = await together(*(submit(house, caller, key=str(number)) for number in range(5)))
@@ -141,7 +141,7 @@ async def test_a_commit_without_an_answer_is_resolved_for_each(house: House, spo
     house.check()
 
 
-async def test_a_refusal_waits_for_the_commit_that_it_was_judged_after(house: House) -> None:
+async def test_refusal_waits_for_the_commit_it_depends_on(house: House) -> None:
     """Another process gives credits just before: what was refused beside that commit is judged again."""
     caller = await user(house, 70)
 
@@ -152,7 +152,7 @@ async def test_a_refusal_waits_for_the_commit_that_it_was_judged_after(house: Ho
     house.check()
 
 
-async def test_a_client_that_goes_away_takes_only_its_own_submission_along(house: House) -> None:
+async def test_disconnected_client_withdraws_only_its_own_submission(house: House) -> None:
     caller = await user(house, 500)
     started, go_on = asyncio.Event(), asyncio.Event()
 
@@ -173,9 +173,7 @@ async def test_a_client_that_goes_away_takes_only_its_own_submission_along(house
     house.check()
 
 
-async def test_who_gives_up_waiting_for_its_own_commit_is_never_refused(
-    house: House, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_timeout_on_an_own_commit_is_never_a_refusal(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
     """The credits are spent by the very commit that is under way: its outcome is unknown, and it is no refusal."""
     caller = await user(house, 60)
     hanging, go_on, given_up = asyncio.Event(), asyncio.Event(), asyncio.Event()
@@ -208,7 +206,7 @@ async def test_who_gives_up_waiting_for_its_own_commit_is_never_refused(
     house.check()
 
 
-async def test_what_cannot_be_stored_fails_its_own_sender_only(house: House) -> None:
+async def test_unstorable_submission_fails_alone(house: House) -> None:
     caller = await user(house, 500)
     commit = house.store._inner.commit
 
@@ -225,7 +223,7 @@ async def test_what_cannot_be_stored_fails_its_own_sender_only(house: House) -> 
     house.check()
 
 
-async def test_a_read_that_fails_is_unavailable_for_all_that_waited_for_it(house: House) -> None:
+async def test_failed_read_is_unavailable_for_all_waiters(house: House) -> None:
     caller = await user(house, 500)
     house.store.let_pass("get_all")
     house.store.fail("get_all")
@@ -235,7 +233,7 @@ async def test_a_read_that_fails_is_unavailable_for_all_that_waited_for_it(house
     house.check()
 
 
-async def test_an_unknown_outcome_that_stays_unknown_is_said_so(house: House) -> None:
+async def test_unresolved_outcome_is_reported_as_unknown(house: House) -> None:
     caller = await user(house, 500)
     job = (await submit(house, caller)).job
     house.store.fail("commit", times=10_000)

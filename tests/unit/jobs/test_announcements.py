@@ -30,12 +30,12 @@ def with_own_url() -> Life:
     return life
 
 
-def test_the_url_of_a_job_is_kept_with_it() -> None:
+def test_url_of_a_job_is_stored_with_it() -> None:
     assert with_own_url().job.webhook_url == URL
 
 
 @pytest.mark.parametrize("life", [listened(), with_own_url()], ids=["endpoint", "own URL"])
-def test_a_completed_job_is_due_until_it_is_announced(life: Life) -> None:
+def test_completed_job_stays_due_until_announced(life: Life) -> None:
     life.completed()
     assert life.job.stage is Stage.COMPLETED
     assert (life.job.to_announce, life.job.to_tidy, life.job.due_at) == (True, False, NOW)
@@ -49,19 +49,19 @@ def test_a_completed_job_is_due_until_it_is_announced(life: Life) -> None:
     assert life.job.files_removed_at is None
 
 
-def test_a_job_that_nobody_listens_to_is_not_due_when_it_is_completed() -> None:
+def test_completed_job_without_listeners_is_not_due() -> None:
     life = Life().completed()
     assert (life.job.to_announce, life.job.due_at) == (False, None)
 
 
-def test_an_endpoint_that_was_made_while_the_job_ran_hears_of_its_end() -> None:
+def test_endpoint_created_during_the_job_is_notified() -> None:
     life = Life().storing()
     life.account = life.account.changed(webhook_endpoints=("whe_1",))
     life.hear(e.Stored(life.job.step, "h2", (STORED,)))
     assert life.job.to_announce
 
 
-def test_a_job_canceled_before_it_began_is_announced_and_leaves_nothing_to_tidy() -> None:
+def test_job_canceled_before_starting_is_announced_without_cleanup() -> None:
     life = listened()
     life.hear(e.CancelRequested())
     assert (life.job.stage, life.job.to_announce, life.job.to_tidy) == (Stage.CANCELED, True, False)
@@ -69,7 +69,7 @@ def test_a_job_canceled_before_it_began_is_announced_and_leaves_nothing_to_tidy(
     assert life.job.due_at is None
 
 
-def test_what_is_to_be_tidied_is_tidied_after_the_announcement() -> None:
+def test_cleanup_follows_the_announcement() -> None:
     life = listened().generating()
     life.hear(e.CancelRequested())
     assert (life.job.to_announce, life.job.to_tidy) == (True, True)
@@ -83,7 +83,7 @@ def test_what_is_to_be_tidied_is_tidied_after_the_announcement() -> None:
     assert (life.job.due_at, life.job.files_removed_at, life.job.to_tidy) == (None, NOW, False)
 
 
-def test_an_end_is_announced_once() -> None:
+def test_end_is_announced_once() -> None:
     life = listened().completed()
     announced = e.Announced(life.job.step)
     life.hear(announced)
@@ -91,19 +91,19 @@ def test_an_end_is_announced_once() -> None:
     assert life.hear(e.Announced(life.job.step)) is None
 
 
-def test_an_announcement_of_an_older_step_is_not_heard() -> None:
+def test_stale_announcement_is_ignored() -> None:
     life = listened().completed()
     life.hear(e.TaskLost(life.job.step), later(61))
     assert life.hear(e.Announced(life.job.step - 1)) is None
     assert life.job.to_announce
 
 
-def test_no_unfinished_job_is_announced() -> None:
+def test_unfinished_job_is_not_announced() -> None:
     for life in (listened(), listened().claimed(), listened().generating(), listened().storing()):
         assert life.hear(e.Announced(life.job.step)) is None
 
 
-def test_an_announcement_that_fell_is_put_back_as_one() -> None:
+def test_lost_announcement_is_re_enqueued() -> None:
     life = listened().completed()
     life.hear(e.TaskLost(life.job.step), later(61))
     assert (life.job.to_announce, life.job.to_tidy) == (True, False)
@@ -111,7 +111,7 @@ def test_an_announcement_that_fell_is_put_back_as_one() -> None:
     assert (life.job.due_at, life.job.files_removed_at) == (None, None)
 
 
-def test_a_video_that_is_deleted_before_it_was_announced_is_still_tidied() -> None:
+def test_video_deleted_before_its_announcement_is_cleaned_up() -> None:
     life = with_own_url().completed()
     life.hear(e.DeleteRequested())
     assert (life.job.webhook_url, life.job.to_announce, life.job.to_tidy) == (None, True, True)
@@ -122,7 +122,7 @@ def test_a_video_that_is_deleted_before_it_was_announced_is_still_tidied() -> No
     assert (life.job.due_at, life.job.files_removed_at) == (None, tidied_at)
 
 
-def test_a_name_that_comes_after_the_end_is_tidied_after_the_announcement() -> None:
+def test_operation_name_after_the_end_is_cleaned_up_after_the_announcement() -> None:
     life = listened().uncertain()
     life.hear(e.CancelRequested())
     life.hear(e.Accepted(1, "op-late"))
@@ -131,7 +131,7 @@ def test_a_name_that_comes_after_the_end_is_tidied_after_the_announcement() -> N
     assert (life.job.to_tidy, life.job.due_at) == (True, NOW)
 
 
-def test_an_announcement_takes_no_account_and_changes_no_money() -> None:
+def test_announcement_touches_no_account_or_credits() -> None:
     life = listened().completed()
     assert not lifecycle.needs_account(life.job, e.Announced(life.job.step), NOW + timedelta(days=1), CONFIG)
     amounts = life.amounts

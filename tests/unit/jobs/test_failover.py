@@ -64,7 +64,7 @@ def image(role: InputRole) -> Input:
         (queued(provider="vertex-omni", model="omni-flash"), BUSY, None),
     ],
 )
-def test_who_makes_the_video_instead(job: Job, rejection: str, who: tuple[str, str] | None) -> None:
+def test_replacement_models(job: Job, rejection: str, who: tuple[str, str] | None) -> None:
     assert chosen(job, rejection) == who
 
 
@@ -83,17 +83,17 @@ def test_who_makes_the_video_instead(job: Job, rejection: str, who: tuple[str, s
         ({"extends": Extends(job="v", object="o", seconds=24.0, size_bytes=1), "seconds": 7}, False),
     ],
 )
-def test_only_a_model_that_can_make_all_of_it_is_chosen(request_: dict[str, Any], made: bool) -> None:
+def test_only_a_fully_capable_model_replaces(request_: dict[str, Any], made: bool) -> None:
     assert chosen(queued(model="veo-3.1", **request_), RETIRED) == (("vertex-omni", "omni-flash") if made else None)
 
 
-def test_veo_cannot_make_what_only_omni_can() -> None:
+def test_veo_cannot_replace_omni_only_features() -> None:
     job = queued(failover_=True, provider="gemini", model="omni-flash", seconds=15)
     assert chosen(job, BUSY, Offering(frozenset({"vertex", "gemini"}))) is None
     assert chosen(job.changed(request=job.request.model_copy(update={"seconds": 8})), BUSY) is not None
 
 
-def test_failover_never_costs_more_and_a_retired_model_is_replaced_at_the_old_price() -> None:
+def test_failover_never_costs_more_and_keeps_the_old_price() -> None:
     dear = LiveSettings(credits_per_second_by_model={"omni-flash": 11})
     job = queued(failover_=True)
     assert chosen(job, BUSY, config=dear) is None
@@ -108,18 +108,18 @@ def test_replacements_can_be_forbidden() -> None:
     assert chosen(omni, RETIRED, config=forbidden) == ("gemini", "omni-flash")
 
 
-def test_nobody_is_asked_twice() -> None:
+def test_no_model_is_tried_twice() -> None:
     job = queued(failover_=True).changed(rejected_by=("vertex-omni omni-flash",))
     assert chosen(job, BUSY) == ("gemini", "omni-flash")
     assert chosen(job.changed(rejected_by=("vertex-omni omni-flash", "gemini omni-flash")), BUSY) is None
 
 
-def test_what_is_known_to_be_retired_is_not_chosen() -> None:
+def test_known_retired_model_is_not_chosen() -> None:
     offering = replace(EVERYBODY, retired=frozenset({"vertex-omni omni-flash"}))
     assert chosen(queued(), RETIRED, offering) == ("gemini", "omni-flash")
 
 
-def test_after_a_start_that_may_have_begun_nothing_is_moved() -> None:
+def test_possibly_started_job_is_not_moved() -> None:
     job = queued(failover_=True)
     assert chosen(job.changed(attempt=1), BUSY) is None
     assert chosen(job.changed(stage=Stage.STARTING, attempt=2), RETIRED) is None
@@ -135,7 +135,7 @@ def test_after_a_start_that_may_have_begun_nothing_is_moved() -> None:
         ({"vertex", "gemini"}, {"vertex-omni veo-3.1"}, "vertex"),
     ],
 )
-def test_a_retired_model_is_offered_only_where_nothing_replaces_it(
+def test_retired_model_is_offered_only_without_a_successor(
     providers: set[str], retired: set[str], provider: str | None
 ) -> None:
     assert Offering(frozenset(providers), {}, frozenset(retired)).provider(MODELS["veo-3.1"]) == provider
@@ -154,7 +154,7 @@ def three(house: House, veo_video: bytes) -> ScriptedGenerator:
     return omni
 
 
-async def test_a_retired_model_is_replaced_at_once_for_the_job_and_for_all_new_ones(
+async def test_retired_model_is_replaced_for_this_and_new_jobs(
     house: House, three: ScriptedGenerator, capsys: Any
 ) -> None:
     alice = await house.sign_up()
@@ -170,7 +170,7 @@ async def test_a_retired_model_is_replaced_at_once_for_the_job_and_for_all_new_o
     assert (following.request.model, [each.code for each in following.warnings]) == ("omni-flash", ["MODEL_REPLACED"])
 
 
-async def test_after_an_hour_the_retired_model_is_asked_again(house: House, three: ScriptedGenerator) -> None:
+async def test_retired_model_is_retried_after_an_hour(house: House, three: ScriptedGenerator) -> None:
     alice = await house.sign_up()
     house.veo.script = Script(creates=[GONE])
     await house.run(await house.submit_veo(alice))
@@ -180,7 +180,7 @@ async def test_after_an_hour_the_retired_model_is_asked_again(house: House, thre
     assert (job.provider, job.request.model, job.warnings) == ("vertex", "veo-3.1-fast", ())
 
 
-async def test_a_retired_model_without_a_successor_that_can_make_it_fails_with_its_refund(
+async def test_retired_model_without_capable_successor_fails_with_refund(
     house: House, three: ScriptedGenerator
 ) -> None:
     house.veo.script = Script(creates=[GONE])
@@ -190,9 +190,7 @@ async def test_a_retired_model_without_a_successor_that_can_make_it_fails_with_i
     house.check()
 
 
-async def test_a_spoiled_document_of_retired_models_is_ignored_and_replaced(
-    house: House, three: ScriptedGenerator
-) -> None:
+async def test_invalid_retired_models_document_is_ignored_and_replaced(house: House, three: ScriptedGenerator) -> None:
     house.store.edit_config("retired_models", {"until": "never"})
     alice = await house.sign_up()
     house.veo.script = Script(creates=[GONE])
@@ -201,9 +199,7 @@ async def test_a_spoiled_document_of_retired_models_is_ignored_and_replaced(
     assert list(house.store.fields("config", "retired_models")["until"]) == ["vertex veo-3.1-fast"]
 
 
-async def test_a_model_that_is_not_set_up_any_more_is_not_noted_as_retired(
-    house: House, three: ScriptedGenerator
-) -> None:
+async def test_unconfigured_model_is_not_recorded_as_retired(house: House, three: ScriptedGenerator) -> None:
     job = await house.submit_veo(await house.sign_up())
     house.services.providers.by_provider.pop("vertex")
     job = await house.run(job)
@@ -211,9 +207,7 @@ async def test_a_model_that_is_not_set_up_any_more_is_not_noted_as_retired(
     assert await house.store.read_config("retired_models") == {}
 
 
-async def test_a_busy_provider_is_left_at_once_only_where_that_was_asked_for(
-    house: House, three: ScriptedGenerator
-) -> None:
+async def test_busy_provider_is_left_at_once_only_on_request(house: House, three: ScriptedGenerator) -> None:
     alice = await house.sign_up()
     house.veo.script = Script(creates=[Throttled("429", 30.0), Throttled("429", 30.0), None])
     moved = await house.submit_veo(alice, failover=True)
@@ -226,7 +220,7 @@ async def test_a_busy_provider_is_left_at_once_only_where_that_was_asked_for(
     house.check()
 
 
-async def test_an_uncertain_start_is_never_moved(house: House, three: ScriptedGenerator) -> None:
+async def test_uncertain_start_is_never_moved(house: House, three: ScriptedGenerator) -> None:
     house.store.edit_config("video", {"uncertain_policy": "restart_once"})
     house.veo.script = Script(creates=[ConnectionError("cut"), GONE])
     job = await house.run(await house.submit_veo(await house.sign_up(), failover=True))
@@ -234,7 +228,7 @@ async def test_an_uncertain_start_is_never_moved(house: House, three: ScriptedGe
     assert (job.error.code, job.refunded, len(three.creates)) == ("MODEL_RETIRED", job.cost, 0)
 
 
-async def test_what_a_cheaper_model_saves_is_refunded_at_the_end(house: House, three: ScriptedGenerator) -> None:
+async def test_savings_of_a_cheaper_model_are_refunded_at_the_end(house: House, three: ScriptedGenerator) -> None:
     house.store.edit_config("video", {"credits_per_second_by_model": {"omni-flash": 4}})
     house.veo.script = Script(creates=[Throttled("429")])
     job = await house.run(await house.submit_veo(await house.sign_up(), failover=True))
@@ -243,7 +237,7 @@ async def test_what_a_cheaper_model_saves_is_refunded_at_the_end(house: House, t
     house.check()
 
 
-async def test_canceling_after_the_move_gives_the_difference_back(house: House, three: ScriptedGenerator) -> None:
+async def test_cancel_after_failover_refunds_the_difference(house: House, three: ScriptedGenerator) -> None:
     house.store.edit_config("video", {"credits_per_second_by_model": {"omni-flash": 4}})
     house.veo.script = Script(creates=[Throttled("429")])
     alice = await house.sign_up()
@@ -251,7 +245,7 @@ async def test_canceling_after_the_move_gives_the_difference_back(house: House, 
     assert (await submission.cancel(house.services, alice, job.id)).refunded == 24
 
 
-async def test_the_new_start_is_paced_by_the_other_models_queue(house: House, three: ScriptedGenerator) -> None:
+async def test_failover_start_is_paced_by_the_new_models_queue(house: House, three: ScriptedGenerator) -> None:
     house.veo.script = Script(creates=[GONE])
     job = await house.submit_veo(await house.sign_up())
     await house.deliver(job, 0)
@@ -260,7 +254,7 @@ async def test_the_new_start_is_paced_by_the_other_models_queue(house: House, th
     assert moved.due_at == house.clock()
 
 
-async def test_a_model_named_while_it_is_retired_can_be_refused_instead(house: House, three: ScriptedGenerator) -> None:
+async def test_explicitly_named_retired_model_can_be_refused(house: House, three: ScriptedGenerator) -> None:
     until = house.clock() + timedelta(minutes=5)
     house.store.edit_config("retired_models", {"until": {"vertex veo-3.1-fast": until}})
     house.store.edit_config("video", {"allow_replacements": False})

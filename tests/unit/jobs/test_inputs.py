@@ -55,7 +55,7 @@ async def refused(call: Any) -> ApiError:
     ],
     ids=["lines", "indented lines", "a data URL in data", "lines in a data URL", "blanks before a data URL"],
 )
-async def test_an_image_is_read_however_its_base64_is_written(image: dict[str, str]) -> None:
+async def test_image_is_read_from_any_base64_spelling(image: dict[str, str]) -> None:
     (given,) = await inputs.given(body_of(input_reference=image))
     assert given.data == PNG
 
@@ -87,7 +87,7 @@ def with_web(house: House, **pages: bytes) -> Web:
 # --- stored with the job ---
 
 
-async def test_images_are_stored_with_the_job_before_it_is_committed(house: House) -> None:
+async def test_images_are_stored_before_the_job_is_committed(house: House) -> None:
     caller = await house.sign_up()
     job = await house.submit(caller, input_reference=inline(PNG), last_frame=data_url(OTHER))
     first, last = job.request.inputs
@@ -99,7 +99,7 @@ async def test_images_are_stored_with_the_job_before_it_is_committed(house: Hous
     assert [(each.role, each.size_bytes) for each in shown] == [("first_frame", len(PNG)), ("last_frame", len(OTHER))]
 
 
-async def test_an_image_behind_a_url_is_fetched(house: House) -> None:
+async def test_image_url_is_fetched(house: House) -> None:
     caller = await house.sign_up()
     web = with_web(house, cat=PNG)
     job = await house.submit(caller, input_reference={"image_url": "https://example.com/cat"})
@@ -107,7 +107,7 @@ async def test_an_image_behind_a_url_is_fetched(house: House) -> None:
     assert web.asked == ["https://example.com/cat"]
 
 
-async def test_a_url_that_cannot_be_fetched_is_named_and_charges_nothing(house: House) -> None:
+async def test_unreachable_image_url_is_named_and_charges_nothing(house: House) -> None:
     caller = await house.sign_up()
     with_web(house)
     body = body_of(reference_images=[inline(PNG), {"image_url": "https://example.com/gone"}])
@@ -129,9 +129,7 @@ async def test_a_url_that_cannot_be_fetched_is_named_and_charges_nothing(house: 
         (inline(PNG + bytes(8 * 1024 * 1024)), "more than 8,388,608 bytes"),
     ],
 )
-async def test_an_image_that_cannot_be_used_is_refused_with_the_reason(
-    house: House, image: dict[str, str], why: str
-) -> None:
+async def test_unusable_image_is_rejected_with_the_reason(house: House, image: dict[str, str], why: str) -> None:
     caller = await house.sign_up()
     error = await refused(submission.submit(house.services, caller, body_of(input_reference=image), None))
     assert (error.code, error.entry.status, error.details["field"]) == ("INVALID_IMAGE", 400, "input_reference")
@@ -142,7 +140,7 @@ async def test_an_image_that_cannot_be_used_is_refused_with_the_reason(
     assert await house.files() == []
 
 
-async def test_an_estimate_fetches_and_reads_images_too_but_not_for_what_is_refused_anyway(house: House) -> None:
+async def test_estimate_checks_images_unless_refused_anyway(house: House) -> None:
     caller = await house.sign_up()
     web = with_web(house, cat=PNG, broken=PNG[:-4])
     for name, code in (("cat", None), ("broken", "INVALID_IMAGE"), ("nowhere", "IMAGE_NOT_FETCHED")):
@@ -158,7 +156,7 @@ async def test_an_estimate_fetches_and_reads_images_too_but_not_for_what_is_refu
     assert await house.files() == []
 
 
-async def test_an_image_that_cannot_be_read_now_is_no_fault_of_the_image(house: House) -> None:
+async def test_temporary_read_failure_is_not_blamed_on_the_image(house: House) -> None:
     caller = await house.sign_up()
     house.services = replace(house.services, images=ImageWorkers(("/no/such/program",)))
     error = await refused(house.submit(caller, input_reference=inline(PNG)))
@@ -166,7 +164,7 @@ async def test_an_image_that_cannot_be_read_now_is_no_fault_of_the_image(house: 
     assert house.store.documents(Job) == []
 
 
-async def test_the_type_is_what_the_bytes_say(house: House) -> None:
+async def test_type_is_detected_from_the_bytes(house: House) -> None:
     """Not what the URL or the file's name says."""
     job = await house.submit(await house.sign_up(), input_reference=data_url(OTHER, "data:text/plain;base64"))
     assert job.request.inputs[0].content_type == "image/jpeg"
@@ -174,7 +172,7 @@ async def test_the_type_is_what_the_bytes_say(house: House) -> None:
 
 
 @pytest.mark.parametrize("config", [{"enabled": False}, {"active_jobs_limit": 0}])
-async def test_nothing_is_fetched_or_stored_for_what_is_refused_anyway(house: House, config: dict[str, Any]) -> None:
+async def test_refused_request_fetches_and_stores_nothing(house: House, config: dict[str, Any]) -> None:
     caller = await house.sign_up()
     web = with_web(house, cat=PNG)
     house.configure(**config)
@@ -183,7 +181,7 @@ async def test_nothing_is_fetched_or_stored_for_what_is_refused_anyway(house: Ho
     assert await house.files() == []
 
 
-async def test_a_request_that_is_refused_at_the_last_moment_removes_its_images(house: House) -> None:
+async def test_late_refusal_removes_its_images(house: House) -> None:
     caller = await house.sign_up()
 
     async def disabled() -> None:
@@ -195,7 +193,7 @@ async def test_a_request_that_is_refused_at_the_last_moment_removes_its_images(h
     assert await house.files() == []
 
 
-async def test_a_bucket_that_does_not_answer_is_unavailable_and_charges_nothing(house: House) -> None:
+async def test_bucket_outage_is_unavailable_and_charges_nothing(house: House) -> None:
     caller = await house.sign_up()
     house.media.let_pass("write")
     house.media.fail("write")
@@ -208,7 +206,7 @@ async def test_a_bucket_that_does_not_answer_is_unavailable_and_charges_nothing(
 # --- the same request again ---
 
 
-async def test_the_same_key_and_images_give_the_same_job_however_they_are_sent(house: House) -> None:
+async def test_same_key_and_images_give_the_same_job_in_any_form(house: House) -> None:
     caller = await house.sign_up()
     first = await submission.submit(house.services, caller, body_of(input_reference=inline(PNG)), "k")
     again = await submission.submit(house.services, caller, body_of(input_reference=data_url(PNG)), "k")
@@ -216,7 +214,7 @@ async def test_the_same_key_and_images_give_the_same_job_however_they_are_sent(h
     assert await house.files() == [each.object for each in first.job.request.inputs]
 
 
-async def test_the_same_key_with_another_image_is_refused(house: House) -> None:
+async def test_same_key_with_another_image_is_rejected(house: House) -> None:
     caller = await house.sign_up()
     await submission.submit(house.services, caller, body_of(input_reference=inline(PNG)), "k")
     for other in (body_of(input_reference=inline(OTHER)), body_of(), body_of(reference_images=[inline(PNG)])):
@@ -224,7 +222,7 @@ async def test_the_same_key_with_another_image_is_refused(house: House) -> None:
     assert len(await house.files()) == 1
 
 
-async def test_a_replay_fetches_nothing(house: House) -> None:
+async def test_replay_fetches_nothing(house: House) -> None:
     """What is behind a URL may be gone by then."""
     caller = await house.sign_up()
     web = with_web(house, cat=PNG)
@@ -234,7 +232,7 @@ async def test_a_replay_fetches_nothing(house: House) -> None:
     assert (await submission.submit(house.services, caller, body, "k")).job.id == first.job.id
 
 
-async def test_two_at_once_with_one_key_leave_the_images_of_the_one_job(house: House) -> None:
+async def test_concurrent_same_key_leaves_one_jobs_images(house: House) -> None:
     """The loser removes its own images, never the winner's."""
     caller = await house.sign_up()
     body = body_of(input_reference=inline(PNG))
@@ -252,7 +250,7 @@ async def test_two_at_once_with_one_key_leave_the_images_of_the_one_job(house: H
 # --- removed with the job's files ---
 
 
-async def test_a_finished_video_keeps_its_images_until_it_is_deleted(house: House) -> None:
+async def test_finished_video_keeps_its_images_until_deleted(house: House) -> None:
     caller = await house.sign_up()
     job = await house.run(await house.submit(caller, input_reference=inline(PNG)))
     assert job.stage is Stage.COMPLETED
@@ -263,7 +261,7 @@ async def test_a_finished_video_keeps_its_images_until_it_is_deleted(house: Hous
     assert job.request.inputs == ()
 
 
-async def test_an_expired_video_loses_its_images(house: House) -> None:
+async def test_expired_video_loses_its_images(house: House) -> None:
     job = await house.run(await house.submit(await house.sign_up(), input_reference=inline(PNG)))
     house.clock.advance(366 * 86_400)
     await retention.retain(house.services)
@@ -271,7 +269,7 @@ async def test_an_expired_video_loses_its_images(house: House) -> None:
     assert await house.files() == []
 
 
-async def test_a_job_that_was_never_started_loses_its_images_too(house: House) -> None:
+async def test_never_started_job_loses_its_images(house: House) -> None:
     caller = await house.sign_up()
     job = await house.submit(caller, input_reference=inline(PNG))
     await submission.cancel(house.services, caller, job.id)
@@ -280,7 +278,7 @@ async def test_a_job_that_was_never_started_loses_its_images_too(house: House) -
     house.check()
 
 
-async def test_a_job_that_failed_at_once_loses_its_images_too(house: House) -> None:
+async def test_job_failed_at_once_loses_its_images(house: House) -> None:
     from shared.platform.provider import Rejected
 
     house.script(creates=[Rejected("PROMPT_REJECTED", "no")])
@@ -290,7 +288,7 @@ async def test_a_job_that_failed_at_once_loses_its_images_too(house: House) -> N
     house.check()
 
 
-async def test_what_a_request_left_that_died_is_swept_once_it_is_old(house: House) -> None:
+async def test_images_of_a_crashed_request_are_swept_when_old(house: House) -> None:
     caller = await house.sign_up()
     kept = await house.submit(caller, input_reference=inline(PNG))
     images = await inputs.given(body_of(input_reference=inline(PNG)))
@@ -305,7 +303,7 @@ async def test_what_a_request_left_that_died_is_swept_once_it_is_old(house: Hous
     assert (await retention.retain(house.services))["inputs_swept"] == 0
 
 
-async def test_each_image_is_looked_at_once_a_page_at_a_time_with_its_jobs_in_one_read(
+async def test_image_sweep_reads_each_once_in_pages_with_its_jobs(
     house: House, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(inputs, "IMAGES_A_PAGE", 4)
@@ -333,7 +331,7 @@ async def finished(house: House, caller: Any) -> Job:
     return await house.run(await house.submit(caller))
 
 
-async def test_an_extension_costs_what_it_adds_and_is_as_long_as_both(house: House) -> None:
+async def test_extension_costs_what_it_adds_and_is_as_long_as_both(house: House) -> None:
     caller = await house.sign_up()
     source = await finished(house, caller)
     house.configure(credits_per_second=3, extension_credits_per_second=20)
@@ -349,7 +347,7 @@ async def test_an_extension_costs_what_it_adds_and_is_as_long_as_both(house: Hou
     house.check()
 
 
-async def test_an_extension_that_is_only_the_added_part_is_not_the_video(house: House) -> None:
+async def test_extension_without_the_original_part_is_rejected(house: House) -> None:
     caller = await house.sign_up()
     source = await finished(house, caller)
     job = await house.run(await house.submit(caller, extends=source.id, seconds=3, resolution=None))
@@ -357,14 +355,14 @@ async def test_an_extension_that_is_only_the_added_part_is_not_the_video(house: 
     assert house.amounts(job) == [-30, 30]
 
 
-async def test_without_a_model_the_one_that_made_the_video_extends_it(house: House) -> None:
+async def test_extension_defaults_to_the_videos_model(house: House) -> None:
     caller = await house.sign_up()
     source = await finished(house, caller)
     job = await house.submit(caller, extends=source.id, model=None, resolution=None)
     assert job.request.model == "omni-flash"
 
 
-async def test_the_estimate_of_an_extension_is_what_it_costs(house: House) -> None:
+async def test_extension_estimate_is_its_cost(house: House) -> None:
     caller = await house.sign_up()
     source = await finished(house, caller)
     body = CreateVideo(prompt="and then", extends=source.id, seconds=5)
@@ -372,7 +370,7 @@ async def test_the_estimate_of_an_extension_is_what_it_costs(house: House) -> No
     assert (estimate.cost, estimate.seconds, estimate.size) == (50, "8", "640x360")
 
 
-async def test_anothers_video_is_not_found_to_extend(house: House) -> None:
+async def test_another_users_video_cannot_be_extended(house: House) -> None:
     source = await finished(house, await house.sign_up())
     body = CreateVideo(prompt="and then", extends=source.id)
     error = await refused(submission.submit(house.services, await house.sign_up("bob"), body, None))
@@ -382,7 +380,7 @@ async def test_anothers_video_is_not_found_to_extend(house: House) -> None:
 @pytest.mark.parametrize(
     ("end", "code"), [("running", "JOB_NOT_FINISHED"), ("canceled", "VIDEO_NOT_AVAILABLE"), ("expired", "GONE")]
 )
-async def test_a_video_that_is_not_there_cannot_be_extended(house: House, end: str, code: str) -> None:
+async def test_missing_video_cannot_be_extended(house: House, end: str, code: str) -> None:
     caller = await house.sign_up()
     if end == "expired":
         source = await finished(house, caller)
@@ -398,7 +396,7 @@ async def test_a_video_that_is_not_there_cannot_be_extended(house: House, end: s
     assert error.code == code
 
 
-async def test_a_replay_works_though_the_extended_video_was_deleted(house: House) -> None:
+async def test_replay_works_after_the_extended_video_was_deleted(house: House) -> None:
     caller = await house.sign_up()
     source = await finished(house, caller)
     body = CreateVideo(prompt="and then", extends=source.id)
@@ -410,7 +408,7 @@ async def test_a_replay_works_though_the_extended_video_was_deleted(house: House
 # --- a client that sends a request again by itself ---
 
 
-async def test_a_retry_gets_the_job_that_the_first_try_made(house: House) -> None:
+async def test_retry_gets_the_first_requests_job(house: House) -> None:
     caller = await house.sign_up()
     first = await submission.submit(house.services, caller, body_of(), None)
     again = await submission.submit(house.services, caller, body_of(), None, repeats=1)
@@ -419,13 +417,13 @@ async def test_a_retry_gets_the_job_that_the_first_try_made(house: House) -> Non
     house.check()
 
 
-async def test_a_retry_of_what_made_no_job_makes_one(house: House) -> None:
+async def test_retry_of_a_failed_request_creates_a_job(house: House) -> None:
     caller = await house.sign_up()
     await submission.submit(house.services, caller, body_of(prompt="another"), None)
     assert not (await submission.submit(house.services, caller, body_of(), None, repeats=1)).replayed
 
 
-async def test_a_job_that_a_repeat_took_is_not_taken_by_another_of_the_same_number(house: House) -> None:
+async def test_job_claimed_by_a_retry_is_not_claimed_twice(house: House) -> None:
     caller = await house.sign_up()
     older = await submission.submit(house.services, caller, body_of(), None)
     house.clock.advance(1)
@@ -437,7 +435,7 @@ async def test_a_job_that_a_repeat_took_is_not_taken_by_another_of_the_same_numb
     assert again.job.id == older.job.id
 
 
-async def test_a_repeat_whose_own_commit_was_lost_has_taken_one_job(house: House) -> None:
+async def test_retry_with_a_lost_commit_claims_one_job(house: House) -> None:
     caller = await house.sign_up()
     older = await submission.submit(house.services, caller, body_of(), None)
     house.clock.advance(1)
@@ -448,13 +446,13 @@ async def test_a_repeat_whose_own_commit_was_lost_has_taken_one_job(house: House
     assert (await house.job(newer.job.id)).repeats_taken == 0
 
 
-async def test_two_first_tries_are_two_jobs(house: House) -> None:
+async def test_two_first_requests_are_two_jobs(house: House) -> None:
     caller = await house.sign_up()
     one = await submission.submit(house.services, caller, body_of(), None)
     assert (await submission.submit(house.services, caller, body_of(), None)).job.id != one.job.id
 
 
-async def test_a_retry_is_known_for_ten_minutes(house: House) -> None:
+async def test_retry_is_recognized_for_10_minutes(house: House) -> None:
     caller = await house.sign_up()
     first = await submission.submit(house.services, caller, body_of(), None)
     house.clock.advance(11 * 60)
@@ -462,13 +460,13 @@ async def test_a_retry_is_known_for_ten_minutes(house: House) -> None:
     assert again.job.id != first.job.id
 
 
-async def test_a_job_with_a_key_is_nobodys_first_try(house: House) -> None:
+async def test_job_with_a_key_is_not_matched_to_retries(house: House) -> None:
     caller = await house.sign_up()
     keyed = await submission.submit(house.services, caller, body_of(), "k")
     assert (await submission.submit(house.services, caller, body_of(), None, repeats=1)).job.id != keyed.job.id
 
 
-async def test_a_retry_with_images_gets_the_job_and_leaves_no_second_images(house: House) -> None:
+async def test_retry_with_images_leaves_no_second_images(house: House) -> None:
     caller = await house.sign_up()
     body = body_of(input_reference=inline(PNG))
     first = await submission.submit(house.services, caller, body, None)
@@ -477,13 +475,13 @@ async def test_a_retry_with_images_gets_the_job_and_leaves_no_second_images(hous
     assert len(await house.files()) == 1
 
 
-async def test_a_retry_gets_its_job_though_nothing_could_be_submitted_now(house: House) -> None:
+async def test_retry_gets_its_job_even_when_nothing_can_be_submitted(house: House) -> None:
     caller = await house.sign_up(balance=30)
     first = await submission.submit(house.services, caller, body_of(), None)
     assert (await submission.submit(house.services, caller, body_of(), None, repeats=1)).job.id == first.job.id
 
 
-async def test_a_first_try_that_commits_while_its_retry_decides_is_found(house: House) -> None:
+async def test_first_request_committed_during_its_retry_is_found(house: House) -> None:
     """The retry's own commit meets an account that has changed, and it looks again."""
     caller = await house.sign_up()
     first: list[Job] = []
@@ -506,7 +504,7 @@ async def test_a_first_try_that_commits_while_its_retry_decides_is_found(house: 
 # --- models that were replaced ---
 
 
-async def test_a_replaced_model_makes_a_video_and_a_warning(house: House) -> None:
+async def test_replaced_model_gives_a_video_and_a_warning(house: House) -> None:
     caller = await house.sign_up()
     job = await house.submit(caller, model="sora-2", seconds=12, resolution=None)
     assert (job.request.model, job.request.seconds, job.cost) == ("veo-3.1-fast", 8, 80)
@@ -514,7 +512,7 @@ async def test_a_replaced_model_makes_a_video_and_a_warning(house: House) -> Non
     assert [warning.code for warning in shown.warnings] == ["MODEL_REPLACED", "SECONDS_CHANGED"]
 
 
-async def test_an_estimate_warns_as_well(house: House) -> None:
+async def test_estimate_warns_too(house: House) -> None:
     body = CreateVideo(prompt="p", model="veo-3.0-generate-preview")
     estimate = await submission.estimate(house.services, await house.sign_up(), body)
     assert (estimate.model, [each.code for each in estimate.warnings]) == ("veo-3.1", ["MODEL_REPLACED"])
@@ -527,7 +525,7 @@ async def test_administrators_can_forbid_replacements(house: House) -> None:
     assert (error.code, error.details["successor"]) == ("MODEL_NOT_FOUND", "veo-3.1-fast")
 
 
-async def test_a_tenant_has_its_own_default_model(house: House) -> None:
+async def test_tenant_can_set_its_default_model(house: House) -> None:
     caller = await house.sign_up()
     house.configure(default_models={"default": "omni-flash", "other": "veo-3.1"})
     assert (await house.submit(caller, model=None)).request.model == "omni-flash"
@@ -535,13 +533,13 @@ async def test_a_tenant_has_its_own_default_model(house: House) -> None:
     assert default == ["omni-flash"]
 
 
-async def test_a_default_that_cannot_be_had_is_passed_over(house: House) -> None:
+async def test_unavailable_default_is_skipped(house: House) -> None:
     caller = await house.sign_up()
     house.configure(default_models={"default": "veo-99"})
     assert (await house.submit(caller, model=None, resolution=None, seconds=4)).request.model == "veo-3.1-fast"
 
 
-async def test_a_model_can_be_read_by_every_name_it_has(house: House) -> None:
+async def test_model_can_be_read_by_any_of_its_names(house: House) -> None:
     caller = await house.sign_up()
     for name in ("veo-3.1-fast", "veo-3.1-fast-generate-001", "sora-2"):
         model = await queries.model(house.services, caller, name)

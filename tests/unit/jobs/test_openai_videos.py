@@ -72,9 +72,7 @@ async def test_errors_have_the_type_and_param_that_the_package_shows(client: ope
     assert (missing.value.type, missing.value.param) == ("invalid_request_error", None)
 
 
-async def test_an_extension_is_a_create_that_continues_the_video(
-    house: House, client: openai.AsyncOpenAI, film: Job
-) -> None:
+async def test_extend_is_a_create_that_continues_the_video(house: House, client: openai.AsyncOpenAI, film: Job) -> None:
     extended = await client.videos.extend(
         prompt="and the moon rises",
         seconds="7",  # type: ignore[arg-type]
@@ -95,7 +93,7 @@ async def test_an_extension_is_a_create_that_continues_the_video(
     assert (short.value.code, short.value.param) == ("UNSUPPORTED_BY_MODEL", "seconds")
 
 
-async def test_an_extension_names_one_video_that_was_made_here(client: openai.AsyncOpenAI, film: Job) -> None:
+async def test_extend_names_one_of_our_videos(client: openai.AsyncOpenAI, film: Job) -> None:
     with pytest.raises(openai.BadRequestError) as uploaded:
         await client.videos.extend(prompt="p", seconds="8", video=b"a film")
     assert uploaded.value.param == "video"
@@ -108,9 +106,7 @@ async def test_an_extension_names_one_video_that_was_made_here(client: openai.As
     assert by_id["extends"] == film.id
 
 
-async def test_no_model_edits_or_remixes_and_nothing_is_charged(
-    house: House, client: openai.AsyncOpenAI, film: Job
-) -> None:
+async def test_edit_and_remix_are_unsupported_and_free(house: House, client: openai.AsyncOpenAI, film: Job) -> None:
     before = len(house.store.documents(Transaction))
     refusals: tuple[Callable[[], Awaitable[Any]], ...] = (
         lambda: client.videos.edit(prompt="at night", video=OMITTED, extra_body=named(film.id)),
@@ -133,7 +129,7 @@ async def test_no_model_edits_or_remixes_and_nothing_is_charged(
     assert len(house.store.documents(Transaction)) == before
 
 
-async def test_a_variant_that_there_is_not_is_told_which_there_are(client: openai.AsyncOpenAI, film: Job) -> None:
+async def test_unknown_variant_error_names_the_known_ones(client: openai.AsyncOpenAI, film: Job) -> None:
     with pytest.raises(openai.BadRequestError) as error:
         await client.videos.download_content(film.id, variant="spritesheet")
     assert error.value.param == "variant"
@@ -141,7 +137,7 @@ async def test_a_variant_that_there_is_not_is_told_which_there_are(client: opena
     assert "'thumbnail'" in error.value.message
 
 
-def test_the_versions_that_the_page_names_are_those_that_are_tried() -> None:
+def test_documented_package_versions_are_the_tested_ones() -> None:
     node = json.loads((ROOT / "tests" / "acceptance" / "node" / "package.json").read_text())["dependencies"]["openai"]
     page = (ROOT / "docs" / "api.md").read_text()
     assert f"`openai` {openai.__version__} for Python and {node} for Node" in page

@@ -49,11 +49,11 @@ def verified(headers: Headers, raw: bytes = b"{}", secret: str = SECRET, now_s: 
 # --- the signature ---
 
 
-def test_a_signed_event_is_believed() -> None:
+def test_signed_event_is_accepted() -> None:
     assert verified(signed(b"{}"))
 
 
-def test_the_secret_may_come_without_its_prefix() -> None:
+def test_secret_prefix_is_optional() -> None:
     assert verified(signed(b"{}"), secret=SECRET.removeprefix("whsec_"))
 
 
@@ -77,25 +77,25 @@ def test_the_secret_may_come_without_its_prefix() -> None:
         {"webhook_timestamp": str(int(NOW.timestamp()) + 1)},
     ],
 )
-def test_an_event_whose_signature_is_wrong_is_not_believed(changes: dict[str, str]) -> None:
+def test_wrong_signature_is_rejected(changes: dict[str, str]) -> None:
     assert not verified(signed(b"{}", **changes))
 
 
 # shared/webhooks/signing.py, check_headers: int() refuses numbers of more than 4,300 digits, which becomes a 500.
-def test_an_absurdly_long_timestamp_is_not_believed() -> None:
+def test_huge_timestamp_is_rejected() -> None:
     assert not verified(signed(b"{}", webhook_timestamp="1" * 5_000))
 
 
-def test_an_event_whose_body_was_changed_is_not_believed() -> None:
+def test_tampered_body_is_rejected() -> None:
     assert not verified(signed(b"{}"), raw=b"{ }")
 
 
 @pytest.mark.parametrize(("age_s", "believed"), [(0, True), (300, True), (301, False), (-300, True), (-301, False)])
-def test_an_event_is_believed_for_five_minutes(age_s: int, believed: bool) -> None:
+def test_event_is_valid_for_5_minutes(age_s: int, believed: bool) -> None:
     assert verified(signed(b"{}"), now_s=NOW.timestamp() + age_s) is believed
 
 
-def test_one_good_signature_of_several_is_enough_so_that_secrets_can_be_rotated() -> None:
+def test_one_valid_signature_of_several_suffices_for_rotation() -> None:
     good = signature(b"{}", NOW.timestamp())
     other = signature(b"{}", NOW.timestamp(), key=b"other")
     assert verified(signed(b"{}", webhook_signature=f"{other} {good}"))
@@ -103,7 +103,7 @@ def test_one_good_signature_of_several_is_enough_so_that_secrets_can_be_rotated(
     assert not verified(signed(b"{}", webhook_signature=f"{other} {other}"))
 
 
-def test_without_a_secret_nothing_is_believed() -> None:
+def test_without_a_secret_every_event_is_rejected() -> None:
     headers = signed(b"{}", webhook_signature=signature(b"{}", NOW.timestamp(), key=b""))
     assert not verified(headers, secret="")
 
@@ -133,9 +133,7 @@ async def event(house: House, body: Any, message_id: str = "msg_1") -> None:
         {"webhook_timestamp": "1"},
     ],
 )
-async def test_a_body_is_not_read_before_its_headers_are_those_of_a_signed_event(
-    house: House, changes: dict[str, str]
-) -> None:
+async def test_headers_are_checked_before_the_body_is_read(house: House, changes: dict[str, str]) -> None:
     services = replace(house.services, settings=SETTINGS.model_copy(update={"gemini_webhook_secret": SECRET}))
 
     async def read() -> bytes:
@@ -155,7 +153,7 @@ def hinted(house: House) -> list[str]:
     return [entry.ref.name for entry in house.queue.entries() if "-h" in entry.ref.name]
 
 
-async def test_an_event_makes_the_job_look_now(house: House) -> None:
+async def test_event_triggers_a_poll(house: House) -> None:
     job = await generating(house)
     await event(house, {"type": "done", "data": {"id": job.operation}})
     (entry,) = house.queue.due()
@@ -163,7 +161,7 @@ async def test_an_event_makes_the_job_look_now(house: House) -> None:
     assert entry.ref.name.startswith(f"{job.task.name}-h")
 
 
-async def test_the_same_event_again_is_no_second_task(house: House) -> None:
+async def test_repeated_event_creates_no_second_task(house: House) -> None:
     job = await generating(house)
     for _ in range(3):
         await event(house, {"data": {"id": job.operation}})
@@ -177,13 +175,13 @@ async def test_another_event_is_another_task(house: House) -> None:
     assert len(set(hinted(house))) == 3
 
 
-async def test_an_event_says_nothing_but_look(house: House) -> None:
+async def test_event_content_is_not_trusted(house: House) -> None:
     job = await generating(house)
     await event(house, {"type": "video.completed", "data": {"id": job.operation, "uri": "https://evil"}})
     assert await house.job(job.id) == job
 
 
-async def test_whichever_delivery_comes_first_advances_the_step_once(house: House) -> None:
+async def test_concurrent_poll_and_event_advance_the_step_once(house: House) -> None:
     job = await generating(house)
     await event(house, {"data": {"id": job.operation}})
     await house.deliver_next()
@@ -209,7 +207,7 @@ async def test_whichever_delivery_comes_first_advances_the_step_once(house: Hous
         {"type": {"a": "b"}},
     ],
 )
-async def test_an_event_of_an_unknown_job_changes_nothing(house: House, body: Any) -> None:
+async def test_event_of_unknown_job_changes_nothing(house: House, body: Any) -> None:
     await generating(house)
     before = len(house.queue.entries())
     await event(house, body)
@@ -228,20 +226,20 @@ async def test_an_event_of_an_unknown_job_changes_nothing(house: House, body: An
         (b"7", "INVALID_REQUEST"),
     ],
 )
-async def test_an_event_that_is_no_json_object_is_refused(house: House, raw: bytes, code: str) -> None:
+async def test_non_object_event_is_rejected(house: House, raw: bytes, code: str) -> None:
     with pytest.raises(ApiError) as error:
         await event(house, raw)
     assert error.value.code == code
 
 
-async def test_an_event_after_the_end_makes_no_task(house: House) -> None:
+async def test_event_after_the_end_creates_no_task(house: House) -> None:
     job = await house.run(await house.submit(await house.sign_up()))
     await event(house, {"data": {"id": job.operation}})
     assert not house.queue.entries()
 
 
 @pytest.mark.parametrize("stage", list(Stage))
-async def test_only_a_job_that_waits_for_its_provider_is_hinted(house: House, stage: Stage) -> None:
+async def test_only_a_polling_job_reacts_to_events(house: House, stage: Stage) -> None:
     job = await generating(house)
     await provider_events.hint(house.services, job.changed(stage=stage), "e")
     assert bool(hinted(house)) == (stage in (Stage.UNCERTAIN, Stage.GENERATING))
@@ -255,14 +253,14 @@ async def finalized(house: House, name: str, generation: str = "1") -> None:
     await provider_events.object_finalized(house.services, attributes)
 
 
-async def test_a_new_object_makes_its_job_look_now(house: House) -> None:
+async def test_new_object_triggers_a_poll(house: House) -> None:
     job = await generating(house)
     await finalized(house, f"{job.prefix}sample_0.mp4")
     await finalized(house, f"{job.prefix}sample_0.mp4")
     assert len(hinted(house)) == 1
 
 
-async def test_a_new_generation_of_an_object_is_another_event(house: House) -> None:
+async def test_new_generation_of_an_object_is_another_event(house: House) -> None:
     job = await generating(house)
     await finalized(house, f"{job.prefix}sample_0.mp4", "1")
     await finalized(house, f"{job.prefix}sample_0.mp4", "2")
@@ -283,12 +281,12 @@ async def test_a_new_generation_of_an_object_is_another_event(house: House) -> N
         "default/alice/video_\ud83d/1/0.mp4",
     ],
 )
-async def test_an_object_of_no_job_changes_nothing(house: House, name: str) -> None:
+async def test_unrelated_object_changes_nothing(house: House, name: str) -> None:
     job = await generating(house)
     await finalized(house, name.format(job=job.id))
     assert hinted(house) == []
 
 
-async def test_a_notification_without_a_name_changes_nothing(house: House) -> None:
+async def test_notification_without_a_name_changes_nothing(house: House) -> None:
     await provider_events.object_finalized(house.services, {})
     assert not house.queue.entries()

@@ -34,7 +34,7 @@ async def stored(house: House, veo: bool = False) -> Job:
     return await house.job(job.id)
 
 
-async def test_what_is_stored_is_what_is_recorded(house: House, small_video: bytes) -> None:
+async def test_stored_files_match_the_record(house: House, small_video: bytes) -> None:
     job = await stored(house)
     (output,) = job.outputs
     assert output.object == f"{job.prefix}0.mp4"
@@ -43,14 +43,14 @@ async def test_what_is_stored_is_what_is_recorded(house: House, small_video: byt
     house.check()
 
 
-async def test_the_poster_is_a_picture_under_another_prefix(house: House) -> None:
+async def test_poster_is_an_image_under_another_prefix(house: House) -> None:
     job = await stored(house)
     poster = job.outputs[0].poster
     assert poster == f"posters/{job.tenant}/{job.account}/{job.id}/1/0.jpg"
     assert (house.read(poster) or b"").startswith(b"\xff\xd8")
 
 
-async def test_a_video_that_the_provider_wrote_into_our_bucket_is_not_copied(house: House) -> None:
+async def test_video_already_in_our_bucket_is_not_copied(house: House) -> None:
     job = await stored(house, veo=True)
     assert job.stage is Stage.COMPLETED
     assert house.veo.fetches == []
@@ -58,7 +58,7 @@ async def test_a_video_that_the_provider_wrote_into_our_bucket_is_not_copied(hou
 
 
 @pytest.mark.parametrize("cuts", [1, 2, 3])
-async def test_a_cut_is_made_good_within_seconds(house: House, cuts: int) -> None:
+async def test_cut_download_recovers_within_seconds(house: House, cuts: int) -> None:
     house.script(fetches=[CUT] * cuts)
     job = await generating(house)
     began = house.clock()
@@ -69,13 +69,13 @@ async def test_a_cut_is_made_good_within_seconds(house: House, cuts: int) -> Non
     house.check()
 
 
-async def test_a_cut_leaves_no_half_object(house: House) -> None:
+async def test_cut_download_leaves_no_partial_object(house: House) -> None:
     house.script(fetches=[CUT] * 100)
     await stored(house)
     assert await house.files() == []
 
 
-async def test_after_four_tries_the_queue_brings_the_job_back(house: House) -> None:
+async def test_after_four_failures_the_queue_retries(house: House) -> None:
     house.script(fetches=[CUT] * 4)
     job = await stored(house)
     assert (job.stage, job.storing_tries, job.lease) == (Stage.STORING, 1, None)
@@ -85,7 +85,7 @@ async def test_after_four_tries_the_queue_brings_the_job_back(house: House) -> N
     house.check()
 
 
-async def test_storing_is_given_up_with_a_refund_after_its_time(house: House) -> None:
+async def test_storing_past_its_deadline_fails_with_refund(house: House) -> None:
     house.script(fetches=[CUT] * 100_000)
     began = house.clock()
     job = await house.run(await stored(house), lambda job: job.final)
@@ -103,7 +103,7 @@ async def test_storing_is_given_up_with_a_refund_after_its_time(house: House) ->
         (3, 640, 360, "matroska", "not mp4"),
     ],
 )
-async def test_another_video_than_was_asked_for_ends_the_job_with_its_refund(
+async def test_wrong_video_fails_with_refund(
     house: House, seconds: int, width: int, height: int, container: str, reason: str
 ) -> None:
     house.omni.video = film(seconds, width, height, container)
@@ -117,7 +117,7 @@ async def test_another_video_than_was_asked_for_ends_the_job_with_its_refund(
 
 
 @pytest.mark.parametrize("junk", [b"", b"x" * 1_000, b"\0" * 50_000])
-async def test_a_file_that_is_no_video_ends_the_job_with_its_refund(house: House, junk: bytes) -> None:
+async def test_non_video_file_fails_with_refund(house: House, junk: bytes) -> None:
     house.omni.video = junk
     job = await stored(house)
     assert job.error is not None
@@ -125,7 +125,7 @@ async def test_a_file_that_is_no_video_ends_the_job_with_its_refund(house: House
     assert house.amounts(job) == [-30, 30]
 
 
-async def test_a_wrong_file_is_fetched_anew_before_it_is_believed(
+async def test_wrong_file_is_downloaded_again_before_failing(
     house: House, small_video: bytes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     files = [small_video[: len(small_video) // 2], small_video]
@@ -134,7 +134,7 @@ async def test_a_wrong_file_is_fetched_anew_before_it_is_believed(
     house.check()
 
 
-async def test_files_that_differ_each_time_are_no_proof_against_the_provider(
+async def test_files_that_differ_each_time_are_not_blamed_on_the_provider(
     house: House, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     numbers = iter(range(1_000))
@@ -143,7 +143,7 @@ async def test_files_that_differ_each_time_are_no_proof_against_the_provider(
     assert (job.stage, job.storing_tries) == (Stage.STORING, 1)
 
 
-async def test_a_wrong_file_of_the_providers_own_is_not_removed_before_the_end(house: House) -> None:
+async def test_wrong_provider_written_file_is_kept_until_the_end(house: House) -> None:
     house.veo.video = film(6, 1280, 720)
     job = await stored(house, veo=True)
     assert job.error is not None
@@ -153,7 +153,7 @@ async def test_a_wrong_file_of_the_providers_own_is_not_removed_before_the_end(h
     assert await house.files() == []
 
 
-async def test_one_bad_video_of_several_fails_the_whole_job(house: House, veo_video: bytes) -> None:
+async def test_one_bad_video_of_several_fails_the_job(house: House, veo_video: bytes) -> None:
     house.script(looks=[Videos(2)])
     job = await house.until(await house.submit_veo(await house.sign_up(), count=2), "generating")
 
@@ -169,7 +169,7 @@ async def test_one_bad_video_of_several_fails_the_whole_job(house: House, veo_vi
     assert house.amounts(job) == [-80, 80]
 
 
-async def test_a_file_that_the_provider_promised_and_did_not_write_is_waited_for(house: House) -> None:
+async def test_promised_but_missing_file_is_awaited(house: House) -> None:
     job = await generating(house, veo=True)
 
     async def lost() -> None:
@@ -180,7 +180,7 @@ async def test_a_file_that_the_provider_promised_and_did_not_write_is_waited_for
     assert (await house.job(job.id)).stage is Stage.STORING
 
 
-async def test_bytes_that_are_there_from_an_earlier_try_are_not_fetched_again(house: House) -> None:
+async def test_bytes_stored_earlier_are_not_downloaded_again(house: House) -> None:
     job = await generating(house)
     house.media.let_pass("write")
     house.media.fail("write", times=4)
@@ -190,7 +190,7 @@ async def test_bytes_that_are_there_from_an_earlier_try_are_not_fetched_again(ho
     house.check()
 
 
-async def test_a_poster_of_an_earlier_try_is_kept(house: House) -> None:
+async def test_poster_stored_earlier_is_kept(house: House) -> None:
     job = await generating(house)
     poster = f"{job.posters_prefix}{job.attempt}/0.jpg"
     await house.media.write(poster, lambda file: file.write(b"other") and None, "image/jpeg")
@@ -199,7 +199,7 @@ async def test_a_poster_of_an_earlier_try_is_kept(house: House) -> None:
     assert house.read(poster) == b"other"
 
 
-async def test_the_lease_is_renewed_while_bytes_flow(house: House) -> None:
+async def test_lease_is_renewed_while_bytes_flow(house: House) -> None:
     job = await generating(house)
     left_s = []
 
@@ -218,7 +218,7 @@ async def test_the_lease_is_renewed_while_bytes_flow(house: House) -> None:
     house.check()
 
 
-async def test_a_delivery_during_a_long_storing_is_told_to_come_back(house: House) -> None:
+async def test_delivery_during_long_storing_is_retried(house: House) -> None:
     job = await generating(house)
     verdicts = []
 
@@ -233,7 +233,7 @@ async def test_a_delivery_during_a_long_storing_is_told_to_come_back(house: Hous
     assert len(house.omni.fetches) == 1
 
 
-async def test_a_renewal_that_fails_is_made_again(house: House) -> None:
+async def test_failed_renewal_is_retried(house: House) -> None:
     job = await generating(house)
 
     async def slow(call: Callable[[], Any]) -> Any:
@@ -246,14 +246,14 @@ async def test_a_renewal_that_fails_is_made_again(house: House) -> None:
     assert (await house.job(job.id)).stage is Stage.COMPLETED
 
 
-async def test_nobody_renews_a_lease_once_storing_has_ended(house: House) -> None:
+async def test_lease_is_not_renewed_after_storing(house: House) -> None:
     await stored(house)
     reads = house.store.calls["get"]
     await house.clock.sleep(10 * lifecycle.LEASE_S)
     assert house.store.calls["get"] == reads
 
 
-async def test_a_bucket_that_is_down_costs_time_and_nothing_else(house: House) -> None:
+async def test_bucket_outage_costs_only_time(house: House) -> None:
     job = await generating(house)
     house.media.fail("stat", times=9)
     await house.deliver(job)
@@ -262,7 +262,7 @@ async def test_a_bucket_that_is_down_costs_time_and_nothing_else(house: House) -
 
 
 @pytest.mark.parametrize("effect", ["write", "use", "stat"])
-async def test_a_bucket_that_refuses_for_a_while_is_told_at_once_and_costs_time_only(
+async def test_temporary_storage_refusal_is_reported_at_once_and_costs_only_time(
     house: House, effect: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """A change of a permission takes minutes to arrive, and 403 is a rate limit too."""
@@ -275,7 +275,7 @@ async def test_a_bucket_that_refuses_for_a_while_is_told_at_once_and_costs_time_
     house.check()
 
 
-async def test_a_bucket_that_refuses_until_the_deadline_costs_the_video_and_gives_the_credits_back(
+async def test_storage_refusal_until_the_deadline_fails_with_refund(
     house: House,
 ) -> None:
     job = await generating(house, veo=True)
@@ -288,7 +288,7 @@ async def test_a_bucket_that_refuses_until_the_deadline_costs_the_video_and_give
     assert len(await house.files()) == 1, "only the cleaning up after the end removes it"
 
 
-async def test_storing_that_stood_still_past_its_deadline_is_done_by_the_next_delivery(house: House) -> None:
+async def test_storing_stalled_past_its_deadline_is_done_by_the_next_delivery(house: House) -> None:
     job = await generating(house, veo=True)
     await house.veo.look(job.operation or "")
     uris = house.veo.started[job.operation or ""].uris
@@ -302,14 +302,14 @@ async def test_storing_that_stood_still_past_its_deadline_is_done_by_the_next_de
 # --- what a file is ---
 
 
-def test_a_film_is_measured_as_it_is(small_video: bytes) -> None:
+def test_metadata_is_measured_from_the_file(small_video: bytes) -> None:
     facts = video.inspect(io.BytesIO(small_video))
     assert (facts.seconds, facts.width_px, facts.height_px) == (3.0, 640, 360)
     assert facts.poster.startswith(b"\xff\xd8")
 
 
 @pytest.mark.parametrize("model", ["omni-flash", "veo-3.1-fast"])
-async def test_the_bucket_says_what_a_video_is_until_it_is_deleted(house: House, model: str) -> None:
+async def test_bucket_metadata_describes_the_video_until_it_is_deleted(house: House, model: str) -> None:
     caller = await house.sign_up()
     submit = house.submit if model == "omni-flash" else house.submit_veo
     job = await house.run(await submit(caller, prompt="a paper boat\nin the rain"))
@@ -328,7 +328,7 @@ async def test_the_bucket_says_what_a_video_is_until_it_is_deleted(house: House,
     assert await house.files() == []
 
 
-async def test_a_video_that_cannot_be_described_is_as_good(house: House, capsys: Any) -> None:
+async def test_video_whose_metadata_cannot_be_set_still_completes(house: House, capsys: Any) -> None:
     house.media.fail("describe", times=100, error=StorageRefused)
     job = await house.run(await house.submit(await house.sign_up()))
     assert job.stage is Stage.COMPLETED

@@ -29,14 +29,14 @@ async def refused(call: Any) -> ApiError:
 # --- submit ---
 
 
-async def test_a_submission_charges_and_enqueues_the_first_step(house: House) -> None:
+async def test_submission_charges_and_enqueues_the_first_step(house: House) -> None:
     job = await house.submit(await house.sign_up())
     assert house.amounts(job) == [-30]
     assert await house.queue.exists(job.task)
     house.check()
 
 
-async def test_the_same_key_and_body_give_the_same_job_and_one_charge(house: House) -> None:
+async def test_same_key_and_body_give_one_job_and_one_charge(house: House) -> None:
     caller = await house.sign_up()
     first = await submission.submit(house.services, caller, BODY, "k")
     second = await submission.submit(house.services, caller, BODY, "k")
@@ -45,7 +45,7 @@ async def test_the_same_key_and_body_give_the_same_job_and_one_charge(house: Hou
     assert house.amounts(first.job) == [-30]
 
 
-async def test_the_same_key_sent_ten_times_at_once_makes_one_job(house: House) -> None:
+async def test_same_key_ten_times_at_once_creates_one_job(house: House) -> None:
     caller = await house.sign_up()
     all_ = await asyncio.gather(*(submission.submit(house.services, caller, BODY, "k") for _ in range(10)))
     assert len({each.job.id for each in all_}) == 1
@@ -53,7 +53,7 @@ async def test_the_same_key_sent_ten_times_at_once_makes_one_job(house: House) -
     house.check()
 
 
-async def test_the_same_key_with_another_body_is_refused(house: House) -> None:
+async def test_same_key_with_another_body_is_rejected(house: House) -> None:
     caller = await house.sign_up()
     first = await submission.submit(house.services, caller, BODY, "k")
     error = await refused(submission.submit(house.services, caller, OTHER, "k"))
@@ -61,7 +61,7 @@ async def test_the_same_key_with_another_body_is_refused(house: House) -> None:
     assert error.details == {"video": first.job.id}
 
 
-async def test_the_same_key_of_another_account_is_another_job(house: House) -> None:
+async def test_same_key_of_another_account_is_another_job(house: House) -> None:
     one = await submission.submit(house.services, await house.sign_up("alice"), BODY, "k")
     other = await submission.submit(house.services, await house.sign_up("bob"), BODY, "k")
     assert one.job.id != other.job.id
@@ -72,7 +72,7 @@ async def test_without_a_key_every_submission_is_a_new_job(house: House) -> None
     assert (await house.submit(caller)).id != (await house.submit(caller)).id
 
 
-async def test_the_key_of_a_deleted_video_is_gone(house: House) -> None:
+async def test_key_of_a_deleted_video_is_gone(house: House) -> None:
     caller = await house.sign_up()
     job = (await submission.submit(house.services, caller, BODY, "k")).job
     await submission.cancel(house.services, caller, job.id)
@@ -81,14 +81,14 @@ async def test_the_key_of_a_deleted_video_is_gone(house: House) -> None:
     assert (error.code, error.entry.status) == ("GONE", 410)
 
 
-async def test_a_replay_works_though_nothing_could_be_submitted_now(house: House) -> None:
+async def test_replay_works_when_nothing_can_be_submitted(house: House) -> None:
     caller = await house.sign_up()
     await submission.submit(house.services, caller, BODY, "k")
     house.configure(enabled=False, active_jobs_limit=0)
     assert (await submission.submit(house.services, caller, BODY, "k")).replayed
 
 
-async def test_the_order_of_a_bodys_fields_does_not_make_it_another_request(house: House) -> None:
+async def test_field_order_does_not_matter_to_the_key(house: House) -> None:
     caller = await house.sign_up()
     one = CreateVideo.model_validate_json('{"prompt": "boat", "model": "omni-flash", "seconds": 3}')
     same = CreateVideo.model_validate_json('{"seconds": "3", "model": "omni-flash", "prompt": "boat"}')
@@ -96,7 +96,7 @@ async def test_the_order_of_a_bodys_fields_does_not_make_it_another_request(hous
     assert (await submission.submit(house.services, caller, same, "k")).replayed
 
 
-async def test_a_queue_that_is_down_does_not_lose_the_answer(house: House) -> None:
+async def test_queue_outage_still_answers_the_submission(house: House) -> None:
     caller = await house.sign_up()
     house.queue.fail("create")
     job = await house.submit(caller)
@@ -104,7 +104,7 @@ async def test_a_queue_that_is_down_does_not_lose_the_answer(house: House) -> No
     assert not house.queue.entries()
 
 
-async def test_a_submission_whose_answer_was_lost_is_recognized_and_is_no_replay(house: House) -> None:
+async def test_lost_commit_answer_is_recognized_and_not_a_replay(house: House) -> None:
     caller = await house.sign_up()
     house.store.lose("commit")
     submitted = await submission.submit(house.services, caller, BODY, "k")
@@ -113,7 +113,7 @@ async def test_a_submission_whose_answer_was_lost_is_recognized_and_is_no_replay
     assert await house.queue.exists(submitted.job.task)
 
 
-async def test_an_outcome_that_cannot_be_learned_is_unavailable_with_the_jobs_id(house: House) -> None:
+async def test_unknown_outcome_is_unavailable_with_the_job_id(house: House) -> None:
     caller = await house.sign_up()
     house.store.lose("commit")
     house.store.let_pass("get_all")
@@ -124,7 +124,7 @@ async def test_an_outcome_that_cannot_be_learned_is_unavailable_with_the_jobs_id
     assert (await submission.submit(house.services, caller, BODY, "k")).job.id == error.details["video"]
 
 
-async def test_a_store_that_takes_no_commit_for_ten_seconds_charges_nothing(house: House) -> None:
+async def test_ten_seconds_without_a_commit_charge_nothing(house: House) -> None:
     caller = await house.sign_up()
     house.store.fail("commit", times=10_000)
     error = await refused(house.submit(caller))
@@ -142,7 +142,7 @@ async def test_a_store_that_takes_no_commit_for_ten_seconds_charges_nothing(hous
         ({}, {"disabled": True}, "ACCOUNT_DISABLED"),
     ],
 )
-async def test_what_is_refused_charges_nothing_and_creates_nothing(
+async def test_refused_request_charges_and_creates_nothing(
     house: House, config: dict[str, Any], account: dict[str, Any], code: str
 ) -> None:
     caller = await house.sign_up(**account)
@@ -154,19 +154,19 @@ async def test_what_is_refused_charges_nothing_and_creates_nothing(
     assert not house.queue.entries()
 
 
-async def test_an_account_that_was_erased_cannot_submit(house: House) -> None:
+async def test_erased_account_cannot_submit(house: House) -> None:
     caller = await house.sign_up()
     house.store.remove("accounts", "alice")
     assert (await refused(house.submit(caller))).code == "UNAUTHENTICATED"
 
 
-async def test_the_administrators_message_is_told_while_generation_is_off(house: House) -> None:
+async def test_paused_generation_shows_the_administrators_message(house: House) -> None:
     caller = await house.sign_up()
     house.configure(enabled=False, message="Back at noon.")
     assert (await refused(house.submit(caller))).message == "Back at noon."
 
 
-async def test_a_rollout_admits_about_its_share_of_accounts_and_always_the_same(house: House) -> None:
+async def test_rollout_admits_its_share_of_accounts_consistently(house: House) -> None:
     await house.sign_up()
     alice = await house.account()
     request = VideoRequest(
@@ -191,7 +191,7 @@ async def test_a_rollout_admits_about_its_share_of_accounts_and_always_the_same(
     assert admitted(10) == few
 
 
-async def test_three_jobs_at_once_and_not_a_fourth(house: House) -> None:
+async def test_fourth_concurrent_job_is_refused(house: House) -> None:
     caller = await house.sign_up()
     results = await asyncio.gather(*(house.submit(caller) for _ in range(6)), return_exceptions=True)
     assert sum(isinstance(result, Job) for result in results) == 3
@@ -199,7 +199,7 @@ async def test_three_jobs_at_once_and_not_a_fourth(house: House) -> None:
     house.check()
 
 
-async def test_two_submissions_never_spend_the_same_credit(house: House) -> None:
+async def test_concurrent_submissions_never_spend_the_same_credit(house: House) -> None:
     caller = await house.sign_up(balance=500)
     house.configure(credits_per_second=100)
     await asyncio.gather(*(house.submit(caller) for _ in range(3)), return_exceptions=True)
@@ -207,7 +207,7 @@ async def test_two_submissions_never_spend_the_same_credit(house: House) -> None
     house.check()
 
 
-async def test_the_price_is_what_it_was_at_submission(house: House) -> None:
+async def test_price_is_fixed_at_submission(house: House) -> None:
     caller = await house.sign_up()
     job = await house.submit(caller)
     house.configure(credits_per_second=99)
@@ -215,7 +215,7 @@ async def test_the_price_is_what_it_was_at_submission(house: House) -> None:
     assert house.amounts(job) == [-30, 30]
 
 
-async def test_a_prompt_is_not_logged(house: House, capsys: Any) -> None:
+async def test_prompt_is_not_logged(house: House, capsys: Any) -> None:
     await house.submit(await house.sign_up(), prompt="a secret boat")
     logged = capsys.readouterr().out
     assert "video_submitted" in logged
@@ -225,7 +225,7 @@ async def test_a_prompt_is_not_logged(house: House, capsys: Any) -> None:
 # --- estimate ---
 
 
-async def test_an_estimate_writes_nothing_and_is_what_a_submission_costs(house: House) -> None:
+async def test_estimate_writes_nothing_and_matches_the_cost(house: House) -> None:
     caller = await house.sign_up()
     commits = house.store.calls["commit"]
     estimate = await submission.estimate(house.services, caller, BODY)
@@ -245,7 +245,7 @@ async def test_an_estimate_writes_nothing_and_is_what_a_submission_costs(house: 
         ({"enabled": False}, 500, "GENERATION_DISABLED"),
     ],
 )
-async def test_an_estimate_says_why_it_would_be_refused(
+async def test_estimate_says_why_it_would_be_refused(
     house: House, config: dict[str, Any], balance: int, refusal: str
 ) -> None:
     caller = await house.sign_up(balance=balance)
@@ -254,7 +254,7 @@ async def test_an_estimate_says_why_it_would_be_refused(
     assert (estimate.accepted, estimate.refusal) == (False, refusal)
 
 
-async def test_a_create_above_the_price_that_was_agreed_to_makes_nothing(house: House) -> None:
+async def test_create_above_the_agreed_price_creates_nothing(house: House) -> None:
     caller = await house.sign_up()
     quote = (await submission.estimate(house.services, caller, BODY)).quote
     house.configure(credits_per_second=11)
@@ -267,7 +267,7 @@ async def test_a_create_above_the_price_that_was_agreed_to_makes_nothing(house: 
     assert (await house.account()).balance == 500
 
 
-async def test_a_lower_price_than_the_quoted_one_is_charged(house: House) -> None:
+async def test_price_below_the_quote_is_charged(house: House) -> None:
     caller = await house.sign_up()
     quote = (await submission.estimate(house.services, caller, BODY)).quote
     house.configure(credits_per_second=9)
@@ -276,7 +276,7 @@ async def test_a_lower_price_than_the_quoted_one_is_charged(house: House) -> Non
     ).job.cost == 27
 
 
-async def test_a_repeat_after_the_price_rose_is_still_the_first_job(house: House) -> None:
+async def test_repeat_after_a_price_increase_is_the_first_job(house: House) -> None:
     """Whatever price the repeat agrees to: it asks for the video that was paid for already."""
     caller = await house.sign_up()
     first = await submission.submit(house.services, caller, BODY.model_copy(update={"max_cost": 30}), "k")
@@ -289,7 +289,7 @@ async def test_a_repeat_after_the_price_rose_is_still_the_first_job(house: House
 # --- cancel ---
 
 
-async def test_canceling_gives_the_charge_back_and_frees_the_slot(house: House) -> None:
+async def test_cancel_refunds_and_frees_the_slot(house: House) -> None:
     caller = await house.sign_up()
     job = await submission.cancel(house.services, caller, (await house.submit(caller)).id)
     assert (job.stage, job.refunded) == (Stage.CANCELED, 30)
@@ -297,7 +297,7 @@ async def test_canceling_gives_the_charge_back_and_frees_the_slot(house: House) 
     house.check()
 
 
-async def test_a_cancel_is_in_the_audit_log_with_what_came_back(house: House, capsys: Any) -> None:
+async def test_cancel_is_audited_with_its_refund(house: House, capsys: Any) -> None:
     caller = await house.sign_up()
     job = await house.submit(caller)
     await submission.cancel(house.services, caller, job.id)
@@ -308,7 +308,7 @@ async def test_a_cancel_is_in_the_audit_log_with_what_came_back(house: House, ca
     assert [(entry["video"], entry["user"], entry["refunded"]) for entry in canceled] == [(job.id, "alice", job.cost)]
 
 
-async def test_canceling_twice_pays_once(house: House) -> None:
+async def test_canceling_twice_refunds_once(house: House) -> None:
     caller = await house.sign_up()
     job = await submission.cancel(house.services, caller, (await house.submit(caller)).id)
     error = await refused(submission.cancel(house.services, caller, job.id))
@@ -316,13 +316,13 @@ async def test_canceling_twice_pays_once(house: House) -> None:
     assert house.amounts(job) == [-30, 30]
 
 
-async def test_another_users_job_does_not_exist(house: House) -> None:
+async def test_another_users_job_is_not_found(house: House) -> None:
     job = await house.submit(await house.sign_up("alice"))
     error = await refused(submission.cancel(house.services, await house.sign_up("bob"), job.id))
     assert error.code == "NOT_FOUND"
 
 
-async def test_a_cancel_stands_though_its_tidying_task_could_not_be_created(house: House) -> None:
+async def test_cancel_succeeds_if_its_cleanup_task_cannot_be_created(house: House) -> None:
     caller = await house.sign_up()
     job = await house.until(await house.submit(caller), "generating")
     house.queue.fail("create")
@@ -330,7 +330,7 @@ async def test_a_cancel_stands_though_its_tidying_task_could_not_be_created(hous
     assert (await house.job(job.id)).due_at is not None
 
 
-async def test_a_cancel_that_could_not_be_written_is_unavailable(house: House) -> None:
+async def test_unwritten_cancel_is_unavailable(house: House) -> None:
     caller = await house.sign_up()
     job = await house.submit(caller)
     house.store.fail("commit", times=10_000)
@@ -339,7 +339,7 @@ async def test_a_cancel_that_could_not_be_written_is_unavailable(house: House) -
     assert (await house.job(job.id)).stage is Stage.QUEUED
 
 
-async def test_the_ledger_holds_nothing_but_what_happened(house: House) -> None:
+async def test_ledger_holds_exactly_what_happened(house: House) -> None:
     caller = await house.sign_up()
     job = await house.submit(caller)
     await submission.cancel(house.services, caller, job.id)
@@ -350,7 +350,7 @@ async def test_the_ledger_holds_nothing_but_what_happened(house: House) -> None:
 # --- read and delete ---
 
 
-async def test_one_sees_ones_own_videos_newest_first_and_page_by_page(house: House) -> None:
+async def test_own_videos_are_listed_newest_first_in_pages(house: House) -> None:
     caller, other = await house.sign_up(), await house.sign_up("bob")
     await house.submit(other)
     mine = []
@@ -363,7 +363,7 @@ async def test_one_sees_ones_own_videos_newest_first_and_page_by_page(house: Hou
     assert [job.id for job in rest] == [mine[0]]
 
 
-async def test_videos_are_filtered_by_one_thing_at_a_time(house: House) -> None:
+async def test_videos_take_one_filter_at_a_time(house: House) -> None:
     caller = await house.sign_up()
     query = ListVideosQuery(model="omni-flash", project="p")
     error = await refused(queries.own_jobs(house.services, caller, query))
@@ -375,33 +375,33 @@ async def test_videos_are_filtered_by_one_thing_at_a_time(house: House) -> None:
 
 
 @pytest.mark.parametrize("id_", ["", "video_", "nothing", "video_" + "x" * 100, "x" * 10_000])
-async def test_what_cannot_be_an_id_is_not_found(house: House, id_: str) -> None:
+async def test_malformed_id_is_not_found(house: House, id_: str) -> None:
     error = await refused(queries.own_job(house.services, await house.sign_up(), id_))
     assert error.code == "NOT_FOUND"
     assert len(error.details["video"]) <= 64
 
 
-async def test_another_tenants_job_does_not_exist(house: House) -> None:
+async def test_another_tenants_job_is_not_found(house: House) -> None:
     caller = await house.sign_up()
     job = await house.submit(caller)
     await house.store.commit([job.changed(tenant="other")])
     assert (await refused(queries.own_job(house.services, caller, job.id))).code == "NOT_FOUND"
 
 
-async def test_an_account_that_was_erased_has_nothing_to_show(house: House) -> None:
+async def test_erased_account_has_nothing_to_list(house: House) -> None:
     caller = await house.sign_up()
     house.store.remove("accounts", "alice")
     assert (await refused(queries.own_account(house.services, caller))).code == "UNAUTHENTICATED"
 
 
-async def test_an_unfinished_job_cannot_be_deleted(house: House) -> None:
+async def test_unfinished_job_cannot_be_deleted(house: House) -> None:
     caller = await house.sign_up()
     job = await house.submit(caller)
     error = await refused(queries.delete(house.services, caller, job.id))
     assert (error.code, error.details) == ("JOB_NOT_FINISHED", {"status": "queued"})
 
 
-async def test_a_deletion_stands_though_its_task_could_not_be_created(house: House) -> None:
+async def test_delete_succeeds_if_its_task_cannot_be_created(house: House) -> None:
     caller = await house.sign_up()
     job = await house.run(await house.submit(caller))
     house.queue.fail("create")
@@ -409,7 +409,7 @@ async def test_a_deletion_stands_though_its_task_could_not_be_created(house: Hou
     assert (await house.job(job.id)).deleted_at is not None
 
 
-async def test_a_deletion_that_could_not_be_written_is_unavailable(house: House) -> None:
+async def test_unwritten_delete_is_unavailable(house: House) -> None:
     caller = await house.sign_up()
     job = await house.run(await house.submit(caller))
     house.store.fail("commit", times=10_000)
@@ -417,7 +417,7 @@ async def test_a_deletion_that_could_not_be_written_is_unavailable(house: House)
         await queries.delete(house.services, caller, job.id)
 
 
-async def test_the_models_are_those_whose_provider_is_set_up(house: House) -> None:
+async def test_models_with_a_configured_provider_are_listed(house: House) -> None:
     caller = await house.sign_up()
     everything = (await queries.models(house.services, caller)).data
     assert [model.id for model in everything if model.default] == ["veo-3.1-fast"]
@@ -429,7 +429,7 @@ async def test_the_models_are_those_whose_provider_is_set_up(house: House) -> No
     assert (await refused(house.submit(caller))).code == "MODEL_NOT_FOUND"
 
 
-async def test_a_models_price_and_time_are_those_in_force(house: House) -> None:
+async def test_models_show_current_price_and_time(house: House) -> None:
     prices = {"omni-flash": 3, "omni-flash 4k": 9}
     house.configure(
         credits_per_second_by_model=prices, expected_times={"omni-flash": 42.0}, extension_credits_per_second=4
@@ -443,7 +443,7 @@ async def test_a_models_price_and_time_are_those_in_force(house: House) -> None:
     assert omni.extension.credits_per_second_by_resolution == {"360p": 4, "720p": 4, "1080p": 4, "4k": 9}
 
 
-async def test_a_job_that_cannot_be_read_does_not_hide_older_ones(house: House) -> None:
+async def test_unreadable_job_does_not_hide_older_ones(house: House) -> None:
     caller = await house.sign_up()
     for number in range(3):
         job = await house.submit(caller)
@@ -455,7 +455,7 @@ async def test_a_job_that_cannot_be_read_does_not_hide_older_ones(house: House) 
     assert page.has_more
 
 
-async def test_a_replay_is_answered_although_its_model_is_no_longer_offered(house: House) -> None:
+async def test_replay_works_after_its_model_was_withdrawn(house: House) -> None:
     caller = await house.sign_up()
     body = CreateVideo(prompt="a boat", model="omni-flash")
     first = await submission.submit(house.services, caller, body, "key")
@@ -466,7 +466,7 @@ async def test_a_replay_is_answered_although_its_model_is_no_longer_offered(hous
         await submission.submit(house.services, caller, body, "another key")
 
 
-async def test_the_order_of_labels_does_not_make_another_request(house: House) -> None:
+async def test_label_order_does_not_matter_to_the_key(house: House) -> None:
     caller = await house.sign_up()
     one = CreateVideo(prompt="a boat", labels={"a": "1", "b": "2"})
     other = CreateVideo(prompt="a boat", labels={"b": "2", "a": "1"})

@@ -16,7 +16,7 @@ from shared.platform import commits
 from tests.unit.conftest import House
 
 
-async def test_a_change_is_committed_and_its_task_created(house: House) -> None:
+async def test_change_is_committed_and_its_task_created(house: House) -> None:
     job = await house.submit(await house.sign_up())
     await transitions.apply(house.services, job.id, events.LeaseRequested(0, "me"))
     outcome = await transitions.apply(house.services, job.id, events.Accepted(1, "op"))
@@ -24,19 +24,19 @@ async def test_a_change_is_committed_and_its_task_created(house: House) -> None:
     assert await house.queue.exists(outcome.job.task)
 
 
-async def test_an_event_that_is_not_heard_changes_nothing_and_says_so(house: House) -> None:
+async def test_inapplicable_event_changes_nothing_and_says_so(house: House) -> None:
     job = await house.submit(await house.sign_up())
     outcome = await transitions.apply(house.services, job.id, events.StillRunning(0))
     assert outcome.change is None
     assert await house.job(job.id) == outcome.job
 
 
-async def test_a_job_that_does_not_exist_is_missing(house: House) -> None:
+async def test_missing_job_is_reported(house: House) -> None:
     with pytest.raises(transitions.JobMissing):
         await transitions.apply(house.services, "video_none", events.CancelRequested())
 
 
-async def test_a_conflict_is_decided_again_on_what_is_there_now(house: House) -> None:
+async def test_conflict_is_decided_again_on_current_data(house: House) -> None:
     job = await house.submit(await house.sign_up())
 
     async def rival() -> None:
@@ -48,7 +48,7 @@ async def test_a_conflict_is_decided_again_on_what_is_there_now(house: House) ->
     assert outcome.job.stage is Stage.CANCELED
 
 
-async def test_a_stale_account_is_no_reason_to_fail(house: House) -> None:
+async def test_stale_account_is_retried(house: House) -> None:
     caller = await house.sign_up()
     one, other = await house.submit(caller), await house.submit(caller)
 
@@ -63,7 +63,7 @@ async def test_a_stale_account_is_no_reason_to_fail(house: House) -> None:
     house.check()
 
 
-async def test_a_commit_whose_answer_was_lost_is_recognized_as_our_own(house: House) -> None:
+async def test_lost_commit_answer_is_recognized_as_our_own(house: House) -> None:
     job = await house.submit(await house.sign_up())
     house.store.lose("commit")
     outcome = await transitions.apply(house.services, job.id, events.CancelRequested())
@@ -72,7 +72,7 @@ async def test_a_commit_whose_answer_was_lost_is_recognized_as_our_own(house: Ho
     assert house.amounts(job) == [-30, 30]
 
 
-async def test_a_lost_answer_still_leads_to_the_task(house: House) -> None:
+async def test_lost_commit_answer_still_creates_the_task(house: House) -> None:
     job = await house.submit(await house.sign_up())
     await transitions.apply(house.services, job.id, events.LeaseRequested(0, "me"))
     house.store.lose("commit")
@@ -80,14 +80,14 @@ async def test_a_lost_answer_still_leads_to_the_task(house: House) -> None:
     assert await house.queue.exists(outcome.job.task)
 
 
-async def test_a_commit_that_failed_without_effect_is_made_again(house: House) -> None:
+async def test_failed_commit_is_retried(house: House) -> None:
     job = await house.submit(await house.sign_up())
     house.store.fail("commit", times=3)
     await transitions.apply(house.services, job.id, events.CancelRequested())
     assert house.amounts(job) == [-30, 30]
 
 
-async def test_others_who_never_stop_writing_end_in_unavailable_after_ten_seconds(house: House) -> None:
+async def test_endless_conflicts_are_unavailable_after_10s(house: House) -> None:
     job = await house.submit(await house.sign_up())
 
     async def rival() -> None:
@@ -102,7 +102,7 @@ async def test_others_who_never_stop_writing_end_in_unavailable_after_ten_second
     assert house.amounts(job) == [-30]
 
 
-async def test_a_task_that_cannot_be_created_is_reported_but_the_commit_stands(house: House) -> None:
+async def test_failed_task_creation_is_reported_but_the_commit_stands(house: House) -> None:
     job = await house.submit(await house.sign_up())
     await transitions.apply(house.services, job.id, events.LeaseRequested(0, "me"))
     house.queue.fail("create")
@@ -111,14 +111,14 @@ async def test_a_task_that_cannot_be_created_is_reported_but_the_commit_stands(h
     assert (await house.job(job.id)).operation == "op"
 
 
-async def test_a_store_that_cannot_be_read_is_unavailable_at_once(house: House) -> None:
+async def test_failed_read_is_unavailable_at_once(house: House) -> None:
     job = await house.submit(await house.sign_up())
     house.store.fail("get")
     with pytest.raises(Unavailable):
         await transitions.apply(house.services, job.id, events.StillRunning(0))
 
 
-async def test_every_change_carries_a_fresh_change_id(house: House) -> None:
+async def test_every_change_has_a_new_change_id(house: House) -> None:
     job = await house.submit(await house.sign_up())
     seen = {job.change_id}
     for event in (
@@ -132,7 +132,7 @@ async def test_every_change_carries_a_fresh_change_id(house: House) -> None:
     assert (await house.account()).change_id == (await house.job(job.id)).change_id
 
 
-async def test_of_many_cancels_at_once_one_pays_back(house: House) -> None:
+async def test_concurrent_cancels_refund_once(house: House) -> None:
     job = await house.submit(await house.sign_up())
     outcomes = await asyncio.gather(
         *(transitions.apply(house.services, job.id, events.CancelRequested(), job) for _ in range(20))
@@ -141,7 +141,7 @@ async def test_of_many_cancels_at_once_one_pays_back(house: House) -> None:
     house.check()
 
 
-async def test_writers_of_one_account_go_one_after_another(house: House) -> None:
+async def test_writers_of_one_account_take_turns(house: House) -> None:
     caller = await house.sign_up()
     created = [await house.submit(caller) for _ in range(3)]
     before = house.store.calls["commit"]
@@ -149,9 +149,7 @@ async def test_writers_of_one_account_go_one_after_another(house: House) -> None
     assert house.store.calls["commit"] - before == 3
 
 
-async def test_nobody_waits_for_ever_behind_others_of_the_account(
-    house: House, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_waiting_for_an_accounts_turn_is_bounded(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
     """While Firestore does not answer, those who hold the lock wait for it; whoever comes then is still answered."""
     monkeypatch.setattr(commits, "TRY_FOR", timedelta(milliseconds=20))
     job = await house.submit(await house.sign_up())
@@ -161,7 +159,7 @@ async def test_nobody_waits_for_ever_behind_others_of_the_account(
     house.check()
 
 
-async def test_waiting_for_ones_turn_is_no_part_of_the_tries(house: House) -> None:
+async def test_waiting_for_a_turn_does_not_count_as_an_attempt(house: House) -> None:
     job = await house.submit(await house.sign_up())
     async with commits.account_lock(job.account):
         canceling = asyncio.ensure_future(transitions.apply(house.services, job.id, events.CancelRequested()))
@@ -171,7 +169,7 @@ async def test_waiting_for_ones_turn_is_no_part_of_the_tries(house: House) -> No
     assert (await canceling).job.stage is Stage.CANCELED
 
 
-async def test_the_end_of_a_job_is_logged_once_and_without_its_prompt(house: House, capsys: Any) -> None:
+async def test_finished_job_is_logged_once_without_its_prompt(house: House, capsys: Any) -> None:
     job = await house.submit(await house.sign_up(), prompt="a secret boat")
     await transitions.apply(house.services, job.id, events.CancelRequested())
     await transitions.apply(house.services, job.id, events.CancelRequested())
@@ -180,14 +178,14 @@ async def test_the_end_of_a_job_is_logged_once_and_without_its_prompt(house: Hou
     assert "secret" not in logged
 
 
-async def test_a_job_that_was_just_read_is_not_read_again(house: House) -> None:
+async def test_just_read_job_is_not_read_again(house: House) -> None:
     job = await house.submit(await house.sign_up())
     before = house.store.calls["get"]
     await transitions.apply(house.services, job.id, events.LeaseRequested(0, "me"), job)
     assert house.store.calls["get"] == before
 
 
-async def test_a_known_job_that_is_stale_is_read_after_all(house: House) -> None:
+async def test_stale_known_job_is_read_again(house: House) -> None:
     job = await house.submit(await house.sign_up())
     await transitions.apply(house.services, job.id, events.LeaseRequested(0, "me"))
     outcome = await transitions.apply(house.services, job.id, events.LeaseRequested(0, "other"), job)
@@ -196,7 +194,7 @@ async def test_a_known_job_that_is_stale_is_read_after_all(house: House) -> None
     assert outcome.job.lease.holder == "me"
 
 
-async def test_the_store_may_be_down_for_a_while(house: House) -> None:
+async def test_short_database_outage_is_survived(house: House) -> None:
     job = await house.submit(await house.sign_up())
     house.store.fail("commit")
     house.store.lose("commit")
@@ -206,7 +204,7 @@ async def test_the_store_may_be_down_for_a_while(house: House) -> None:
     house.check()
 
 
-async def test_a_commit_that_takes_effect_after_it_was_given_up_is_recognized_too(house: House) -> None:
+async def test_late_effect_of_an_abandoned_commit_is_recognized(house: House) -> None:
     job = await house.submit(await house.sign_up())
     given_up: list[Any] = []
 

@@ -32,7 +32,7 @@ async def with_dead_holder(house: House, job: Job) -> Job:
 # --- from beginning to end ---
 
 
-async def test_an_omni_job_is_fetched_and_completed(house: House) -> None:
+async def test_omni_job_is_downloaded_and_completed(house: House) -> None:
     job = await house.run(await house.submit(await house.sign_up()))
     assert job.stage is Stage.COMPLETED
     assert job.due_at is None
@@ -40,7 +40,7 @@ async def test_an_omni_job_is_fetched_and_completed(house: House) -> None:
     house.check()
 
 
-async def test_a_veo_job_is_completed_where_the_provider_wrote_it(house: House) -> None:
+async def test_veo_job_completes_in_place(house: House) -> None:
     job = await house.run(await house.submit_veo(await house.sign_up(), count=2), lambda job: job.final)
     assert job.stage is Stage.COMPLETED
     assert [output.object for output in job.outputs] == [f"{job.prefix}1/sample_{index}.mp4" for index in range(1)]
@@ -63,9 +63,7 @@ async def test_all_videos_of_a_job_are_stored(house: House) -> None:
         {"looks": [Finished((), 1, "\udfff")]},
     ],
 )
-async def test_whatever_a_provider_says_the_job_ends_at_once_and_is_refunded(
-    house: House, script: dict[str, Any]
-) -> None:
+async def test_every_rejection_ends_the_job_at_once_with_refund(house: House, script: dict[str, Any]) -> None:
     house.script(**script)
     job = await house.run(await house.submit(await house.sign_up()))
     assert (job.stage, job.refunded) == (Stage.FAILED, job.cost)
@@ -74,14 +72,14 @@ async def test_whatever_a_provider_says_the_job_ends_at_once_and_is_refunded(
     house.check()
 
 
-async def test_the_name_of_a_generation_can_be_kept_whatever_is_in_it(house: House) -> None:
+async def test_any_generation_name_can_be_stored(house: House) -> None:
     job = await house.submit(await house.sign_up())
     await apply(house.services, job.id, events.LeaseRequested(job.step, "holder"))
     outcome = await apply(house.services, job.id, events.Accepted(1, "operations/\ud83d"))
     assert (outcome.job.stage, outcome.job.operation) == (Stage.GENERATING, "operations/�")
 
 
-async def test_a_generation_is_looked_at_until_it_is_done(house: House) -> None:
+async def test_generation_is_polled_until_done(house: House) -> None:
     house.script(looks=[Running(), Running(), Running(), Videos()])
     job = await house.run(await house.submit(await house.sign_up()))
     assert job.stage is Stage.COMPLETED
@@ -100,7 +98,7 @@ async def test_a_generation_is_looked_at_until_it_is_done(house: House) -> None:
         ({"creates": [Throttled("full")] * 5_000}, "QUEUE_TIMEOUT"),
     ],
 )
-async def test_whatever_goes_wrong_the_job_ends_with_its_refund(house: House, script: Any, code: str) -> None:
+async def test_every_failure_ends_with_refund(house: House, script: Any, code: str) -> None:
     house.script(**script)
     house.configure(queue_timeout_s=600)
     job = await house.run(await house.submit(await house.sign_up()), lambda job: job.final)
@@ -113,7 +111,7 @@ async def test_whatever_goes_wrong_the_job_ends_with_its_refund(house: House, sc
 # --- duplicates, late and early deliveries ---
 
 
-async def test_a_second_delivery_of_the_same_task_changes_nothing(house: House) -> None:
+async def test_duplicate_delivery_changes_nothing(house: House) -> None:
     job = await house.submit(await house.sign_up())
     assert await house.deliver(job, 0) is TaskResult.ACK
     before = await house.job(job.id)
@@ -122,7 +120,7 @@ async def test_a_second_delivery_of_the_same_task_changes_nothing(house: House) 
     assert house.creates == 1
 
 
-async def test_ten_deliveries_at_once_create_once(house: House) -> None:
+async def test_ten_concurrent_deliveries_create_once(house: House) -> None:
     job = await house.submit(await house.sign_up())
     verdicts = await asyncio.gather(*(house.deliver(job, 0) for _ in range(10)))
     assert house.creates == 1
@@ -130,7 +128,7 @@ async def test_ten_deliveries_at_once_create_once(house: House) -> None:
     house.check()
 
 
-async def test_a_delivery_of_a_step_long_past_changes_nothing_and_makes_no_task(house: House) -> None:
+async def test_old_delivery_changes_nothing_and_creates_no_task(house: House) -> None:
     house.script(looks=[Running()])
     job = await house.submit(await house.sign_up())
     for _ in range(3):
@@ -141,14 +139,14 @@ async def test_a_delivery_of_a_step_long_past_changes_nothing_and_makes_no_task(
     assert house.queue.calls["create"] == creates
 
 
-async def test_a_delivery_from_the_future_or_of_no_job_is_done_with(house: House) -> None:
+async def test_future_or_unknown_delivery_is_acknowledged(house: House) -> None:
     job = await house.submit(await house.sign_up())
     assert await house.deliver(job, 7) is TaskResult.ACK
     assert await worker.deliver(house.services, "video_none", 0) is TaskResult.ACK
     assert house.creates == 0
 
 
-async def test_a_delivery_one_step_behind_makes_the_task_that_was_never_created(house: House) -> None:
+async def test_delivery_one_step_behind_recreates_the_missing_task(house: House) -> None:
     house.script(looks=[Running()])
     job = await house.until(await house.submit(await house.sign_up()), "generating")
     house.queue.fail("create")
@@ -160,7 +158,7 @@ async def test_a_delivery_one_step_behind_makes_the_task_that_was_never_created(
     assert await house.queue.exists(ahead.task)
 
 
-async def test_a_queue_that_fails_once_after_the_create_does_not_lose_the_first_look(house: House) -> None:
+async def test_queue_failure_after_the_create_keeps_the_first_poll(house: House) -> None:
     job = await house.submit(await house.sign_up())
     house.queue.fail("create")
     assert await house.deliver(job, 0) is TaskResult.RETRY
@@ -170,7 +168,7 @@ async def test_a_queue_that_fails_once_after_the_create_does_not_lose_the_first_
     assert await house.queue.exists(generating.task)
 
 
-async def test_the_task_that_is_made_again_comes_when_the_job_is_due(house: House) -> None:
+async def test_recreated_task_comes_when_the_job_is_due(house: House) -> None:
     job = await house.submit(await house.sign_up())
     await house.deliver(job, 0)
     generating = await house.job(job.id)
@@ -181,7 +179,7 @@ async def test_the_task_that_is_made_again_comes_when_the_job_is_due(house: Hous
     assert entry.due_at == generating.due_at
 
 
-async def test_a_delivery_after_the_end_changes_nothing(house: House) -> None:
+async def test_delivery_after_the_end_changes_nothing(house: House) -> None:
     job = await house.run(await house.submit(await house.sign_up()))
     for step in range(job.step + 1):
         assert await house.deliver(job, step) is TaskResult.ACK
@@ -189,7 +187,7 @@ async def test_a_delivery_after_the_end_changes_nothing(house: House) -> None:
     assert not house.queue.entries()
 
 
-async def test_a_store_that_does_not_answer_makes_the_queue_come_back(house: House) -> None:
+async def test_database_outage_makes_the_queue_retry(house: House) -> None:
     job = await house.submit(await house.sign_up())
     house.store.fail("get")
     assert await house.deliver(job, 0) is TaskResult.RETRY
@@ -200,7 +198,7 @@ async def test_a_store_that_does_not_answer_makes_the_queue_come_back(house: Hou
 
 
 @pytest.mark.parametrize("stage", [Stage.STARTING, Stage.STORING])
-async def test_a_delivery_that_meets_a_live_lease_is_told_to_come_back(house: House, stage: Stage) -> None:
+async def test_delivery_under_a_live_lease_is_retried(house: House, stage: Stage) -> None:
     job = await house.submit(await house.sign_up())
     await apply(house.services, job.id, events.LeaseRequested(0, "me"))
     if stage is Stage.STORING:
@@ -212,7 +210,7 @@ async def test_a_delivery_that_meets_a_live_lease_is_told_to_come_back(house: Ho
     assert await house.job(job.id) == before
 
 
-async def test_a_delivery_that_loses_the_race_for_the_lease_comes_back(house: House) -> None:
+async def test_delivery_losing_the_lease_race_is_retried(house: House) -> None:
     job = await house.submit(await house.sign_up())
 
     async def rival() -> None:
@@ -223,7 +221,7 @@ async def test_a_delivery_that_loses_the_race_for_the_lease_comes_back(house: Ho
     assert house.creates == 0
 
 
-async def test_a_holder_that_was_too_slow_does_not_create(house: House) -> None:
+async def test_expired_lease_holder_does_not_create(house: House) -> None:
     job = await house.submit(await house.sign_up())
 
     async def slow() -> None:
@@ -239,7 +237,7 @@ async def test_a_holder_that_was_too_slow_does_not_create(house: House) -> None:
     assert house.creates == 1
 
 
-async def test_a_holder_that_died_in_its_create_leaves_an_uncertain_job(house: House) -> None:
+async def test_crash_during_create_leaves_an_uncertain_job(house: House) -> None:
     job = await house.submit(await house.sign_up())
     await with_dead_holder(house, job)
     assert await house.deliver(job, 0) is TaskResult.ACK
@@ -247,7 +245,7 @@ async def test_a_holder_that_died_in_its_create_leaves_an_uncertain_job(house: H
     assert house.creates == 0
 
 
-async def test_a_holder_that_died_while_storing_is_replaced(house: House) -> None:
+async def test_crash_while_storing_is_taken_over(house: House) -> None:
     job = await house.until(await house.submit(await house.sign_up()), "generating")
     (await house.omni.look(job.operation or ""))
     uris = house.omni.started[job.operation or ""].uris
@@ -262,7 +260,7 @@ async def test_a_holder_that_died_while_storing_is_replaced(house: House) -> Non
 # --- the create ---
 
 
-async def test_a_busy_provider_slows_the_queue_and_the_job_starts_after_the_wait(house: House) -> None:
+async def test_busy_provider_slows_the_queue_and_starts_later(house: House) -> None:
     house.script(creates=[Throttled("full", 7.0)])
     job = await house.submit(await house.sign_up())
     assert await house.deliver(job, 0) is TaskResult.THROTTLE
@@ -277,7 +275,7 @@ async def test_a_busy_provider_slows_the_queue_and_the_job_starts_after_the_wait
     assert (await house.job(job.id)).attempt == 1
 
 
-async def test_no_create_is_made_before_retry_after_is_over_however_often_the_queue_comes(house: House) -> None:
+async def test_retry_after_is_respected_despite_early_deliveries(house: House) -> None:
     house.script(creates=[Throttled("full", 600.0)])
     job = await house.submit(await house.sign_up())
     began = house.clock()
@@ -298,7 +296,7 @@ async def test_no_create_is_made_before_retry_after_is_over_however_often_the_qu
 # --- what comes before the claim ---
 
 
-async def test_everything_slow_is_done_before_the_claim(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_slow_preparation_precedes_the_lease(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
     job = await house.submit(await house.sign_up())
     seen: list[Stage] = []
 
@@ -314,7 +312,7 @@ async def test_everything_slow_is_done_before_the_claim(house: House, monkeypatc
 
 
 @pytest.mark.parametrize("failure", [Throttled("no token"), OSError("no route"), RuntimeError("no credentials")])
-async def test_a_preparation_that_fails_costs_no_attempt(house: House, failure: Exception) -> None:
+async def test_failed_preparation_costs_no_attempt(house: House, failure: Exception) -> None:
     house.script(prepares=[failure, failure])
     job = await house.submit(await house.sign_up())
     for _ in range(2):
@@ -324,7 +322,7 @@ async def test_a_preparation_that_fails_costs_no_attempt(house: House, failure: 
     assert (await house.job(job.id)).attempt == 1
 
 
-async def test_a_process_that_dies_in_its_preparation_leaves_a_queued_job(house: House) -> None:
+async def test_crash_during_preparation_leaves_a_queued_job(house: House) -> None:
     begun = asyncio.Event()
 
     async def never(job: Job) -> Any:
@@ -340,7 +338,7 @@ async def test_a_process_that_dies_in_its_preparation_leaves_a_queued_job(house:
     assert await house.job(job.id) == job
 
 
-async def test_a_preparation_that_never_goes_well_ends_at_the_deadline_of_the_queue(house: House) -> None:
+async def test_preparation_that_always_fails_ends_at_the_queue_deadline(house: House) -> None:
     house.configure(queue_timeout_s=600)
     house.script(prepares=[OSError("no credentials")] * 5_000)
     job = await house.run(await house.submit(await house.sign_up()), lambda job: job.final)
@@ -349,7 +347,7 @@ async def test_a_preparation_that_never_goes_well_ends_at_the_deadline_of_the_qu
     assert (house.creates, house.amounts(job)) == (0, [-30, 30])
 
 
-async def test_what_can_never_be_made_fails_before_any_attempt(house: House) -> None:
+async def test_impossible_request_fails_before_any_attempt(house: House) -> None:
     house.script(prepares=[Rejected("INPUT_GONE", "gone")])
     job = await house.run(await house.submit(await house.sign_up()))
     assert job.error is not None
@@ -357,7 +355,7 @@ async def test_what_can_never_be_made_fails_before_any_attempt(house: House) -> 
     house.check()
 
 
-async def test_a_busy_provider_without_a_wish_is_left_alone_for_half_a_minute(house: House) -> None:
+async def test_busy_without_retry_after_defers_30s(house: House) -> None:
     house.script(creates=[Throttled("full")])
     job = await house.submit(await house.sign_up())
     await house.deliver(job, 0)
@@ -366,7 +364,7 @@ async def test_a_busy_provider_without_a_wish_is_left_alone_for_half_a_minute(ho
     assert (due_at - house.clock()).total_seconds() == worker.BUSY_WAIT_S
 
 
-async def test_a_refused_create_ends_the_job_and_makes_no_second(house: House) -> None:
+async def test_rejected_create_ends_the_job_without_a_second(house: House) -> None:
     house.script(creates=[Rejected("SAFETY_BLOCKED", "violence")])
     job = await house.run(await house.submit(await house.sign_up()))
     assert job.error is not None
@@ -374,7 +372,7 @@ async def test_a_refused_create_ends_the_job_and_makes_no_second(house: House) -
     assert house.creates == 1
 
 
-async def test_a_create_without_an_answer_is_never_repeated(house: House) -> None:
+async def test_create_without_an_answer_is_never_repeated(house: House) -> None:
     house.script(creates=[ConnectionError("cut")])
     job = await house.run(await house.submit(await house.sign_up()), lambda job: job.final)
     assert job.error is not None
@@ -382,7 +380,7 @@ async def test_a_create_without_an_answer_is_never_repeated(house: House) -> Non
     assert house.creates == 1
 
 
-async def test_a_create_that_takes_too_long_is_uncertain(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_slow_create_is_uncertain(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
     async def never(job: Job, prefix: str) -> str:
         await asyncio.Event().wait()
         return "op"
@@ -394,7 +392,7 @@ async def test_a_create_that_takes_too_long_is_uncertain(house: House, monkeypat
     assert (await house.job(job.id)).stage is Stage.UNCERTAIN
 
 
-async def test_a_delivery_that_is_killed_in_its_create_leaves_its_lease(house: House) -> None:
+async def test_delivery_killed_during_create_leaves_its_lease(house: House) -> None:
     begun = asyncio.Event()
 
     async def never(job: Job, prefix: str) -> str:
@@ -412,7 +410,7 @@ async def test_a_delivery_that_is_killed_in_its_create_leaves_its_lease(house: H
     assert await house.deliver(job, 0) is TaskResult.RETRY
 
 
-async def test_a_model_that_is_not_set_up_any_more_ends_the_job_with_its_refund(house: House) -> None:
+async def test_unconfigured_model_fails_with_refund(house: House) -> None:
     job = await house.submit(await house.sign_up())
     house.services.providers.by_provider.pop("gemini")
     await house.deliver(job, 0)
@@ -422,7 +420,7 @@ async def test_a_model_that_is_not_set_up_any_more_ends_the_job_with_its_refund(
     assert house.amounts(job) == [-30, 30]
 
 
-async def test_restart_once_creates_twice_and_never_three_times(house: House) -> None:
+async def test_restart_once_creates_at_most_twice(house: House) -> None:
     house.configure(uncertain_policy="restart_once")
     house.script(creates=[ConnectionError("cut"), ConnectionError("cut"), None])
     job = await house.run(await house.submit(await house.sign_up()), lambda job: job.final)
@@ -430,7 +428,7 @@ async def test_restart_once_creates_twice_and_never_three_times(house: House) ->
     assert house.creates == 2
 
 
-async def test_a_second_attempt_writes_under_its_own_prefix(house: House) -> None:
+async def test_second_attempt_has_its_own_prefix(house: House) -> None:
     house.configure(uncertain_policy="restart_once")
     house.script(creates=[ConnectionError("cut"), None])
     job = await house.run(await house.submit_veo(await house.sign_up()), lambda job: job.final)
@@ -442,7 +440,7 @@ async def test_a_second_attempt_writes_under_its_own_prefix(house: House) -> Non
 
 
 @pytest.mark.parametrize("failures", [1, 50, 300])
-async def test_the_operations_name_is_kept_though_the_store_is_down_for_a_while(house: House, failures: int) -> None:
+async def test_operation_name_survives_a_database_outage(house: House, failures: int) -> None:
     job = await house.submit(await house.sign_up())
     house.store.let_pass("commit")
     house.store.fail("commit", times=failures)
@@ -452,9 +450,7 @@ async def test_the_operations_name_is_kept_though_the_store_is_down_for_a_while(
 
 
 @pytest.mark.parametrize("error", [PermissionDenied, InvalidArgument, NotFound, RuntimeError])
-async def test_the_operations_name_is_kept_whatever_firestore_answers_for_a_while(
-    house: House, error: Any, capsys: Any
-) -> None:
+async def test_operation_name_survives_any_temporary_firestore_error(house: House, error: Any, capsys: Any) -> None:
     """A permission that is being edited, a rejected argument, anything: the video is paid for."""
     job = await house.submit(await house.sign_up())
     house.store.let_pass("commit")
@@ -466,7 +462,7 @@ async def test_the_operations_name_is_kept_whatever_firestore_answers_for_a_whil
     assert f"operations/{job.id}-0" in told
 
 
-async def test_a_name_that_firestore_rejects_for_good_leaves_a_start_that_is_searched_for(
+async def test_permanently_rejected_name_leaves_a_start_to_search_for(
     house: House, veo_video: bytes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     job = await house.submit_veo(await house.sign_up())
@@ -489,7 +485,7 @@ async def test_a_name_that_firestore_rejects_for_good_leaves_a_start_that_is_sea
     assert (await house.run(job, lambda job: job.final)).stage is Stage.COMPLETED
 
 
-async def test_a_refusal_is_kept_though_the_store_is_down_for_a_while(house: House) -> None:
+async def test_rejection_survives_a_database_outage(house: House) -> None:
     house.script(creates=[Rejected("SAFETY_BLOCKED", "violence")])
     job = await house.submit(await house.sign_up())
     house.store.let_pass("commit")
@@ -500,7 +496,7 @@ async def test_a_refusal_is_kept_though_the_store_is_down_for_a_while(house: Hou
     assert failed.error.code == "SAFETY_BLOCKED"
 
 
-async def test_a_name_that_cannot_be_kept_for_ten_minutes_is_given_up_loudly(house: House, capsys: Any) -> None:
+async def test_name_unsaved_for_10_minutes_is_logged_and_dropped(house: House, capsys: Any) -> None:
     job = await house.submit(await house.sign_up())
     house.store.let_pass("commit")
     house.store.fail("commit", times=100_000)
@@ -510,7 +506,7 @@ async def test_a_name_that_cannot_be_kept_for_ten_minutes_is_given_up_loudly(hou
     assert f"operations/{job.id}-0" in capsys.readouterr().out
 
 
-async def test_a_name_that_comes_after_a_cancel_is_kept_for_the_tidying(house: House) -> None:
+async def test_name_after_a_cancel_is_kept_for_cleanup(house: House) -> None:
     caller = await house.sign_up()
     job = await house.submit(caller)
 
@@ -526,14 +522,14 @@ async def test_a_name_that_comes_after_a_cancel_is_kept_for_the_tidying(house: H
     assert house.omni.started[after.operation or ""].cancelled
 
 
-async def test_a_second_name_for_an_attempt_is_logged_as_an_orphan(house: House, capsys: Any) -> None:
+async def test_second_name_of_an_attempt_is_logged_as_orphan(house: House, capsys: Any) -> None:
     job = await house.until(await house.submit(await house.sign_up()), "generating")
     await worker._keep_name(house.services, job, "operations/other")
     assert '"generation_orphaned"' in capsys.readouterr().out
     assert (await house.job(job.id)).operation == job.operation
 
 
-async def test_a_job_that_vanishes_under_a_delivery_is_done_with(house: House) -> None:
+async def test_job_that_vanishes_mid_delivery_is_acknowledged(house: House) -> None:
     job = await house.submit(await house.sign_up())
 
     async def vanish() -> None:
@@ -546,7 +542,7 @@ async def test_a_job_that_vanishes_under_a_delivery_is_done_with(house: House) -
 # --- uncertain ---
 
 
-async def test_files_of_an_uncertain_attempt_are_found_and_adopted(house: House) -> None:
+async def test_files_of_an_uncertain_attempt_are_adopted(house: House) -> None:
     house.script(creates=[LostAnswer()])
     job = await house.run(await house.submit_veo(await house.sign_up()))
     assert job.stage is Stage.COMPLETED
@@ -556,7 +552,7 @@ async def test_files_of_an_uncertain_attempt_are_found_and_adopted(house: House)
     house.check()
 
 
-async def test_too_few_files_are_adopted_only_when_the_wait_is_over(house: House) -> None:
+async def test_too_few_files_are_adopted_only_after_the_wait(house: House) -> None:
     house.script(creates=[LostAnswer()], looks=[Videos(1)])
     job = await house.until(await house.submit_veo(await house.sign_up(), count=2), "uncertain")
     waited = await house.run(job, lambda found: found.stage is not Stage.UNCERTAIN)
@@ -567,14 +563,14 @@ async def test_too_few_files_are_adopted_only_when_the_wait_is_over(house: House
     house.check()
 
 
-async def test_other_files_under_the_prefix_are_not_taken_for_videos(house: House) -> None:
+async def test_unrelated_files_under_the_prefix_are_ignored(house: House) -> None:
     house.script(creates=[ConnectionError("cut")])
     job = await house.until(await house.submit_veo(await house.sign_up()), "uncertain")
     await house.media.write(f"{job.prefix}note.txt", lambda file: file.write(b"x") and None, "text/plain")
     assert (await house.run(job, lambda job: job.final)).stage is Stage.FAILED
 
 
-async def test_an_operation_that_an_event_named_is_adopted(house: House) -> None:
+async def test_operation_named_by_an_event_is_adopted(house: House) -> None:
     house.script(creates=[LostAnswer()])
     job = await house.until(await house.submit(await house.sign_up()), "uncertain")
     await apply(house.services, job.id, events.OperationReported(f"operations/{job.id}-0"))
@@ -584,7 +580,7 @@ async def test_an_operation_that_an_event_named_is_adopted(house: House) -> None
     house.check()
 
 
-async def test_a_bucket_that_does_not_answer_does_not_end_an_uncertain_job(house: House) -> None:
+async def test_bucket_outage_does_not_end_an_uncertain_job(house: House) -> None:
     house.script(creates=[ConnectionError("cut")])
     job = await house.until(await house.submit_veo(await house.sign_up()), "uncertain")
     house.clock.advance(1_000)
@@ -596,7 +592,7 @@ async def test_a_bucket_that_does_not_answer_does_not_end_an_uncertain_job(house
 # --- looking ---
 
 
-async def test_a_look_that_fails_before_the_deadline_is_made_again(house: House) -> None:
+async def test_failed_poll_before_the_deadline_is_repeated(house: House) -> None:
     house.script(looks=[OSError("no route"), Videos()])
     job = await house.until(await house.submit(await house.sign_up()), "generating")
     assert await house.deliver(job) is TaskResult.RETRY
@@ -611,7 +607,7 @@ async def wrote(house: House, job: Job, data: bytes, index: int = 0) -> None:
 
 
 @pytest.mark.parametrize("late", [False, True])
-async def test_a_video_in_the_bucket_is_adopted_though_its_operation_cannot_be_read(
+async def test_video_in_the_bucket_is_adopted_despite_an_unreadable_operation(
     house: House, veo_video: bytes, late: bool, capsys: Any
 ) -> None:
     """A model that is retired along with its endpoint, a permission, an outage."""
@@ -628,9 +624,7 @@ async def test_a_video_in_the_bucket_is_adopted_though_its_operation_cannot_be_r
     house.check()
 
 
-async def test_the_bucket_is_searched_before_a_generation_that_still_runs_is_given_up(
-    house: House, veo_video: bytes
-) -> None:
+async def test_bucket_is_searched_before_abandoning_a_running_generation(house: House, veo_video: bytes) -> None:
     house.script(looks=[Running()])
     job = await house.until(await house.submit_veo(await house.sign_up(), count=2), "generating")
     await wrote(house, job, veo_video)
@@ -644,9 +638,7 @@ async def test_the_bucket_is_searched_before_a_generation_that_still_runs_is_giv
 
 
 @pytest.mark.parametrize("error", [Unavailable, StorageRefused, RuntimeError])
-async def test_a_bucket_that_does_not_say_what_it_holds_ends_no_generation_for_an_hour(
-    house: House, veo_video: bytes, error: Any
-) -> None:
+async def test_unlistable_bucket_postpones_timeouts_by_an_hour(house: House, veo_video: bytes, error: Any) -> None:
     house.script(looks=[OSError("no route")])
     job = await house.until(await house.submit_veo(await house.sign_up()), "generating")
     await wrote(house, job, veo_video)
@@ -659,7 +651,7 @@ async def test_a_bucket_that_does_not_say_what_it_holds_ends_no_generation_for_a
 
 
 @pytest.mark.parametrize("stage", ["generating", "uncertain"])
-async def test_a_bucket_that_never_says_what_it_holds_holds_no_job_for_ever(house: House, stage: str) -> None:
+async def test_permanently_unlistable_bucket_does_not_hold_jobs_forever(house: House, stage: str) -> None:
     house.script(creates=[None if stage == "generating" else ConnectionError("cut")], looks=[OSError("no route")])
     job = await house.until(await house.submit_veo(await house.sign_up()), stage)
     house.media.fail("list", times=10_000, error=StorageRefused)
@@ -672,7 +664,7 @@ async def test_a_bucket_that_never_says_what_it_holds_holds_no_job_for_ever(hous
     assert house.amounts(job) == [-40, 40]
 
 
-async def test_a_look_that_fails_after_the_deadline_ends_the_job_with_its_refund(house: House) -> None:
+async def test_failed_poll_after_the_deadline_fails_with_refund(house: House) -> None:
     house.script(looks=[OSError("no route")])
     job = await house.until(await house.submit(await house.sign_up()), "generating")
     house.clock.advance(house.config.config.generation_timeout_s)
@@ -683,14 +675,14 @@ async def test_a_look_that_fails_after_the_deadline_ends_the_job_with_its_refund
     house.check()
 
 
-async def test_a_video_that_is_there_at_the_deadline_counts(house: House) -> None:
+async def test_video_found_at_the_deadline_counts(house: House) -> None:
     job = await house.until(await house.submit(await house.sign_up()), "generating")
     house.clock.advance(house.config.config.generation_timeout_s)
     await house.deliver(job)
     assert (await house.job(job.id)).stage is Stage.COMPLETED
 
 
-async def test_two_looks_at_once_store_once(house: House) -> None:
+async def test_concurrent_polls_store_once(house: House) -> None:
     job = await house.until(await house.submit(await house.sign_up()), "generating")
     await asyncio.gather(house.deliver(job, job.step), house.deliver(job, job.step))
     assert (await house.job(job.id)).stage is Stage.COMPLETED
@@ -698,7 +690,7 @@ async def test_two_looks_at_once_store_once(house: House) -> None:
     house.check()
 
 
-async def test_a_cancel_that_comes_before_the_news_of_a_video_stands(house: House) -> None:
+async def test_cancel_before_the_video_arrives_stands(house: House) -> None:
     caller = await house.sign_up()
     job = await house.until(await house.submit(caller), "generating")
 
@@ -712,7 +704,7 @@ async def test_a_cancel_that_comes_before_the_news_of_a_video_stands(house: Hous
     house.check()
 
 
-async def test_a_delivery_that_loses_the_race_to_store_comes_back(house: House) -> None:
+async def test_delivery_losing_the_race_to_store_is_retried(house: House) -> None:
     job = await house.until(await house.submit(await house.sign_up()), "generating")
     await house.omni.look(job.operation or "")
     uris = house.omni.started[job.operation or ""].uris
@@ -728,7 +720,7 @@ async def test_a_delivery_that_loses_the_race_to_store_comes_back(house: House) 
     assert house.omni.fetches == []
 
 
-async def test_storing_that_is_resumed_after_its_time_ends_with_the_refund(house: House) -> None:
+async def test_storing_resumed_too_late_fails_with_refund(house: House) -> None:
     job = await house.until(await house.submit(await house.sign_up()), "generating")
     await apply(house.services, job.id, events.GenerationFinished(job.step, "dead", ("https://x",)))
     house.clock.advance(house.config.config.storing_timeout_s)
@@ -740,7 +732,7 @@ async def test_storing_that_is_resumed_after_its_time_ends_with_the_refund(house
 # --- waiting ---
 
 
-async def test_a_waiting_job_enters_when_another_has_ended(house: House) -> None:
+async def test_waiting_job_starts_when_another_ends(house: House) -> None:
     caller = await house.sign_up()
     others = [await house.submit(caller) for _ in range(2)]
     house.configure(active_jobs_limit=2)
@@ -761,7 +753,7 @@ async def test_a_waiting_job_enters_when_another_has_ended(house: House) -> None
 # --- tidying ---
 
 
-async def test_canceling_a_generation_stops_it_and_leaves_nothing_due(house: House) -> None:
+async def test_canceled_generation_is_stopped_with_nothing_left_due(house: House) -> None:
     caller = await house.sign_up()
     job = await house.until(await house.submit(caller), "generating")
     await submission.cancel(house.services, caller, job.id)
@@ -771,7 +763,7 @@ async def test_canceling_a_generation_stops_it_and_leaves_nothing_due(house: Hou
     assert await house.files() == []
 
 
-async def test_what_a_canceled_generation_still_delivers_is_removed(house: House) -> None:
+async def test_late_output_of_a_canceled_generation_is_removed(house: House) -> None:
     caller = await house.sign_up()
     house.script(looks=[Running(), Running(), Running(), Videos()])
     job = await house.until(await house.submit_veo(caller), "generating")
@@ -781,9 +773,7 @@ async def test_what_a_canceled_generation_still_delivers_is_removed(house: House
     assert await house.files() == []
 
 
-async def test_a_video_that_comes_after_the_timeout_is_removed_counted_and_not_charged(
-    house: House, capsys: Any
-) -> None:
+async def test_video_after_the_timeout_is_removed_counted_and_free(house: House, capsys: Any) -> None:
     house.script(looks=[Running()] * 100)
     job = await house.run(await house.submit_veo(await house.sign_up()), lambda job: job.final)
     house.veo.started[job.operation or ""].script.looks = [Videos()]
@@ -793,7 +783,7 @@ async def test_a_video_that_comes_after_the_timeout_is_removed_counted_and_not_c
     assert house.amounts(job) == [-40, 40]
 
 
-async def test_files_that_come_after_an_uncertain_job_has_failed_are_removed_and_counted(
+async def test_files_after_an_uncertain_job_failed_are_removed_and_counted(
     house: House, veo_video: bytes, capsys: Any
 ) -> None:
     house.script(creates=[ConnectionError("cut")])
@@ -804,7 +794,7 @@ async def test_files_that_come_after_an_uncertain_job_has_failed_are_removed_and
     assert '"late_success"' in capsys.readouterr().out
 
 
-async def test_a_straggler_that_cannot_be_asked_is_asked_again_for_a_day(house: House) -> None:
+async def test_unreachable_late_generation_is_polled_for_a_day(house: House) -> None:
     caller = await house.sign_up()
     house.script(looks=[OSError("no route")])
     job = await house.until(await house.submit(caller), "generating")
@@ -814,13 +804,13 @@ async def test_a_straggler_that_cannot_be_asked_is_asked_again_for_a_day(house: 
     assert 23 * 3_600 < (house.clock() - began).total_seconds() < 26 * 3_600
 
 
-async def test_a_job_canceled_before_its_create_leaves_nothing_to_tidy(house: House) -> None:
+async def test_job_canceled_before_its_create_needs_no_cleanup(house: House) -> None:
     caller = await house.sign_up()
     job = await submission.cancel(house.services, caller, (await house.submit(caller)).id)
     assert job.due_at is None
 
 
-async def test_what_an_abandoned_attempt_writes_later_is_removed_and_the_video_stays(
+async def test_late_output_of_an_abandoned_attempt_is_removed_but_the_video_stays(
     house: House, veo_video: bytes
 ) -> None:
     house.configure(uncertain_policy="restart_once")
@@ -834,7 +824,7 @@ async def test_what_an_abandoned_attempt_writes_later_is_removed_and_the_video_s
     house.check()
 
 
-async def test_deleting_a_video_removes_its_files_and_its_poster(house: House) -> None:
+async def test_deleting_a_video_removes_its_files_and_poster(house: House) -> None:
     caller = await house.sign_up()
     job = await house.run(await house.submit(caller))
     assert len(await house.files()) == 2
@@ -844,7 +834,7 @@ async def test_deleting_a_video_removes_its_files_and_its_poster(house: House) -
     house.check()
 
 
-async def test_a_bucket_that_is_down_does_not_let_files_be_forgotten(house: House) -> None:
+async def test_bucket_outage_postpones_file_removal(house: House) -> None:
     caller = await house.sign_up()
     job = await house.run(await house.submit(caller))
     await queries.delete(house.services, caller, job.id)
@@ -855,7 +845,7 @@ async def test_a_bucket_that_is_down_does_not_let_files_be_forgotten(house: Hous
     assert await house.files() == []
 
 
-async def test_canceling_in_the_middle_of_storing_leaves_no_files_behind(house: House) -> None:
+async def test_cancel_while_storing_leaves_no_files(house: House) -> None:
     caller = await house.sign_up()
     job = await house.until(await house.submit(caller), "generating")
 
@@ -873,7 +863,7 @@ async def test_canceling_in_the_middle_of_storing_leaves_no_files_behind(house: 
     assert await house.files() == []
 
 
-async def test_a_name_that_comes_after_completion_does_not_cost_the_video(house: House) -> None:
+async def test_name_after_completion_keeps_the_video(house: House) -> None:
     house.script(creates=[LostAnswer()])
     job = await house.run(await house.submit_veo(await house.sign_up()))
     assert job.stage is Stage.COMPLETED
@@ -885,11 +875,11 @@ async def test_a_name_that_comes_after_completion_does_not_cost_the_video(house:
     house.check()
 
 
-def test_every_unfinished_stage_has_an_action_of_its_own() -> None:
+def test_every_unfinished_stage_has_its_own_action() -> None:
     assert set(worker._ACTIONS) == lifecycle.UNFINISHED
 
 
-def test_the_times_are_in_their_order() -> None:
+def test_time_limits_are_consistent() -> None:
     from local.memory.queue import DISPATCH_DEADLINE_S
 
     assert lifecycle.CREATE_TIMEOUT_S < lifecycle.LEASE_S < 900 < DISPATCH_DEADLINE_S

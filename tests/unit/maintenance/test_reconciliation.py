@@ -14,9 +14,7 @@ from shared.platform import passes
 from tests.unit.conftest import House
 
 
-async def test_accounts_that_agree_with_their_ledgers_are_silent(
-    house: House, capsys: pytest.CaptureFixture[str]
-) -> None:
+async def test_balanced_accounts_are_not_reported(house: House, capsys: pytest.CaptureFixture[str]) -> None:
     alice = await house.sign_up("alice")
     await house.sign_up("bob")
     await submission.submit(house.services, alice, CreateVideo(prompt="a boat", seconds=4), None)
@@ -24,7 +22,7 @@ async def test_accounts_that_agree_with_their_ledgers_are_silent(
     assert "ledger_differs" not in capsys.readouterr().out
 
 
-async def test_a_balance_edited_in_the_console_is_told_with_both_figures_and_left(
+async def test_edited_balance_is_reported_with_both_figures_and_kept(
     house: House, capsys: pytest.CaptureFixture[str]
 ) -> None:
     await house.sign_up("alice")
@@ -37,13 +35,13 @@ async def test_a_balance_edited_in_the_console_is_told_with_both_figures_and_lef
     assert account.balance == 900
 
 
-async def test_a_removed_entry_is_told(house: House) -> None:
+async def test_removed_entry_is_reported(house: House) -> None:
     await house.sign_up("alice")
     house.store.remove(Transaction.collection, "alice-signup")
     assert (await reconcile(house.services))["differing"] == 1
 
 
-async def test_an_account_that_changes_while_it_is_compared_is_read_again(house: House) -> None:
+async def test_account_changed_during_comparison_is_read_again(house: House) -> None:
     alice = await house.sign_up("alice")
 
     async def spend() -> None:
@@ -53,20 +51,20 @@ async def test_an_account_that_changes_while_it_is_compared_is_read_again(house:
     assert await reconcile(house.services) == {"seen": 1, "differing": 0, "failed": 0}
 
 
-async def test_one_account_that_cannot_be_read_does_not_stop_the_others(house: House) -> None:
+async def test_unreadable_account_does_not_stop_the_rest(house: House) -> None:
     for name in ("alice", "bob", "carol"):
         await house.sign_up(name)
     house.store.fail("ledger_totals")
     assert await reconcile(house.services) == {"seen": 3, "differing": 0, "failed": 1}
 
 
-async def test_more_accounts_than_a_page_are_all_seen(house: House) -> None:
+async def test_accounts_beyond_one_page_are_compared(house: House) -> None:
     for number in range(201):
         await house.sign_up(f"user{number:03}")
     assert (await reconcile(house.services))["seen"] == 201
 
 
-async def test_a_pass_continues_behind_the_last_account_of_the_pass_before(
+async def test_pass_continues_after_the_last_account_of_the_previous(
     house: House, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(passes, "PAGE", 2)

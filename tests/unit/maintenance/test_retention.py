@@ -22,7 +22,7 @@ async def old(house: House, count: int = 1) -> list[Job]:
     return jobs
 
 
-async def test_an_expired_video_loses_its_files_and_keeps_its_ledger(house: House) -> None:
+async def test_expired_video_loses_its_files_and_keeps_its_ledger(house: House) -> None:
     (job,) = await old(house)
     assert await retention.retain(house.services) == {"expired": 1, "failed": 0, "inputs_swept": 0}
     after = await house.run(job)
@@ -32,14 +32,14 @@ async def test_an_expired_video_loses_its_files_and_keeps_its_ledger(house: Hous
     assert house.amounts(job) == [-30]
 
 
-async def test_a_video_whose_time_is_not_over_is_kept(house: House) -> None:
+async def test_unexpired_video_is_kept(house: House) -> None:
     job = await house.run(await house.submit(await house.sign_up()))
     house.clock.advance(364 * DAY_S)
     assert (await retention.retain(house.services))["expired"] == 0
     assert await house.job(job.id) == job
 
 
-async def test_a_video_that_is_watched_is_kept_for_the_whole_time_again(house: House) -> None:
+async def test_view_restarts_the_retention_time(house: House) -> None:
     job = await house.run(await house.submit(await house.sign_up()))
     house.clock.advance(300 * DAY_S)
     await queries.note_view(house.services, job)
@@ -49,7 +49,7 @@ async def test_a_video_that_is_watched_is_kept_for_the_whole_time_again(house: H
     assert (await retention.retain(house.services))["expired"] == 1
 
 
-async def test_a_hundred_views_of_one_day_are_one_write(house: House) -> None:
+async def test_hundred_views_a_day_are_one_write(house: House) -> None:
     job = await house.run(await house.submit(await house.sign_up()))
     house.clock.advance(2 * DAY_S)
     before = house.store.calls["commit"]
@@ -58,7 +58,7 @@ async def test_a_hundred_views_of_one_day_are_one_write(house: House) -> None:
     assert house.store.calls["commit"] == before + 1
 
 
-async def test_a_view_is_not_refused_because_it_cannot_be_noted(house: House) -> None:
+async def test_view_succeeds_when_it_cannot_be_recorded(house: House) -> None:
     job = await house.run(await house.submit(await house.sign_up()))
     house.clock.advance(2 * DAY_S)
     house.store.fail("commit", times=10_000)
@@ -80,13 +80,13 @@ async def test_more_than_a_page_expires_in_one_pass(house: House) -> None:
     assert await retention.retain(house.services) == {"expired": count, "failed": 0, "inputs_swept": 0}
 
 
-async def test_a_job_that_cannot_be_changed_does_not_stop_the_others(house: House) -> None:
+async def test_unchangeable_job_does_not_stop_the_rest(house: House) -> None:
     await old(house, 3)
     house.queue.fail("create")
     assert await retention.retain(house.services) == {"expired": 2, "failed": 1, "inputs_swept": 0}
 
 
-async def test_a_pass_ends_though_nothing_can_be_changed(house: House) -> None:
+async def test_pass_ends_when_nothing_can_be_changed(house: House) -> None:
     (job,) = await old(house)
     await house.store.commit([job.changed(id=f"video_{number:022d}", revision=None) for number in range(passes.PAGE)])
     house.store.remove(Job.collection, job.id)
@@ -94,18 +94,14 @@ async def test_a_pass_ends_though_nothing_can_be_changed(house: House) -> None:
     assert await retention.retain(house.services) == {"expired": 0, "failed": passes.PAGE, "inputs_swept": 0}
 
 
-async def test_a_page_that_cannot_be_changed_does_not_stop_those_behind_it(
-    house: House, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_unchangeable_page_does_not_stop_later_pages(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(passes, "PAGE", 2)
     await old(house, 4)
     house.queue.fail("create", times=2)
     assert await retention.retain(house.services) == {"expired": 2, "failed": 2, "inputs_swept": 0}
 
 
-async def test_a_pass_ends_when_its_time_is_over_and_the_next_one_does_the_rest(
-    house: House, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_pass_ends_on_time_and_the_next_does_the_rest(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(passes, "PAGE", 2)
     await old(house, 5)
 
@@ -117,13 +113,13 @@ async def test_a_pass_ends_when_its_time_is_over_and_the_next_one_does_the_rest(
     assert (await retention.retain(house.services))["expired"] == 3
 
 
-async def test_a_store_that_is_down_fails_the_pass(house: House) -> None:
+async def test_database_outage_fails_the_pass(house: House) -> None:
     house.store.fail("expired_jobs")
     with pytest.raises(Unavailable):
         await retention.retain(house.services)
 
 
-async def test_the_time_is_the_one_of_the_day_of_completion(house: House) -> None:
+async def test_retention_is_fixed_on_the_day_of_completion(house: House) -> None:
     house.configure(retention_days=1)
     job = await house.run(await house.submit(await house.sign_up()))
     house.configure(retention_days=100)

@@ -39,7 +39,7 @@ async def fallen(house: House, count: int = 1) -> list[Job]:
     return jobs
 
 
-async def test_a_lost_task_is_put_back_under_a_new_name(house: House) -> None:
+async def test_lost_task_is_re_enqueued_under_a_new_name(house: House) -> None:
     (job,) = await fallen(house)
     assert await sweeper.sweep(house.services) == {"seen": 1, "restored": 1, "ended": 0, "failed": 0}
     after = await house.job(job.id)
@@ -48,14 +48,14 @@ async def test_a_lost_task_is_put_back_under_a_new_name(house: House) -> None:
     assert (await house.run(job)).stage is Stage.COMPLETED
 
 
-async def test_a_task_that_is_there_is_left_alone_however_late(house: House) -> None:
+async def test_existing_task_is_left_alone_however_late(house: House) -> None:
     job = await house.submit(await house.sign_up())
     house.clock.advance(5 * 3_600)
     assert await sweeper.sweep(house.services) == {"seen": 1, "restored": 0, "ended": 0, "failed": 0}
     assert await house.job(job.id) == job
 
 
-async def test_a_thousand_late_tasks_are_left_alone_page_by_page(house: House) -> None:
+async def test_thousand_late_tasks_are_left_alone_in_pages(house: House) -> None:
     job = await house.submit(await house.sign_up())
     many = [job.changed(id=f"video_{number:022d}", revision=None) for number in range(999)]
     await house.store.commit(many)
@@ -64,21 +64,21 @@ async def test_a_thousand_late_tasks_are_left_alone_page_by_page(house: House) -
     assert {found.version for found in house.store.documents(Job)} == {1}
 
 
-async def test_more_than_a_page_of_lost_tasks_is_put_back_in_one_sweep(house: House) -> None:
+async def test_more_than_a_page_of_lost_tasks_is_re_enqueued_in_one_sweep(house: House) -> None:
     count = passes.PAGE + 20
     await fallen(house, count)
     assert await sweeper.sweep(house.services) == {"seen": count, "restored": count, "ended": 0, "failed": 0}
     assert len(house.queue.entries()) == count
 
 
-async def test_a_job_that_is_hardly_late_is_not_looked_at(house: House) -> None:
+async def test_slightly_late_job_is_not_checked(house: House) -> None:
     await house.submit(await house.sign_up())
     lose_tasks(house)
     house.clock.advance(lifecycle.SWEEP_AFTER_S)
     assert (await sweeper.sweep(house.services))["seen"] == 0
 
 
-async def test_a_live_lease_is_never_touched(house: House) -> None:
+async def test_live_lease_is_left_alone(house: House) -> None:
     (job,) = await fallen(house)
     claimed = (await apply(house.services, job.id, events.LeaseRequested(0, "me"))).job
     house.clock.advance(lifecycle.LEASE_S - 1)
@@ -86,7 +86,7 @@ async def test_a_live_lease_is_never_touched(house: House) -> None:
     assert await house.job(job.id) == claimed
 
 
-async def test_a_dead_lease_is_an_uncertain_start_that_is_searched_for(house: House) -> None:
+async def test_expired_lease_becomes_an_uncertain_start(house: House) -> None:
     (job,) = await fallen(house)
     await apply(house.services, job.id, events.LeaseRequested(0, "me"))
     house.clock.advance(lifecycle.LEASE_S + LATE_S)
@@ -95,14 +95,14 @@ async def test_a_dead_lease_is_an_uncertain_start_that_is_searched_for(house: Ho
     assert house.creates == 0
 
 
-async def test_a_job_that_cannot_be_put_back_does_not_stop_the_others(house: House) -> None:
+async def test_failed_re_enqueue_does_not_stop_the_rest(house: House) -> None:
     await fallen(house, 5)
     house.queue.let_pass("exists", 2)
     house.queue.fail("exists")
     assert await sweeper.sweep(house.services) == {"seen": 5, "restored": 4, "ended": 0, "failed": 1}
 
 
-async def test_a_job_that_vanished_meanwhile_does_not_stop_the_others(house: House) -> None:
+async def test_vanished_job_does_not_stop_the_rest(house: House) -> None:
     one, other = await fallen(house, 2)
 
     async def vanish() -> None:
@@ -114,7 +114,7 @@ async def test_a_job_that_vanished_meanwhile_does_not_stop_the_others(house: Hou
     assert await house.queue.exists((await house.job(other.id)).task)
 
 
-async def test_the_next_sweep_mends_what_this_one_could_not(house: House) -> None:
+async def test_next_sweep_repairs_what_failed(house: House) -> None:
     (job,) = await fallen(house)
     house.queue.fail("create")
     assert (await sweeper.sweep(house.services))["failed"] == 1
@@ -123,7 +123,7 @@ async def test_the_next_sweep_mends_what_this_one_could_not(house: House) -> Non
     assert await house.queue.exists((await house.job(job.id)).task)
 
 
-async def test_two_sweeps_at_once_put_a_job_back_once(house: House) -> None:
+async def test_concurrent_sweeps_re_enqueue_once(house: House) -> None:
     (job,) = await fallen(house)
     results = await asyncio.gather(sweeper.sweep(house.services), sweeper.sweep(house.services))
     assert sum(result["restored"] for result in results) == 1
@@ -131,7 +131,7 @@ async def test_two_sweeps_at_once_put_a_job_back_once(house: House) -> None:
     assert len(house.queue.entries()) == 1
 
 
-async def test_an_ended_job_that_is_still_to_be_tidied_is_put_back_as_well(house: House) -> None:
+async def test_ended_job_with_cleanup_left_is_re_enqueued(house: House) -> None:
     caller = await house.sign_up()
     job = await house.until(await house.submit(caller), "generating")
     house.queue.fail("create")
@@ -142,25 +142,25 @@ async def test_an_ended_job_that_is_still_to_be_tidied_is_put_back_as_well(house
     await house.run(job)
 
 
-async def test_ended_jobs_are_not_seen(house: House) -> None:
+async def test_ended_jobs_are_skipped(house: House) -> None:
     await house.run(await house.submit(await house.sign_up()))
     house.clock.advance(30 * 86_400)
     assert (await sweeper.sweep(house.services))["seen"] == 0
 
 
-async def test_a_store_that_is_down_fails_the_sweep_so_that_the_scheduler_repeats_it(house: House) -> None:
+async def test_database_outage_fails_the_sweep_for_the_scheduler_to_retry(house: House) -> None:
     house.store.fail("due")
     with pytest.raises(Unavailable):
         await sweeper.sweep(house.services)
 
 
-async def test_a_job_document_that_cannot_be_read_does_not_stop_the_others(house: House) -> None:
+async def test_unreadable_job_does_not_stop_the_rest(house: House) -> None:
     broken, _ = await fallen(house, 2)
     house.store.edit("jobs", broken.id, {"step": "seven"})
     assert (await sweeper.sweep(house.services))["restored"] == 1
 
 
-async def test_after_a_restore_one_sweep_is_enough_though_the_queue_remembers_the_lost_steps(house: House) -> None:
+async def test_one_sweep_recovers_a_restore_despite_blocked_task_names(house: House) -> None:
     """Cloud Tasks blocks the names of the steps that the restored database will reach once more."""
     job = await house.submit_veo(await house.sign_up())
     house.script(looks=[Running(), Running(), Running(), Videos()])
@@ -176,7 +176,7 @@ async def test_after_a_restore_one_sweep_is_enough_though_the_queue_remembers_th
     house.check()
 
 
-async def test_after_a_restore_an_export_needs_one_sweep_too(house: House) -> None:
+async def test_one_sweep_recovers_an_export_after_a_restore(house: House) -> None:
     caller = await house.sign_up()
     started = await exports.start(house.services, caller)
     await house.deliver_next()
@@ -195,7 +195,7 @@ async def test_after_a_restore_an_export_needs_one_sweep_too(house: House) -> No
 # --- deadlines ---
 
 
-async def test_a_queued_job_past_its_deadline_is_ended_though_its_task_is_still_there(house: House) -> None:
+async def test_overdue_queued_job_is_ended_despite_its_task(house: House) -> None:
     """As in a paused queue: nothing is ever delivered from it."""
     house.configure(queue_timeout_s=600)
     job = await house.submit_veo(await house.sign_up())
@@ -212,7 +212,7 @@ async def test_a_queued_job_past_its_deadline_is_ended_though_its_task_is_still_
     house.check()
 
 
-async def test_a_waiting_job_past_its_deadline_is_ended_though_its_task_is_still_there(house: House) -> None:
+async def test_overdue_waiting_job_is_ended_despite_its_task(house: House) -> None:
     house.configure(active_jobs_limit=0, queue_timeout_s=600, plans={"default": Plan(may_wait=True)})
     job = await house.submit(await house.sign_up(), on_limit="wait")
     house.clock.advance(600 + LATE_S)
@@ -229,7 +229,7 @@ async def uncertain(house: House) -> Job:
     return job
 
 
-async def test_an_uncertain_job_past_its_deadline_is_ended_though_its_task_is_still_there(house: House) -> None:
+async def test_overdue_uncertain_job_is_ended_despite_its_task(house: House) -> None:
     job = await uncertain(house)
     assert (await sweeper.sweep(house.services))["ended"] == 1
     ended = await house.job(job.id)
@@ -237,7 +237,7 @@ async def test_an_uncertain_job_past_its_deadline_is_ended_though_its_task_is_st
     assert house.amounts(job) == [-40, 40]
 
 
-async def test_an_uncertain_job_is_started_again_where_the_policy_says_so(house: House) -> None:
+async def test_uncertain_job_is_restarted_if_the_policy_says_so(house: House) -> None:
     house.configure(uncertain_policy="restart_once")
     job = await uncertain(house)
     assert (await sweeper.sweep(house.services))["restored"] == 1
@@ -246,7 +246,7 @@ async def test_an_uncertain_job_is_started_again_where_the_policy_says_so(house:
 
 
 @pytest.mark.parametrize("has_task", [True, False])
-async def test_an_uncertain_job_whose_video_is_in_the_bucket_is_left_to_a_delivery(
+async def test_uncertain_job_with_a_video_in_the_bucket_is_left_to_a_delivery(
     house: House, veo_video: bytes, has_task: bool
 ) -> None:
     job = await uncertain(house)
@@ -257,7 +257,7 @@ async def test_an_uncertain_job_whose_video_is_in_the_bucket_is_left_to_a_delive
     assert (await house.run(job)).stage is Stage.COMPLETED
 
 
-async def test_an_uncertain_job_whose_bucket_does_not_answer_is_left_for_the_next_sweep(house: House) -> None:
+async def test_uncertain_job_during_a_bucket_outage_waits_for_the_next_sweep(house: House) -> None:
     job = await uncertain(house)
     house.media.fail("list")
     assert (await sweeper.sweep(house.services))["failed"] == 1
@@ -265,7 +265,7 @@ async def test_an_uncertain_job_whose_bucket_does_not_answer_is_left_for_the_nex
 
 
 @pytest.mark.parametrize("stage", ["generating", "storing"])
-async def test_what_was_paid_for_keeps_its_last_try(house: House, stage: str) -> None:
+async def test_billed_generation_keeps_its_last_attempt(house: House, stage: str) -> None:
     """A delivery looks, or stores, once more; the sweep only sees to it that there is one."""
     job = await house.until(await house.submit_veo(await house.sign_up()), "generating")
     if stage == "storing":
@@ -276,7 +276,7 @@ async def test_what_was_paid_for_keeps_its_last_try(house: House, stage: str) ->
     assert (await house.job(job.id)).stage == stage
 
 
-async def test_a_backlog_past_its_deadline_takes_no_paced_start_from_jobs_that_can_be_made(house: House) -> None:
+async def test_overdue_backlog_takes_no_paced_starts_from_live_jobs(house: House) -> None:
     house.configure(active_jobs_limit=500, queue_timeout_s=600)
     caller = await house.sign_up(balance=1_000_000)
     for _ in range(100):
@@ -287,14 +287,14 @@ async def test_a_backlog_past_its_deadline_takes_no_paced_start_from_jobs_that_c
     assert [entry.task.body["job"] for entry in house.queue.take()] == [fresh.id]
 
 
-async def test_a_canceled_job_takes_no_paced_start_either(house: House) -> None:
+async def test_canceled_job_takes_no_paced_start(house: House) -> None:
     caller = await house.sign_up()
     canceled, other = await house.submit_veo(caller), await house.submit_veo(caller)
     await submission.cancel(house.services, caller, canceled.id)
     assert [entry.task.body["job"] for entry in house.queue.take()] == [other.id]
 
 
-async def test_a_task_that_cannot_be_deleted_finds_nothing_to_do(house: House) -> None:
+async def test_undeletable_task_finds_nothing_to_do(house: House) -> None:
     house.configure(queue_timeout_s=600)
     job = await house.submit_veo(await house.sign_up())
     house.clock.advance(600 + LATE_S)
@@ -306,7 +306,7 @@ async def test_a_task_that_cannot_be_deleted_finds_nothing_to_do(house: House) -
     assert house.creates == 0
 
 
-async def test_a_job_that_nobody_can_handle_does_not_stop_the_others(
+async def test_job_that_cannot_be_handled_does_not_stop_the_rest(
     house: House, capsys: pytest.CaptureFixture[str]
 ) -> None:
     jobs = await fallen(house, 3)
@@ -339,7 +339,7 @@ async def backlog(house: House, count: int) -> list[Job]:
 
 
 @pytest.mark.usefixtures("small_pages")
-async def test_a_sweep_of_a_long_backlog_is_bounded_and_sees_all_of_it_in_turn(house: House) -> None:
+async def test_sweep_of_a_long_backlog_is_bounded_and_covers_it_in_turn(house: House) -> None:
     jobs = await backlog(house, 50)
     seen = [(await sweeper.sweep(house.services))["seen"] for _ in range(3)]
     assert seen == [20, 30, 20]
@@ -357,7 +357,7 @@ async def test_a_sweep_of_a_long_backlog_is_bounded_and_sees_all_of_it_in_turn(h
 
 
 @pytest.mark.usefixtures("small_pages")
-async def test_a_job_that_fell_behind_a_long_backlog_is_put_back_by_the_next_sweep(house: House) -> None:
+async def test_lost_job_behind_a_long_backlog_is_found_by_the_next_sweep(house: House) -> None:
     jobs = await backlog(house, 40)
     for _ in range(5):
         await sweeper.sweep(house.services)
@@ -370,7 +370,7 @@ async def test_a_job_that_fell_behind_a_long_backlog_is_put_back_by_the_next_swe
 
 
 @pytest.mark.usefixtures("small_pages")
-async def test_what_is_past_its_deadline_is_ended_first_however_long_the_backlog(house: House) -> None:
+async def test_overdue_jobs_are_ended_first_despite_a_backlog(house: House) -> None:
     jobs = await backlog(house, 40)
     for _ in range(5):
         await sweeper.sweep(house.services)
@@ -381,7 +381,7 @@ async def test_what_is_past_its_deadline_is_ended_first_however_long_the_backlog
 
 
 @pytest.mark.usefixtures("small_pages")
-async def test_a_purged_queue_is_put_back_at_the_full_pace(house: House) -> None:
+async def test_purged_queue_is_re_enqueued_at_full_speed(house: House) -> None:
     await backlog(house, 40)
     for _ in range(5):
         await sweeper.sweep(house.services)
@@ -390,7 +390,7 @@ async def test_a_purged_queue_is_put_back_at_the_full_pace(house: House) -> None
 
 
 @pytest.mark.usefixtures("small_pages")
-async def test_an_outage_of_the_queue_leaves_no_gap_in_a_long_backlog(house: House) -> None:
+async def test_queue_outage_leaves_no_gap_in_a_long_backlog(house: House) -> None:
     jobs = await backlog(house, 15)
     house.queue.purge()
     house.queue.fail("exists", times=10)
@@ -402,7 +402,7 @@ async def test_an_outage_of_the_queue_leaves_no_gap_in_a_long_backlog(house: Hou
 
 
 @pytest.mark.usefixtures("small_pages")
-async def test_a_cursor_that_cannot_be_written_costs_only_work(house: House) -> None:
+async def test_unwritable_cursor_costs_only_work(house: House) -> None:
     await backlog(house, 15)
     house.queue.purge()
     house.store.let_pass("commit", 15)

@@ -59,7 +59,7 @@ async def figures(house: House, *jobs: Job) -> dict[str, Any]:
     return await weekly_report.last_week(house.services)
 
 
-async def test_the_week_is_summed_up_and_logged(house: House, capsys: pytest.CaptureFixture[str]) -> None:
+async def test_week_is_summarized_and_logged(house: House, capsys: pytest.CaptureFixture[str]) -> None:
     late = JobError(code="GENERATION_TIMEOUT", message="m")
     told = await figures(
         house,
@@ -96,13 +96,13 @@ async def test_only_full_days_of_the_last_seven_count(house: House) -> None:
     assert (told["completed"], told["credits_charged"]) == (2, 11)
 
 
-async def test_asked_again_that_day_it_says_the_same(house: House) -> None:
+async def test_repeat_on_the_same_day_gives_the_same(house: House) -> None:
     told = await figures(house, a_job(1))
     house.clock.advance(3_600)
     assert await weekly_report.last_week(house.services) == told
 
 
-async def test_a_week_without_jobs_has_no_rates(house: House) -> None:
+async def test_week_without_jobs_has_no_rates(house: House) -> None:
     told = await figures(house)
     assert (told["completed"], told["credits_charged"], told["accounts"]) == (0, 0, 0)
     assert (told["success_percent"], told["generation_p50_s"], told["generation_p95_s"]) == (None, None, None)
@@ -113,23 +113,23 @@ async def test_one_job_is_its_own_percentiles(house: House) -> None:
     assert (told["generation_p50_s"], told["generation_p95_s"]) == (12.0, 12.0)
 
 
-async def test_more_than_a_page_is_counted_whole(house: House) -> None:
+async def test_more_than_a_page_is_counted_fully(house: House) -> None:
     told = await figures(house, *(a_job(number) for number in range(passes.PAGE + 1)))
     assert told["completed"] == passes.PAGE + 1
 
 
-async def test_only_the_accounts_that_spent_most_are_named(house: House) -> None:
+async def test_only_the_top_spending_accounts_are_named(house: House) -> None:
     jobs = [a_job(number, account=f"account-{number}", cost=number) for number in range(weekly_report.TOP_ACCOUNTS + 3)]
     told = await figures(house, *jobs)
     assert told["accounts"] == len(jobs)
     assert list(told["top_accounts"].values()) == [7, 6, 5, 4, 3]
 
 
-async def test_a_failed_job_that_was_deleted_is_counted_without_its_reason(house: House) -> None:
+async def test_deleted_failed_job_is_counted_without_its_reason(house: House) -> None:
     assert (await figures(house, a_job(1, Stage.FAILED)))["failures"] == {"deleted": 1}
 
 
-async def test_a_store_that_is_down_fails_the_digest_so_that_the_scheduler_repeats_it(house: House) -> None:
+async def test_database_outage_fails_the_report_for_the_scheduler_to_retry(house: House) -> None:
     house.store.fail("ended_jobs")
     with pytest.raises(Unavailable):
         await figures(house)

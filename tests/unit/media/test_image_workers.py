@@ -47,7 +47,7 @@ def odd() -> ImageWorkers:
     return ImageWorkers((sys.executable, "-c", ODD_WORKER))
 
 
-async def test_a_process_tells_what_an_image_is() -> None:
+async def test_worker_reads_an_image() -> None:
     workers = ImageWorkers()
     assert await workers.inspect("alice", picture()) == ImageFacts("image/png", 128, 96)
     with pytest.raises(NotAnImage, match="cut short"):
@@ -56,14 +56,14 @@ async def test_a_process_tells_what_an_image_is() -> None:
         await workers.inspect("alice", b"GIF89a")
 
 
-async def test_a_process_that_takes_too_long_is_killed(odd: ImageWorkers, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_slow_worker_is_killed(odd: ImageWorkers, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(image_workers, "LONGEST_S", 0.5)
     with pytest.raises(NotAnImage, match="too much time"):
         await odd.inspect("alice", SIGNATURE + b"h")
 
 
 @pytest.mark.parametrize("what", [b"a", b"s"])
-async def test_a_process_that_the_system_ends_was_not_reading_an_image(what: bytes) -> None:
+async def test_worker_killed_by_the_system_says_nothing_about_the_image(what: bytes) -> None:
     """By its own fault, or for the processor's time that it took."""
     limited = ODD_WORKER.replace("image_worker._limit()", "image_worker.MOST_CPU_S = 1; image_worker._limit()")
     with pytest.raises(NotAnImage, match="too much"):
@@ -71,24 +71,24 @@ async def test_a_process_that_the_system_ends_was_not_reading_an_image(what: byt
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux limits a process's memory")
-async def test_a_process_gets_no_more_memory_than_its_limit(odd: ImageWorkers) -> None:
+async def test_worker_memory_is_limited(odd: ImageWorkers) -> None:
     with pytest.raises(NotAnImage, match="memory"):
         await odd.inspect("alice", SIGNATURE + b"m")
     assert image_workers.AT_ONCE * image_worker.MOST_MEMORY_BYTES <= 2**30
 
 
-async def test_a_process_that_cannot_start_is_our_fault_and_not_the_images(odd: ImageWorkers) -> None:
+async def test_worker_that_cannot_start_is_not_blamed_on_the_image(odd: ImageWorkers) -> None:
     for workers in (odd, ImageWorkers(("/no/such/program",))):
         with pytest.raises(Unavailable):
             await workers.inspect("alice", SIGNATURE + b"x")
 
 
-async def test_a_process_knows_none_of_our_settings(odd: ImageWorkers, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_worker_gets_none_of_our_settings(odd: ImageWorkers, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("BUCKET", "videos")
     assert not (await odd.inspect("alice", SIGNATURE + b"e")).height_px
 
 
-async def test_another_users_image_is_read_while_ones_hang(odd: ImageWorkers) -> None:
+async def test_hanging_images_do_not_block_another_users(odd: ImageWorkers) -> None:
     """However many one user sends: they wait for each other, and for nobody else's."""
     hanging = [asyncio.ensure_future(odd.inspect("mallory", SIGNATURE + b"h")) for _ in range(5)]
     await asyncio.sleep(0)
@@ -103,7 +103,7 @@ async def test_another_users_image_is_read_while_ones_hang(odd: ImageWorkers) ->
     assert {type(each) for each in ended} == {asyncio.CancelledError}
 
 
-async def test_a_request_that_goes_away_leaves_no_process(odd: ImageWorkers) -> None:
+async def test_disconnected_request_leaves_no_worker(odd: ImageWorkers) -> None:
     # Servers of other tests may be children of this process as well.
     others = _children()
     hanging = asyncio.ensure_future(odd.inspect("alice", SIGNATURE + b"h"))
@@ -122,9 +122,7 @@ def _children() -> set[str]:
     return {pid for task in me.iterdir() for pid in (task / "children").read_text().split()}
 
 
-async def test_who_waits_too_long_for_a_process_is_to_come_back(
-    odd: ImageWorkers, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_waiting_too_long_for_a_worker_is_unavailable(odd: ImageWorkers, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(image_workers, "WAIT_S", 0.2)
     hanging = asyncio.ensure_future(odd.inspect("alice", SIGNATURE + b"h"))
     await asyncio.sleep(0)

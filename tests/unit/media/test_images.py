@@ -39,22 +39,22 @@ def picture(format: str = "PNG", size: tuple[int, int] = (128, 96), mode: str = 
         ("WEBP", "RGBA", "image/webp"),
     ],
 )
-def test_png_jpeg_and_webp_are_images_in_every_color(format: str, mode: str, content_type: str) -> None:  # noqa: A002
+def test_png_jpeg_and_webp_are_accepted_in_every_color_mode(format: str, mode: str, content_type: str) -> None:  # noqa: A002
     assert inspect(picture(format, mode=mode)) == ImageFacts(content_type, 128, 96)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("options", [{"progressive": True}, {"quality": 100}])
-def test_every_kind_of_jpeg_is_an_image(options: dict[str, Any]) -> None:
+def test_every_kind_of_jpeg_is_accepted(options: dict[str, Any]) -> None:
     assert inspect(picture("JPEG", **options)).width_px == 128
 
 
-def test_bytes_after_the_end_of_an_image_do_no_harm() -> None:
+def test_trailing_bytes_do_no_harm() -> None:
     """Cameras append films and previews."""
     assert inspect(picture("JPEG") + b"appended" * 100).height_px == 96
 
 
 @pytest.mark.parametrize("size", [(64, 64), (8_192, 64), (64, 8_192), (8_192, 4_300)])
-def test_sides_may_have_64_to_8192_pixels(size: tuple[int, int]) -> None:
+def test_sides_of_64_to_8192_pixels_are_accepted(size: tuple[int, int]) -> None:
     file = io.BytesIO()
     Image.new("L", size).save(file, "JPEG")
     facts = inspect(file.getvalue())
@@ -62,13 +62,13 @@ def test_sides_may_have_64_to_8192_pixels(size: tuple[int, int]) -> None:
 
 
 @pytest.mark.parametrize("size", [(63, 100), (100, 63), (8_193, 100), (100, 8_193), (1, 1)])
-def test_other_sides_are_refused_with_the_bounds(size: tuple[int, int]) -> None:
+def test_other_sides_are_rejected_with_the_bounds(size: tuple[int, int]) -> None:
     with pytest.raises(NotAnImage, match="64 to 8192 are allowed"):
         inspect(picture("PNG", size, "L"))
 
 
 @pytest.mark.parametrize("format", ["PNG", "JPEG", "WEBP"])
-def test_a_picture_of_too_many_pixels_is_refused_before_it_is_decoded(
+def test_too_many_pixels_are_rejected_before_decoding(
     format: str,  # noqa: A002
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -88,26 +88,26 @@ def test_a_picture_of_too_many_pixels_is_refused_before_it_is_decoded(
     "data",
     [b"", b"\x89PNG", b"GIF89a" + b"x" * 100, picture("GIF"), picture("BMP"), b"<svg/>", b"%PDF-1.7", b"RIFF1234WAVE"],
 )
-def test_anything_else_is_refused(data: bytes) -> None:
+def test_anything_else_is_rejected(data: bytes) -> None:
     with pytest.raises(NotAnImage, match="isn't a PNG, JPEG or WebP"):
         inspect(data)
 
 
 @pytest.mark.parametrize("format", ["PNG", "JPEG", "WEBP"])
 @pytest.mark.parametrize("share", [0.5, 0.01])
-def test_a_file_that_was_cut_is_refused(format: str, share: float) -> None:  # noqa: A002
+def test_truncated_file_is_rejected(format: str, share: float) -> None:  # noqa: A002
     whole = picture(format)
     with pytest.raises(NotAnImage):
         inspect(whole[: max(16, int(len(whole) * share))])
 
 
 @pytest.mark.parametrize("start", [b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff\xe0", b"RIFF\x10\x00\x00\x00WEBPVP8 "])
-def test_a_file_that_only_begins_like_an_image_is_refused(start: bytes) -> None:
+def test_file_with_only_an_image_header_is_rejected(start: bytes) -> None:
     with pytest.raises(NotAnImage):
         inspect(start + bytes(range(256)) * 8)
 
 
-def test_an_animation_is_refused() -> None:
+def test_animation_is_rejected() -> None:
     frames = [Image.new("RGB", (64, 64), color) for color in ("red", "blue")]
     file = io.BytesIO()
     frames[0].save(file, "WEBP", save_all=True, append_images=frames[1:])
@@ -134,7 +134,7 @@ END = chunk(b"IEND", b"")
 BOMB = zlib.compress(bytes(64 * 1024 * 1024))
 
 
-def test_a_png_made_by_hand_is_an_image() -> None:
+def test_handmade_png_is_accepted() -> None:
     assert inspect(png()) == ImageFacts("image/png", 64, 64)
     assert inspect(png(chunk(b"tEXt", b"k\0v"), chunk(b"gAMA", b"\0\0\xb1\x8f"))).width_px == 64
     interlaced = io.BytesIO(png(header=(64).to_bytes(4, "big") * 2 + bytes([8, 0, 0, 0, 1]), pixels=zlib.compress(b"")))
@@ -144,7 +144,7 @@ def test_a_png_made_by_hand_is_an_image() -> None:
 
 @pytest.mark.parametrize(("width", "height", "bits", "color"), [(65, 67, 1, 0), (64, 64, 16, 6), (71, 64, 4, 3)])
 @pytest.mark.parametrize("interlaced", [0, 1])
-def test_what_a_png_inflates_to_follows_from_its_header(
+def test_png_inflated_size_follows_from_its_header(
     width: int, height: int, bits: int, color: int, interlaced: int
 ) -> None:
     header = width.to_bytes(4, "big") + height.to_bytes(4, "big") + bytes([bits, color, 0, 0, interlaced])
@@ -157,7 +157,7 @@ def test_what_a_png_inflates_to_follows_from_its_header(
 
 
 @pytest.mark.parametrize(("name", "before"), [(b"zTXt", b"k\0\0"), (b"iTXt", b"k\0\1\0\0\0"), (b"iCCP", b"p\0\0")])
-def test_compressed_metadata_is_never_unfolded(name: bytes, before: bytes) -> None:
+def test_compressed_metadata_is_never_inflated(name: bytes, before: bytes) -> None:
     """By a decoder that is given the file as it is, all of it would be."""
     assert peak_mib(png(chunk(name, before + BOMB))) < 32
     with pytest.raises(NotAnImage, match="compressed metadata"):
@@ -191,12 +191,12 @@ def peak_mib(data: bytes) -> float:
         (png(header=(9_000).to_bytes(4, "big") * 2 + bytes([8, 0, 0, 0, 0])), "9000 pixels wide"),
     ],
 )
-def test_a_png_that_is_damaged_or_made_to_harm_is_refused(data: bytes, why: str) -> None:
+def test_damaged_or_malicious_png_is_rejected(data: bytes, why: str) -> None:
     with pytest.raises(NotAnImage, match=why):
         inspect(data)
 
 
-def test_a_wrong_checksum_anywhere_is_refused() -> None:
+def test_wrong_checksum_anywhere_is_rejected() -> None:
     whole = bytearray(png(chunk(b"tEXt", b"k\0v")))
     for at in range(8, len(whole)):
         spoiled = bytes(whole[:at]) + bytes([whole[at] ^ 0x55]) + bytes(whole[at + 1 :])
@@ -204,7 +204,7 @@ def test_a_wrong_checksum_anywhere_is_refused() -> None:
             inspect(spoiled)
 
 
-def test_a_jpeg_without_its_end_is_refused() -> None:
+def test_jpeg_without_an_end_is_rejected() -> None:
     whole = picture("JPEG")
     assert whole.endswith(b"\xff\xd9")
     with pytest.raises(NotAnImage, match="cut short"):
@@ -217,7 +217,7 @@ def scans(data: bytes, count: int) -> bytes:
     return data[:last] + data[last:-2] * count + b"\xff\xd9"
 
 
-def test_a_jpeg_of_too_many_scans_is_refused_before_it_is_decoded(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_jpeg_with_too_many_scans_is_rejected_before_decoding(monkeypatch: pytest.MonkeyPatch) -> None:
     progressive = picture("JPEG", progressive=True)
     assert inspect(scans(progressive, 1)).width_px == 128
     monkeypatch.setattr(images, "_decoded", None)
@@ -235,12 +235,12 @@ def test_a_jpeg_of_too_many_scans_is_refused_before_it_is_decoded(monkeypatch: p
         (lambda data: data[: data.index(b"\xff\xc0")] * 1 + b"\xff\xd9", "no picture"),
     ],
 )
-def test_a_jpeg_that_is_damaged_or_made_to_harm_is_refused(change: Any, why: str) -> None:
+def test_damaged_or_malicious_jpeg_is_rejected(change: Any, why: str) -> None:
     with pytest.raises(NotAnImage, match=why):
         inspect(change(picture("JPEG")))
 
 
-def test_a_preview_within_a_jpeg_is_not_its_picture() -> None:
+def test_jpeg_thumbnail_is_not_taken_for_the_image() -> None:
     """Cameras keep a small JPEG, with a beginning and an end of its own, in the metadata."""
     preview = b"Exif\0\0" + picture("JPEG", (64, 64))
     data = picture("JPEG")
@@ -249,7 +249,7 @@ def test_a_preview_within_a_jpeg_is_not_its_picture() -> None:
 
 
 @pytest.mark.parametrize("options", [{}, {"lossless": True}])
-def test_a_webp_that_says_more_than_it_has_is_refused(options: dict[str, Any]) -> None:
+def test_webp_with_wrong_sizes_is_rejected(options: dict[str, Any]) -> None:
     whole = picture("WEBP", **options)
     with pytest.raises(NotAnImage, match="cut short"):
         inspect(whole[:-10])
@@ -258,7 +258,7 @@ def test_a_webp_that_says_more_than_it_has_is_refused(options: dict[str, Any]) -
         inspect(longer)
 
 
-def test_a_webp_of_many_parts_or_of_another_canvas_is_refused() -> None:
+def test_webp_with_extra_parts_or_another_canvas_is_rejected() -> None:
     file = io.BytesIO()
     Image.new("RGBA", (128, 96), (1, 2, 3, 128)).save(file, "WEBP")
     whole = file.getvalue()
@@ -275,12 +275,12 @@ def test_a_webp_of_many_parts_or_of_another_canvas_is_refused() -> None:
 
 
 @pytest.mark.parametrize("format", ["GIF", "AVIF", "BMP", "TIFF"])
-def test_other_formats_are_refused_by_their_first_bytes(format: str) -> None:  # noqa: A002
+def test_other_formats_are_rejected_by_their_first_bytes(format: str) -> None:  # noqa: A002
     with pytest.raises(NotAnImage, match="isn't a PNG, JPEG or WebP"):
         images.type_of(picture(format))
 
 
-def test_the_limits_are_those_that_the_catalogue_tells() -> None:
+def test_limits_match_the_catalog() -> None:
     from shared.core.errors import CATALOG
 
     told = CATALOG["INVALID_IMAGE"].suggested_action

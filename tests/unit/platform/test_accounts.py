@@ -14,7 +14,7 @@ from shared.platform import accounts
 from tests.unit.conftest import House
 
 
-async def test_an_edit_that_meets_another_is_made_on_top_of_it(house: House) -> None:
+async def test_concurrent_edits_are_merged(house: House) -> None:
     await house.sign_up()
 
     async def rival() -> None:
@@ -27,7 +27,7 @@ async def test_an_edit_that_meets_another_is_made_on_top_of_it(house: House) -> 
     assert (await house.account()).balance == 7
 
 
-async def test_a_lost_answer_is_known_to_be_ones_own(house: House) -> None:
+async def test_lost_answer_is_recognized_as_our_own(house: House) -> None:
     await house.sign_up()
     house.store.lose("commit")
     before = house.store.calls["commit"]
@@ -36,14 +36,14 @@ async def test_a_lost_answer_is_known_to_be_ones_own(house: House) -> None:
     assert house.store.calls["commit"] == before + 1
 
 
-async def test_an_edit_that_changes_nothing_writes_nothing(house: House) -> None:
+async def test_edit_without_a_change_writes_nothing(house: House) -> None:
     await house.sign_up()
     before = house.store.calls["commit"]
     await accounts.edit(house.services, "alice", lambda account: account)
     assert house.store.calls["commit"] == before
 
 
-async def test_twenty_edits_at_once_are_all_made(house: House) -> None:
+async def test_20_concurrent_edits_all_succeed(house: House) -> None:
     await house.sign_up()
 
     def spend(account: Account) -> Account:
@@ -53,19 +53,19 @@ async def test_twenty_edits_at_once_are_all_made(house: House) -> None:
     assert (await house.account()).sequence == 21
 
 
-async def test_a_database_that_stays_away_is_unavailable(house: House) -> None:
+async def test_database_outage_is_unavailable(house: House) -> None:
     await house.sign_up()
     house.store.fail("commit", 10_000)
     with pytest.raises(Unavailable):
         await accounts.edit(house.services, "alice", lambda account: account.changed(display_name="Al"))
 
 
-async def test_no_account_is_edited_that_is_not_there(house: House) -> None:
+async def test_missing_account_is_not_edited(house: House) -> None:
     with pytest.raises(KeyError):
         await accounts.edit(house.services, "nobody", lambda account: account)
 
 
-async def test_a_profile_keeps_what_is_left_out_and_drops_what_is_null(house: House) -> None:
+async def test_profile_keeps_omitted_and_drops_null_fields(house: House) -> None:
     caller = await house.sign_up()
     await profile.update(house.services, caller, UpdateAccount(display_name="Alice", locale="de-AT"))
     await profile.update(house.services, caller, UpdateAccount())
@@ -74,7 +74,7 @@ async def test_a_profile_keeps_what_is_left_out_and_drops_what_is_null(house: Ho
     assert (await house.account()).display_name == "Alice"
 
 
-async def test_a_profile_of_an_account_that_is_gone_is_nobodys(house: House) -> None:
+async def test_profile_of_a_missing_account_is_unauthenticated(house: House) -> None:
     caller = await house.sign_up()
     house.store.remove("accounts", "alice")
     with pytest.raises(ApiError) as error:
@@ -83,12 +83,12 @@ async def test_a_profile_of_an_account_that_is_gone_is_nobodys(house: House) -> 
 
 
 @pytest.mark.parametrize("name", ["", "  ", "a\nb", "x" * 101, "\x7f"])
-def test_a_display_name_is_one_line_of_text(name: str) -> None:
+def test_display_name_is_one_line(name: str) -> None:
     with pytest.raises(ValueError, match="display_name"):
         UpdateAccount(display_name=name)
 
 
 @pytest.mark.parametrize("locale", ["german", "de_AT", "d", "de-", "../de"])
-def test_a_locale_is_a_language_tag(locale: str) -> None:
+def test_locale_is_a_language_tag(locale: str) -> None:
     with pytest.raises(ValueError, match="locale"):
         UpdateAccount(locale=locale)

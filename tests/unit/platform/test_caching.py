@@ -14,7 +14,7 @@ from tests.unit.conftest import NOW, House
 LATER = NOW + timedelta(seconds=60)
 
 
-def test_a_full_cache_forgets_only_the_least_recently_used() -> None:
+def test_full_cache_evicts_only_the_least_recently_used() -> None:
     cache: Cache[str, int] = Cache(3)
     for number, name in enumerate("abc"):
         cache.put(name, number)
@@ -23,7 +23,7 @@ def test_a_full_cache_forgets_only_the_least_recently_used() -> None:
     assert [cache.get(name, NOW) for name in "abcd"] == [0, None, 2, 3]
 
 
-def test_a_value_is_known_until_its_moment() -> None:
+def test_value_is_cached_until_its_expiry() -> None:
     cache: Cache[str, int] = Cache(3)
     cache.put("a", 1, LATER)
     assert cache.get("a", LATER - timedelta(microseconds=1)) == 1
@@ -31,14 +31,14 @@ def test_a_value_is_known_until_its_moment() -> None:
     assert len(cache) == 0
 
 
-def test_a_value_that_is_put_again_is_the_new_one() -> None:
+def test_value_put_again_replaces_the_old() -> None:
     cache: Cache[str, int] = Cache(1)
     cache.put("a", 1, NOW)
     cache.put("a", 2, LATER)
     assert cache.get("a", NOW) == 2
 
 
-def test_values_can_be_dropped_by_key_and_by_what_they_are() -> None:
+def test_values_can_be_dropped_by_key_and_by_value() -> None:
     cache: Cache[str, int] = Cache(9)
     for number, name in enumerate("abc"):
         cache.put(name, number)
@@ -50,9 +50,7 @@ def test_values_can_be_dropped_by_key_and_by_what_they_are() -> None:
     assert len(cache) == 0
 
 
-async def test_one_account_too_many_does_not_send_the_others_back_to_the_database(
-    house: House, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_one_account_too_many_does_not_evict_all(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(auth, "ACCOUNTS_KEPT", 10)
     accounts = Accounts()
     for number in range(11):

@@ -41,7 +41,7 @@ async def written_by_another(house: House) -> None:
 
 
 @pytest.mark.parametrize("there", [False, True])
-async def test_an_own_commit_whose_answer_was_lost_is_not_made_twice(house: House, there: bool) -> None:
+async def test_lost_commit_answer_is_not_repeated(house: House, there: bool) -> None:
     if there:
         await house.services.firestore.commit([document(house)])
     house.store.lose("commit")
@@ -52,7 +52,7 @@ async def test_an_own_commit_whose_answer_was_lost_is_not_made_twice(house: Hous
 
 
 @pytest.mark.parametrize("error", [Conflict, Unavailable])
-async def test_a_commit_that_failed_is_decided_again_on_what_is_there(house: House, error: type[Exception]) -> None:
+async def test_failed_commit_is_decided_again_on_current_data(house: House, error: type[Exception]) -> None:
     await house.services.firestore.commit([document(house)])
     house.store.before("commit", lambda: written_by_another(house))
     house.store.let_pass("commit")
@@ -61,7 +61,7 @@ async def test_a_commit_that_failed_is_decided_again_on_what_is_there(house: Hou
     assert (edited.document.tenant, len(edited.document.secrets), change.calls) == ("other", 1, 3)
 
 
-async def test_each_write_has_a_change_id_of_its_own(house: House) -> None:
+async def test_each_write_has_its_own_change_id(house: House) -> None:
     seen = set()
     for _ in range(3):
         edited = await commits.edit(house.services, WebhookSecret, "ann", Counter(house))
@@ -71,7 +71,7 @@ async def test_each_write_has_a_change_id_of_its_own(house: House) -> None:
 
 
 @pytest.mark.parametrize("same", [True, False])
-async def test_nothing_is_written_where_nothing_changes(house: House, same: bool) -> None:
+async def test_unchanged_document_is_not_written(house: House, same: bool) -> None:
     await house.services.firestore.commit([document(house)])
 
     async def nothing(found: WebhookSecret | None) -> Batch[WebhookSecret] | None:
@@ -82,14 +82,14 @@ async def test_nothing_is_written_where_nothing_changes(house: House, same: bool
     assert (edited.written, house.store.calls["commit"]) == (False, before)
 
 
-async def test_a_known_document_is_not_read_again(house: House) -> None:
+async def test_known_document_is_not_read_again(house: House) -> None:
     [known] = await house.services.firestore.commit([document(house)])
     reads = house.store.calls["get"]
     await commits.edit(house.services, WebhookSecret, "ann", Counter(house), known)
     assert house.store.calls["get"] == reads
 
 
-async def test_the_callers_own_error_ends_the_edit(house: House) -> None:
+async def test_callers_error_ends_the_edit(house: House) -> None:
     async def refused(_: WebhookSecret | None) -> Batch[WebhookSecret]:
         raise PermissionError("no")
 
@@ -98,7 +98,7 @@ async def test_the_callers_own_error_ends_the_edit(house: House) -> None:
     assert house.store.calls["commit"] == 0
 
 
-async def test_an_edit_gives_up_in_bounded_time(house: House) -> None:
+async def test_edit_gives_up_in_bounded_time(house: House) -> None:
     house.store.fail("commit", times=1_000)
     begun = house.clock()
     with pytest.raises(Unavailable, match="webhook_secrets/ann"):
@@ -106,7 +106,7 @@ async def test_an_edit_gives_up_in_bounded_time(house: House) -> None:
     assert house.clock() - begun < 2 * commits.TRY_FOR
 
 
-async def test_a_document_is_created_once_and_a_lost_answer_changes_nothing(house: House) -> None:
+async def test_document_is_created_once_despite_a_lost_answer(house: House) -> None:
     async def made() -> Batch[WebhookSecret]:
         return Batch(document(house))
 

@@ -6,13 +6,13 @@ from shared.core import storable
 from shared.platform import ids
 
 
-def test_the_same_parts_have_the_same_id_and_others_another() -> None:
+def test_same_parts_give_the_same_id_and_others_do_not() -> None:
     assert ids.derived("msg_", "a", "bc") == ids.derived("msg_", "a", "bc")
     others = [ids.derived("msg_", "ab", "c"), ids.derived("msg_", "abc"), ids.derived("msg_", "bc", "a")]
     assert len({ids.derived("msg_", "a", "bc"), *others}) == 4
 
 
-def test_an_id_has_22_url_safe_characters_behind_its_prefix() -> None:
+def test_id_has_22_url_safe_characters_after_its_prefix() -> None:
     """Ids of stored documents: whoever changes what they come to makes every one of them another document's."""
     assert ids.derived("project_", "default", "summer") == "project_9Ux-FdM0IdRLBpKqmTkkcQ"
     assert storable.id_problem(ids.derived("", "x")) is None

@@ -29,14 +29,14 @@ def lines(capsys: Capture) -> list[dict[str, Any]]:
     return [json.loads(line) for line in capsys.readouterr().out.splitlines()]
 
 
-def test_an_entry_has_its_severity_its_fields_and_the_requests_trace(capsys: Capture) -> None:
+def test_entry_has_severity_fields_and_trace(capsys: Capture) -> None:
     log.warning("webhook_not_delivered", tries=3)
     [entry] = lines(capsys)
     assert entry.pop("time").endswith("+00:00")
     assert entry == {"severity": "WARNING", "message": "webhook_not_delivered", "tries": 3, **TRACE}
 
 
-def test_a_librarys_warning_carries_the_trace_too(capsys: Capture) -> None:
+def test_library_warning_has_the_trace(capsys: Capture) -> None:
     logging.getLogger("urllib3.pool").warning("retrying %s", "once")
     logging.getLogger("urllib3.pool").info("nothing of interest")
     [entry] = lines(capsys)
@@ -44,7 +44,7 @@ def test_a_librarys_warning_carries_the_trace_too(capsys: Capture) -> None:
     assert entry == {"severity": "WARNING", "message": "retrying once", "logger": "urllib3.pool", **TRACE}
 
 
-def test_a_librarys_exception_has_its_traceback(capsys: Capture) -> None:
+def test_library_exception_has_its_traceback(capsys: Capture) -> None:
     try:
         raise OSError("broken")
     except OSError:
@@ -52,7 +52,7 @@ def test_a_librarys_exception_has_its_traceback(capsys: Capture) -> None:
     assert "OSError: broken" in lines(capsys)[0]["exception"]
 
 
-def test_a_higher_level_leaves_out_what_is_below_but_no_audit_entry(capsys: Capture) -> None:
+def test_higher_level_drops_lower_entries_but_no_audit(capsys: Capture) -> None:
     log.configure("ERROR")
     log.info("one")
     log.warning("two")
@@ -62,7 +62,7 @@ def test_a_higher_level_leaves_out_what_is_below_but_no_audit_entry(capsys: Capt
     assert written == [("ERROR", "three"), ("NOTICE", "four")]
 
 
-def test_configuring_twice_writes_each_line_once(capsys: Capture) -> None:
+def test_configuring_twice_logs_each_line_once(capsys: Capture) -> None:
     log.configure("INFO")
     logging.getLogger("library").error("twice")
     assert len(lines(capsys)) == 1

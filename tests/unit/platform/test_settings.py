@@ -16,18 +16,18 @@ NO_MEDIA = cast(ObjectStore, None)
 LEAST = {"GOOGLE_CLOUD_PROJECT": "p", "BUCKET": "b"}
 
 
-def test_project_and_bucket_are_all_that_must_be_set() -> None:
+def test_only_project_and_bucket_are_required() -> None:
     settings = Settings.from_environ(LEAST)
     assert (settings.google_cloud_project, settings.bucket, settings.signup_credits) == ("p", "b", 0)
 
 
 @pytest.mark.parametrize("missing", LEAST)
-def test_what_is_missing_is_named(missing: str) -> None:
+def test_missing_setting_is_named(missing: str) -> None:
     with pytest.raises(ValidationError, match=missing.lower()):
         Settings.from_environ({name: value for name, value in LEAST.items() if name != missing})
 
 
-def test_users_are_identity_platforms_unless_told_otherwise() -> None:
+def test_users_default_to_identity_platform() -> None:
     settings = Settings.from_environ(LEAST)
     assert (settings.issuer, settings.audience, settings.jwks_url) == (f"{SECURETOKEN_ISSUER}p", "p", SECURETOKEN_JWKS)
     told = {"OIDC_ISSUER": "https://i", "OIDC_AUDIENCE": "a", "OIDC_JWKS_URL": "https://k"}
@@ -52,9 +52,7 @@ def test_lists_may_have_spaces_and_empty_parts() -> None:
         ({"VERTEX_PROJECT": "p", "GEMINI_API_KEY": "k"}, {"vertex", "vertex-omni", "gemini"}),
     ],
 )
-def test_providers_are_set_up_by_a_project_a_key_or_the_word_that_there_is_one(
-    told: dict[str, str], offered: set[str]
-) -> None:
+def test_providers_are_set_up_by_project_key_or_flag(told: dict[str, str], offered: set[str]) -> None:
     assert set(_providers(Settings.from_environ(LEAST | told), NO_MEDIA).by_provider) == offered
 
 
@@ -62,7 +60,7 @@ def test_no_origin_is_allowed_by_default() -> None:
     assert Settings.from_environ(LEAST).origins == frozenset()
 
 
-def test_a_number_that_is_none_is_named() -> None:
+def test_invalid_number_is_named() -> None:
     with pytest.raises(ValidationError, match="signup_credits"):
         Settings.from_environ(LEAST | {"SIGNUP_CREDITS": "many"})
 
@@ -72,5 +70,5 @@ def test_other_variables_are_not_read() -> None:
 
 
 @pytest.mark.parametrize("name", Settings.model_fields)
-def test_every_setting_says_what_it_is(name: str) -> None:
+def test_every_setting_has_a_description(name: str) -> None:
     assert (Settings.model_fields[name].description or "").endswith(".")

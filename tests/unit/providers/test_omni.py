@@ -96,7 +96,7 @@ def refusal(status: int, code: str, message: str) -> Answer:
     return Answer(status, {"error": {"code": code, "message": message}})
 
 
-def test_omni_is_a_generator() -> None:
+def test_omni_is_a_provider() -> None:
     """Omni has every call of the protocol, as the type checker proves from this line."""
     generator: Provider = Omni(settings("http://127.0.0.1:1"), MEDIA)
     assert generator
@@ -142,7 +142,7 @@ async def media_with(**objects: bytes) -> MemoryObjectStore:
         ),
     ],
 )
-async def test_images_go_inline_with_the_tags_that_say_what_they_are_for(
+async def test_images_go_inline_with_purpose_tags(
     recorder: Recorder, inputs: tuple[Input, ...], prompt: str, task: str, text: str
 ) -> None:
     """Each image is in the request, in order and before the prompt; the prompt's own tags are left as they are."""
@@ -167,7 +167,7 @@ def extending(name: str, size_bytes: int = 3) -> VideoRequest:
     return MINIMAL.model_copy(update={"extends": extends})
 
 
-async def test_an_extension_sends_the_video_and_the_seconds_that_are_added(recorder: Recorder) -> None:
+async def test_extension_sends_the_video_and_the_added_seconds(recorder: Recorder) -> None:
     """A small video goes with the request itself."""
     generator = Omni(settings(recorder.url), await media_with(film=b"MP4"))
     await started(generator, a_job(extending("film")), PREFIX)
@@ -181,7 +181,7 @@ async def test_an_extension_sends_the_video_and_the_seconds_that_are_added(recor
     assert body["response_format"]["duration"] == "3s"
 
 
-async def test_a_large_video_is_uploaded_first(monkeypatch: pytest.MonkeyPatch, small_video: bytes) -> None:
+async def test_large_video_is_uploaded_first(monkeypatch: pytest.MonkeyPatch, small_video: bytes) -> None:
     """What is too large for a request is made a file of the Gemini API, and waited for until that can be read."""
     monkeypatch.setattr(omni, "UPLOAD_LOOK_EVERY_S", 0.01)
     monkeypatch.setattr(omni, "LARGEST_INLINE_BYTES", 10)
@@ -218,7 +218,7 @@ async def stand_in() -> AsyncIterator[tuple[str, list[bytes | None]]]:
         await webhooks.close()
 
 
-async def test_an_input_that_is_gone_is_refused(generator: Omni, recorder: Recorder) -> None:
+async def test_missing_input_is_rejected(generator: Omni, recorder: Recorder) -> None:
     """Nothing was sent, and nothing ever will be: its charge comes back."""
     with pytest.raises(Rejected) as refused:
         await generator.prepare(a_job(extending("nothing")))
@@ -226,7 +226,7 @@ async def test_an_input_that_is_gone_is_refused(generator: Omni, recorder: Recor
     assert not recorder.requests
 
 
-async def test_a_prepared_create_reads_and_loads_nothing_more(recorder: Recorder, small_video: bytes) -> None:
+async def test_prepared_create_reads_and_loads_nothing_more(recorder: Recorder, small_video: bytes) -> None:
     """Between the claim and the create there is one request: client and inputs are there already."""
     media = Shaky(MemoryObjectStore("videos"))
     await media.write("film", lambda file: file.write(small_video) and None, "video/mp4")
@@ -241,7 +241,7 @@ async def test_a_prepared_create_reads_and_loads_nothing_more(recorder: Recorder
     await generator.close()
 
 
-async def test_a_bucket_that_does_not_answer_is_busy(recorder: Recorder) -> None:
+async def test_bucket_outage_is_throttled(recorder: Recorder) -> None:
     """Nothing was sent, so the create may be repeated."""
     media = Shaky(MemoryObjectStore("videos"))
     media.fail("use")
@@ -252,7 +252,7 @@ async def test_a_bucket_that_does_not_answer_is_busy(recorder: Recorder) -> None
     assert not recorder.requests
 
 
-async def test_a_create_sends_exactly_what_was_asked_for(generator: Omni, recorder: Recorder) -> None:
+async def test_create_sends_exactly_the_request(generator: Omni, recorder: Recorder) -> None:
     """Every setting of a full request is sent, and nothing besides, not even a seed of 0 is left out."""
     await started(generator, a_job(FULL), PREFIX)
     (request,) = recorder.requests
@@ -272,7 +272,7 @@ async def test_a_create_sends_exactly_what_was_asked_for(generator: Omni, record
     }
 
 
-async def test_a_create_leaves_out_what_was_not_asked_for(generator: Omni, recorder: Recorder) -> None:
+async def test_create_omits_what_was_not_requested(generator: Omni, recorder: Recorder) -> None:
     """A minimal request has no generation_config."""
     await started(generator, a_job(MINIMAL), PREFIX)
     assert recorder.requests[0].body == {
@@ -289,12 +289,12 @@ async def test_a_create_leaves_out_what_was_not_asked_for(generator: Omni, recor
     }
 
 
-async def test_a_create_answers_the_id_of_the_interaction(generator: Omni) -> None:
+async def test_create_returns_the_interaction_id(generator: Omni) -> None:
     """What start returns is the id that a look needs."""
     assert await started(generator, a_job(FULL), PREFIX) == ID
 
 
-async def test_the_key_is_sent_and_the_environment_changes_nothing(
+async def test_key_is_sent_and_the_environment_is_ignored(
     generator: Omni, recorder: Recorder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Variables that turn the SDK to Vertex AI do not turn us: the Gemini API is asked, with the settings' key."""
@@ -325,7 +325,7 @@ REFUSALS = {
 
 
 @pytest.mark.parametrize("case", REFUSALS)
-async def test_a_create_is_refused_for_good(generator: Omni, recorder: Recorder, case: str) -> None:
+async def test_create_is_rejected_permanently(generator: Omni, recorder: Recorder, case: str) -> None:
     """An answer that will not change is Refused with the catalog's code, after exactly one request."""
     answer, code = REFUSALS[case]
     recorder.answers(answer)
@@ -335,7 +335,7 @@ async def test_a_create_is_refused_for_good(generator: Omni, recorder: Recorder,
     assert len(recorder.requests) == 1
 
 
-async def test_a_refusal_tells_the_providers_words(generator: Omni, recorder: Recorder) -> None:
+async def test_rejection_shows_the_providers_words(generator: Omni, recorder: Recorder) -> None:
     """The reason is the message of the error, without its wrapping."""
     recorder.answers(refusal(400, "invalid_request", "Unsupported duration."))
     with pytest.raises(Rejected) as refused:
@@ -353,7 +353,7 @@ BUSY = {
 
 
 @pytest.mark.parametrize("case", BUSY)
-async def test_a_create_is_to_come_back_later(generator: Omni, recorder: Recorder, case: str) -> None:
+async def test_create_is_throttled(generator: Omni, recorder: Recorder, case: str) -> None:
     """Only an exhausted quota is Busy, with the server's Retry-After; the SDK's five tries are one request here."""
     answer, retry_after_s = BUSY[case]
     recorder.answers(answer)
@@ -363,7 +363,7 @@ async def test_a_create_is_to_come_back_later(generator: Omni, recorder: Recorde
     assert len(recorder.requests) == 1
 
 
-async def test_a_refused_connection_is_busy() -> None:
+async def test_refused_connection_is_throttled() -> None:
     """Where nobody listens nothing was sent, so the create may be repeated."""
     with refused_url() as url:
         generator = Omni(settings(url), MEDIA)
@@ -390,7 +390,7 @@ async def test_a_refused_connection_is_busy() -> None:
     ],
     ids=["408", "409", "500", "502", "503", "504", "page", "cut", "cut answer", "nothing", "no id", "no JSON"],
 )
-async def test_what_may_hide_a_success_is_unknown(generator: Omni, recorder: Recorder, answer: Answer | Cut) -> None:
+async def test_ambiguous_error_is_unknown(generator: Omni, recorder: Recorder, answer: Answer | Cut) -> None:
     """After anything else a generation may have started: neither Refused nor Busy, and exactly one request."""
     recorder.answers(answer)
     with pytest.raises(Exception) as error:
@@ -399,7 +399,7 @@ async def test_what_may_hide_a_success_is_unknown(generator: Omni, recorder: Rec
     assert len(recorder.requests) == 1
 
 
-async def test_silence_is_unknown(generator: Omni, recorder: Recorder, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_timeout_is_unknown(generator: Omni, recorder: Recorder, monkeypatch: pytest.MonkeyPatch) -> None:
     """A timeout of reading is told from one of connecting, though the SDK wraps both in the same exception."""
     monkeypatch.setattr(faults, "CREATE_TIMEOUT_S", 1.0)
     recorder.answers(Silence())
@@ -412,7 +412,7 @@ async def test_silence_is_unknown(generator: Omni, recorder: Recorder, monkeypat
 # --- look ---
 
 
-async def test_a_look_asks_for_the_interaction_by_its_id(generator: Omni, recorder: Recorder) -> None:
+async def test_poll_requests_the_interaction_by_id(generator: Omni, recorder: Recorder) -> None:
     """A look needs nothing but the stored id, so that any process can do it."""
     await generator.look(ID)
     (request,) = recorder.requests
@@ -492,7 +492,7 @@ LOOKS: dict[str, tuple[Answer, PollResult]] = {
 
 
 @pytest.mark.parametrize("case", LOOKS)
-async def test_what_an_interaction_has_come_to(generator: Omni, recorder: Recorder, case: str) -> None:
+async def test_interaction_results(generator: Omni, recorder: Recorder, case: str) -> None:
     """Every shape of an interaction means one thing to a job; success is a video, never a state alone."""
     answer, expected = LOOKS[case]
     recorder.answers(answer)
@@ -512,7 +512,7 @@ FILES: dict[str, tuple[Answer, PollResult]] = {
 
 
 @pytest.mark.parametrize("case", FILES)
-async def test_a_video_is_finished_when_its_file_is(generator: Omni, recorder: Recorder, case: str) -> None:
+async def test_video_is_finished_when_its_file_is(generator: Omni, recorder: Recorder, case: str) -> None:
     """A completed interaction whose file is still being processed is running."""
     answer, expected = FILES[case]
     recorder.answers(interaction("completed", video(uri=URI)), answer)
@@ -520,7 +520,7 @@ async def test_a_video_is_finished_when_its_file_is(generator: Omni, recorder: R
 
 
 @pytest.mark.parametrize("uri", [URI, "http://127.0.0.1:1/v1/files/abc-123:download?alt=media", "files/abc-123"])
-async def test_the_whole_name_of_a_file_is_asked_for(generator: Omni, recorder: Recorder, uri: str) -> None:
+async def test_file_is_requested_by_its_full_name(generator: Omni, recorder: Recorder, uri: str) -> None:
     """A name is not cut at its hyphen, whatever form the URI has; the host in it is never asked."""
     recorder.answers(interaction("completed", video(uri=uri)), file("ACTIVE"))
     await generator.look(ID)
@@ -528,7 +528,7 @@ async def test_the_whole_name_of_a_file_is_asked_for(generator: Omni, recorder: 
 
 
 @pytest.mark.parametrize("status", [408, 429, 500, 502, 503, 504])
-async def test_a_look_is_repeated_when_the_service_stumbles(generator: Omni, recorder: Recorder, status: int) -> None:
+async def test_poll_is_retried_on_temporary_errors(generator: Omni, recorder: Recorder, status: int) -> None:
     """Looking twice costs nothing, so errors that pass are tried again at once, for the interaction and its file."""
     stumble = refusal(status, "later", "for a moment")
     recorder.answers(stumble, stumble, interaction("completed", video(uri=URI)), stumble, stumble, file("ACTIVE"))
@@ -536,7 +536,7 @@ async def test_a_look_is_repeated_when_the_service_stumbles(generator: Omni, rec
     assert len(recorder.requests) == 6
 
 
-async def test_a_look_gives_up_after_a_few_tries(generator: Omni, recorder: Recorder) -> None:
+async def test_poll_gives_up_after_a_few_retries(generator: Omni, recorder: Recorder) -> None:
     """A service that stays away ends the look with its error, so that the queue brings the next."""
     recorder.answers(refusal(503, "unavailable", "gone"))
     with pytest.raises(Exception) as error:
@@ -545,7 +545,7 @@ async def test_a_look_gives_up_after_a_few_tries(generator: Omni, recorder: Reco
     assert len(recorder.requests) == faults.LOOK_ATTEMPTS
 
 
-async def test_a_long_retry_after_does_not_hold_a_look(
+async def test_long_retry_after_does_not_hold_a_poll(
     generator: Omni, recorder: Recorder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The SDK sleeps for as long as the server says; the look does not."""
@@ -556,7 +556,9 @@ async def test_a_long_retry_after_does_not_hold_a_look(
 
 
 @pytest.mark.parametrize("status", [400, 403, 404])
-async def test_a_refused_look_says_nothing_of_the_generation(generator: Omni, recorder: Recorder, status: int) -> None:
+async def test_rejected_poll_says_nothing_about_the_generation(
+    generator: Omni, recorder: Recorder, status: int
+) -> None:
     """A look that is refused raises at once: whether it is looked again is the caller's to say."""
     recorder.answers(refusal(status, "invalid_request", "Invalid interaction name."))
     with pytest.raises(Exception) as error:
@@ -586,7 +588,7 @@ async def fetched(generator: Omni, uri: str) -> Pieces:
     return pieces
 
 
-async def test_a_file_is_fetched_in_pieces(generator: Omni, recorder: Recorder) -> None:
+async def test_file_is_downloaded_in_chunks(generator: Omni, recorder: Recorder) -> None:
     """Every byte arrives, in pieces of at most 1 MiB."""
     recorder.answers(Answer(body=VIDEO, headers={"content-type": "video/mp4"}))
     pieces = await fetched(generator, URI)
@@ -594,7 +596,7 @@ async def test_a_file_is_fetched_in_pieces(generator: Omni, recorder: Recorder) 
     assert max(pieces.sizes) <= 1024 * 1024
 
 
-async def test_a_file_is_fetched_by_its_whole_name(generator: Omni, recorder: Recorder) -> None:
+async def test_file_is_downloaded_by_its_full_name(generator: Omni, recorder: Recorder) -> None:
     """The download is asked for with the key, under the name with its hyphen."""
     recorder.answers(Answer(body=VIDEO))
     await fetched(generator, URI)
@@ -610,14 +612,14 @@ async def test_the_server_is_not_told_to_hurry(generator: Omni, recorder: Record
     assert recorder.requests[0].headers["x-server-timeout"] == "600"
 
 
-async def test_a_cut_body_raises(generator: Omni, recorder: Recorder) -> None:
+async def test_truncated_body_raises(generator: Omni, recorder: Recorder) -> None:
     """A file of which only a part arrives is an error, so that no half video is stored."""
     recorder.answers(Answer(body=VIDEO, missing_bytes=1))
     with pytest.raises(httpx2.RemoteProtocolError):
         await fetched(generator, URI)
 
 
-async def test_a_missing_file_writes_nothing(generator: Omni, recorder: Recorder) -> None:
+async def test_missing_file_writes_nothing(generator: Omni, recorder: Recorder) -> None:
     """The page of an error is never taken for the video."""
     recorder.answers(refusal(404, "not_found", "File not found."))
     pieces = Pieces()
@@ -626,7 +628,7 @@ async def test_a_missing_file_writes_nothing(generator: Omni, recorder: Recorder
     assert pieces.sizes == []
 
 
-async def test_a_silent_file_raises(generator: Omni, recorder: Recorder, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_silent_file_raises(generator: Omni, recorder: Recorder, monkeypatch: pytest.MonkeyPatch) -> None:
     """A server that sends nothing for too long ends the fetch."""
     monkeypatch.setattr(omni, "FETCH_SILENCE_S", 0.3)
     recorder.answers(Silence())
@@ -634,7 +636,9 @@ async def test_a_silent_file_raises(generator: Omni, recorder: Recorder, monkeyp
         await fetched(generator, URI)
 
 
-async def test_a_fetch_has_an_end(generator: Omni, recorder: Recorder, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_download_is_bounded_in_time(
+    generator: Omni, recorder: Recorder, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """However steadily the bytes drip, a fetch ends before the function does."""
     monkeypatch.setattr(omni, "FETCH_LIMIT_S", -1.0)
     recorder.answers(Answer(body=VIDEO))
@@ -642,7 +646,7 @@ async def test_a_fetch_has_an_end(generator: Omni, recorder: Recorder, monkeypat
         await fetched(generator, URI)
 
 
-async def test_an_inline_video_is_fetched_from_its_interaction(generator: Omni, recorder: Recorder) -> None:
+async def test_inline_video_is_read_from_its_interaction(generator: Omni, recorder: Recorder) -> None:
     """A video inside the interaction needs no state of ours: the interaction is read again, and decoded in pieces."""
     recorder.answers(interaction("completed", video(data=base64.b64encode(VIDEO).decode())))
     pieces = await fetched(generator, INLINE)
@@ -651,14 +655,14 @@ async def test_an_inline_video_is_fetched_from_its_interaction(generator: Omni, 
     assert max(pieces.sizes) <= 1024 * 1024
 
 
-async def test_an_inline_video_that_is_gone_raises(generator: Omni, recorder: Recorder) -> None:
+async def test_missing_inline_video_raises(generator: Omni, recorder: Recorder) -> None:
     """An interaction without its video any more is an error, not an empty file."""
     recorder.answers(interaction("completed"))
     with pytest.raises(FileNotFoundError):
         await fetched(generator, INLINE)
 
 
-async def test_an_address_elsewhere_is_not_fetched(generator: Omni, recorder: Recorder) -> None:
+async def test_foreign_address_is_not_fetched(generator: Omni, recorder: Recorder) -> None:
     """The key is never sent to an address that is no file of the Gemini API."""
     with pytest.raises(ValueError, match="no file"):
         await fetched(generator, "https://elsewhere.example/video.mp4")
@@ -668,7 +672,7 @@ async def test_an_address_elsewhere_is_not_fetched(generator: Omni, recorder: Re
 # --- cancel ---
 
 
-async def test_a_cancel_is_asked_for(generator: Omni, recorder: Recorder) -> None:
+async def test_cancel_is_sent(generator: Omni, recorder: Recorder) -> None:
     """Omni can stop an interaction."""
     recorder.answers(interaction("cancelled"))
     await generator.cancel(ID)
@@ -677,14 +681,14 @@ async def test_a_cancel_is_asked_for(generator: Omni, recorder: Recorder) -> Non
 
 
 @pytest.mark.parametrize("status", [400, 404])
-async def test_a_refused_cancel_does_not_matter(generator: Omni, recorder: Recorder, status: int) -> None:
+async def test_rejected_cancel_is_ignored(generator: Omni, recorder: Recorder, status: int) -> None:
     """What has ended, or was never there, need not be stopped."""
     recorder.answers(refusal(status, "invalid_request", "Only an interaction in progress can be cancelled."))
     await generator.cancel(ID)
     assert len(recorder.requests) == 1
 
 
-async def test_a_cancel_that_did_not_arrive_is_told(generator: Omni, recorder: Recorder) -> None:
+async def test_undelivered_cancel_is_reported(generator: Omni, recorder: Recorder) -> None:
     """A service that does not answer leaves a generation that still runs: the caller tries again later."""
     recorder.answers(refusal(503, "unavailable", "gone"))
     with pytest.raises(Exception) as error:

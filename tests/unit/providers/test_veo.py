@@ -85,7 +85,7 @@ def failed(code: int, message: str) -> Answer:
     return Answer(body={"name": OPERATION, "done": True, "error": {"code": code, "message": message}})
 
 
-def test_veo_is_a_generator() -> None:
+def test_veo_is_a_provider() -> None:
     """Veo has every call of the protocol, as the type checker proves from this line."""
     generator: Provider = Veo(settings("http://127.0.0.1:1"))
     assert generator
@@ -94,7 +94,7 @@ def test_veo_is_a_generator() -> None:
 # --- create ---
 
 
-async def test_a_create_sends_exactly_what_was_asked_for(veo: Veo, recorder: Recorder) -> None:
+async def test_create_sends_exactly_the_request(veo: Veo, recorder: Recorder) -> None:
     """Every setting of a full request is sent, and nothing besides, not even a seed of 0 is left out."""
     await started(veo, a_job(FULL), PREFIX)
     (request,) = recorder.requests
@@ -145,7 +145,7 @@ async def test_reference_images_are_assets(veo: Veo, recorder: Recorder) -> None
     ]
 
 
-async def test_an_extension_names_its_video_and_leaves_out_what_that_decides(veo: Veo, recorder: Recorder) -> None:
+async def test_extension_names_its_video_and_omits_what_that_decides(veo: Veo, recorder: Recorder) -> None:
     """The length of a step is fixed and the shape is the video's."""
     extends = Extends(job="video_x", object="t/a/video_x/1/0.mp4", size_bytes=9, seconds=8.0)
     await started(veo, a_job(MINIMAL.model_copy(update={"extends": extends, "seconds": 7})), PREFIX)
@@ -157,7 +157,7 @@ async def test_an_extension_names_its_video_and_leaves_out_what_that_decides(veo
     assert body["parameters"]["resolution"] == "720p"
 
 
-async def test_a_create_leaves_out_what_was_not_asked_for(veo: Veo, recorder: Recorder) -> None:
+async def test_create_omits_what_was_not_requested(veo: Veo, recorder: Recorder) -> None:
     """A minimal request has neither a seed nor a negative prompt, and says that it wants no sound."""
     await started(veo, a_job(MINIMAL), PREFIX)
     assert recorder.requests[0].body["parameters"] == {
@@ -171,18 +171,18 @@ async def test_a_create_leaves_out_what_was_not_asked_for(veo: Veo, recorder: Re
     }
 
 
-async def test_a_create_answers_the_name_of_the_operation(veo: Veo) -> None:
+async def test_create_returns_the_operation_name(veo: Veo) -> None:
     """What start returns is the resource name that a look needs."""
     assert await started(veo, a_job(FULL), PREFIX) == OPERATION
 
 
-async def test_a_fixed_token_is_sent_to_a_server_of_ones_own(veo: Veo, recorder: Recorder) -> None:
+async def test_fixed_token_is_sent_to_a_custom_server(veo: Veo, recorder: Recorder) -> None:
     """With vertex_url the token of the settings is the bearer token."""
     await started(veo, a_job(FULL), PREFIX)
     assert recorder.requests[0].headers["authorization"] == "Bearer TOKEN"
 
 
-async def test_the_client_is_made_once(veo: Veo) -> None:
+async def test_client_is_created_once(veo: Veo) -> None:
     """Calls after the first one use the first one's client: a temporary one could be closed under its own call."""
     await started(veo, a_job(FULL), PREFIX)
     first = veo._client
@@ -190,7 +190,7 @@ async def test_the_client_is_made_once(veo: Veo) -> None:
     assert veo._client is first
 
 
-def test_a_create_gives_up_before_the_step_does() -> None:
+def test_create_times_out_before_the_step_does() -> None:
     """The token and the create together take less than the 45 s after which the step calls the outcome unknown."""
     assert TOKEN_TIMEOUT_S + faults.CREATE_TIMEOUT_S + 1 < CREATE_TIMEOUT_S
 
@@ -198,7 +198,7 @@ def test_a_create_gives_up_before_the_step_does() -> None:
 @pytest.mark.parametrize(
     "id_", ["video_AAAAAAAAAAAAAAAAAAAAAA", "video_aaaaaaaaaaaaaaaaaaaaaa", "video_-_-_0123456789zzZZ99"]
 )
-def test_a_label_is_allowed_and_can_be_turned_back(id_: str) -> None:
+def test_label_is_valid_and_reversible(id_: str) -> None:
     """A job's label has only characters that labels may have, at most 63, and tells the job's id."""
     value = label(id_)
     assert len(value) <= 63
@@ -245,7 +245,7 @@ REFUSALS = {
 
 
 @pytest.mark.parametrize("case", REFUSALS)
-async def test_a_create_is_refused_for_good(veo: Veo, recorder: Recorder, case: str) -> None:
+async def test_create_is_rejected_permanently(veo: Veo, recorder: Recorder, case: str) -> None:
     """An answer that will not change is Refused with the catalog's code, after exactly one request."""
     answer, code = REFUSALS[case]
     recorder.answers(answer)
@@ -280,7 +280,7 @@ BUSY = {
 
 
 @pytest.mark.parametrize("case", BUSY)
-async def test_a_create_is_to_come_back_later(veo: Veo, recorder: Recorder, case: str) -> None:
+async def test_create_is_throttled(veo: Veo, recorder: Recorder, case: str) -> None:
     """Only an exhausted quota is Busy, with the server's Retry-After, after exactly one request."""
     answer, retry_after_s = BUSY[case]
     recorder.answers(answer)
@@ -300,7 +300,7 @@ async def test_retry_after_may_be_a_date(veo: Veo, recorder: Recorder) -> None:
     assert 0 < busy.value.retry_after_s <= 1800
 
 
-async def test_a_refused_connection_is_busy() -> None:
+async def test_refused_connection_is_throttled() -> None:
     """Where nobody listens nothing was sent, so the create may be repeated."""
     with refused_url() as url:
         veo = Veo(settings(url))
@@ -310,7 +310,7 @@ async def test_a_refused_connection_is_busy() -> None:
 
 
 @pytest.mark.parametrize("status", [408, 409, 500, 501, 502, 503, 504])
-async def test_an_answer_that_may_hide_a_success_is_unknown(veo: Veo, recorder: Recorder, status: int) -> None:
+async def test_ambiguous_answer_is_unknown(veo: Veo, recorder: Recorder, status: int) -> None:
     """Other errors say nothing about the generation: the exception goes on, after exactly one request."""
     recorder.answers(rpc(status, "something"))
     with pytest.raises(errors.APIError) as error:
@@ -319,7 +319,7 @@ async def test_an_answer_that_may_hide_a_success_is_unknown(veo: Veo, recorder: 
     assert len(recorder.requests) == 1
 
 
-async def test_a_gateways_page_is_unknown(veo: Veo, recorder: Recorder) -> None:
+async def test_gateway_error_page_is_unknown(veo: Veo, recorder: Recorder) -> None:
     """A 502 with a page from the front end is an unknown outcome like any other 502."""
     recorder.answers(Answer(502, b"<html><p>Bad gateway", {"content-type": "text/html"}))
     with pytest.raises(errors.ServerError):
@@ -327,7 +327,7 @@ async def test_a_gateways_page_is_unknown(veo: Veo, recorder: Recorder) -> None:
     assert len(recorder.requests) == 1
 
 
-async def test_a_cut_connection_is_unknown(veo: Veo, recorder: Recorder) -> None:
+async def test_cut_connection_is_unknown(veo: Veo, recorder: Recorder) -> None:
     """A connection that closes after the request was read may have started a generation."""
     recorder.answers(Cut())
     with pytest.raises(httpx2.RemoteProtocolError):
@@ -335,7 +335,7 @@ async def test_a_cut_connection_is_unknown(veo: Veo, recorder: Recorder) -> None
     assert len(recorder.requests) == 1
 
 
-async def test_a_cut_answer_is_unknown(veo: Veo, recorder: Recorder) -> None:
+async def test_truncated_answer_is_unknown(veo: Veo, recorder: Recorder) -> None:
     """An answer of which only the beginning arrives has started a generation whose name is lost."""
     recorder.answers(Answer(body={"name": OPERATION}, missing_bytes=10))
     with pytest.raises(httpx2.RemoteProtocolError):
@@ -343,7 +343,7 @@ async def test_a_cut_answer_is_unknown(veo: Veo, recorder: Recorder) -> None:
     assert len(recorder.requests) == 1
 
 
-async def test_silence_is_unknown(veo: Veo, recorder: Recorder, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_timeout_is_unknown(veo: Veo, recorder: Recorder, monkeypatch: pytest.MonkeyPatch) -> None:
     """A server that takes the request and does not answer in time may have started a generation."""
     monkeypatch.setattr(faults, "CREATE_TIMEOUT_S", 1.0)
     recorder.answers(Silence())
@@ -353,7 +353,7 @@ async def test_silence_is_unknown(veo: Veo, recorder: Recorder, monkeypatch: pyt
 
 
 @pytest.mark.parametrize("answer", [Answer(body={}), Answer(body=b"all is well")])
-async def test_an_answer_without_a_name_is_unknown(veo: Veo, recorder: Recorder, answer: Answer) -> None:
+async def test_answer_without_a_name_is_unknown(veo: Veo, recorder: Recorder, answer: Answer) -> None:
     """A success that names no operation is neither Refused nor Busy: something may have started."""
     recorder.answers(answer)
     with pytest.raises((RuntimeError, ValueError)):
@@ -377,9 +377,7 @@ class Identity(Credentials):
         self.token = self.outcome
 
 
-async def test_without_a_fixed_token_the_own_identity_is_used(
-    recorder: Recorder, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_without_a_fixed_token_own_identity_is_used(recorder: Recorder, monkeypatch: pytest.MonkeyPatch) -> None:
     """Application default credentials are refreshed, and their token is sent."""
     monkeypatch.setattr(google.auth, "default", lambda scopes: (Identity("OWN"), "p0"))
     veo = Veo(settings(recorder.url, token=""))
@@ -407,7 +405,7 @@ async def test_without_a_token_nothing_is_sent(
     assert recorder.requests == []
 
 
-async def test_a_prepared_create_asks_nobody_for_a_token(recorder: Recorder, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_prepared_create_needs_no_new_token(recorder: Recorder, monkeypatch: pytest.MonkeyPatch) -> None:
     """Between the claim and the create nothing is loaded or fetched any more: one request is all there is."""
     recorder.answers(Answer(body={"name": OPERATION}))
     identity = Identity("OWN")
@@ -426,7 +424,7 @@ async def test_a_prepared_create_asks_nobody_for_a_token(recorder: Recorder, mon
 # --- look ---
 
 
-async def test_a_look_asks_for_the_operation_by_its_name(veo: Veo, recorder: Recorder) -> None:
+async def test_poll_requests_the_operation_by_name(veo: Veo, recorder: Recorder) -> None:
     """A look needs nothing but the stored name, so that any process can do it."""
     await veo.look(OPERATION)
     (request,) = recorder.requests
@@ -486,7 +484,7 @@ LOOKS: dict[str, tuple[Answer, PollResult]] = {
 
 
 @pytest.mark.parametrize("case", LOOKS)
-async def test_what_an_operation_has_come_to(veo: Veo, recorder: Recorder, case: str) -> None:
+async def test_operation_results(veo: Veo, recorder: Recorder, case: str) -> None:
     """Every shape of an operation means one thing to a job; without a video nothing is a success."""
     answer, expected = LOOKS[case]
     recorder.answers(answer)
@@ -494,14 +492,14 @@ async def test_what_an_operation_has_come_to(veo: Veo, recorder: Recorder, case:
 
 
 @pytest.mark.parametrize("status", [408, 429, 500, 502, 503, 504])
-async def test_a_look_is_repeated_when_the_service_stumbles(veo: Veo, recorder: Recorder, status: int) -> None:
+async def test_poll_is_retried_on_temporary_errors(veo: Veo, recorder: Recorder, status: int) -> None:
     """Looking twice costs nothing, so errors that pass are tried again at once."""
     recorder.answers(rpc(status, "for a moment"), rpc(status, "for a moment"), Answer(body={"name": OPERATION}))
     assert await veo.look(OPERATION) == Running()
     assert len(recorder.requests) == 3
 
 
-async def test_a_look_gives_up_after_a_few_tries(veo: Veo, recorder: Recorder) -> None:
+async def test_poll_gives_up_after_a_few_retries(veo: Veo, recorder: Recorder) -> None:
     """A service that stays away ends the look with its error, so that the queue brings the next."""
     recorder.answers(rpc(503, "gone"))
     with pytest.raises(errors.ServerError):
@@ -510,7 +508,7 @@ async def test_a_look_gives_up_after_a_few_tries(veo: Veo, recorder: Recorder) -
 
 
 @pytest.mark.parametrize("status", [400, 403, 404])
-async def test_a_refused_look_says_nothing_of_the_generation(veo: Veo, recorder: Recorder, status: int) -> None:
+async def test_rejected_poll_says_nothing_about_the_generation(veo: Veo, recorder: Recorder, status: int) -> None:
     """A look that is refused raises at once: whether it is looked again is the caller's to say."""
     recorder.answers(rpc(status, "not now"))
     with pytest.raises(errors.ClientError):
@@ -518,7 +516,7 @@ async def test_a_refused_look_says_nothing_of_the_generation(veo: Veo, recorder:
     assert len(recorder.requests) == 1
 
 
-async def test_a_look_has_an_end(veo: Veo, recorder: Recorder, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_poll_is_bounded_in_time(veo: Veo, recorder: Recorder, monkeypatch: pytest.MonkeyPatch) -> None:
     """All tries of a look together are bounded in time."""
     monkeypatch.setattr(faults, "LOOK_LIMIT_S", 0.3)
     recorder.answers(Silence())
@@ -529,7 +527,7 @@ async def test_a_look_has_an_end(veo: Veo, recorder: Recorder, monkeypatch: pyte
 # --- fetch and cancel ---
 
 
-def test_there_is_nothing_to_fetch() -> None:
+def test_there_is_nothing_to_download() -> None:
     """Vertex AI's videos are in the bucket: a URI that is not there is an error, and nothing is written."""
     destination = io.BytesIO()
     with pytest.raises(ValueError, match="not in the bucket"):
@@ -537,7 +535,7 @@ def test_there_is_nothing_to_fetch() -> None:
     assert destination.getvalue() == b""
 
 
-async def test_a_cancel_asks_for_nothing(veo: Veo, recorder: Recorder) -> None:
+async def test_cancel_sends_nothing(veo: Veo, recorder: Recorder) -> None:
     """Veo cannot be stopped, so nothing is sent."""
     await veo.cancel(OPERATION)
     assert recorder.requests == []
@@ -571,11 +569,11 @@ async def test_a_cancel_asks_for_nothing(veo: Veo, recorder: Recorder) -> None:
         ("half \ud83d, \x1b[31mred\x00", "half �, [31mred"),
     ],
 )
-def test_a_reason_can_be_read(text: str, expected: str) -> None:
+def test_reason_is_readable(text: str, expected: str) -> None:
     """Support codes are said in words, known or not; whatever else the provider wrote is kept, as one plain line."""
     assert faults.readable(text) == expected
 
 
-def test_a_reason_is_short() -> None:
+def test_reason_is_short() -> None:
     """However much a provider writes, a reason has at most 500 characters."""
     assert len(faults.readable("words " * 1000)) == 500

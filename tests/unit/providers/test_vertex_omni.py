@@ -65,7 +65,7 @@ def rpc(status: int, message: str) -> Answer:
     return Answer(status, {"error": {"code": status, "message": message, "status": "SOME_STATUS"}})
 
 
-def test_omni_on_vertex_is_a_generator() -> None:
+def test_omni_on_vertex_is_a_provider() -> None:
     """It has every call of the protocol, as the type checker proves from this line."""
     generator: Provider = VertexOmni(settings("http://127.0.0.1:1"))
     assert generator
@@ -74,7 +74,7 @@ def test_omni_on_vertex_is_a_generator() -> None:
 # --- create ---
 
 
-async def test_a_create_names_the_prefix_and_the_job(generator: VertexOmni, recorder: Recorder) -> None:
+async def test_create_names_the_prefix_and_the_job(generator: VertexOmni, recorder: Recorder) -> None:
     """A full request, at the one location that has Omni, with the token and not the Gemini API's key."""
     assert await started(generator, a_job(FULL), PREFIX) == ID
     (request,) = recorder.requests
@@ -122,7 +122,7 @@ async def test_images_are_named_by_their_objects(
     assert body["generation_config"] == {"video_config": {"task": task}}
 
 
-async def test_a_video_to_extend_is_named_by_its_object(generator: VertexOmni, recorder: Recorder) -> None:
+async def test_extended_video_is_named_by_its_object(generator: VertexOmni, recorder: Recorder) -> None:
     """However large it is, nothing is uploaded."""
     extends = Extends(job="video_x", object="t/a/video_x/1/0.mp4", size_bytes=1 << 30, seconds=8.0)
     request: VideoRequest = MINIMAL.model_copy(update={"extends": extends})
@@ -154,7 +154,7 @@ REFUSALS = {
 
 
 @pytest.mark.parametrize("case", REFUSALS)
-async def test_a_create_is_refused_for_good(generator: VertexOmni, recorder: Recorder, case: str) -> None:
+async def test_create_is_rejected_permanently(generator: VertexOmni, recorder: Recorder, case: str) -> None:
     """An answer that will not change is Refused with the catalog's code, after exactly one request."""
     answer, code = REFUSALS[case]
     recorder.answers(answer)
@@ -164,7 +164,7 @@ async def test_a_create_is_refused_for_good(generator: VertexOmni, recorder: Rec
     assert len(recorder.requests) == 1
 
 
-async def test_only_an_exhausted_quota_is_busy(generator: VertexOmni, recorder: Recorder) -> None:
+async def test_only_an_exhausted_quota_is_throttled(generator: VertexOmni, recorder: Recorder) -> None:
     """It has the server's Retry-After, and the SDK's five tries are one request here."""
     recorder.answers(Answer(429, {"error": {"code": 429, "message": "slow"}}, {"Retry-After": "37"}))
     with pytest.raises(Throttled) as busy:
@@ -173,7 +173,7 @@ async def test_only_an_exhausted_quota_is_busy(generator: VertexOmni, recorder: 
     assert len(recorder.requests) == 1
 
 
-async def test_a_refused_connection_is_busy() -> None:
+async def test_refused_connection_is_throttled() -> None:
     """Where nobody listens nothing was sent, so the create may be repeated."""
     with refused_url() as url:
         generator = VertexOmni(settings(url))
@@ -187,7 +187,7 @@ async def test_a_refused_connection_is_busy() -> None:
     [rpc(500, "x"), rpc(503, "x"), rpc(504, "x"), Cut(), Silence(), Answer(body={})],
     ids=["500", "503", "504", "cut", "silence", "nothing"],
 )
-async def test_what_may_hide_a_success_is_unknown(
+async def test_ambiguous_error_is_unknown(
     generator: VertexOmni, recorder: Recorder, monkeypatch: pytest.MonkeyPatch, answer: Answer | Cut | Silence
 ) -> None:
     """After anything else a generation may have started: neither Refused nor Busy, and exactly one request."""
@@ -199,7 +199,7 @@ async def test_what_may_hide_a_success_is_unknown(
     assert len(recorder.requests) == 1
 
 
-async def test_the_own_identity_is_used_and_a_prepared_create_asks_nobody(
+async def test_own_identity_is_used_and_a_prepared_create_needs_no_new_token(
     recorder: Recorder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Without a fixed token; between the claim and the create nothing is loaded or fetched any more."""
@@ -246,7 +246,7 @@ IN_THE_BUCKET: dict[str, tuple[Answer, PollResult]] = {
 
 
 @pytest.mark.parametrize("case", IN_THE_BUCKET)
-async def test_what_an_interaction_has_come_to(generator: VertexOmni, recorder: Recorder, case: str) -> None:
+async def test_interaction_results(generator: VertexOmni, recorder: Recorder, case: str) -> None:
     """Success is a video in the bucket, which is asked for by one request: Vertex AI has no files to wait for."""
     answer, expected = IN_THE_BUCKET[case]
     recorder.answers(answer)
@@ -254,14 +254,14 @@ async def test_what_an_interaction_has_come_to(generator: VertexOmni, recorder: 
     assert [(each.method, each.path) for each in recorder.requests] == [("GET", f"{ROOT}/{ID}?stream=false")]
 
 
-async def test_a_completed_interaction_that_says_nothing_is_no_end(generator: VertexOmni, recorder: Recorder) -> None:
+async def test_empty_completed_interaction_is_not_final(generator: VertexOmni, recorder: Recorder) -> None:
     """Its video may be in the bucket all the same, so the look fails and the step looks there."""
     recorder.answers(Answer(body={"id": ID, "status": "completed", "steps": [{"type": "user_input", "content": []}]}))
     with pytest.raises(LookupError):
         await generator.look(ID)
 
 
-async def test_a_look_is_repeated_when_the_service_stumbles(generator: VertexOmni, recorder: Recorder) -> None:
+async def test_poll_is_retried_on_temporary_errors(generator: VertexOmni, recorder: Recorder) -> None:
     """Looking twice costs nothing, so errors that pass are tried again at once."""
     recorder.answers(rpc(503, "for a moment"), rpc(429, "for a moment"), interaction("completed", video(uri=URI)))
     assert await generator.look(ID) == Finished((URI,))
@@ -270,7 +270,7 @@ async def test_a_look_is_repeated_when_the_service_stumbles(generator: VertexOmn
 # --- fetch and cancel ---
 
 
-def test_there_is_nothing_to_fetch(recorder: Recorder) -> None:
+def test_there_is_nothing_to_download(recorder: Recorder) -> None:
     """The videos are in our bucket: a URI that is not there is an error, and nothing is written."""
     destination = io.BytesIO()
     with pytest.raises(ValueError, match="not in the bucket"):
@@ -279,7 +279,7 @@ def test_there_is_nothing_to_fetch(recorder: Recorder) -> None:
 
 
 @pytest.mark.parametrize("answer", [interaction("cancelled"), refusal(400, "invalid_request", "It has ended.")])
-async def test_a_cancel_is_asked_for(generator: VertexOmni, recorder: Recorder, answer: Any) -> None:
+async def test_cancel_is_sent(generator: VertexOmni, recorder: Recorder, answer: Any) -> None:
     """An interaction that has ended, or was never there, need not be stopped."""
     recorder.answers(answer)
     await generator.cancel(ID)

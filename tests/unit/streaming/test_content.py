@@ -45,7 +45,7 @@ def refused(job: Job, query: ContentQuery = VIDEO) -> ApiError:
     return error.value
 
 
-async def test_the_whole_video_is_what_was_stored(house: House, small_video: bytes) -> None:
+async def test_whole_video_matches_what_was_stored(house: House, small_video: bytes) -> None:
     response = await answer(house, await completed(house))
     assert response.status_code == 200
     assert await body(response) == small_video
@@ -54,7 +54,7 @@ async def test_the_whole_video_is_what_was_stored(house: House, small_video: byt
 
 
 @pytest.mark.parametrize(("spare_bytes", "stated"), [(-1, False), (0, True)])
-async def test_a_response_that_cloud_run_would_drop_does_not_state_its_length(
+async def test_response_that_cloud_run_would_drop_omits_its_length(
     house: House, small_video: bytes, monkeypatch: pytest.MonkeyPatch, spare_bytes: int, stated: bool
 ) -> None:
     monkeypatch.setattr(content, "LONGEST_WITH_LENGTH_BYTES", len(small_video) + spare_bytes)
@@ -80,7 +80,7 @@ async def test_a_response_that_cloud_run_would_drop_does_not_state_its_length(
         ("bytes= 0 - 99", 0, 99),
     ],
 )
-async def test_a_range_is_answered_with_just_that_part(
+async def test_range_returns_just_that_part(
     house: House, small_video: bytes, range_: str, first: int, last: int
 ) -> None:
     size = len(small_video)
@@ -96,28 +96,28 @@ async def test_a_range_is_answered_with_just_that_part(
     "range_",
     ["", "bytes=", "bytes=-", "bytes=5-2", "bytes=0-1,5-6", "bytes=a-b", "items=0-5", "bytes=0-99x", "bytes=1" * 20],
 )
-async def test_a_range_that_is_malformed_or_multiple_is_ignored(house: House, small_video: bytes, range_: str) -> None:
+async def test_malformed_or_multiple_range_is_ignored(house: House, small_video: bytes, range_: str) -> None:
     response = await answer(house, await completed(house), range=range_)
     assert response.status_code == 200
     assert await body(response) == small_video
 
 
 @pytest.mark.parametrize("range_", ["bytes=999999999-", "bytes=999999999-9999999999", "bytes=-0"])
-async def test_a_range_outside_the_file_cannot_be_satisfied(house: House, small_video: bytes, range_: str) -> None:
+async def test_range_outside_the_file_is_416(house: House, small_video: bytes, range_: str) -> None:
     with pytest.raises(ApiError) as error:
         await answer(house, await completed(house), range=range_)
     assert error.value.code == "RANGE_NOT_SATISFIABLE"
     assert error.value.headers["Content-Range"] == f"bytes */{len(small_video)}"
 
 
-async def test_the_first_byte_after_the_end_is_outside(house: House, small_video: bytes) -> None:
+async def test_first_byte_after_the_end_is_416(house: House, small_video: bytes) -> None:
     job = await completed(house)
     assert (await answer(house, job, range=f"bytes={len(small_video) - 1}-")).status_code == 206
     with pytest.raises(ApiError):
         await answer(house, job, range=f"bytes={len(small_video)}-")
 
 
-async def test_one_answer_holds_at_most_16_mib(house: House) -> None:
+async def test_response_holds_at_most_16_mib(house: House) -> None:
     job = await completed(house)
     (output,) = job.outputs
     large = job.changed(outputs=(output.model_copy(update={"size_bytes": 100 * 1024 * 1024}),))
@@ -125,7 +125,7 @@ async def test_one_answer_holds_at_most_16_mib(house: House) -> None:
     assert response.headers["content-range"] == f"bytes 10-{10 + 16 * 1024 * 1024 - 1}/{100 * 1024 * 1024}"
 
 
-async def test_what_the_client_has_already_is_not_sent_again(house: House) -> None:
+async def test_cached_content_is_304(house: House) -> None:
     job = await completed(house)
     etag = (await answer(house, job)).headers["etag"]
     for condition in (etag, f"W/{etag}", f'"other", {etag}', "*"):
@@ -134,21 +134,21 @@ async def test_what_the_client_has_already_is_not_sent_again(house: House) -> No
     assert (await answer(house, job, if_none_match='"other"')).status_code == 200
 
 
-async def test_the_etag_is_made_of_the_bytes(house: House) -> None:
+async def test_etag_depends_on_the_bytes(house: House) -> None:
     job = await completed(house)
     (output,) = job.outputs
     checksum = base64.b64decode(output.crc32c or "").hex()
     assert (await answer(house, job)).headers["etag"] == f'"{checksum}-{output.size_bytes}"'
 
 
-async def test_a_range_of_another_version_is_answered_with_the_whole(house: House) -> None:
+async def test_range_of_another_version_returns_the_whole(house: House) -> None:
     job = await completed(house)
     etag = (await answer(house, job)).headers["etag"]
     assert (await answer(house, job, range="bytes=0-9", if_range=etag)).status_code == 206
     assert (await answer(house, job, range="bytes=0-9", if_range='"other"')).status_code == 200
 
 
-async def test_a_head_says_everything_and_reads_nothing(house: House, small_video: bytes) -> None:
+async def test_head_has_all_headers_and_reads_nothing(house: House, small_video: bytes) -> None:
     job = await completed(house)
     calls = dict(house.media.calls)
     response = await answer(house, job, head=True)
@@ -157,14 +157,14 @@ async def test_a_head_says_everything_and_reads_nothing(house: House, small_vide
     assert dict(house.media.calls) == calls
 
 
-async def test_a_thumbnail_is_the_poster(house: House) -> None:
+async def test_thumbnail_is_the_poster(house: House) -> None:
     job = await completed(house)
     response = await answer(house, job, THUMBNAIL)
     assert response.headers["content-type"] == "image/jpeg"
     assert (await body(response)).startswith(b"\xff\xd8")
 
 
-async def test_a_poster_that_is_gone_is_gone(house: House) -> None:
+async def test_missing_poster_is_gone(house: House) -> None:
     job = await completed(house)
     await house.media.delete(job.posters_prefix)
     with pytest.raises(ApiError) as error:
@@ -172,14 +172,14 @@ async def test_a_poster_that_is_gone_is_gone(house: House) -> None:
     assert error.value.code == "GONE"
 
 
-async def test_a_redirect_leads_to_a_signed_url_and_is_not_stored(house: House) -> None:
+async def test_redirect_leads_to_a_signed_url_and_is_not_cached(house: House) -> None:
     job = await completed(house)
     response = await content.redirect(house.services, outputs.content(job, VIDEO))
     assert (response.status_code, response.headers["cache-control"]) == (302, "no-store")
     assert "signature=" in response.headers["location"]
 
 
-async def test_a_page_gets_the_url_and_when_it_ends(house: House) -> None:
+async def test_page_gets_the_url_and_its_expiry(house: House) -> None:
     job = await completed(house)
     signed = await content.signed_url(house.services, outputs.content(job, VIDEO))
     assert signed.expires_at == int(house.clock().timestamp()) + 15 * 60
@@ -193,22 +193,22 @@ async def test_a_page_gets_the_url_and_when_it_ends(house: House) -> None:
         (Stage.CANCELED, "VIDEO_NOT_AVAILABLE"),
     ],
 )
-async def test_there_is_no_content_but_a_completed_jobs(house: House, stage: Stage, code: str) -> None:
+async def test_only_completed_jobs_have_content(house: House, stage: Stage, code: str) -> None:
     assert refused((await completed(house)).changed(stage=stage)).code == code
 
 
-async def test_an_expired_video_is_gone(house: House) -> None:
+async def test_expired_video_is_gone(house: House) -> None:
     job = await completed(house)
     assert refused(job.changed(files_removed_at=house.clock())).code == "GONE"
     assert refused(job.changed(outputs=())).code == "GONE"
 
 
-async def test_there_is_no_second_video_of_one(house: House) -> None:
+async def test_single_video_has_no_second_index(house: House) -> None:
     error = refused(await completed(house), ContentQuery(index=1))
     assert (error.code, error.details) == ("NOT_FOUND", {"field": "index"})
 
 
-async def test_a_deleted_video_does_not_exist(house: House) -> None:
+async def test_deleted_video_is_not_found(house: House) -> None:
     caller = await house.sign_up()
     job = await house.run(await house.submit(caller))
     await queries.delete(house.services, caller, job.id)
@@ -217,7 +217,7 @@ async def test_a_deleted_video_does_not_exist(house: House) -> None:
     assert error.value.code == "NOT_FOUND"
 
 
-async def test_a_file_name_is_the_jobs(house: House) -> None:
+async def test_file_name_belongs_to_the_job(house: House) -> None:
     job = await completed(house)
     disposition: Any = (await answer(house, job)).headers["content-disposition"]
     assert disposition == f'inline; filename="{job.id}-0.mp4"'
@@ -226,7 +226,7 @@ async def test_a_file_name_is_the_jobs(house: House) -> None:
 # --- what the browser keeps, and under what name ---
 
 
-async def test_the_date_of_a_video_is_when_it_was_completed(house: House) -> None:
+async def test_last_modified_is_the_completion_time(house: House) -> None:
     job = await completed(house)
     assert job.completed_at is not None
     modified = format_datetime(job.completed_at, usegmt=True)
@@ -237,7 +237,7 @@ async def test_the_date_of_a_video_is_when_it_was_completed(house: House) -> Non
     assert (await answer(house, job, range="bytes=0-9", if_range=earlier)).status_code == 200
 
 
-async def test_a_video_that_has_not_changed_since_is_not_sent_again(house: House) -> None:
+async def test_if_modified_since_completion_is_304(house: House) -> None:
     job = await completed(house)
     assert job.completed_at is not None
     for seconds, status in ((-1, 200), (0, 304), (1, 304)):
@@ -248,7 +248,7 @@ async def test_a_video_that_has_not_changed_since_is_not_sent_again(house: House
         assert (await answer(house, job, if_modified_since=malformed)).status_code == 200
 
 
-async def test_a_download_is_named_after_its_prompt_and_saved(house: House) -> None:
+async def test_download_is_named_after_its_prompt(house: House) -> None:
     job = await completed(house)
     query = ContentQuery.model_validate({"download": "1"})
     assert (await answer(house, job, query)).headers["content-disposition"] == 'attachment; filename="a-paper-boat.mp4"'
@@ -261,7 +261,7 @@ async def test_a_download_is_named_after_its_prompt_and_saved(house: House) -> N
     assert outputs.content(nameless, query).filename == f"{job.id}-0.mp4"
 
 
-async def test_a_signed_url_saves_or_shows_as_it_was_asked_for(house: House) -> None:
+async def test_signed_url_has_the_requested_disposition(house: House) -> None:
     job = await completed(house)
     shown, saved = [
         (await content.signed_url(house.services, outputs.content(job, query))).url for query in (VIDEO, SAVED)

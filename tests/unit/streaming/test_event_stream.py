@@ -121,7 +121,7 @@ async def finish(house: House, job: Job) -> Job:
 # --- one video ---
 
 
-async def test_a_video_is_told_from_its_present_state_to_its_end(house: House) -> None:
+async def test_video_events_run_from_the_current_state_to_the_end(house: House) -> None:
     alice = await house.sign_up()
     job = await house.submit(alice)
     async with video(house, alice, job) as client:
@@ -135,7 +135,7 @@ async def test_a_video_is_told_from_its_present_state_to_its_end(house: House) -
     assert client.reader.retry_ms is None
 
 
-async def test_stages_are_told_in_their_order(house: House) -> None:
+async def test_stages_arrive_in_order(house: House) -> None:
     alice = await house.sign_up()
     job = await house.submit(alice)
     async with video(house, alice, job) as client:
@@ -152,7 +152,7 @@ async def test_stages_are_told_in_their_order(house: House) -> None:
     )
 
 
-async def test_an_ended_video_is_told_once_and_not_again(house: House) -> None:
+async def test_ended_video_sends_one_event(house: House) -> None:
     alice = await house.sign_up()
     job = await finish(house, await house.submit(alice))
     async with video(house, alice, job) as client:
@@ -163,14 +163,14 @@ async def test_an_ended_video_is_told_once_and_not_again(house: House) -> None:
 
 
 @pytest.mark.parametrize("last", ["0", "1"])
-async def test_whoever_comes_back_is_told_what_is_newer(house: House, last: str) -> None:
+async def test_reconnect_receives_what_is_newer(house: House, last: str) -> None:
     alice = await house.sign_up()
     job = await finish(house, await house.submit(alice))
     async with video(house, alice, job, last) as client:
         assert [event.version for event in await client.rest()] == [job.version]
 
 
-async def test_whoever_comes_back_is_not_told_again_what_it_knows(house: House) -> None:
+async def test_reconnect_receives_nothing_already_known(house: House) -> None:
     alice = await house.sign_up()
     job = await house.until(await house.submit(alice), "generating")
     async with video(house, alice, job, str(job.version)) as client:
@@ -184,14 +184,14 @@ async def test_whoever_comes_back_is_not_told_again_what_it_knows(house: House) 
 
 
 @pytest.mark.parametrize("last", ["", "x", "-1", "99999999999999999999", "1.5", "42"])
-async def test_a_version_that_we_never_told_is_no_version(house: House, last: str) -> None:
+async def test_version_that_we_never_sent_is_rejected(house: House, last: str) -> None:
     alice = await house.sign_up()
     job = await finish(house, await house.submit(alice))
     async with video(house, alice, job, last) as client:
         assert [event.version for event in await client.rest()] == [job.version]
 
 
-async def test_progress_is_told_without_a_change_and_never_goes_back(house: House) -> None:
+async def test_progress_is_sent_without_a_change_and_never_decreases(house: House) -> None:
     alice = await house.sign_up()
     job = await house.until(await house.submit(alice), "generating")
     async with video(house, alice, job) as client:
@@ -207,7 +207,7 @@ async def test_progress_is_told_without_a_change_and_never_goes_back(house: Hous
     assert shown == sorted(set(shown))
 
 
-async def test_nothing_is_told_while_nothing_changes_but_that_we_are_there(house: House) -> None:
+async def test_idle_stream_sends_only_heartbeats(house: House) -> None:
     alice = await house.sign_up()
     job = await house.submit(alice)
     async with video(house, alice, job, pace=Pace(0.01, 0.0, WITHIN_S)) as client:
@@ -217,7 +217,7 @@ async def test_nothing_is_told_while_nothing_changes_but_that_we_are_there(house
 
 
 @pytest.mark.parametrize("opened", [video, account])
-async def test_an_end_that_the_database_never_told_is_read(
+async def test_end_missed_by_the_change_feed_is_read(
     house: House, opened: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     alice = await house.sign_up()
@@ -233,9 +233,7 @@ async def test_an_end_that_the_database_never_told_is_read(
         assert (await client.until(ended))[-1].version == ended.version
 
 
-async def test_a_stream_whose_database_does_not_answer_ends_and_says_when_to_come_back(
-    house: House, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_database_outage_ends_the_stream_with_a_retry_time(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
     alice = await house.sign_up()
     job = await house.submit(alice)
     async with video(house, alice, job, pace=Pace(0.01, WITHIN_S, WITHIN_S, read_s=0.02)) as client:
@@ -249,7 +247,7 @@ async def unavailable(*_: Any) -> None:
     raise Unavailable("Firestore")
 
 
-async def test_a_stream_ends_after_its_time_and_says_when_to_come_back(house: House) -> None:
+async def test_stream_ends_at_its_maximum_with_a_retry_time(house: House) -> None:
     alice = await house.sign_up()
     job = await house.submit(alice)
     for opened in (
@@ -271,7 +269,7 @@ async def test_another_users_video_is_not_found(house: House) -> None:
         assert refused.value.code == "NOT_FOUND"
 
 
-async def test_a_deleted_video_is_not_found_but_to_whoever_knew_it(house: House) -> None:
+async def test_deleted_video_is_not_found_unless_previously_known(house: House) -> None:
     alice = await house.sign_up()
     job = await finish(house, await house.submit(alice))
     await queries.delete(house.services, alice, job.id)
@@ -283,7 +281,7 @@ async def test_a_deleted_video_is_not_found_but_to_whoever_knew_it(house: House)
     assert (event.name, event.data["id"], event.data["deleted"]) == ("deleted", job.id, True)
 
 
-async def test_a_document_that_vanishes_is_told_as_deleted(house: House) -> None:
+async def test_vanished_document_is_sent_as_deleted(house: House) -> None:
     alice = await house.sign_up()
     job = await house.submit(alice)
     async with video(house, alice, job) as client:
@@ -292,7 +290,7 @@ async def test_a_document_that_vanishes_is_told_as_deleted(house: House) -> None
         assert [event.name for event in await client.rest()] == ["deleted"]
 
 
-async def test_a_change_between_the_look_and_the_watch_is_not_missed(house: House) -> None:
+async def test_change_between_read_and_subscription_is_not_missed(house: House) -> None:
     alice = await house.sign_up()
     job = await house.submit(alice)
     response = await event_stream.of_video(house.services, alice, always, job.id, None, pace=QUICK)
@@ -304,7 +302,7 @@ async def test_a_change_between_the_look_and_the_watch_is_not_missed(house: Hous
 # --- all of an account's videos ---
 
 
-async def test_an_account_is_first_told_where_it_is_and_what_is_unfinished(house: House) -> None:
+async def test_account_stream_starts_with_position_and_unfinished_jobs(house: House) -> None:
     alice = await house.sign_up()
     old = await house.submit(alice)
     house.clock.advance(3600)
@@ -317,7 +315,7 @@ async def test_an_account_is_first_told_where_it_is_and_what_is_unfinished(house
     assert (event.video, event.stage, event.id) == (old.id, "queued", ready.id)
 
 
-async def test_an_account_is_told_all_changes_of_all_its_videos_and_of_no_others(house: House) -> None:
+async def test_account_stream_has_all_its_changes_and_no_others(house: House) -> None:
     alice, bob = await house.sign_up(), await house.sign_up("bob")
     async with account(house, alice) as client:
         await client.next()
@@ -338,7 +336,7 @@ async def test_an_account_is_told_all_changes_of_all_its_videos_and_of_no_others
     assert [event.version for event in told] == sorted(event.version for event in told)
 
 
-async def test_positions_go_forward_only(house: House) -> None:
+async def test_positions_only_increase(house: House) -> None:
     alice = await house.sign_up()
     async with account(house, alice) as client:
         await client.next()
@@ -350,7 +348,7 @@ async def test_positions_go_forward_only(house: House) -> None:
     assert positions == sorted(positions)  # type: ignore[type-var]
 
 
-async def test_an_account_that_comes_back_learns_all_that_it_missed(house: House) -> None:
+async def test_account_reconnect_receives_all_missed_changes(house: House) -> None:
     alice = await house.sign_up()
     untouched = await finish(house, await house.submit(alice))
     house.clock.advance(60)
@@ -373,7 +371,7 @@ async def test_an_account_that_comes_back_learns_all_that_it_missed(house: House
     assert len(again) == len(set(again))
 
 
-async def test_an_account_that_comes_back_sees_progress_of_what_did_not_change(house: House) -> None:
+async def test_account_reconnect_receives_progress_of_unchanged_jobs(house: House) -> None:
     alice = await house.sign_up()
     job = await house.until(await house.submit(alice), "generating")
     house.clock.advance(40)
@@ -399,7 +397,7 @@ async def test_many_missed_changes_are_read_in_pages(house: House, monkeypatch: 
 
 
 @pytest.mark.parametrize("last", ["", "x", "12", "-", "1-ä", "99999999999999999999-a"])
-async def test_a_position_that_we_never_told_begins_anew(house: House, last: str) -> None:
+async def test_position_that_we_never_sent_starts_over(house: House, last: str) -> None:
     alice = await house.sign_up()
     async with account(house, alice, last) as client:
         ready = await client.next()
@@ -407,7 +405,7 @@ async def test_a_position_that_we_never_told_begins_anew(house: House, last: str
     assert ready.id == str(Position(house.clock() - timedelta(minutes=5)))
 
 
-def test_a_position_in_the_future_is_now() -> None:
+def test_future_position_means_now() -> None:
     assert Position.parsed("9999999999999999-a", NOW) == Position(NOW, "a")
     assert Position.parsed(str(Position(NOW, "video_a")), NOW) == Position(NOW, "video_a")
 
@@ -415,7 +413,7 @@ def test_a_position_in_the_future_is_now() -> None:
 # --- limits ---
 
 
-async def test_a_client_that_leaves_is_watched_no_more(house: House) -> None:
+async def test_disconnected_client_is_unsubscribed(house: House) -> None:
     alice = await house.sign_up()
     job = await house.submit(alice)
     async with video(house, alice, job) as one, account(house, alice) as all_:
@@ -426,7 +424,7 @@ async def test_a_client_that_leaves_is_watched_no_more(house: House) -> None:
     assert PLACES.taken == 0
 
 
-async def test_a_client_that_leaves_while_nothing_happens_is_watched_no_more(house: House) -> None:
+async def test_client_disconnecting_while_idle_is_unsubscribed(house: House) -> None:
     alice = await house.sign_up()
     job = await house.submit(alice)
     response = await event_stream.of_video(house.services, alice, always, job.id, None)
@@ -467,7 +465,7 @@ async def is_full(house: House, caller: Caller) -> dict[str, Any]:
     return refused.value.details
 
 
-async def test_an_account_has_so_many_streams_and_no_more(house: House) -> None:
+async def test_streams_per_account_are_limited(house: House) -> None:
     alice, bob = await house.sign_up(), await house.sign_up("bob")
     streams = [await opened(house, alice) for _ in range(stream_places.PER_ACCOUNT)]
     assert await is_full(house, alice) == {"limit": stream_places.PER_ACCOUNT, "of": "account"}
@@ -478,7 +476,7 @@ async def test_an_account_has_so_many_streams_and_no_more(house: House) -> None:
     await (await opened(house, alice)).aclose()
 
 
-async def test_a_key_has_fewer_and_leaves_places_to_its_users_pages(house: House) -> None:
+async def test_key_has_fewer_streams_and_leaves_room_for_pages(house: House) -> None:
     alice = await house.sign_up()
     with_key, with_other = replace(alice, key="key_1"), replace(alice, key="key_2")
     streams = [await opened(house, with_key) for _ in range(stream_places.PER_KEY)]
@@ -506,7 +504,7 @@ async def test_accounts_without_credits_cannot_fill_an_instance(house: House) ->
         await stream.aclose()
 
 
-async def test_a_thousand_asks_at_once_open_no_more_than_the_limit(house: House) -> None:
+async def test_thousand_concurrent_requests_stay_within_the_limit(house: House) -> None:
     """Before any of them is read: a place is taken when a stream is promised, not when it begins."""
     alice = await house.sign_up()
     asks = (event_stream.of_account(house.services, alice, always, None) for _ in range(1_000))
@@ -514,7 +512,7 @@ async def test_a_thousand_asks_at_once_open_no_more_than_the_limit(house: House)
     assert sum(isinstance(answer, EventStream) for answer in answers) == stream_places.PER_ACCOUNT
 
 
-async def test_a_stream_that_nobody_began_to_read_gives_its_place_back(house: House) -> None:
+async def test_unread_stream_frees_its_slot(house: House) -> None:
     alice = await house.sign_up()
     response = await event_stream.of_account(house.services, alice, always, None)
 
@@ -531,9 +529,7 @@ async def test_a_stream_that_nobody_began_to_read_gives_its_place_back(house: Ho
 
 @pytest.mark.parametrize("how", ["revoked", "expired", "disabled", "deleted"])
 @pytest.mark.parametrize("opened", [video, account])
-async def test_a_stream_ends_within_a_minute_of_its_caller_being_locked_out(
-    house: House, opened: Any, how: str
-) -> None:
+async def test_stream_ends_within_a_minute_of_a_lockout(house: House, opened: Any, how: str) -> None:
     accounts = auth.Accounts()
     caller = await accounts.caller(house.services, "Bearer alice")
     made = await api_keys.make(house.services, caller, NewApiKey(name="ci", scope="read", expires_in_days=1))
@@ -566,12 +562,12 @@ async def test_a_stream_ends_within_a_minute_of_its_caller_being_locked_out(
     assert PLACES.taken == 0
 
 
-def test_checking_the_caller_takes_less_than_a_minute_in_all() -> None:
+def test_checking_the_caller_is_bounded_to_a_minute() -> None:
     slowest_s = event_stream.PACE.identify_s + event_stream.PACE.tick_s + event_stream.IDENTIFIED_BY.total_seconds()
     assert slowest_s < 60
 
 
-async def test_a_caller_who_cannot_be_identified_for_a_moment_comes_back(house: House) -> None:
+async def test_temporarily_unidentified_caller_reconnects(house: House) -> None:
     alice = await house.sign_up()
     async with account(house, alice, pace=Pace(0.01, 0.0, WITHIN_S, identify_s=0), identify=unavailable) as client:
         await client.rest()
@@ -581,7 +577,7 @@ async def test_a_caller_who_cannot_be_identified_for_a_moment_comes_back(house: 
 # --- the head ---
 
 
-async def test_a_question_for_the_head_opens_no_stream(house: House) -> None:
+async def test_head_opens_no_stream(house: House) -> None:
     alice = await house.sign_up()
     job = await house.submit(alice)
     for answer in (
@@ -593,7 +589,7 @@ async def test_a_question_for_the_head_opens_no_stream(house: House) -> None:
         assert {name.lower() for name in HEADERS} <= set(answer.headers)
 
 
-async def test_whoever_is_too_far_behind_starts_again_instead_of_filling_the_memory(house: House) -> None:
+async def test_slow_reader_restarts_instead_of_filling_memory(house: House) -> None:
     alice = await house.sign_up()
     job = await house.submit(alice)
     async with account(house, alice, pace=Pace(0.01, 0.0, WITHIN_S)) as client:
@@ -606,7 +602,7 @@ async def test_whoever_is_too_far_behind_starts_again_instead_of_filling_the_mem
         assert client.reader.retry_ms == 1000
 
 
-async def test_a_watch_forgets_what_was_replaced() -> None:
+async def test_subscription_drops_superseded_changes() -> None:
     watch = Subscription()
     for _ in range(10 * MAX_PENDING_JOBS):
         watch.offer("video_a", None)

@@ -47,7 +47,7 @@ class Project:
         return None
 
 
-def test_queues_that_take_tasks_and_open_functions_are_fine() -> None:
+def test_working_queues_and_functions_are_fine() -> None:
     project = Project({"poll": 0, "generate-veo": 2}, {"submit", "poll"})
     assert list(problems(INSTALLATION, project, lambda _: None)) == []
     assert (project.tasks, project.checked) == ({}, {"poll"})
@@ -56,7 +56,7 @@ def test_queues_that_take_tasks_and_open_functions_are_fine() -> None:
     assert project.updates == 1
 
 
-def test_a_queue_that_only_looks_alive_is_told_and_the_others_are_checked() -> None:
+def test_queue_that_only_looks_alive_is_reported_and_others_are_checked() -> None:
     project = Project({"poll": 10 * TRIES, "generate-veo": 0}, set())
     (line,) = problems(INSTALLATION, project, lambda _: None)
     assert line.startswith(f"queue poll: {GONE}")
@@ -64,7 +64,7 @@ def test_a_queue_that_only_looks_alive_is_told_and_the_others_are_checked() -> N
     assert project.alive["generate-veo"] < 0
 
 
-def test_gcloud_answers_json_or_its_last_line_of_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_gcloud_returns_json_or_its_last_error_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     script = tmp_path / "gcloud"
     script.write_text(
         '#!/bin/sh\n[ "$1" = fail ] && { echo warning >&2; echo "ERROR: no" >&2; exit 1; }\n'

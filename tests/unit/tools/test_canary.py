@@ -74,7 +74,7 @@ def shifted(run: CloudRun, said: list[str] | None = None) -> bool:
     return shift(Canary(INSTALLATION, run), lambda _: None, ask, (said if said is not None else []).append)
 
 
-def test_a_pinned_service_doesnt_follow_a_new_revision(run: CloudRun) -> None:
+def test_pinned_service_doesnt_follow_a_new_revision(run: CloudRun) -> None:
     Canary(INSTALLATION, run).pin()
     run.deploy("poll", "history")
     assert (run.served("poll"), run.served("history")) == ({"poll-1": 100}, {"history-1": 100})
@@ -83,12 +83,12 @@ def test_a_pinned_service_doesnt_follow_a_new_revision(run: CloudRun) -> None:
     assert len(run.history) == before
 
 
-def test_before_the_first_apply_there_is_nothing_to_pin(run: CloudRun) -> None:
+def test_nothing_is_pinned_before_the_first_apply(run: CloudRun) -> None:
     Canary({**INSTALLATION, "functions": ["submit"]}, run).pin()
     assert run.history == []
 
 
-def test_a_good_revision_gets_a_tenth_and_then_all(run: CloudRun) -> None:
+def test_good_revision_gets_10_percent_and_then_all(run: CloudRun) -> None:
     Canary(INSTALLATION, run).pin()
     run.deploy("history")
     run.statuses = {"history-2": [200, 401, 503], "history-1": [200] * 20}
@@ -97,7 +97,7 @@ def test_a_good_revision_gets_a_tenth_and_then_all(run: CloudRun) -> None:
     assert run.history == [("history", "history-2=10,history-1=90"), ("history", "history-2=100")]
 
 
-def test_one_bad_function_takes_all_back(run: CloudRun) -> None:
+def test_one_bad_function_rolls_all_back(run: CloudRun) -> None:
     Canary(INSTALLATION, run).pin()
     run.deploy("poll", "history")
     run.statuses = {"history-2": [200] * 9, "history-1": [200] * 90, "poll-2": [500] * 9, "poll-1": [204] * 90}
@@ -107,7 +107,7 @@ def test_one_bad_function_takes_all_back(run: CloudRun) -> None:
     assert said == ["poll: 9 of 9 requests failed, of the old revision 0 of 90", "history: as good as before"]
 
 
-def test_what_nobody_asked_is_not_taken_for_good(run: CloudRun) -> None:
+def test_revision_without_requests_is_not_promoted(run: CloudRun) -> None:
     Canary(INSTALLATION, run).pin()
     run.deploy("history")
     run.statuses = {"history-1": [200] * 90}
@@ -115,7 +115,7 @@ def test_what_nobody_asked_is_not_taken_for_good(run: CloudRun) -> None:
     assert run.served("history") == {"history-1": 100}
 
 
-def test_without_a_log_the_old_revisions_stay(run: CloudRun) -> None:
+def test_without_a_log_old_revisions_stay(run: CloudRun) -> None:
     Canary(INSTALLATION, run).pin()
     run.deploy("history")
     run.log_fails = True
@@ -124,7 +124,7 @@ def test_without_a_log_the_old_revisions_stay(run: CloudRun) -> None:
     assert run.served("history") == {"history-1": 100}
 
 
-def test_after_going_back_the_next_deployment_is_a_canary_too(run: CloudRun) -> None:
+def test_deployment_after_a_rollback_is_a_canary_too(run: CloudRun) -> None:
     Canary(INSTALLATION, run).pin()
     run.deploy("history")
     assert not shifted(run)
@@ -148,15 +148,15 @@ def test_after_going_back_the_next_deployment_is_a_canary_too(run: CloudRun) -> 
         (Count(), Count(900, 0), False),
     ],
 )
-def test_a_share_of_failures_is_compared_with_the_old_ones(new: Count, old: Count, is_good: bool) -> None:
+def test_failure_rate_is_compared_with_the_old_revision(new: Count, old: Count, is_good: bool) -> None:
     assert (objection("history", new, old) is None) == is_good
 
 
-def test_a_private_function_may_have_had_nothing_to_do() -> None:
+def test_idle_private_function_is_acceptable() -> None:
     assert objection("deliver", Count(), Count()) is None
 
 
 @pytest.mark.parametrize("action", ["pin", "shift"])
-def test_nothing_is_done_where_nothing_was_applied(monkeypatch: pytest.MonkeyPatch, action: str) -> None:
+def test_without_an_apply_nothing_is_done(monkeypatch: pytest.MonkeyPatch, action: str) -> None:
     monkeypatch.setattr("sys.stdin", io.StringIO(json.dumps({})))
     assert module.main([action]) == 0

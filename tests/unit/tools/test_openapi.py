@@ -35,25 +35,25 @@ def operation(route: Route) -> dict[str, Any]:
     return found
 
 
-def test_the_committed_document_is_the_present_one() -> None:
+def test_committed_document_is_current() -> None:
     assert (ROOT / "openapi.json").read_text() == openapi.rendered(), "run `make openapi`"
 
 
-def test_the_api_and_the_command_line_have_one_version() -> None:
+def test_api_and_cli_have_one_version() -> None:
     assert DOCUMENT["info"]["version"] == rushes.__version__
 
 
-def test_the_document_is_valid_openapi() -> None:
+def test_document_is_valid_openapi() -> None:
     openapi_spec_validator.validate(DOCUMENT)
 
 
-def test_the_document_has_every_route_that_clients_call_and_no_others() -> None:
+def test_document_has_exactly_the_client_routes() -> None:
     named = {one["operationId"] for path in DOCUMENT["paths"].values() for one in path.values()}
     assert named == {route.name for route in ROUTES} | {"head_video_content"}
 
 
 @pytest.mark.parametrize("route", ROUTES, ids=lambda route: route.name)
-def test_an_operation_says_who_may_call_and_what_it_takes(route: Route) -> None:
+def test_operation_says_who_may_call_and_its_input(route: Route) -> None:
     said = operation(route)
     assert said["summary"] == route.summary
     by_key = route.caller == "user" and route.keys
@@ -65,7 +65,7 @@ def test_an_operation_says_who_may_call_and_what_it_takes(route: Route) -> None:
 
 
 @pytest.mark.parametrize("route", ROUTES, ids=lambda route: route.name)
-def test_an_operation_names_every_code_that_it_may_answer(route: Route) -> None:
+def test_operation_names_every_error_code(route: Route) -> None:
     named: dict[str, set[str]] = {}
     for status, answer in operation(route)["responses"].items():
         if "$ref" in answer and status != "304":
@@ -78,7 +78,7 @@ def test_an_operation_names_every_code_that_it_may_answer(route: Route) -> None:
 
 
 @pytest.mark.parametrize("function", FUNCTIONS)
-def test_the_headers_that_a_handler_reads_are_its_parameters(function: str) -> None:
+def test_headers_read_by_a_handler_are_parameters(function: str) -> None:
     tree = ast.parse((ROOT / "functions" / function / "main.py").read_text())
     for handler in (node for node in tree.body if isinstance(node, ast.AsyncFunctionDef)):
         words = {node.attr for node in ast.walk(handler) if isinstance(node, ast.Attribute)}
@@ -89,7 +89,7 @@ def test_the_headers_that_a_handler_reads_are_its_parameters(function: str) -> N
 
 
 @pytest.mark.parametrize("route", ROUTES, ids=lambda route: route.name)
-def test_an_operation_has_a_description_and_examples_that_are_valid(route: Route) -> None:
+def test_operation_has_a_description_and_valid_examples(route: Route) -> None:
     said = operation(route)
     assert said["description"]
     if route.body is not None:
@@ -107,7 +107,7 @@ def validate(schema: dict[str, Any], value: Any) -> None:
     jsonschema.Draft202012Validator({**schema, "components": DOCUMENT["components"]}).validate(value)
 
 
-def test_no_field_has_a_default_which_generated_types_would_demand() -> None:
+def test_defaulted_fields_are_optional_in_generated_types() -> None:
     def fields(node: Any) -> Iterator[dict[str, Any]]:
         for child in node.values() if isinstance(node, dict) else node if isinstance(node, list) else ():
             yield from fields(child)
@@ -120,7 +120,7 @@ def test_no_field_has_a_default_which_generated_types_would_demand() -> None:
     assert body["properties"]["count"]["description"].endswith("Default: 1.")
 
 
-def test_the_version_is_the_packages() -> None:
+def test_version_is_the_packages() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     assert DOCUMENT["info"]["version"] == project["version"]
 
@@ -140,25 +140,25 @@ def test_the_version_is_the_packages() -> None:
         ("UserView", "role", "Role"),
     ],
 )
-def test_a_choice_has_a_name(schema: str, field: str, name: str) -> None:
+def test_choices_are_named(schema: str, field: str, name: str) -> None:
     """Unnamed ones become a type of their own at every place in generated clients."""
     assert f"#/components/schemas/{name}" in json.dumps(DOCUMENT["components"]["schemas"][schema]["properties"][field])
 
 
-def test_every_reference_leads_somewhere_and_every_schema_is_used() -> None:
+def test_references_resolve_and_every_schema_is_used() -> None:
     text = json.dumps(DOCUMENT)
     for kind in ("schemas", "headers", "responses"):
         for name in DOCUMENT["components"][kind]:
             assert f'"#/components/{kind}/{name}"' in text, name
 
 
-def test_answers_hold_every_field() -> None:
+def test_responses_require_every_field() -> None:
     video = DOCUMENT["components"]["schemas"]["Video"]
     assert set(video["required"]) == set(video["properties"])
     assert video["additionalProperties"] is False
 
 
-def test_a_form_takes_images_as_files() -> None:
+def test_form_takes_images_as_files() -> None:
     form = DOCUMENT["components"]["schemas"]["CreateVideoForm"]["properties"]
     assert form["input_reference"]["contentMediaType"] == "application/octet-stream"
     assert form["reference_images"]["items"]["contentMediaType"] == "application/octet-stream"

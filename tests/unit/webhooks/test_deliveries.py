@@ -65,7 +65,7 @@ async def ended(house: House, **body: Any) -> Job:
 # --- what is told to whom ---
 
 
-async def test_a_completed_job_is_told_with_the_video_as_its_user_sees_it(house: House) -> None:
+async def test_completed_job_sends_the_video_as_its_user_sees_it(house: House) -> None:
     job = await ended(house, labels={"a": "b"})
     await drain(house)
     ((url, headers, body),) = house.internet.posts
@@ -85,7 +85,7 @@ async def test_a_completed_job_is_told_with_the_video_as_its_user_sees_it(house:
 
 
 @pytest.mark.parametrize("fault", ["lose", "fail"])
-async def test_a_message_that_was_taken_is_recorded_and_not_sent_again(house: House, fault: str) -> None:
+async def test_accepted_message_is_recorded_and_not_repeated(house: House, fault: str) -> None:
     async def record_goes_wrong() -> None:
         getattr(house.store, fault)("commit")
 
@@ -96,7 +96,7 @@ async def test_a_message_that_was_taken_is_recorded_and_not_sent_again(house: Ho
     assert found(house)[0].status == "delivered"
 
 
-async def test_a_job_tells_the_url_that_it_named_and_signs_with_the_accounts_secret(house: House) -> None:
+async def test_per_job_url_is_signed_with_the_accounts_secret(house: House) -> None:
     caller = await house.sign_up()
     job = await house.submit(caller, webhook_url=OWN)
     await house.run(job)
@@ -109,7 +109,7 @@ async def test_a_job_tells_the_url_that_it_named_and_signs_with_the_accounts_sec
     assert OWN not in body.decode()
 
 
-async def test_a_failed_and_a_canceled_job_are_told_to_those_who_want_to_hear_of_it(house: House) -> None:
+async def test_failed_and_canceled_jobs_go_to_subscribed_endpoints(house: House) -> None:
     caller = await house.sign_up()
     await endpoint(house, caller, url=f"{URL}/failed", events=["video.failed"])
     await endpoint(house, caller, url=f"{URL}/canceled", events=["video.canceled"])
@@ -124,7 +124,7 @@ async def test_a_failed_and_a_canceled_job_are_told_to_those_who_want_to_hear_of
     assert told == [("canceled", canceled.id), ("failed", failed.id)]
 
 
-async def test_every_endpoint_and_the_jobs_own_url_are_told_once_each(house: House) -> None:
+async def test_every_endpoint_and_the_jobs_url_get_one_message(house: House) -> None:
     caller = await house.sign_up()
     for number in range(3):
         await endpoint(house, caller, url=f"{URL}/{number}")
@@ -134,7 +134,7 @@ async def test_every_endpoint_and_the_jobs_own_url_are_told_once_each(house: Hou
     assert len({headers["webhook-id"] for _, headers, _ in house.internet.posts}) == 4
 
 
-async def test_a_disabled_endpoint_is_told_nothing(house: House) -> None:
+async def test_disabled_endpoint_gets_nothing(house: House) -> None:
     caller = await house.sign_up()
     off = await endpoint(house, caller)
     await endpoints.update(house.services, caller, off.id, UpdateWebhookEndpoint(disabled=True))
@@ -144,7 +144,7 @@ async def test_a_disabled_endpoint_is_told_nothing(house: House) -> None:
     assert found(house) == []
 
 
-async def test_a_job_that_nobody_listens_to_makes_no_delivery_and_no_step_more(house: House) -> None:
+async def test_job_without_listeners_has_no_delivery_or_extra_step(house: House) -> None:
     job = await house.run(await house.submit(await house.sign_up()))
     assert house.store.calls["newest"] == 0
     assert found(house) == []
@@ -152,7 +152,7 @@ async def test_a_job_that_nobody_listens_to_makes_no_delivery_and_no_step_more(h
 
 
 @pytest.mark.parametrize("url", ["http://own.example.com/", "https://own.example.com:22/"])
-async def test_a_submission_with_a_url_that_is_never_called_is_refused(house: House, url: str) -> None:
+async def test_forbidden_webhook_url_is_rejected_at_submission(house: House, url: str) -> None:
     caller = await house.sign_up()
     with pytest.raises(ApiError) as caught:
         await house.submit(caller, webhook_url=url)
@@ -163,7 +163,7 @@ async def test_a_submission_with_a_url_that_is_never_called_is_refused(house: Ho
 # --- at least once ---
 
 
-async def test_a_message_that_fails_is_repeated_under_its_id_with_a_new_signature(house: House) -> None:
+async def test_failed_message_is_retried_with_its_id_and_a_new_signature(house: House) -> None:
     house.internet.answers.extend([500, "connection failed", 302, 200])
     await ended(house)
     await drain(house)
@@ -176,7 +176,7 @@ async def test_a_message_that_fails_is_repeated_under_its_id_with_a_new_signatur
     assert (delivery.status, delivery.tries, delivery.last_error) == ("delivered", 4, None)
 
 
-async def test_a_failed_try_says_what_happened_and_when_the_next_one_comes(house: House) -> None:
+async def test_failed_attempt_shows_what_happened_and_the_next_time(house: House) -> None:
     house.internet.answers.append("invalid certificate")
     job = await ended(house)
     await deliveries.announce(house.services, job)
@@ -189,7 +189,7 @@ async def test_a_failed_try_says_what_happened_and_when_the_next_one_comes(house
     assert await house.queue.exists(delivery.task)
 
 
-async def test_a_receiver_that_names_a_time_is_tried_again_then(house: House) -> None:
+async def test_receivers_retry_after_is_respected(house: House) -> None:
     house.internet.answers.append(HttpAnswer(429, retry_after_s=90.0))
     job = await ended(house)
     await deliveries.announce(house.services, job)
@@ -198,7 +198,7 @@ async def test_a_receiver_that_names_a_time_is_tried_again_then(house: House) ->
     assert found(house)[0].due_at == house.clock() + timedelta(seconds=90)
 
 
-async def test_after_a_day_of_failures_it_is_given_up(house: House) -> None:
+async def test_delivery_gives_up_after_a_day_of_failures(house: House) -> None:
     house.internet.answers.extend([503] * 1_000)
     await ended(house)
     began = house.clock()
@@ -211,7 +211,7 @@ async def test_after_a_day_of_failures_it_is_given_up(house: House) -> None:
     assert (delivery.due_at, house.queue.entries()) == (None, [])
 
 
-async def test_an_endpoint_that_is_gone_is_disabled_and_asked_no_more(house: House) -> None:
+async def test_gone_endpoint_is_disabled(house: House) -> None:
     house.internet.answers.append(410)
     await ended(house)
     await drain(house)
@@ -222,7 +222,7 @@ async def test_an_endpoint_that_is_gone_is_disabled_and_asked_no_more(house: Hou
     assert gone.disabled_reason
 
 
-async def test_what_was_delivered_is_not_delivered_again(house: House) -> None:
+async def test_delivered_message_is_not_sent_again(house: House) -> None:
     await ended(house)
     await drain(house)
     (delivery,) = found(house)
@@ -231,7 +231,7 @@ async def test_what_was_delivered_is_not_delivered_again(house: House) -> None:
 
 
 @pytest.mark.parametrize("answers", [(200, 500), (500, 200)])
-async def test_two_deliveries_at_once_leave_it_delivered(house: House, answers: tuple[int, int]) -> None:
+async def test_concurrent_deliveries_leave_it_delivered(house: House, answers: tuple[int, int]) -> None:
     job = await ended(house)
     await deliveries.announce(house.services, job)
     (delivery,) = found(house)
@@ -246,7 +246,7 @@ async def test_two_deliveries_at_once_leave_it_delivered(house: House, answers: 
 
 
 @pytest.mark.parametrize("why", ["endpoint deleted", "video deleted", "endpoint disabled"])
-async def test_a_message_that_is_for_nobody_any_more_is_given_up_with_the_reason(house: House, why: str) -> None:
+async def test_message_without_a_recipient_is_given_up_with_the_reason(house: House, why: str) -> None:
     job = await ended(house)
     (one,) = house.store.documents(WebhookEndpoint)
     caller = house_caller(job)
@@ -304,7 +304,7 @@ async def known(house: House, one: WebhookEndpoint) -> WebhookEndpoint:
     return stored  # type: ignore[no-any-return]
 
 
-async def test_after_five_failures_in_a_row_an_endpoint_is_paused_for_longer_each_time(house: House) -> None:
+async def test_five_failures_in_a_row_pause_an_endpoint_ever_longer(house: House) -> None:
     one = await messages(house, 6)
     await try_new(house, 4, 500)
     assert (await known(house, one)).paused_until is None
@@ -326,7 +326,7 @@ async def test_after_five_failures_in_a_row_an_endpoint_is_paused_for_longer_eac
     assert pauses[:7] == [120, 240, 480, 960, 1920, 3600, 3600]
 
 
-async def test_while_it_is_paused_nothing_is_sent_and_no_try_counted(house: House) -> None:
+async def test_paused_endpoint_gets_nothing_and_counts_no_attempts(house: House) -> None:
     one = await failing(house)
     assert one.paused_until is not None
     sent = len(house.internet.posts)
@@ -338,7 +338,7 @@ async def test_while_it_is_paused_nothing_is_sent_and_no_try_counted(house: Hous
     assert all(delivery.status == "pending" for delivery in found(house))
 
 
-async def test_one_message_finds_out_whether_a_paused_endpoint_answers_and_reopens_it(house: House) -> None:
+async def test_one_probe_reopens_a_paused_endpoint(house: House) -> None:
     one = await failing(house)
     assert one.paused_until is not None
     house.clock.now = one.paused_until
@@ -360,7 +360,7 @@ async def test_one_message_finds_out_whether_a_paused_endpoint_answers_and_reope
     assert {delivery.status for delivery in found(house)} == {"delivered"}
 
 
-async def test_after_five_days_without_a_message_taken_an_endpoint_is_disabled(house: House) -> None:
+async def test_five_days_without_success_disable_an_endpoint(house: House) -> None:
     one = await failing(house)
     assert one.failing_since is not None
     caller = house_caller(await house.job_of_alice())
@@ -378,14 +378,14 @@ async def test_after_five_days_without_a_message_taken_an_endpoint_is_disabled(h
 
 
 @pytest.mark.parametrize("change", [{"url": f"{URL}/mended"}, {"disabled": False}])
-async def test_whoever_mends_an_endpoint_is_sent_everything_again_at_once(house: House, change: dict[str, Any]) -> None:
+async def test_fixed_endpoint_gets_everything_at_once(house: House, change: dict[str, Any]) -> None:
     one = await failing(house)
     caller = house_caller(await house.job_of_alice())
     mended = await endpoints.update(house.services, caller, one.id, UpdateWebhookEndpoint.model_validate(change))
     assert (mended.paused_until, mended.failing_since) == (None, None)
 
 
-async def test_a_success_in_between_counts_from_the_beginning(house: House) -> None:
+async def test_success_resets_the_failure_count(house: House) -> None:
     one = await messages(house, 9)
     for number, answer in ((4, 500), (1, 200), (4, 500)):
         await try_new(house, number, answer)
@@ -395,7 +395,7 @@ async def test_a_success_in_between_counts_from_the_beginning(house: House) -> N
 # --- everybody has their share ---
 
 
-async def test_an_account_holds_four_places_and_what_finds_none_comes_back_in_turn(house: House) -> None:
+async def test_account_uses_four_slots_and_the_rest_take_turns(house: House) -> None:
     await messages(house, 7)
     hung = [asyncio.Event() for _ in range(7)]
     house.internet.meanwhile.extend(event.wait for event in hung)
@@ -437,7 +437,7 @@ FAULTS: list[Fault] = [
 
 
 @pytest.mark.parametrize(("effect", "kind", "passed"), FAULTS)
-async def test_the_message_is_delivered_whichever_effect_goes_wrong(
+async def test_message_is_delivered_despite_any_single_failure(
     house: House, effect: str, kind: str, passed: int
 ) -> None:
     """From the last look on, the (passed + 1)th call of an effect fails, or its answer is lost."""
@@ -468,7 +468,7 @@ async def settle(house: House) -> None:
         await house.deliver_next()
 
 
-async def test_a_death_between_the_end_and_its_task_is_made_good_by_the_sweep(house: House) -> None:
+async def test_crash_before_the_announcement_task_is_recovered_by_the_sweep(house: House) -> None:
     job = await ended(house)
     house.queue.purge()
     assert (await house.job(job.id)).to_announce
@@ -477,7 +477,7 @@ async def test_a_death_between_the_end_and_its_task_is_made_good_by_the_sweep(ho
     assert len(house.internet.posts) == 1
 
 
-async def test_a_delivery_without_a_task_is_made_good_by_the_sweep(house: House) -> None:
+async def test_delivery_without_a_task_is_recovered_by_the_sweep(house: House) -> None:
     job = await ended(house)
     await deliveries.announce(house.services, job)
     house.queue.purge()
@@ -489,7 +489,7 @@ async def test_a_delivery_without_a_task_is_made_good_by_the_sweep(house: House)
     assert found(house)[0].status == "delivered"
 
 
-async def test_the_sweep_leaves_alone_what_the_queue_will_repeat(house: House) -> None:
+async def test_sweep_leaves_retries_to_the_queue(house: House) -> None:
     house.internet.answers.extend([500] * 12)
     await ended(house)
     for _ in range(14):
@@ -500,7 +500,7 @@ async def test_the_sweep_leaves_alone_what_the_queue_will_repeat(house: House) -
     assert found(house)[0].step == before.step
 
 
-async def test_a_sweep_that_cannot_ask_the_queue_says_so_and_goes_on(house: House) -> None:
+async def test_sweep_reports_a_queue_outage_and_continues(house: House) -> None:
     job = await ended(house)
     await deliveries.announce(house.services, job)
     house.clock.advance(LATE_S)
@@ -508,7 +508,7 @@ async def test_a_sweep_that_cannot_ask_the_queue_says_so_and_goes_on(house: Hous
     assert await durable_tasks.sweep(house.services, Delivery) == {"seen": 1, "restored": 0, "failed": 1}
 
 
-async def test_an_older_step_re_creates_the_task_that_was_never_created(house: House) -> None:
+async def test_older_step_recreates_the_missing_task(house: House) -> None:
     await house.deliver(await ended(house))
     house.queue.purge()
     house.queue.fail("create")
@@ -521,14 +521,14 @@ async def test_an_older_step_re_creates_the_task_that_was_never_created(house: H
     assert house.internet.posts == []
 
 
-async def test_a_task_of_an_unknown_delivery_is_done(house: House) -> None:
+async def test_task_of_unknown_delivery_is_acknowledged(house: House) -> None:
     assert await deliveries.deliver(house.services, house.receivers, "msg_none", 0) is TaskResult.ACK
 
 
 # --- seeing and testing ---
 
 
-async def test_a_ping_reaches_even_a_disabled_endpoint_and_is_no_event_of_a_job(house: House) -> None:
+async def test_ping_reaches_a_disabled_endpoint_and_is_no_job_event(house: House) -> None:
     caller = await house.sign_up()
     one = await endpoint(house, caller)
     await endpoints.update(house.services, caller, one.id, UpdateWebhookEndpoint(disabled=True))
@@ -542,7 +542,7 @@ async def test_a_ping_reaches_even_a_disabled_endpoint_and_is_no_event_of_a_job(
     assert deliveries.view(found(house)[0]).status == "delivered"
 
 
-async def test_a_ping_is_tried_once(house: House) -> None:
+async def test_ping_is_sent_once(house: House) -> None:
     caller = await house.sign_up()
     one = await endpoint(house, caller)
     house.internet.answers.append(500)
@@ -553,7 +553,7 @@ async def test_a_ping_is_tried_once(house: House) -> None:
     assert (delivery.due_at, house.queue.entries()) == (None, [])
 
 
-async def test_a_ping_reopens_a_paused_endpoint_that_answers(house: House) -> None:
+async def test_ping_reopens_a_paused_endpoint_that_responds(house: House) -> None:
     one = await failing(house)
     await deliveries.ping(house.services, house_caller(await house.job_of_alice()), one.id)
     (ping,) = [each for each in found(house) if each.is_ping]
@@ -561,7 +561,7 @@ async def test_a_ping_reopens_a_paused_endpoint_that_answers(house: House) -> No
     assert (await known(house, one)).paused_until is None
 
 
-async def test_five_pings_a_minute_are_sent_to_an_endpoint(house: House) -> None:
+async def test_endpoint_gets_at_most_five_pings_a_minute(house: House) -> None:
     caller = await house.sign_up()
     one = await endpoint(house, caller)
     for _ in range(5):
@@ -575,7 +575,7 @@ async def test_five_pings_a_minute_are_sent_to_an_endpoint(house: House) -> None
     assert len(found(house)) == 6
 
 
-async def test_a_ping_of_an_endpoint_that_is_deleted_meanwhile_leaves_no_delivery(house: House) -> None:
+async def test_ping_of_a_concurrently_deleted_endpoint_leaves_no_delivery(house: House) -> None:
     caller = await house.sign_up()
     one = await endpoint(house, caller)
     house.store.before("commit", lambda: endpoints.delete(house.services, caller, one.id))
@@ -584,7 +584,7 @@ async def test_a_ping_of_an_endpoint_that_is_deleted_meanwhile_leaves_no_deliver
     assert (caught.value.code, found(house)) == ("NOT_FOUND", [])
 
 
-async def test_a_ping_that_cannot_be_enqueued_is_sent_by_the_sweep(house: House) -> None:
+async def test_unqueued_ping_is_sent_by_the_sweep(house: House) -> None:
     caller = await house.sign_up()
     one = await endpoint(house, caller)
     house.queue.fail("create")
@@ -595,7 +595,7 @@ async def test_a_ping_that_cannot_be_enqueued_is_sent_by_the_sweep(house: House)
     assert len(house.internet.posts) == 1
 
 
-async def test_deliveries_are_listed_by_endpoint_and_by_video_in_pages(house: House) -> None:
+async def test_deliveries_are_listed_by_endpoint_and_video_in_pages(house: House) -> None:
     caller = await house.sign_up()
     one = await endpoint(house, caller)
     job = await house.run(await house.submit(caller, webhook_url=OWN))
@@ -614,7 +614,7 @@ async def test_deliveries_are_listed_by_endpoint_and_by_video_in_pages(house: Ho
     assert {each.endpoint for each in both} == {one.id, None}
 
 
-async def test_a_message_is_listed_for_thirty_days_and_removed_by_the_next_pass(house: House) -> None:
+async def test_delivery_is_listed_for_30_days_then_removed(house: House) -> None:
     caller = await house.sign_up()
     one = await endpoint(house, caller)
     await deliveries.ping(house.services, caller, one.id)
@@ -632,7 +632,7 @@ async def test_a_message_is_listed_for_thirty_days_and_removed_by_the_next_pass(
     assert len(found(house)) == 1
 
 
-async def test_many_expired_messages_are_removed_page_by_page_and_one_that_is_written_is_left(house: House) -> None:
+async def test_expired_deliveries_are_removed_in_pages_except_one_being_written(house: House) -> None:
     caller = await house.sign_up()
     one = await endpoint(house, caller)
     template = await deliveries.ping(house.services, caller, one.id)
@@ -650,7 +650,7 @@ async def test_many_expired_messages_are_removed_page_by_page_and_one_that_is_wr
     assert [each.id for each in found(house)] == [template.id]
 
 
-async def test_nobody_sees_anothers_deliveries(house: House) -> None:
+async def test_another_users_deliveries_are_not_found(house: House) -> None:
     job = await ended(house)
     await drain(house)
     (one,) = house.store.documents(WebhookEndpoint)
@@ -668,7 +668,7 @@ async def test_nobody_sees_anothers_deliveries(house: House) -> None:
     assert await deliveries.of_endpoint(house.services, bob, mine.id, stolen) == []
 
 
-async def test_a_store_that_is_down_while_announcing_brings_the_step_back(house: House) -> None:
+async def test_database_outage_while_announcing_retries_the_step(house: House) -> None:
     job = await ended(house)
     house.store.let_pass("get")
     house.store.fail("get", times=1, error=Unavailable)
@@ -694,7 +694,7 @@ async def given_up(house: House) -> tuple[Any, Delivery]:
     return caller, delivery
 
 
-async def test_a_failed_message_is_sent_again_under_its_id(house: House, capsys: Any) -> None:
+async def test_failed_message_can_be_resent_under_its_id(house: House, capsys: Any) -> None:
     caller, failed = await given_up(house)
     capsys.readouterr()
     again = await deliveries.redeliver(house.services, caller, failed.id)
@@ -711,7 +711,7 @@ async def test_a_failed_message_is_sent_again_under_its_id(house: House, capsys:
     house.check()
 
 
-async def test_what_was_delivered_is_sent_again_too_and_what_is_under_way_is_left(house: House) -> None:
+async def test_delivered_message_can_be_resent_but_pending_is_left(house: House) -> None:
     job = await ended(house)
     caller = Caller(job.account, job.tenant, "user", "default", None)
     await house.deliver_next()
@@ -725,7 +725,7 @@ async def test_what_was_delivered_is_sent_again_too_and_what_is_under_way_is_lef
     assert len({json.loads(body)["created_at"] for _, _, body in house.internet.posts}) == 1
 
 
-async def test_sent_again_it_is_tried_for_another_day(house: House) -> None:
+async def test_resent_message_is_tried_for_another_day(house: House) -> None:
     caller, failed = await given_up(house)
     again = await deliveries.redeliver(house.services, caller, failed.id)
     house.internet.answers.extend([503] * 1_000)
@@ -737,7 +737,7 @@ async def test_sent_again_it_is_tried_for_another_day(house: House) -> None:
     assert house.clock() - again.redelivered_at == timedelta(hours=24)
 
 
-async def test_a_late_failure_of_the_sending_before_does_not_end_the_new_one(house: House) -> None:
+async def test_late_failure_of_the_first_send_does_not_end_the_resend(house: House) -> None:
     """The queue may deliver a task twice, and the second one's server may take its time to fail."""
     caller, failed = await given_up(house)
     again = await deliveries.redeliver(house.services, caller, failed.id)
@@ -749,7 +749,7 @@ async def test_a_late_failure_of_the_sending_before_does_not_end_the_new_one(hou
 
 
 @pytest.mark.parametrize("fault", ["lost", "fail"])
-async def test_it_is_sent_again_once_whatever_becomes_of_the_commit(house: House, fault: str) -> None:
+async def test_message_is_resent_once_despite_commit_failures(house: House, fault: str) -> None:
     caller, failed = await given_up(house)
     if fault == "lost":
         house.store.lose("commit")
@@ -761,7 +761,7 @@ async def test_it_is_sent_again_once_whatever_becomes_of_the_commit(house: House
     assert len(house.internet.posts) == 1
 
 
-async def test_only_its_owner_sends_a_message_again_and_nobody_a_ping(house: House) -> None:
+async def test_only_the_owner_can_resend_and_never_a_ping(house: House) -> None:
     caller, failed = await given_up(house)
     bob = await house.sign_up("bob")
     foreign = replace(caller, tenant="studio-7")
@@ -780,7 +780,7 @@ async def test_only_its_owner_sends_a_message_again_and_nobody_a_ping(house: Hou
     assert caught.value.code == "NOT_FOUND"
 
 
-async def test_a_message_says_which_it_is_and_since_when(house: House) -> None:
+async def test_message_has_its_id_and_creation_time(house: House) -> None:
     await ended(house)
     await drain(house)
     ((_, headers, body),) = house.internet.posts
@@ -790,7 +790,7 @@ async def test_a_message_says_which_it_is_and_since_when(house: House) -> None:
     assert (message["object"], message["created_at"]) == ("event", int(delivery.created_at.timestamp()))
 
 
-async def test_a_star_hears_of_everything(house: House) -> None:
+async def test_wildcard_gets_every_event(house: House) -> None:
     caller = await house.sign_up()
     one = await endpoint(house, caller, events=["video.failed", "*"])
     assert endpoints.view(one).events == ["*"]

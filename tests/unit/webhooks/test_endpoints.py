@@ -34,7 +34,7 @@ def code(caught: pytest.ExceptionInfo[ApiError]) -> str:
     return caught.value.code
 
 
-async def test_an_endpoint_has_a_secret_of_its_own_and_hears_of_every_end(house: House) -> None:
+async def test_endpoint_has_its_own_secret_and_all_events_by_default(house: House) -> None:
     caller = await house.sign_up()
     one, other = await made(house, caller), await made(house, caller)
     assert one.events == ALL_EVENTS
@@ -44,7 +44,7 @@ async def test_an_endpoint_has_a_secret_of_its_own_and_hears_of_every_end(house:
     assert [found.id for found in await endpoints.own(house.services, caller)] == [other.id, one.id]
 
 
-def test_only_the_making_and_a_rotation_show_a_secret() -> None:
+def test_only_create_and_rotate_show_a_secret() -> None:
     assert "secret" not in WebhookEndpointView.model_fields
     assert "secret" in WebhookEndpointWithSecret.model_fields
 
@@ -52,7 +52,7 @@ def test_only_the_making_and_a_rotation_show_a_secret() -> None:
 @pytest.mark.parametrize(
     "url", ["http://hooks.example.com/", "https://user:pw@hooks.example.com/", "https://hooks.example.com:22"]
 )
-async def test_a_url_that_would_never_be_called_is_refused_at_once(house: House, url: str) -> None:
+async def test_forbidden_url_is_rejected_at_once(house: House, url: str) -> None:
     caller = await house.sign_up()
     with pytest.raises(ApiError) as caught:
         await made(house, caller, url=url)
@@ -63,7 +63,7 @@ async def test_a_url_that_would_never_be_called_is_refused_at_once(house: House,
         await endpoints.update(house.services, caller, endpoint.id, UpdateWebhookEndpoint(url=url))
 
 
-async def test_an_account_has_at_most_ten_even_when_they_are_made_at_once(house: House) -> None:
+async def test_concurrent_creates_stop_at_ten_endpoints(house: House) -> None:
     caller = await house.sign_up()
     results = await asyncio.gather(*(made(house, caller) for _ in range(MAX_ENDPOINTS + 4)), return_exceptions=True)
     refused = [result for result in results if isinstance(result, ApiError)]
@@ -71,7 +71,7 @@ async def test_an_account_has_at_most_ten_even_when_they_are_made_at_once(house:
     assert len((await house.account()).webhook_endpoints) == MAX_ENDPOINTS
 
 
-async def test_making_one_is_done_once_though_the_answer_of_the_commit_is_lost(house: House) -> None:
+async def test_lost_commit_answer_creates_one_endpoint(house: House) -> None:
     caller = await house.sign_up()
     house.store.lose("commit")
     endpoint = await made(house, caller)
@@ -79,7 +79,7 @@ async def test_making_one_is_done_once_though_the_answer_of_the_commit_is_lost(h
     assert [found.id for found in house.store.documents(WebhookEndpoint)] == [endpoint.id]
 
 
-async def test_a_change_keeps_what_it_does_not_name(house: House) -> None:
+async def test_update_keeps_omitted_fields(house: House) -> None:
     caller = await house.sign_up()
     endpoint = await made(house, caller, description="mine")
     body = UpdateWebhookEndpoint(events=("video.failed", "video.completed", "video.failed"))
@@ -91,7 +91,7 @@ async def test_a_change_keeps_what_it_does_not_name(house: House) -> None:
     assert (changed.description, changed.disabled) == (None, True)
 
 
-async def test_enabling_forgets_why_it_was_disabled(house: House) -> None:
+async def test_enabling_clears_the_disable_reason(house: House) -> None:
     caller = await house.sign_up()
     endpoint = await made(house, caller)
     await endpoints.disable(house.services, endpoint, "it was gone")
@@ -100,7 +100,7 @@ async def test_enabling_forgets_why_it_was_disabled(house: House) -> None:
     assert (changed.disabled, changed.disabled_reason) == (False, None)
 
 
-async def test_an_endpoint_whose_address_was_changed_is_not_disabled_for_the_old_one(house: House) -> None:
+async def test_endpoint_with_a_changed_url_is_not_disabled_for_the_old_one(house: House) -> None:
     caller = await house.sign_up()
     endpoint = await made(house, caller)
     await endpoints.update(house.services, caller, endpoint.id, UpdateWebhookEndpoint(url=f"{URL}/new"))
@@ -108,7 +108,7 @@ async def test_an_endpoint_whose_address_was_changed_is_not_disabled_for_the_old
     assert not (await endpoints.get(house.services, caller, endpoint.id)).disabled
 
 
-async def test_a_deleted_endpoint_is_gone_though_the_answer_was_lost(house: House) -> None:
+async def test_endpoint_is_deleted_despite_a_lost_answer(house: House) -> None:
     caller = await house.sign_up()
     endpoint = await made(house, caller, description="mine")
     house.store.lose("commit")
@@ -121,14 +121,14 @@ async def test_a_deleted_endpoint_is_gone_though_the_answer_was_lost(house: Hous
 
 
 @pytest.mark.parametrize("endpoint_id", ["", "whe_", "__x__", "..", "whe_" + "x" * 22, "video_" + "x" * 22])
-async def test_what_is_no_endpoint_is_not_found(house: House, endpoint_id: str) -> None:
+async def test_malformed_id_is_not_found(house: House, endpoint_id: str) -> None:
     caller = await house.sign_up()
     with pytest.raises(ApiError) as caught:
         await endpoints.get(house.services, caller, endpoint_id)
     assert code(caught) == "NOT_FOUND"
 
 
-async def test_anothers_endpoint_is_not_found_for_anything(house: House) -> None:
+async def test_another_users_endpoint_is_not_found(house: House) -> None:
     endpoint = await made(house, await house.sign_up())
     bob = await house.sign_up("bob")
     for call in (
@@ -143,7 +143,7 @@ async def test_anothers_endpoint_is_not_found_for_anything(house: House) -> None
     assert await endpoints.own(house.services, bob) == []
 
 
-async def test_a_closed_account_gets_no_endpoint(house: House) -> None:
+async def test_closed_account_cannot_create_an_endpoint(house: House) -> None:
     caller = await house.sign_up(closed_at=house.clock())
     with pytest.raises(ApiError) as caught:
         await made(house, caller)
@@ -157,7 +157,7 @@ def headers(secrets: tuple[signing.Secret, ...], body: bytes) -> dict[str, str]:
     return signing.signed(secrets, "msg_1", body, datetime.now(UTC))
 
 
-async def test_a_signature_is_one_that_standard_webhooks_verifies(house: House) -> None:
+async def test_signature_verifies_with_standard_webhooks(house: House) -> None:
     endpoint = await made(house, await house.sign_up())
     body = json.dumps({"type": "video.completed", "data": {"prompt": "ein Schiff \u26f5"}}).encode()
     assert Webhook(endpoint.secrets[0].value).verify(body, headers(endpoint.secrets, body))["type"] == "video.completed"
@@ -165,7 +165,7 @@ async def test_a_signature_is_one_that_standard_webhooks_verifies(house: House) 
         Webhook(endpoint.secrets[0].value).verify(body + b" ", headers(endpoint.secrets, body))
 
 
-async def test_after_a_rotation_both_secrets_sign_for_a_day(house: House) -> None:
+async def test_both_secrets_sign_for_a_day_after_rotation(house: House) -> None:
     caller = await house.sign_up()
     before = await made(house, caller)
     house.store.lose("commit")
@@ -184,7 +184,7 @@ async def test_after_a_rotation_both_secrets_sign_for_a_day(house: House) -> Non
     assert ended["webhook-signature"].count("v1,") == 1
 
 
-async def test_a_second_rotation_ends_the_oldest_secret(house: House) -> None:
+async def test_second_rotation_drops_the_oldest_secret(house: House) -> None:
     caller = await house.sign_up()
     endpoint = await made(house, caller)
     await endpoints.rotate(house.services, caller, endpoint.id)
@@ -193,7 +193,7 @@ async def test_a_second_rotation_ends_the_oldest_secret(house: House) -> None:
     assert endpoint.secrets[0].value not in {secret.value for secret in twice.secrets}
 
 
-async def test_an_accounts_secret_is_made_once_however_many_ask(house: House) -> None:
+async def test_concurrent_requests_create_one_account_secret(house: House) -> None:
     caller = await house.sign_up()
     found = await asyncio.gather(
         *(endpoints.secret_of(house.services, caller.tenant, caller.account) for _ in range(5))
@@ -209,7 +209,7 @@ async def test_an_accounts_secret_is_made_once_however_many_ask(house: House) ->
     assert len(house.store.documents(WebhookSecret)) == 1
 
 
-async def test_a_conflict_is_read_and_decided_again(house: House) -> None:
+async def test_conflict_is_decided_again_on_current_data(house: House) -> None:
     caller = await house.sign_up()
     house.store.fail("commit", times=2, error=Conflict)
     endpoint = await made(house, caller)
@@ -221,9 +221,7 @@ async def test_a_conflict_is_read_and_decided_again(house: House) -> None:
 # --- the audit log ---
 
 
-async def test_every_change_of_an_endpoint_and_every_look_at_a_secret_is_on_the_record(
-    house: House, capsys: Any
-) -> None:
+async def test_endpoint_changes_and_secret_views_are_audited(house: House, capsys: Any) -> None:
     caller = await house.sign_up(email="alice@example.com", email_verified=True, verified_at=house.clock())
     capsys.readouterr()
     endpoint = await made(house, caller)
@@ -249,9 +247,7 @@ async def test_every_change_of_an_endpoint_and_every_look_at_a_secret_is_on_the_
 
 
 @pytest.mark.parametrize("change", [{"disabled": True}, {"closed_at": datetime(2026, 11, 20, tzinfo=UTC)}])
-async def test_an_account_that_is_locked_out_before_the_commit_keeps_its_secrets_as_they_are(
-    house: House, change: dict[str, Any]
-) -> None:
+async def test_account_locked_out_before_the_commit_keeps_its_secrets(house: House, change: dict[str, Any]) -> None:
     caller = await house.sign_up(email="alice@example.com", email_verified=True, verified_at=house.clock())
     endpoint = await made(house, caller)
     await endpoints.secret_of(house.services, caller.tenant, caller.account)

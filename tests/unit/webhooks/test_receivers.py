@@ -16,7 +16,7 @@ def taken(stack: ExitStack, places: Receivers, account: str, host: str, tries: i
     return sum(stack.enter_context(places.place(account, host)) for _ in range(tries))
 
 
-def test_an_account_has_its_share_whatever_its_hosts_are_called() -> None:
+def test_account_has_its_share_across_any_hosts() -> None:
     places = Receivers()
     with ExitStack() as stack:
         names = [f"{number}.example" for number in range(60)]
@@ -26,13 +26,13 @@ def test_an_account_has_its_share_whatever_its_hosts_are_called() -> None:
         assert taken(stack, places, "mallory", "0.example", 60) == AT_ONCE_OF_ACCOUNT
 
 
-def test_a_host_has_its_share_whoever_has_endpoints_lead_there() -> None:
+def test_host_has_its_share_across_any_accounts() -> None:
     places = Receivers()
     with ExitStack() as stack:
         assert sum(taken(stack, places, f"a{number}", "slow.example", 2) for number in range(30)) == AT_ONCE_OF_HOST
 
 
-def test_when_most_places_are_taken_each_account_has_one() -> None:
+def test_under_load_each_account_has_one_slot() -> None:
     places = Receivers()
     with ExitStack() as stack:
         held = sum(taken(stack, places, f"a{n}", f"h{n}.example", 60) for n in range(CROWDED_FROM))
@@ -40,7 +40,7 @@ def test_when_most_places_are_taken_each_account_has_one() -> None:
         assert taken(stack, places, "newcomer", "new.example", 60) == 1
 
 
-def test_turns_come_one_after_the_other_and_never_in_the_past() -> None:
+def test_turns_are_spaced_and_never_in_the_past() -> None:
     places = Receivers()
     turns = [places.turn("alice", NOW) for _ in range(3)]
     assert [(turn - NOW).total_seconds() for turn in turns] == [1.25, 1.5, 1.75]
@@ -49,12 +49,12 @@ def test_turns_come_one_after_the_other_and_never_in_the_past() -> None:
     assert places.turn("alice", later) > later
 
 
-def test_turns_never_lie_far_ahead() -> None:
+def test_turns_are_never_far_ahead() -> None:
     places = Receivers()
     assert max(places.turn("alice", NOW) for _ in range(10_000)) <= NOW + receivers.LONGEST_QUEUE
 
 
-def test_what_is_remembered_of_accounts_and_endpoints_is_bounded() -> None:
+def test_memory_of_accounts_and_endpoints_is_bounded() -> None:
     places = Receivers()
     for number in range(receivers.REMEMBERED + 100):
         places.turn(f"account-{number}", NOW)

@@ -40,12 +40,12 @@ async def fails(call: Any) -> ApiError:
     return error.value
 
 
-async def test_a_tenant_without_projects_takes_any(house: House) -> None:
+async def test_tenant_without_projects_accepts_any(house: House) -> None:
     caller = await house.sign_up()
     assert (await house.submit(caller, project="whatever")).project == "whatever"
 
 
-async def test_a_tenant_with_projects_takes_its_own_only(house: House) -> None:
+async def test_tenant_with_projects_accepts_only_its_own(house: House) -> None:
     caller = await house.sign_up()
     await make(house)
     await make(house, "elsewhere", STRANGER)
@@ -57,7 +57,7 @@ async def test_a_tenant_with_projects_takes_its_own_only(house: House) -> None:
     assert len(await house.store.newest(Project, {}, None, 10)) == 2
 
 
-async def test_an_archived_project_takes_no_new_videos(house: House) -> None:
+async def test_archived_project_accepts_no_new_videos(house: House) -> None:
     caller = await house.sign_up()
     await make(house)
     await archive(house, "festival")
@@ -68,14 +68,14 @@ async def test_an_archived_project_takes_no_new_videos(house: House) -> None:
     await house.submit(caller, project="festival")
 
 
-async def test_an_estimate_knows_of_projects_too(house: House) -> None:
+async def test_estimate_checks_projects_too(house: House) -> None:
     caller = await house.sign_up()
     await make(house)
     body = CreateVideo(prompt="p", project="other")
     assert (await fails(submission.estimate(house.services, caller, body))).code == "INVALID_REQUEST"
 
 
-async def test_a_replay_of_a_key_gets_its_job_though_the_project_was_archived(house: House) -> None:
+async def test_replay_works_after_its_project_was_archived(house: House) -> None:
     caller = await house.sign_up()
     await make(house)
     job = await house.submit(caller, "key", project="festival")
@@ -83,7 +83,7 @@ async def test_a_replay_of_a_key_gets_its_job_though_the_project_was_archived(ho
     assert (await house.submit(caller, "key", project="festival")).id == job.id
 
 
-async def test_two_projects_of_a_tenant_have_different_ids(house: House) -> None:
+async def test_projects_have_different_ids(house: House) -> None:
     await make(house)
     assert (await fails(make(house))).code == "ALREADY_EXISTS"
     await make(house, caller=STRANGER)
@@ -99,7 +99,7 @@ async def test_another_tenants_project_is_not_found(house: House) -> None:
     assert (await fails(projects.get(house.services, BOSS, "no such/id"))).code == "NOT_FOUND"
 
 
-async def test_projects_are_listed_newest_first_and_page_by_page(house: House) -> None:
+async def test_projects_are_listed_newest_first_in_pages(house: House) -> None:
     for number in range(3):
         await make(house, f"p{number}")
     first = projects.page_view(await projects.page(house.services, BOSS, ListProjectsQuery(limit=2)), 2)
@@ -108,7 +108,7 @@ async def test_projects_are_listed_newest_first_and_page_by_page(house: House) -
     assert [one.project for one in rest] == ["p0"]
 
 
-async def test_a_change_keeps_what_is_left_out(house: House) -> None:
+async def test_update_keeps_omitted_fields(house: House) -> None:
     made = await make(house)
     house.clock.advance(5)
     changed = await projects.update(house.services, BOSS, "festival", UpdateProject(title="Fest"))
@@ -118,7 +118,7 @@ async def test_a_change_keeps_what_is_left_out(house: House) -> None:
 
 
 @pytest.mark.parametrize("plan", ["lose", "fail"])
-async def test_a_bad_moment_of_the_database_changes_nothing_twice(house: House, plan: str) -> None:
+async def test_database_hiccup_changes_nothing_twice(house: House, plan: str) -> None:
     getattr(house.store, plan)("commit")
     await make(house)
     getattr(house.store, plan)("commit")
@@ -126,7 +126,7 @@ async def test_a_bad_moment_of_the_database_changes_nothing_twice(house: House, 
     assert len(house.store.documents(Project)) == 1
 
 
-async def test_a_database_that_stays_away_is_unavailable(house: House) -> None:
+async def test_database_outage_is_unavailable(house: House) -> None:
     await make(house)
     house.store.fail("commit", 10_000, Conflict)
     with pytest.raises(Unavailable):
@@ -135,7 +135,7 @@ async def test_a_database_that_stays_away_is_unavailable(house: House) -> None:
         await make(house, "other")
 
 
-async def test_a_tenant_has_a_limited_number_of_projects(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_tenant_has_a_limited_number_of_projects(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(projects, "MAX_PROJECTS", 2)
     await make(house, "a")
     await make(house, "b")
