@@ -60,8 +60,8 @@ WAITS_S: Final = {
     "object": 0.05,
     "sign": 0.05,
     "create": 1.0,
-    "look": 0.3,
-    "fetch": 1.0,
+    "poll": 0.3,
+    "download": 1.0,
 }
 
 
@@ -124,7 +124,7 @@ class Tally:
         request = _CURRENT.get()
         if request is not None:
             request.waits_s += WAITS_S[wait]
-            request.storing += wait == "fetch"
+            request.storing += wait == "download"
 
 
 @dataclass(frozen=True)
@@ -257,13 +257,13 @@ class CountedGenerator:
         self.tally.waited("create")
         return await start(job, prefix)
 
-    async def look(self, operation: str) -> Any:
-        self.tally.waited("look")
-        return await self.provider.look(operation)
+    async def poll(self, operation: str) -> Any:
+        self.tally.waited("poll")
+        return await self.provider.poll(operation)
 
-    def fetch(self, uri: str, destination: BinaryIO) -> None:
-        self.tally.waited("fetch")
-        self.provider.fetch(uri, destination)
+    def download(self, uri: str, destination: BinaryIO) -> None:
+        self.tally.waited("download")
+        self.provider.download(uri, destination)
 
     async def cancel(self, operation: str) -> None:
         await self.provider.cancel(operation)

@@ -57,7 +57,7 @@ class Veo:
 
     async def _look(self, request: HttpRequest) -> Response:
         try:
-            generation = await self._engine.look(request.path_params["generation"])
+            generation = await self._engine.poll(request.path_params["generation"])
         except UnknownGenerationError:
             return rpc_error(404, "The operation was not found.")
         name = request.url.path.removeprefix("/v1beta/")

@@ -98,8 +98,8 @@ class MemoryGenerator:
         self._accepted(generation, name)
         return name
 
-    async def look(self, operation: str) -> PollResult:
-        generation = await self._engine.look(_generation_id(operation))
+    async def poll(self, operation: str) -> PollResult:
+        generation = await self._engine.poll(_generation_id(operation))
         if generation.state == "running":
             return Running()
         if generation.error is not None:
@@ -117,7 +117,7 @@ class MemoryGenerator:
             return Finished(uris, len(generation.filtered), reason)
         return Failed("PROVIDER_ERROR", "the generation ended without a video")
 
-    def fetch(self, uri: str, destination: BinaryIO) -> None:
+    def download(self, uri: str, destination: BinaryIO) -> None:
         data, cut = self._engine.download(_file_id(uri))
         end = len(data) // 2 if cut else len(data)
         _write_in_pieces(data[:end], destination)
@@ -248,7 +248,7 @@ class ScriptedGenerator:
             raise outcome
         return generation.operation
 
-    async def look(self, operation: str) -> PollResult:
+    async def poll(self, operation: str) -> PollResult:
         generation = self.started[operation]
         outcome = generation.script.looks[min(generation.looks, len(generation.script.looks) - 1)]
         generation.looks += 1
@@ -256,7 +256,7 @@ class ScriptedGenerator:
             raise outcome
         return await self._finish(generation, outcome) if isinstance(outcome, Videos) else outcome
 
-    def fetch(self, uri: str, destination: BinaryIO) -> None:
+    def download(self, uri: str, destination: BinaryIO) -> None:
         generation = next(each for each in self.started.values() if uri in each.uris)
         number = self.fetches.count(uri)
         self.fetches.append(uri)

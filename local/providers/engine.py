@@ -179,7 +179,7 @@ class Engine:
                 raise AnswerLostError(generation, RefusedError(status))
         return generation
 
-    async def look(self, generation_id: str) -> Generation:
+    async def poll(self, generation_id: str) -> Generation:
         """The generation as it is now. Raises UnknownGenerationError, or RefusedError as the prompt's words say."""
         generation = self.get(generation_id)
         self._count("looks", generation.request)

@@ -189,7 +189,7 @@ class InteractionService:
     async def _look(self, request: HttpRequest) -> Response:
         if request.query_params.get("stream", "false").lower() != "false":
             raise BadRequestError("Streaming is not supported for video generation.")
-        generation = await self._engine.look(self._own(request).id)
+        generation = await self._engine.poll(self._own(request).id)
         return JSONResponse(self._interaction(generation))
 
     async def _cancel(self, request: HttpRequest) -> Response:

@@ -129,7 +129,7 @@ class VeoService:
         if not name.startswith(prefix):
             raise BadRequestError(f"Invalid operation name: {name!r} is not an operation of {parent}.")
         try:
-            generation = await self._engine.look(name.removeprefix(prefix))
+            generation = await self._engine.poll(name.removeprefix(prefix))
         except UnknownGenerationError:
             raise BadRequestError(f"Operation {name} was not found.", 404) from None
         if generation.request.model != model:

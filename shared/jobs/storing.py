@@ -158,7 +158,7 @@ async def _renewing(services: Services, job: Job, holder: str) -> AsyncIterator[
 
 
 def _fetching(generator: Provider, uri: str) -> Callable[[BinaryIO], None]:
-    return lambda destination: generator.fetch(uri, destination)
+    return lambda destination: generator.download(uri, destination)
 
 
 def _writing(data: bytes) -> Callable[[BinaryIO], None]:

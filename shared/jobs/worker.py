@@ -220,14 +220,14 @@ async def _find(services: Services, job: Job) -> TaskResult:
     return TaskResult.ACK
 
 
-async def _look(services: Services, job: Job) -> TaskResult:
+async def _poll(services: Services, job: Job) -> TaskResult:
     assert job.operation is not None, f"{job.id} generates without an operation"
     try:
-        look = await services.providers.of(job.provider).look(job.operation)
-    except Exception as error:  # noqa: BLE001 - a failed look says nothing about the generation
+        result = await services.providers.of(job.provider).poll(job.operation)
+    except Exception as error:  # noqa: BLE001 - a failed poll says nothing about the generation
         log.warning("look_failed", job=job.id, operation=job.operation, error=repr(error))
         return await _without_answer(services, job)
-    match look:
+    match result:
         case Running():
             return await _still_running(services, job)
         case Failed(code, reason):
@@ -340,15 +340,15 @@ async def _late_generation(services: Services, job: Job) -> tuple[bool, bool]:
         found = await services.objects.list(job.files_prefix)
         return services.clock() < lifecycle.watched_until(job), given_up and bool(found)
     try:
-        generator = services.providers.of(job.provider)
-        await generator.cancel(operation)
-        look = await generator.look(operation)
+        provider = services.providers.of(job.provider)
+        await provider.cancel(operation)
+        result = await provider.poll(operation)
     except Exception as error:  # noqa: BLE001 - best effort; it is tried again for a day
         log.warning("late_generation_not_seen", job=job.id, operation=operation, error=repr(error))
         return True, False
-    if isinstance(look, Running):
+    if isinstance(result, Running):
         return True, False
-    return False, given_up and isinstance(look, Finished) and bool(look.uris)
+    return False, given_up and isinstance(result, Finished) and bool(result.uris)
 
 
 def _leased(services: Services, job: Job) -> bool:
@@ -360,7 +360,7 @@ _ACTIONS: dict[Stage, Callable[[Services, Job], Awaitable[TaskResult]]] = {
     Stage.QUEUED: _start,
     Stage.STARTING: _await_start,
     Stage.UNCERTAIN: _find,
-    Stage.GENERATING: _look,
+    Stage.GENERATING: _poll,
     Stage.STORING: _resume_storing,
 }
 

@@ -72,10 +72,10 @@ class Provider(Protocol):
         means: try again later.
         """
 
-    async def look(self, operation: str) -> PollResult:
+    async def poll(self, operation: str) -> PollResult:
         """What has become of the operation. Any exception means: look again later."""
 
-    def fetch(self, uri: str, destination: BinaryIO) -> None:
+    def download(self, uri: str, destination: BinaryIO) -> None:
         """Stream one finished file from its beginning into `destination`; blocking, in bounded memory."""
 
     async def cancel(self, operation: str) -> None:

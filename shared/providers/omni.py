@@ -62,14 +62,14 @@ class Omni:
         """`prefix` is not sent: the Gemini API writes to no bucket, and reads from none."""
         return await self._api.create(interactions.body(job, content))
 
-    async def look(self, operation: str) -> PollResult:
+    async def poll(self, operation: str) -> PollResult:
         async with asyncio.timeout(faults.LOOK_LIMIT_S):
             outcome = interactions.outcome(await self._api.get(operation))
             if not isinstance(outcome, VideoContent):
                 return outcome
             return await self._delivered(outcome.uri) if outcome.uri else Finished((_INLINE + operation,))
 
-    def fetch(self, uri: str, destination: BinaryIO) -> None:
+    def download(self, uri: str, destination: BinaryIO) -> None:
         """Raises ValueError for a URI that is not of the Gemini API, TimeoutError after FETCH_LIMIT_S."""
         if uri.startswith(_INLINE):
             self._fetch_inline(uri.removeprefix(_INLINE), destination)

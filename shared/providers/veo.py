@@ -45,7 +45,7 @@ class Veo:
             raise RuntimeError("Vertex AI accepted a create and named no operation")
         return operation.name
 
-    async def look(self, operation: str) -> PollResult:
+    async def poll(self, operation: str) -> PollResult:
         async with asyncio.timeout(errors.LOOK_LIMIT_S):
             await self._vertex.refresh()
             state = await self._client.aio.operations.get(
@@ -59,7 +59,7 @@ class Veo:
             return errors.broken(code if isinstance(code, int) else None, str(message or "the operation failed"))
         return _finished(state.response)
 
-    def fetch(self, uri: str, destination: BinaryIO) -> None:
+    def download(self, uri: str, destination: BinaryIO) -> None:
         """Raises ValueError: Vertex AI has nothing to fetch, its videos are in the bucket or nowhere."""
         raise ValueError(f"{uri} is not in the bucket that Vertex AI was told to write to")
 

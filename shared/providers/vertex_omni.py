@@ -42,7 +42,7 @@ class VertexOmni:
         )
         return await self._api.create(body)
 
-    async def look(self, operation: str) -> PollResult:
+    async def poll(self, operation: str) -> PollResult:
         """Raises LookupError where the interaction completed and says nothing: its video may be in the bucket, as
         users of Vertex AI have found, so it is looked for there."""
         async with asyncio.timeout(errors.LOOK_LIMIT_S):
@@ -56,7 +56,7 @@ class VertexOmni:
             return Failed("PROVIDER_ERROR", "the interaction ended without a video in the bucket")
         return Finished((outcome.uri,))
 
-    def fetch(self, uri: str, destination: BinaryIO) -> None:
+    def download(self, uri: str, destination: BinaryIO) -> None:
         """Raises ValueError: Vertex AI has nothing to fetch, its videos are in the bucket or nowhere."""
         raise ValueError(f"{uri} is not in the bucket that Vertex AI was given to write to")
 

@@ -89,7 +89,7 @@ LIVES: dict[str, tuple[str, Fate, Json]] = {
     ),
     "veo swept": ("veo-3.1-fast", OK, _refusal(Fault.PURGED, "job.read", 2)),
     "veo canceled at once": ("veo-3.1-fast", OK, _refusal(Fault.CANCELED, "job.read")),
-    "veo canceled while generating": ("veo-3.1-fast", OK, _refusal(Fault.CANCELED, "provider.look")),
+    "veo canceled while generating": ("veo-3.1-fast", OK, _refusal(Fault.CANCELED, "provider.poll")),
     "omni canceled while storing": ("omni-flash", OK, _refusal(Fault.CANCELED, "video.use")),
     "omni stored by another": ("omni-flash", OK, _refusal(Fault.DIES_AFTER, "video.write")),
     "omni refused by the bucket": ("omni-flash", OK, _refusal(Fault.REFUSED, "video.write")),

@@ -106,7 +106,7 @@ class Provider:
         else:
             self.loop.call_at(ends_s, self._end, generation)
 
-    async def look(self, operation: str) -> PollResult:
+    async def poll(self, operation: str) -> PollResult:
         generation = self.generations[operation]
         if generation.fate.retired:
             raise LookupError("404: the model is no longer available")
@@ -123,7 +123,7 @@ class Provider:
             return Finished((), fate.count, "support code 42237218")
         return Finished(generation.uris, fate.filtered, "support code 42237218" if fate.filtered else None)
 
-    def fetch(self, uri: str, destination: BinaryIO) -> None:
+    def download(self, uri: str, destination: BinaryIO) -> None:
         generation = next(each for each in self.generations.values() if uri in each.uris)
         self.fetched += 1
         destination.write(self._bytes(generation.fate, generation.job, self.fetched))

@@ -234,15 +234,15 @@ class SeamGenerator:
             "provider.create", lambda: start(job, prefix), ConnectionError, WRITE_FAULTS, Throttled
         )
 
-    async def look(self, operation: str) -> PollResult:
+    async def poll(self, operation: str) -> PollResult:
         return await self.effects.effect(
-            "provider.look", lambda: self.provider.look(operation), ConnectionError, READ_FAULTS
+            "provider.poll", lambda: self.provider.poll(operation), ConnectionError, READ_FAULTS
         )
 
-    def fetch(self, uri: str, destination: BinaryIO) -> None:
+    def download(self, uri: str, destination: BinaryIO) -> None:
         self.effects.blocking(
-            "provider.fetch",
-            lambda: self.provider.fetch(uri, destination),
+            "provider.download",
+            lambda: self.provider.download(uri, destination),
             lambda: _write(destination, b"half of"),
         )
 

@@ -65,7 +65,7 @@ def test_the_usual_life_has_the_effects_that_the_documents_name() -> None:
         "provider.create",
         "accepted.commit",
         "task.create",
-        "provider.look",
+        "provider.poll",
         "running.commit",
         "finished.commit",
         "video.use",

@@ -177,7 +177,7 @@ async def test_a_provider_that_is_out_for_ten_minutes_fails_no_job(
     if stage is Stage.GENERATING:
         job = await house.until(job, "generating")
     over = house.clock.now.timestamp() + 600
-    start, look = house.omni.start, house.omni.look
+    start, poll = house.omni.start, house.omni.poll
 
     def out() -> bool:
         return house.clock().timestamp() < over
@@ -187,12 +187,12 @@ async def test_a_provider_that_is_out_for_ten_minutes_fails_no_job(
             raise Throttled("no connection")
         return await start(*args)
 
-    async def look_later(*args: Any) -> Any:
+    async def poll_later(*args: Any) -> Any:
         if out():
             raise ConnectionError("no connection")
-        return await look(*args)
+        return await poll(*args)
 
-    house.omni.start, house.omni.look = start_later, look_later  # type: ignore[method-assign]
+    house.omni.start, house.omni.poll = start_later, poll_later  # type: ignore[method-assign]
     ended = await house.run(job)
     assert ended.stage is Stage.COMPLETED
     assert ended.completed_at is not None

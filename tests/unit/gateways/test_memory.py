@@ -269,7 +269,7 @@ async def render(film: Film) -> bytes:
 
 async def settled(engine: Engine, generator: MemoryGenerator, operation: str) -> Any:
     await engine.wait(operation.rpartition("/")[2].removeprefix("v1_"))
-    return await generator.look(operation)
+    return await generator.poll(operation)
 
 
 def a_provider(provider: Any, accepted: Callable[[Generation, str], None] = lambda generation, name: None) -> Any:
@@ -282,7 +282,7 @@ async def test_vertex_writes_every_video_under_the_prefix() -> None:
     media, engine, vertex = a_provider("vertex")
     job = a_job(count=2)
     operation = await started(vertex, job, job.prefix)
-    assert await vertex.look(operation) == Running()
+    assert await vertex.poll(operation) == Running()
     found = await settled(engine, vertex, operation)
     objects = [f"gs://bucket/{item.name}" for item in await media.list(job.prefix)]
     assert found == Finished(tuple(objects))
@@ -295,9 +295,9 @@ async def test_gemini_api_keeps_the_video_until_download_and_may_cut_it() -> Non
     found = await settled(engine, gemini, await started(gemini, job, job.prefix))
     assert await media.list("") == []
     with pytest.raises(ConnectionError):
-        gemini.fetch(found.uris[0], io.BytesIO())
+        gemini.download(found.uris[0], io.BytesIO())
     whole = io.BytesIO()
-    gemini.fetch(found.uris[0], whole)
+    gemini.download(found.uris[0], whole)
     assert whole.getvalue() == FILM
 
 
@@ -370,7 +370,7 @@ async def test_only_omni_can_be_stopped() -> None:
         operation = await started(generator, a_job("an owl [never finishes]"), "p/")
         await asyncio.sleep(0)
         await generator.cancel(operation)
-        assert isinstance(await generator.look(operation), Failed) == stopped
+        assert isinstance(await generator.poll(operation), Failed) == stopped
         await engine.close()
 
 
@@ -393,17 +393,17 @@ async def test_script_plays_creates_polls_and_downloads_in_order() -> None:
     with pytest.raises(Throttled):
         await started(generator, job, job.prefix)
     operation = await started(generator, job, job.prefix)
-    assert await generator.look(operation) == Running()
+    assert await generator.poll(operation) == Running()
     with pytest.raises(OSError, match="no answer"):
-        await generator.look(operation)
-    found = await generator.look(operation)
+        await generator.poll(operation)
+    found = await generator.poll(operation)
     assert isinstance(found, Finished)
     assert (len(found.uris), found.filtered, found.reason) == (2, 1, "why")
-    assert await generator.look(operation) == found, "the last outcome stands"
+    assert await generator.poll(operation) == found, "the last outcome stands"
     half, whole = io.BytesIO(), io.BytesIO()
     with pytest.raises(OSError, match="cut"):
-        generator.fetch(found.uris[0], half)
-    generator.fetch(found.uris[0], whole)
+        generator.download(found.uris[0], half)
+    generator.download(found.uris[0], whole)
     assert (half.getvalue(), whole.getvalue()) == (FILM[: len(FILM) // 2], FILM)
     assert len(generator.creates) == 2
     assert len(generator.started) == 1

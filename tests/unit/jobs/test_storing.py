@@ -129,7 +129,7 @@ async def test_wrong_file_is_downloaded_again_before_failing(
     house: House, small_video: bytes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     files = [small_video[: len(small_video) // 2], small_video]
-    monkeypatch.setattr(house.omni, "fetch", lambda uri, destination: destination.write(files.pop(0)))
+    monkeypatch.setattr(house.omni, "download", lambda uri, destination: destination.write(files.pop(0)))
     assert (await stored(house)).stage is Stage.COMPLETED
     house.check()
 
@@ -138,7 +138,9 @@ async def test_files_that_differ_each_time_are_not_blamed_on_the_provider(
     house: House, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     numbers = iter(range(1_000))
-    monkeypatch.setattr(house.omni, "fetch", lambda uri, destination: destination.write(b"%d" % next(numbers) * 2_000))
+    monkeypatch.setattr(
+        house.omni, "download", lambda uri, destination: destination.write(b"%d" % next(numbers) * 2_000)
+    )
     job = await stored(house)
     assert (job.stage, job.storing_tries) == (Stage.STORING, 1)
 
@@ -290,7 +292,7 @@ async def test_storage_refusal_until_the_deadline_fails_with_refund(
 
 async def test_storing_stalled_past_its_deadline_is_done_by_the_next_delivery(house: House) -> None:
     job = await generating(house, veo=True)
-    await house.veo.look(job.operation or "")
+    await house.veo.poll(job.operation or "")
     uris = house.veo.started[job.operation or ""].uris
     await apply(house.services, job.id, events.GenerationFinished(job.step, "dead", uris))
     house.clock.advance(house.config.config.storing_timeout_s + 100)

@@ -247,7 +247,7 @@ async def test_crash_during_create_leaves_an_uncertain_job(house: House) -> None
 
 async def test_crash_while_storing_is_taken_over(house: House) -> None:
     job = await house.until(await house.submit(await house.sign_up()), "generating")
-    (await house.omni.look(job.operation or ""))
+    (await house.omni.poll(job.operation or ""))
     uris = house.omni.started[job.operation or ""].uris
     await apply(house.services, job.id, events.GenerationFinished(job.step, "dead", uris))
     assert await house.deliver(job) is TaskResult.RETRY
@@ -706,7 +706,7 @@ async def test_cancel_before_the_video_arrives_stands(house: House) -> None:
 
 async def test_delivery_losing_the_race_to_store_is_retried(house: House) -> None:
     job = await house.until(await house.submit(await house.sign_up()), "generating")
-    await house.omni.look(job.operation or "")
+    await house.omni.poll(job.operation or "")
     uris = house.omni.started[job.operation or ""].uris
     await apply(house.services, job.id, events.GenerationFinished(job.step, "dead", uris))
     house.clock.advance(LONGER_THAN_THE_LEASE_S)

@@ -414,7 +414,7 @@ async def test_timeout_is_unknown(generator: Omni, recorder: Recorder, monkeypat
 
 async def test_poll_requests_the_interaction_by_id(generator: Omni, recorder: Recorder) -> None:
     """A look needs nothing but the stored id, so that any process can do it."""
-    await generator.look(ID)
+    await generator.poll(ID)
     (request,) = recorder.requests
     assert (request.method, request.path) == ("GET", f"/v1/interactions/{ID}?stream=false")
 
@@ -496,7 +496,7 @@ async def test_interaction_results(generator: Omni, recorder: Recorder, case: st
     """Every shape of an interaction means one thing to a job; success is a video, never a state alone."""
     answer, expected = LOOKS[case]
     recorder.answers(answer)
-    assert await generator.look(ID) == expected
+    assert await generator.poll(ID) == expected
 
 
 FILES: dict[str, tuple[Answer, PollResult]] = {
@@ -516,14 +516,14 @@ async def test_video_is_finished_when_its_file_is(generator: Omni, recorder: Rec
     """A completed interaction whose file is still being processed is running."""
     answer, expected = FILES[case]
     recorder.answers(interaction("completed", video(uri=URI)), answer)
-    assert await generator.look(ID) == expected
+    assert await generator.poll(ID) == expected
 
 
 @pytest.mark.parametrize("uri", [URI, "http://127.0.0.1:1/v1/files/abc-123:download?alt=media", "files/abc-123"])
 async def test_file_is_requested_by_its_full_name(generator: Omni, recorder: Recorder, uri: str) -> None:
     """A name is not cut at its hyphen, whatever form the URI has; the host in it is never asked."""
     recorder.answers(interaction("completed", video(uri=uri)), file("ACTIVE"))
-    await generator.look(ID)
+    await generator.poll(ID)
     assert recorder.requests[1].path == "/v1/files/abc-123"
 
 
@@ -532,7 +532,7 @@ async def test_poll_is_retried_on_temporary_errors(generator: Omni, recorder: Re
     """Looking twice costs nothing, so errors that pass are tried again at once, for the interaction and its file."""
     stumble = refusal(status, "later", "for a moment")
     recorder.answers(stumble, stumble, interaction("completed", video(uri=URI)), stumble, stumble, file("ACTIVE"))
-    assert await generator.look(ID) == Finished((URI,))
+    assert await generator.poll(ID) == Finished((URI,))
     assert len(recorder.requests) == 6
 
 
@@ -540,7 +540,7 @@ async def test_poll_gives_up_after_a_few_retries(generator: Omni, recorder: Reco
     """A service that stays away ends the look with its error, so that the queue brings the next."""
     recorder.answers(refusal(503, "unavailable", "gone"))
     with pytest.raises(Exception) as error:
-        await generator.look(ID)
+        await generator.poll(ID)
     assert faults.status_of(error.value) == 503
     assert len(recorder.requests) == faults.LOOK_ATTEMPTS
 
@@ -552,7 +552,7 @@ async def test_long_retry_after_does_not_hold_a_poll(
     monkeypatch.setattr(faults, "LOOK_LIMIT_S", 0.3)
     recorder.answers(Answer(503, b"", {"Retry-After": "3600"}))
     with pytest.raises(TimeoutError):
-        await generator.look(ID)
+        await generator.poll(ID)
 
 
 @pytest.mark.parametrize("status", [400, 403, 404])
@@ -562,7 +562,7 @@ async def test_rejected_poll_says_nothing_about_the_generation(
     """A look that is refused raises at once: whether it is looked again is the caller's to say."""
     recorder.answers(refusal(status, "invalid_request", "Invalid interaction name."))
     with pytest.raises(Exception) as error:
-        await generator.look(ID)
+        await generator.poll(ID)
     assert faults.status_of(error.value) == status
     assert len(recorder.requests) == 1
 
@@ -584,7 +584,7 @@ class Pieces(io.BytesIO):
 
 async def fetched(generator: Omni, uri: str) -> Pieces:
     pieces = Pieces()
-    await asyncio.to_thread(generator.fetch, uri, pieces)
+    await asyncio.to_thread(generator.download, uri, pieces)
     return pieces
 
 
@@ -624,7 +624,7 @@ async def test_missing_file_writes_nothing(generator: Omni, recorder: Recorder) 
     recorder.answers(refusal(404, "not_found", "File not found."))
     pieces = Pieces()
     with pytest.raises(errors.ClientError):
-        await asyncio.to_thread(generator.fetch, URI, pieces)
+        await asyncio.to_thread(generator.download, URI, pieces)
     assert pieces.sizes == []
 
 

@@ -426,7 +426,7 @@ async def test_prepared_create_needs_no_new_token(recorder: Recorder, monkeypatc
 
 async def test_poll_requests_the_operation_by_name(veo: Veo, recorder: Recorder) -> None:
     """A look needs nothing but the stored name, so that any process can do it."""
-    await veo.look(OPERATION)
+    await veo.poll(OPERATION)
     (request,) = recorder.requests
     assert (request.method, request.path) == ("POST", f"/v1beta1/{MODEL}:fetchPredictOperation")
     assert request.body == {"operationName": OPERATION}
@@ -488,14 +488,14 @@ async def test_operation_results(veo: Veo, recorder: Recorder, case: str) -> Non
     """Every shape of an operation means one thing to a job; without a video nothing is a success."""
     answer, expected = LOOKS[case]
     recorder.answers(answer)
-    assert await veo.look(OPERATION) == expected
+    assert await veo.poll(OPERATION) == expected
 
 
 @pytest.mark.parametrize("status", [408, 429, 500, 502, 503, 504])
 async def test_poll_is_retried_on_temporary_errors(veo: Veo, recorder: Recorder, status: int) -> None:
     """Looking twice costs nothing, so errors that pass are tried again at once."""
     recorder.answers(rpc(status, "for a moment"), rpc(status, "for a moment"), Answer(body={"name": OPERATION}))
-    assert await veo.look(OPERATION) == Running()
+    assert await veo.poll(OPERATION) == Running()
     assert len(recorder.requests) == 3
 
 
@@ -503,7 +503,7 @@ async def test_poll_gives_up_after_a_few_retries(veo: Veo, recorder: Recorder) -
     """A service that stays away ends the look with its error, so that the queue brings the next."""
     recorder.answers(rpc(503, "gone"))
     with pytest.raises(errors.ServerError):
-        await veo.look(OPERATION)
+        await veo.poll(OPERATION)
     assert len(recorder.requests) == faults.LOOK_ATTEMPTS
 
 
@@ -512,7 +512,7 @@ async def test_rejected_poll_says_nothing_about_the_generation(veo: Veo, recorde
     """A look that is refused raises at once: whether it is looked again is the caller's to say."""
     recorder.answers(rpc(status, "not now"))
     with pytest.raises(errors.ClientError):
-        await veo.look(OPERATION)
+        await veo.poll(OPERATION)
     assert len(recorder.requests) == 1
 
 
@@ -521,7 +521,7 @@ async def test_poll_is_bounded_in_time(veo: Veo, recorder: Recorder, monkeypatch
     monkeypatch.setattr(faults, "LOOK_LIMIT_S", 0.3)
     recorder.answers(Silence())
     with pytest.raises(TimeoutError):
-        await veo.look(OPERATION)
+        await veo.poll(OPERATION)
 
 
 # --- fetch and cancel ---
@@ -531,7 +531,7 @@ def test_there_is_nothing_to_download() -> None:
     """Vertex AI's videos are in the bucket: a URI that is not there is an error, and nothing is written."""
     destination = io.BytesIO()
     with pytest.raises(ValueError, match="not in the bucket"):
-        Veo(settings("http://127.0.0.1:1")).fetch("gs://elsewhere/x.mp4", destination)
+        Veo(settings("http://127.0.0.1:1")).download("gs://elsewhere/x.mp4", destination)
     assert destination.getvalue() == b""
 
 

@@ -250,7 +250,7 @@ async def test_interaction_results(generator: VertexOmni, recorder: Recorder, ca
     """Success is a video in the bucket, which is asked for by one request: Vertex AI has no files to wait for."""
     answer, expected = IN_THE_BUCKET[case]
     recorder.answers(answer)
-    assert await generator.look(ID) == expected
+    assert await generator.poll(ID) == expected
     assert [(each.method, each.path) for each in recorder.requests] == [("GET", f"{ROOT}/{ID}?stream=false")]
 
 
@@ -258,13 +258,13 @@ async def test_empty_completed_interaction_is_not_final(generator: VertexOmni, r
     """Its video may be in the bucket all the same, so the look fails and the step looks there."""
     recorder.answers(Answer(body={"id": ID, "status": "completed", "steps": [{"type": "user_input", "content": []}]}))
     with pytest.raises(LookupError):
-        await generator.look(ID)
+        await generator.poll(ID)
 
 
 async def test_poll_is_retried_on_temporary_errors(generator: VertexOmni, recorder: Recorder) -> None:
     """Looking twice costs nothing, so errors that pass are tried again at once."""
     recorder.answers(rpc(503, "for a moment"), rpc(429, "for a moment"), interaction("completed", video(uri=URI)))
-    assert await generator.look(ID) == Finished((URI,))
+    assert await generator.poll(ID) == Finished((URI,))
 
 
 # --- fetch and cancel ---
@@ -274,7 +274,7 @@ def test_there_is_nothing_to_download(recorder: Recorder) -> None:
     """The videos are in our bucket: a URI that is not there is an error, and nothing is written."""
     destination = io.BytesIO()
     with pytest.raises(ValueError, match="not in the bucket"):
-        VertexOmni(settings(recorder.url)).fetch("gs://elsewhere/x.mp4", destination)
+        VertexOmni(settings(recorder.url)).download("gs://elsewhere/x.mp4", destination)
     assert (destination.getvalue(), recorder.requests) == (b"", [])
 
 
