@@ -1,11 +1,12 @@
-"""Grouped commits: what waits for one account in one process is decided in order, and goes into one batch.
+"""Grouped commits: changes waiting for one account in one process are decided in order and committed in one batch.
 
-An account's document takes one commit after another, and each is a round trip to Firestore: 70 ms in a region. So a
-commit carries all that has come meanwhile. Each proposal is judged on the account as those before it leave it, and
-gets its own answer: a refusal, or a document that cannot be stored, is nobody else's.
+An account's document takes one commit at a time, and each is a round trip to Firestore: 70 ms within a region. So a
+commit carries everything that has arrived in the meantime. Each proposal is decided on the account as the previous ones
+leave it, and gets its own result: a rejection, or a document that can't be stored, doesn't affect the others.
 
-The one that has waited longest leads: it reads the account and all jobs at once, decides, and commits. Nothing runs in
-the background, so a leader that dies or is canceled takes only its own proposal along; the next in turn leads then.
+The proposal that has waited longest leads: it reads the account and all jobs at once, decides, and commits. Nothing
+runs in the background, so a leader that crashes or is canceled only takes its own proposal with it, and the next one
+leads.
 """
 
 from __future__ import annotations
@@ -26,22 +27,22 @@ from shared.platform.ports import Services
 
 R = TypeVar("R")
 
-# Firestore takes 500 documents and 10 MiB in a commit. A submission is two documents, beside the account and at most
-# seventeen of the tenant's day.
+# Firestore takes 500 documents and 10 MiB per commit. A submission is two documents, plus the account and at most
+# seventeen documents of the tenant's day per commit.
 MOST_PROPOSALS = 20
 MOST_BYTES = 9 * 1024 * 1024
 
 
 @dataclass(frozen=True)
 class Answer(Generic[R]):
-    """What a proposal comes to, when nothing is left to be written for it."""
+    """A proposal's result, if there is nothing left to write for it."""
 
     value: R
 
 
 @dataclass(frozen=True)
 class Spending:
-    """Credits that a proposal takes from the daily cap of its tenant."""
+    """Credits that a proposal takes from its tenant's daily cap."""
 
     tenant: str
     cap: int
@@ -49,10 +50,10 @@ class Spending:
 
 
 class Proposal(ABC, Generic[R]):
-    """A change of one job and its account that somebody waits for.
+    """A change of one job and its account that a caller is waiting for.
 
-    `tried` has the changes that were sent to the store, by change_id: a job that carries one of these was changed by
-    us, though the store's answer may have been lost. `alone`: it has a commit to itself.
+    `tried` has the changes sent to Firestore, by change_id: a job with one of these was changed by us, even if the
+    response was lost. `alone`: it gets its own commit.
     """
 
     def __init__(self, job_id: str, spending: Spending | None = None, alone: bool = False) -> None:
@@ -60,7 +61,7 @@ class Proposal(ABC, Generic[R]):
         self.spending = spending
         self.alone = alone
         self.tried: dict[str, Change] = {}
-        # Whether it is in a round of another's just now.
+        # Whether a round is working on it, possibly led by another proposal.
         self.taken = False
         self.answer: Answer[R] | None = None
         self.error: Exception | None = None
@@ -75,44 +76,44 @@ class Proposal(ABC, Generic[R]):
             try:
                 raise error
             finally:
-                # Its traceback holds this frame: without the cycle, all of it is gone with the caller.
+                # The traceback references this frame: breaking the cycle frees everything when the caller is done.
                 del error
         assert self.answer is not None
         return self.answer.value
 
     async def prepare(self, job: Job | None) -> Answer[R] | None:
-        """Look for an answer elsewhere, after the account was read. Only asked of a proposal that is alone."""
+        """Look for a result elsewhere, after the account was read. Only called on a proposal that is alone."""
         return None
 
     @abstractmethod
     def decide(
         self, job: Job | None, account: Account | None, budget: TenantBudget | None, now: datetime
     ) -> Change | Answer[R]:
-        """What to commit, or the answer if there is nothing to commit. Raises ApiError to refuse."""
+        """The change to commit, or the result if there is nothing to commit. Raises ApiError to reject."""
 
     @abstractmethod
     def committed(self, job: Job, change: Change) -> R:
-        """The answer once the change is committed; `job` has its new revision."""
+        """The result once the change is committed; `job` has its new revision."""
 
     def unknown(self, change: Change) -> None:
-        """The change may have been committed, or not."""
+        """Called when it is unknown whether the change was committed."""
 
 
 async def propose(services: Services, account_id: str, proposal: Proposal[R]) -> R:
-    """Have the proposal decided and committed, with others of the account or by itself.
+    """Decide and commit the proposal, with others of the account or by itself.
 
-    Raises what `decide` raises, and Unavailable when the outcome is unknown or others kept writing for 10 s.
+    Raises what `decide` raises, and Unavailable if the outcome is unknown or others kept writing for 10 s.
     """
     turn = turn_of(account_id)
     turn.waiting.append(proposal)
     try:
         async with in_turn(turn) as held:
             if not held:
-                # From here on nobody else decides on it. What is being committed can be neither waited for nor refused.
+                # From here on nobody else decides on it. A commit in progress can't be awaited or rejected any more.
                 turn.waiting.remove(proposal)
                 if proposal.taken and not proposal.done:
                     raise Unavailable(f"a commit for account {account_id} has no outcome yet")
-            # Waiting for the turn is no conflict: the tries begin with it.
+            # Waiting for the turn isn't a conflict: the attempts start afterwards.
             if not proposal.done:
                 await _lead(services, account_id, proposal, turn if held else None)
     finally:
@@ -131,7 +132,7 @@ async def _lead(services: Services, account_id: str, proposal: Proposal[Any], tu
 
 
 def _group(leader: Proposal[Any], waiting: Sequence[Proposal[Any]]) -> list[Proposal[Any]]:
-    """The leader, and those that wait behind it, in their order."""
+    """The leader and those waiting behind it, in order."""
     if leader.alone:
         return [leader]
     others = [each for each in waiting if each is not leader and not each.done and not each.alone]
@@ -139,7 +140,7 @@ def _group(leader: Proposal[Any], waiting: Sequence[Proposal[Any]]) -> list[Prop
 
 
 class _Round:
-    """One read, a decision for each proposal, one commit. A proposal that gets no answer is in the next round."""
+    """One read, a decision for each proposal, one commit. A proposal without a result is in the next round."""
 
     def __init__(self, services: Services, account_id: str, group: Sequence[Proposal[Any]]) -> None:
         self._services = services
@@ -159,7 +160,7 @@ class _Round:
         except Exception as error:
             if len(self._group) == 1:
                 raise
-            # Something in one of the documents. Each goes by itself from here on, so that only its own sender sees it.
+            # One of the documents is at fault. From now on each is committed alone, so only its caller sees the error.
             log.error("group_commit_failed", account=self._account_id, error=repr(error))
             for each in self._group:
                 each.alone = True
@@ -168,12 +169,12 @@ class _Round:
                 each.taken = False
 
     async def _run(self) -> None:
-        """Decide and commit; with the tenant's budget, on the account's shard of it or, if need be, on all of them."""
+        """Decide and commit; if the tenant has a budget, on the account's shard or, if that isn't enough, on all."""
         spendings = [each.spending for each in self._group if each.spending is not None]
         if not spendings:
             await self._commit(await self._read(None, ()))
             return
-        # Settings are read at different times: the lowest cap that any of them was told of holds.
+        # Proposals may have read the settings at different times: the lowest cap applies.
         tenant, cap = spendings[0].tenant, min(each.cap for each in spendings)
         view = View(tenant, cap, self._account_id, self._services.clock())
         async with in_turn(turn_of(view.shard_id)):
@@ -210,7 +211,7 @@ class _Round:
             proposal.error = refusal
 
     async def _write(self, draft: _Draft) -> bool:
-        """Whether it is known to be committed. Raises Conflict."""
+        """Commit the draft; returns whether it is known to be committed. Raises Conflict."""
         change_id = self._services.ids()
         draft.stamp(change_id)
         for proposal, change in draft.changes.items():
@@ -229,7 +230,7 @@ class _Round:
 
 @dataclass
 class _Draft:
-    """What was read, and how it stands after the changes that are decided so far."""
+    """What was read, with the changes decided so far applied."""
 
     group: Sequence[Proposal[Any]]
     account: Account | None
@@ -243,7 +244,7 @@ class _Draft:
 
     @property
     def _wanted(self) -> int:
-        """Credits that the group would spend if nothing were refused."""
+        """Credits that the group would spend if nothing were rejected."""
         new = (each for each in self.group if each.spending is not None and each.job_id not in self.jobs)
         return sum(each.spending.cost for each in new if each.spending is not None)
 
@@ -255,10 +256,10 @@ class _Draft:
         self.budget = allot(self.budget, self._wanted)
 
     def decide(self, now: datetime) -> dict[Proposal[Any], ApiError]:
-        """Decide on all, each after the changes before it; answers what is refused.
+        """Decide on all, each after the changes before it; returns the rejections.
 
-        What is refused is judged again after the others, until no more is accepted: a refusal tells the account as it
-        is committed, not as it stood for a moment in between.
+        Rejected proposals are decided again after the others, until no more are accepted: a rejection describes the
+        account as committed, not an intermediate state.
         """
         refused: dict[Proposal[Any], ApiError] = {}
         undecided, before = list(self.group), -1
@@ -271,14 +272,14 @@ class _Draft:
         return refused
 
     def _decide(self, proposal: Proposal[Any], now: datetime, refused: dict[Proposal[Any], ApiError]) -> None:
-        # A job changes once in a commit; another proposal for it waits for the next.
+        # A job changes at most once per commit; another proposal for it waits for the next one.
         if proposal.done or any(change.job.id == proposal.job_id for change in self.changes.values()):
             return
         budget = self.budget if proposal.spending is not None else None
         try:
             decided = proposal.decide(self.jobs.get(proposal.job_id), self.account, budget, now)
         except ApiError as refusal:
-            # Without the traceback, which would hold all that was read.
+            # Without the traceback, which would keep everything that was read in memory.
             refused[proposal] = refusal.with_traceback(None)
             return
         except Exception as error:  # noqa: BLE001 - raised to its own caller
@@ -302,7 +303,7 @@ class _Draft:
         self.changes = {proposal: change.stamped(change_id) for proposal, change in self.changes.items()}
 
     def documents(self, change_id: str) -> list[Document]:
-        """One batch: no document is in it twice, and each can be recognized as ours."""
+        """One batch: each document at most once, and recognizable as ours."""
         documents: list[Document] = [change.job for change in self.changes.values()]
         if self.account is not None and any(change.account is not None for change in self.changes.values()):
             documents.append(self.account.changed(change_id=change_id))

@@ -1,4 +1,4 @@
-"""The video that another one is to go on from."""
+"""The source video of an extension."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from shared.platform.ports import Services
 async def source(services: Services, caller: Caller, video: str) -> Source:
     """The first file of the caller's own finished video.
 
-    Raises ApiError: NOT_FOUND for another's, JOB_NOT_FINISHED, VIDEO_NOT_AVAILABLE, or GONE when its files are.
+    Raises ApiError: NOT_FOUND for somebody else's, JOB_NOT_FINISHED, VIDEO_NOT_AVAILABLE, or GONE if its files are.
     """
     job = await own_job(services, caller, video)
     name = outputs.content(job, ContentQuery()).name

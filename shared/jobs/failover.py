@@ -1,7 +1,7 @@
-"""Which provider and model make a job's video after its start was rejected. Pure.
+"""Which provider and model generate a job's video after its start was rejected. Pure.
 
-Only after a rejection: nothing has begun then, so nothing is made, or billed, twice. A start whose outcome is unknown
-is never moved. A model that its provider has retired is replaced by its successor, as in a new request; another
+Only after a rejection: nothing has started then, so nothing is generated or billed twice. A start whose outcome is
+unknown is never moved. A model retired by its provider is replaced by its successor, as in a new request; another
 provider's model is used only for a request with `failover`.
 """
 
@@ -16,13 +16,13 @@ from shared.core.documents import Job, LiveSettings, VideoRequest, Warned
 
 RETIRED = "MODEL_RETIRED"
 BUSY = "PROVIDER_BUSY"
-# The rejections that are not about the prompt, in words: what one provider will not show is not asked of another.
-_SAID = {RETIRED: "is no longer offered", "PROVIDER_DENIED": "couldn't be used", BUSY: "was busy"}
+# Rejections that aren't about the prompt, in words: a prompt that one provider blocks isn't sent to another.
+_REASONS = {RETIRED: "is no longer offered", "PROVIDER_DENIED": "couldn't be used", BUSY: "was busy"}
 
 
 @dataclass(frozen=True)
 class Alternative:
-    """Who makes the video instead, and the request as that model gets it. `warning` is for the client."""
+    """The provider to use instead, and the request adapted to its model. `warning` is for the client."""
 
     provider: str
     request: VideoRequest
@@ -30,12 +30,12 @@ class Alternative:
 
 
 def alternative(job: Job, rejection: str, offering: Offering, config: LiveSettings) -> Alternative | None:
-    """What to go on with after the job's start was rejected; None when nothing else may, or can, make the video.
+    """The provider and model to use after the job's start was rejected; None if no other may or can make the video.
 
-    A user never pays more than was agreed. So failover passes over models that cost more; the successor of a retired
-    model makes the video for the old price.
+    A user never pays more than was agreed. So failover skips models that cost more; the successor of a retired model
+    generates the video for the old price.
     """
-    if rejection not in _SAID or not lifecycle.movable(job):
+    if rejection not in _REASONS or not lifecycle.movable(job):
         return None
     for model, provider in _candidates(job, rejection, offering, config):
         request = job.request.model_copy(update={"model": model.id})
@@ -51,7 +51,7 @@ def alternative(job: Job, rejection: str, offering: Offering, config: LiveSettin
 
 
 def _candidates(job: Job, rejection: str, offering: Offering, config: LiveSettings) -> Iterator[tuple[Model, str]]:
-    """Models and their providers, the most similar first."""
+    """Models and their providers, most similar first."""
     present = MODELS.get(job.request.model)
     retired = rejection == RETIRED
     if present is not None and (retired or job.failover):
@@ -74,5 +74,5 @@ def _warning(job: Job, rejection: str, model: Model) -> Warned:
         message = f"{job.request.model} was retired, so {model.id} generates the video. {catalog.RETIRED_DIFFERS}"
         return Warned(code="MODEL_REPLACED", message=message)
     made_by = model.id if model.id != job.request.model else "its other provider"
-    message = f"{job.request.model} {_SAID[rejection]}, so {made_by} generates the video."
+    message = f"{job.request.model} {_REASONS[rejection]}, so {made_by} generates the video."
     return Warned(code="FAILED_OVER", message=message)

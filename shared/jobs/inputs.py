@@ -1,8 +1,8 @@
-"""The images that a video is made from: read from the request, checked, kept in the bucket with the job.
+"""The input images of a video: read from the request, checked, and stored in the bucket with the job.
 
-They are stored before the job is committed, under a folder that no other request ever uses
-(inputs/{day}/{tenant}/{account}/{job}/{random}/), so that a refused request can remove its own and nobody else's. What
-a request left that died in between is found by a daily sweep, once the day of its folder is over: no job names it.
+They are stored before the job is committed, in a folder that no other request uses
+(inputs/{day}/{tenant}/{account}/{job}/{random}/), so a rejected request can remove its own and only those. A daily
+sweep removes what a crashed request left behind, once the folder's day is over: no job references it.
 """
 
 from __future__ import annotations
@@ -26,17 +26,17 @@ from shared.platform.ports import NotReached, Place, Services, StoredObject
 
 FIELDS = {"input_reference", "last_frame", "reference_images"}
 ROOT = "inputs/"
-# A request that is this old has ended, whatever became of it.
+# A request this old has ended, one way or another.
 LEFT_AFTER = timedelta(hours=1)
 IMAGES_A_PAGE = 500
-# What no job names is swept the day after its own; a sweep that was missed is made up for.
+# Unreferenced images are swept the day after their own; the extra days make up for missed sweeps.
 RECENT_DAYS = 4
 CURSOR = "inputs"
 
 
 @dataclass(frozen=True)
 class Given:
-    """One image of a request: its bytes, or the URL that they are still to be fetched from."""
+    """One image of a request: its bytes, or the URL to fetch them from."""
 
     role: InputRole
     field: str
@@ -45,13 +45,13 @@ class Given:
 
     @property
     def identity(self) -> str:
-        """What makes two requests the same: the content, however it was sent. Of a URL it is the URL itself, because
-        what is behind it may be gone when the request is repeated."""
+        """What two equal requests have in common: the content, however it was sent. For a URL it is the URL itself,
+        because its content may be gone when the request is repeated."""
         return hashlib.sha256(self.data).hexdigest() if self.data is not None else str(self.url)
 
 
 async def given(body: CreateVideo) -> tuple[Given, ...]:
-    """All images of the request. Nothing is fetched yet. Raises ApiError INVALID_IMAGE."""
+    """All images of the request, not fetched yet. Raises ApiError INVALID_IMAGE."""
     named: list[tuple[InputRole, str, ImageInput]] = []
     if body.input_reference is not None:
         named.append(("first_frame", "input_reference", body.input_reference))
@@ -63,9 +63,9 @@ async def given(body: CreateVideo) -> tuple[Given, ...]:
 
 
 async def check(services: Services, caller: Caller, images: tuple[Given, ...]) -> list[tuple[Given, bytes, ImageFacts]]:
-    """Every image with its bytes, fetched where it has to be, and what it is.
+    """Every image with its bytes, fetched if necessary, and its type and size.
 
-    Raises ApiError INVALID_IMAGE or IMAGE_NOT_FETCHED, and UNAVAILABLE when one could not be read now.
+    Raises ApiError INVALID_IMAGE or IMAGE_NOT_FETCHED, and UNAVAILABLE if one can't be read now.
     """
     bytes_of = await asyncio.gather(*(_bytes_of(services, image) for image in images))
     pairs = zip(images, bytes_of, strict=True)
@@ -73,9 +73,9 @@ async def check(services: Services, caller: Caller, images: tuple[Given, ...]) -
 
 
 async def store(services: Services, caller: Caller, job_id: str, images: tuple[Given, ...]) -> tuple[Input, ...]:
-    """Fetch what has to be fetched, check every image, and only then store them.
+    """Fetch images given by URL, check all of them, and only then store them.
 
-    Raises ApiError INVALID_IMAGE or IMAGE_NOT_FETCHED, and UNAVAILABLE when the bucket does not answer.
+    Raises ApiError INVALID_IMAGE or IMAGE_NOT_FETCHED, and UNAVAILABLE if the bucket doesn't respond.
     """
     checked = await check(services, caller, images)
     folder = f"{ROOT}{services.clock():%Y-%m-%d}/{caller.tenant}/{caller.account}/{job_id}/{services.ids()}/"
@@ -92,13 +92,13 @@ async def store(services: Services, caller: Caller, job_id: str, images: tuple[G
 
 
 async def discard(services: Services, request: VideoRequest) -> None:
-    """Remove the images of a request that made no job. What cannot be removed now, the sweep will."""
+    """Remove the images of a request that created no job. If that fails, the sweep removes them."""
     if request.inputs:
         await _remove(services, request.inputs[0].object.rpartition("/")[0] + "/")
 
 
 def recent_prefixes(now: datetime, tenant: str, account: str) -> tuple[str, ...]:
-    """Where in the bucket images of an account's recent requests may be that no job names."""
+    """Prefixes in the bucket that may hold images of an account's recent requests that no job references."""
     return tuple(f"{_folder(now, day)}{tenant}/{account}/" for day in range(RECENT_DAYS))
 
 
@@ -107,10 +107,10 @@ def _folder(now: datetime, days_ago: int) -> str:
 
 
 async def sweep(services: Services) -> int:
-    """Remove images that no job names; answers how many there were. Raises Unavailable.
+    """Remove images that no job references; returns how many there were. Raises Unavailable.
 
-    Each day's folder is gone through once, after the day is over and every request of it has ended, by one pass or by
-    several that continue one another.
+    Each day's folder is processed once, after the day is over and all its requests have ended, by one pass or by
+    several that continue each other's work.
     """
     end = f"{ROOT}{services.clock() - LEFT_AFTER:%Y-%m-%d}/"
     cursor = await passes.cursor(services, CURSOR)
@@ -147,7 +147,7 @@ async def _given(role: InputRole, field: str, image: ImageInput) -> Given:
     if isinstance(image, ImageUpload):
         data = await image.file.read(MAX_IMAGE_BYTES + 1)
         return Given(role, field, _bounded(field, data))
-    # A data URL is one in either field: no base64 begins so.
+    # Either field may hold a data URL: no base64 starts like one.
     text = (image.data or image.image_url or "").strip()
     if text[:5].lower() == "data:":
         head, _, text = text.partition(",")
@@ -160,7 +160,7 @@ async def _given(role: InputRole, field: str, image: ImageInput) -> Given:
 
 def _decoded(field: str, text: str) -> bytes:
     try:
-        # Many encoders break lines (RFC 2045).
+        # Many encoders insert line breaks (RFC 2045).
         return base64.b64decode("".join(text.split()), validate=True)
     except (binascii.Error, ValueError):
         raise _invalid(field, "it is not valid base64") from None

@@ -1,4 +1,4 @@
-"""What the OpenAI videos API has operations of its own for: extensions, which are creates here; edits and remixes."""
+"""Operations of the OpenAI videos API that Rushes has no own ones for: extensions (creates here), edits and remixes."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from shared.platform.ports import Services
 
 
 async def refuse_edit(services: Services, caller: Caller, video: str) -> NoReturn:
-    """Raises ApiError UNSUPPORTED_BY_MODEL, since no model changes a video yet, or NOT_FOUND for another's video."""
+    """Raises ApiError UNSUPPORTED_BY_MODEL, as no model edits videos yet, or NOT_FOUND for somebody else's video."""
     await queries.own_job(services, caller, video)
     raise ApiError(
         "UNSUPPORTED_BY_MODEL",

@@ -1,4 +1,4 @@
-"""The files of a finished job: which object a request for its content means. Pure."""
+"""The files of a finished job: which object a request for its content refers to. Pure."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from shared.core.errors import ApiError
 
 @dataclass(frozen=True)
 class Content:
-    """One object of a completed job. `size_bytes` is None where the job does not record it (posters).
+    """One object of a completed job. `size_bytes` is None if the job doesn't record it (posters).
 
-    `download`: whether it is to be saved rather than shown.
+    `download`: the browser saves it instead of showing it.
     """
 
     name: str
@@ -29,7 +29,7 @@ class Content:
 
 
 def content(job: Job, query: ContentQuery) -> Content:
-    """What the query asks for; raises ApiError when it cannot be had (yet, or any more)."""
+    """The object that the query asks for; raises ApiError if it isn't available (yet, or any more)."""
     if not job.final:
         raise ApiError("JOB_NOT_FINISHED", details={"status": job.status}, retry_after_s=2)
     if job.stage is not Stage.COMPLETED:
@@ -51,7 +51,7 @@ def content(job: Job, query: ContentQuery) -> Content:
 
 
 def _stem(job: Job, query: ContentQuery) -> str:
-    """The file's name without its ending. The prompt is in it only where that was asked for: URLs get about."""
+    """The file's name without its extension. It contains the prompt only on request, since URLs get shared."""
     numbered = f"{job.id}-{query.index}"
     if not query.download:
         return numbered
@@ -62,5 +62,5 @@ def _stem(job: Job, query: ContentQuery) -> str:
 
 
 def etag_of(crc32c: str, size_bytes: int) -> str:
-    """The strong tag of an object: its checksum, which comes as base64, and its size."""
+    """The strong ETag of an object, from its checksum (base64) and its size."""
     return f'"{base64.b64decode(crc32c).hex()}-{size_bytes}"'

@@ -1,7 +1,7 @@
-"""Events of others that make a job look sooner: a provider's webhook, a new object in the bucket.
+"""External events that make a job poll sooner: a provider's webhook, a new object in the bucket.
 
 An event is a hint, never a fact: it only brings the job's current step forward, and the step asks the provider. An
-event whose job is unknown is nobody's fault and changes nothing.
+event for an unknown job is normal and changes nothing.
 """
 
 from __future__ import annotations
@@ -26,9 +26,9 @@ HINTED = frozenset({Stage.UNCERTAIN, Stage.GENERATING})
 
 
 async def gemini_event(services: Services, headers: Headers, body: Callable[[], Awaitable[bytes]]) -> None:
-    """A signed event of the Gemini API: {"type", "data": {"id"}}. Raises ApiError UNAUTHENTICATED.
+    """Handle a signed event of the Gemini API: {"type", "data": {"id"}}. Raises ApiError UNAUTHENTICATED.
 
-    `body` reads it, within the limits of its route, and is called once the headers are those of a signed event.
+    `body` reads it within the route's limits, and is only called if the headers are those of a signed event.
     """
     secret = services.settings.gemini_webhook_secret
     signing.check_headers(secret, headers, services.clock().timestamp())
@@ -46,7 +46,7 @@ async def gemini_event(services: Services, headers: Headers, body: Callable[[], 
 
 
 async def object_finalized(services: Services, attributes: Mapping[str, str]) -> None:
-    """A notification of the bucket, by its attributes; the object's name holds the job's id."""
+    """Handle a notification from the bucket, by its attributes; the object's name contains the job's id."""
     name = attributes.get("objectId", "")
     parts = name.split("/")
     if len(parts) < 5 or not re.fullmatch(VIDEO_ID, parts[2]):
@@ -57,7 +57,7 @@ async def object_finalized(services: Services, attributes: Mapping[str, str]) ->
 
 
 async def hint(services: Services, job: Job, event: str) -> None:
-    """One task more for the job's current step, now, named after the event: repeated events are one task."""
+    """Create an extra task for the job's current step, due now and named after the event: repeats add none."""
     if job.stage not in HINTED:
         return
     ref = TaskRef(name=f"{job.task.name}-{ids.derived('h', event)}", queue=lifecycle.POLL_QUEUE)
@@ -65,7 +65,7 @@ async def hint(services: Services, job: Job, event: str) -> None:
 
 
 def _is_text(value: str) -> bool:
-    """Whether a query can ask for it; JSON can hold half a surrogate pair, which UTF-8 cannot."""
+    """Whether the value can be used in a query; JSON can contain a lone surrogate, which UTF-8 can't."""
     return storable.text(value, storable.MAX_QUERIED_BYTES) == value
 
 

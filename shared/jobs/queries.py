@@ -1,4 +1,4 @@
-"""One's videos, account and ledger, and what the models can do: reads, and the deletion of a video."""
+"""The caller's videos and ledger, and the available models: reads, and deleting a video."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from shared.platform.ports import Services
 
 
 async def own_job(services: Services, caller: Caller, job_id: str, *, deleted: bool = False) -> Job:
-    """The caller's job; another's, an unknown or, unless `deleted`, a deleted one is NOT_FOUND."""
+    """The caller's job. Raises NOT_FOUND for an unknown job, somebody else's or, unless `deleted`, a deleted one."""
     job = await services.firestore.get(Job, job_id) if re.fullmatch(VIDEO_ID, job_id) else None
     if job is None or job.account != caller.account or job.tenant != caller.tenant:
         raise _no_such_video(job_id)
@@ -40,7 +40,7 @@ async def own_account(services: Services, caller: Caller) -> Account:
 
 
 async def own_jobs(services: Services, caller: Caller, query: ListVideosQuery) -> list[Job]:
-    """A page of the caller's jobs, and one more when there is a next page."""
+    """A page of the caller's jobs, plus one more if there is a next page."""
     filters = [name for name in ("status", "model", "project") if getattr(query, name) is not None]
     if len(filters) > 1:
         raise one_filter(filters)
@@ -48,7 +48,7 @@ async def own_jobs(services: Services, caller: Caller, query: ListVideosQuery) -
 
 
 def one_filter(given: Sequence[str]) -> ApiError:
-    """The error for a list that is filtered by several fields at once: there is no index for that."""
+    """The error for filtering a list by several fields at once, for which there is no index."""
     said = f"Filter by one of {' and '.join(given)}."
     return ApiError("INVALID_REQUEST", said, {"fields": [{"field": name, "message": said} for name in given]})
 
@@ -58,7 +58,7 @@ async def own_transactions(services: Services, caller: Caller, query: ListTransa
 
 
 async def delete(services: Services, caller: Caller, job_id: str) -> None:
-    """Erase an ended job's content at once; its files are removed by the task that follows, or by the sweeper's."""
+    """Delete an ended job's content at once; the next task, or the sweeper's, removes its files."""
     job = await own_job(services, caller, job_id)
     if not job.final:
         raise ApiError("JOB_NOT_FINISHED", details={"status": job.status})
@@ -70,7 +70,7 @@ async def delete(services: Services, caller: Caller, job_id: str) -> None:
 
 
 async def note_view(services: Services, job: Job) -> None:
-    """Remember that the video is still watched. A view is never refused because it could not be noted."""
+    """Record that the video is still watched. A view succeeds even if it can't be recorded."""
     try:
         await transitions.apply(services, job.id, events.Viewed(), job)
     except Unavailable as error:
@@ -78,7 +78,7 @@ async def note_view(services: Services, job: Job) -> None:
 
 
 async def models(services: Services, caller: Caller) -> ModelList:
-    """The models whose provider is set up here."""
+    """The models whose provider is configured."""
     config = await services.live_settings.get()
     offering = offered(services, config)
     if not offering.models:
@@ -88,7 +88,7 @@ async def models(services: Services, caller: Caller) -> ModelList:
 
 
 async def model(services: Services, caller: Caller, name: str) -> ModelView:
-    """The model of that name, by its id or an alias, or the one that replaces it. Raises ApiError NOT_FOUND."""
+    """The model with that id or alias, or its replacement. Raises ApiError NOT_FOUND."""
     config = await services.live_settings.get()
     offering = offered(services, config)
     try:
@@ -100,13 +100,13 @@ async def model(services: Services, caller: Caller, name: str) -> ModelView:
 
 
 def offered(services: Services, config: LiveSettings) -> catalog.Offering:
-    """What can be made here now."""
+    """What this installation currently offers."""
     now = services.clock()
     retired = frozenset(name for name, until in config.retired_models.items() if until > now)
     return catalog.Offering(frozenset(services.providers.by_provider), config.providers, retired)
 
 
 def preference(services: Services, tenant: str, config: LiveSettings) -> tuple[str, ...]:
-    """The models to take when none is named, the best first: the tenant's own default, then everybody's."""
+    """The models to use if a request names none, in order: the tenant's default, then the installation's."""
     own = config.default_models.get(tenant)
     return (own, *services.settings.model_preference) if own else services.settings.model_preference

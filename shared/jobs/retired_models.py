@@ -1,7 +1,7 @@
-"""config/retired_models: which models their providers have retired, as the starts that were rejected have shown.
+"""config/retired_models: models that their providers have retired, as learned from rejected starts.
 
-A provider says it with an error that a missing permission can look like, so it is believed for an hour only: then one
-start asks again, and is moved to the successor like the first if the model is still gone.
+The provider's error can also mean a missing permission, so it is believed for only an hour: then one start tries again,
+and is moved to the successor like the first one if the model is still gone.
 """
 
 from __future__ import annotations
@@ -22,19 +22,19 @@ BELIEVED_FOR = timedelta(hours=1)
 
 
 class RetiredModels(Document):
-    """Until when each model counts as retired, by provider and model."""
+    """How long each model counts as retired, by provider and model."""
 
     collection: ClassVar[str] = "config"
 
-    # Anything: what was spoiled in the console is to be replaced.
+    # Any type, so that a value corrupted in the console gets replaced.
     until: Any = None
     change_id: str = ""
 
 
 async def note(services: Services, provider: str, model: str, reason: str) -> None:
-    """Have every process use the model's successor from the next minute on, and alert.
+    """Make every process use the model's successor within a minute, and alert.
 
-    Best effort: if it can't be written, the next rejected start notes it.
+    Best effort: if the write fails, the next rejected start records it.
     """
     log.error("model_retired", provider=provider, model=model, reason=reason)
     now = services.clock()

@@ -1,4 +1,4 @@
-"""The routes of this package: what users ask of jobs, and what the cloud's machines say of them."""
+"""The routes of this package: users' operations on jobs, and events and tasks from the cloud."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from shared.api.videos import (
     VideoPage,
 )
 
-# Why a model cannot make what is asked for, or cannot go on from the video that is to be extended.
+# Why a model can't make the requested video, or can't extend the source video.
 _UNMAKEABLE = (
     "PROMPT_TOO_LONG",
     "MODEL_NOT_FOUND",
@@ -34,7 +34,6 @@ _UNMAKEABLE = (
 )
 
 
-# Why a submission may be rejected.
 _SUBMITTED = (
     *_UNMAKEABLE,
     "INVALID_IMAGE",
@@ -55,7 +54,7 @@ ROUTES: tuple[Route, ...] = (
         "/v1/videos",
         "submit",
         "Create a video",
-        # The commit of the job reads it.
+        # The job's commit reads it.
         reads_account=False,
         body=CreateVideo,
         form=True,

@@ -1,4 +1,4 @@
-"""From the provider to our bucket: fetch, verify, make the poster frame; under a lease that is renewed meanwhile."""
+"""From the provider to our bucket: download, verify, and make the poster frame, under a lease that is kept renewed."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ RENEW_EVERY_S = lifecycle.LEASE_S / 3
 
 @dataclass
 class NotStored(Exception):  # noqa: N818
-    """A video could not be stored now; `permanent` when trying again would not help: the provider's own file is not
-    the video. A bucket that refuses is no such case, since a change of a permission takes minutes to arrive."""
+    """A video couldn't be stored now. `permanent`: a retry won't help, because the provider's file isn't the video. A
+    bucket that rejects writes isn't permanent, since permission changes take minutes to take effect."""
 
     code: str
     reason: str
@@ -33,57 +33,57 @@ class NotStored(Exception):  # noqa: N818
 
 
 @dataclass(frozen=True)
-class Kept:
-    """A video in our bucket, and since when the provider had been done with it, as far as that can be known.
+class StoredVideo:
+    """A video in our bucket, and when the provider had finished it, as far as we can tell.
 
-    Where the provider writes into our bucket itself, that is when it wrote; else it is when we learned of it.
+    If the provider writes into our bucket itself, that is when it wrote the file; otherwise when we learned of it.
     """
 
     output: Output
-    since: datetime
+    done_at: datetime
 
 
 async def store(services: Services, job: Job, holder: str) -> None:
-    """Store every video of the job, whose lease `holder` has, and tell the core how it went."""
+    """Store every video of the job, whose lease `holder` has, and apply the outcome."""
     try:
         async with _renewing(services, job, holder):
-            kept = [await _store_one(services, job, index) for index in range(len(job.outputs))]
+            stored = [await _store_one(services, job, index) for index in range(len(job.outputs))]
     except NotStored as failure:
         log.warning("storing_failed", job=job.id, code=failure.code, reason=failure.reason, tries=job.storing_tries + 1)
         event = events.StoringFailed(job.step, holder, failure.code, failure.reason, failure.permanent)
         await apply(services, job.id, event)
         return
-    # The bucket's clock is not ours: a lag below zero is none.
-    lag_s = max(0.0, (services.clock() - max(one.since for one in kept)).total_seconds())
+    # The bucket's clock may differ from ours: a negative lag counts as zero.
+    lag_s = max(0.0, (services.clock() - max(video.done_at for video in stored)).total_seconds())
     log.info("video_stored", job=job.id, model=job.request.model, tries=job.storing_tries + 1, lag_seconds=lag_s)
-    await apply(services, job.id, events.Stored(job.step, holder, tuple(one.output for one in kept)))
+    await apply(services, job.id, events.Stored(job.step, holder, tuple(video.output for video in stored)))
 
 
-async def _store_one(services: Services, job: Job, index: int) -> Kept:
-    """One video in the bucket, verified, with its poster frame.
+async def _store_one(services: Services, job: Job, index: int) -> StoredVideo:
+    """Store and verify one video, with its poster frame.
 
-    Raises NotStored after the quick tries: permanent when each of them brought the same bytes, which are not the video.
+    Raises NotStored after the quick tries, permanent if all of them got the same bytes and those aren't the video.
     """
     from shared.media import video  # PyAV is loaded by the first delivery that stores, not at every cold start
 
     checksums: list[str | None] = []
     for wait_s in (*QUICK_TRIES_AFTER_S, None):
         try:
-            stored = await _fetched(services, job, index)
+            stored = await _download(services, job, index)
             checksums.append(stored.crc32c)
-            kept = Kept(await _verified(services, job, index, stored), _done_at(services, job, index, stored))
+            output = await _verified(services, job, index, stored)
             await _describe(services, job, index, stored)
-            return kept
+            return StoredVideo(output, _done_at(services, job, index, stored))
         except video.NotThatVideo as error:
             failure = NotStored("INVALID_VIDEO", str(error), permanent=len(set(checksums)) == 1)
             if not _is_ours(services, job.outputs[index].uri):
                 await services.objects.delete(_object_name(services, job, index))
         except StorageRefused as error:
             checksums.append(None)
-            # Told at once, for only an operator can change it; and tried again like everything else.
+            # Alert at once, since only an operator can fix it, and retry like any other failure.
             log.error("storage_refused", job=job.id, account=job.account, error=str(error))
             failure = NotStored("STORAGE_REFUSED", str(error))
-        except Exception as error:  # noqa: BLE001 - network, provider or bucket: all are tried again
+        except Exception as error:  # noqa: BLE001 - network, provider or bucket: all are retried
             checksums.append(None)
             failure = NotStored("STORING_FAILED", f"{type(error).__name__}: {error}")
         if wait_s is None:
@@ -92,8 +92,8 @@ async def _store_one(services: Services, job: Job, index: int) -> Kept:
     raise AssertionError("unreachable: the last try returns or raises")
 
 
-async def _fetched(services: Services, job: Job, index: int) -> StoredObject:
-    """The object in our bucket; streamed there from the provider unless the provider wrote it there itself."""
+async def _download(services: Services, job: Job, index: int) -> StoredObject:
+    """The object in our bucket, streamed from the provider unless the provider has written it there itself."""
     name = _object_name(services, job, index)
     stored = await services.objects.stat(name)
     if stored is not None:
@@ -101,8 +101,8 @@ async def _fetched(services: Services, job: Job, index: int) -> StoredObject:
     uri = job.outputs[index].uri
     if _is_ours(services, uri):
         raise FileNotFoundError(uri)
-    generator = services.providers.of(job.provider)
-    return await services.objects.write(name, _fetching(generator, uri), "video/mp4")
+    provider = services.providers.of(job.provider)
+    return await services.objects.write(name, _downloading(provider, uri), "video/mp4")
 
 
 async def _verified(services: Services, job: Job, index: int, stored: StoredObject) -> Output:
@@ -130,7 +130,7 @@ async def _verified(services: Services, job: Job, index: int, stored: StoredObje
 
 
 async def _describe(services: Services, job: Job, index: int, stored: StoredObject) -> None:
-    """Say in the bucket what the video is. It is as good without that, so a failure is logged and nothing else."""
+    """Set the object's file name and metadata. The video is fine without them, so a failure is only logged."""
     try:
         await services.objects.describe(stored.name, *filenames.description(job, index))
     except (Unavailable, FileNotFoundError) as error:
@@ -139,7 +139,7 @@ async def _describe(services: Services, job: Job, index: int, stored: StoredObje
 
 @asynccontextmanager
 async def _renewing(services: Services, job: Job, holder: str) -> AsyncIterator[None]:
-    """Keeps the lease alive while bytes flow."""
+    """Keep the lease alive while storing."""
 
     async def renew() -> None:
         while True:
@@ -157,8 +157,8 @@ async def _renewing(services: Services, job: Job, holder: str) -> AsyncIterator[
         await asyncio.gather(renewal, return_exceptions=True)
 
 
-def _fetching(generator: Provider, uri: str) -> Callable[[BinaryIO], None]:
-    return lambda destination: generator.download(uri, destination)
+def _downloading(provider: Provider, uri: str) -> Callable[[BinaryIO], None]:
+    return lambda destination: provider.download(uri, destination)
 
 
 def _writing(data: bytes) -> Callable[[BinaryIO], None]:

@@ -1,4 +1,4 @@
-"""What starts or stops work at a user's wish: submit, estimate, cancel."""
+"""Submitting, estimating and canceling videos."""
 
 from __future__ import annotations
 
@@ -28,13 +28,13 @@ from shared.platform.ports import Services
 from shared.webhooks import endpoints
 from shared.workspace import projects
 
-# How long a client that retries on its own, without an Idempotency-Key, may take to do so.
+# How long after a request a client that retries automatically, without an Idempotency-Key, may repeat it.
 REPEATED_WITHIN = timedelta(minutes=10)
 
 
 @dataclass(frozen=True)
 class Submitted:
-    """The job, and whether an earlier request made it: of the same Idempotency-Key, or one whose response was lost."""
+    """The job, and whether an earlier request created it: with the same Idempotency-Key, or with a lost response."""
 
     job: Job
     replayed: bool = False
@@ -44,11 +44,12 @@ async def submit(services: Services, caller: Caller, body: CreateVideo, key: str
     """Charge, create the job, and enqueue its first step.
 
     `repeats`: how many times the client says it has sent this request before. Without a key, a repeat takes a job that
-    the same request made in the last minutes and that no repeat of that number has taken yet; if there is none, it is a
-    new request. So two first attempts are never taken for one, and parallel repeats get a job each.
+    the same request created in the last minutes and that no repeat with that number has taken yet; if there is none, it
+    is a new request. So two first attempts are never mistaken for one, and parallel repeats get a job each.
 
-    Once the commit is known the answer is the job, whatever the queue says: the sweeper finds it. Raises ApiError; an
-    unknown commit is resolved by reading the job, and is UNAVAILABLE with the job's id in details if that fails.
+    Once the commit is known to have succeeded, the job is returned even if the queue fails: the sweeper finds it.
+    Raises ApiError; an unknown commit is resolved by reading the job, and is UNAVAILABLE with the job's id in details
+    if that fails.
     """
     repeats = repeats if key is None else 0
     planned = await _planned(services, caller, body, key, repeats)
@@ -65,13 +66,13 @@ async def submit(services: Services, caller: Caller, body: CreateVideo, key: str
 async def _planned(
     services: Services, caller: Caller, body: CreateVideo, key: str | None, repeats: int
 ) -> Submitted | tuple[admission.Submission, LiveSettings]:
-    """What to commit, its images stored, and the settings it was decided under; or what an earlier request made."""
+    """What to commit, with its images stored, and the settings used for it; or the job of an earlier request."""
     config = await services.live_settings.get()
     images = await inputs.given(body)
     try:
         plan = await _plan(services, caller, body, key, config, images)
     except ApiError:
-        # What is not offered any more may have been when the key was used first.
+        # A model that isn't offered any more may have been when the key was first used.
         earlier = await _earlier(services, caller, _fingerprint(body, images), key, repeats)
         if earlier is None:
             raise
@@ -89,7 +90,7 @@ async def _planned(
 async def _committed(
     services: Services, caller: Caller, plan: admission.Submission, config: LiveSettings, repeats: int
 ) -> Submitted:
-    """Commit the charge and the job; images of a request that made no job of its own are discarded."""
+    """Commit the charge and the job; discard the images if the request created no job of its own."""
     try:
         submitted = await _commit_submission(services, caller, plan, config, repeats)
     except Unavailable as error:
@@ -114,7 +115,7 @@ def _record(caller: Caller, plan: admission.Submission) -> None:
 
 
 async def _enqueue(services: Services, job: Job) -> None:
-    """Create the job's first task; if Cloud Tasks doesn't answer, the sweeper will."""
+    """Create the job's first task; if Cloud Tasks doesn't respond, the sweeper will create it."""
     try:
         await services.tasks.create(lifecycle.current_task(job))
     except Unavailable as error:
@@ -128,7 +129,7 @@ async def _commit_submission(
 
 
 class _Submission(Proposal[Submitted]):
-    """A submission that waits for its account. What may be a repeat has a commit to itself, for it may take a job."""
+    """A submission that waits for its account. A possible repeat gets its own commit, because it may take a job."""
 
     def __init__(
         self, services: Services, caller: Caller, plan: admission.Submission, config: LiveSettings, repeats: int
@@ -143,7 +144,7 @@ class _Submission(Proposal[Submitted]):
         self._repeats = repeats
 
     async def prepare(self, job: Job | None) -> Answer[Submitted] | None:
-        # After the account was read: whatever is committed later makes our own commit fail, and is found then.
+        # After reading the account: anything committed later makes our commit fail, and is found on the next attempt.
         if self._repeats == 0 or job is not None:
             return None
         repeated = await _take_repeated(self._services, self._caller, self._plan.fingerprint, self._repeats)
@@ -154,7 +155,7 @@ class _Submission(Proposal[Submitted]):
     ) -> lifecycle.Change | Answer[Submitted]:
         plan = self._plan
         if job is not None:
-            # A random id can only be ours; a key's may be an earlier request's.
+            # A random id can only be ours; an id from a key may belong to an earlier request.
             ours = plan.idempotency_key is None or job.change_id in self.tried
             return Answer(_existing(job, plan.fingerprint, ours))
         if account is None:
@@ -168,7 +169,7 @@ class _Submission(Proposal[Submitted]):
 async def _budget(
     services: Services, account: Account, now: datetime, config: LiveSettings, cost: int
 ) -> TenantBudget | None:
-    """The tenant's budget for today, where it is capped: the account's shard, or all of them if that has too little."""
+    """The tenant's budget for today, if capped: the account's shard, or all shards if that one has too little."""
     cap = config.tenant_daily_credits.get(account.tenant)
     if cap is None:
         return None
@@ -190,7 +191,7 @@ async def _earlier(
 
 
 async def _take_repeated(services: Services, caller: Caller, fingerprint: str, repeats: int) -> Job | None:
-    """The oldest recent job of the same keyless request that no repeat of that number has taken; taken for this one."""
+    """Take the oldest recent job of the same keyless request that no repeat with that number has taken, if any."""
     since = int((services.clock() - REPEATED_WITHIN).timestamp())
     after: str | None = None
     while True:
@@ -209,7 +210,7 @@ async def _take_repeated(services: Services, caller: Caller, fingerprint: str, r
 async def _check_admission(
     services: Services, caller: Caller, plan: admission.Submission, config: LiveSettings
 ) -> None:
-    """Refuse what would be refused anyway before its images are fetched and stored. Raises ApiError."""
+    """Reject before fetching and storing images what would be rejected anyway. Raises ApiError."""
     account = await own_account(services, caller)
     now = services.clock()
     refusal = admission.refuse(plan, account, now, config, await _budget(services, account, now, config, plan.cost))
@@ -268,7 +269,7 @@ def _choice(
     source: Source | None,
     offering: catalog.Offering,
 ) -> catalog.Choice:
-    """The model that was named; else that of the video to extend; else the tenant's default, or everybody's."""
+    """The requested model; otherwise that of the source video; otherwise the tenant's or the installation's default."""
     preference = preferred(services, caller.tenant, config)
     if source is not None:
         preference = (source.model, *preference)
@@ -276,9 +277,9 @@ def _choice(
 
 
 def _fingerprint(body: CreateVideo, images: tuple[inputs.Given, ...]) -> str:
-    """The same for the same request, whatever the order of its fields and labels, and however its images came.
+    """A digest of the request, independent of the order of its fields and labels and of how its images were sent.
 
-    The price that the caller agrees to isn't part of it: it may change after a lost response, and the video stays.
+    The price that the caller agrees to isn't part of it: it may change after a lost response, for the same video.
     """
     asked = body.model_dump(mode="json", exclude_unset=True, exclude={*inputs.FIELDS, "max_cost", "quote"})
     if images:
@@ -293,9 +294,9 @@ def _job_id(account: str, key: str) -> str:
 
 
 async def estimate(services: Services, caller: Caller, body: CreateVideo) -> Estimate:
-    """What the request would cost and take, and whether it would be accepted now. Nothing is written.
+    """The request's cost and expected time, and whether it would be accepted now. Writes nothing.
 
-    Raises ApiError for whatever a create would be answered with that is wrong with the request itself.
+    Raises the ApiError that a create would, if the request itself is wrong.
     """
     config = await services.live_settings.get()
     images = await inputs.given(body)
@@ -304,7 +305,7 @@ async def estimate(services: Services, caller: Caller, body: CreateVideo) -> Est
     now = services.clock()
     refusal = admission.refuse(plan, account, now, config, await _budget(services, account, now, config, plan.cost))
     if refusal is None:
-        # In the create's order: images are read of nobody who is refused anyway.
+        # In the same order as a create: no images are read for a request that is rejected anyway.
         await inputs.check(services, caller, images)
     return Estimate(
         model=plan.request.model,
@@ -326,7 +327,7 @@ async def estimate(services: Services, caller: Caller, body: CreateVideo) -> Est
 
 
 async def receipt(services: Services, caller: Caller, key: str) -> Receipt:
-    """What became of the caller's Idempotency-Key; NOT_FOUND when no request with it was accepted."""
+    """The result of the caller's Idempotency-Key. Raises NOT_FOUND if no request with it was accepted."""
     job = await services.firestore.get(Job, _job_id(caller.account, key)) if key else None
     if job is None or job.account != caller.account:
         raise ApiError("NOT_FOUND", "No accepted request used this Idempotency-Key.")
@@ -342,7 +343,7 @@ async def receipt(services: Services, caller: Caller, key: str) -> Receipt:
 async def cancel(services: Services, caller: Caller, job_id: str, min_refund: int = 0) -> Job:
     """End the job now, with the refund that the policy grants.
 
-    Raises ApiError NOT_FOUND, NOT_CANCELABLE, or REFUND_CHANGED where less than `min_refund` would come back.
+    Raises ApiError NOT_FOUND, NOT_CANCELABLE, or REFUND_CHANGED if less than `min_refund` would be refunded.
     """
     job = await own_job(services, caller, job_id)
     try:
@@ -362,7 +363,7 @@ def _note_cancel(caller: Caller, job: Job) -> None:
 
 
 async def estimate_cancel(services: Services, caller: Caller, job_id: str) -> Cancellation:
-    """What `cancel` would give back now. Raises ApiError NOT_FOUND or NOT_CANCELABLE."""
+    """What `cancel` would refund now. Raises ApiError NOT_FOUND or NOT_CANCELABLE."""
     job = await own_job(services, caller, job_id)
     if job.final:
         raise ApiError("NOT_CANCELABLE", details={"status": job.status})

@@ -1,7 +1,7 @@
-"""Read, decide, commit, enqueue: the loop in which every change of a job is made.
+"""Read, decide, commit, enqueue: the loop that makes every change of a job.
 
-The core decides on what was read; the store commits it only if it is still so; otherwise both are done again. A commit
-whose answer was lost is recognized as our own by its change_id. Nobody locks.
+The core decides based on what was read; Firestore commits only if nothing has changed since; otherwise both are done
+again. A commit whose response was lost is recognized as ours by its change_id. There are no locks.
 """
 
 from __future__ import annotations
@@ -23,18 +23,18 @@ from shared.platform.ports import Services
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of an event. `change` is None when the job did not hear it; `job` is the job as it then stands."""
+    """The result of an event. `change` is None if the event did not apply; `job` is its current state."""
 
     job: Job
     change: Change | None
 
 
 class JobMissing(Exception):  # noqa: N818
-    """There is no job of that id."""
+    """There is no job with that id."""
 
 
 class TaskNotCreated(Unavailable):
-    """The change is committed, and only its task could not be created: a redelivery or the sweeper will do that."""
+    """The change is committed, but its task couldn't be created: a redelivery or the sweeper will do that."""
 
     def __init__(self, outcome: Outcome) -> None:
         super().__init__(f"the task {outcome.job.task.name} could not be created")
@@ -42,15 +42,15 @@ class TaskNotCreated(Unavailable):
 
 
 async def apply(services: Services, job_id: str, event: Event, known: Job | None = None) -> Outcome:
-    """Let the event happen to the job, and create the task that the change asks for.
+    """Apply the event to the job, and create the task that the change asks for.
 
-    `known` is the job as just read, which saves reading it again. Raises JobMissing; TaskNotCreated; Unavailable when
-    the outcome of the commit is unknown, or when others kept writing for 10 s.
+    `known` is the job as just read, which saves reading it again. Raises JobMissing; TaskNotCreated; Unavailable if the
+    outcome of the commit is unknown or others kept writing for 10 s.
     """
-    # What others said is in the event; the rest of the job has been stored before.
+    # Only the event has text from outside; the rest of the job has been stored before.
     outcome = await _commit_event(services, job_id, storable.cleaned(event), known)
     if outcome.change is not None:
-        _tell(outcome.job, outcome.change.signals)
+        _log_signals(outcome.job, outcome.change.signals)
         _log_end(outcome)
         if outcome.change.task is not None:
             try:
@@ -61,14 +61,14 @@ async def apply(services: Services, job_id: str, event: Event, known: Job | None
 
 
 class _Settlement(Proposal[Outcome]):
-    """An event of a job that may end it, or change otherwise what its account holds."""
+    """An event that may end the job, or otherwise change its account."""
 
     def __init__(self, job: Job, event: Event, config: LiveSettings) -> None:
         super().__init__(job.id)
         self._known = job
         self._event = event
         self._config = config
-        self._untold: tuple[str, ...] = ()
+        self._unlogged: tuple[str, ...] = ()
 
     def decide(
         self, job: Job | None, account: Account | None, budget: TenantBudget | None, now: datetime
@@ -78,8 +78,8 @@ class _Settlement(Proposal[Outcome]):
             return Answer(Outcome(job, self.tried[job.change_id]))
         change = decide(job, account, self._event, now, self._config)
         if change is None:
-            # Ours may have been committed, and another's on top of it: told once more is better than never.
-            _tell(job, self._untold)
+            # Our commit may have succeeded, with another one on top of it: better to log twice than never.
+            _log_signals(job, self._unlogged)
             return Answer(Outcome(job, None))
         return change
 
@@ -87,11 +87,11 @@ class _Settlement(Proposal[Outcome]):
         return Outcome(job, change)
 
     def unknown(self, change: Change) -> None:
-        self._untold = change.signals
+        self._unlogged = change.signals
 
 
 async def forget_task(services: Services, outcome: Outcome) -> None:
-    """Delete the task that the change made obsolete. If that fails now, its delivery will find nothing to do."""
+    """Delete the task that the change made obsolete. If that fails, its delivery will find nothing to do."""
     if outcome.change is None or outcome.change.obsolete is None:
         return
     try:
@@ -121,7 +121,7 @@ async def _commit_event(services: Services, job_id: str, event: Event, known: Jo
             settlement.unknown(change)
         except Conflict:
             pass
-        # Either way what counts is what is there now: ours, or what to decide on afresh.
+        # Either way, read again: it is our commit, or a new state to decide on.
     raise Unavailable(f"others kept writing to {job.id}")
 
 
@@ -133,7 +133,7 @@ async def _read(services: Services, job_id: str) -> Job:
 
 
 async def commit(services: Services, change: Change) -> Job:
-    """One batch; answers the job with its new revision. Raises Conflict or Unavailable."""
+    """Commit the change in one batch; returns the job with its new revision. Raises Conflict or Unavailable."""
     committed = await services.firestore.commit(change.documents)
     job = committed[0]
     assert isinstance(job, Job)
@@ -141,11 +141,11 @@ async def commit(services: Services, change: Change) -> Job:
 
 
 def with_change_id(change: Change, change_id: str) -> Change:
-    """The change as it is to be committed."""
+    """The change with that change_id, ready to commit."""
     return change.stamped(change_id)
 
 
-def _tell(job: Job, signals: tuple[str, ...]) -> None:
+def _log_signals(job: Job, signals: tuple[str, ...]) -> None:
     for signal in signals:
         log.warning(signal, job=job.id, account=job.account, attempt=job.attempt)
 

@@ -1,7 +1,7 @@
-"""One delivery of a job's task: look at the stage, do what is next, tell the core what happened.
+"""One delivery of a job's task: do the next action for the job's stage, and apply the result as an event.
 
-Every effect is here or in the gateways; every decision is in lifecycle.py. A delivery may come twice, late, out of
-order, or die at any line: what it meets then is what the lines below find in the store.
+All effects are here or in the gateways; all decisions are in lifecycle.py. A delivery may come twice, late or out of
+order, or crash at any line: the next one continues from what is stored.
 """
 
 from __future__ import annotations
@@ -25,19 +25,19 @@ from shared.platform.provider import Create, Failed, Finished, Rejected, Running
 from shared.webhooks import deliveries
 
 BUSY_WAIT_S = 30.0
-# The name of an accepted generation is worth money: it is tried for as long as the function may run. What else a create
-# came to is known for sure only as long as its lease lives.
+# The name of an accepted generation is worth money: its commit is retried as long as the function may run. Any other
+# outcome of a create is only certain as long as its lease lives.
 KEEP_NAME_FOR_S = 600.0
 KEEP_OUTCOME_FOR_S = 60.0
 KEEP_EVERY_S = 5.0
 
 
 async def deliver(services: Services, job_id: str, step: int) -> TaskResult:
-    """Act on one delivery of the task {job, step}, and say what the queue is told."""
+    """Handle one delivery of the task {job, step}; returns the result for the queue."""
     try:
         return await _deliver(services, job_id, step)
     except Unavailable as error:
-        # Not 503, which would slow every other job of the queue.
+        # Not 503, which would slow down all other jobs in the queue.
         log.warning("delivery_unavailable", job=job_id, step=step, error=str(error))
         return TaskResult.RETRY
 
@@ -51,7 +51,7 @@ async def _deliver(services: Services, job_id: str, step: int) -> TaskResult:
         return TaskResult.ACK
     if job.step > step:
         if job.step == step + 1:
-            # Perhaps we died between the commit of that step and the creation of its task.
+            # We may have crashed between committing that step and creating its task.
             await services.tasks.create(lifecycle.current_task(job))
         return TaskResult.ACK
     try:
@@ -66,7 +66,7 @@ async def _enter(services: Services, job: Job) -> TaskResult:
 
 
 async def _start(services: Services, job: Job) -> TaskResult:
-    """Prepare, claim, create: nothing slow comes between the claim and the create."""
+    """Prepare, claim, create: nothing slow happens between the claim and the create."""
     now, config = services.clock(), await services.live_settings.get()
     if not lifecycle.claimable(job, now, config):
         return TaskResult.RETRY
@@ -88,7 +88,7 @@ async def _start(services: Services, job: Job) -> TaskResult:
             return TaskResult.RETRY
         await apply(services, job.id, switched, job)
         return TaskResult.ACK
-    except Exception as error:  # noqa: BLE001 - nothing was begun, so whatever it was can be tried again
+    except Exception as error:  # noqa: BLE001 - nothing was started, so any failure can be retried
         log.error("create_not_prepared", job=job.id, model=job.request.model, error=repr(error))
         return TaskResult.RETRY
     return await _claim_and_create(services, job, start)
@@ -102,7 +102,7 @@ async def _claim_and_create(services: Services, job: Job, start: Create) -> Task
     if job.stage is not Stage.STARTING or job.lease is None or job.lease.holder != holder:
         return TaskResult.RETRY
     if job.lease.until - services.clock() < timedelta(seconds=lifecycle.CREATE_TIMEOUT_S):
-        # Too slow since the claim: whoever comes next must not find us creating.
+        # Too much time since the claim: we must not be creating when the lease ends and the next delivery takes over.
         await apply(services, job.id, events.Deferred(job.step, holder, 0.0))
         return TaskResult.RETRY
     try:
@@ -121,7 +121,7 @@ async def _claim_and_create(services: Services, job: Job, start: Create) -> Task
         wait_s = busy.retry_after_s if busy.retry_after_s is not None else BUSY_WAIT_S
         await _keep_outcome(services, job, switched or events.Deferred(job.step, holder, wait_s))
         return TaskResult.THROTTLE
-    except Exception as error:  # noqa: BLE001 - whatever it was, the provider may have accepted
+    except Exception as error:  # noqa: BLE001 - after any of these the provider may have accepted
         log.exception("start_outcome_unknown", job=job.id, attempt=job.attempt, error=repr(error))
         await _keep_outcome(services, job, events.StartUnknown(job.step, holder))
         return TaskResult.ACK
@@ -132,7 +132,7 @@ async def _claim_and_create(services: Services, job: Job, start: Create) -> Task
 async def _switched(
     services: Services, job: Job, holder: str | None, rejection: str, reason: str
 ) -> events.Switched | None:
-    """The event that moves a job whose start was rejected to whoever makes its video instead; None: nobody."""
+    """The event that moves a job whose start was rejected to another provider or model; None if there is none."""
     config = await services.live_settings.get()
     found = failover.alternative(job, rejection, offered(services, config), config)
     if found is None:
@@ -153,7 +153,7 @@ async def _switched(
 
 
 async def _keep_name(services: Services, job: Job, operation: str) -> None:
-    """Commit the operation's name, whatever Firestore answers; if it must be given up, the attempt is searched for."""
+    """Commit the operation's name, retrying on any error; when that gives up, the attempt has to be searched for."""
 
     def not_kept(error: Exception) -> None:
         log.error("operation_not_kept", job=job.id, attempt=job.attempt, operation=operation, error=repr(error))
@@ -171,7 +171,7 @@ async def _keep_name(services: Services, job: Job, operation: str) -> None:
 
 
 async def _keep_outcome(services: Services, job: Job, event: events.StepEvent) -> None:
-    """Commit that nothing began, or that nobody knows; if it must be given up, a dead lease says the latter."""
+    """Commit that nothing started, or that the outcome is unknown; if that gives up, an expired lease means unknown."""
 
     def not_kept(error: Exception) -> None:
         outcome = type(event).__name__
@@ -183,9 +183,9 @@ async def _keep_outcome(services: Services, job: Job, event: events.StepEvent) -
 async def _keep(
     services: Services, job: Job, event: events.Event, for_s: float, not_kept: Callable[[Exception], None]
 ) -> Outcome:
-    """Commit the event, again and again for so many seconds; raises the last error.
+    """Commit the event, retrying for `for_s` seconds; raises the last error.
 
-    Not only after silence: a permission that is being edited comes back, and a rejected argument may.
+    It retries after any error, not just timeouts: a permission being edited comes back, and a rejected argument may.
     """
     until = services.clock() + timedelta(seconds=for_s)
     while True:
@@ -201,7 +201,7 @@ async def _keep(
 
 
 async def _await_start(services: Services, job: Job) -> TaskResult:
-    """Somebody is creating, or died while creating."""
+    """Another delivery is creating, or crashed while creating."""
     if _leased(services, job):
         return TaskResult.RETRY
     await apply(services, job.id, events.StartUnknown(job.step, services.ids()), job)
@@ -209,7 +209,7 @@ async def _await_start(services: Services, job: Job) -> TaskResult:
 
 
 async def _find(services: Services, job: Job) -> TaskResult:
-    """Look for an uncertain attempt where its outcome shows: a provider's event, or files under its own prefix."""
+    """Look for the outcome of an uncertain attempt: a provider's event, or files under its prefix."""
     if job.hinted_operation is not None:
         await apply(services, job.id, events.Accepted(job.attempt, job.hinted_operation), job)
         return TaskResult.ACK
@@ -238,7 +238,7 @@ async def _poll(services: Services, job: Job) -> TaskResult:
 
 
 async def _without_answer(services: Services, job: Job) -> TaskResult:
-    """The provider does not say how it stands, perhaps never will: a model may be retired along with its endpoint."""
+    """Handle a failed poll, which may fail forever: a model may be retired along with its endpoint."""
     result = await _adopt(services, job)
     if result is not None:
         return result
@@ -258,16 +258,16 @@ async def _still_running(services: Services, job: Job) -> TaskResult:
 
 
 async def _adopt(services: Services, job: Job) -> TaskResult | None:
-    """Store the files that are under the attempt's own prefix: all that were asked for, or any once the wait is over.
+    """Store the files under the attempt's prefix: all that were requested or, after the deadline, any.
 
-    None when there are none to adopt. A bucket that does not answer is no reason to give a paid video up: it is asked
-    again, past the deadline for as long as storing may take.
+    None if there are none to store. A paid video isn't given up because the bucket doesn't respond: the search is
+    retried, past the deadline for as long as storing may take.
     """
     config = await services.live_settings.get()
     over = services.clock() >= lifecycle.deadline(job, config)
     try:
         found = [item for item in await services.objects.list(job.prefix) if item.name.endswith(".mp4")]
-    except Exception as error:  # noqa: BLE001 - whatever it was, nothing is known of the files
+    except Exception as error:  # noqa: BLE001 - after any failure nothing is known about the files
         if isinstance(error, StorageRefused):
             log.error("storage_refused", job=job.id, account=job.account, error=str(error))
         else:
@@ -281,7 +281,7 @@ async def _adopt(services: Services, job: Job) -> TaskResult | None:
 
 
 async def _finish(services: Services, job: Job, event: events.GenerationFinished) -> None:
-    """The provider is done; whoever learns it first goes on to store."""
+    """The provider is done; the delivery that learns it first also stores the videos."""
     outcome = await apply(services, job.id, event, job)
     if outcome.change is not None and outcome.job.stage is Stage.STORING:
         await storing.store(services, outcome.job, event.holder)
@@ -307,12 +307,12 @@ async def _announce(services: Services, job: Job) -> TaskResult:
 
 
 async def _clean_up(services: Services, job: Job) -> TaskResult:
-    """Stop and remove what a job without a video left: a generation that still runs, files that nobody gets."""
+    """Stop and remove what a job without a video left behind: a generation still running, files nobody will get."""
     again = late_success = False
     if job.stage is not Stage.COMPLETED and job.attempt > 0:
         again, late_success = await _late_generation(services, job)
     if late_success:
-        # Before the files go: a delivery that comes after us would not see them any more.
+        # Before deleting the files: a later delivery wouldn't see them any more.
         job = (await apply(services, job.id, events.LateSuccess(), job)).job
     await services.objects.delete(job.files_prefix)
     await services.objects.delete(job.posters_prefix)
@@ -323,7 +323,7 @@ async def _clean_up(services: Services, job: Job) -> TaskResult:
 
 
 async def _clean_up_earlier_attempts(services: Services, job: Job) -> TaskResult:
-    """The video is of the last attempt; what an abandoned one wrote, or still writes, goes."""
+    """The video is from the last attempt; remove what abandoned ones wrote, or still write."""
     for attempt in range(1, job.attempt):
         await services.objects.delete(f"{job.files_prefix}{attempt}/")
     again = services.clock() < lifecycle.watched_until(job)
@@ -332,18 +332,18 @@ async def _clean_up_earlier_attempts(services: Services, job: Job) -> TaskResult
 
 
 async def _late_generation(services: Services, job: Job) -> tuple[bool, bool]:
-    """Whether the given-up generation still goes on, and whether it succeeded after the job had failed."""
+    """Whether the abandoned generation is still running, and whether it succeeded after the job had failed."""
     given_up = job.error is not None and job.error.code in ("GENERATION_TIMEOUT", "START_UNCERTAIN")
     operation = job.operation or job.hinted_operation
     if operation is None:
-        # Only files can show it: under the attempt's prefix, and not later than the longest generation.
+        # Only files can show it: under the attempt's prefix, and no later than the longest generation takes.
         found = await services.objects.list(job.files_prefix)
         return services.clock() < lifecycle.watched_until(job), given_up and bool(found)
     try:
         provider = services.providers.of(job.provider)
         await provider.cancel(operation)
         result = await provider.poll(operation)
-    except Exception as error:  # noqa: BLE001 - best effort; it is tried again for a day
+    except Exception as error:  # noqa: BLE001 - best effort; it is retried for a day
         log.warning("late_generation_not_seen", job=job.id, operation=operation, error=repr(error))
         return True, False
     if isinstance(result, Running):
@@ -366,7 +366,7 @@ _ACTIONS: dict[Stage, Callable[[Services, Job], Awaitable[TaskResult]]] = {
 
 
 def _action(job: Job) -> Callable[[Services, Job], Awaitable[TaskResult]]:
-    """What a delivery of the job's current step does. An ended job is announced first, then cleaned up."""
+    """The action for a delivery of the job's current step. An ended job is announced first, then cleaned up."""
     if job.final and job.to_announce:
         return _announce
     if job.stage is Stage.COMPLETED and job.outputs:

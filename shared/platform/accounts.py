@@ -1,8 +1,8 @@
-"""Edits of an account's document: read, change, commit if nobody wrote meanwhile, else again.
+"""Edit an account's document: read, change, and commit; if somebody else wrote first, do it again.
 
-And whoever acts: what moves money, roles, keys, settings or secrets is committed together with the account of its
-caller, as it was read for that commit. An account that is disabled, closed or demoted in between makes the commit fail.
-(A Firestore commit can't verify a document without writing it, so the account gets a fresh change_id.)
+Changes of money, roles, keys, settings or secrets are committed together with the caller's account, as read for that
+commit. If the account is disabled, closed or demoted in between, the commit fails. (A Firestore commit can't verify a
+document without writing it, so the account gets a fresh change_id.)
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ def check_open(account: Account) -> None:
 
 
 async def acting(services: Services, caller: Caller) -> Account:
-    """The caller's account as it is now, with a fresh change_id, to be committed with what the caller does.
+    """The caller's current account with a fresh change_id, to be committed with what the caller does.
 
     Raises ApiError UNAUTHENTICATED, ACCOUNT_CLOSED or ACCOUNT_DISABLED, and FORBIDDEN when the account no longer has
     the role that let the caller in.
@@ -37,7 +37,7 @@ async def acting(services: Services, caller: Caller) -> Account:
 
 
 def allowed(services: Services, caller: Caller, account: Account | None) -> Account:
-    """`acting`, of the caller's account as it was just read."""
+    """Like `acting`, for the caller's account as just read."""
     if account is None:
         raise ApiError("UNAUTHENTICATED", "This user's account no longer exists.")
     check_open(account)
@@ -49,24 +49,24 @@ def allowed(services: Services, caller: Caller, account: Account | None) -> Acco
 async def edit(
     services: Services, account_id: str, change: Callable[[Account], Account], caller: Caller | None = None
 ) -> Account:
-    """The account after `change`, which is called again whenever somebody else wrote first.
+    """Apply `change` to the account and return the result; `change` is called again if somebody else wrote first.
 
-    With a `caller`, the edit is made only while the caller's own account allows it (see `acting`). Where `change`
-    leaves the account as it is, nothing is written. What `change` raises ends the edit. Raises KeyError when there is
-    no such account; ApiError as `acting`; Unavailable.
+    With a `caller`, the edit is made only while the caller's own account allows it (see `acting`). If `change` returns
+    the account unchanged, nothing is written. Exceptions of `change` propagate. Raises KeyError if there is no such
+    account; ApiError as `acting` does; Unavailable.
     """
 
     async def changed(account: Account | None) -> Batch[Account]:
         if account is None:
             raise KeyError(account_id)
         actor = await acting(services, caller) if caller is not None else None
-        # Who edits his own account is checked by the edit itself.
+        # A caller who edits their own account is already checked by the edit.
         return Batch(change(account), [actor] if actor is not None and actor.id != account_id else [])
 
     return (await commits.edit(services, Account, account_id, changed)).document
 
 
 def check_verified(account: Account) -> None:
-    """Raises ApiError EMAIL_NOT_VERIFIED: what outlives a sign-in isn't for people who only claim an address."""
+    """Raises ApiError EMAIL_NOT_VERIFIED: nothing that outlives a sign-in is given out for an unproven address."""
     if not account.email_verified:
         raise ApiError("EMAIL_NOT_VERIFIED")

@@ -1,7 +1,7 @@
-"""The audit log: who did what that an administrator may one day have to account for.
+"""The audit log: who did what, for actions that an administrator may have to account for later.
 
-Entries are structured log lines under the label `log: audit`; a log sink keeps them as long as the law wants. They hold
-ids and hashes, never a prompt, an address or a key.
+Entries are structured log lines with the label `log: audit`; a log sink keeps them as long as the law requires. They
+contain ids and hashes, never a prompt, an address or a key.
 """
 
 from __future__ import annotations
@@ -43,10 +43,10 @@ Action = Literal[
 
 
 def record(action: Action, caller: Caller, **facts: Any) -> None:
-    """One entry: the caller and the request are in it by themselves; `facts` are ids, hashes and numbers."""
+    """Write one entry. The caller and the request are included automatically; `facts` are ids, hashes and numbers."""
     log.audit(action, user=caller.account, tenant=caller.tenant, role=caller.role, api_key=caller.key, **facts)
 
 
 def prompt_sha256(prompt: str) -> str:
-    """Tells whether two entries are about the same prompt, without telling the prompt."""
+    """A hash that shows whether two entries are about the same prompt, without revealing it."""
     return hashlib.sha256(prompt.encode()).hexdigest()

@@ -1,7 +1,7 @@
-"""What a process remembers for a while: bounded in size, and the least recently used value makes room for a new one.
+"""An in-process cache with expiry, bounded in size; it evicts the least recently used value.
 
-A cache that empties itself when it is full sends everybody back to the database, or to the signer, at one moment, and
-does so again and again while more keys are in use than it holds.
+Emptying the whole cache when it is full would send every request back to the database or the signer at once, again and
+again while more keys are in use than it holds.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ FOREVER = datetime.max.replace(tzinfo=UTC)
 
 
 class Cache(Generic[K, V]):
-    """At most `limit` values, each until its own moment. Used from one event loop; nothing in it waits."""
+    """At most `limit` values, each with its own expiry. For one event loop; no method waits."""
 
     def __init__(self, limit: int) -> None:
         self._limit = limit
@@ -28,7 +28,7 @@ class Cache(Generic[K, V]):
         return len(self._values)
 
     def get(self, key: K, now: datetime) -> V | None:
-        """The value, if its moment has not come."""
+        """The value, unless it has expired."""
         found = self._values.get(key)
         if found is None:
             return None
@@ -49,10 +49,10 @@ class Cache(Generic[K, V]):
         self._values.pop(key, None)
 
     def drop_where(self, matches: Callable[[V], bool]) -> None:
-        """Forget every value that matches."""
+        """Drop every value that matches."""
         for key in [key for key, (value, _) in self._values.items() if matches(value)]:
             del self._values[key]
 
     def clear(self) -> None:
-        """Forget everything: what all of it was derived from is no longer valid."""
+        """Drop everything: the data that the values were derived from is no longer valid."""
         self._values.clear()

@@ -1,7 +1,7 @@
-"""Compare and set: read a document, decide, commit; if somebody else wrote first, do both again.
+"""Compare and set: read a document, decide, commit; if somebody else wrote first, start over.
 
-Preconditions of the store keep two writers apart. The turns that writers of one document take within a process spare
-them most conflicts, and are not needed for correctness.
+Firestore's preconditions keep two writers apart. Within a process, writers of one document also take turns: that
+avoids most conflicts, and correctness doesn't depend on it.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ LONGEST_WAIT_S = 0.5
 
 @dataclass(eq=False)
 class Turn:
-    """The queue of one document's writers in this process; `waiting` is what the next of them may take along."""
+    """The queue of one document's writers in this process; the next writer may commit `waiting` along with its own."""
 
     lock: asyncio.Lock = field(default_factory=asyncio.Lock)
     waiting: list[Any] = field(default_factory=list)
@@ -38,7 +38,7 @@ _turns: WeakValueDictionary[str, Turn] = WeakValueDictionary()
 
 
 def turn_of(name: str) -> Turn:
-    """The queue of that name; it exists for as long as anybody holds on to it."""
+    """The queue of that name; it exists as long as somebody holds a reference to it."""
     turn = _turns.get(name)
     if turn is None:
         turn = _turns[name] = Turn()
@@ -47,9 +47,9 @@ def turn_of(name: str) -> Turn:
 
 @asynccontextmanager
 async def in_turn(turn: Turn) -> AsyncIterator[bool]:
-    """First come, first served. After 10 s of waiting you go on without the turn, and get False.
+    """Wait for the turn, first come, first served. After 10 s it proceeds without the turn and yields False.
 
-    Behind others who wait for a Firestore that does not answer, nobody would be answered in bounded time.
+    Otherwise nobody would get a response in bounded time while Firestore doesn't respond to those ahead.
     """
     held = await _acquired(turn.lock)
     try:
@@ -61,7 +61,7 @@ async def in_turn(turn: Turn) -> AsyncIterator[bool]:
 
 @asynccontextmanager
 async def account_lock(account_id: str) -> AsyncIterator[None]:
-    """Writers of one account in one process take turns."""
+    """Make writers of one account in this process take turns."""
     async with in_turn(turn_of(account_id)):
         yield
 
@@ -75,9 +75,9 @@ async def _acquired(lock: asyncio.Lock) -> bool:
 
 
 class CommitAttempts:
-    """Counts attempts of a commit for 10 s, waiting between them: jittered, so that rivals fall out of step.
+    """The attempts of a commit: for 10 s, with jittered waits in between, so that rivals fall out of step.
 
-    No generator: one that is left early is closed by a task of its own, at every submit.
+    Not a generator: leaving one early costs an extra task that closes it, at every submit.
     """
 
     def __init__(self, services: Services) -> None:
@@ -101,7 +101,7 @@ class CommitAttempts:
 
 @dataclass(frozen=True)
 class Batch(Generic[D]):
-    """What one commit writes and removes, all or nothing; `document` is the one that is edited."""
+    """What one commit writes and removes, all or nothing; `document` is the one being edited."""
 
     document: D
     others: Sequence[Document] = ()
@@ -110,7 +110,7 @@ class Batch(Generic[D]):
 
 @dataclass(frozen=True)
 class Edited(Generic[D]):
-    """The document as it is stored now, if there is one. `written`: this call committed it, as far as it can know."""
+    """The document as stored now, if it exists. `written`: this call committed it, as far as it can tell."""
 
     stored: D | None
     written: bool
@@ -131,21 +131,20 @@ async def edit(
     change: Change[D],
     known: D | None = None,
 ) -> Edited[D]:
-    """Commit what `change` makes of the document; called again with what is there whenever the commit failed.
+    """Commit what `change` returns for the document; after a conflict, call it again with the stored document.
 
-    `change` gets None where there is no such document. It writes nothing by returning None or the document as it is;
-    what it raises ends the edit. A change is marked with a fresh change_id unless it has one. `known` is the document
-    as just read, which saves the first read. Raises Unavailable when others kept writing, or the store did not answer,
-    for 10 s.
+    `change` gets None if the document doesn't exist. To write nothing, it returns None or the unchanged document; its
+    exceptions propagate. The new document gets a fresh change_id unless it has one. `known` is the document as just
+    read, which saves the first read. Raises Unavailable if others kept writing, or Firestore didn't respond, for 10 s.
     """
     async with in_turn(turn_of(id)):
         return await _commit(services, kind, id, change, known, read_first=known is None)
 
 
 async def create(services: Services, kind: type[D], id: str, make: Callable[[], Awaitable[Batch[D]]]) -> D:  # noqa: A002
-    """Commit the new document unless one of that id is there; returns what is stored then.
+    """Commit a new document unless one with that id exists; returns the stored one.
 
-    `make` is called for each attempt; what it raises ends them. Raises Unavailable as `edit` does.
+    `make` is called for each attempt; its exceptions propagate. Raises Unavailable as `edit` does.
     """
 
     async def made(found: D | None) -> Batch[D] | None:
@@ -162,11 +161,11 @@ async def _commit(
         if attempt > 0 or read_first:
             found = await services.firestore.get(kind, id_)
         if found is not None and found.changed(revision=None) in sent:
-            # Ours was committed, and the store's answer was lost.
+            # Our commit succeeded, but its response was lost.
             return Edited(found, written=True)
         batch = await change(found)
         if batch is None or batch.document == found:
-            # With something sent, ours may have been committed, and another's on top of it.
+            # If we sent something, our commit may have succeeded, with another one on top of it.
             return Edited(found, written=bool(sent))
         document = _with_change_id(services, found, batch.document)
         sent.append(document.changed(revision=None))
@@ -180,7 +179,7 @@ async def _commit(
 
 
 def _with_change_id(services: Services, before: D | None, document: D) -> D:
-    """No write is a no-op: one that leaves a document as it is would keep its revision, and two writers would pass."""
+    """Make every write change something: a no-op would keep the document's revision, and two writers would pass."""
     mark = getattr(document, "change_id", None)
     if mark is None or mark != getattr(before, "change_id", ""):
         return document

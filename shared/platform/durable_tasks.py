@@ -1,8 +1,8 @@
-"""Work that is no job and must be done for certain all the same: webhook deliveries, exports, deletions of accounts.
+"""Work other than jobs that must not get lost: webhook deliveries, exports, account deletions.
 
-A durable task is driven as a job is: its document says which step is next, when it is due, and the name under which
-its Cloud Task was or will be created. So duplicates change nothing, a redelivery of the previous step re-creates a task
-that was never created, and the sweep re-enqueues lost ones.
+A durable task works like a job: its document has the next step, when it is due, and the name of its Cloud Task, created
+or not. So duplicates change nothing, a redelivery of the previous step creates a task that is missing, and the sweep
+re-enqueues lost ones.
 """
 
 from __future__ import annotations
@@ -18,17 +18,17 @@ from shared.platform import log, passes
 from shared.platform.ports import Services
 
 PAGE = 200
-# Of one pass; what is left is for the next one. A page is read and removed in about 0.2 s, so these fit its 15 minutes.
+# Per pass; the next one continues. Reading and removing a page takes about 0.2 s, so these fit into its 15 minutes.
 MAX_PAGES = 2_000
 
 
 class DurableTask(Document):
-    """What all durable tasks have. `due_at` is there until nothing is left to do."""
+    """The fields of all durable tasks. `due_at` is set until nothing is left to do."""
 
     absent_when_none: ClassVar[frozenset[str]] = frozenset({"due_at"})
     path: ClassVar[str]
     queue: ClassVar[str]
-    # How long after its `expires_at`, if it has one, the document itself is removed.
+    # How long the document is kept after its `expires_at`, if it has one.
     kept_after_expiry: ClassVar[timedelta] = timedelta(0)
 
     tenant: str
@@ -44,7 +44,7 @@ E = TypeVar("E", bound=DurableTask)
 
 
 def new(services: Services, document: type[E], id_: str, tenant: str, account: str, **fields: Any) -> E:
-    """A durable task that is due now; to be committed and enqueued."""
+    """A durable task that is due now, to be committed and enqueued."""
     now = services.clock()
     durable_task = document(
         id=id_, tenant=tenant, account=account, task=ref(document, id_, 0), due_at=now, created_at=now, **fields
@@ -54,12 +54,12 @@ def new(services: Services, document: type[E], id_: str, tenant: str, account: s
 
 def ref(kind: type[DurableTask], id_: str, step: int) -> TaskRef:
     """The task of that step, before stamped() completes its name."""
-    # The random part comes first: names that begin alike make a queue slow.
+    # The random part comes first: sequential names slow a queue down.
     return TaskRef(name=f"{id_.partition('_')[2] or id_}-{step}", queue=kind.queue)
 
 
 def stamped(durable_task: E, change_id: str) -> E:
-    """As it is to be committed: under that change_id, whose end completes the name of a new step's task.
+    """The durable task as it will be committed: with that change_id, whose end completes the name of a new step's task.
 
     As with jobs, no other decision's task has that name; see lifecycle.with_task_name.
     """
@@ -70,20 +70,20 @@ def stamped(durable_task: E, change_id: str) -> E:
 
 
 def task(durable_task: DurableTask) -> Task:
-    """The task of the durable task's present step, due when the durable task is."""
+    """The Cloud Task of the current step, due when the durable task is."""
     return Task(
         durable_task.task, durable_task.due_at, {"id": durable_task.id, "step": durable_task.step}, durable_task.path
     )
 
 
 def forward(durable_task: E, at: datetime, **changes: Any) -> E:
-    """The durable task at its next step, whose task comes at that moment; to be stamped and committed."""
+    """The durable task at its next step, due at that time; to be stamped and committed."""
     step = durable_task.step + 1
     return durable_task.changed(step=step, task=ref(type(durable_task), durable_task.id, step), due_at=at, **changes)
 
 
 async def enqueue(services: Services, durable_task: DurableTask) -> None:
-    """Create the present step's task; where that fails now, the sweep does it within two minutes."""
+    """Create the current step's task; if that fails, the sweep creates it within two minutes."""
     try:
         await services.tasks.create(task(durable_task))
     except Unavailable as error:
@@ -91,7 +91,7 @@ async def enqueue(services: Services, durable_task: DurableTask) -> None:
 
 
 async def arrive(services: Services, kind: type[E], id_: str, step: int) -> E | None:
-    """The durable task that a delivery of that step works on; None if there is nothing to do. Raises Unavailable."""
+    """The durable task for a delivery of that step; None if there is nothing to do. Raises Unavailable."""
     durable_task = await services.firestore.get(kind, id_)
     if durable_task is None or durable_task.step < step:
         log.error("unknown_durable_task", durable_task=id_, step=step)
@@ -100,16 +100,16 @@ async def arrive(services: Services, kind: type[E], id_: str, step: int) -> E | 
         return None
     if durable_task.step > step:
         if durable_task.step == step + 1:
-            # Perhaps we died between the commit of that step and the creation of its task.
+            # We may have crashed between committing that step and creating its task.
             await services.tasks.create(task(durable_task))
         return None
     return durable_task
 
 
 async def advance(services: Services, durable_task: E) -> None:
-    """Commit the durable task as it now is, and create the task of its next step if it has one.
+    """Commit the durable task, and create the task of its next step if it has one.
 
-    Nothing happens when somebody else advanced it: their task is there, or will be. Raises Unavailable.
+    Does nothing if somebody else advanced it: they create the task. Raises Unavailable.
     """
     durable_task = stamped(durable_task, services.ids())
     try:
@@ -122,7 +122,7 @@ async def advance(services: Services, durable_task: E) -> None:
 
 
 async def sweep(services: Services, *kinds: type[DurableTask]) -> dict[str, int]:
-    """One sweep over durable tasks that are due by more than a minute: how many were seen, re-enqueued, and failed."""
+    """Sweep durable tasks that are more than a minute overdue; returns how many were seen, re-enqueued, and failed."""
     counts: Counter[str] = Counter(seen=0, restored=0, failed=0)
     for kind in kinds:
         swept = await passes.Sweep(services, kind, restore=lambda durable_task: _restore(services, durable_task)).run()
@@ -135,7 +135,7 @@ async def _restore(services: Services, durable_task: DurableTask) -> str | None:
     try:
         if await services.tasks.exists(durable_task.task):
             return None
-        # A new name: names of tasks that were there are blocked for a day.
+        # A new name, since Cloud Tasks blocks a used one for a day.
         again = stamped(forward(durable_task, services.clock()), services.ids())
         await services.firestore.commit([again])
         await services.tasks.create(task(again))
@@ -148,7 +148,7 @@ async def _restore(services: Services, durable_task: DurableTask) -> str | None:
 
 
 async def remove_expired(services: Services, *kinds: type[DurableTask]) -> dict[str, int]:
-    """Daily: remove the documents that are no longer kept, in bounded pages; how many, by collection."""
+    """Daily: remove documents past their retention, in bounded pages; returns how many, by collection."""
     removed = {}
     for kind in kinds:
         count, before = 0, services.clock() - kind.kept_after_expiry
@@ -156,7 +156,7 @@ async def remove_expired(services: Services, *kinds: type[DurableTask]) -> dict[
             page = await services.firestore.expired(kind, before, PAGE)
             gone = await _remove(services, [durable_task for durable_task in page if durable_task.due_at is None])
             count += gone
-            # What was removed is not listed again; a page of which nothing could be would come back forever.
+            # A page of which nothing could be removed would be listed again forever.
             if len(page) < PAGE or gone == 0:
                 break
         removed[kind.collection] = count
@@ -165,7 +165,7 @@ async def remove_expired(services: Services, *kinds: type[DurableTask]) -> dict[
 
 
 async def _remove(services: Services, page: list[DurableTask]) -> int:
-    """All in one commit; where somebody still writes one of them, each by itself, and that one another day."""
+    """Remove all in one commit; on a conflict, one by one, leaving those still being written for another day."""
     try:
         if page:
             await services.firestore.commit([], removed=page)

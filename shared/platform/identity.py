@@ -1,4 +1,4 @@
-"""Who calls: what a verified token proves, and the signed-in user that a handler acts for."""
+"""The caller: what a verified token proves, and the signed-in user that a handler acts for."""
 
 from __future__ import annotations
 
@@ -18,9 +18,8 @@ UNKNOWN_TIME = datetime.fromtimestamp(0, UTC)
 class Identity:
     """What a verified token proves.
 
-    `provider` is how the user signed in (Identity Platform's name, such as password or google.com); `federated` is
-    whether a provider other than the password knows this user. Refreshing a token changes `issued_at`, and keeps
-    `signed_in_at`.
+    `provider` is how the user signed in (Identity Platform's name, such as password or google.com); `federated`: the
+    user has a provider other than the password. Refreshing a token changes `issued_at`, not `signed_in_at`.
     """
 
     issuer: str
@@ -40,9 +39,9 @@ class Identity:
 
 @dataclass(frozen=True)
 class Caller:
-    """The signed-in user: the account's id, and what it may do. `key` is the id of the API key in use, if any.
+    """The signed-in user: the account's id and what it may do. `key` is the id of the API key in use, if any.
 
-    `signed_in_at` is when the user last proved who they are; None with a key. `idle`: without credits and active jobs.
+    `signed_in_at` is when the user last signed in; None with a key. `idle`: the account has no credits or active jobs.
     """
 
     account: str
@@ -57,7 +56,7 @@ class Caller:
 
     @property
     def administers(self) -> bool:
-        """May do what needs an administrator of the tenant."""
+        """Whether the user may do what an administrator of the tenant may."""
         return self.role in ("admin", "operator")
 
 
@@ -65,7 +64,7 @@ class Verifier(Protocol):
     """Turns a bearer token into an identity."""
 
     async def verify(self, token: str) -> Identity:
-        """Raises ApiError UNAUTHENTICATED, or Unavailable when the issuer's keys cannot be had."""
+        """Raises ApiError UNAUTHENTICATED, or Unavailable if the issuer's keys can't be loaded."""
 
 
 def unauthenticated(message: str) -> ApiError:

@@ -1,4 +1,4 @@
-"""Lists that clients page through: newest first, each page behind the last item of the page before."""
+"""Lists that clients page through: newest first, each page after the last item of the previous one."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ async def newest(
     limit: int,
     filters: Mapping[str, Any] | None = None,
 ) -> list[D]:
-    """The owner's documents behind the one whose id is `after`, and one more than `limit` if there is a next page.
+    """The owner's documents after the one with id `after`: up to `limit`, and one more if there is a next page.
 
-    `owner` has the fields that say whose they are, such as tenant and account. A cursor of somebody else's, or one that
-    no longer exists, ends the list.
+    `owner` has the fields that identify the owner, such as tenant and account. If `after` belongs to somebody else or
+    no longer exists, the list is empty.
     """
     last = None
     if after is not None:

@@ -1,7 +1,7 @@
-"""Structured logs: one JSON line per entry on standard output, in the fields that Cloud Logging reads.
+"""Structured logs: one JSON line per entry on standard output, with the fields that Cloud Logging reads.
 
-The request's id and trace travel in a context variable; secrets and prompts are never logged. What libraries log,
-warnings and worse, is written in the same form, with their `logger` and the request's trace.
+A context variable carries the request's id and trace; secrets and prompts are never logged. Libraries' log entries,
+warnings and above, are written in the same form, with their `logger` and the request's trace.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ _LEVELS = logging.getLevelNamesMapping()
 
 
 class JsonFormatter(logging.Formatter):
-    """An entry as Cloud Logging reads it; one of ours has its own fields, a library's the name of its logger."""
+    """Formats entries for Cloud Logging: ours with their fields, a library's with the name of its logger."""
 
     def format(self, record: logging.LogRecord) -> str:
         fields = getattr(record, "fields", None)
@@ -38,7 +38,7 @@ class JsonFormatter(logging.Formatter):
 
 
 class _Stdout(logging.StreamHandler[TextIO]):
-    """Writes to what is standard output at that moment: tests and the embedded form replace it."""
+    """Writes to whatever sys.stdout is at the time: tests and the embedded form replace it."""
 
     def __init__(self) -> None:
         logging.Handler.__init__(self)
@@ -57,7 +57,7 @@ _LOGGER.propagate = False
 
 
 def configure(severity: str) -> None:
-    """Write our entries from that severity on, and the warnings of libraries."""
+    """Log our entries of at least that severity, and libraries' warnings."""
     _LOGGER.setLevel(_LEVELS.get(severity.upper(), logging.INFO))
     root = logging.getLogger()
     if _HANDLER not in root.handlers:
@@ -77,12 +77,12 @@ def error(event: str, **fields: Any) -> None:
 
 
 def exception(event: str, **fields: Any) -> None:
-    """An error with the present exception's traceback."""
+    """Log an error with the current exception's traceback."""
     _write("ERROR", event, {**fields, "exception": traceback.format_exc()})
 
 
 def audit(event: str, **fields: Any) -> None:
-    """An entry that is written whatever the level, under the label `log: audit`, so that a sink can keep it apart."""
+    """Write an entry at any log level, with the label `log: audit` so that a sink can separate it."""
     _emit("NOTICE", event, {"logging.googleapis.com/labels": {"log": "audit"}, **fields})
 
 

@@ -1,7 +1,7 @@
-"""Passes over whole collections: a page at a time, some documents at once, from where the pass before stopped.
+"""Passes over whole collections: page by page, several documents at once, from where the previous pass stopped.
 
-No pass grows with its collection: each does a bounded amount of work and keeps its place in a document of its own.
-Two passes at once do some of it twice, and the later one's place counts; every piece of work may be done twice.
+A pass doesn't grow with its collection: it does a bounded amount of work and saves its place in its own document. Two
+concurrent passes do some work twice, which is always safe, and the later one's place is kept.
 """
 
 from __future__ import annotations
@@ -25,17 +25,17 @@ R = TypeVar("R")
 
 PAGE = 200
 AT_ONCE = 16
-# A sweep comes each minute: so many are looked up, or put back, in less.
+# A sweep runs every minute; it can look up or re-enqueue this many in less.
 NEW_PER_SWEEP = 10_000
 AGAIN_PER_SWEEP = 2_000
-# A daily pass ends well before its function does.
+# A daily pass ends well before its function's timeout.
 PASS_FOR = timedelta(minutes=10)
 
 
 class Cursor(Document):
-    """cursors/{pass}: how far that pass has come.
+    """cursors/{pass}: how far the pass has got.
 
-    `place` is the last document that was seen; None begins again. `newest`, of a sweep, is the last that became due.
+    `place` is the last document seen; None starts over. `newest`, for a sweep, is the last document that became due.
     """
 
     collection: ClassVar[str] = "cursors"
@@ -47,13 +47,13 @@ class Cursor(Document):
 
 
 async def cursor(services: Services, name: str) -> Cursor:
-    """The cursor of that pass; a new one where there is none. Raises Unavailable."""
+    """The pass's cursor, or a new one. Raises Unavailable."""
     found = await services.firestore.get(Cursor, name)
     return found or Cursor(id=name, updated_at=services.clock(), change_id="")
 
 
 async def keep(services: Services, cursor: Cursor) -> Cursor:
-    """Write the cursor. If that fails, or another pass was faster, the next pass does some of this one's work again."""
+    """Save the cursor. If that fails, or another pass was faster, the next pass repeats some of this one's work."""
     cursor = cursor.changed(updated_at=services.clock(), change_id=services.ids())
     try:
         [cursor] = await services.firestore.commit([cursor])
@@ -63,9 +63,8 @@ async def keep(services: Services, cursor: Cursor) -> Cursor:
 
 
 class Pages(Generic[T]):
-    """A list, page by page: `read` gets the last item of the page before. Ends with the list, or when `enough` says so.
-
-    `ended`: whether it was the list that ended.
+    """A list, page by page: `read` gets the last item of the previous page. Stops after the last page or when `enough`
+    returns True; `ended`: it got to the end of the list.
     """
 
     def __init__(
@@ -88,7 +87,7 @@ class Pages(Generic[T]):
 def ended_jobs(
     services: Services, since: datetime, until: datetime, enough: Callable[[], bool] = lambda: False
 ) -> Pages[Job]:
-    """The jobs of all tenants that ended from `since` to before `until`, the earliest first."""
+    """Jobs of all tenants that ended at or after `since` and before `until`, earliest first."""
 
     async def read(last: Job | None) -> list[Job]:
         return await services.firestore.ended_jobs(since, until, last, PAGE)
@@ -97,13 +96,13 @@ def ended_jobs(
 
 
 def time_is_up(services: Services) -> Callable[[], bool]:
-    """Whether a daily pass that begins now has taken its time."""
+    """A function that returns whether a daily pass started now has used up its time."""
     until = services.clock() + PASS_FOR
     return lambda: services.clock() >= until
 
 
 async def for_all(pages: Pages[D], act: Callable[[D], Awaitable[str | None]]) -> Counter[str]:
-    """Act on every document, some at once; how often each outcome came, and under "seen" how many there were."""
+    """Act on every document, several at once; returns a count of each outcome, and under "seen" of all documents."""
     counts: Counter[str] = Counter()
     async for page in pages:
         counts.update(await tally(page, act))
@@ -111,7 +110,7 @@ async def for_all(pages: Pages[D], act: Callable[[D], Awaitable[str | None]]) ->
 
 
 async def tally(documents: Sequence[D], act: Callable[[D], Awaitable[str | None]]) -> Counter[str]:
-    """As `for_all`, of one page. A document that cannot be handled counts as "failed", and stops no other."""
+    """Like `for_all`, for one page. A document whose action raises counts as "failed" and doesn't stop the others."""
 
     async def outcome(document: D) -> str | None:
         try:
@@ -125,7 +124,7 @@ async def tally(documents: Sequence[D], act: Callable[[D], Awaitable[str | None]
 
 
 async def for_each(documents: Sequence[T], act: Callable[[T], Awaitable[R]], at_once: int = AT_ONCE) -> list[R]:
-    """What came of each, in their order."""
+    """The results of `act`, in the order of the documents."""
     gate = asyncio.Semaphore(at_once)
 
     async def one(document: T) -> R:
@@ -137,16 +136,15 @@ async def for_each(documents: Sequence[T], act: Callable[[T], Awaitable[R]], at_
 
 @dataclass
 class Sweep(Generic[D]):
-    """One sweep over the documents of a kind that are due by more than a minute.
+    """One sweep over the documents of a kind that are more than a minute overdue.
 
-    `restore` looks up a document's task, and puts the document back if that is gone; `end` ends one that is past its
-    deadline, for which nothing is looked up. Both say what they did, as it is to be counted: "restored", "ended",
-    "failed", or None for nothing.
+    `restore` looks up a document's task and re-enqueues the document if the task is gone; `end` ends a document past
+    its deadline, without a lookup. Both return the outcome to count: "restored", "ended", "failed", or None.
 
-    Where everything that is due fits on a page, all of it is seen by each sweep. A longer list is mostly documents that
-    wait in a paced queue, as they should. Then what is past its deadline is ended first, because it is due longest;
-    next comes what became due since the last sweep, so that a lost task is found as soon as ever; and of the others,
-    whose tasks were there at an earlier sweep, each sweep sees some, in turn.
+    If everything overdue fits on a page, each sweep sees all of it. A longer list is mostly documents that wait in a
+    paced queue, as they should. Then documents past their deadline come first, as they have been due longest; next
+    those that became due since the last sweep, so that a lost task is found just as soon; and of the rest, whose tasks
+    existed at an earlier sweep, each sweep checks some in turn.
     """
 
     services: Services
@@ -157,7 +155,7 @@ class Sweep(Generic[D]):
     counts: Counter[str] = field(default_factory=Counter)
 
     async def run(self) -> dict[str, int]:
-        """How many documents were seen, and what was done. Raises Unavailable when they cannot be listed."""
+        """Returns counts of the documents seen and of each outcome. Raises Unavailable if they can't be listed."""
         before = self.services.clock() - timedelta(seconds=SWEEP_AFTER_S)
         page = await self._page(before, None)
         if len(page) < PAGE:
@@ -175,7 +173,7 @@ class Sweep(Generic[D]):
         await keep(self.services, cursor_.changed(newest=newest, place=place))
 
     async def _overdue(self, before: datetime, page: list[D]) -> None:
-        """From the longest due on, for as long as a page has any that are past their deadline."""
+        """Starting with those due longest, until a page has none past their deadline."""
         seen = 0
         while seen < NEW_PER_SWEEP and (overdue := [one for one in page if await self._is_overdue(one)]):
             await self._handle(overdue)
@@ -183,20 +181,20 @@ class Sweep(Generic[D]):
             page = await self._page(before, self._place(page[-1]))
 
     async def _new(self, before: datetime, known: Place | None) -> Place | None:
-        """What became due since the sweep before; the place of the last of it."""
+        """Handle what became due since the previous sweep; returns the place of the last document."""
         seen = 0
         while seen < NEW_PER_SWEEP and (page := await self._page(before, known)):
             failed = self.counts["failed"]
             await self._handle(page)
             if 2 * (self.counts["failed"] - failed) > len(page):
-                # An outage, not a broken document: the next sweep begins with this page.
+                # An outage, not a broken document: the next sweep starts with this page.
                 break
             seen += len(page)
             known = self._place(page[-1])
         return known
 
     async def _again(self, before: datetime, place: Place | None, end: Place) -> Place | None:
-        """Some of what earlier sweeps have seen, and more for as long as tasks are found to be lost."""
+        """Recheck some of what earlier sweeps have seen, and more as long as it finds lost tasks."""
         left, most = AGAIN_PER_SWEEP, NEW_PER_SWEEP
         while left > 0 and most > 0:
             page = await self._page(before, place)

@@ -1,7 +1,7 @@
-"""What Rushes needs of the world: the protocols of the gateways, the values they exchange, and `Services`.
+"""What Rushes needs from outside: the protocols of the gateways, the values they exchange, and `Services`.
 
-Handlers get one frozen `Services` and reach for no client of their own. shared/wiring.py builds it for the cloud and
-the laptop; tests, the simulation and the embedded form build it from memory.
+Handlers get one frozen `Services` and create no clients themselves. shared/wiring.py builds it for the cloud and the
+laptop; tests, the simulation and the embedded form use in-memory implementations.
 """
 
 from __future__ import annotations
@@ -27,8 +27,8 @@ D = TypeVar("D", bound=Document)
 T = TypeVar("T")
 
 
-# A commit may be known this long after the `updated_at` that it writes: its own timeout and retries, and clocks that
-# do not quite agree. Who looks for changes since a moment looks this much further back.
+# A commit may become visible this long after its `updated_at`: the commit's timeout and retries, plus clock skew. Reads
+# of changes since a time go back this much further.
 CHANGES_SETTLE_IN = timedelta(seconds=15)
 
 
@@ -37,13 +37,13 @@ def utc_now() -> datetime:
 
 
 def new_id() -> str:
-    """22 random url-safe characters: 128 bits, never ordered by time (ordered ids make a hot range in Firestore)."""
+    """22 random URL-safe characters: 128 bits, not ordered by time (ordered ids make a hot range in Firestore)."""
     return secrets.token_urlsafe(16)
 
 
 @dataclass(frozen=True)
 class StoredObject:
-    """An object as the bucket knows it. `crc32c` is base64, as Cloud Storage writes it."""
+    """The metadata of an object in the bucket. `crc32c` is base64, as in Cloud Storage."""
 
     name: str
     size_bytes: int
@@ -54,21 +54,21 @@ class StoredObject:
 
 @dataclass(frozen=True)
 class SignedUrl:
-    """A URL that gives whoever has it the right to read one object until a moment."""
+    """A URL that lets anybody who has it read one object until it expires."""
 
     url: str
     expires_at: datetime
 
 
 class ObjectExists(Exception):  # noqa: N818
-    """There is an object of that name already, with other bytes."""
+    """An object with that name and different bytes already exists."""
 
 
 @dataclass(frozen=True)
 class HttpAnswer:
-    """What a server outside answered; `data` is empty where only the status was wanted.
+    """The response of an external server; `data` is empty if only the status was requested.
 
-    `retry_after_s`: the seconds of its Retry-After header, where it has one that is a number.
+    `retry_after_s`: the seconds in its Retry-After header, if that is a number.
     """
 
     status: int
@@ -78,11 +78,11 @@ class HttpAnswer:
 
 
 class NotReached(Exception):  # noqa: N818
-    """A call to an address of a user's came to nothing, or was not made; the text is for that user."""
+    """A call to a user's URL failed or was not made; the text is for that user."""
 
 
 class JobsQuery(Protocol):
-    """Which of an account's jobs are listed, and in which order. The two moments are Unix seconds."""
+    """Which of an account's jobs to list, and in which order. Times are Unix seconds."""
 
     @property
     def after(self) -> str | None: ...
@@ -103,72 +103,72 @@ class JobsQuery(Protocol):
 
 
 class Firestore(Protocol):
-    """Firestore, as much of it as Rushes uses. Every method raises Unavailable when it does not answer."""
+    """The part of Firestore that Rushes uses. Every method raises Unavailable if Firestore doesn't respond."""
 
     async def get(self, kind: type[D], id: str) -> D | None:  # noqa: A002 - Firestore's own word
         """One document, with its revision."""
 
     async def get_all(self, references: Sequence[tuple[type[Document], str]]) -> list[Document | None]:
-        """Documents of any kinds, by kind and id, in one round trip and in that order; None for what is not there."""
+        """Documents of any kind, by kind and id, in one round trip and in that order; None for missing ones."""
 
     async def commit(self, documents: Sequence[D], removed: Sequence[Document] = ()) -> list[D]:
-        """Write and remove all or nothing: one without a revision must not exist, one with a revision must not have
-        changed, and so must each of `removed`, which are deleted.
+        """Write `documents` and delete `removed`, all or nothing. A document without a revision must not exist yet; one
+        with a revision, written or deleted, must not have changed.
 
-        Answers the documents with their new revisions; raises Conflict when a precondition fails, and NotStorable for
-        a document that Firestore would reject at every try.
+        Returns the documents with their new revisions. Raises Conflict if a precondition fails, and NotStorable for a
+        document that Firestore would always reject.
         """
 
     async def get_many(self, kind: type[D], ids: Sequence[str]) -> dict[str, D]:
-        """Those of the documents that are there, by id, in one round trip; an unreadable one is missing, and logged."""
+        """The documents that exist, by id, in one round trip; unreadable ones are logged and left out."""
 
     async def due(self, kind: type[D], before: datetime, after: Place | None, limit: int) -> list[D]:
-        """Documents whose due_at is before the moment, the longest due first, from behind that place on."""
+        """Documents whose due_at is before `before`, longest due first, starting after that place."""
 
     async def expired(self, kind: type[D], before: datetime, limit: int) -> list[D]:
-        """Documents of a kind whose expires_at is before the moment, the longest expired first."""
+        """Documents of a kind whose expires_at is before `before`, longest expired first."""
 
     async def expired_jobs(self, before: datetime, after: Place | None, limit: int) -> list[Job]:
-        """Jobs whose expires_at is before the moment, the longest expired first, from behind that place on."""
+        """Jobs whose expires_at is before `before`, longest expired first, starting after that place."""
 
     async def ended_jobs(self, since: datetime, until: datetime, after: Job | None, limit: int) -> list[Job]:
-        """Jobs of all tenants that ended from `since` to before `until`, by (completed_at, id), after the last seen."""
+        """Jobs of all tenants that ended in `since` <= time < `until`, by (completed_at, id), after `after`."""
 
     async def count_jobs(self, status: Status) -> int:
-        """How many jobs of all tenants have that status now."""
+        """How many jobs of all tenants have that status."""
 
     async def list_jobs(self, tenant: str, account: str, query: JobsQuery) -> list[Job]:
-        """At most limit + 1 jobs of the account, by (created_at, id), deleted ones left out."""
+        """At most limit + 1 jobs of the account, by (created_at, id), without deleted ones."""
 
     async def changed_jobs(
         self, tenant: str, account: str, since: datetime, after: Job | None, limit: int
     ) -> list[Job]:
-        """The account's jobs that changed since then, deleted ones too, by (updated_at, id), after the last seen."""
+        """The account's jobs that changed since then, including deleted ones, by (updated_at, id), after `after`."""
 
     async def list_transactions(self, tenant: str, account: str, after: str | None, limit: int) -> list[Transaction]:
         """At most limit + 1 entries of the ledger, newest first."""
 
     async def newest(self, kind: type[D], where: Mapping[str, Any], after: D | None, limit: int) -> list[D]:
-        """Documents whose fields (by dotted path) equal `where`: newest first by (created_at, id), after `after`."""
+        """Documents whose fields (dotted paths) equal `where`, newest first by (created_at, id), after `after`."""
 
     async def accounts(self, after: str | None, limit: int) -> list[Account]:
-        """Accounts by id, from behind that id on."""
+        """Accounts ordered by id, after that id."""
 
     async def ledger_totals(self, account: str) -> tuple[int, int]:
-        """How many entries the account's ledger has, and the sum of their amounts."""
+        """The number of entries in the account's ledger, and the sum of their amounts."""
 
     async def job_of_operation(self, operation: str) -> Job | None:
-        """The job whose present attempt is that operation of its provider."""
+        """The job whose current attempt has that operation at its provider."""
 
     async def read_config(self, name: str) -> dict[str, Any]:
-        """The document config/NAME as it stands; empty when there is none."""
+        """The raw document config/NAME; empty if it doesn't exist."""
 
 
 class ChangeFeed(Protocol):
-    """The jobs' changes as they are committed.
+    """Changes of jobs as they are committed.
 
-    A watch tells every commit that is made once it is entered, and perhaps some that were made before: who reads after
-    entering misses nothing. A broken connection to the database ends no watch.
+    A watch reports every commit made after it is entered, and possibly some from before: if you read after entering,
+    you miss nothing. A broken connection to the database doesn't end a watch.
     """
 
     def watch_job(self, job: str) -> AbstractContextManager[Subscription]:
@@ -184,83 +184,83 @@ class TaskQueue(Protocol):
     async def create(self, task: Task) -> None:
         """Create the task under its name. Raises Unavailable.
 
-        A name that is taken is success: it belongs to one decision, whose task was created before, perhaps by a call
-        whose answer was lost.
+        A name that already exists counts as success: a name belongs to one decision, so its task was created before,
+        possibly by a call whose response was lost.
         """
 
     async def exists(self, ref: TaskRef) -> bool:
-        """Whether the task is still to be delivered. Raises Unavailable."""
+        """Whether the task is still in the queue. Raises Unavailable."""
 
     async def delete(self, ref: TaskRef) -> None:
-        """Delete the task if it is there; a delivery under way goes on. Raises Unavailable."""
+        """Delete the task if it exists; a delivery in progress isn't stopped. Raises Unavailable."""
 
 
 class ObjectStore(Protocol):
-    """The bucket of the videos. Object names have no leading slash.
+    """The bucket with the videos. Object names have no leading slash.
 
-    Every method raises Unavailable; its kind StorageRefused says that an operator may have to change something.
+    Every method raises Unavailable; its subclass StorageRefused means that an operator may have to change something.
     """
 
     @property
     def bucket(self) -> str: ...
 
     async def stat(self, name: str) -> StoredObject | None:
-        """What is known of one object."""
+        """The object's metadata; None if it doesn't exist."""
 
     async def list(self, prefix: str) -> list[StoredObject]:
-        """All objects under the prefix, by name; for prefixes that hold few."""
+        """All objects under the prefix, by name; for prefixes with few objects."""
 
     async def page(self, prefix: str, after: str, end: str, limit: int) -> builtins.list[StoredObject]:
-        """At most so many objects under the prefix, by name, behind `after` and before `end`."""
+        """At most `limit` objects under the prefix, by name, after `after` and before `end`."""
 
     async def write(self, name: str, produce: Callable[[BinaryIO], None], content_type: str) -> StoredObject:
-        """Create the object from what `produce` writes (in a thread, bounded memory); never replaces one.
+        """Create the object from what `produce` writes (in a thread, in bounded memory); never replaces an object.
 
-        An exception in `produce` leaves no object behind. An object that exists already with the same bytes is
-        success; with other bytes ObjectExists is raised.
+        If `produce` raises, no object is created. If the object already exists with the same bytes, that is success;
+        with different bytes, it raises ObjectExists.
         """
 
     async def describe(self, name: str, disposition: str, metadata: Mapping[str, str]) -> None:
-        """Say of an object what people who look into the bucket read there. Raises FileNotFoundError."""
+        """Set an object's Content-Disposition and metadata for people browsing the bucket. Raises FileNotFoundError."""
 
     async def use(self, name: str, use: Callable[[BinaryIO], T]) -> T:
-        """Call `use` in a thread with a seekable reader that fetches ranges; raises FileNotFoundError."""
+        """Call `use` in a thread with a seekable reader that fetches ranges. Raises FileNotFoundError."""
 
     def stream(self, name: str, start: int, end: int) -> AsyncIterator[bytes]:
-        """The bytes from start to end inclusive, in bounded pieces."""
+        """The bytes from start to end, both included, in chunks of bounded size."""
 
     async def sign(self, name: str, filename: str, download: bool = False) -> SignedUrl:
-        """A URL that gives its holder GET on the object, for some minutes.
+        """A URL that allows GET on the object for some minutes.
 
-        `download`: a browser saves it as `filename`, rather than show it.
+        `download`: a browser saves it as `filename` instead of showing it.
         """
 
     async def delete(self, prefix: str) -> int:
-        """Delete all objects under the prefix; answers how many there were."""
+        """Delete all objects under the prefix; returns how many there were."""
 
 
 class PublicHttp(Protocol):
-    """Calls to addresses that users name; only public ones are called."""
+    """Calls to URLs from users; only public addresses are called."""
 
     async def post(self, url: str, headers: Mapping[str, str], body: bytes) -> HttpAnswer:
-        """POST the body; of the answer only the status and Retry-After are looked at. Raises NotReached."""
+        """POST the body; only the status and Retry-After of the response are read. Raises NotReached."""
 
     async def fetch(self, url: str, max_bytes: int, accept: str = "*/*") -> HttpAnswer:
-        """GET at most so many bytes; the answer is a 200. Raises NotReached."""
+        """GET at most `max_bytes`; the response is always a 200. Raises NotReached."""
 
 
 class Images(Protocol):
-    """What images really are, found out where a clever file can do no harm."""
+    """Inspects images where a malicious file can do no harm."""
 
     async def inspect(self, account: str, data: bytes) -> ImageFacts:
-        """Check and decode the image. Raises NotAnImage, and Unavailable when it could not be read now.
+        """Check and decode the image. Raises NotAnImage, and Unavailable if it can't be read now.
 
-        Of one account one image is read at a time; nobody waits for another's.
+        Each account's images are read one at a time; accounts don't wait for each other.
         """
 
 
 class NoHttp:
-    """An PublicHttp that calls nobody."""
+    """A PublicHttp that makes no calls."""
 
     async def post(self, url: str, headers: Mapping[str, str], body: bytes) -> HttpAnswer:
         raise NotReached("nothing is called from here")
@@ -273,12 +273,12 @@ class Config(Protocol):
     """Live settings."""
 
     async def get(self) -> LiveSettings:
-        """The settings in force. Raises Unavailable until they were read once, never afterwards."""
+        """The current settings. Raises Unavailable until they have been read once, never afterwards."""
 
 
 @dataclass(frozen=True)
 class Services:
-    """Everything that a handler may touch."""
+    """Everything outside that a handler may use."""
 
     settings: Settings
     firestore: Firestore
@@ -296,12 +296,12 @@ class Services:
 
 
 class Place(Value):
-    """A document's place in an ordered list: by its moment, where the list is ordered by one, and then by its id."""
+    """A document's place in an ordered list: by time, if the list is ordered by one, and then by id."""
 
     moment: datetime | None = None
     id: str
 
     @classmethod
     def of(cls, document: Document, moment: str) -> Place:
-        """The place in the list that is ordered by that field."""
+        """The document's place in a list ordered by that field."""
         return cls(moment=document.model_dump(include={moment})[moment], id=document.id)

@@ -1,7 +1,7 @@
-"""The protocol that every provider of videos is behind: prepare, start, look, fetch, cancel.
+"""The protocol that every video provider implements: prepare, create, poll, download, cancel.
 
-A job never knows its provider. Whatever a provider's errors look like, they reach the job as one of the exceptions
-below, or as any other exception, which then means that the outcome is unknown.
+Jobs don't depend on a provider's API. A provider's errors reach the job as one of the exceptions below; any other
+exception means that the outcome is unknown.
 """
 
 from __future__ import annotations
@@ -13,8 +13,8 @@ from typing import BinaryIO, Protocol
 from shared.core.documents import Job
 
 
-class Rejected(Exception):  # noqa: N818 - the outcomes of a create: refused, busy, or unknown
-    """The provider will not make this video, now or later. `code` is of the catalog, `reason` in its own words."""
+class Rejected(Exception):  # noqa: N818 - the outcomes of a create: rejected, throttled, or unknown
+    """The provider will never make this video. `code` is from the error catalog, `reason` is the provider's text."""
 
     def __init__(self, code: str, reason: str) -> None:
         super().__init__(f"{code}: {reason}")
@@ -23,7 +23,7 @@ class Rejected(Exception):  # noqa: N818 - the outcomes of a create: refused, bu
 
 
 class Throttled(Exception):  # noqa: N818
-    """The provider definitely took nothing on; the same call may succeed later. `retry_after_s` is what it asks for."""
+    """The provider definitely started nothing; the same call may succeed later. `retry_after_s` is its Retry-After."""
 
     def __init__(self, reason: str, retry_after_s: float | None = None) -> None:
         super().__init__(reason)
@@ -33,12 +33,12 @@ class Throttled(Exception):  # noqa: N818
 
 @dataclass(frozen=True)
 class Running:
-    """Not done, or in a state that we do not know."""
+    """Not done, or in a state we don't know."""
 
 
 @dataclass(frozen=True)
 class Failed:
-    """The provider gave up. `code` is of the catalog, `reason` in the provider's words."""
+    """The generation failed. `code` is from the error catalog, `reason` is the provider's text."""
 
     code: str
     reason: str
@@ -46,7 +46,7 @@ class Failed:
 
 @dataclass(frozen=True)
 class Finished:
-    """The provider is done: where the videos are, how many its safety filter kept back, and why."""
+    """The generation is done: where the videos are, how many the safety filter removed, and why."""
 
     uris: tuple[str, ...]
     filtered: int = 0
@@ -56,40 +56,39 @@ class Finished:
 PollResult = Running | Failed | Finished
 
 
-# Begins the generation of a claimed job once, and returns the operation's name; files are to go under the prefix, which
-# is in our bucket and ends in a slash. Raises Refused, or Busy; any other exception leaves the outcome unknown.
+# Starts the generation of a claimed job once and returns the operation's name. The files go under the prefix, which is
+# in our bucket and ends in a slash. Raises Rejected or Throttled; any other exception leaves the outcome unknown.
 Create = Callable[[Job, str], Awaitable[str]]
 
 
 class Provider(Protocol):
-    """One provider. Every call is bounded in time; none of them repeats a create."""
+    """One provider. Every call is bounded in time, and none repeats a create."""
 
     async def prepare(self, job: Job) -> Create:
-        """Have everything that a create needs and that takes time: the client, an access token, the inputs.
+        """Get everything slow that a create needs: the client, an access token, the inputs.
 
-        Nothing begins here, so it comes before the claim: whoever dies between a claim and its create leaves a start
-        of which nobody knows whether it began. Raises Refused if the video can never be made; any other exception
-        means: try again later.
+        This starts nothing, so it runs before the claim: a crash between a claim and its create leaves a start whose
+        outcome is unknown. Raises Rejected if the video can never be made; after any other exception, try again later.
         """
 
     async def poll(self, operation: str) -> PollResult:
-        """What has become of the operation. Any exception means: look again later."""
+        """The operation's state. After any exception, poll again later."""
 
     def download(self, uri: str, destination: BinaryIO) -> None:
-        """Stream one finished file from its beginning into `destination`; blocking, in bounded memory."""
+        """Stream one finished file into `destination`, from its first byte; blocking, in bounded memory."""
 
     async def cancel(self, operation: str) -> None:
-        """Ask the provider to stop, where it can; best effort, raises nothing that matters."""
+        """Ask the provider to stop, if it can. Best effort: callers can ignore any exception."""
 
 
 @dataclass(frozen=True)
 class Providers:
-    """The providers that are set up, by the name that catalog.py gives them."""
+    """The configured providers, by their name in catalog.py."""
 
     by_provider: dict[str, Provider] = field(default_factory=dict)
 
     def of(self, provider: str) -> Provider:
-        """The provider's generator; raises Refused where it is not set up any more."""
+        """The provider of that name. Raises Rejected if it is no longer configured."""
         try:
             return self.by_provider[provider]
         except KeyError:

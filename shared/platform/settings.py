@@ -1,6 +1,6 @@
-"""Process settings, read once from the environment: where services are, and who we are among them.
+"""Process settings, read once from the environment: where the services are, and how we identify ourselves to them.
 
-What an administrator may change while it runs is not here but in live_settings.py.
+Settings that an administrator can change at run time are in live_settings.py.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ SECURETOKEN_JWKS = "https://www.googleapis.com/service_accounts/v1/jwk/securetok
 
 
 class Settings(BaseModel):
-    """One field per environment variable, which bears the field's name in capitals."""
+    """One field per environment variable, which has the field's name in capitals."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -100,7 +100,7 @@ class Settings(BaseModel):
 
     @classmethod
     def from_environ(cls, environ: Mapping[str, str] = os.environ) -> Settings:
-        """Read the variables that are set; raises pydantic.ValidationError naming what is missing or wrong."""
+        """Read the environment. Raises pydantic.ValidationError naming what is missing or wrong."""
         return cls.model_validate({name: environ[name.upper()] for name in cls.model_fields if name.upper() in environ})
 
 

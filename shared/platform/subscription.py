@@ -1,4 +1,4 @@
-"""What one client that watches jobs has yet to be told: of each job the latest state, and never more than so many."""
+"""Changes that a client watching jobs hasn't received yet: the latest state of each, for at most MAX_PENDING_JOBS."""
 
 from __future__ import annotations
 
@@ -7,16 +7,16 @@ from collections.abc import Mapping
 
 from shared.core.documents import Job
 
-# More jobs than one account changes while a client reads one event; whoever is further behind starts again.
+# More jobs than one account changes while a client reads one event; a client further behind starts over.
 MAX_PENDING_JOBS = 1_000
 
 
 class WatchEnded(Exception):  # noqa: N818 - reads as the state it names
-    """Nothing more will be told: the client is too far behind, or the changes cannot be had. Watching anew helps."""
+    """The watch has ended: the client is too far behind, or changes can't be read. Start a new one."""
 
 
 class Subscription:
-    """Changes come in with `offer` and go out with `take`; what was not taken in time is replaced by what is newer."""
+    """Changes go in with `offer` and out with `take`; newer states of a job replace those not yet taken."""
 
     def __init__(self) -> None:
         self._pending: dict[str, Job | None] = {}
@@ -24,7 +24,7 @@ class Subscription:
         self._ended = False
 
     def offer(self, id: str, job: Job | None) -> None:  # noqa: A002
-        """The job as it now is; None when its document is gone."""
+        """Add the job's current state; None if its document is gone."""
         if self._ended:
             return
         self._pending[id] = job
@@ -38,7 +38,7 @@ class Subscription:
         self._ready.set()
 
     async def take(self, within_s: float) -> Mapping[str, Job | None]:
-        """What changed since the last time, by job id; empty when nothing does within that time. Raises WatchEnded."""
+        """Changes since the last call, by job id; empty if there are none within that time. Raises WatchEnded."""
         try:
             async with asyncio.timeout(within_s):
                 await self._ready.wait()
