@@ -1,6 +1,6 @@
-"""Called by Cloud Scheduler: the sweep each minute, retention and reconciliation daily, the digest weekly.
+"""Called by Cloud Scheduler: the sweep every minute, retention and reconciliation daily, the report weekly.
 
-Cloud Run admits the scheduler's account only.
+Cloud Run accepts calls from the scheduler's service account only.
 """
 
 from typing import Any
@@ -17,29 +17,29 @@ from shared.platform import durable_tasks
 from shared.webhooks.deliveries import Delivery
 
 
-async def sweep(call: RequestContext) -> Result:
-    swept = await sweeper.sweep(call.services)
-    swept_durable_tasks = await durable_tasks.sweep(call.services, Chore, Delivery)
+async def sweep(context: RequestContext) -> Result:
+    swept = await sweeper.sweep(context.services)
+    swept_durable_tasks = await durable_tasks.sweep(context.services, Chore, Delivery)
     return Result(
-        {**swept, "durable tasks": swept_durable_tasks, "unfinished": await sweeper.count_unfinished(call.services)}
+        {**swept, "durable tasks": swept_durable_tasks, "unfinished": await sweeper.count_unfinished(context.services)}
     )
 
 
-async def retain(call: RequestContext) -> Result:
-    retained = await retention.retain(call.services)
-    removed = await durable_tasks.remove_expired(call.services, Delivery, Chore)
-    return Result({**retained, "removed": removed, "learned": await expected_times.learn(call.services)})
+async def apply_retention(context: RequestContext) -> Result:
+    applied = await retention.apply_retention(context.services)
+    removed = await durable_tasks.remove_expired(context.services, Delivery, Chore)
+    return Result({**applied, "removed": removed, "learned": await expected_times.learn(context.services)})
 
 
-async def reconcile(call: RequestContext) -> Result:
-    return Result(await reconciliation.reconcile(call.services))
+async def reconcile(context: RequestContext) -> Result:
+    return Result(await reconciliation.reconcile(context.services))
 
 
-async def digest_week(call: RequestContext) -> Result:
-    return Result(await weekly_report.last_week(call.services))
+async def report_week(context: RequestContext) -> Result:
+    return Result(await weekly_report.report_last_week(context.services))
 
 
-HANDLERS = {"sweep": sweep, "retain": retain, "reconcile": reconcile, "digest": digest_week}
+HANDLERS = {"sweep": sweep, "retain": apply_retention, "reconcile": reconcile, "digest": report_week}
 app = application(routing.of("cleanup", MAINTENANCE), HANDLERS)
 
 

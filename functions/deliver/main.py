@@ -1,6 +1,6 @@
-"""Webhook deliveries, apart from the steps of jobs: a server of a user's that never answers holds up nothing else.
+"""Webhook deliveries, separate from the steps of jobs so that a receiver that never responds holds up nothing else.
 
-Cloud Run admits the queue's account only.
+Cloud Run accepts calls from the queue's service account only.
 """
 
 from typing import Any
@@ -17,8 +17,8 @@ from shared.webhooks.routes import ROUTES as WEBHOOKS
 RECEIVERS = Receivers()
 
 
-async def webhook(call: RequestContext) -> Result:
-    result = await deliveries.deliver(call.services, RECEIVERS, call.body.id, call.body.step)
+async def webhook(context: RequestContext) -> Result:
+    result = await deliveries.deliver(context.services, RECEIVERS, context.body.id, context.body.step)
     return Result(status=result.value)
 
 

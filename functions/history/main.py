@@ -1,4 +1,4 @@
-"""All other reads and edits, of users and of administrators."""
+"""All other reads and edits, by users and administrators."""
 
 from typing import Any
 
@@ -24,201 +24,201 @@ from shared.workspace import projects
 from shared.workspace.routes import ROUTES as WORKSPACE
 
 
-async def list_videos(call: RequestContext) -> Result:
-    jobs = await queries.own_jobs(call.services, call.caller, call.query)
-    return Result(views.video_page(jobs, call.query.limit, call.services.clock()))
+async def list_videos(context: RequestContext) -> Result:
+    jobs = await queries.own_jobs(context.services, context.caller, context.query)
+    return Result(views.video_page(jobs, context.query.limit, context.services.clock()))
 
 
-async def get_video(call: RequestContext) -> Result:
-    job = await queries.own_job(call.services, call.caller, call.id)
-    return Result(views.video(job, call.services.clock()), headers={"openai-poll-after-ms": POLL_AFTER_MS})
+async def get_video(context: RequestContext) -> Result:
+    job = await queries.own_job(context.services, context.caller, context.id)
+    return Result(views.video(job, context.services.clock()), headers={"openai-poll-after-ms": POLL_AFTER_MS})
 
 
-async def delete_video(call: RequestContext) -> Result:
-    await queries.delete(call.services, call.caller, call.id)
-    return Result(DeletedVideo(id=call.id))
+async def delete_video(context: RequestContext) -> Result:
+    await queries.delete(context.services, context.caller, context.id)
+    return Result(DeletedVideo(id=context.id))
 
 
-async def get_receipt(call: RequestContext) -> Result:
-    return Result(await submission.receipt(call.services, call.caller, call.request.path_params["key"]))
+async def get_receipt(context: RequestContext) -> Result:
+    return Result(await submission.receipt(context.services, context.caller, context.request.path_params["key"]))
 
 
-async def get_account(call: RequestContext) -> Result:
-    account = await queries.own_account(call.services, call.caller)
-    return Result(views.account(account, await call.services.live_settings.get()))
+async def get_account(context: RequestContext) -> Result:
+    account = await queries.own_account(context.services, context.caller)
+    return Result(views.account(account, await context.services.live_settings.get()))
 
 
-async def list_transactions(call: RequestContext) -> Result:
-    entries = await queries.own_transactions(call.services, call.caller, call.query)
-    return Result(views.transaction_page(entries, call.query.limit))
+async def list_transactions(context: RequestContext) -> Result:
+    entries = await queries.own_transactions(context.services, context.caller, context.query)
+    return Result(views.transaction_page(entries, context.query.limit))
 
 
-async def list_models(call: RequestContext) -> Result:
-    return Result(await queries.models(call.services, call.caller))
+async def list_models(context: RequestContext) -> Result:
+    return Result(await queries.models(context.services, context.caller))
 
 
-async def get_model(call: RequestContext) -> Result:
-    return Result(await queries.model(call.services, call.caller, call.id))
+async def get_model(context: RequestContext) -> Result:
+    return Result(await queries.model(context.services, context.caller, context.id))
 
 
-async def list_agent_tools(_call: RequestContext) -> Result:
+async def list_agent_tools(_context: RequestContext) -> Result:
     return Result(agent_tools.declarations())
 
 
-async def update_account(call: RequestContext) -> Result:
-    account = await profile.update(call.services, call.caller, call.body)
-    return Result(views.account(account, await call.services.live_settings.get()))
+async def update_account(context: RequestContext) -> Result:
+    account = await profile.update(context.services, context.caller, context.body)
+    return Result(views.account(account, await context.services.live_settings.get()))
 
 
-async def create_api_key(call: RequestContext) -> Result:
-    return Result(await api_keys.make(call.services, call.caller, call.body))
+async def create_api_key(context: RequestContext) -> Result:
+    return Result(await api_keys.make(context.services, context.caller, context.body))
 
 
-async def list_api_keys(call: RequestContext) -> Result:
-    keys = await api_keys.own(call.services, call.caller.account)
+async def list_api_keys(context: RequestContext) -> Result:
+    keys = await api_keys.own(context.services, context.caller.account)
     return Result(ApiKeyList(data=[api_keys.view(key) for key in keys]))
 
 
-async def revoke_api_key(call: RequestContext) -> Result:
-    await api_keys.revoke(call.services, call.caller, call.id)
-    call.accounts.forget(call.caller.account)
-    return Result(RevokedApiKey(id=call.id))
+async def revoke_api_key(context: RequestContext) -> Result:
+    await api_keys.revoke(context.services, context.caller, context.id)
+    context.accounts.forget(context.caller.account)
+    return Result(RevokedApiKey(id=context.id))
 
 
-async def list_projects(call: RequestContext) -> Result:
-    found = await projects.page(call.services, call.caller, call.query)
-    return Result(projects.page_view(found, call.query.limit))
+async def list_projects(context: RequestContext) -> Result:
+    found = await projects.page(context.services, context.caller, context.query)
+    return Result(projects.page_view(found, context.query.limit))
 
 
-async def get_project(call: RequestContext) -> Result:
-    return Result(projects.view(await projects.get(call.services, call.caller, call.id)))
+async def get_project(context: RequestContext) -> Result:
+    return Result(projects.view(await projects.get(context.services, context.caller, context.id)))
 
 
-async def create_project(call: RequestContext) -> Result:
-    project = await projects.make(call.services, call.caller, call.body)
+async def create_project(context: RequestContext) -> Result:
+    project = await projects.make(context.services, context.caller, context.body)
     return Result(projects.view(project), headers={"Location": f"/v1/projects/{project.project}"})
 
 
-async def update_project(call: RequestContext) -> Result:
-    return Result(projects.view(await projects.update(call.services, call.caller, call.id, call.body)))
+async def update_project(context: RequestContext) -> Result:
+    return Result(projects.view(await projects.update(context.services, context.caller, context.id, context.body)))
 
 
-async def list_users(call: RequestContext) -> Result:
-    found = await users.page(call.services, call.caller, call.query)
-    return Result(users.page_view(found, call.query.limit))
+async def list_users(context: RequestContext) -> Result:
+    found = await users.page(context.services, context.caller, context.query)
+    return Result(users.page_view(found, context.query.limit))
 
 
-async def get_user(call: RequestContext) -> Result:
-    return Result(users.view(await users.get(call.services, call.caller, call.id)))
+async def get_user(context: RequestContext) -> Result:
+    return Result(users.view(await users.get(context.services, context.caller, context.id)))
 
 
-async def update_user(call: RequestContext) -> Result:
-    account = await users.update(call.services, call.caller, call.id, call.body)
-    call.accounts.forget(account.id)
+async def update_user(context: RequestContext) -> Result:
+    account = await users.update(context.services, context.caller, context.id, context.body)
+    context.accounts.forget(account.id)
     return Result(users.view(account))
 
 
-async def grant_credits(call: RequestContext) -> Result:
-    granted = await users.grant(call.services, call.caller, call.id, call.body, call.idempotency_key)
+async def grant_credits(context: RequestContext) -> Result:
+    granted = await users.grant(context.services, context.caller, context.id, context.body, context.idempotency_key)
     entry = views.transaction(granted.entry)
     return Result(entry, 200, {"Idempotent-Replayed": "true"}) if granted.replayed else Result(entry)
 
 
-async def get_tenant_budget(call: RequestContext) -> Result:
-    return Result(tenants.view(await tenants.get(call.services, call.caller.tenant)))
+async def get_tenant_budget(context: RequestContext) -> Result:
+    return Result(tenants.view(await tenants.get(context.services, context.caller.tenant)))
 
 
-async def get_tenant(call: RequestContext) -> Result:
-    tenant = str(call.request.path_params["tenant"])
-    return Result(tenants.view(await tenants.look(call.services, call.caller, tenant)))
+async def get_tenant(context: RequestContext) -> Result:
+    tenant = str(context.request.path_params["tenant"])
+    return Result(tenants.view(await tenants.look(context.services, context.caller, tenant)))
 
 
-async def grant_to_tenant(call: RequestContext) -> Result:
-    tenant = str(call.request.path_params["tenant"])
-    granted = await tenants.grant(call.services, call.caller, tenant, call.body, call.idempotency_key)
+async def grant_to_tenant(context: RequestContext) -> Result:
+    tenant = str(context.request.path_params["tenant"])
+    granted = await tenants.grant(context.services, context.caller, tenant, context.body, context.idempotency_key)
     entry = tenants.entry_view(granted.entry)
     return Result(entry, 200, {"Idempotent-Replayed": "true"}) if granted.replayed else Result(entry)
 
 
-async def list_tenant_videos(call: RequestContext) -> Result:
-    jobs = await videos.page(call.services, call.caller, call.query)
-    return Result(videos.page_view(jobs, call.query.limit, call.services.clock()))
+async def list_tenant_videos(context: RequestContext) -> Result:
+    jobs = await videos.page(context.services, context.caller, context.query)
+    return Result(videos.page_view(jobs, context.query.limit, context.services.clock()))
 
 
-async def get_tenant_video(call: RequestContext) -> Result:
-    return Result(await videos.watch(call.services, call.caller, call.id))
+async def get_tenant_video(context: RequestContext) -> Result:
+    return Result(await videos.watch(context.services, context.caller, context.id))
 
 
-async def get_config(call: RequestContext) -> Result:
-    view = await settings.get(call.services)
+async def get_config(context: RequestContext) -> Result:
+    view = await settings.get(context.services)
     return Result(view, headers={"ETag": view.etag})
 
 
-async def put_config(call: RequestContext) -> Result:
-    view = await settings.put(call.services, call.caller, call.body, call.request.headers.get("if-match"))
+async def put_config(context: RequestContext) -> Result:
+    view = await settings.put(context.services, context.caller, context.body, context.request.headers.get("if-match"))
     return Result(view, headers={"ETag": view.etag})
 
 
-async def get_export(call: RequestContext) -> Result:
-    chore = await exports.get(call.services, call.caller, call.id)
-    return Result(await exports.view(call.services, chore, call.query))
+async def get_export(context: RequestContext) -> Result:
+    export = await exports.get(context.services, context.caller, context.id)
+    return Result(await exports.view(context.services, export, context.query))
 
 
-async def create_webhook_endpoint(call: RequestContext) -> Result:
-    endpoint = await endpoints.make(call.services, call.caller, call.body)
+async def create_webhook_endpoint(context: RequestContext) -> Result:
+    endpoint = await endpoints.make(context.services, context.caller, context.body)
     headers = {"Location": f"/v1/webhook-endpoints/{endpoint.id}"}
     return Result(endpoints.view_with_secret(endpoint), headers=headers)
 
 
-async def list_webhook_endpoints(call: RequestContext) -> Result:
-    found = await endpoints.own(call.services, call.caller)
+async def list_webhook_endpoints(context: RequestContext) -> Result:
+    found = await endpoints.own(context.services, context.caller)
     return Result(WebhookEndpointList(data=[endpoints.view(endpoint) for endpoint in found]))
 
 
-async def get_webhook_endpoint(call: RequestContext) -> Result:
-    return Result(endpoints.view(await endpoints.get(call.services, call.caller, call.id)))
+async def get_webhook_endpoint(context: RequestContext) -> Result:
+    return Result(endpoints.view(await endpoints.get(context.services, context.caller, context.id)))
 
 
-async def update_webhook_endpoint(call: RequestContext) -> Result:
-    return Result(endpoints.view(await endpoints.update(call.services, call.caller, call.id, call.body)))
+async def update_webhook_endpoint(context: RequestContext) -> Result:
+    return Result(endpoints.view(await endpoints.update(context.services, context.caller, context.id, context.body)))
 
 
-async def rotate_webhook_endpoint(call: RequestContext) -> Result:
-    return Result(endpoints.view_with_secret(await endpoints.rotate(call.services, call.caller, call.id)))
+async def rotate_webhook_endpoint(context: RequestContext) -> Result:
+    return Result(endpoints.view_with_secret(await endpoints.rotate(context.services, context.caller, context.id)))
 
 
-async def delete_webhook_endpoint(call: RequestContext) -> Result:
-    await endpoints.delete(call.services, call.caller, call.id)
-    return Result(DeletedWebhookEndpoint(id=call.id))
+async def delete_webhook_endpoint(context: RequestContext) -> Result:
+    await endpoints.delete(context.services, context.caller, context.id)
+    return Result(DeletedWebhookEndpoint(id=context.id))
 
 
-async def ping_webhook_endpoint(call: RequestContext) -> Result:
-    return Result(deliveries.view(await deliveries.ping(call.services, call.caller, call.id)))
+async def ping_webhook_endpoint(context: RequestContext) -> Result:
+    return Result(deliveries.view(await deliveries.ping(context.services, context.caller, context.id)))
 
 
-async def list_endpoint_deliveries(call: RequestContext) -> Result:
-    found = await deliveries.of_endpoint(call.services, call.caller, call.id, call.query)
-    return Result(deliveries.page_view(found, call.query.limit))
+async def list_endpoint_deliveries(context: RequestContext) -> Result:
+    found = await deliveries.of_endpoint(context.services, context.caller, context.id, context.query)
+    return Result(deliveries.page_view(found, context.query.limit))
 
 
-async def list_video_deliveries(call: RequestContext) -> Result:
-    job = await queries.own_job(call.services, call.caller, call.id)
-    found = await deliveries.of_video(call.services, call.caller, job, call.query)
-    return Result(deliveries.page_view(found, call.query.limit))
+async def list_video_deliveries(context: RequestContext) -> Result:
+    job = await queries.own_job(context.services, context.caller, context.id)
+    found = await deliveries.of_video(context.services, context.caller, job, context.query)
+    return Result(deliveries.page_view(found, context.query.limit))
 
 
-async def redeliver_webhook(call: RequestContext) -> Result:
-    return Result(deliveries.view(await deliveries.redeliver(call.services, call.caller, call.id)))
+async def redeliver_webhook(context: RequestContext) -> Result:
+    return Result(deliveries.view(await deliveries.redeliver(context.services, context.caller, context.id)))
 
 
-async def get_webhook_secret(call: RequestContext) -> Result:
-    secret = await endpoints.own_secret(call.services, call.caller)
-    return Result(endpoints.secret_view(secret, call.services.clock()))
+async def get_webhook_secret(context: RequestContext) -> Result:
+    secret = await endpoints.own_secret(context.services, context.caller)
+    return Result(endpoints.secret_view(secret, context.services.clock()))
 
 
-async def rotate_webhook_secret(call: RequestContext) -> Result:
-    secret = await endpoints.rotate_secret(call.services, call.caller)
-    return Result(endpoints.secret_view(secret, call.services.clock()))
+async def rotate_webhook_secret(context: RequestContext) -> Result:
+    secret = await endpoints.rotate_secret(context.services, context.caller)
+    return Result(endpoints.secret_view(secret, context.services.clock()))
 
 
 HANDLERS = {

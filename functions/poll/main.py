@@ -1,6 +1,6 @@
-"""Machines only: steps of jobs and chores, and the bucket's notifications.
+"""Called by machines only: steps of jobs, exports and account deletions, and the bucket's notifications.
 
-Cloud Run admits the queue's and Pub/Sub's accounts only.
+Cloud Run accepts calls from the service accounts of the queue and of Pub/Sub only.
 """
 
 from typing import Any
@@ -16,18 +16,18 @@ from shared.jobs import provider_events, worker
 from shared.jobs.routes import ROUTES as JOBS
 
 
-async def step(call: RequestContext) -> Result:
-    result = await worker.deliver(call.services, call.body.job, call.body.step)
+async def step(context: RequestContext) -> Result:
+    result = await worker.deliver(context.services, context.body.job, context.body.step)
     return Result(status=result.value)
 
 
-async def object_finalized(call: RequestContext) -> Result:
-    await provider_events.object_finalized(call.services, call.body.message.attributes)
+async def object_finalized(context: RequestContext) -> Result:
+    await provider_events.object_finalized(context.services, context.body.message.attributes)
     return Result()
 
 
-async def chore(call: RequestContext) -> Result:
-    result = await data_rights.deliver(call.services, call.body.id, call.body.step)
+async def chore(context: RequestContext) -> Result:
+    result = await data_rights.deliver(context.services, context.body.id, context.body.step)
     return Result(status=result.value)
 
 

@@ -1,4 +1,4 @@
-"""Bytes: a redirect to a signed URL, or the video itself in ranges. And live events."""
+"""A video's content, by redirect to a signed URL or streamed in ranges; and live events."""
 
 from functools import partial
 from typing import Any
@@ -14,28 +14,28 @@ from shared.streaming import content, event_stream
 from shared.streaming.routes import ROUTES as STREAMING
 
 
-async def video_content(call: RequestContext) -> Result | Response:
-    job = await queries.own_job(call.services, call.caller, call.id)
-    item = outputs.content(job, call.query)
-    await queries.note_view(call.services, job)
-    head = call.request.method == "HEAD"
-    if head or call.query.redirect == "false":
-        return await content.proxied(call.services, item, call.request.headers, head)
-    if call.query.redirect == "json":
-        return Result(await content.signed_url(call.services, item))
-    return await content.redirect(call.services, item)
+async def video_content(context: RequestContext) -> Result | Response:
+    job = await queries.own_job(context.services, context.caller, context.id)
+    item = outputs.content(job, context.query)
+    await queries.note_view(context.services, job)
+    head = context.request.method == "HEAD"
+    if head or context.query.redirect == "false":
+        return await content.proxied(context.services, item, context.request.headers, head)
+    if context.query.redirect == "json":
+        return Result(await content.signed_url(context.services, item))
+    return await content.redirect(context.services, item)
 
 
-async def video_events(call: RequestContext) -> Response:
-    last, head = call.request.headers.get("last-event-id"), call.request.method == "HEAD"
-    identify = partial(call.identify, event_stream.IDENTIFIED_BY)
-    return await event_stream.of_video(call.services, call.caller, identify, call.id, last, head)
+async def video_events(context: RequestContext) -> Response:
+    last, head = context.request.headers.get("last-event-id"), context.request.method == "HEAD"
+    identify = partial(context.identify, event_stream.IDENTIFIED_BY)
+    return await event_stream.of_video(context.services, context.caller, identify, context.id, last, head)
 
 
-async def account_events(call: RequestContext) -> Response:
-    last, head = call.request.headers.get("last-event-id"), call.request.method == "HEAD"
-    identify = partial(call.identify, event_stream.IDENTIFIED_BY)
-    return await event_stream.of_account(call.services, call.caller, identify, last, head)
+async def account_events(context: RequestContext) -> Response:
+    last, head = context.request.headers.get("last-event-id"), context.request.method == "HEAD"
+    identify = partial(context.identify, event_stream.IDENTIFIED_BY)
+    return await event_stream.of_account(context.services, context.caller, identify, last, head)
 
 
 HANDLERS = {"video_content": video_content, "video_events": video_events, "account_events": account_events}

@@ -1,4 +1,4 @@
-"""Whatever starts or stops work: create, estimate, cancel, export, erase; and the providers' completion webhooks."""
+"""Starts and stops work: create, estimate, cancel, export, delete the account; and receives the providers' webhooks."""
 
 from typing import Any
 
@@ -14,57 +14,57 @@ from shared.jobs import openai_videos, provider_events, submission
 from shared.jobs.routes import ROUTES as JOBS
 
 
-async def create_video(call: RequestContext) -> Result:
-    return await _submitted(call, call.body, call.idempotency_key)
+async def create_video(context: RequestContext) -> Result:
+    return await _submitted(context, context.body, context.idempotency_key)
 
 
-async def extend_video(call: RequestContext) -> Result:
-    return await _submitted(call, call.body.as_create(), call.idempotency_key)
+async def extend_video(context: RequestContext) -> Result:
+    return await _submitted(context, context.body.as_create(), context.idempotency_key)
 
 
-async def edit_video(call: RequestContext) -> Result:
-    await openai_videos.refuse_edit(call.services, call.caller, call.body.video.id)
+async def edit_video(context: RequestContext) -> Result:
+    await openai_videos.refuse_edit(context.services, context.caller, context.body.video.id)
 
 
-async def remix_video(call: RequestContext) -> Result:
-    await openai_videos.refuse_edit(call.services, call.caller, call.id)
+async def remix_video(context: RequestContext) -> Result:
+    await openai_videos.refuse_edit(context.services, context.caller, context.id)
 
 
-async def _submitted(call: RequestContext, body: CreateVideo, key: str | None) -> Result:
-    submitted = await submission.submit(call.services, call.caller, body, key, repeats=call.repeats)
+async def _submitted(context: RequestContext, body: CreateVideo, key: str | None) -> Result:
+    submitted = await submission.submit(context.services, context.caller, body, key, repeats=context.repeats)
     headers = {"Location": f"/v1/videos/{submitted.job.id}", "openai-poll-after-ms": POLL_AFTER_MS}
     if submitted.replayed:
         headers["Idempotent-Replayed"] = "true"
-    return Result(views.video(submitted.job, call.services.clock()), 200 if submitted.replayed else None, headers)
+    return Result(views.video(submitted.job, context.services.clock()), 200 if submitted.replayed else None, headers)
 
 
-async def estimate_video(call: RequestContext) -> Result:
-    return Result(await submission.estimate(call.services, call.caller, call.body))
+async def estimate_video(context: RequestContext) -> Result:
+    return Result(await submission.estimate(context.services, context.caller, context.body))
 
 
-async def cancel_video(call: RequestContext) -> Result:
-    job = await submission.cancel(call.services, call.caller, call.id, call.query.min_refund or 0)
-    return Result(views.canceled(job, call.services.clock()))
+async def cancel_video(context: RequestContext) -> Result:
+    job = await submission.cancel(context.services, context.caller, context.id, context.query.min_refund or 0)
+    return Result(views.canceled(job, context.services.clock()))
 
 
-async def estimate_cancel(call: RequestContext) -> Result:
-    return Result(await submission.estimate_cancel(call.services, call.caller, call.id))
+async def estimate_cancel(context: RequestContext) -> Result:
+    return Result(await submission.estimate_cancel(context.services, context.caller, context.id))
 
 
-async def export_account(call: RequestContext) -> Result:
-    chore = await exports.start(call.services, call.caller)
-    headers = {"Location": f"/v1/account/exports/{chore.id}"}
-    return Result(await exports.view(call.services, chore), headers=headers)
+async def export_account(context: RequestContext) -> Result:
+    export = await exports.start(context.services, context.caller)
+    headers = {"Location": f"/v1/account/exports/{export.id}"}
+    return Result(await exports.view(context.services, export), headers=headers)
 
 
-async def delete_account(call: RequestContext) -> Result:
-    chore = await deletion.start(call.services, call.caller)
-    call.accounts.forget(call.caller.account)
-    return Result(deletion.view(chore))
+async def delete_account(context: RequestContext) -> Result:
+    started = await deletion.start(context.services, context.caller)
+    context.accounts.forget(context.caller.account)
+    return Result(deletion.view(started))
 
 
-async def gemini_event(call: RequestContext) -> Result:
-    await provider_events.gemini_event(call.services, call.request.headers, call.request.body)
+async def gemini_event(context: RequestContext) -> Result:
+    await provider_events.gemini_event(context.services, context.request.headers, context.request.body)
     return Result()
 
 

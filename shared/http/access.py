@@ -1,7 +1,8 @@
-"""Who comes in: what every request passes between its arrival and its handler.
+"""Access checks: what every request passes before it reaches its handler.
 
-In this order: who is it (401, or 403 when disabled), how often (429), may he use this operation at all (403), and did
-he sign in recently enough for it (401). What belongs to whom is the handlers' to say, and another's is always 404.
+In this order: who is calling (401, or 403 if the account is disabled), how often (429), may they use this operation
+(403), and did they sign in recently enough for it (401). Handlers check who owns what; another account's items are
+always 404.
 """
 
 from __future__ import annotations
@@ -19,23 +20,26 @@ from shared.platform import audit
 from shared.platform.identity import Caller
 from shared.platform.ports import Services
 
-# In a request's scope: headers that its answer will have, whoever writes it.
+# Key in a request's scope: headers to add to its response, whether the handler or the error boundary sends it.
 ANSWER_HEADERS = "rushes.answer_headers"
 READING = ("GET", "HEAD")
-# How long ago the user may have signed in for what cannot be taken back: long enough for a form to be filled in.
+# Maximum age of the sign-in for operations that can't be undone: enough time to fill in a form.
 RECENT_SIGN_IN = timedelta(minutes=5)
 _NOW = timedelta(0)
 
 
 class Access:
-    """The callers that this process knows, and how often they came."""
+    """The accounts that this process has cached, and their rate limits."""
 
     def __init__(self) -> None:
         self.accounts = Accounts()
         self._buckets = TokenBuckets()
 
-    async def admit(self, services: Services, route: Route, request: Request) -> Caller | None:
-        """The caller of a user's or administrator's operation; None for a machine's. Raises ApiError."""
+    async def check(self, services: Services, route: Route, request: Request) -> Caller | None:
+        """Return the caller of a user's, administrator's or operator's operation; None for a machine's.
+
+        Raises ApiError.
+        """
         if route.caller not in PEOPLE:
             return None
         authorization = request.headers.get("authorization")
@@ -45,7 +49,7 @@ class Access:
         request.scope[ANSWER_HEADERS].update(allowance.headers)
         allowance.check()
         if route.fresh_account or route.writes:
-            # After the count, so that requests that are refused read nothing.
+            # After the rate limit, so that rejected requests cost no read.
             account_age = _NOW if route.fresh_account else ACCOUNT_KEPT_FOR
             caller = await self.accounts.caller(services, authorization, account_age=account_age, key_age=_NOW)
         try:
@@ -58,7 +62,7 @@ class Access:
 
 
 def authorize(route: Route, caller: Caller, method: str) -> None:
-    """Raises ApiError FORBIDDEN when the caller's role or key does not reach so far."""
+    """Raises ApiError FORBIDDEN if the caller's role or API key doesn't allow the operation."""
     if caller.key is not None and not route.keys:
         raise ApiError("FORBIDDEN", "API keys can't do this. Sign in.")
     if caller.read_only and method not in READING:
@@ -71,7 +75,7 @@ def authorize(route: Route, caller: Caller, method: str) -> None:
 
 
 def check_sign_in(route: Route, caller: Caller, now: datetime) -> None:
-    """Raises ApiError REAUTHENTICATION_REQUIRED, with the challenge of RFC 9470."""
+    """Raises ApiError REAUTHENTICATION_REQUIRED, with the challenge from RFC 9470."""
     if not route.recent_sign_in or (caller.signed_in_at is not None and now - caller.signed_in_at <= RECENT_SIGN_IN):
         return
     max_age_s = int(RECENT_SIGN_IN.total_seconds())
@@ -82,6 +86,6 @@ def check_sign_in(route: Route, caller: Caller, now: datetime) -> None:
 
 
 def note_denial(route: Route, caller: Caller, error: ApiError) -> None:
-    """Record that somebody who is signed in was refused what administrators and operators do."""
+    """Record in the audit log that a signed-in caller was denied an administrator's or operator's operation."""
     if error.code == "FORBIDDEN" and route.caller in ("admin", "operator"):
         audit.record("admin_action_denied", caller, route=route.name, reason=error.message)

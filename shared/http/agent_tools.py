@@ -1,9 +1,9 @@
-"""The tools that an assistant is given: what it may do for a user, in words that a model understands. Pure.
+"""Tools for assistants: what they may do for a user, described for a language model. Pure.
 
-One definition, made from the models of the API, in three forms: the function declarations of Gemini, which GET
-/v1/agent/tools returns; the JSON that the command line's MCP server brings along (`python -m shared.http.agent_tools`
-prints it), with the shapes of the results; and the table of docs/agents.md, which a test compares. An assistant makes
-offers, and a tool that changes something acts only on an offer that the user has accepted.
+One definition, made from the API's models, in three forms: Gemini function declarations, which GET /v1/agent/tools
+returns; the JSON that the CLI's MCP server ships (`python -m shared.http.agent_tools` prints it), with result schemas;
+and the table in docs/agents.md, which a test compares. An assistant makes offers, and a tool that changes something
+acts only on an offer that the user has accepted.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ Json = dict[str, Any]
 MAX_WAIT_S: Final = 50
 OFFER_ID: Final = r"^offer-[A-Za-z0-9_-]{22}$"
 MAX_IMAGE_NAME_CHARS: Final = 2_048
-# What a model reads of JSON Schema in Gemini's form, besides type and description.
+# The JSON Schema keywords that Gemini supports, besides type and description.
 _GEMINI_KEYS: Final[tuple[str, ...]] = ("enum", "minimum", "maximum", "pattern", "maxItems")
 _REQUEST: Final = (
     "prompt",
@@ -56,7 +56,7 @@ _REQUEST: Final = (
     "extends",
     "project",
 )
-# Where a model needs more, or other, words than the reference of the API has.
+# Where a model needs a longer or different description than the API reference has.
 _DESCRIPTIONS: Final[Mapping[str, str]] = {
     "prompt": "The prompt, in one paragraph: subject, action, place, mood, light, camera; up to 4,096 bytes.",
     "model": f"Leave out unless the user names one. One of {', '.join(MODELS)}.",
@@ -142,9 +142,9 @@ class LinkedVideo(Video):
 
 @dataclass(frozen=True)
 class Tool:
-    """One tool. `fields` of `model` are its parameters, with `more` that only assistants know.
+    """One tool. Its parameters are the `fields` of `model`, and `more`, which only assistants have.
 
-    `results`: the shapes that a result can have. `reads`: it changes nothing. `destroys`: what it does can't be undone.
+    `results`: the models a result can have. `reads`: it changes nothing. `destroys`: its effect can't be undone.
     """
 
     name: str
@@ -159,7 +159,7 @@ class Tool:
     destroys: bool = False
 
     def schema(self) -> Json:
-        """The parameters as JSON Schema. Optional ones are left out rather than null."""
+        """The parameters as JSON Schema. Optional ones are omitted, never null."""
         properties = {name: _described(name, self._properties()[name]) for name in self.fields}
         return {
             "type": "object",
@@ -169,14 +169,14 @@ class Tool:
         }
 
     def output_schema(self) -> Json:
-        """What a result that is no error looks like, as JSON Schema: an object, as the protocol demands.
+        """A successful result as JSON Schema: an object, as MCP requires.
 
-        More fields than these are allowed, so that a newer server can serve an older command line.
+        Additional fields are allowed, so that an older CLI works with a newer server.
         """
         references, schemas = models_json_schema([(model, "serialization") for model in self.results])
         definitions = schemas["$defs"]
         shapes = [references[model, "serialization"] for model in self.results]
-        # Some clients look for `properties` at the root.
+        # Some clients expect `properties` at the root.
         chosen = definitions.pop(self.results[0].__name__) if len(shapes) == 1 else {"anyOf": shapes}
         schema: Json = _open({"type": "object", **chosen, "$defs": definitions})
         return schema
@@ -188,7 +188,7 @@ class Tool:
         return {"name": self.name, "description": self.description, "parameters": parameters}
 
     def document(self) -> Json:
-        """The tool as the Model Context Protocol has it."""
+        """The tool in the format of the Model Context Protocol."""
         hints = {"readOnlyHint": self.reads, "destructiveHint": self.destroys, "openWorldHint": False}
         return {
             "name": self.name,
@@ -320,7 +320,7 @@ def declarations() -> AgentTools:
 
 
 def document() -> list[Json]:
-    """All tools as the MCP server lists them."""
+    """All tools, in the format of the Model Context Protocol."""
     return [tool.document() for tool in TOOLS]
 
 
@@ -329,7 +329,7 @@ def rendered() -> str:
 
 
 def _resolved(schema: Json, definitions: Json) -> Json:
-    """Without references and without null."""
+    """Resolve references and remove null from the schema."""
     choices = [one for one in schema.get("anyOf", ()) if one != {"type": "null"}]
     kept = {key: value for key, value in schema.items() if key not in ("anyOf", "title", "default", "$ref")}
     for one in (*choices, *([schema] if "$ref" in schema else [])):
@@ -349,7 +349,7 @@ def _gemini(schema: Json) -> Json:
 
 
 def _open(schema: Any) -> Any:
-    """The schema without what forbids further fields, and without the titles that pydantic makes of names."""
+    """The schema with additional fields allowed, and without the titles that pydantic derives from names."""
     if isinstance(schema, list):
         return [_open(one) for one in schema]
     if not isinstance(schema, dict):

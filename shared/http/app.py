@@ -1,8 +1,8 @@
-"""The thin glue between HTTP and the handlers: parse, call, render, and the one shape of every error.
+"""Glue between HTTP and the handlers: parse the request, call the handler, render the result, format every error.
 
-A function is a Starlette app with one pure ASGI middleware, the boundary: nothing gets past it but answers in our
-shape. (functions-framework never runs an inner app's lifespan, and a Starlette handler for Exception answers and then
-raises again, so that the framework would answer twice.)
+A function is a Starlette app with one pure ASGI middleware, the error boundary, so that every error has the same shape.
+(functions-framework never runs an inner app's lifespan, and a Starlette handler for Exception responds and then raises
+again, so the framework would respond twice.)
 """
 
 from __future__ import annotations
@@ -41,11 +41,11 @@ from shared.wiring import services
 
 B = TypeVar("B", bound=BaseModel)
 
-# In a request's scope: the exchange that its body comes through.
+# Key in a request's scope: its _Exchange.
 EXCHANGE = "rushes.exchange"
 MAX_DETAIL_FIELDS = 10
 MAX_REPEATS_DIGITS = 4
-# How often the OpenAI SDKs look at a video that they wait for.
+# How often the OpenAI SDKs poll a video that they wait for.
 POLL_AFTER_MS = "2000"
 
 SECURITY_HEADERS = {
@@ -59,7 +59,7 @@ SECURITY_HEADERS = {
 
 @dataclass(frozen=True)
 class RequestContext:
-    """One request, understood: who calls (None for machines), the validated body and query, the path's parameters."""
+    """One parsed request: its caller (None for machines), validated body and query, and path parameters."""
 
     request: Request
     services: Services
@@ -74,7 +74,10 @@ class RequestContext:
         return self.user
 
     async def identify(self, age: timedelta) -> Caller:
-        """Who calls, by an account and a key read less than so long ago. Raises ApiError once that is nobody."""
+        """Identify the caller again, from an account and an API key that were read less than `age` ago.
+
+        Raises ApiError if the credentials are no longer valid.
+        """
         authorization = self.request.headers.get("authorization")
         return await self.accounts.caller(self.services, authorization, account_age=age, key_age=age)
 
@@ -85,20 +88,20 @@ class RequestContext:
 
     @property
     def repeats(self) -> int:
-        """How often the client says it has sent this request before, as the OpenAI SDKs do; 0 if it doesn't say."""
+        """How many times the client has already sent this request, as the OpenAI SDKs report it; 0 if not stated."""
         count = self.request.headers.get("x-stainless-retry-count", "0")
         return int(count) if count.isascii() and count.isdigit() and len(count) <= MAX_REPEATS_DIGITS else 0
 
     @property
     def idempotency_key(self) -> str | None:
-        """The Idempotency-Key header. Raises ApiError INVALID_REQUEST for one that is not accepted."""
+        """The Idempotency-Key header, or None. Raises ApiError INVALID_REQUEST for an invalid key."""
         key = self.request.headers.get("idempotency-key")
         return None if key is None else idempotency_keys.of_header(key)
 
 
 @dataclass(frozen=True)
 class Result:
-    """An answer: a body of the models, or none."""
+    """What a handler returns: a response body, or none; `status` defaults to the route's."""
 
     body: BaseModel | dict[str, Any] | None = None
     status: int | None = None
@@ -111,24 +114,24 @@ Handler = Callable[[RequestContext], Awaitable[Result | Response]]
 def application(
     rows: tuple[Route, ...], handlers: Mapping[str, Handler], provide: Callable[[], Services] = services
 ) -> Starlette:
-    """A function's app: its rows of the route tables, each bound to the handler of its name.
+    """Build a function's app from its routes and the handlers of the same names.
 
-    Raises ValueError when the handlers are not exactly those of the rows.
+    Raises ValueError unless there is exactly one handler per route.
     """
     if {row.name for row in rows} != set(handlers):
         raise ValueError(f"{rows[0].function} must handle exactly {sorted(row.name for row in rows)}")
-    door = Access()
+    access = Access()
     app = Starlette(
         routes=[
             StarletteRoute(
-                routing.pattern(path), _endpoints(rows, path, handlers, door, provide), methods=_methods(rows, path)
+                routing.pattern(path), _endpoints(rows, path, handlers, access, provide), methods=_methods(rows, path)
             )
             for path in dict.fromkeys(row.path for row in rows)
         ],
         middleware=[Middleware(ErrorBoundaryMiddleware, provide=provide)],
         exception_handlers={HTTPException: _starlette_error},
     )
-    # An address with a slash too many is not ours; a redirect would lead to wherever the Host header says.
+    # A path with an extra trailing slash is 404: a redirect would go to whatever host the Host header names.
     app.router.redirect_slashes = False
     return app
 
@@ -141,7 +144,7 @@ def _endpoints(
     rows: tuple[Route, ...],
     path: str,
     handlers: Mapping[str, Handler],
-    door: Access,
+    access: Access,
     provide: Callable[[], Services],
 ) -> Callable[[Request], Awaitable[Response]]:
     by_method = {row.method: row for row in rows if row.path == path}
@@ -151,29 +154,29 @@ def _endpoints(
         provided = provide()
         if row.method != "GET":
             request.scope[EXCHANGE].expect(row.limits, row.has_body)
-        user = await door.admit(provided, row, request)
+        user = await access.check(provided, row, request)
         try:
             async with AsyncExitStack() as files:
-                call = RequestContext(
+                context = RequestContext(
                     request,
                     provided,
                     body=await _body(row, request, files),
                     query=_query(row, request),
                     user=user,
-                    accounts=door.accounts,
+                    accounts=access.accounts,
                 )
-                reply = await handlers[row.name](call)
+                result = await handlers[row.name](context)
         except ApiError as error:
             if user is not None:
                 note_denial(row, user, error)
             raise
-        return reply if isinstance(reply, Response) else _rendered(request, row, reply)
+        return result if isinstance(result, Response) else _rendered(request, row, result)
 
     return endpoint
 
 
 async def _body(row: Route, request: Request, files: AsyncExitStack) -> Any:
-    """The body as its model. The files of a form are removed when `files` is left."""
+    """Parse the body into its model. Closing `files` removes the files of a form."""
     if row.body is None:
         return None
     if request.headers.get("content-encoding", "").strip().lower() not in ("", "identity"):
@@ -186,7 +189,7 @@ async def _body(row: Route, request: Request, files: AsyncExitStack) -> Any:
 
 def _query(row: Route, request: Request) -> Any:
     if row.caller not in PEOPLE:
-        # What the cloud's machines and the providers add to an address is theirs.
+        # Google's services and the providers may add parameters of their own to a URL.
         return None
     if len(request.scope["query_string"]) > body_limits.MAX_QUERY_BYTES:
         raise ApiError("INVALID_REQUEST", f"The query exceeds {body_limits.MAX_QUERY_BYTES:,} bytes.")
@@ -199,26 +202,26 @@ def _query(row: Route, request: Request) -> Any:
     return read if row.query is not None else None
 
 
-def _rendered(request: Request, row: Route, reply: Result) -> Response:
-    status = reply.status or row.status
-    if isinstance(reply.body, BaseModel):
-        return rendering.rendered(request, reply.body, status, reply.headers)
-    if reply.body is None:
-        return Response(status_code=status, headers=dict(reply.headers))
-    return JSONResponse(reply.body, status, dict(reply.headers))
+def _rendered(request: Request, row: Route, result: Result) -> Response:
+    status = result.status or row.status
+    if isinstance(result.body, BaseModel):
+        return rendering.rendered(request, result.body, status, result.headers)
+    if result.body is None:
+        return Response(status_code=status, headers=dict(result.headers))
+    return JSONResponse(result.body, status, dict(result.headers))
 
 
 def parse_json(model: type[B], raw: bytes, headers: Headers, limits: BodyLimits = body_limits.SMALL) -> B:
-    """The JSON body as its model. Raises ApiError INVALID_JSON, UNSUPPORTED_MEDIA_TYPE or INVALID_REQUEST.
+    """Parse a JSON body into its model. Raises ApiError INVALID_JSON, UNSUPPORTED_MEDIA_TYPE or INVALID_REQUEST.
 
-    Its values are counted first: a validator builds an error for each one that is wrong before it tells any.
+    Counts the values first: the validator builds an error for every wrong value before it returns any.
     """
     media_type = headers.get("content-type", "application/json").partition(";")[0].strip().lower()
     if media_type != "application/json" and not media_type.endswith("+json"):
         raise ApiError("UNSUPPORTED_MEDIA_TYPE", details={"content_type": media_type[:100]})
     body_limits.check_values(raw, limits.max_values)
     try:
-        # RFC 8259 lets a reader pass over the mark that some editors and libraries of Windows put first.
+        # RFC 8259 lets parsers ignore the byte order mark that some Windows editors and libraries write.
         return model.model_validate_json(raw.removeprefix(codecs.BOM_UTF8))
     except ValidationError as error:
         raise _invalid(error) from None
@@ -245,12 +248,12 @@ def _invalid(error: ValidationError) -> ApiError:
 def _said(problem: Any) -> str:
     if problem["type"] == "extra_forbidden":
         return "unknown field"
-    # Pydantic's own words before those of our validators.
+    # Pydantic puts this prefix before our validators' messages.
     return str(problem["msg"]).removeprefix("Value error, ")
 
 
 async def _starlette_error(request: Request, error: Exception) -> Response:
-    """404 and 405 of Starlette's own router, in our shape."""
+    """Turn 404 and 405 from Starlette's router into our error format."""
     assert isinstance(error, HTTPException)
     code = {404: "NOT_FOUND", 405: "METHOD_NOT_ALLOWED"}.get(error.status_code, "INVALID_REQUEST")
     path = request.scope["path"]
@@ -260,7 +263,7 @@ async def _starlette_error(request: Request, error: Exception) -> Response:
 
 
 class ErrorBoundaryMiddleware:
-    """Everything that is the same for every request: id, CORS, headers, size of the body, and errors."""
+    """What is the same for every request: its id, CORS, security headers, body limits and errors."""
 
     def __init__(self, app: ASGIApp, provide: Callable[[], Services]) -> None:
         self._app = app
@@ -295,19 +298,19 @@ class ErrorBoundaryMiddleware:
             log.error("dependency_unavailable", error=str(error), path=scope["path"])
             await exchange.fail(scope, ApiError("UNAVAILABLE", retry_after_s=5))
         except NotStorable as error:
-            # No field's own check caught it; it will not be storable at the next try either.
+            # No field's validator caught it, and a retry would fail the same way.
             log.error("not_storable", error=str(error), path=scope["path"])
             said = {"field": error.field, "message": error.why}
             await exchange.fail(scope, ApiError("INVALID_REQUEST", str(error), {"fields": [said]}))
         except ClientDisconnect:
             log.info("client_left", path=scope["path"])
-        except Exception:  # noqa: BLE001 - the boundary: logged in full, and answered without a stack trace
+        except Exception:  # noqa: BLE001 - the boundary: logged in full; the client sees no stack trace
             log.exception("unexpected", path=scope["path"])
             await exchange.fail(scope, ApiError("INTERNAL"))
 
 
 class _Exchange:
-    """One request's way in and its answer's way out."""
+    """Receives one request's body within its limits, and sends the response with the common headers."""
 
     def __init__(
         self, method: str, headers: Headers, request_id: str, allowed: bool, receive: Receive, send: Send
@@ -328,7 +331,7 @@ class _Exchange:
         self.answer_headers: dict[str, str] = {}
 
     def expect(self, limits: BodyLimits, is_read: bool) -> None:
-        """What the operation's body may be. Raises ApiError BODY_TOO_LARGE for one that says it is larger."""
+        """Set the limits for the body. Raises ApiError BODY_TOO_LARGE if its Content-Length exceeds them."""
         self._limits = limits
         self._expected = is_read
         length = self._headers.get("content-length", "0")
@@ -352,7 +355,7 @@ class _Exchange:
         return message
 
     async def _in_time(self) -> Message:
-        """The body's next piece. Raises ApiError BODY_TIMEOUT for a body that arrives too slowly."""
+        """Receive the next chunk of the body. Raises ApiError BODY_TIMEOUT if the body arrives too slowly."""
         if self._began_s is None:
             self._began_s = asyncio.get_running_loop().time()
         try:
@@ -365,9 +368,9 @@ class _Exchange:
         return ApiError("BODY_TOO_LARGE", details={"max_bytes": self._limits.max_bytes})
 
     async def _drain(self) -> bool:
-        """Read and drop the rest of a body that is too large: a client that still sends would not hear the answer.
+        """Read and discard the rest of a body that is too large; a client doesn't read the response while it sends.
 
-        False for one that goes on for longer than is good.
+        False if the body exceeds the limits for that in time or size.
         """
         try:
             async with asyncio.timeout(body_limits.DRAINED_FOR_S):
@@ -399,11 +402,11 @@ class _Exchange:
 
     async def fail(self, scope: Scope, error: ApiError) -> None:
         if self._started:
-            # The answer has begun: closing the connection is the only honest end.
+            # The response has already started, so all we can do is to close the connection.
             raise error
         headers = dict(error.headers)
         if error.code == "BODY_TIMEOUT" or (error.code == "BODY_TOO_LARGE" and not await self._drain()):
-            # What is still on its way must not be taken for the next request, nor hold the connection.
+            # The rest of the body must not be read as the next request, nor keep the connection open.
             headers["Connection"] = "close"
         if error.retry_after_s is not None:
             headers["Retry-After"] = str(error.retry_after_s)
@@ -412,10 +415,10 @@ class _Exchange:
         await response(scope, self._receive, self.send)
 
     def _should_retry(self, method: str, error: ApiError) -> bool:
-        """Whether the OpenAI SDKs, which retry 408, 409, 429 and 5xx unless they are told not to, should do so.
+        """Whether the OpenAI SDKs should retry; by default they retry 408, 409, 429 and 5xx.
 
-        Without an Idempotency-Key, a repeat of a rejected POST looks like a repeat of an accepted one whose response
-        was lost. So only an error that leaves the outcome unknown asks for it.
+        Without an Idempotency-Key, we can't tell a retry of a rejected POST from a retry of an accepted one whose
+        response was lost. So only an error that leaves the outcome unknown asks for a retry.
         """
         if method == "POST" and "idempotency-key" not in self._headers:
             return error.code == "UNAVAILABLE"

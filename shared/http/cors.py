@@ -1,4 +1,4 @@
-"""Which headers pages of other origins may send us and read from us. Pure."""
+"""CORS: which headers pages from other origins may send and read. Pure."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from collections.abc import Mapping
 from starlette.datastructures import Headers
 
 MAX_AGE_S = 3_600
-# A preflight that asks for more is answered as if it had asked for nothing of it.
+# If a preflight's list of headers is longer, it is ignored.
 MAX_ASKED_CHARS = 2_048
 
-# What this API reads, and what clients add to every request: tracing (W3C Trace Context and Baggage, B3, Sentry,
-# Datadog), fetch libraries, and the OpenAI SDKs.
+# Headers that this API reads, and those that clients add to every request: tracing (W3C Trace Context and Baggage, B3,
+# Sentry, Datadog), fetch libraries, and the OpenAI SDKs.
 ALLOWED = (
     "Accept",
     "Authorization",
@@ -68,7 +68,7 @@ _ANSWER = {"Access-Control-Expose-Headers": ", ".join(EXPOSED)}
 
 
 def headers(method: str, origin: str, request: Headers) -> Mapping[str, str]:
-    """What an answer to a page of `origin`, which is allowed, says of itself."""
+    """The CORS headers of a response to a page from `origin`, which is allowed."""
     allowed = {"Access-Control-Allow-Origin": origin}
     if method != "OPTIONS":
         return allowed | _ANSWER
@@ -76,7 +76,7 @@ def headers(method: str, origin: str, request: Headers) -> Mapping[str, str]:
 
 
 def _allowed_of(request: Headers) -> list[str]:
-    """The fixed names, and of those with an allowed prefix the ones that were asked for: CORS has no prefixes."""
+    """The fixed names, and any requested names with an allowed prefix, since CORS itself has no prefixes."""
     asked = request.get("access-control-request-headers", "").lower()
     if len(asked) > MAX_ASKED_CHARS:
         return list(ALLOWED)

@@ -1,8 +1,8 @@
-"""Bodies of multipart/form-data: fields with nested names, and files, as the values that the models are made from.
+"""Parses multipart/form-data bodies, with nested field names and files, into values for the request models.
 
-A name may have parts in brackets: labels[a]=b is {"labels": {"a": "b"}}, reference_images[] and reference_images[0] are
-lists. A name that comes again makes a list. Values stay texts; the models' types read them. A field left empty
-counts as left out: no form can leave one out by itself.
+Names may have parts in brackets: labels[a]=b is {"labels": {"a": "b"}}; reference_images[] and reference_images[0] are
+lists. A repeated name makes a list. Values stay strings; the models convert them. An empty field counts as omitted,
+because a browser form always sends all its fields.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from shared.core.errors import ApiError
 MEDIA_TYPE = "multipart/form-data"
 MAX_FIELDS = 100
 MAX_FILES = 8
-# Of a name such as reference_images[0][image_url].
+# Parts of a name such as reference_images[0][image_url].
 MAX_DEPTH = 3
 _PLAIN_ENCODINGS = (b"binary", b"8bit", b"7bit")
 _NAME = re.compile(r"([^\[\]]+)((?:\[[^\[\]]*\])*)")
@@ -36,10 +36,10 @@ def is_form(headers: Headers) -> bool:
 
 
 async def read(request: Request, files: AsyncExitStack) -> dict[str, Any]:
-    """The form's fields. Its files, beyond 1 MiB on disk, are removed when `files` is left.
+    """Return the form's fields. Files larger than 1 MiB are kept on disk; closing `files` removes them.
 
-    Raises ApiError INVALID_REQUEST, also for a form that breaks off before its closing boundary: the part that was not
-    yet whole, and any after it, would be missing from what is paid for.
+    Raises ApiError INVALID_REQUEST, also for a form that ends before its closing boundary: the incomplete part, and any
+    after it, would be missing from a request that the user pays for.
     """
     parser = _Parser(
         request.headers, request.stream(), max_files=MAX_FILES, max_fields=MAX_FIELDS, max_part_size=MAX_IMAGE_CHARS
@@ -52,7 +52,7 @@ async def read(request: Request, files: AsyncExitStack) -> dict[str, Any]:
     fields: dict[str, Any] = {}
     for name, value in form.multi_items():
         if isinstance(value, UploadFile):
-            # What a browser sends for a file that was not chosen.
+            # Browsers send an empty file without a name for a file input that was left empty.
             if value.filename or value.size:
                 _put(fields, name, ImageUpload(file=value))
         elif value:
@@ -61,7 +61,7 @@ async def read(request: Request, files: AsyncExitStack) -> dict[str, Any]:
 
 
 class _Parser(MultiPartParser):
-    """Starlette's parser, which passes over the end of a form, over encodings and over bytes that are not UTF-8."""
+    """Starlette's parser, made strict: it ignores a missing end, transfer encodings and bytes that aren't UTF-8."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -71,12 +71,12 @@ class _Parser(MultiPartParser):
         _, options = parse_options_header(self.headers["content-type"])
         charset = options.get(b"charset", b"utf-8").lower()
         if charset not in (b"utf-8", b"utf8"):
-            # Python's codecs for the others include some that take forever, and some that make no text.
+            # Some of Python's other codecs are extremely slow, and some don't produce text.
             named = charset[:40].decode("ascii", "replace")
             raise MultiPartException(f"Text must be UTF-8, but the Content-Type has charset={named}.")
         form = await super().parse()
         if not self._ended:
-            # The last of them is not among the form's parts yet.
+            # These include the file of the incomplete part, which the form doesn't have yet.
             for file in self._files_to_close_on_error:
                 file.close()
             raise MultiPartException("It ends before its closing boundary.")
@@ -123,18 +123,19 @@ def _put(fields: dict[str, Any], name: str, value: Any) -> None:
 
 
 class _Numbered(dict[Any, Any]):
-    """A list while it is read: its values by their place."""
+    """A list while it is being parsed: its values by index."""
 
 
 def _key(place: dict[Any, Any], part: str, last: bool, taken: str = "") -> Any:
-    """Where in `place` the part is: an empty one is a list's next, or goes on with an object that lacks `taken`."""
+    """The key of a part within `place`. For an empty part of a list that is the next index, or the last one if the
+    object there has no `taken` yet."""
     if not isinstance(place, _Numbered):
         return part
     if _INDEX.fullmatch(part):
         return int(part)
     newest = max(place, default=-1)
-    goes_on = not last and isinstance(place.get(newest), dict) and taken not in place[newest]
-    return newest if goes_on else newest + 1
+    continues = not last and isinstance(place.get(newest), dict) and taken not in place[newest]
+    return newest if continues else newest + 1
 
 
 def _lists(value: Any) -> Any:

@@ -1,4 +1,4 @@
-"""Which Idempotency-Keys are accepted: those whose receipt anybody can ask for in a URL. Pure."""
+"""Which Idempotency-Keys are valid: those that also work in the URL of a receipt. Pure."""
 
 from __future__ import annotations
 
@@ -7,15 +7,15 @@ import unicodedata
 from shared.api.bodies import MAX_IDEMPOTENCY_KEY_CHARS
 from shared.core.errors import ApiError
 
-# Every client and proxy removes such segments from a URL, also percent-encoded, before it is sent.
+# Clients and proxies remove these segments from a URL, percent-encoded or not.
 _REMOVED_SEGMENTS = frozenset({".", ".."})
 
 
 def of_header(value: str) -> str:
-    """The key in a header's value, whose bytes the server gives as Latin-1 and which are UTF-8.
+    """Return the key in a header's value: UTF-8, which the server has decoded as Latin-1.
 
-    Raises ApiError INVALID_REQUEST for a key that is empty, longer than 255 characters, not UTF-8, that has control
-    characters, or that has a segment `.` or `..` between slashes.
+    Raises ApiError INVALID_REQUEST if the key is empty, longer than 255 characters or not UTF-8, or contains control
+    characters or a segment `.` or `..` between slashes.
     """
     try:
         key = value.encode("latin-1").decode()

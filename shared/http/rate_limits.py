@@ -1,7 +1,7 @@
-"""How many requests a caller may send: token buckets in this process's memory.
+"""Rate limits per caller: token buckets in this process's memory.
 
-Nothing is written anywhere per request. Each process counts for itself, so what a caller gets in the end is the limit
-times the instances that serve him: a guard of our resources, not a quota to be sold.
+A request writes nothing to a database. Each process counts for itself, so a caller's effective limit is the configured
+one times the instances that serve them: this protects our resources; it isn't a quota to sell.
 """
 
 from __future__ import annotations
@@ -14,13 +14,14 @@ from shared.core.errors import ApiError
 from shared.platform.caching import Cache
 
 WINDOW_S = 60
-# A bucket is some hundred bytes; the least used one is forgotten, which gives its owner a full one.
+# A bucket takes a few hundred bytes. The least recently used one is dropped, so its owner starts with a full one.
 BUCKETS_KEPT = 10_000
 
 
 @dataclass(frozen=True)
 class Allowance:
-    """What is left in a bucket after a request. `reset_s`: until it is full, or until the next request may come."""
+    """What is left in a bucket after a request. `reset_s`: seconds until it is full, or if it is empty, until the next
+    request is allowed."""
 
     limit: int
     remaining: int
@@ -29,7 +30,7 @@ class Allowance:
 
     @property
     def headers(self) -> dict[str, str]:
-        """The three fields that clients know, and the two of the present draft-ietf-httpapi-ratelimit-headers."""
+        """The three headers that clients commonly read, and the two of draft-ietf-httpapi-ratelimit-headers."""
         return {
             "RateLimit-Limit": str(self.limit),
             "RateLimit-Remaining": str(self.remaining),
@@ -39,7 +40,7 @@ class Allowance:
         }
 
     def check(self) -> None:
-        """Raises ApiError RATE_LIMITED with Retry-After when the request was one too many."""
+        """Raises ApiError RATE_LIMITED with Retry-After if the request exceeded the limit."""
         if self.refused:
             raise ApiError(
                 "RATE_LIMITED",
@@ -51,20 +52,20 @@ class Allowance:
 
 
 class TokenBuckets:
-    """One bucket per name, which holds a minute's requests and fills up evenly."""
+    """One bucket per name, which holds one minute's requests and refills at a constant rate."""
 
     def __init__(self) -> None:
         self._buckets: Cache[str, tuple[float, datetime]] = Cache(BUCKETS_KEPT)
 
     def take(self, name: str, per_minute: int, now: datetime) -> Allowance:
-        """Count one request, unless it is one too many: a refused request costs nothing."""
+        """Take one token, if there is one: a rejected request takes none."""
         tokens, then = self._buckets.get(name, now) or (float(per_minute), now)
         elapsed_s = max(0.0, (now - then).total_seconds())
         tokens = min(float(per_minute), tokens + elapsed_s * per_minute / WINDOW_S)
         refused = tokens < 1.0
         if not refused:
             tokens -= 1.0
-        # A bucket that nobody takes from is full again after a minute, as a new one is.
+        # After an idle minute a bucket is full again, so a new one can replace it.
         self._buckets.put(name, (tokens, now), now + timedelta(seconds=WINDOW_S))
         wanted = 1.0 if tokens < 1.0 else float(per_minute)
         reset_s = max(1, math.ceil((wanted - tokens) * WINDOW_S / per_minute))

@@ -1,7 +1,7 @@
-"""The table of all routes: which function answers what, for whom, with which bodies.
+"""The table of all routes: which function serves each, for which callers, with which bodies.
 
-Each package lists its own; functions/*/main.py bind handlers to the names of those that they serve. The laptop's
-gateway, the load balancer's URL map, openapi.json and the access tests are made from the same rows.
+Each package lists its own routes; functions/*/main.py bind handlers to them by name. The local gateway, the load
+balancer's URL map, openapi.json and the access tests are generated from the same table.
 """
 
 from __future__ import annotations
@@ -30,5 +30,5 @@ ROUTES: tuple[Route, ...] = (
 
 
 def of(function: Function) -> tuple[Route, ...]:
-    """The rows of one function, in the order of the table."""
+    """One function's routes, in table order."""
     return routing.of(function, ROUTES)

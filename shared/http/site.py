@@ -1,7 +1,7 @@
-"""The studio's files, and the headers that a page is served with.
+"""The studio's files, and the headers they are served with.
 
-Usually they are in a bucket behind the load balancer. Where nothing may be granted to allUsers, the function history
-serves them from its own archive: the setting `studio_config` says so.
+Usually the files are in a bucket behind the load balancer. Where nothing may be granted to allUsers, the setting
+`studio_config` makes the history function serve them from its own archive.
 """
 
 from __future__ import annotations
@@ -24,15 +24,15 @@ from shared.http.access import ANSWER_HEADERS
 from shared.platform.ports import Services
 from shared.wiring import services
 
-# The same places in the repository and in an archive.
+# The same paths in the repository and in a function's archive.
 ROOT: Final = Path(__file__).parents[2]
 WEB: Final = ROOT / "web"
 OPENAPI: Final = ROOT / "openapi.json"
-# Names don't change with the content: a minute in the browser, as infra/site.tf has it.
+# File names don't change with their content, so browsers cache them for a minute only, as in infra/site.tf.
 CACHED: Final = "public, max-age=60"
 COMPRESSED_FROM_BYTES: Final = 500
 COMPRESSIBLE: Final = ("text/", "application/json", "image/svg+xml")
-# What the interpreter's own table lacks or has otherwise, whatever the machine's mime.types says.
+# Explicit, because Python's table lacks some of these and depends on the machine's mime.types.
 TYPES: Final[Mapping[str, str]] = {
     ".js": "text/javascript",
     ".mjs": "text/javascript",
@@ -58,7 +58,7 @@ IDENTITY_ORIGINS: Final = "https://identitytoolkit.googleapis.com https://secure
 
 
 def security_policy(media_origins: str, identity_origins: str = "") -> str:
-    """The page's Content-Security-Policy: nothing inline, nothing from elsewhere but signing in and the videos.
+    """The studio's Content-Security-Policy: nothing inline, and only sign-in and videos from other origins.
 
     Origins are separated by spaces.
     """
@@ -80,7 +80,7 @@ def security_policy(media_origins: str, identity_origins: str = "") -> str:
 
 @dataclass(frozen=True)
 class File:
-    """What one path of the page answers with."""
+    """The content of one path, and its gzip if that is worthwhile."""
 
     content: bytes
     media_type: str
@@ -94,7 +94,7 @@ class File:
 
 
 class Site:
-    """The page at every path that is not the API's. Only a name in web/ opens a file."""
+    """Serves the studio at every path that isn't the API's. Only files listed in web/ can be opened."""
 
     def __init__(self, provide: Callable[[], Services], web: Path = WEB, openapi: Path = OPENAPI) -> None:
         self._provide = provide
@@ -123,7 +123,7 @@ class Site:
         elif path in self._paths():
             file = self._file(path)
         elif f"{path}/" in self._paths():
-            # Relative: the Host header says nothing about where we are.
+            # Relative, because the Host header can't be trusted.
             return Response(status_code=308, headers={"Location": f"/{path.strip('/')}/", "Cache-Control": CACHED})
         else:
             raise HTTPException(404)
@@ -138,7 +138,7 @@ class Site:
         return Response(content, headers=headers, media_type=file.media_type)
 
     def _listed(self) -> dict[str, Path]:
-        """Files by path; a folder's index.html by the folder's path too."""
+        """Files by URL path; a folder's index.html also by the folder's path."""
         found = {f"/{path.relative_to(self._web).as_posix()}": path for path in self._web.rglob("*") if path.is_file()}
         folders = {
             name.removesuffix("index.html"): path for name, path in found.items() if name.endswith("/index.html")
@@ -151,12 +151,12 @@ class Site:
 
 
 def _matches(etag: str, if_none_match: str) -> bool:
-    """The weak comparison of RFC 9110."""
+    """Weak comparison as in RFC 9110."""
     known = {tag.strip().removeprefix("W/") for tag in if_none_match.split(",")}
     return "*" in known or etag.removeprefix("W/") in known
 
 
 def with_page(app: Starlette, provide: Callable[[], Services] = services) -> Starlette:
-    """The function's app, which also serves the page where the settings say so."""
+    """Make the function's app also serve the studio if the settings say so."""
     app.router.default = Site(provide)
     return app

@@ -1,7 +1,7 @@
-"""Daily: how long generations usually take, learned from the jobs that were completed lately.
+"""Daily: estimate how long generations take, from recently completed jobs.
 
-What is learned stands under `learned` in config/expected_times. What an administrator writes beside it, in the same
-document, goes before it and is never touched.
+The estimates are stored under `learned` in config/expected_times. Values that an administrator writes to other fields
+of that document take precedence and are never changed.
 """
 
 from __future__ import annotations
@@ -18,26 +18,25 @@ from shared.platform import commits, log, passes
 from shared.platform.commits import Batch
 from shared.platform.ports import Services
 
-# From the newest jobs backwards, until these are many enough or a week is over: what was usual then is not any more,
-# and each job is a read.
+# Reads the newest jobs first and stops at 2,000 jobs or a week: older times no longer apply, and each job costs a read.
 ENOUGH_JOBS = 2_000
 LOOKED_BACK = timedelta(days=7)
 WINDOW = timedelta(hours=3)
-# The middle of fewer says little.
+# The median of fewer samples means little.
 LEAST_JOBS = 20
 
 
 class Learned(Document):
-    """config/expected_times, as far as it is ours: seconds by model, and by model and length."""
+    """The part of config/expected_times that we write: seconds by model, and by model and length."""
 
     collection: ClassVar[str] = "config"
 
-    # Anything: what was spoiled in the console is to be replaced.
+    # Any type, so that an invalid value written in the console can be replaced.
     learned: Any = None
 
 
 async def learn(services: Services) -> dict[str, float]:
-    """Learn anew of each model and length of which enough was made; answers what. Raises Unavailable."""
+    """Re-estimate durations per model and length with enough samples; returns the updated ones. Raises Unavailable."""
     found = {
         name: _expected_duration_s(took_s)
         for name, took_s in (await _times(services)).items()
@@ -47,7 +46,7 @@ async def learn(services: Services) -> dict[str, float]:
         return {}
 
     async def learned(stored: Learned | None) -> Batch[Learned]:
-        # An administrator may write beside us.
+        # An administrator may write the same document at the same time.
         document = stored or Learned(id="expected_times")
         before = document.learned if isinstance(document.learned, Mapping) else {}
         return Batch(document.changed(learned={**before, **found}))
@@ -58,7 +57,7 @@ async def learn(services: Services) -> dict[str, float]:
 
 
 async def _times(services: Services) -> dict[str, list[float]]:
-    """Seconds from start to end of the newest generations, by model and by model and length."""
+    """Durations of the newest generations in seconds, by model, and by model and length."""
     times: dict[str, list[float]] = defaultdict(list)
     now = until = services.clock()
     seen = 0

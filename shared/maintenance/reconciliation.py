@@ -1,7 +1,7 @@
-"""Daily: every account's balance against its ledger. People edit documents in the console, and nothing else would tell.
+"""Daily: compare every account's balance with its ledger, since people can edit documents in the console.
 
-A difference is reported, never repaired: which of the two is right only a person can say. A pass ends in bounded time,
-and the next one continues behind the last account that was compared.
+A difference is reported, never repaired: only a person can tell which of the two is right. A pass ends in bounded time,
+and the next one continues after the last account that was compared.
 """
 
 from __future__ import annotations
@@ -11,15 +11,15 @@ from shared.core.errors import Unavailable
 from shared.platform import log, passes
 from shared.platform.ports import Place, Services
 
-# An account that is written to while it is compared is read again.
+# If an account changes during the comparison, it is read again.
 TRIES = 5
 CURSOR = "reconcile"
 
 
 async def reconcile(services: Services) -> dict[str, int]:
-    """Compare accounts, from where the pass before stopped, until all were seen or the pass has taken its time.
+    """Compare accounts, starting where the last pass stopped, until all were seen or time is up.
 
-    How many were seen, differ, and could not be compared. Each difference is an error log. Raises Unavailable.
+    Returns how many were seen, differ, and couldn't be compared. Logs an error per difference. Raises Unavailable.
     """
     cursor = await passes.cursor(services, CURSOR)
     start = cursor.place.id if cursor.place is not None else None
@@ -37,7 +37,7 @@ async def reconcile(services: Services) -> dict[str, int]:
 
 
 async def _compare(services: Services, account: Account) -> str | None:
-    """ "differing", "failed" when it could not be found out, or None when all is well."""
+    """Return "differing", "failed" if the comparison wasn't possible, or None if they agree."""
     try:
         for _ in range(TRIES):
             entries, total = await services.firestore.ledger_totals(account.id)

@@ -1,4 +1,4 @@
-"""Daily: videos that nobody has looked at for the time that they are kept lose their files, and are marked expired."""
+"""Daily: delete the files of videos that nobody viewed during the retention period, and mark the videos expired."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from shared.platform import log, passes
 from shared.platform.ports import Place, Services
 
 
-async def retain(services: Services) -> dict[str, int]:
-    """One pass over jobs whose time is over: how many expired, and how many could not be changed.
+async def apply_retention(services: Services) -> dict[str, int]:
+    """Run one pass over jobs whose retention has ended, and over stored images of requests that created no job.
 
-    And over the images that requests left which made no job: how many were removed. Raises Unavailable.
+    Returns how many jobs expired, how many couldn't be changed, and how many images were removed. Raises Unavailable.
     """
 
     async def read(last: Job | None) -> list[Job]:
-        # What could not be changed is left for the next pass, and doesn't keep this one from the jobs behind it.
+        # Continue after jobs that couldn't be changed; the next pass tries them again.
         place = Place.of(last, "expires_at") if last is not None else None
         return await services.firestore.expired_jobs(services.clock(), place, passes.PAGE)
 

@@ -1,11 +1,11 @@
-"""The routes of this package: what Cloud Scheduler calls."""
+"""The routes of this package, which Cloud Scheduler calls."""
 
 from __future__ import annotations
 
 from shared.api.routing import Route
 
 ROUTES: tuple[Route, ...] = (
-    Route("sweep", "POST", "/tasks/sweep", "cleanup", "Put back the jobs that fell", caller="scheduler"),
+    Route("sweep", "POST", "/tasks/sweep", "cleanup", "Re-enqueue lost jobs and end overdue ones", caller="scheduler"),
     Route(
         "reconcile",
         "POST",
@@ -14,6 +14,6 @@ ROUTES: tuple[Route, ...] = (
         "Compare every balance with its ledger",
         caller="scheduler",
     ),
-    Route("retain", "POST", "/tasks/retain", "cleanup", "Remove files that are no longer kept", caller="scheduler"),
-    Route("digest", "POST", "/tasks/digest", "cleanup", "Sum up the week for the operators", caller="scheduler"),
+    Route("retain", "POST", "/tasks/retain", "cleanup", "Delete files whose retention has ended", caller="scheduler"),
+    Route("digest", "POST", "/tasks/digest", "cleanup", "Report on last week for the operators", caller="scheduler"),
 )

@@ -1,8 +1,8 @@
-"""Each minute: ends jobs that are past their deadline, and re-enqueues overdue jobs whose task no longer exists.
+"""Every minute: end jobs that are past their deadline, and re-enqueue overdue jobs whose task no longer exists.
 
-A job that is only late, because its queue is paced or backed up, is left alone until its deadline. Past it, it is ended
-whether or not its task still exists: otherwise it would wait in a paused queue forever, holding its charge and its
-place, and in a backed-up one take a paced start from a job that can still be made.
+A job that is only late, because its queue is rate-limited or backed up, is left alone until its deadline. After that it
+is ended whether or not its task still exists. Otherwise it would wait in a paused queue forever, with its charge and
+its slot, or take a rate-limited start in a backed-up queue from a job that can still finish.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from shared.platform.ports import Services
 
 
 async def sweep(services: Services) -> dict[str, int]:
-    """One sweep: how many jobs were seen, re-enqueued, ended, and could not be changed. Raises Unavailable."""
+    """Run one sweep: how many jobs were seen, re-enqueued, ended, and couldn't be changed. Raises Unavailable."""
     swept = await passes.Sweep(
         services,
         Job,
@@ -29,7 +29,7 @@ async def sweep(services: Services) -> dict[str, int]:
 
 
 async def count_unfinished(services: Services) -> dict[str, int]:
-    """How many jobs have not ended, by status; logged, since the dashboard has no other way to know."""
+    """Return how many jobs have not ended, by status, and log it for the dashboard, which has no other source."""
     counts = {}
     for status in (Status.QUEUED, Status.IN_PROGRESS):
         counts[str(status)] = await services.firestore.count_jobs(status)
@@ -38,7 +38,7 @@ async def count_unfinished(services: Services) -> dict[str, int]:
 
 
 async def _is_overdue(services: Services, job: Job) -> bool:
-    """Whether the job may be ended now. What was paid for has one last try, by a delivery."""
+    """Whether the job may be ended now. If it is generating or storing, its own task makes a last attempt."""
     if job.stage not in lifecycle.TRANSITIONS[events.Overdue]:
         return False
     return services.clock() >= lifecycle.deadline(job, await services.live_settings.get())
@@ -59,7 +59,7 @@ async def _end(services: Services, job: Job) -> str | None:
 
 
 async def _was_started(services: Services, job: Job) -> bool:
-    """Whether the outcome of an uncertain start has shown: a delivery then adopts it."""
+    """Whether there is evidence that an uncertain start succeeded; the job's next step then adopts it."""
     if job.hinted_operation is not None:
         return True
     return any(item.name.endswith(".mp4") for item in await services.objects.list(job.prefix))

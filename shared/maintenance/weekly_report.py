@@ -1,7 +1,7 @@
-"""Weekly: what became of the jobs of the last seven days, for the people who run the installation.
+"""Weekly report on the jobs of the last seven days, for the people who run the installation.
 
-Counted from the jobs themselves, so that it is right whatever the logs lost. The entry `digest` is all that it writes;
-an alert policy sends it by e-mail.
+Counted from the jobs themselves, so that missing logs don't matter. It only writes the log entry `digest`; an alert
+policy emails it.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ TOP_ACCOUNTS = 5
 
 
 class Week:
-    """A tally of jobs that ended, in bounded memory but for the generation times."""
+    """Totals over ended jobs. Memory is bounded except for the list of generation times."""
 
     def __init__(self) -> None:
         self._statuses: Counter[Status] = Counter()
@@ -33,7 +33,7 @@ class Week:
     def add(self, job: Job) -> None:
         self._statuses[job.status] += 1
         if job.status is Status.FAILED:
-            # The error of a deleted job is gone with its other contents.
+            # Deleting a job also deletes its error.
             self._failures[job.error.code if job.error else "deleted"] += 1
         self._credits[job.account] += job.cost
         self._refunded += job.refunded
@@ -41,9 +41,9 @@ class Week:
             self._generation_s.append(job.generation_s)
 
     def figures(self) -> dict[str, Any]:
-        """Counts of jobs by how they ended, credits, seconds, and the accounts that spent most, by id.
+        """Jobs by outcome, credits, generation times in seconds, and the ids of the accounts that spent most.
 
-        What cannot be said of a week without jobs is None.
+        Figures that need at least one job are None without any.
         """
         completed, failed = self._statuses[Status.COMPLETED], self._statuses[Status.FAILED]
         return {
@@ -61,10 +61,10 @@ class Week:
         }
 
 
-async def last_week(services: Services) -> dict[str, Any]:
-    """Log the figures of the last seven full days (UTC), and answer them: the same however often it is asked that day.
+async def report_last_week(services: Services) -> dict[str, Any]:
+    """Log and return the figures of the last seven full days (UTC); repeated calls on one day give the same figures.
 
-    Raises Unavailable; the scheduler then asks again.
+    Raises Unavailable; the scheduler then retries.
     """
     until = services.clock().replace(hour=0, minute=0, second=0, microsecond=0)
     since = until - timedelta(days=DAYS)
@@ -83,7 +83,7 @@ async def _week(services: Services, since: datetime, until: datetime) -> Week:
 
 
 def _percentile(values: Sequence[float], percent: int) -> float | None:
-    """Between the two nearest values, as charts do; None of nothing."""
+    """Interpolate between the two nearest values, as charts do; None without values."""
     if not values:
         return None
     if len(values) == 1:

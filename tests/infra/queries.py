@@ -190,10 +190,10 @@ def questions() -> Iterator[Question]:
     yield sweeper.count_unfinished
     yield lambda services: durable_tasks.sweep(services, Chore, Delivery)
     yield lambda services: durable_tasks.remove_expired(services, Delivery, Chore)
-    yield retention.retain
+    yield retention.apply_retention
     yield reconciliation.reconcile
     yield lambda services: reconciliation._compare(services, account)
-    yield weekly_report.last_week
+    yield weekly_report.report_last_week
     yield expected_times.learn
     yield _event
 

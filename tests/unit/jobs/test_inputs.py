@@ -264,7 +264,7 @@ async def test_finished_video_keeps_its_images_until_deleted(house: House) -> No
 async def test_expired_video_loses_its_images(house: House) -> None:
     job = await house.run(await house.submit(await house.sign_up(), input_reference=inline(PNG)))
     house.clock.advance(366 * 86_400)
-    await retention.retain(house.services)
+    await retention.apply_retention(house.services)
     await house.run(job, lambda found: found.files_removed_at is not None)
     assert await house.files() == []
 
@@ -300,7 +300,7 @@ async def test_images_of_a_crashed_request_are_swept_when_old(house: House) -> N
     assert await inputs.sweep(house.services) == 2
     assert await house.files() == [kept.request.inputs[0].object]
     house.clock.advance(2 * 86_400)
-    assert (await retention.retain(house.services))["inputs_swept"] == 0
+    assert (await retention.apply_retention(house.services))["inputs_swept"] == 0
 
 
 async def test_image_sweep_reads_each_once_in_pages_with_its_jobs(
@@ -385,7 +385,7 @@ async def test_missing_video_cannot_be_extended(house: House, end: str, code: st
     if end == "expired":
         source = await finished(house, caller)
         house.clock.advance(366 * 86_400)
-        await retention.retain(house.services)
+        await retention.apply_retention(house.services)
     else:
         source = await house.submit(caller)
     if end == "canceled":

@@ -56,7 +56,7 @@ async def figures(house: House, *jobs: Job) -> dict[str, Any]:
     house.clock.now = MONDAY
     if jobs:
         await house.store.commit(jobs)
-    return await weekly_report.last_week(house.services)
+    return await weekly_report.report_last_week(house.services)
 
 
 async def test_week_is_summarized_and_logged(house: House, capsys: pytest.CaptureFixture[str]) -> None:
@@ -99,7 +99,7 @@ async def test_only_full_days_of_the_last_seven_count(house: House) -> None:
 async def test_repeat_on_the_same_day_gives_the_same(house: House) -> None:
     told = await figures(house, a_job(1))
     house.clock.advance(3_600)
-    assert await weekly_report.last_week(house.services) == told
+    assert await weekly_report.report_last_week(house.services) == told
 
 
 async def test_week_without_jobs_has_no_rates(house: House) -> None:
