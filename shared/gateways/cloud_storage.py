@@ -1,6 +1,6 @@
-"""Cloud Storage: the videos, their poster frames, and the signed URLs that they are played through.
+"""Cloud Storage: videos, poster frames, and signed URLs to play them.
 
-The client library is synchronous; every call runs in a thread.
+The client library is synchronous, so every call runs in a thread.
 """
 
 from __future__ import annotations
@@ -36,8 +36,8 @@ from shared.platform.settings import Settings
 
 T = TypeVar("T")
 
-# A multiple of 256 KiB, as resumable uploads demand. The library, the request and a second thread's heap each hold one
-# or more at a time: twice as much takes up to 32 MiB of memory for any video where the machine is busy.
+# Resumable uploads require a multiple of 256 KiB. The library, the request and a second thread's heap each hold one or
+# more chunks: with twice this size, a video on a busy machine takes up to 32 MiB of memory.
 CHUNK_BYTES = 1024 * 1024
 READ_AHEAD_BYTES = 256 * 1024
 CALL_TIMEOUT_S = 30.0
@@ -88,7 +88,7 @@ class CloudStorage:
 
     async def page(self, prefix: str, after: str, end: str, limit: int) -> builtins.list[StoredObject]:
         def run() -> builtins.list[StoredObject]:
-            # The service's first name is inclusive: one more, because that may be `after` itself.
+            # start_offset is inclusive, so ask for one more in case the first is `after` itself.
             blobs = self._bucket.list_blobs(
                 prefix=prefix,
                 start_offset=after,
@@ -123,10 +123,10 @@ class CloudStorage:
             whole = measured.close()
         finally:
             if not whole:
-                # No half object appears. And a writer that is left open uploads what it holds when it is collected.
+                # Leave no partial object; an open writer would upload its buffer when it is garbage-collected.
                 upload.terminate()
         if not whole:
-            # The library repeats lost answers, so the object may well be our own.
+            # The library retries when a response is lost, so the existing object may be our own.
             found = self._bucket.get_blob(name, timeout=CALL_TIMEOUT_S, retry=_RETRY)
             if found is None or found.crc32c != measured.crc32c or found.size != measured.size_bytes:
                 raise ObjectExists(name)
@@ -139,7 +139,7 @@ class CloudStorage:
             blob = self._bucket.blob(name)
             blob.content_disposition = disposition
             blob.metadata = dict(metadata)
-            # The same however often it is said, so it may be said again.
+            # Idempotent, so it's safe to retry.
             blob.patch(timeout=CALL_TIMEOUT_S, retry=_RETRY)
 
         await _in_thread(run)
@@ -158,7 +158,7 @@ class CloudStorage:
         return self._downloads.stream(name, start, end)
 
     async def sign(self, name: str, filename: str, download: bool = False) -> SignedUrl:
-        """A V4 URL of 15 min, reused for everybody while more than 5 min of it remain."""
+        """Return a V4 signed URL, valid for 15 min. It is shared by all callers while at least 5 min remain."""
         now = self._clock()
         shown = filenames.disposition(filename, download)
         cached = self._urls.get((name, shown), now)
@@ -180,7 +180,7 @@ class CloudStorage:
 
 
 class Signer:
-    """Signs URLs with the laptop's key, or through IAM with the function's own identity."""
+    """Signs URLs with a local key file, or through IAM as the function's service account."""
 
     def __init__(self, settings: Settings) -> None:
         self._email = settings.signer_email
@@ -199,7 +199,7 @@ class Signer:
         return url
 
     def _with_key(self, blob: Blob) -> dict[str, Any]:
-        # The library's endpoint for signing is Google's unless told; the emulator's address is the client's own.
+        # By default the library signs for Google's endpoint; the emulator's is the client's base URL.
         endpoint = blob.client._connection.API_BASE_URL
         return {"credentials": self._local, "api_access_endpoint": endpoint}
 
@@ -214,7 +214,7 @@ class Signer:
 
 
 class _LocalKey(auth_credentials.Signing):
-    """A private key in a file, in the form that the storage library signs with."""
+    """A private key in a file, wrapped as the credentials that the storage library signs with."""
 
     def __init__(self, settings: Settings) -> None:
         self._email = settings.signer_email
@@ -234,10 +234,10 @@ class _LocalKey(auth_credentials.Signing):
 
 
 class _Measured:
-    """Passes writes on, and knows their length and checksum.
+    """Forwards writes to the upload and tracks their length and checksum.
 
-    Once the bucket has refused the upload because an object is there, the rest is only measured, so that it can be
-    told whether that object is the same.
+    If the bucket refuses the upload because the object exists, the remaining writes are only measured, to compare them
+    with that object.
     """
 
     def __init__(self, upload: Any) -> None:
@@ -253,15 +253,15 @@ class _Measured:
     def write(self, data: bytes) -> int:
         self._checksum = google_crc32c.extend(self._checksum, bytes(data))
         self.size_bytes += len(data)
-        self._pass_on(lambda: self._upload.write(data))
+        self._forward(lambda: self._upload.write(data))
         return len(data)
 
     def close(self) -> bool:
-        """Finish the upload; False when it was refused because an object is there."""
-        self._pass_on(self._upload.close)
+        """Finish the upload; False if it was refused because the object exists."""
+        self._forward(self._upload.close)
         return not self._refused
 
-    def _pass_on(self, call: Callable[[], object]) -> None:
+    def _forward(self, call: Callable[[], object]) -> None:
         if self._refused:
             return
         try:

@@ -1,4 +1,4 @@
-"""Cloud Tasks: create a task, and ask whether one is still there."""
+"""Cloud Tasks: create and delete tasks, and check whether one still exists."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ from shared.platform.settings import Settings
 
 CALL_TIMEOUT_S = 5.0
 CREATE_BUDGET_S = 10.0
-# Longer than the function's own limit (poll 900 s, deliver 60 s): a shorter one would start a second delivery beside
-# the first.
+# Longer than the function's own timeout (poll 900 s, deliver 60 s): otherwise a second delivery would start while the
+# first is still running.
 DISPATCH_DEADLINE_S = 960
 DELIVER_DEADLINE_S = 90
 
@@ -40,8 +40,8 @@ class CloudTasks:
     async def create(self, task: Task) -> None:
         """Create the task under its name. Raises Unavailable.
 
-        A name that is taken is success: it belongs to one decision, whose task was created before, perhaps by a call
-        whose answer was lost.
+        If the name exists, that is success: a name belongs to one decision, so an earlier call created the task,
+        perhaps one whose response was lost.
         """
         try:
             await self._client.create_task(
@@ -53,7 +53,7 @@ class CloudTasks:
             raise Unavailable(f"Cloud Tasks did not take {task.ref.name}: {error}") from error
 
     async def exists(self, ref: TaskRef) -> bool:
-        """Whether the task is still to be delivered (or is being delivered). Raises Unavailable."""
+        """Whether the task is waiting for delivery or being delivered. Raises Unavailable."""
         try:
             await self._client.get_task(name=self._name(ref), timeout=CALL_TIMEOUT_S, retry=_RETRY)
         except exceptions.NotFound:
@@ -63,7 +63,7 @@ class CloudTasks:
         return True
 
     async def delete(self, ref: TaskRef) -> None:
-        """Delete the task if it is there; a delivery under way goes on. Raises Unavailable."""
+        """Delete the task if it exists; a delivery in progress continues. Raises Unavailable."""
         try:
             await self._client.delete_task(name=self._name(ref), timeout=CALL_TIMEOUT_S, retry=_RETRY)
         except exceptions.NotFound:
@@ -72,7 +72,7 @@ class CloudTasks:
             raise Unavailable(f"Cloud Tasks did not delete {ref.name}: {error}") from error
 
     def _queue(self, queue: str) -> str:
-        """The queue's resource name. A stored TaskRef has the plain name, so it outlives a change of the suffix."""
+        """The queue's resource name. Stored TaskRefs have no suffix, so they stay valid when it changes."""
         settings = self._settings
         name = f"{queue}{settings.queue_suffix}"
         return f"projects/{settings.google_cloud_project}/locations/{settings.region}/queues/{name}"
@@ -92,7 +92,7 @@ class CloudTasks:
                 body=json.dumps(task.body).encode(),
                 oidc_token=tasks_v2.OidcToken(
                     service_account_email=self._settings.tasks_service_account,
-                    # The service's root: Cloud Run compares it with the service's address, without a path.
+                    # Cloud Run expects the service's base URL, without a path.
                     audience=root,
                 ),
             ),

@@ -1,7 +1,7 @@
-"""Firestore: read documents, commit some of them at once with preconditions, query.
+"""Firestore: read documents, commit several atomically with preconditions, query.
 
-Never a transaction and never `set`: what was read is written only if it is still what was read, what is new only if it
-is not there. Measured on one hot account, this is some hundred times the rate of transactions.
+Never uses a transaction or `set`: an existing document is written only if it hasn't changed since it was read, a new
+one only if it doesn't exist. Measured on one hot account, this is about a hundred times as fast as transactions.
 """
 
 from __future__ import annotations
@@ -41,8 +41,8 @@ from shared.platform.settings import Settings
 
 CALL_TIMEOUT_S = 5.0
 PLACES_KEPT = 10_000
-# The client's own retry goes on for a minute. A commit may be repeated too: its preconditions make it harmless, and
-# transitions.py recognizes a commit whose first answer was lost.
+# The client's own retry takes up to a minute. Retrying a commit is safe because of its preconditions, and
+# transitions.py recognizes a commit whose first response was lost.
 _RETRY = AsyncRetry(
     predicate=if_exception_type(exceptions.ServiceUnavailable, exceptions.ResourceExhausted),
     initial=0.1,
@@ -50,7 +50,7 @@ _RETRY = AsyncRetry(
     multiplier=1.5,
     timeout=CALL_TIMEOUT_S,
 )
-# The plain protobuf classes within the client's.
+# The plain protobuf classes that the client's own classes wrap.
 _GetRequest = BatchGetDocumentsRequest.pb()
 _CommitRequest = CommitRequest.pb()
 _QueryRequest = RunQueryRequest.pb()
@@ -68,7 +68,7 @@ _NO_ANSWER = (
 
 @dataclass(frozen=True)
 class _Place:
-    """Where a job stands in its account's list, which never changes."""
+    """A job's position in its account's list, which never changes."""
 
     account: str
     created_at: datetime
@@ -87,13 +87,13 @@ class GoogleFirestore:
 
     @property
     def _api(self) -> FirestoreAsyncClient:
-        """The generated client beneath, which takes messages as they are; there is no public name for it."""
+        """The underlying generated client, which takes plain messages; it has no public name."""
         api: FirestoreAsyncClient = self._client._firestore_api
         return api
 
     @property
     def _options(self) -> dict[str, Any]:
-        """Of every call of the generated client; the official one gives its own the same metadata."""
+        """Options for every call of the generated client, with the same metadata that the official client sends."""
         return {"metadata": self._client._rpc_metadata, "timeout": CALL_TIMEOUT_S, "retry": _RETRY}
 
     def _path(self, kind: type[Document], id_: str) -> str:
@@ -116,9 +116,9 @@ class GoogleFirestore:
         return {document.id: document for document in documents if document is not None}
 
     async def _get(self, paths: Sequence[str]) -> dict[str, Any]:
-        """The Document messages of those that are there, by path; all in one round trip.
+        """Return the Document messages that exist, by path, in one round trip.
 
-        What can't be a document's id isn't asked for: Firestore would refuse the others along with it.
+        Invalid document ids are skipped: Firestore would reject the whole request.
         """
         start = len(f"{self._settings.database}/documents/")
         possible = [path for path in paths if storable.id_problem(path[start:].partition("/")[2]) is None]
@@ -152,7 +152,7 @@ class GoogleFirestore:
         ]
 
     def _write(self, write: Any, document: Document) -> None:
-        """Fill the Write message: a new document must not be there, a known one must not have changed."""
+        """Fill the Write message: a new document must not exist yet, a known one must not have changed."""
         fields = _encode(document)
         storable.check(f"{document.collection}/{document.id}", fields)
         write.update.name = self._path(type(document), document.id)
@@ -161,11 +161,11 @@ class GoogleFirestore:
             write.current_document.exists = False
             return
         write.current_document.update_time.CopyFrom(document.revision)
-        # What is in the mask and not among the fields is removed.
+        # Fields that are in the mask but not in the message are removed.
         write.update_mask.field_paths.extend(fields.keys() | document.absent_when_none)
 
     def _remove(self, write: Any, document: Document) -> None:
-        """Fill the Write message: the document goes, if it is still what was read."""
+        """Fill the Write message: delete the document if it hasn't changed since it was read."""
         write.delete = self._path(type(document), document.id)
         write.current_document.update_time.CopyFrom(document.revision)
 
@@ -176,7 +176,7 @@ class GoogleFirestore:
         return await self._read(Job, self._past(Job, "expires_at", before, after), limit)
 
     def _past(self, kind: type[Document], moment: str, before: datetime, after: Place | None) -> AsyncQuery:
-        """Those whose moment is before that one, the earliest first."""
+        """Query documents whose field `moment` is before `before`, earliest first."""
         collection = self._client.collection(kind.collection)
         past = collection.where(filter=FieldFilter(moment, "<", before)).order_by(moment).order_by("__name__")
         if after is None:
@@ -237,7 +237,7 @@ class GoogleFirestore:
         return None if job is None else _Place(job.account, job.created_at)
 
     def _remember(self, job: Job) -> None:
-        """A page ended there: the next one, asked for here, needs not read it again."""
+        """Cache the position of a page's last job: a request for the next page here needn't read it again."""
         self._places.put(job.id, _Place(job.account, job.created_at))
 
     async def changed_jobs(
@@ -307,7 +307,7 @@ class GoogleFirestore:
         return snapshot.to_dict() or {}
 
     async def _read(self, kind: type[D], query: AsyncQuery, limit: int) -> list[D]:
-        """As many documents as there are, up to the limit; spoiled ones are passed over, not counted."""
+        """Return up to `limit` documents; invalid ones are skipped and don't count."""
         found: list[D] = []
         while True:
             wanted = limit - len(found)
@@ -319,12 +319,12 @@ class GoogleFirestore:
             query = query.start_after(self._snapshot(kind, messages[-1]))
 
     def _snapshot(self, kind: type[Document], message: Any) -> DocumentSnapshot[Any]:
-        """A document as the official client knows it, which can be a query's cursor."""
+        """Wrap a Document message as the official client's snapshot, to use it as a query cursor."""
         reference = self._client.collection(kind.collection).document(_id(message))
         return DocumentSnapshot(reference, read(message.fields), True, None, None, None)
 
     async def _query(self, query: AsyncQuery) -> list[Any]:
-        """The Document messages that the query finds."""
+        """Run the query and return its Document messages."""
         asked = _QueryRequest(
             parent=f"{self._settings.database}/documents", structured_query=StructuredQuery.pb(query._to_protobuf())
         )
@@ -338,7 +338,7 @@ class GoogleFirestore:
 
 
 def _encode(document: Document) -> dict[str, Any]:
-    """The stored form; what is not to be indexed when it is None is left out."""
+    """Return the stored fields, without those that must not be indexed when they are None."""
     fields = document.model_dump(mode="python", exclude={"id"})
     for name in document.absent_when_none:
         if fields[name] is None:

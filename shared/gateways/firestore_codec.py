@@ -1,7 +1,7 @@
-"""Between Python values and Firestore's messages, the few kinds of them that our documents have.
+"""Converts between Python values and Firestore messages, for the value types that our documents use.
 
-The official client converts through proto-plus, which takes most of a commit's processor time; these are the plain
-protobuf messages that it wraps, filled and read directly.
+The official client converts through proto-plus, which takes most of a commit's CPU time. This reads and writes the
+wrapped protobuf messages directly.
 """
 
 from __future__ import annotations
@@ -14,16 +14,16 @@ from google.protobuf.struct_pb2 import NULL_VALUE
 
 
 def fill(messages: Any, fields: Mapping[str, Any]) -> None:
-    """Put the fields, which storable.check() has passed, into a message's map from name to Value.
+    """Write fields, which must have passed storable.check(), to a message's map from name to Value.
 
-    Raises TypeError for a kind that no document has.
+    Raises TypeError for a type that no document uses.
     """
     for name, value in fields.items():
         _fill(messages[name], value)
 
 
 def read(messages: Mapping[str, Any]) -> dict[str, Any]:
-    """The fields of a message's map from name to Value; moments in UTC, to the microsecond."""
+    """Read the fields of a message's map from name to Value; times are in UTC with microseconds."""
     return {name: _read(message) for name, message in messages.items()}
 
 
@@ -42,7 +42,7 @@ def _fill(message: Any, value: Any) -> None:
         case datetime():
             message.timestamp_value.FromDatetime(value)
         case Mapping():
-            # An empty one is a value too.
+            # Sets the value even if the map is empty.
             message.map_value.SetInParent()
             fill(message.map_value.fields, value)
         case list() | tuple():

@@ -1,4 +1,4 @@
-"""Between models and stored documents: the same for Firestore and for memory."""
+"""Converts stored documents to models, for Firestore and the in-memory store alike."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ D = TypeVar("D", bound=Document)
 
 
 def decode(kind: type[D], id_: str, fields: Mapping[str, Any], revision: Any) -> D:
-    """The model of a stored document; raises ValidationError when somebody spoiled it in the console."""
+    """Build the model of a stored document. Raises ValidationError if an edit in the console made it invalid."""
     absent = dict.fromkeys(kind.absent_when_none)
     return kind.model_validate({**absent, **fields, "id": id_, "revision": revision})
 
 
 def readable(kind: type[D], id_: str, fields: Mapping[str, Any], revision: Any) -> D | None:
-    """One document of a list; None, with an error log, for a spoiled one: it must not take the others with it."""
+    """Decode one document of a list. If it's invalid, log an error and return None, so that the others are returned."""
     try:
         return decode(kind, id_, fields, revision)
     except ValidationError as error:
-        # Without the values, which may be a user's.
+        # Log no values: they may be user data.
         wrong = [
             f"{'.'.join(map(str, each['loc']))}: {each['msg']}"
             for each in error.errors(include_url=False, include_context=False, include_input=False)[:MAX_LOGGED]

@@ -1,9 +1,9 @@
-"""Firestore's Listen: every commit to the jobs that somebody watches, over one stream for the whole process.
+"""Firestore's Listen: every commit to watched jobs, over one stream for the whole process.
 
-Each watched job, and each watched account, is a target of that stream, shared by all who watch it. (The library's
-on_snapshot would cost two threads and a stream of its own for each.) When the stream breaks it is opened again with
-the targets' resume tokens, so that every watch ends with the latest state. What arrives is handed on when Firestore
-says that the whole is consistent: nobody sees a later change before an earlier one.
+Each watched job or account is a target of that stream, shared by its subscriptions. (The library's on_snapshot would
+need two threads and a stream for each.) If the stream breaks, it is reopened with the targets' resume tokens, so that
+every subscription gets the latest state. Changes are delivered once Firestore reports a consistent snapshot, so nobody
+sees a later change before an earlier one.
 """
 
 from __future__ import annotations
@@ -42,16 +42,17 @@ from shared.platform.subscription import Subscription
 
 FIRST_WAIT_S = 0.1
 LONGEST_WAIT_S = 10.0
-# Of one target. Changes settle in seconds, so most of what it knows after a minute was told long ago.
+# Per target. Changes settle within seconds, so after a minute most known documents were delivered long ago.
 MAX_KNOWN = 1_000
 NARROWED_EVERY = timedelta(minutes=1)
 
 
 class _Unreadable(Exception):  # noqa: N818
-    """gRPC hands on as None what it cannot parse; the emulator spoils what two of its threads say at once."""
+    """gRPC returns None for a message it can't parse; the emulator corrupts messages that two of its threads send at
+    once."""
 
 
-# After these the resume tokens may be what is wrong.
+# After these errors the resume tokens may be invalid.
 _TOKENS_REFUSED = (exceptions.ClientError, exceptions.DataLoss, _Unreadable)
 _TOKENS_KEPT = (exceptions.Cancelled, exceptions.TooManyRequests, exceptions.Aborted, exceptions.Unauthenticated)
 _Change = TargetChange.TargetChangeType
@@ -59,10 +60,10 @@ _Change = TargetChange.TargetChangeType
 
 @dataclass(eq=False)
 class _Target:
-    """One thing that is watched, by all who watch it.
+    """One watched job or account, with its subscriptions.
 
-    `known` are the update times of the documents that it consists of; `before` those that it consisted of when
-    Firestore, or we, began to tell it anew.
+    `known`: update times of the documents in the target's result. `before`: those from before the last reset, which
+    the result may or may not still contain.
     """
 
     key: tuple[str, ...]
@@ -81,35 +82,35 @@ class _Target:
         self.spec = self.make_spec()
 
     def narrow(self, now: datetime) -> None:
-        """Ask from now on: what changed long ago and was told is forgotten, and nobody is told that it is gone."""
+        """Restart with a query for recent changes only: forget older documents without reporting them as removed."""
         self.spec, self.narrowed_at = self.make_spec(), now
         self.known, self.before = {}, {}
         self.token = b""
         self.current = False
 
-    def begin_anew(self) -> None:
+    def reset(self) -> None:
         self.before |= self.known
         self.known = {}
         self.token = b""
         self.current = False
 
     def has(self, id_: str, update_time: Any) -> bool:
-        """Whether that version of the document was told before; from now on it was."""
-        told: bool = (self.known.get(id_) or self.before.get(id_)) == update_time
+        """Whether this version of the document was already delivered; marks it as delivered."""
+        delivered: bool = (self.known.get(id_) or self.before.get(id_)) == update_time
         self.known[id_] = update_time
         self.before.pop(id_, None)
-        return told
+        return delivered
 
-    def lose(self, id_: str) -> None:
+    def remove(self, id_: str) -> None:
         self.known.pop(id_, None)
         self.before.pop(id_, None)
         self.changed[id_] = None
 
-    def hand_on(self) -> None:
-        """Everything is consistent: tell all who watch."""
+    def deliver(self) -> None:
+        """Deliver the collected changes to all subscriptions; the snapshot is consistent."""
         if self.current:
             for id_ in list(self.before):
-                self.lose(id_)
+                self.remove(id_)
         changed, self.changed = self.changed, {}
         for watch in self.watches:
             for id_, job in changed.items():
@@ -117,7 +118,7 @@ class _Target:
 
 
 class FirestoreChangeFeed:
-    """The changes of one project's jobs. Used from one event loop."""
+    """Subscriptions to changes of one project's jobs. Use it from one event loop."""
 
     def __init__(self, settings: Settings, clock: Callable[[], datetime] = utc_now) -> None:
         self._settings = settings
@@ -147,7 +148,7 @@ class FirestoreChangeFeed:
         )
 
     async def close(self) -> None:
-        """End the stream; for tests, because a process keeps it."""
+        """Close the stream. Only tests need it; a process keeps its stream open."""
         running, self._running = self._running, None
         if running is not None:
             running.cancel()
@@ -180,7 +181,7 @@ class FirestoreChangeFeed:
             self._running = None
 
     def _add(self, target: _Target) -> None:
-        """Ask for the target, under a number that no other had: what is late for an earlier one is for nobody."""
+        """Add the target under a new number, so that late messages for an earlier one are ignored."""
         self._last_number += 1
         target.number = self._last_number
         self._numbers[target.number] = target
@@ -195,22 +196,22 @@ class FirestoreChangeFeed:
         self._send(ListenRequest(database=self._settings.database, add_target=spec))
 
     def _send(self, request: ListenRequest) -> None:
-        # Without a stream nothing is lost: a new one begins with all targets.
+        # Nothing is lost if there is no stream: a new one starts with all targets.
         if self._outbox is not None:
             self._outbox.put_nowait(request)
 
     # --- the stream ---
 
     async def _run(self) -> None:
-        """Keep a stream open. Never returns; ends by cancellation."""
+        """Keep a stream open until canceled."""
         while True:
             try:
                 await self._listen()
-            except Exception as error:  # noqa: BLE001 - whatever ended it: it is logged, and those who wait want another
+            except Exception as error:  # noqa: BLE001 - logged; whatever broke the stream, subscribers need a new one
                 log.warning("listen_broke", error=f"{type(error).__name__}: {error}"[:500], targets=len(self._targets))
                 if isinstance(error, _TOKENS_REFUSED) and not isinstance(error, _TOKENS_KEPT):
                     for target in self._targets.values():
-                        target.begin_anew()
+                        target.reset()
             await asyncio.sleep(random.uniform(0.5, 1.0) * self._wait_s)  # noqa: S311 - jitter, not a secret
             self._wait_s = min(2 * self._wait_s, LONGEST_WAIT_S)
 
@@ -220,7 +221,7 @@ class FirestoreChangeFeed:
         for target in self._targets.values():
             target.current = False
             if not target.token:
-                target.begin_anew()
+                target.reset()
             self._send_target(target)
         call = await self._client._firestore_api.listen(
             requests=_each(outbox), retry=None, timeout=None, metadata=self._client._rpc_metadata
@@ -229,15 +230,15 @@ class FirestoreChangeFeed:
             async for response in call:
                 if response is None:
                     raise _Unreadable("a message of Listen could not be read")
-                self._hear(response)
+                self._handle(response)
         finally:
             if self._outbox is outbox:
                 self._outbox = None
             call.cancel()
-            # A call that has ended by itself leaves the task that reads its requests waiting for another one.
+            # If the call ended by itself, its request iterator still waits for another request.
             outbox.put_nowait(None)
 
-    def _hear(self, response: ListenResponse) -> None:
+    def _handle(self, response: ListenResponse) -> None:
         if "target_change" in response:
             self._target_changed(response.target_change)
         elif "document_change" in response:
@@ -256,32 +257,32 @@ class FirestoreChangeFeed:
         targets = self._numbered(change.target_ids) if change.target_ids else list(self._targets.values())
         kind = change.target_change_type
         if kind == _Change.REMOVE:
-            self._refused(targets, change)
+            self._rejected(targets, change)
             return
         for target in targets:
             if kind == _Change.RESET:
-                target.begin_anew()
+                target.reset()
             elif kind == _Change.CURRENT:
                 target.current = True
-            # A token stands for all that came before it, which a target has only once it is current.
+            # A token covers everything sent before it, and a target has received that only once it is current.
             if change.resume_token and target.current:
                 target.token = change.resume_token
         if kind == _Change.NO_CHANGE and not change.target_ids and "read_time" in change:
             self._wait_s = FIRST_WAIT_S
             for target in targets:
-                target.hand_on()
+                target.deliver()
                 self._bound(target)
 
     def _bound(self, target: _Target) -> None:
-        """An account that is always watched by somebody would have a result that grows with each job that changes."""
+        """Narrow a target that has grown too large: the result of an account that is always watched never shrinks."""
         now = self._clock()
         if len(target.known) > MAX_KNOWN and now - target.narrowed_at > NARROWED_EVERY:
             self._remove(target)
             target.narrow(now)
             self._add(target)
 
-    def _refused(self, targets: list[_Target], change: TargetChange) -> None:
-        """Firestore dropped targets that are still watched: an index may be missing. Their watches end."""
+    def _rejected(self, targets: list[_Target], change: TargetChange) -> None:
+        """End the subscriptions of targets that Firestore rejected, for example because an index is missing."""
         for target in targets:
             log.error("listen_target_refused", target=target.key, code=change.cause.code, error=change.cause.message)
             del self._targets[target.key], self._numbers[target.number]
@@ -291,7 +292,7 @@ class FirestoreChangeFeed:
     def _document_changed(self, change: DocumentChange) -> None:
         id_ = _id(change.document.name)
         for target in self._numbered(change.removed_target_ids):
-            target.lose(id_)
+            target.remove(id_)
         update_time = change.document.update_time
         targets = [one for one in self._numbered(change.target_ids) if not one.has(id_, update_time)]
         if not targets:
@@ -304,14 +305,14 @@ class FirestoreChangeFeed:
 
     def _document_lost(self, change: DocumentDelete | DocumentRemove) -> None:
         for target in self._numbered(change.removed_target_ids):
-            target.lose(_id(change.document))
+            target.remove(_id(change.document))
 
     def _count(self, count: ExistenceFilter) -> None:
-        """Firestore tells how many documents there are; if we know of others, which ones is asked for anew."""
+        """Compare Firestore's document count with ours; if they differ, request the target again."""
         for target in self._numbered([count.target_id]):
             if count.count != len(target.known):
                 self._remove(target)
-                target.begin_anew()
+                target.reset()
                 self._add(target)
 
 
@@ -325,7 +326,7 @@ def _id(name: str) -> str:
 
 
 def _changes_query(tenant: str, account: str, since: datetime) -> StructuredQuery:
-    """The account's jobs that change from then on: a job that changes once more stays in the result."""
+    """Query the account's jobs that changed since `since`; a job that changes again stays in the result."""
     q = StructuredQuery
 
     def where(path: str, operator: str, value: Value) -> StructuredQuery.Filter:

@@ -1,6 +1,6 @@
-"""Users' ID tokens: verifies that the issuer signed them, for us, and that they are still good.
+"""Verifies users' ID tokens: signature, issuer, audience and expiry.
 
-A module of its own: the library behind it takes longer to import than all else of a function that meets no user.
+A separate module because its library is slow to import, and functions that only machines call don't need it.
 """
 
 from __future__ import annotations
@@ -24,13 +24,13 @@ from shared.platform.identity import DEFAULT_TENANT, Identity, unauthenticated
 from shared.platform.settings import Settings
 
 KEYS_KEPT_FOR = timedelta(hours=1)
-# An unknown key id may mean that keys were rotated; asking more often than this would let anybody make us ask.
+# An unknown key id may mean that keys were rotated. The limit keeps forged tokens from making us fetch keys each time.
 KEYS_ASKED_EVERY = timedelta(seconds=30)
 KEYS_TIMEOUT_S = 5.0
 LEEWAY_S = 5
 # RFC 5321: 64 for the local part, 255 for the domain.
 LONGEST_EMAIL_CHARS = 320
-# Verifying a token takes longer than all else that a look does here; who calls once calls again.
+# Verifying a token is the slowest part of a status request, and callers usually call again.
 TOKEN_KEPT_FOR = timedelta(seconds=60)
 TOKENS_KEPT = 10_000
 
@@ -83,7 +83,7 @@ class JwksVerifier:
 
     def _identity(self, claims: dict[str, Any]) -> Identity:
         sub = claims["sub"]
-        # Issuers other than Identity Platform need not tell when their user signed in: no later than now.
+        # auth_time is optional for issuers other than Identity Platform; a token is issued no earlier than the sign-in.
         auth_time = claims.get("auth_time", int(claims["iat"]))
         if not isinstance(sub, str) or not 1 <= len(sub) <= 128 or storable.text(sub) != sub:
             raise unauthenticated("The token has no user.")
@@ -96,7 +96,7 @@ class JwksVerifier:
         firebase = claims.get("firebase")
         firebase = firebase if isinstance(firebase, dict) else {}
         tenant, provider = firebase.get("tenant") or DEFAULT_TENANT, firebase.get("sign_in_provider")
-        # It is a segment of the names of the tenant's objects.
+        # The tenant is part of object names.
         if not isinstance(tenant, str) or not re.fullmatch(TENANT_NAME, tenant):
             raise unauthenticated("The token's tenant name is invalid.")
         identities = firebase.get("identities")
@@ -122,7 +122,7 @@ class JwksVerifier:
             return self._keys.get(key_id)
 
     def _fresh(self, key_id: str) -> bool:
-        """Whether what is known of that key may still be relied on."""
+        """Whether the cached state of this key is recent enough to use."""
         if self._asked_at is None or not self._keys:
             return False
         age = self._clock() - self._asked_at
@@ -131,24 +131,24 @@ class JwksVerifier:
     async def _refresh(self, key_id: str) -> None:
         try:
             self._keys = await asyncio.to_thread(self._fetch)
-            # What a key proved that the issuer has taken back since.
+            # Drop tokens that were verified with a key the issuer has withdrawn.
             self._verified.clear()
         except (OSError, ValueError, jwt.PyJWTError) as error:
-            # Old keys go on serving through the issuer's outage.
+            # During an outage of the issuer, keep using the known keys.
             if key_id not in self._keys:
                 raise Unavailable(f"the issuer's keys: {error}") from error
         finally:
             self._asked_at = self._clock()
 
     def _fetch(self) -> dict[str, jwt.PyJWK]:
-        # The address is an operator's setting, never a caller's.
+        # The URL comes from the operator's settings, never from a caller.
         with urllib.request.urlopen(self._settings.jwks_url, timeout=KEYS_TIMEOUT_S) as answer:  # noqa: S310
             keys = jwt.PyJWKSet.from_dict(json.load(answer)).keys
         return {key.key_id: key for key in keys if key.key_id}
 
 
 def _email(claimed: Any) -> str | None:
-    """The address; None for what cannot be one, which proves nothing."""
+    """Return the email address, or None if the claim isn't a valid one."""
     if not isinstance(claimed, str) or not 0 < len(claimed) <= LONGEST_EMAIL_CHARS or storable.text(claimed) != claimed:
         return None
     return claimed

@@ -1,9 +1,9 @@
-"""Live settings: what an administrator may change in the Firestore console while it runs.
+"""Live settings: what administrators can change in the Firestore console at run time.
 
-Read from config/video and config/expected_times, and kept for at most a minute. A value that isn't valid is logged once
-and ignored: the last valid one stays in force, in new processes too, which find it in config/last_valid. A setting that
-isn't stored has its default. Without a successful read there are no settings: a default is never a guess at what an
-administrator may have stored.
+Read from config/video and config/expected_times, and cached for at most a minute. An invalid value is logged once and
+ignored: the last valid one stays in force, also in new processes, which read it from config/last_valid. A setting that
+isn't stored has its default. Until the first successful read there are no settings: the defaults may differ from what
+an administrator has stored.
 """
 
 from __future__ import annotations
@@ -66,7 +66,7 @@ class StoredLiveSettings:
             return await self._first_read()
         now = self._clock()
         if now - self._read_at >= KEPT_FOR:
-            # Set first: while one request reads, the others go on with what was in force.
+            # Set before reading, so that concurrent requests use the current settings meanwhile.
             self._read_at = now
             try:
                 self._config = await self._read(self._config)
@@ -75,7 +75,7 @@ class StoredLiveSettings:
         return self._config
 
     async def _first_read(self) -> LiveSettings:
-        """Read once for all who wait: those who waited for a read that failed don't each try again."""
+        """Read once for all waiting requests; if the read fails, they don't each retry."""
         tries = self._first_tries
         async with self._first:
             if self._config is None:
@@ -117,7 +117,7 @@ class StoredLiveSettings:
         return self._kept
 
     def _before(self, bad: frozenset[str], kept: dict[str, Any] | None) -> LiveSettings:
-        """What was in force before this process began. Raises Unavailable where that is needed and not known."""
+        """Settings in force before this process started. Raises Unavailable if they are needed but unknown."""
         values = {**self._defaults.model_dump(), **(kept or {})}
         broken, _ = invalid(values)
         if bad - OBSERVED and (kept is None or broken & bad):
@@ -125,7 +125,7 @@ class StoredLiveSettings:
         return merged(values, broken, self._defaults)
 
     async def _keep(self, values: dict[str, Any]) -> None:
-        """Write what is in force to where a new process finds it. If that fails, the next read tries again."""
+        """Store the settings in force for new processes. If that fails, the next read retries."""
         if values == self._kept:
             return
         changes = {"values": values, "changed_at": self._clock(), "change_id": new_id()}
@@ -140,13 +140,13 @@ class StoredLiveSettings:
 
 
 def _expected_times(stored: Mapping[str, Any]) -> dict[str, Any]:
-    """The values of config/expected_times: what an administrator set for a model replaces all that was learned of it.
+    """Merge config/expected_times: an administrator's value for a model replaces all learned values of that model.
 
-    What is not valid stays, to be complained about.
+    Invalid values are kept, so that they are reported.
     """
     written = {name: value for name, value in stored.items() if name != LEARNED}
     learned = stored.get(LEARNED, {})
     if not isinstance(learned, Mapping):
         return {**written, LEARNED: learned}
-    untold = {name: value for name, value in learned.items() if _LENGTH.sub("", name) not in written}
-    return {**untold, **written}
+    remaining = {name: value for name, value in learned.items() if _LENGTH.sub("", name) not in written}
+    return {**remaining, **written}

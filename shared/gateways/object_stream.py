@@ -1,7 +1,7 @@
-"""An object's bytes as one stream: one request for all of them, asked for again from where it broke off.
+"""Streams an object with a single request, which resumes where it broke off.
 
-The client library's own downloads are one request for each piece, which takes most of the time of a piece. This is the
-library's session, with its identity and its connections, and one answer that is read as the viewer takes it.
+The client library downloads each chunk with its own request, which takes most of the time. This uses the library's
+session, with its credentials and connections, and reads one response at the viewer's pace.
 """
 
 from __future__ import annotations
@@ -20,19 +20,19 @@ from requests.adapters import HTTPAdapter
 
 from shared.core.errors import StorageRefused, Unavailable
 
-# Larger pieces are fewer turns of a thread, and more memory for each viewer.
+# Larger pieces mean fewer thread switches, but more memory per viewer.
 PIECE_BYTES = 512 * 1024
 TIMEOUT_S = 30.0
-# Seconds to wait before each further try, as long as not a byte comes.
+# Seconds to wait before each retry; starts over whenever data arrives.
 TRIES_AFTER_S = (0.2, 0.4, 0.8, 1.6, 3.2)
-# For as many viewers as an instance may have at once (infra/functions.tf).
+# One per concurrent viewer of an instance (infra/functions.tf).
 CONNECTIONS_KEPT = 200
 _REFUSALS = frozenset({HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN})
 _PASSING = frozenset({HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.TOO_MANY_REQUESTS})
 
 
 class Downloads:
-    """Those from one bucket."""
+    """Downloads from one bucket."""
 
     def __init__(self, bucket: Bucket) -> None:
         address = bucket.client._connection.API_BASE_URL
@@ -41,7 +41,7 @@ class Downloads:
         self._session.mount(address, HTTPAdapter(pool_maxsize=CONNECTIONS_KEPT))
 
     async def stream(self, name: str, start: int, end: int) -> AsyncIterator[bytes]:
-        """The bytes from start to end inclusive. Raises FileNotFoundError, StorageRefused and Unavailable."""
+        """Yield the bytes from `start` to `end` inclusive. Raises FileNotFoundError, StorageRefused or Unavailable."""
         waits = iter(TRIES_AFTER_S)
         while start <= end:
             try:
@@ -58,7 +58,7 @@ class Downloads:
 
     async def _once(self, name: str, start: int, end: int) -> AsyncGenerator[bytes, None]:
         url = f"{self._objects}/{quote(name, safe='')}?alt=media"
-        # Objects are passed on as they are kept: one that were unpacked on the way would have other offsets.
+        # Without decompression in transit, which would change the byte offsets.
         headers = {"Range": f"bytes={start}-{end}", "Accept-Encoding": "gzip"}
         answer = await asyncio.to_thread(self._session.get, url, headers=headers, stream=True, timeout=TIMEOUT_S)
         try:
@@ -70,12 +70,12 @@ class Downloads:
             if not came:
                 raise _Passing("an empty answer")
         finally:
-            # Not here: while a thread still reads, closing would wait for it.
+            # In a thread: close() waits if another thread is still reading.
             asyncio.get_running_loop().run_in_executor(None, answer.close)
 
 
 class _Passing(Exception):  # noqa: N818
-    """The bucket gave nothing this time."""
+    """A transient failure; retry."""
 
 
 def _check(status: int, name: str) -> None:

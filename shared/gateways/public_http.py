@@ -1,8 +1,8 @@
-"""Calls to addresses that users name: webhooks are posted to them, images are fetched from them.
+"""Requests to URLs that users supply: posts webhooks and fetches images.
 
-A name is resolved once; every address that it has must be public, and the connection goes to one of those very
-addresses, so that a name cannot change its mind between the check and the call. The certificate is verified for the
-name. No redirect is followed, no proxy used, no connection kept, and size and time are bounded.
+A host is resolved once, all its addresses must be public, and the connection goes to one of them, so DNS can't change
+between the check and the request. The certificate is verified for the host name. Redirects aren't followed, no proxy is
+used, connections aren't kept open, and size and time are limited.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ FETCH_TIMEOUT_S = 20.0
 RESOLVE_TIMEOUT_S = 5.0
 CONNECT_TIMEOUT_S = 5.0
 MAX_SENT_BYTES = 256 * 1024
-# A host with more addresses than this is called at one of its first.
+# Further addresses of a host are ignored.
 MAX_ADDRESSES = 16
 TRIED_ADDRESSES = 2
 
@@ -38,24 +38,24 @@ Resolve = Callable[[str, int], Awaitable[list[str]]]
 
 
 class GuardedHttp:
-    """The public internet, and on a laptop this machine's own loopback too."""
+    """HTTP to the public internet; with `loopback_http`, for local use, also to this machine's loopback."""
 
     def __init__(
         self, loopback_http: bool = False, *, resolve: Resolve | None = None, trust: ssl.SSLContext | None = None
     ) -> None:
-        """`resolve` gives a name's addresses; `trust` replaces the certificate authorities that are believed."""
+        """`resolve` returns a host's addresses; `trust` replaces the trusted certificate authorities."""
         self._loopback_http = loopback_http
         self._resolve = resolve or _Resolver()
         self._trust = trust
 
     async def post(self, url: str, headers: Mapping[str, str], body: bytes) -> HttpAnswer:
-        """POST the body; of the answer only the status and Retry-After are looked at. Raises NotReached."""
+        """POST the body; returns the status and Retry-After of the response, not its body. Raises NotReached."""
         if len(body) > MAX_SENT_BYTES:
             raise NotReached(f"the body exceeds {MAX_SENT_BYTES:,} bytes")
         return await self._call("POST", url, headers, body, 0, POST_TIMEOUT_S)
 
     async def fetch(self, url: str, max_bytes: int, accept: str = "*/*") -> HttpAnswer:
-        """GET at most so many bytes. Raises NotReached, also for an answer that is larger or is not 200."""
+        """GET at most `max_bytes`. Raises NotReached, also if the response is larger or its status isn't 200."""
         answer = await self._call("GET", url, {"Accept": accept}, b"", max_bytes, FETCH_TIMEOUT_S)
         if answer.status != 200:
             raise NotReached(f"the server returned {answer.status}")
@@ -74,13 +74,13 @@ class GuardedHttp:
         except (TimeoutError, httpcore2.TimeoutException):
             raise NotReached("no response in time") from None
         except (httpcore2.NetworkError, httpcore2.ProtocolError, OSError) as error:
-            raise NotReached(_said(error)) from error
+            raise NotReached(_described(error)) from error
 
     async def _addresses(self, target: Target) -> list[str]:
         found = (await self._resolve(target.host, target.port))[:MAX_ADDRESSES]
         if not found:
             raise NotAllowed("the host has no address")
-        # All of them: a name with a public and a private address is a trick, or will be one.
+        # Check all of them: a host with public and private addresses is likely an attack.
         return [str(url_policy.check(target, address, self._loopback_http)) for address in found]
 
     async def _exchange(
@@ -127,7 +127,7 @@ class GuardedHttp:
 
 @dataclass(frozen=True)
 class _To(httpcore2.AsyncNetworkBackend):
-    """Connects to addresses that were checked, whatever host it is asked for."""
+    """Connects only to the checked addresses, whichever host is requested."""
 
     addresses: list[str]
 
@@ -149,7 +149,7 @@ class _To(httpcore2.AsyncNetworkBackend):
 
 
 class _Resolver:
-    """The system's resolver, in threads of its own: a name server that never answers must not hold up anything else."""
+    """The system's resolver in separate threads, so that a name server that never responds holds up nothing else."""
 
     THREADS = 8
 
@@ -185,12 +185,12 @@ async def _read(response: httpcore2.Response, max_bytes: int) -> bytes:
 
 
 def _header(response: httpcore2.Response, wanted: bytes) -> bytes:
-    """The header's value; empty without one. `wanted` is in lower case."""
+    """Return the header's value, or empty bytes. `wanted` must be lower case."""
     return next((value for name, value in response.headers if name.lower() == wanted), b"")
 
 
-def _said(error: Exception) -> str:
-    """What the user is told: enough to mend their server, nothing of our own network."""
+def _described(error: Exception) -> str:
+    """Describe the error for the user: enough to fix their server, without details of our network."""
     causes: list[BaseException] = [error]
     while (cause := causes[-1].__cause__ or causes[-1].__context__) is not None and len(causes) < 8:
         causes.append(cause)
