@@ -1,7 +1,4 @@
-"""The one place where the gateways are put together.
-
-In the cloud and on the laptop the `Services` that handlers get are built lazily, from the settings.
-"""
+"""Composition root: builds the `Services` that handlers get, lazily and from the settings, in the cloud and locally."""
 
 from __future__ import annotations
 
@@ -17,7 +14,7 @@ from shared.platform.settings import Settings
 
 
 class _Lazy:
-    """Stands for a gateway whose module is imported, and whose client is made, when it is first used."""
+    """Proxy for a gateway: imports its module and creates its client on first use."""
 
     def __init__(self, make: Callable[[], object]) -> None:
         self._make = make
@@ -32,7 +29,7 @@ class _Lazy:
 
 @cache
 def services() -> Services:
-    """The process's services, made on first use: the module is imported before the server forks."""
+    """The process's services. Created on first use, because this module is imported before the server forks."""
     from shared.gateways.firestore import GoogleFirestore
     from shared.gateways.live_settings import StoredLiveSettings
 

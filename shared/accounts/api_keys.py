@@ -1,7 +1,7 @@
-"""API keys: credentials for programs, which authenticate as the account that made them.
+"""API keys: credentials for programs, which authenticate as the account that created them.
 
-A key is shown once, when it is made; what is kept is its SHA-256 hash, which is the document's id. (A key is 256 random
-bits, so that a slow hash would add nothing.)
+A key is shown once, when it is created. Only its SHA-256 hash is stored, as the document's id. (A key has 256 random
+bits, so a slow hash would add nothing.)
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ USE_NOTED_EVERY = timedelta(days=1)
 
 
 class ApiKey(Document):
-    """One key of one account, under the hash of the key. `prefix` is what may be shown of it."""
+    """One key of an account; its id is the hash of the key. `prefix` is the part that may be shown."""
 
     collection: ClassVar[str] = "api_keys"
 
@@ -43,7 +43,7 @@ class ApiKey(Document):
     last_used_at: datetime | None = None
 
     def refusal(self, now: datetime) -> str | None:
-        """Why the key opens nothing (any more); None when it does."""
+        """Why the key isn't valid; None if it is."""
         if self.revoked_at is not None:
             return "The API key was revoked."
         if self.expires_at is not None and self.expires_at <= now:
@@ -52,12 +52,12 @@ class ApiKey(Document):
 
 
 def document_id(key: str) -> str:
-    """The hash under which a key is kept."""
+    """The key's hash, which is its document's id."""
     return hashlib.sha256(key.encode()).hexdigest()
 
 
 async def make(services: Services, caller: Caller, body: NewApiKey) -> MadeApiKey:
-    """A new key of the caller's. Raises ApiError EMAIL_NOT_VERIFIED; LIMIT_REACHED if the account has 20 already."""
+    """Create an API key for the caller. Raises ApiError EMAIL_NOT_VERIFIED, or LIMIT_REACHED at 20 keys."""
     secret = PREFIX + secrets.token_urlsafe(SECRET_BYTES)
     now = services.clock()
     key = ApiKey(
@@ -83,9 +83,9 @@ async def _commit_new(services: Services, caller: Caller, key: ApiKey) -> ApiKey
         accounts.check_verified(account)
         if len(await own(services, key.account)) >= MAX_KEYS:
             raise ApiError("LIMIT_REACHED", f"An account can have at most {MAX_KEYS} keys.", {"limit": MAX_KEYS})
-        # Never before the proof that it rests on, however far another process's clock is ahead.
+        # Never before verified_at, even if another process's clock is ahead: keys from before it aren't accepted.
         created_at = max(key.created_at, account.verified_at or key.created_at)
-        # With the account, so that two at once cannot both become the twentieth.
+        # Commit with the account, so that two concurrent requests can't both create the twentieth key.
         return Batch(key.changed(created_at=created_at), [account])
 
     async with commits.account_lock(key.account):
@@ -93,12 +93,12 @@ async def _commit_new(services: Services, caller: Caller, key: ApiKey) -> ApiKey
 
 
 async def own(services: Services, account: str) -> list[ApiKey]:
-    """The account's keys that are not revoked, newest first; expired ones are among them."""
+    """The account's keys that are not revoked, newest first, including expired ones."""
     return await services.firestore.newest(ApiKey, {"account": account, "revoked_at": None}, None, MAX_KEYS)
 
 
 async def revoke(services: Services, caller: Caller, key_id: str) -> None:
-    """The key opens nothing any more: here at once, elsewhere within a minute. Raises ApiError NOT_FOUND."""
+    """Revoke a key: at once in this process, within a minute in others. Raises ApiError NOT_FOUND."""
     known = next((key for key in await own(services, caller.account) if key.key_id == key_id), None)
     if known is None:
         raise ApiError("NOT_FOUND", "API key not found.", {"api_key": key_id[:64]})
@@ -113,7 +113,7 @@ async def revoke(services: Services, caller: Caller, key_id: str) -> None:
 
 
 async def note_use(services: Services, key: ApiKey) -> None:
-    """Remember that the key is in use: at most one write a day. A request is never refused because it failed."""
+    """Record that the key is in use, with at most one write a day. A failed write doesn't fail the request."""
     now = services.clock()
     if key.last_used_at is not None and now - key.last_used_at < USE_NOTED_EVERY:
         return

@@ -1,12 +1,12 @@
-"""Who is calling: callers and their accounts.
+"""Authentication: callers and their accounts.
 
 A token proves only issuer, subject, email, tenant and when its user signed in. Role, plan and whether an account is
-disabled are the account document's, and are kept for at most a minute; requests that write, or that show what only a
-role opens, read them again. The first request of a user opens the account; verification.py says how its email address
-follows the tokens, and what the first proof of an address earns.
+disabled come from the account document and are cached for at most a minute; requests that write, or that need a role,
+read them again. A user's first request creates the account; verification.py defines how its email address follows the
+tokens, and when sign-up credits are granted.
 
-An API key proves its account too, and never carries a role: keys lie about in scripts, and what an administrator can do
-needs somebody who has signed in.
+An API key also proves its account but never has a role: keys end up in scripts, and administration requires a user who
+has signed in.
 """
 
 from __future__ import annotations
@@ -42,14 +42,14 @@ class _Read(Generic[D]):
 
 
 class Accounts:
-    """The accounts that lately called, and the making of new ones."""
+    """Caches recent callers' accounts and keys, and creates accounts for new users."""
 
     def __init__(self) -> None:
         self._known: Cache[str, _Read[Account]] = Cache(ACCOUNTS_KEPT)
         self._keys: Cache[str, _Read[ApiKey]] = Cache(KEYS_KNOWN)
 
     def forget(self, account: str) -> None:
-        """Read that account and its keys afresh at their next request: something of them was changed here."""
+        """Drop an account and its keys from the cache, because this process changed one of them."""
         self._known.drop(account)
         self._keys.drop_where(lambda key: key.document.account == account)
 
@@ -61,7 +61,7 @@ class Accounts:
         account_age: timedelta = ACCOUNT_KEPT_FOR,
         key_age: timedelta = ACCOUNT_KEPT_FOR,
     ) -> Caller:
-        """The user that the Authorization header proves, by an account and a key read less than so long ago.
+        """Authenticate the Authorization header, with an account and a key read less than the given ages ago.
 
         Raises ApiError UNAUTHENTICATED, ACCOUNT_DISABLED or ACCOUNT_CLOSED.
         """
@@ -116,7 +116,7 @@ class Accounts:
         return key
 
     async def _signed_in(self, services: Services, identity: Identity, age: timedelta) -> Account:
-        """The account of an ID token, opened for a new user; its address follows the token."""
+        """Return the account of an ID token, created for a new user; its email address follows the token."""
         account = await self._account(services, identity.account_id, age)
         if account is None or not verification.agrees(account, identity):
             account = await _follow(services, identity)
@@ -127,7 +127,7 @@ class Accounts:
         return account
 
     async def _account(self, services: Services, id_: str, age: timedelta) -> Account | None:
-        """The account, as it was less than `age` ago."""
+        """Return the account, read less than `age` ago, or None."""
         now = services.clock()
         known = self._known.get(id_, now)
         if known is not None and now - known.at < age:
@@ -143,7 +143,7 @@ class Accounts:
 
 
 async def _follow(services: Services, identity: Identity) -> Account:
-    """The account after it took over what the token says, with the credits that a first proof earns.
+    """Update or create the account from the token; grants sign-up credits with the first verified email address.
 
     Raises ApiError UNAUTHENTICATED, ACCOUNT_DISABLED or ACCOUNT_CLOSED; Unavailable.
     """
@@ -156,7 +156,7 @@ async def _follow(services: Services, identity: Identity) -> Account:
         if refusal := verification.refusal(account, identity):
             raise unauthenticated(refusal)
         if account is not None and verification.agrees(account, identity):
-            # A parallel request was first.
+            # A concurrent request was faster.
             return None
         now = services.clock()
         after = verification.follow(account or _new_account(services, identity, now), identity, now)
@@ -179,7 +179,7 @@ def _new_account(services: Services, identity: Identity, now: datetime) -> Accou
 async def _batch(
     services: Services, followed: verification.Followed, identity: Identity, now: datetime
 ) -> Batch[Account]:
-    """What one commit writes: the account, and with the first proof of its address the credits and their marker."""
+    """What to commit: the account, and with its first verified address the sign-up credits and their marker."""
     account = followed.account
     marker = verification.marker(identity, now) if followed.proven else None
     if marker is None or await services.firestore.get(SignupMarker, marker.id) is not None:

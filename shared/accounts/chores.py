@@ -1,7 +1,7 @@
-"""Long work on all that an account has: the copy of it that its user asked for, or its deletion.
+"""The durable task behind exports and account deletions.
 
-A chore goes through its phases in small steps, any of which may be repeated: what a step does can be done twice, or
-becomes part of the chore only by the commit that ends the step.
+It goes through its phases in small steps, any of which may run more than once: a step's effects are idempotent, or
+count only with the commit that ends the step.
 """
 
 from __future__ import annotations
@@ -24,12 +24,12 @@ class ExportedFile(Value):
 
 
 class Chore(DurableTask):
-    """One export, or the deletion of an account. `cursor` is how far the present phase has come."""
+    """An export or an account deletion. `cursor`: how far the current phase has got."""
 
     collection: ClassVar[str] = "chores"
     path: ClassVar[str] = "/tasks/chore"
     queue: ClassVar[str] = "poll"
-    # An export is shown as expired for a while after its files are gone. The deletion of an account never expires.
+    # An export is listed as expired for a while after its files are deleted. An account deletion never expires.
     kept_after_expiry: ClassVar[timedelta] = timedelta(days=23)
 
     kind: Literal["export", "erasure"]
@@ -42,15 +42,15 @@ class Chore(DurableTask):
 
     @property
     def prefix(self) -> str:
-        """Where in the bucket an export's files are, ending in a slash."""
+        """The prefix of this export's files in the bucket; ends in a slash."""
         return f"{exports_prefix(self.tenant, self.account)}{self.id}/"
 
 
 def exports_prefix(tenant: str, account: str) -> str:
-    """Where in the bucket all exports of an account are, ending in a slash."""
+    """The prefix of all of an account's exports in the bucket; ends in a slash."""
     return f"exports/{tenant}/{account}/"
 
 
 def erasure_id(account: str) -> str:
-    """An account is deleted once: its deletion's id follows from its own."""
+    """The id of an account's deletion, derived from the account's id because an account is deleted only once."""
     return ids.derived("erasure_", account)

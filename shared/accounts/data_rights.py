@@ -1,4 +1,4 @@
-"""One delivery of a chore's task: a step of an export, or of the deletion of an account."""
+"""Runs one step of an export or an account deletion."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from shared.platform.ports import Services
 
 
 async def deliver(services: Services, id_: str, step: int) -> TaskResult:
-    """Act on one delivery of the task {id, step}, and say what the queue is told."""
+    """Handle one delivery of the task {id, step}; returns the result for the queue."""
     try:
-        chore = await durable_tasks.arrive(services, Chore, id_, step)
-        if chore is not None:
-            work = exports.step if chore.kind == "export" else deletion.step
-            done = await work(services, chore)
+        task = await durable_tasks.arrive(services, Chore, id_, step)
+        if task is not None:
+            work = exports.step if task.kind == "export" else deletion.step
+            done = await work(services, task)
             await durable_tasks.advance(services, done)
-            log.info("chore_step", chore=id_, account=chore.account, phase=chore.phase, status=done.status)
+            log.info("chore_step", chore=id_, account=task.account, phase=task.phase, status=done.status)
     except Unavailable as error:
         log.warning("chore_unavailable", chore=id_, step=step, error=str(error))
         return TaskResult.RETRY

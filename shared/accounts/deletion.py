@@ -1,13 +1,13 @@
-"""The deletion of an account at its user's request: everything goes but the ledger, which keeps no name.
+"""Account deletion at the user's request: deletes everything except the ledger, which keeps no name.
 
-From the first commit on the account is closed: nobody gets in, and nothing new is submitted. It stays closed for good:
-who signs in again with the same identity is told so. A new sign-in with the same address opens a new account without
-sign-up credits, since the hash that marks the address stays (verification.SignupMarker).
+The first commit closes the account: nobody can sign in or submit anything. It stays closed for good, and signing in
+again with the same identity fails with that reason. Signing up again with the same address creates a new account
+without sign-up credits, because the hash that marks the address is kept (verification.SignupMarker).
 
-What happens to each field of each document is the table of docs/privacy.md, which the tests compare with a database
-before and after. The last phase begins when whatever ran while the account was closed must have ended, removes what
-that may have written, and waits until nothing is left to watch: a provider's generation that goes on, an export that is
-being written. Only then is the deletion completed.
+The table in docs/privacy.md defines what happens to each field of each document; tests compare it with a database
+before and after. The last phase starts when all work that was running as the account was closed must have ended. It
+removes what that work may have written, and waits until no provider's generation and no export is still running. Only
+then is the deletion completed.
 """
 
 from __future__ import annotations
@@ -37,18 +37,18 @@ from shared.workspace import projects
 from shared.workspace.projects import Project
 
 HASHED = "sha256:"
-# A step cancels and deletes so many jobs: each is two commits and a task.
+# Jobs that one step cancels and deletes; each takes two commits and a task.
 JOBS_A_STEP = 20
-# And removes so many pages of other documents, a commit each.
+# Pages of other documents that one step removes, one commit each.
 PAGES_A_STEP = 10
-# No function runs for longer, so what was under way when the account was closed has ended by then.
+# The longest a function can run, so everything that was running when the account was closed has ended.
 SETTLED_AFTER = timedelta(seconds=FUNCTION_TIMEOUT_S)
-# A generation that goes on is watched for up to a day, at the end once an hour.
+# A generation that is still running is checked for up to a day, in the end once an hour.
 FIRST_WAIT, LONGEST_WAIT = timedelta(minutes=1), timedelta(hours=1)
 
 
 async def start(services: Services, caller: Caller) -> Chore:
-    """Close the account and begin its deletion, in one commit; a second call gives the same deletion."""
+    """Close the account and start its deletion, in one commit; a second call returns the same deletion."""
     id_ = chores.erasure_id(caller.account)
 
     async def started(there: Chore | None) -> Batch[Chore] | None:
@@ -59,50 +59,50 @@ async def start(services: Services, caller: Caller) -> Chore:
             return None
         closed = account.changed(closed_at=services.clock(), change_id=services.ids())
         owner = (account.tenant, account.id)
-        chore = durable_tasks.new(services, Chore, id_, *owner, kind="erasure", phase=PHASES[0])
-        return Batch(chore, [closed])
+        deletion = durable_tasks.new(services, Chore, id_, *owner, kind="erasure", phase=PHASES[0])
+        return Batch(deletion, [closed])
 
     async with commits.account_lock(caller.account):
         edited = await commits.edit(services, Chore, id_, started)
     if edited.written:
         audit.record("account_deleted", caller, deletion=id_)
-    chore = edited.document
-    if chore.due_at is not None:
-        await durable_tasks.enqueue(services, chore)
-    return chore
+    deletion = edited.document
+    if deletion.due_at is not None:
+        await durable_tasks.enqueue(services, deletion)
+    return deletion
 
 
-def view(chore: Chore) -> ErasureView:
-    return ErasureView(id=chore.id, status=chore.status, created_at=chore.created_at)
+def view(deletion: Chore) -> ErasureView:
+    return ErasureView(id=deletion.id, status=deletion.status, created_at=deletion.created_at)
 
 
-async def step(services: Services, chore: Chore) -> Chore:
-    """Do some of what the chore's phase says; returns the chore as it is to be committed. Raises Unavailable."""
-    unfinished = await _PHASES[chore.phase](services, chore)
+async def step(services: Services, deletion: Chore) -> Chore:
+    """Run one step of the deletion's phase; returns the deletion to commit. Raises Unavailable."""
+    unfinished = await _PHASES[deletion.phase](services, deletion)
     if unfinished is not None:
         return unfinished
     now = services.clock()
-    following = PHASES.index(chore.phase) + 1
+    following = PHASES.index(deletion.phase) + 1
     if following < len(PHASES):
-        return durable_tasks.forward(chore, now, status="in_progress", phase=PHASES[following], cursor=None)
-    log.info("account_erased", account=chore.account, deletion=chore.id)
-    return chore.changed(status="completed", completed_at=now, due_at=None)
+        return durable_tasks.forward(deletion, now, status="in_progress", phase=PHASES[following], cursor=None)
+    log.info("account_erased", account=deletion.account, deletion=deletion.id)
+    return deletion.changed(status="completed", completed_at=now, due_at=None)
 
 
-# Each phase returns the chore at its next step in the same phase, or None when nothing is left to do.
+# Each phase returns the deletion at its next step in the same phase, or None when the phase is finished.
 
 
-def _again(chore: Chore, at: datetime, cursor: str | None = None) -> Chore:
-    return durable_tasks.forward(chore, at, status="in_progress", cursor=cursor)
+def _again(deletion: Chore, at: datetime, cursor: str | None = None) -> Chore:
+    return durable_tasks.forward(deletion, at, status="in_progress", cursor=cursor)
 
 
-async def _account(services: Services, chore: Chore) -> Chore | None:
-    await accounts.edit(services, chore.account, anonymous)
+async def _account(services: Services, deletion: Chore) -> Chore | None:
+    await accounts.edit(services, deletion.account, anonymous)
     return None
 
 
 def anonymous(account: Account) -> Account:
-    """Without what names a person. The id stays, by which the same person is recognized, and so does the ledger."""
+    """Remove personal data from the account. Its id stays, to recognize the same person, and so does its ledger."""
     hashed = account.sub.startswith(HASHED)
     return account.changed(
         sub=account.sub if hashed else HASHED + hashlib.sha256(account.sub.encode()).hexdigest(),
@@ -120,116 +120,118 @@ def anonymous(account: Account) -> Account:
     )
 
 
-async def _projects(services: Services, chore: Chore) -> Chore | None:
-    """A project is its tenant's, and stays; it no longer says who made it."""
-    found = await services.firestore.newest(Project, {"tenant": chore.tenant}, None, projects.MAX_PROJECTS)
+async def _projects(services: Services, deletion: Chore) -> Chore | None:
+    """Projects belong to the tenant and stay, without their creator."""
+    found = await services.firestore.newest(Project, {"tenant": deletion.tenant}, None, projects.MAX_PROJECTS)
     for project in found:
-        if project.created_by == chore.account:
+        if project.created_by == deletion.account:
             await _commit(services, project.changed(created_by="", change_id=services.ids()))
     return None
 
 
-async def _ledger(services: Services, chore: Chore) -> Chore | None:
-    """Entries stay, without what an administrator may have written about the user."""
-    page = await services.firestore.list_transactions(chore.tenant, chore.account, chore.cursor, MAX_PAGE)
+async def _ledger(services: Services, deletion: Chore) -> Chore | None:
+    """Entries stay, without the descriptions in which an administrator may have written about the user."""
+    page = await services.firestore.list_transactions(deletion.tenant, deletion.account, deletion.cursor, MAX_PAGE)
     for entry in page[:MAX_PAGE]:
         if entry.type == "grant" and entry.description:
             await _commit(services, entry.changed(description=""))
-    return _again(chore, services.clock(), page[MAX_PAGE - 1].id) if len(page) > MAX_PAGE else None
+    return _again(deletion, services.clock(), page[MAX_PAGE - 1].id) if len(page) > MAX_PAGE else None
 
 
-async def _webhooks(services: Services, chore: Chore) -> Chore | None:
-    account = await services.firestore.get(Account, chore.account)
-    assert account is not None, f"{chore.account} is not there"
+async def _webhooks(services: Services, deletion: Chore) -> Chore | None:
+    account = await services.firestore.get(Account, deletion.account)
+    assert account is not None, f"{deletion.account} is not there"
     endpoints = [await services.firestore.get(WebhookEndpoint, id_) for id_ in account.webhook_endpoints]
-    secret = await services.firestore.get(WebhookSecret, chore.account)
+    secret = await services.firestore.get(WebhookSecret, deletion.account)
     await _remove(services, [document for document in (*endpoints, secret) if document is not None])
-    await accounts.edit(services, chore.account, lambda account: account.changed(webhook_endpoints=()))
+    await accounts.edit(services, deletion.account, lambda account: account.changed(webhook_endpoints=()))
     return None
 
 
-async def _api_keys(services: Services, chore: Chore) -> Chore | None:
-    return await _remove_all(services, chore, ApiKey, {"account": chore.account})
+async def _api_keys(services: Services, deletion: Chore) -> Chore | None:
+    return await _remove_all(services, deletion, ApiKey, {"account": deletion.account})
 
 
-async def _videos(services: Services, chore: Chore) -> Chore | None:
-    """Cancel what is under way and erase what has ended; the jobs' own last steps remove the files."""
-    where = {"tenant": chore.tenant, "account": chore.account, "erasure": None}
+async def _videos(services: Services, deletion: Chore) -> Chore | None:
+    """Cancel unfinished jobs and delete all; the jobs' own last steps remove their files."""
+    where = {"tenant": deletion.tenant, "account": deletion.account, "erasure": None}
     page = await services.firestore.newest(Job, where, None, JOBS_A_STEP)
     for job in page:
         if not job.final:
             job = await _advance(services, job, events.CancelRequested())
         await _advance(services, job, events.ErasureRequested())
-    # What was erased is not listed again.
-    return _again(chore, services.clock()) if len(page) == JOBS_A_STEP else None
+    # Erased jobs aren't listed again.
+    return _again(deletion, services.clock()) if len(page) == JOBS_A_STEP else None
 
 
 async def _advance(services: Services, job: Job, event: events.Event) -> Job:
     try:
         outcome = await transitions.apply(services, job.id, event, job)
     except transitions.TaskNotCreated as late:
-        # Committed: the sweeper creates the task.
+        # The change is committed; the sweeper will create the task.
         return late.outcome.job
     await transitions.forget_task(services, outcome)
     return outcome.job
 
 
-async def _exports(services: Services, chore: Chore) -> Chore | None:
-    """Remove the files, and once more when a step that is writing now must have ended."""
+async def _exports(services: Services, deletion: Chore) -> Chore | None:
+    """Remove the files now, and again once any step that is still writing must have ended."""
     later = services.clock() + SETTLED_AFTER
-    async for page in Pages(lambda last: services.firestore.newest(Chore, _exports_of(chore), last, MAX_PAGE)):
+    async for page in Pages(lambda last: services.firestore.newest(Chore, _exports_of(deletion), last, MAX_PAGE)):
         for export in page:
             if export.due_at is not None:
                 again = durable_tasks.stamped(durable_tasks.forward(export, later, files=()), services.ids())
                 await _commit(services, again)
                 await services.tasks.create(durable_tasks.task(again))
-    await services.objects.delete(chores.exports_prefix(chore.tenant, chore.account))
+    await services.objects.delete(chores.exports_prefix(deletion.tenant, deletion.account))
     return None
 
 
-def _exports_of(chore: Chore) -> Mapping[str, str]:
-    return {"tenant": chore.tenant, "account": chore.account, "kind": "export"}
+def _exports_of(deletion: Chore) -> Mapping[str, str]:
+    return {"tenant": deletion.tenant, "account": deletion.account, "kind": "export"}
 
 
-async def _deliveries(services: Services, chore: Chore) -> Chore | None:
-    return await _remove_all(services, chore, Delivery, {"tenant": chore.tenant, "account": chore.account})
+async def _deliveries(services: Services, deletion: Chore) -> Chore | None:
+    return await _remove_all(services, deletion, Delivery, {"tenant": deletion.tenant, "account": deletion.account})
 
 
-async def _remains(services: Services, chore: Chore) -> Chore | None:
-    """See that nothing is left, and nothing will come: only this makes the deletion complete."""
-    now, settled_at = services.clock(), chore.created_at + SETTLED_AFTER
+async def _remains(services: Services, deletion: Chore) -> Chore | None:
+    """Complete the deletion only once nothing is left and nothing can be added."""
+    now, settled_at = services.clock(), deletion.created_at + SETTLED_AFTER
     if now < settled_at:
-        return _again(chore, settled_at)
+        return _again(deletion, settled_at)
     for phase in (_account, _webhooks, _api_keys, _videos, _deliveries):
-        if (unfinished := await phase(services, chore)) is not None:
+        if (unfinished := await phase(services, deletion)) is not None:
             return unfinished
-    where = {"tenant": chore.tenant, "account": chore.account, "erasure": "requested"}
+    where = {"tenant": deletion.tenant, "account": deletion.account, "erasure": "requested"}
     watched = await services.firestore.newest(Job, where, None, 1)
-    exports = await services.firestore.newest(Chore, _exports_of(chore), None, MAX_PAGE)
+    exports = await services.firestore.newest(Chore, _exports_of(deletion), None, MAX_PAGE)
     if watched or any(export.due_at is not None for export in exports):
-        elapsed = now - chore.created_at
-        return _again(chore, now + min(max(elapsed / 4, FIRST_WAIT), LONGEST_WAIT))
-    if (unfinished := await _remove_all(services, chore, Chore, _exports_of(chore))) is not None:
+        elapsed = now - deletion.created_at
+        return _again(deletion, now + min(max(elapsed / 4, FIRST_WAIT), LONGEST_WAIT))
+    if (unfinished := await _remove_all(services, deletion, Chore, _exports_of(deletion))) is not None:
         return unfinished
-    for prefix in (*_prefixes(chore), *inputs.recent_prefixes(now, chore.tenant, chore.account)):
+    for prefix in (*_prefixes(deletion), *inputs.recent_prefixes(now, deletion.tenant, deletion.account)):
         await services.objects.delete(prefix)
     return None
 
 
-def _prefixes(chore: Chore) -> tuple[str, ...]:
-    """Where in the bucket anything of the account's may be, besides the images of requests."""
-    own = f"{chore.tenant}/{chore.account}/"
-    return own, f"posters/{own}", chores.exports_prefix(chore.tenant, chore.account)
+def _prefixes(deletion: Chore) -> tuple[str, ...]:
+    """Prefixes in the bucket that may contain the account's objects, other than input images."""
+    own = f"{deletion.tenant}/{deletion.account}/"
+    return own, f"posters/{own}", chores.exports_prefix(deletion.tenant, deletion.account)
 
 
-async def _remove_all(services: Services, chore: Chore, kind: type[Document], where: Mapping[str, str]) -> Chore | None:
-    """Remove the documents of a kind, page by page; what was removed is not listed again."""
+async def _remove_all(
+    services: Services, deletion: Chore, kind: type[Document], where: Mapping[str, str]
+) -> Chore | None:
+    """Remove all documents of a kind, page by page; returns the next step, or None when finished."""
     for _ in range(PAGES_A_STEP):
         page = await services.firestore.newest(kind, where, None, MAX_PAGE)
         await _remove(services, page)
         if len(page) < MAX_PAGE:
             return None
-    return _again(chore, services.clock())
+    return _again(deletion, services.clock())
 
 
 async def _remove(services: Services, documents: Sequence[Document]) -> None:
@@ -241,7 +243,7 @@ async def _commit(services: Services, *documents: Document, removed: Sequence[Do
     try:
         await services.firestore.commit(documents, removed)
     except Conflict as error:
-        # Somebody else wrote it: the step is done again, and reads it again.
+        # Changed concurrently: the step is retried and reads the document again.
         raise Unavailable(f"a document changed: {error}") from error
 
 

@@ -1,4 +1,4 @@
-"""A copy of all that is kept of a user, as JSON files in the bucket that can be downloaded for a week."""
+"""Exports of all of a user's data, as JSON files in the bucket that can be downloaded for a week."""
 
 from __future__ import annotations
 
@@ -35,33 +35,33 @@ EXPORT_ID = r"^export_[A-Za-z0-9_-]{22}$"
 
 @dataclass(frozen=True)
 class _Part:
-    """Some of a phase's documents, and where to go on; None when these are the last."""
+    """Some of a phase's documents, and the cursor for the next ones; None if these are the last."""
 
     data: list[dict[str, Any]]
     cursor: str | None = None
 
 
 async def start(services: Services, caller: Caller) -> Chore:
-    """A new export, or the one that is under way. Raises ApiError RATE_LIMITED after five in a day."""
+    """Start an export, or return the one in progress. Raises ApiError RATE_LIMITED after five in 24 hours."""
     recent = await _recent(services, caller)
     if recent and recent[0].status in ("queued", "in_progress"):
         return recent[0]
     day_ago = services.clock() - timedelta(days=1)
     if len(recent) == EXPORTS_A_DAY and recent[-1].created_at > day_ago:
         wait_s = (recent[-1].created_at - day_ago).total_seconds()
-        told = f"At most {EXPORTS_A_DAY} exports in 24 hours."
-        raise ApiError("RATE_LIMITED", told, {"exports_a_day": EXPORTS_A_DAY}, retry_after_s=int(wait_s) + 1)
+        message = f"At most {EXPORTS_A_DAY} exports in 24 hours."
+        raise ApiError("RATE_LIMITED", message, {"exports_a_day": EXPORTS_A_DAY}, retry_after_s=int(wait_s) + 1)
     id_ = f"export_{services.ids()}"
 
     async def made() -> Batch[Chore]:
         owner = (caller.tenant, caller.account)
-        chore = durable_tasks.new(services, Chore, id_, *owner, kind="export", phase=PHASES[0])
-        return Batch(chore, [await accounts.acting(services, caller)])
+        export = durable_tasks.new(services, Chore, id_, *owner, kind="export", phase=PHASES[0])
+        return Batch(export, [await accounts.acting(services, caller)])
 
-    chore = await commits.create(services, Chore, id_, made)
-    audit.record("account_exported", caller, export=chore.id)
-    await durable_tasks.enqueue(services, chore)
-    return chore
+    export = await commits.create(services, Chore, id_, made)
+    audit.record("account_exported", caller, export=export.id)
+    await durable_tasks.enqueue(services, export)
+    return export
 
 
 async def _recent(services: Services, caller: Caller) -> list[Chore]:
@@ -77,18 +77,18 @@ async def get(services: Services, caller: Caller, export_id: str) -> Chore:
     return found
 
 
-async def view(services: Services, chore: Chore, query: ExportQuery | None = None) -> ExportView:
-    """With a page of files and their signed URLs once it is completed. Raises Unavailable."""
+async def view(services: Services, export: Chore, query: ExportQuery | None = None) -> ExportView:
+    """The export, and once it's completed, a page of its files with signed URLs. Raises Unavailable."""
     query = query or ExportQuery()
-    files = chore.files if chore.status == "completed" else ()
+    files = export.files if export.status == "completed" else ()
     first = 1 + next((n for n, file in enumerate(files) if file.name == query.after), -1)
     page = files[first : first + query.limit]
     return ExportView(
-        id=chore.id,
-        status=chore.status,
-        created_at=chore.created_at,
-        completed_at=chore.completed_at,
-        expires_at=chore.expires_at,
+        id=export.id,
+        status=export.status,
+        created_at=export.created_at,
+        completed_at=export.completed_at,
+        expires_at=export.expires_at,
         files=await passes.for_each(page, lambda file: _file_view(services, file)),
         has_more=first + len(page) < len(files),
     )
@@ -107,43 +107,43 @@ async def _file_view(services: Services, file: ExportedFile) -> ExportFileView:
 # --- the steps ---
 
 
-async def step(services: Services, chore: Chore) -> Chore:
-    """Do what the chore's phase says; answers the chore as it is to be committed. Raises Unavailable."""
-    account = await services.firestore.get(Account, chore.account)
-    if account is None or account.closed_at is not None or chore.phase == EXPIRY:
-        await services.objects.delete(chore.prefix)
-        status: ChoreStatus = "expired" if chore.completed_at is not None else "canceled"
-        return chore.changed(status=status, files=(), due_at=None)
-    part = await _READERS[chore.phase](services, account, chore.cursor)
-    files = chore.files
+async def step(services: Services, export: Chore) -> Chore:
+    """Run one step of the export's phase; returns the export to commit. Raises Unavailable."""
+    account = await services.firestore.get(Account, export.account)
+    if account is None or account.closed_at is not None or export.phase == EXPIRY:
+        await services.objects.delete(export.prefix)
+        status: ChoreStatus = "expired" if export.completed_at is not None else "canceled"
+        return export.changed(status=status, files=(), due_at=None)
+    part = await _READERS[export.phase](services, account, export.cursor)
+    files = export.files
     if part.data:
-        files = (*files, await _write(services, chore, part))
+        files = (*files, await _write(services, export, part))
     if part.cursor is not None:
-        return durable_tasks.forward(chore, services.clock(), status="in_progress", files=files, cursor=part.cursor)
-    return _next_phase(services, chore.changed(files=files, cursor=None))
+        return durable_tasks.forward(export, services.clock(), status="in_progress", files=files, cursor=part.cursor)
+    return _next_phase(services, export.changed(files=files, cursor=None))
 
 
-def _next_phase(services: Services, chore: Chore) -> Chore:
+def _next_phase(services: Services, export: Chore) -> Chore:
     now = services.clock()
-    following = PHASES.index(chore.phase) + 1
+    following = PHASES.index(export.phase) + 1
     if following < len(PHASES):
-        return durable_tasks.forward(chore, now, status="in_progress", phase=PHASES[following])
+        return durable_tasks.forward(export, now, status="in_progress", phase=PHASES[following])
     end = now + KEPT_FOR
-    # Its last step comes when its time is over, by the same task and the same sweep as the others.
-    return durable_tasks.forward(chore, end, status="completed", phase=EXPIRY, completed_at=now, expires_at=end)
+    # Its last step runs when the export expires, through the same task and sweep as the others.
+    return durable_tasks.forward(export, end, status="completed", phase=EXPIRY, completed_at=now, expires_at=end)
 
 
-async def _write(services: Services, chore: Chore, part: _Part) -> ExportedFile:
-    """A new object each time: if the step is repeated, what counts is the one that its commit names."""
-    number = 1 + sum(file.name.startswith(f"{chore.phase}-") for file in chore.files)
-    name = f"{chore.phase}-{number:04d}.json"
-    body = {"object": f"export.{chore.phase}", "export": chore.id, "account": chore.account, "data": part.data}
+async def _write(services: Services, export: Chore, part: _Part) -> ExportedFile:
+    """Write a new object. If the step is repeated, only the object named in its commit counts."""
+    number = 1 + sum(file.name.startswith(f"{export.phase}-") for file in export.files)
+    name = f"{export.phase}-{number:04d}.json"
+    body = {"object": f"export.{export.phase}", "export": export.id, "account": export.account, "data": part.data}
     raw = json.dumps(body, ensure_ascii=False, indent=1).encode()
 
     def produce(destination: BinaryIO) -> None:
         destination.write(raw)
 
-    stored = await services.objects.write(f"{chore.prefix}{services.ids()}/{name}", produce, "application/json")
+    stored = await services.objects.write(f"{export.prefix}{services.ids()}/{name}", produce, "application/json")
     return ExportedFile(name=name, object=stored.name, size_bytes=stored.size_bytes)
 
 
@@ -176,7 +176,7 @@ async def _transactions(services: Services, account: Account, cursor: str | None
 async def _listed(
     read: Callable[[str | None], Awaitable[list[D]]], show: Callable[[D], dict[str, Any]], cursor: str | None
 ) -> _Part:
-    """Some pages of a list; `read` gives one item more than a page when there is a next one."""
+    """Read some pages of a list; `read` returns one item more than a page if there is a next page."""
     data: list[dict[str, Any]] = []
     for _ in range(PAGES_A_FILE):
         page = await read(cursor)
@@ -203,7 +203,7 @@ async def _webhook_endpoints(services: Services, account: Account, _: str | None
 
 
 async def _projects(services: Services, account: Account, _: str | None) -> _Part:
-    """Those that the user made; a project is its tenant's, and stays."""
+    """The projects that the user created. They belong to the tenant, so a deletion keeps them."""
     found = await services.firestore.newest(Project, {"tenant": account.tenant}, None, projects.MAX_PROJECTS)
     return _Part([projects.view(one).model_dump(mode="json") for one in found if one.created_by == account.id])
 

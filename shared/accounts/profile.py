@@ -1,4 +1,4 @@
-"""What users may change of their own account."""
+"""Changes that users can make to their own account."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from shared.platform.ports import Services
 
 
 async def update(services: Services, caller: Caller, body: UpdateAccount) -> Account:
-    """The account with what the body sets. Raises ApiError UNAUTHENTICATED when it is gone."""
+    """Update the caller's account. Raises ApiError UNAUTHENTICATED if it no longer exists, or ACCOUNT_CLOSED."""
     changes = body.model_dump(exclude_unset=True)
     try:
         return await accounts.edit(services, caller.account, lambda account: _changed(account, changes))

@@ -1,4 +1,4 @@
-"""The routes of this package: the caller's account, ledger and API keys; exports, and the deletion of the account."""
+"""The routes of this package: the caller's account, ledger and API keys; exports and account deletion."""
 
 from __future__ import annotations
 

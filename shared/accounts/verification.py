@@ -1,12 +1,12 @@
-"""What a token proves about an email address, and what the first proof of an address earns and voids. Pure.
+"""What a token proves about an email address, and what the first verified token grants and invalidates. Pure.
 
 Identity Platform lets anyone sign up with any address; only `email_verified` says that the mailbox is theirs. So:
 
-- An account's address follows its newest token. A token that says something else and is no newer is refused: the client
-  refreshes it and tries again.
-- Credits for signing up are granted with the first token that says verified, once per account and, by a SignupMarker,
-  once per address of a tenant.
-- Whoever signed up with an address that isn't theirs loses access once the owner proves it. If a provider such as
+- An account's address follows its newest token. A token with another address that isn't newer is rejected: the client
+  refreshes it and retries.
+- Sign-up credits are granted with the first token whose address is verified, once per account and, through a
+  SignupMarker, once per address and tenant.
+- Anyone who signed up with an address that isn't theirs loses access once its owner verifies it. If a provider such as
   Google vouches for the address, sign-ins that began earlier end. If it does so and the first verified token comes from
   a password, that password may be a stranger's: it waits until the owner has signed in with the provider.
 """
@@ -23,15 +23,15 @@ from shared.platform import ids
 from shared.platform.identity import Identity
 
 PASSWORD = "password"  # noqa: S105 - a provider's name
-# Google delivers these alike, whatever dots are in the name.
+# Both domains deliver to the same mailboxes and ignore dots in the name.
 GMAIL = frozenset({"gmail.com", "googlemail.com"})
 
 
 class SignupMarker(Document):
-    """An address of a tenant has had its credits for signing up.
+    """Marks that sign-up credits were granted for an address in a tenant.
 
-    It outlives the account that got them, so that deleting an account and signing up again grants nothing. It names
-    neither the account nor the address: the id is a hash, by which an address can be recognized and not read.
+    It is kept when the account is deleted, so that deleting an account and signing up again grants nothing. It contains
+    neither the account nor the address: the id is a hash that can only be compared.
     """
 
     collection: ClassVar[str] = "signup_markers"
@@ -41,7 +41,7 @@ class SignupMarker(Document):
 
 
 def normalized(email: str) -> str:
-    """The mailbox behind an address: case, a +tag, and for Gmail dots, don't make another one."""
+    """The mailbox behind an address: ignores case, a +tag and, for Gmail, dots."""
     name, _, domain = unicodedata.normalize("NFKC", email).strip().casefold().rpartition("@")
     name = name.partition("+")[0] or name
     if domain in GMAIL:
@@ -55,12 +55,12 @@ def marker_id(tenant: str, email: str) -> str:
 
 
 def agrees(account: Account, identity: Identity) -> bool:
-    """Whether the account's address, and whether it is verified, are what the token says."""
+    """Whether the token has the account's address and the same verified state."""
     return (account.email, account.email_verified) == (identity.email, identity.email_verified)
 
 
 def refusal(account: Account | None, identity: Identity) -> str | None:
-    """Why the token doesn't let its bearer in, whatever the account may do; None if it does."""
+    """Why the token isn't accepted for the account; None if it is."""
     if account is None or account.verified_at is None:
         if identity.email_verified and identity.provider == PASSWORD and identity.federated:
             return "Another provider confirmed your email address. Sign in with that provider first."
@@ -73,27 +73,27 @@ def refusal(account: Account | None, identity: Identity) -> str | None:
 
 
 def _before(valid_since: datetime | None, identity: Identity) -> bool:
-    """Whether the sign-in is older than the one that voided all earlier ones; by password, within its second too."""
+    """Whether the sign-in is no longer valid: older than `valid_since`, or with a password in the same second."""
     if valid_since is None or identity.signed_in_at > valid_since:
         return False
     return identity.signed_in_at < valid_since or identity.provider == PASSWORD
 
 
 def _newer(account: Account, identity: Identity) -> bool:
-    """Whether the token knows more of the address than what is stored. Tokens count whole seconds."""
+    """Whether the token is newer than the stored address. Tokens have whole seconds."""
     return account.email_as_of is None or identity.issued_at > account.email_as_of
 
 
 @dataclass(frozen=True)
 class Followed:
-    """The account after a token was followed; `proven` is whether this is the first proof of an address."""
+    """The account after taking over a token's address; `proven`: whether it is the account's first verified address."""
 
     account: Account
     proven: bool
 
 
 def follow(account: Account, identity: Identity, now: datetime) -> Followed:
-    """Take over what the token says about the address; the token is one that `refusal` has nothing against."""
+    """Take over the token's address and verified state. The token must have passed `refusal`."""
     proven = identity.email_verified and account.verified_at is None
     account = account.changed(
         email=identity.email, email_verified=identity.email_verified, email_as_of=identity.issued_at
@@ -105,7 +105,7 @@ def follow(account: Account, identity: Identity, now: datetime) -> Followed:
 
 
 def marker(identity: Identity, now: datetime) -> SignupMarker | None:
-    """Marks the token's address as granted; None without an address."""
+    """The SignupMarker for the token's address; None if it has no address."""
     if not identity.email:
         return None
     return SignupMarker(id=marker_id(identity.tenant, identity.email), tenant=identity.tenant, created_at=now)

@@ -1,7 +1,7 @@
-"""The process that reads one image: `python -m shared.media.image_worker`, the image in, one line of JSON out.
+"""The process that reads one image: `python -m shared.media.image_worker`; image on stdin, one line of JSON on stdout.
 
-It has nothing but the image: no credentials, no clients, no other user's data. It ends by itself, or by its limits, or
-is killed by shared/media/image_workers.py. Little is imported, because it is started for each image.
+It has only the image: no credentials, no clients, no other user's data. It exits by itself, at its limits, or when
+shared/media/image_workers.py kills it. It imports little, because it is started for each image.
 """
 
 from __future__ import annotations
@@ -14,10 +14,10 @@ import sys
 from shared.core.image_facts import NotAnImage
 from shared.media import images
 
-# The largest progressive JPEG takes 0.4 GiB and a second; 0.1 GiB of these addresses are libraries, and not filled.
+# The largest progressive JPEG takes 0.4 GiB and a second. Libraries reserve 0.1 GiB of address space without using it.
 MOST_MEMORY_BYTES = 512 * 1024 * 1024
 MOST_CPU_S = 5
-# Everybody else's requests go first.
+# Other requests have priority.
 NICENESS = 10
 
 
@@ -35,11 +35,11 @@ def main() -> None:
 
 def _limit() -> None:
     os.nice(NICENESS)
-    # The soft limit's signal ends the process; the hard one is for a process that does not heed it.
+    # The soft limit's signal ends the process; the hard limit kills one that ignores it.
     resource.setrlimit(resource.RLIMIT_CPU, (MOST_CPU_S, MOST_CPU_S + 1))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))
-    # macOS takes this limit for none of its processes.
+    # macOS doesn't support this limit.
     if sys.platform == "linux":
         resource.setrlimit(resource.RLIMIT_AS, (MOST_MEMORY_BYTES, MOST_MEMORY_BYTES))
 

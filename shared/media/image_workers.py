@@ -1,7 +1,7 @@
-"""Images are read by processes of their own: with a time, a memory and nothing else that could be harmed.
+"""Reads images in separate processes, with limits on time and memory and without access to anything else.
 
-One account has one image read at a time, and waits for nobody's but its own and for a free process. So whoever sends
-images that take long takes one of the processes, for a bounded time, and not the others.
+Each account has one image read at a time, and waits only for its own images and a free process. So an account that
+sends slow images occupies one process, for a limited time.
 """
 
 from __future__ import annotations
@@ -19,26 +19,26 @@ from shared.media.images import type_of
 from shared.platform import log
 from shared.platform.commits import turn_of
 
-# Each takes at most 512 MiB (shared/media/image_worker.py), beside the requests' bodies: the function has room for
-# both.
+# Each takes at most 512 MiB (shared/media/image_worker.py); the function has enough memory for these and the request
+# bodies.
 AT_ONCE = 2
-# From start to answer. The processor's time has its own limit; this is for a process that waits, or has to.
+# From start to output. CPU time has its own limit; this one is for a process that waits or doesn't get the CPU.
 LONGEST_S = 15.0
-# Who waits longer for a process is better off coming back.
+# Longest wait for a free process; after that the client should retry.
 WAIT_S = 30.0
 LOGGED_CHARS = 500
 _TOO_MUCH = "it takes too much time or memory to read"
 
 
 class ImageWorkers:
-    """Starts a process for each image. A fresh one each time: what an image did to it goes with it."""
+    """Starts a new process for each image, so that a malicious image can't affect the next one."""
 
     def __init__(self, command: tuple[str, ...] = (sys.executable, "-m", "shared.media.image_worker")) -> None:
         self._command = command
         self._free = asyncio.Semaphore(AT_ONCE)
 
     async def inspect(self, account: str, data: bytes) -> ImageFacts:
-        """Raises NotAnImage, and Unavailable when no process was free in time or none could be started."""
+        """Check and measure an image. Raises NotAnImage; Unavailable if no process was free or could be started."""
         type_of(data)
         turn = turn_of(f"images/{account}")
         try:
@@ -72,26 +72,26 @@ def _facts(account: str, status: int | None, answer: bytes, complaint: bytes) ->
         log.warning("image_worker_killed", account=account, reason=f"signal {-status}")
         raise NotAnImage(_TOO_MUCH)
     try:
-        told = json.loads(answer)
+        result = json.loads(answer)
     except ValueError as error:
         error_text = complaint.decode(errors="replace")[-LOGGED_CHARS:]
         log.error("image_worker_failed", account=account, status=status, error=error_text)
         raise Unavailable("an image could not be read") from error
-    if "error" in told:
-        raise NotAnImage(told["error"])
-    return ImageFacts(told["type"], told["width"], told["height"])
+    if "error" in result:
+        raise NotAnImage(result["error"])
+    return ImageFacts(result["type"], result["width"], result["height"])
 
 
 async def _end(process: asyncio.subprocess.Process) -> None:
-    """Whatever happened, nothing of it is left: also where the request was canceled meanwhile."""
+    """Kill the process if it still runs, also when the request was canceled."""
     if process.returncode is None:
         with suppress(ProcessLookupError):
             process.kill()
-        # Not to be left to the next cancellation: a killed process is gone at once.
+        # Shielded, so that another cancellation doesn't leave a zombie; a killed process exits at once.
         await asyncio.shield(process.wait())
 
 
 def _environment() -> dict[str, str]:
-    """What Python needs to find its modules and libraries, and none of our settings."""
+    """Only what Python needs to find modules and libraries; none of our settings."""
     kept = {name: os.environ[name] for name in ("LD_LIBRARY_PATH",) if name in os.environ}
     return {**kept, "PYTHONPATH": os.pathsep.join(path or str(Path.cwd()) for path in sys.path)}

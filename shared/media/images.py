@@ -1,10 +1,9 @@
-"""What an image really is, whatever its name says: its type by its first bytes, all else by reading it to its end.
+"""Checks an image file: detects its type from the first bytes, then reads the whole file.
 
-First its structure is read, which costs nothing: what is too large, has too many parts, is cut short or has a wrong
-checksum goes no further, and nothing compressed is unfolded but the picture itself, to the size that its header tells.
-Only then PyAV decodes it, without any of its metadata. That is done in a process of its own
-(shared/media/image_worker.py), because a decoder is where a clever file does its harm. Nothing heavy is imported here
-before that.
+Its structure is read first, which is cheap. A file that is too large, has too many parts, is truncated or has a wrong
+checksum is rejected; only the picture itself is decompressed, up to the size that its header states. Then PyAV decodes
+it without its metadata. That runs in a separate process (shared/media/image_worker.py), because a malicious file would
+attack the decoder. PyAV is imported only then.
 """
 
 from __future__ import annotations
@@ -22,13 +21,13 @@ if TYPE_CHECKING:
 
 SMALLEST_SIDE_PX: Final = 64
 LARGEST_SIDE_PX: Final = 8_192
-# Decoded, a picture takes up to 16 bytes a pixel (a progressive JPEG in four colors): see the memory of the worker.
+# Decoding takes up to 16 bytes per pixel (progressive JPEG in four colors); see the worker's memory limit.
 MOST_PIXELS: Final = 36_000_000
-# Encoders write chunks of 8 KiB and more, 1,000 in the largest file; small ones only cost time.
+# Encoders write chunks of at least 8 KiB, so 1,000 in the largest file; smaller ones only cost time.
 MOST_PARTS: Final = 4_096
-# Encoders write some 10 scans; each goes over the whole picture again.
+# Encoders write about 10 scans; each one processes the whole picture again.
 MOST_SCANS: Final = 64
-# Texts and color profiles, as they are stored. Nothing here unfolds them, but those who get the image may.
+# Texts and color profiles, compressed size. We don't decompress them, but a model that gets the image may.
 MOST_COMPRESSED_METADATA_BYTES: Final = 256 * 1024
 _INFLATED_AT_ONCE: Final = 1024 * 1024
 
@@ -37,7 +36,7 @@ _DECODERS: Mapping[str, str] = {"image/png": "png", "image/jpeg": "mjpeg", "imag
 
 @dataclass(frozen=True)
 class _Structure:
-    """What the headers say, and the file without what no decoder needs."""
+    """The size in the headers, in pixels, and the file without the parts that a decoder doesn't need."""
 
     width: int
     height: int
@@ -45,7 +44,7 @@ class _Structure:
 
 
 def inspect(data: bytes) -> ImageFacts:
-    """Check the file and decode it; blocking. Raises NotAnImage for another type, damage, or what is out of bounds."""
+    """Check and decode the file; blocking. Raises NotAnImage if its type isn't supported, it's damaged or too large."""
     content_type = type_of(data)
     structure = _STRUCTURES[content_type](data)
     decoded = _decoded(structure.bare, content_type)
@@ -55,7 +54,7 @@ def inspect(data: bytes) -> ImageFacts:
 
 
 def type_of(data: bytes) -> ImageType:
-    """By its first bytes. Raises NotAnImage."""
+    """Detect the type from the first bytes. Raises NotAnImage."""
     if data.startswith(b"\x89PNG\r\n\x1a\n"):
         return "image/png"
     if data.startswith(b"\xff\xd8\xff"):
@@ -85,7 +84,7 @@ def _cut_short() -> NotAnImage:
 
 _CHANNELS: Mapping[int, int] = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}
 _DEPTHS: Mapping[int, tuple[int, ...]] = {0: (1, 2, 4, 8, 16), 2: (8, 16), 3: (1, 2, 4, 8), 4: (8, 16), 6: (8, 16)}
-# The seven passes of an interlaced picture: first column and row, and the steps between them.
+# The seven passes of an interlaced picture: first column, first row, column step, row step.
 _PASSES = ((0, 0, 8, 8), (4, 0, 8, 8), (0, 4, 4, 8), (2, 0, 4, 4), (0, 2, 2, 4), (1, 0, 2, 2), (0, 1, 1, 2))
 _COMPRESSED = frozenset({b"zTXt", b"iTXt", b"iCCP"})
 _DECODED = frozenset({b"IHDR", b"PLTE", b"tRNS", b"IDAT", b"IEND"})
@@ -116,7 +115,7 @@ def _png(data: bytes) -> _Structure:
 
 
 def _png_chunks(data: bytes) -> Iterator[tuple[bytes, int, int]]:
-    """The name of each chunk up to the end, and where it starts and ends."""
+    """Yield the name, start and end of each chunk."""
     start, name = 8, b""
     for number in range(MOST_PARTS):
         end = start + 12 + int.from_bytes(data[start : start + 4], "big")
@@ -141,7 +140,7 @@ def _check_png_header(header: bytes) -> None:
 
 
 def _png_bytes(width: int, height: int, header: bytes) -> int:
-    """How many bytes the picture inflates to: each row with its filter's number before it."""
+    """Size of the decompressed picture in bytes; each row starts with a byte for its filter."""
     bits = header[8] * _CHANNELS[header[9]]
 
     def size(columns: int, rows: int) -> int:
@@ -153,7 +152,7 @@ def _png_bytes(width: int, height: int, header: bytes) -> int:
 
 
 def _check_inflated(parts: list[memoryview], expected: int) -> None:
-    """The picture inflates to just what its size needs, and its checksum is right. At most 1 MiB of it is held."""
+    """Check that the picture decompresses to exactly `expected` bytes; holds at most 1 MiB of it at a time."""
     inflating, inflated = zlib.decompressobj(), 0
     try:
         for part in parts:
@@ -171,14 +170,14 @@ def _check_inflated(parts: list[memoryview], expected: int) -> None:
         raise _cut_short()
 
 
-# --- JPEG: markers, most with a segment; the picture lies between the scans' and the next one ---
+# --- JPEG: markers, most with a segment; the picture data follow the scan markers ---
 
-# Within a scan 0xFF is followed by 0 where it means itself, and by D0 to D7 where the decoder may start again.
+# Within a scan, 0xFF 0 is an escaped 0xFF, and 0xFF D0 to D7 are restart markers.
 _MARKER = re.compile(rb"\xff[\x01-\xcf\xd8-\xfe]")
 _FRAMES = frozenset({0xC0, 0xC1, 0xC2})
 _OTHER_FRAMES = frozenset({0xC3, 0xC5, 0xC6, 0xC7, 0xC9, 0xCA, 0xCB, 0xCD, 0xCE, 0xCF})
 _SCAN, _END = 0xDA, 0xD9
-# What color the numbers mean stands in two of the application segments.
+# Two of the application segments define the color space.
 _UNNEEDED = frozenset({*range(0xE0, 0xF0), 0xFE}) - {0xE0, 0xEE}
 
 
@@ -205,7 +204,7 @@ def _jpeg(data: bytes) -> _Structure:
 
 
 def _jpeg_segments(data: bytes) -> Iterator[tuple[int, int, int, int]]:
-    """Each marker up to the end of the picture: where it and its segment start and end, and where the next one is."""
+    """Yield each marker up to the end of the picture: its start, its segment's end, and the next marker's start."""
     found = _MARKER.search(data, 2)
     for _ in range(MOST_PARTS):
         if found is None:
@@ -234,7 +233,7 @@ def _webp(data: bytes) -> _Structure:
             raise NotAnImage("it is animated")
         if name == b"VP8X":
             canvas = _webp_canvas(body)
-            # Of all that the file has beside the picture only its transparency is kept.
+            # Clear all feature flags except transparency.
             body = bytes([body[0] & 0x10]) + body[1:]
         if name in (b"VP8 ", b"VP8L"):
             if size is not None:
@@ -293,7 +292,7 @@ def _decoded(bare: bytes, content_type: ImageType) -> tuple[int, int]:
 
     decoder = av.CodecContext.create(_DECODERS[content_type], "r")
     assert isinstance(decoder, VideoCodecContext)
-    # Damage is an error, and nothing larger than the headers may be is made room for.
+    # Fail on damage, and don't allocate memory for more than the maximum size.
     decoder.options = {"err_detect": "explode", "max_pixels": str(MOST_PIXELS)}
     decoder.thread_count = 1
     try:

@@ -1,4 +1,4 @@
-"""What a video file really is, read with PyAV: its length and size, and a poster frame."""
+"""Inspects a video file with PyAV: duration, size, and a poster frame."""
 
 from __future__ import annotations
 
@@ -10,19 +10,19 @@ import av
 from av.video.frame import VideoFrame
 
 SMALLEST_BYTES = 1_001
-# A frame at 24 per second is 42 ms; containers round, so one frame more is forgiven on either side.
+# A frame at 24 fps takes 42 ms. Containers round, so allow one frame at each end.
 TOLERANCE_S = 0.1
 POSTER_AT_SHARE = 0.25
 POSTER_LONG_SIDE_PX = 640
 
 
 class NotThatVideo(Exception):  # noqa: N818
-    """The file is not a playable MP4 of what was asked for; the message says why."""
+    """The file isn't a playable MP4, or not of the requested length and size; the message says why."""
 
 
 @dataclass(frozen=True)
 class VideoFacts:
-    """Length in seconds, size in pixels, and a JPEG of one frame."""
+    """Duration in seconds, size in pixels, and a JPEG of one frame."""
 
     seconds: float
     width_px: int
@@ -31,9 +31,9 @@ class VideoFacts:
 
 
 def inspect(file: BinaryIO) -> VideoFacts:
-    """Read the container, decode one frame a quarter into the picture, and make the poster of it.
+    """Read the container and make a poster from a frame a quarter into the video.
 
-    `file` is seekable; only what is needed is read. Raises NotThatVideo when it cannot be played.
+    `file` must be seekable; only the needed parts are read. Raises NotThatVideo if it can't be played.
     """
     try:
         with av.open(file, mode="r", metadata_errors="ignore") as container:
@@ -55,7 +55,7 @@ def inspect(file: BinaryIO) -> VideoFacts:
 
 
 def check(facts: VideoFacts, seconds: float, width_px: int, height_px: int) -> None:
-    """Raises NotThatVideo unless length and size are what was asked for."""
+    """Raises NotThatVideo if the duration or size differs from the request."""
     if abs(facts.seconds - seconds) > TOLERANCE_S:
         raise NotThatVideo(f"the video is {facts.seconds:.2f} s long instead of {seconds:g} s")
     if (facts.width_px, facts.height_px) != (width_px, height_px):
