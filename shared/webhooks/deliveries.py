@@ -1,12 +1,12 @@
-"""Webhook deliveries: from the end of a job to the server that wants to hear of it, at least once.
+"""Webhook deliveries: send the result of a job to the servers that subscribe to it, at least once.
 
-The job's end makes one delivery for each address; its id is made of the job, the address and the event, so that it is
-made once however often that step runs. A delivery that fails is tried again for 24 hours, at moments that its document
-states; a receiver can recognize repetitions by the `webhook-id`, which stays, while each try has its own timestamp and
-signature. A ping is tried once.
+When a job ends, one delivery per URL is created. Its id is derived from the job, the endpoint and the event, so it is
+created once even if that step runs several times. A failed delivery is retried for 24 hours, at times stored in its
+document. Receivers can detect duplicates by the `webhook-id`, which stays the same; each attempt has its own timestamp
+and signature. A ping is attempted once.
 
-No receiver takes more than its share of the function (receivers.py), and an endpoint that keeps failing is paused: one
-message finds out whether it answers again, the others wait without that counting as a try.
+No receiver gets more than its share of the function (receivers.py). An endpoint that keeps failing is paused: then one
+message probes whether it responds again, and the others wait without using up an attempt.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ GONE = 410
 
 
 class Delivery(DurableTask):
-    """One message to one address. Without `endpoint` it goes to the job's own `webhook_url`; a ping has no job."""
+    """One message to one URL. Without `endpoint` it goes to the job's own `webhook_url`; a ping has no job."""
 
     collection: ClassVar[str] = "deliveries"
     path: ClassVar[str] = "/tasks/webhook"
@@ -66,13 +66,13 @@ class Delivery(DurableTask):
 
     @property
     def ends_at(self) -> datetime:
-        """Until when it is tried again."""
+        """When retries end."""
         return (self.redelivered_at or self.created_at) + RETRIED_FOR
 
 
 @dataclass(frozen=True)
 class _Message:
-    """What is posted where, and what signs it."""
+    """What to post, where, and the secrets that sign it."""
 
     url: str
     secrets: tuple[Secret, ...]
@@ -82,42 +82,42 @@ class _Message:
 
 @dataclass(frozen=True)
 class _Answer:
-    """What came of a try: `error` is None when the message was taken."""
+    """The result of an attempt; `error` is None if the message was accepted."""
 
     status: int | None
     error: str | None
     retry_after_s: float | None = None
 
 
-# --- making them ---
+# --- creating deliveries ---
 
 
 async def announce(services: Services, job: Job) -> None:
-    """Make and enqueue the deliveries of an ended job; once, however often it is called. Raises Unavailable."""
+    """Create and enqueue the deliveries of an ended job; safe to call again. Raises Unavailable."""
     if job.deleted_at is not None:
         return
     event = f"video.{job.status}"
     account = await services.firestore.get(Account, job.account)
     found = await endpoints.of_account(services, account) if account is not None else []
-    told: list[str | None] = [one.id for one in found if one.hears_of(event)]
+    recipients: list[str | None] = [one.id for one in found if one.subscribes_to(event)]
     if job.webhook_url is not None:
-        told.append(None)
-    for endpoint in told:
+        recipients.append(None)
+    for endpoint in recipients:
         id_ = ids.derived("msg_", job.id, endpoint or "own", event)
         await _create(services, _new(services, id_, job.tenant, job.account, endpoint, job.id, event))
 
 
 async def ping(services: Services, caller: Caller, endpoint_id: str) -> Delivery:
-    """A test message to the endpoint, even a disabled or paused one.
+    """Send a test message to the endpoint, even if it's disabled or paused.
 
-    Raises ApiError NOT_FOUND, or RATE_LIMITED after five in a minute.
+    Raises ApiError NOT_FOUND, or RATE_LIMITED after five pings in a minute.
     """
     id_ = f"msg_{services.ids()}"
 
     async def made() -> Batch[Delivery]:
         endpoint = endpoints.pinged(await endpoints.get(services, caller, endpoint_id), services.clock())
         delivery = _new(services, id_, endpoint.tenant, endpoint.account, endpoint.id, None, "ping")
-        # With the endpoint, so that each ping counts and none is made for an endpoint that is deleted meanwhile.
+        # Commit with the endpoint, so that each ping counts and none is created for a deleted endpoint.
         return Batch(delivery, [endpoint.changed(change_id=services.ids())])
 
     delivery = await commits.create(services, Delivery, id_, made)
@@ -126,9 +126,9 @@ async def ping(services: Services, caller: Caller, endpoint_id: str) -> Delivery
 
 
 async def redeliver(services: Services, caller: Caller, id_: str) -> Delivery:
-    """Send a message again that has failed or was delivered: under its id, as the video is now, tried for 24 hours.
+    """Send a failed or delivered message again, with the same id and the video's current state; retried for 24 hours.
 
-    One that is still being tried stays as it is. Raises ApiError NOT_FOUND, or INVALID_REQUEST for a ping.
+    A pending delivery is returned unchanged. Raises ApiError NOT_FOUND, or INVALID_REQUEST for a ping.
     """
     known = await _own(services, caller, id_)
     if known.is_ping:
@@ -173,7 +173,7 @@ def _new(
 
 
 async def _create(services: Services, delivery: Delivery) -> None:
-    """The document, then its task. A document that is there may lack its task: it is created, or exists already."""
+    """Create the document, then its task; also the task of an existing document, which may lack it."""
 
     async def made() -> Batch[Delivery]:
         return Batch(delivery)
@@ -187,7 +187,7 @@ async def _create(services: Services, delivery: Delivery) -> None:
 
 
 async def deliver(services: Services, receiving: Receivers, id_: str, step: int) -> TaskResult:
-    """One delivery of the task {id, step}: at most one try to post the message. Answers the queue's result."""
+    """Handle one delivery of the task {id, step}: post the message at most once. Returns the result for the queue."""
     try:
         delivery = await durable_tasks.arrive(services, Delivery, id_, step)
         if delivery is None:
@@ -199,7 +199,7 @@ async def deliver(services: Services, receiving: Receivers, id_: str, step: int)
 
 
 async def _arrived(services: Services, receiving: Receivers, delivery: Delivery) -> TaskResult:
-    """Try now, or wait for the endpoint's pause to end or for a place to be free."""
+    """Attempt it now, or wait until the endpoint's pause ends or a slot is free."""
     message, now = await _message(services, delivery), services.clock()
     if isinstance(message, str):
         return await _record(services, delivery, status="failed", last_error=message, due_at=None)
@@ -222,7 +222,7 @@ async def _try(services: Services, receiving: Receivers, delivery: Delivery, mes
 
 
 async def _wait(services: Services, delivery: Delivery, until: datetime) -> TaskResult:
-    """Come back then, without that counting as a try."""
+    """Postpone the delivery to `until`, without counting an attempt."""
     if services.clock() >= delivery.ends_at:
         reason = delivery.last_error or "the webhook endpoint was paused after failing repeatedly"
         return await _give_up(services, delivery, last_error=reason)
@@ -273,7 +273,7 @@ async def _answered(services: Services, receiving: Receivers, endpoint: WebhookE
 
 
 async def _failed(services: Services, receiving: Receivers, endpoint: WebhookEndpoint) -> None:
-    """Pause an endpoint that fails once too often, or again after a pause; disable it after days of that."""
+    """Pause an endpoint after repeated failures or a failed probe; disable it after five days of failures."""
     now = services.clock()
     failures = receiving.failed(endpoint.id, now)
     if endpoint.failing_since is not None and now >= endpoint.failing_since + endpoints.DISABLED_AFTER:
@@ -288,19 +288,19 @@ async def _give_up(services: Services, delivery: Delivery, **facts: Any) -> Task
 
 
 async def _again(services: Services, delivery: Delivery, at: datetime, **facts: Any) -> TaskResult:
-    """On to the next step, at that moment; where somebody else wrote first, that is what counts."""
+    """Schedule the next step at that time; if another delivery of the task wrote first, its change wins."""
     await durable_tasks.advance(services, durable_tasks.forward(delivery, min(at, delivery.ends_at), **facts))
     return TaskResult.ACK
 
 
 async def _record(services: Services, delivery: Delivery, **facts: Any) -> TaskResult:
-    """Write what became of the try. A parallel delivery of the same task may write first: success is never undone."""
+    """Store the attempt's result. If a concurrent delivery of the same task wrote first, success is never undone."""
 
     async def recorded(found: Delivery | None) -> Batch[Delivery] | None:
         if found is None or found.status != "pending":
             return None
         if found.redelivered_at != delivery.redelivered_at and facts["status"] == "failed":
-            # Its owner has had it sent again: what failed is the sending before that.
+            # The owner had it redelivered meanwhile; this failure belongs to the sending before.
             return None
         return Batch(found.changed(**facts))
 
@@ -309,7 +309,7 @@ async def _record(services: Services, delivery: Delivery, **facts: Any) -> TaskR
 
 
 async def _message(services: Services, delivery: Delivery) -> _Message | str:
-    """What is to be posted; a sentence when it is for nobody any more."""
+    """Build the message to post, or return the reason why nobody can receive it any more."""
     job = await services.firestore.get(Job, delivery.job) if delivery.job is not None else None
     if delivery.job is not None and (job is None or job.deleted_at is not None):
         return "the video was deleted"
@@ -328,7 +328,7 @@ async def _message(services: Services, delivery: Delivery) -> _Message | str:
 
 
 def _body(services: Services, delivery: Delivery, job: Job | None) -> bytes:
-    """The video as it is now, and when it ended. `id` and `created_at` are the same in every try."""
+    """The JSON body: the video's current state and when it ended. `id` and `created_at` never change."""
     if job is None:
         happened_at, data = delivery.created_at, {"webhook_endpoint": delivery.endpoint}
     else:
@@ -346,7 +346,7 @@ def _body(services: Services, delivery: Delivery, job: Job | None) -> bytes:
     return json.dumps(message).encode()
 
 
-# --- seeing them ---
+# --- listing deliveries ---
 
 
 async def of_endpoint(
@@ -358,7 +358,7 @@ async def of_endpoint(
 
 
 async def of_video(services: Services, caller: Caller, job: Job, query: ListDeliveriesQuery) -> list[Delivery]:
-    """The deliveries of the caller's video to all addresses, newest first."""
+    """The deliveries of the caller's video to all URLs, newest first, and one more when there is a next page."""
     return await _list(services, caller, {"job": job.id}, query)
 
 
@@ -367,7 +367,7 @@ async def _list(
 ) -> list[Delivery]:
     owner = {"tenant": caller.tenant, "account": caller.account}
     found = await lists.newest(services, Delivery, owner, query.after, query.limit, where)
-    # The daily pass removes what has expired, which is at the end of the list.
+    # Expired deliveries, at the end of the list, are removed only once a day.
     return [delivery for delivery in found if services.clock() < delivery.expires_at]
 
 

@@ -1,7 +1,7 @@
-"""Who is told when a job ends, and how they know that it is us: endpoints of an account, and its signing secrets.
+"""Webhook endpoints of an account, and its signing secrets.
 
-Signatures are those of Standard Webhooks (symmetric, v1). An endpoint has a secret of its own; a job's own
-`webhook_url` is signed with the account's. For a day after a rotation both the new and the old secret sign.
+Signatures follow Standard Webhooks (symmetric, v1). Each endpoint has its own secret; messages to a job's own
+`webhook_url` are signed with the account's secret. For a day after a rotation, both the new and the old secret sign.
 """
 
 from __future__ import annotations
@@ -34,16 +34,16 @@ from shared.webhooks.signing import Secret
 
 MAX_ENDPOINTS = 10
 PINGS_A_MINUTE = 5
-# An endpoint that took nothing for so long, tried at least once an hour, is not coming back by itself.
+# An endpoint that failed for this long, with at least one attempt an hour, won't recover by itself.
 DISABLED_AFTER = timedelta(days=5)
 ENDPOINT_ID = r"^whe_[A-Za-z0-9_-]{22}$"
 
 
 class WebhookEndpoint(Document):
-    """One address that is told of an account's jobs.
+    """One URL that receives events of an account's jobs.
 
-    `failing_since`, `pauses` and `paused_until` are there from the fifth failed try in a row until one succeeds.
-    `pinged_at`: the last minute's pings.
+    `failing_since`, `pauses` and `paused_until` are set from the fifth consecutive failure until a success.
+    `pinged_at`: the pings of the last minute.
     """
 
     collection: ClassVar[str] = "webhook_endpoints"
@@ -64,12 +64,12 @@ class WebhookEndpoint(Document):
     updated_at: datetime
     change_id: str = ""
 
-    def hears_of(self, event: str) -> bool:
+    def subscribes_to(self, event: str) -> bool:
         return not self.disabled and (event in self.events or self.events == EVERY_EVENT)
 
 
 class WebhookSecret(Document):
-    """What signs for the `webhook_url` of an account's jobs; its id is the account's."""
+    """The secrets that sign messages to the `webhook_url` of an account's jobs; its id is the account's."""
 
     collection: ClassVar[str] = "webhook_secrets"
 
@@ -86,7 +86,7 @@ class WebhookSecret(Document):
 
 
 async def make(services: Services, caller: Caller, body: NewWebhookEndpoint) -> WebhookEndpoint:
-    """A new endpoint with a secret.
+    """Create an endpoint with a secret.
 
     Raises ApiError INVALID_REQUEST for its URL; EMAIL_NOT_VERIFIED; LIMIT_REACHED (10 an account).
     """
@@ -133,7 +133,7 @@ async def of_account(services: Services, account: Account) -> list[WebhookEndpoi
 
 
 async def get(services: Services, caller: Caller, endpoint_id: str) -> WebhookEndpoint:
-    """The caller's endpoint; another's, a deleted or an unknown one is NOT_FOUND."""
+    """The caller's endpoint. Raises ApiError NOT_FOUND, also for another account's."""
     found = None
     if re.fullmatch(ENDPOINT_ID, endpoint_id):
         found = await services.firestore.get(WebhookEndpoint, endpoint_id)
@@ -147,7 +147,7 @@ def _no_such_endpoint(endpoint_id: str) -> ApiError:
 
 
 async def update(services: Services, caller: Caller, endpoint_id: str, body: UpdateWebhookEndpoint) -> WebhookEndpoint:
-    """The endpoint with what the body sets. Raises ApiError NOT_FOUND, or INVALID_REQUEST for its URL."""
+    """Update the caller's endpoint. Raises ApiError NOT_FOUND, or INVALID_REQUEST for its URL."""
     changes = body.model_dump(exclude_unset=True)
     if body.url is not None:
         check_url(services, "url", body.url)
@@ -156,17 +156,17 @@ async def update(services: Services, caller: Caller, endpoint_id: str, body: Upd
     if "disabled" in changes:
         changes["disabled_reason"] = None
     if "url" in changes or "disabled" in changes:
-        # Whoever changes it has mended it: the next message finds out.
+        # Assume the change fixed the endpoint; the next message shows whether it did.
         changes |= _UNPAUSED
     edited = await _edit(services, caller, endpoint_id, lambda found: found.changed(**changes))
     if edited.written:
-        # The names of what changed: an address is nothing for a log.
+        # Only the names of the changed fields: URLs don't belong in a log.
         audit.record("webhook_endpoint_changed", caller, endpoint=endpoint_id, changes=sorted(changes))
     return edited.document
 
 
 async def rotate(services: Services, caller: Caller, endpoint_id: str) -> WebhookEndpoint:
-    """The endpoint with a new secret; the one before signs as well for 24 h. Raises ApiError NOT_FOUND."""
+    """Rotate the endpoint's secret; the old one also signs for 24 h. Raises ApiError NOT_FOUND."""
     fresh = signing.new_secret()
 
     def rotated(found: WebhookEndpoint) -> WebhookEndpoint:
@@ -180,7 +180,7 @@ async def rotate(services: Services, caller: Caller, endpoint_id: str) -> Webhoo
 async def _edit(
     services: Services, caller: Caller, endpoint_id: str, change: Callable[[WebhookEndpoint], WebhookEndpoint]
 ) -> Edited[WebhookEndpoint]:
-    """Commit the caller's endpoint as `change` makes it, with the caller's account. Raises ApiError NOT_FOUND."""
+    """Apply `change` to the caller's endpoint and commit it with the caller's account. Raises ApiError NOT_FOUND."""
     known = await get(services, caller, endpoint_id)
 
     async def changed(found: WebhookEndpoint | None) -> Batch[WebhookEndpoint] | None:
@@ -195,7 +195,7 @@ async def _edit(
 
 
 async def delete(services: Services, caller: Caller, endpoint_id: str) -> None:
-    """The endpoint is told nothing any more; its address and secrets are forgotten. Raises ApiError NOT_FOUND."""
+    """Delete the endpoint with its URL and secrets. Raises ApiError NOT_FOUND."""
     await get(services, caller, endpoint_id)
 
     async def unlisted(account: Account | None) -> Batch[Account] | None:
@@ -211,7 +211,7 @@ async def delete(services: Services, caller: Caller, endpoint_id: str) -> None:
 
 
 def pinged(endpoint: WebhookEndpoint, now: datetime) -> WebhookEndpoint:
-    """The endpoint with one more ping. Raises ApiError RATE_LIMITED after five in a minute."""
+    """Add a ping to the endpoint. Raises ApiError RATE_LIMITED after five in a minute."""
     recent = tuple(at for at in endpoint.pinged_at if at > now - timedelta(minutes=1))
     if len(recent) >= PINGS_A_MINUTE:
         wait_s = (recent[0] + timedelta(minutes=1) - now).total_seconds()
@@ -221,7 +221,7 @@ def pinged(endpoint: WebhookEndpoint, now: datetime) -> WebhookEndpoint:
 
 
 async def pause(services: Services, endpoint: WebhookEndpoint, failing_since: datetime) -> None:
-    """Send the endpoint nothing for a while, longer each time in a row. Raises Unavailable."""
+    """Pause the endpoint, longer each consecutive time. Raises Unavailable."""
 
     def paused(found: WebhookEndpoint) -> dict[str, Any] | None:
         now = services.clock()
@@ -238,13 +238,13 @@ async def pause(services: Services, endpoint: WebhookEndpoint, failing_since: da
 
 
 async def resume(services: Services, endpoint: WebhookEndpoint) -> None:
-    """The endpoint took a message: it is sent everything again. Raises Unavailable."""
+    """End the endpoint's pause after a success. Raises Unavailable."""
     if await _note(services, endpoint, lambda found: _UNPAUSED if found.failing_since is not None else None):
         log.info("webhook_endpoint_resumed", endpoint=endpoint.id, account=endpoint.account)
 
 
 async def disable(services: Services, endpoint: WebhookEndpoint, reason: str) -> None:
-    """Send the endpoint nothing more until its owner enables it. Raises Unavailable."""
+    """Disable the endpoint until its owner enables it. Raises Unavailable."""
     changes = {"disabled": True, "disabled_reason": reason, **_UNPAUSED}
     if await _note(services, endpoint, lambda found: {**changes, "updated_at": services.clock()}):
         log.info("webhook_endpoint_disabled", endpoint=endpoint.id, account=endpoint.account, reason=reason)
@@ -253,7 +253,7 @@ async def disable(services: Services, endpoint: WebhookEndpoint, reason: str) ->
 async def _note(
     services: Services, endpoint: WebhookEndpoint, change: Callable[[WebhookEndpoint], Mapping[str, Any] | None]
 ) -> bool:
-    """Write what a try showed of the endpoint, unless its owner has changed it meanwhile; whether it was written."""
+    """Store what an attempt showed, unless the owner changed the endpoint meanwhile; returns whether it was stored."""
 
     async def noted(found: WebhookEndpoint | None) -> Batch[WebhookEndpoint] | None:
         if found is None or found.disabled or found.url != endpoint.url:
@@ -271,7 +271,7 @@ _UNPAUSED: Mapping[str, Any] = {"failing_since": None, "pauses": 0, "paused_unti
 
 
 async def secret_of(services: Services, tenant: str, account: str) -> WebhookSecret:
-    """What signs for the `webhook_url` of the account's jobs; made when it is first wanted. Raises Unavailable."""
+    """The account's secret for `webhook_url`s, created on first use. Raises Unavailable."""
 
     async def made(found: WebhookSecret | None) -> Batch[WebhookSecret] | None:
         return Batch(_first_secret(services, tenant, account, signing.new_secret())) if found is None else None
@@ -284,9 +284,10 @@ def _first_secret(services: Services, tenant: str, account: str, secret: Secret)
 
 
 async def own_secret(services: Services, caller: Caller) -> WebhookSecret:
-    """The caller's, to be shown, on the record.
+    """The caller's secret, to show it; recorded in the audit log.
 
-    Raises ApiError as accounts.acting, and EMAIL_NOT_VERIFIED: a stranger who saw it could sign for the owner.
+    Raises the ApiErrors of accounts.acting, and EMAIL_NOT_VERIFIED: someone who signed up with another person's address
+    could otherwise sign messages to the owner.
     """
     await _acting(services, caller)
     secret = await secret_of(services, caller.tenant, caller.account)
@@ -295,7 +296,7 @@ async def own_secret(services: Services, caller: Caller) -> WebhookSecret:
 
 
 async def rotate_secret(services: Services, caller: Caller) -> WebhookSecret:
-    """A new secret for the `webhook_url` of the caller's jobs; the one before signs as well for 24 h.
+    """Rotate the secret for the `webhook_url` of the caller's jobs; the old one also signs for 24 h.
 
     Raises ApiError EMAIL_NOT_VERIFIED.
     """
@@ -312,11 +313,11 @@ async def rotate_secret(services: Services, caller: Caller) -> WebhookSecret:
     return edited.document
 
 
-# --- small facts ---
+# --- checks and views ---
 
 
 def check_url(services: Services, field: str, url: str) -> None:
-    """Raises ApiError INVALID_REQUEST for a URL that would never be called, whatever its host resolves to."""
+    """Raises ApiError INVALID_REQUEST for a URL that is never allowed, whatever its host resolves to."""
     try:
         url_policy.parse(url, services.settings.local_outbound)
     except url_policy.NotAllowed as error:
@@ -325,7 +326,7 @@ def check_url(services: Services, field: str, url: str) -> None:
 
 
 async def _acting(services: Services, caller: Caller) -> Account:
-    """The caller's account, to be committed with what the caller does; its address is verified."""
+    """The caller's account, to commit with the caller's change. Its email address must be verified."""
     return _verified(services, caller, await services.firestore.get(Account, caller.account))
 
 

@@ -1,7 +1,7 @@
-"""How much of the function deliver one account, or one host, may hold at a time, and when an endpoint is left alone.
+"""Limits how many concurrent attempts an account or a host may have, and counts failures to pause endpoints.
 
-Kept in the process's memory: the function has one instance. A receiver that accepts and never answers holds its slot
-for the 15 s of a try, so what bounds the harm is how many slots its account and its host can have.
+Kept in memory, because the deliver function has one instance. A receiver that accepts connections and never responds
+holds its slot for 15 s per attempt, so the limits on slots per account and host bound the damage.
 """
 
 from __future__ import annotations
@@ -16,12 +16,12 @@ from typing import Final
 from shared.core import schedule
 from shared.platform.caching import Cache
 
-# Of the 40 requests that the function takes at once (infra/functions.tf).
+# Out of the 40 concurrent requests of the function (infra/functions.tf).
 AT_ONCE_OF_ACCOUNT: Final = 4
 AT_ONCE_OF_HOST: Final = 8
-# From so many on, an account gets one place only, so that a few accounts cannot fill the rest.
+# From this many taken slots on, each account gets one, so that a few accounts can't take the rest.
 CROWDED_FROM: Final = 24
-# Whoever finds no place comes back when it is their turn: one of an account's messages after the other.
+# Messages without a free slot come back one at a time per account, this far apart.
 TURN: Final = timedelta(seconds=0.25)
 SHORTEST_WAIT: Final = timedelta(seconds=1)
 LONGEST_QUEUE: Final = timedelta(minutes=10)
@@ -29,21 +29,21 @@ LONGEST_QUEUE: Final = timedelta(minutes=10)
 PAUSED_AFTER: Final = 5
 FIRST_PAUSE_S: Final = 60
 LONGEST_PAUSE_S: Final = 3_600
-# While one message finds out whether a paused endpoint answers again, the others wait as long as that can take.
+# How long other messages wait while one probes a paused endpoint: as long as the probe can take.
 PROBE: Final = timedelta(seconds=20)
 REMEMBERED: Final = 10_000
 
 
 @dataclass(frozen=True)
 class Failures:
-    """How many tries in a row have failed, and since when."""
+    """How many consecutive attempts failed, and since when."""
 
     count: int
     since: datetime
 
 
 class Receivers:
-    """The places that are taken now, and the recent failures of each endpoint."""
+    """The slots in use, and the recent failures of each endpoint."""
 
     def __init__(self) -> None:
         self._of_account: Counter[str] = Counter()
@@ -54,7 +54,7 @@ class Receivers:
 
     @contextmanager
     def place(self, account: str, host: str) -> Iterator[bool]:
-        """A place for one try, held until the block ends; False when the account or the host has enough."""
+        """Take a slot for one attempt until the block ends; False if the account or the host has none left."""
         crowded = self._of_account.total() >= CROWDED_FROM
         limit = 1 if crowded else AT_ONCE_OF_ACCOUNT
         if self._of_account[account] >= limit or self._of_host[host] >= AT_ONCE_OF_HOST:
@@ -69,7 +69,7 @@ class Receivers:
             _release(self._of_host, host)
 
     def turn(self, account: str, now: datetime) -> datetime:
-        """When a message that found no place should come back: a quarter of a second after the account's one before."""
+        """When a message without a slot should come back: 0.25 s after the account's previous one."""
         earliest = now + SHORTEST_WAIT
         turn = max(earliest, (self._turns.get(account, now) or earliest) + TURN)
         if turn > now + LONGEST_QUEUE:
@@ -79,7 +79,7 @@ class Receivers:
 
     @contextmanager
     def probe(self, endpoint: str) -> Iterator[bool]:
-        """The right to find out whether a paused endpoint answers again; False while another message does that."""
+        """Take the right to probe a paused endpoint until the block ends; False while another message has it."""
         if endpoint in self._probing:
             yield False
             return
@@ -90,19 +90,19 @@ class Receivers:
             self._probing.discard(endpoint)
 
     def failed(self, endpoint: str, now: datetime) -> Failures:
-        """Count one more failed try in a row."""
+        """Count another consecutive failure."""
         before = self._failures.get(endpoint, now)
         failures = Failures(before.count + 1, before.since) if before else Failures(1, now)
         self._failures.put(endpoint, failures)
         return failures
 
     def answered(self, endpoint: str) -> None:
-        """The endpoint took a message: what failed before it does not count any more."""
+        """Reset the endpoint's failures after it accepted a message."""
         self._failures.drop(endpoint)
 
 
 def pause(pauses: int) -> timedelta:
-    """How long an endpoint is left alone the time after it was paused `pauses` times in a row."""
+    """How long the next pause is for an endpoint that was paused `pauses` times in a row."""
     return schedule.backoff(FIRST_PAUSE_S, LONGEST_PAUSE_S, pauses + 1)
 
 

@@ -1,7 +1,7 @@
-"""Standard Webhooks, symmetric `v1`: secrets and their rotation, signing what we send, verifying what we get. Pure.
+"""Standard Webhooks, symmetric `v1`: create, rotate and use secrets to sign and verify messages. Pure.
 
-The package `standardwebhooks` is what tests verify ours with. Running it would be worse: it reads the clock itself,
-signs text only and with one secret, and answers a malformed signature with ValueError.
+Tests verify this with the package `standardwebhooks`. We don't use it here because it reads the clock itself, signs
+only text and with only one secret, and raises ValueError for a malformed signature.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from shared.core.errors import ApiError
 PREFIX = "whsec_"
 SECRET_BYTES = 32
 OLD_SECRET_FOR = timedelta(hours=24)
-# How far a message's timestamp may be from our clock.
+# Maximum difference between a message's timestamp and our clock, in seconds.
 OLDEST_S = 300
 _MESSAGE_ID = re.compile(r"[!-~]{1,256}")
 _SIGNATURE = re.compile(r"v1,[A-Za-z0-9+/]{43}=")
@@ -28,7 +28,7 @@ _UNIX_SECONDS = re.compile(r"[0-9]{1,12}")
 
 
 class Secret(Value):
-    """A signing secret, as Standard Webhooks writes it (whsec_ and base64). The newest has no end."""
+    """A signing secret in the format of Standard Webhooks (whsec_ and base64). The newest doesn't expire."""
 
     value: str
     expires_at: datetime | None = None
@@ -39,14 +39,14 @@ def new_secret() -> Secret:
 
 
 def rotated(before: tuple[Secret, ...], fresh: Secret, now: datetime) -> tuple[Secret, ...]:
-    """The new secret and the one before it; any older one ends at once. Once only, however often it is called."""
+    """Return the new secret and the one before it; older ones are dropped. Idempotent."""
     if fresh in before:
         return before
     return (fresh, *(old.model_copy(update={"expires_at": now + OLD_SECRET_FOR}) for old in before[:1]))
 
 
 def signed(secrets_: Iterable[Secret], message_id: str, body: bytes, now: datetime) -> dict[str, str]:
-    """The three headers of a message; one signature for each secret that has not expired."""
+    """The three headers of a message, with one signature per unexpired secret."""
     timestamp = str(int(now.timestamp()))
     valid = (secret.value for secret in secrets_ if secret.expires_at is None or now < secret.expires_at)
     return {
@@ -57,9 +57,9 @@ def signed(secrets_: Iterable[Secret], message_id: str, body: bytes, now: dateti
 
 
 def check_headers(secret: str, headers: Mapping[str, str], now_s: float) -> None:
-    """What can be told before the body is there. Raises ApiError UNAUTHENTICATED.
+    """Check everything that doesn't need the body. Raises ApiError UNAUTHENTICATED.
 
-    `headers` are found by their names in lower case.
+    `headers` must have lower-case names or ignore case.
     """
     message_id, timestamp = headers.get("webhook-id", ""), headers.get("webhook-timestamp", "")
     signed_ = any(_SIGNATURE.fullmatch(part) for part in _signatures(headers))
@@ -70,7 +70,7 @@ def check_headers(secret: str, headers: Mapping[str, str], now_s: float) -> None
 
 
 def verify(secret: str, headers: Mapping[str, str], body: bytes, now_s: float) -> None:
-    """Raises ApiError UNAUTHENTICATED unless one of the message's signatures is right."""
+    """Raises ApiError UNAUTHENTICATED unless one of the message's signatures is valid."""
     check_headers(secret, headers, now_s)
     expected = _signature(secret, headers["webhook-id"], headers["webhook-timestamp"], body).encode()
     if not any(hmac.compare_digest(offered.encode(), expected) for offered in _signatures(headers)):

@@ -1,7 +1,7 @@
-"""Projects of a tenant, which its administrators manage and which its users' videos may belong to.
+"""A tenant's projects: managed by its administrators; its users' videos may belong to them.
 
-A tenant without any project lets its users write whatever they like into a video's `project`; from its first project on
-only its own, unarchived ones are accepted.
+While a tenant has no project, its users may set any `project` on a video. Once it has one, only its own, unarchived
+projects are accepted.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ MAX_PROJECTS = 500
 
 
 class Project(Document):
-    """One project. `project` is its id within the tenant; the document's id is made of both."""
+    """One project. `project` is its id within the tenant; the document's id is derived from both."""
 
     collection: ClassVar[str] = "projects"
 
@@ -41,14 +41,14 @@ def document_id(tenant: str, project: str) -> str:
 
 
 async def find(services: Services, tenant: str, project: str) -> Project | None:
-    """The tenant's project of that id."""
+    """The tenant's project with that id, or None."""
     if not re.fullmatch(PROJECT_ID, project):
         return None
     return await services.firestore.get(Project, document_id(tenant, project))
 
 
 async def get(services: Services, caller: Caller, project: str) -> Project:
-    """Raises ApiError NOT_FOUND, for another tenant's too."""
+    """Get a project. Raises ApiError NOT_FOUND, also for another tenant's."""
     found = await find(services, caller.tenant, project)
     if found is None:
         raise ApiError("NOT_FOUND", "Project not found.", {"project": project[:64]})
@@ -62,7 +62,7 @@ async def page(services: Services, caller: Caller, query: ListProjectsQuery) -> 
 
 
 async def make(services: Services, caller: Caller, body: NewProject) -> Project:
-    """A new project. Raises ApiError ALREADY_EXISTS, or LIMIT_REACHED (500 a tenant; a race may pass it by one)."""
+    """Create a project. Raises ApiError ALREADY_EXISTS, or LIMIT_REACHED at 500 a tenant (501 in a race)."""
 
     async def made(existing: Project | None) -> Batch[Project]:
         if existing is not None:
@@ -92,7 +92,7 @@ def _new(caller: Caller, body: NewProject, now: datetime) -> Project:
 
 
 async def update(services: Services, caller: Caller, project: str, body: UpdateProject) -> Project:
-    """The project with what the body sets. Raises ApiError NOT_FOUND."""
+    """Update a project. Raises ApiError NOT_FOUND."""
     known = await get(services, caller, project)
     changes = body.model_dump(exclude_none=True)
 
@@ -109,7 +109,7 @@ async def update(services: Services, caller: Caller, project: str, body: UpdateP
 
 
 async def check(services: Services, tenant: str, project: str | None) -> None:
-    """Raises ApiError INVALID_REQUEST for a video of a project that the tenant does not have, or has archived."""
+    """Raises ApiError INVALID_REQUEST if a video can't belong to the project: it's archived, or unknown."""
     if project is None:
         return
     found = await find(services, tenant, project)

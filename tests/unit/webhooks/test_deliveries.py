@@ -800,4 +800,4 @@ async def test_wildcard_gets_every_event(house: House) -> None:
     await drain(house)
     assert [json.loads(body)["type"] for _, _, body in house.internet.posts] == ["video.completed", "video.canceled"]
     changed = await endpoints.update(house.services, caller, one.id, UpdateWebhookEndpoint(events=("video.failed",)))
-    assert not changed.hears_of("video.completed")
+    assert not changed.subscribes_to("video.completed")
