@@ -1,4 +1,4 @@
-"""The routes of this package: what administrators and operators see and change."""
+"""The routes of this package, for administrators and operators."""
 
 from __future__ import annotations
 

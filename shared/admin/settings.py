@@ -1,7 +1,7 @@
-"""The live settings as administrators read and replace them over the API, beside the Firestore console.
+"""The live settings in the API: administrators can read and replace them here as well as in the Firestore console.
 
-They hold for the whole installation: every tenant's administrators may read them, only those of the default tenant, who
-run the installation, may replace them, and only what they have seen: a replacement names the ETag of what it replaces.
+They apply to the whole installation. Administrators of every tenant may read them; only those of the default tenant,
+who run the installation, may replace them, with the ETag of the version they replace.
 """
 
 from __future__ import annotations
@@ -29,27 +29,27 @@ _STRONG_ETAG = re.compile(r'(?<!W/)"[^"]*"')
 
 
 class _Stored(Document):
-    """config/video: a field that is None is not in it, and whatever else is there stays there."""
+    """config/video. Fields that are None aren't stored; unknown stored fields are kept."""
 
     collection: ClassVar[str] = "config"
     absent_when_none: ClassVar[frozenset[str]] = frozenset(FIELDS)
 
 
-# Any value: what was spoiled in the console must be readable, to be replaced.
+# Any type, so that an invalid value written in the console can be read and replaced.
 _ANY: dict[str, Any] = dict.fromkeys(FIELDS, (Any, None))
 StoredFields: Any = create_model("StoredFields", __base__=_Stored, **_ANY)
 
 
 async def get(services: Services) -> ConfigView:
-    """What is stored now, read afresh: a process may go by older values for at most a minute."""
+    """Read the stored settings. Processes may use older ones for up to a minute."""
     return await _view(services, _fields(await services.firestore.get(StoredFields, "video")))
 
 
 async def put(services: Services, caller: Caller, body: Body, if_match: str | None) -> ConfigView:
-    """Replace config/video: what the body leaves out is as in the defaults again.
+    """Replace config/video; fields missing from the body return to their defaults.
 
-    `if_match` is the header: the ETag of what is replaced, or * for whatever is there. Raises ApiError FORBIDDEN,
-    PRECONDITION_REQUIRED without the header, or PRECONDITION_FAILED when something else is stored.
+    `if_match` is the header: the ETag of the version to replace, or * for any. Raises ApiError FORBIDDEN,
+    PRECONDITION_REQUIRED without the header, PRECONDITION_FAILED if another version is stored, or INVALID_REQUEST.
     """
     if caller.tenant != DEFAULT_TENANT:
         raise ApiError(
@@ -80,7 +80,7 @@ async def put(services: Services, caller: Caller, body: Body, if_match: str | No
 
 
 def _check_prices(wanted: dict[str, Any]) -> None:
-    """Raises ApiError INVALID_REQUEST for the price of a model that there isn't: nobody would ever pay it."""
+    """Raises ApiError INVALID_REQUEST for a price of an unknown model, which would never apply."""
     names = [name.partition(" ")[0] for name in wanted.get("credits_per_second_by_model", {})]
     unknown = sorted(set(names) - set(MODELS))
     if unknown:
@@ -98,13 +98,13 @@ def _given(fields: dict[str, Any]) -> dict[str, Any]:
 
 
 def etag_of(stored: dict[str, Any]) -> str:
-    """A strong ETag of what is stored: of its values, so that it is the same in every process."""
+    """A strong ETag of the stored values, the same in every process."""
     digest = hashlib.sha256(json.dumps(stored, sort_keys=True, default=str).encode()).hexdigest()
     return f'"{digest[:32]}"'
 
 
 def _matches(if_match: str, etag: str) -> bool:
-    """RFC 9110, 13.1.1: *, or a list that has this strong ETag."""
+    """RFC 9110, 13.1.1: *, or a list that contains this strong ETag."""
     return if_match.strip() == "*" or etag in _STRONG_ETAG.findall(if_match)
 
 

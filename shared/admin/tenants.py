@@ -1,8 +1,8 @@
-"""Credits that operators grant to tenants, out of which a tenant's administrators grant to its users.
+"""Tenant budgets: operators grant credits to tenants, and a tenant's administrators grant them to its users.
 
-`granted` is the sum of the tenant's grants by operators, `given` the sum of what its administrators gave to users, and
-never more than that: both change only together with the entry that says why. An operator may take back what has not
-been given yet, by a negative grant.
+`granted` is the sum of operators' grants to the tenant; `given`, the sum of its administrators' grants to users, never
+exceeds it. Both change only in the same commit as the entry that documents the change. An operator can take back
+credits that haven't been given yet with a negative grant.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from shared.platform.ports import Services
 
 
 class TenantBudget(Document):
-    """What one tenant's administrators may give; its id is the tenant's name."""
+    """The credits that a tenant's administrators can give; its id is the tenant's name."""
 
     collection: ClassVar[str] = "tenant_grants"
 
@@ -38,7 +38,7 @@ class TenantBudget(Document):
 
 
 class TenantGrant(Document):
-    """One grant of an operator's to a tenant; written once and never changed."""
+    """One operator's grant to a tenant; never changed once written."""
 
     collection: ClassVar[str] = "tenant_grant_entries"
 
@@ -52,14 +52,14 @@ class TenantGrant(Document):
 
 @dataclass(frozen=True)
 class Granted:
-    """The entry, and whether an earlier request with the same Idempotency-Key made it."""
+    """The entry, and whether an earlier request with the same Idempotency-Key created it."""
 
     entry: TenantGrant
     replayed: bool
 
 
 async def get(services: Services, tenant: str) -> TenantBudget:
-    """The tenant's budget, or an empty one that is not stored yet. Raises ApiError NOT_FOUND for what is no name."""
+    """The tenant's budget, or an empty, unstored one. Raises ApiError NOT_FOUND for an invalid tenant name."""
     if not re.fullmatch(TENANT_NAME, tenant):
         raise ApiError("NOT_FOUND", "Invalid tenant name.", {"tenant": tenant[:64]})
     found = await services.firestore.get(TenantBudget, tenant)
@@ -67,14 +67,14 @@ async def get(services: Services, tenant: str) -> TenantBudget:
 
 
 async def look(services: Services, caller: Caller, tenant: str) -> TenantBudget:
-    """Any tenant's budget, as an operator sees it."""
+    """Any tenant's budget, for an operator; recorded in the audit log."""
     budget = await get(services, tenant)
     audit.record("tenant_viewed_as_operator", caller, viewed_tenant=budget.tenant)
     return budget
 
 
 def give(budget: TenantBudget, amount: int) -> TenantBudget:
-    """The budget after a grant to a user. Raises ApiError TENANT_BUDGET_EXCEEDED."""
+    """Deduct a grant to a user from the budget. Raises ApiError TENANT_BUDGET_EXCEEDED."""
     return _within(budget.changed(given=budget.given + amount), required=amount, left=budget.left)
 
 
@@ -88,10 +88,10 @@ def _within(budget: TenantBudget, required: int, left: int) -> TenantBudget:
 
 
 async def grant(services: Services, caller: Caller, tenant: str, body: GrantToTenant, key: str | None) -> Granted:
-    """Grant to a tenant, once for each Idempotency-Key, in one commit with the operator's account.
+    """Grant credits to a tenant, once per Idempotency-Key, in one commit with the operator's account.
 
-    Raises ApiError NOT_FOUND, INVALID_REQUEST without a key, TENANT_BUDGET_EXCEEDED when more would be taken back than
-    is left, or IDEMPOTENCY_KEY_REUSED when the key came with another amount or description.
+    Raises ApiError NOT_FOUND, INVALID_REQUEST without a key, TENANT_BUDGET_EXCEEDED when taking back more than is left,
+    or IDEMPOTENCY_KEY_REUSED if the key was used with another amount or description.
     """
     id_ = ids.derived("tenant-grant-", tenant, given_key(key))
 
@@ -125,7 +125,7 @@ async def _grant(services: Services, caller: Caller, tenant: str, body: GrantToT
 
 
 def given_key(key: str | None) -> str:
-    """The Idempotency-Key. Raises ApiError INVALID_REQUEST when there is none."""
+    """Return the Idempotency-Key. Raises ApiError INVALID_REQUEST if it's missing."""
     if key is None:
         said = "this header is required, so that nothing is granted twice"
         fields = [{"field": "Idempotency-Key", "message": said}]

@@ -1,8 +1,8 @@
-"""What administrators see and change of the users of their own tenant, and the credits that they give.
+"""Administration of a tenant's users, and credit grants to them.
 
-Another tenant's users do not exist for them. Role and plan are the account's, never a token's; the first administrator
-of a tenant is made in the Firestore console. What they give comes out of what an operator granted to the tenant, and
-never goes to themselves.
+Administrators can't see other tenants' users. Role and plan come from the account, never from a token; a tenant's first
+administrator is appointed in the Firestore console. Grants are deducted from the tenant's budget, and administrators
+can't grant credits to themselves.
 """
 
 from __future__ import annotations
@@ -22,13 +22,13 @@ from shared.platform.commits import Batch
 from shared.platform.identity import Caller
 from shared.platform.ports import Services
 
-# Firestore keeps these names for itself.
+# Firestore reserves these names.
 RESERVED = re.compile(r"__.*__")
 
 
 @dataclass(frozen=True)
 class Granted:
-    """The ledger's entry, and whether an earlier request with the same Idempotency-Key made it."""
+    """The ledger entry, and whether an earlier request with the same Idempotency-Key created it."""
 
     entry: Transaction
     replayed: bool
@@ -43,17 +43,17 @@ async def page(services: Services, caller: Caller, query: ListUsersQuery) -> lis
 
 
 async def get(services: Services, caller: Caller, user: str) -> Account:
-    """Raises ApiError NOT_FOUND, for another tenant's user too."""
+    """Get a user. Raises ApiError NOT_FOUND, also for another tenant's user."""
     account = await _known(services, caller, user)
     audit.record("user_viewed_as_admin", caller, viewed=account.id)
     return account
 
 
 async def update(services: Services, caller: Caller, user: str, body: UpdateUser) -> Account:
-    """The user with what the body sets, in one commit with the caller's account.
+    """Update a user, in one commit with the caller's account.
 
-    Nobody disables or demotes himself, or a tenant might be left without admins; and only the Firestore console decides
-    who is an operator. Raises ApiError NOT_FOUND, FORBIDDEN, or INVALID_REQUEST for an unknown plan.
+    Administrators can't disable or demote themselves, so that a tenant always has one. Operators can only be changed in
+    the Firestore console. Raises ApiError NOT_FOUND, FORBIDDEN, or INVALID_REQUEST for an unknown plan.
     """
     await _known(services, caller, user)
     changes = body.model_dump(exclude_none=True)
@@ -80,11 +80,11 @@ async def _check_plan(services: Services, plan: str | None) -> None:
 
 
 async def grant(services: Services, caller: Caller, user: str, body: GrantCredits, key: str | None) -> Granted:
-    """Give credits, once for each Idempotency-Key: the same key again is answered with the same entry.
+    """Grant credits, once per Idempotency-Key: repeating the key returns the same entry.
 
-    One commit holds the user's balance, the ledger's entry, the tenant's budget and the caller's account. Raises
+    One commit writes the user's balance, the ledger entry, the tenant's budget and the caller's account. Raises
     ApiError NOT_FOUND, FORBIDDEN for the caller's own account, TENANT_BUDGET_EXCEEDED, INVALID_REQUEST without a key,
-    or IDEMPOTENCY_KEY_REUSED when the key came with another amount or description.
+    or IDEMPOTENCY_KEY_REUSED if the key was used with another amount or description.
     """
     id_ = ids.derived("grant-", caller.tenant, user, given_key(key))
     await _known(services, caller, user)

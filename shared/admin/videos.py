@@ -1,4 +1,4 @@
-"""All videos of a tenant, for its administrators. Each look is in the audit log."""
+"""All videos of a tenant, for its administrators. Every view is recorded in the audit log."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ async def page(services: Services, caller: Caller, query: ListTenantVideosQuery)
 
 
 async def watch(services: Services, caller: Caller, job_id: str) -> WatchedVideo:
-    """One job of the tenant; another tenant's, a deleted or an unknown one is NOT_FOUND."""
+    """One video of the tenant. Raises ApiError NOT_FOUND, also for another tenant's or a deleted one."""
     job = await services.firestore.get(Job, job_id) if re.fullmatch(VIDEO_ID, job_id) else None
     if job is None or job.tenant != caller.tenant or job.deleted_at is not None:
         raise ApiError("NOT_FOUND", "Video not found.", {"video": job_id[:64]})

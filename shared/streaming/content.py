@@ -1,4 +1,4 @@
-"""A finished video's bytes: by a signed URL, or streamed through with ranges for clients that cannot follow one."""
+"""A finished video's content: by signed URL, or proxied with range support for clients that can't follow a redirect."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ from shared.jobs import outputs
 from shared.jobs.outputs import Content
 from shared.platform.ports import Services
 
-# One answer of the proxy: a player asks again for more, and no connection is held for a whole film.
+# Maximum length of one range: players request more when they need it, so no connection lasts a whole video.
 LONGEST_RANGE_BYTES = 16 * 1024 * 1024
-# Cloud Run drops a longer response that states its length, and streams one that doesn't.
+# Cloud Run drops longer responses with a Content-Length, but streams those without.
 LONGEST_WITH_LENGTH_BYTES = 32 * 1024 * 1024
 _RANGE = re.compile(r"bytes=(\d{0,18})-(\d{0,18})$")
 
@@ -36,7 +36,7 @@ async def signed_url(services: Services, item: Content) -> SignedUrl:
 
 
 async def proxied(services: Services, item: Content, headers: Headers, head: bool) -> Response:
-    """The bytes through us: whole, or the part that Range asks for (206, at most 16 MiB each)."""
+    """Proxy the file, whole or the requested range (206, at most 16 MiB)."""
     item = await _measured(services, item)
     assert item.size_bytes is not None, "an object has a size once it is measured"
     assert item.etag is not None, "an object has a tag once it is measured"
@@ -72,7 +72,7 @@ async def _measured(services: Services, item: Content) -> Content:
 
 
 def _span(headers: Headers, validators: tuple[str, str], size_bytes: int) -> tuple[int, int] | None:
-    """First and last byte of a single satisfiable range; None asks for the whole.
+    """First and last byte of a single satisfiable range; None means the whole file.
 
     A malformed or multiple range is ignored, as RFC 9110 section 14.2 allows. Raises RANGE_NOT_SATISFIABLE.
     """
@@ -99,7 +99,7 @@ def _if_range(headers: Headers, validators: tuple[str, str]) -> bool:
 
 
 def _is_known(headers: Headers, item: Content) -> bool:
-    """Whether the client has it, by the tag or else by the date (RFC 9110 section 13.2.2)."""
+    """Whether the client's copy is current, by ETag or else by date (RFC 9110 section 13.2.2)."""
     assert item.etag is not None, "an object has a tag once it is measured"
     condition = headers.get("if-none-match")
     if condition is not None:

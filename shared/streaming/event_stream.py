@@ -1,14 +1,16 @@
-"""Live events as server-sent events: of one video, or of all of an account's.
+"""Live events as server-sent events, for one video or all videos of an account.
 
-An event is the latest state, never a difference: what changes faster than a client reads is told once, as it then is.
-`video` carries the video, `deleted` says that it is gone. Whoever comes back with Last-Event-ID is told all that is
-newer, so that in the end it knows the latest state of every video; some of it may be told twice, and `version` tells.
-While a video is unfinished it is read once a minute besides: a stream to the database that has died without a word
-(an instance that slept, a half-open connection; the emulator loses a commit made while it begins to listen) then
-costs a minute and not the end of the video.
+An event contains the latest state, not a difference: if a video changes faster than the client reads, the client gets
+one event with its current state. `video` carries the video; `deleted` means it's gone. A client that reconnects with
+Last-Event-ID gets everything newer, so it ends up with the latest state of every video. It may get some events twice
+and can tell by `version`.
 
-A stream is for whoever may see it now: twice a minute the caller is identified again, as for a request, and the stream
-of a key that was revoked or has expired, or of an account that was disabled or deleted, ends within a minute.
+While a video is unfinished, it is also read once a minute. So if the database stream dies silently (a suspended
+instance, a half-open connection; the emulator loses a commit made while it starts to listen), events are late by a
+minute and not lost.
+
+The caller is identified again twice a minute, as for a request. If a key was revoked or has expired, or the account was
+disabled or deleted, the stream ends within a minute.
 """
 
 from __future__ import annotations
@@ -38,12 +40,12 @@ from shared.streaming.stream_places import Place, Places
 MEDIA_TYPE = "text/event-stream"
 HEADERS = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
 KEEP_ALIVE = b": keep-alive\n\n"
-# Milliseconds until the client comes back by itself.
+# Milliseconds until the client reconnects.
 RETRY = b"retry: 1000\n\n"
 READY = '{"object":"events"}'
-# By what was read at most so long ago a caller is let in again; with `Pace.identify_s`, within a minute in all.
+# Maximum age of the account and key for identifying again; with `Pace.identify_s`, less than a minute in total.
 IDENTIFIED_BY = timedelta(seconds=25)
-# Who begins has usually just read the list; what changed in between must not fall through.
+# A new client has usually just read the list; this covers changes made in between.
 RECENT = timedelta(minutes=5)
 PAGE_JOBS = 100
 MAX_REMEMBERED_JOBS = 1_000
@@ -55,8 +57,8 @@ _VERSION = re.compile(r"\d{1,9}")
 
 @dataclass(frozen=True)
 class Pace:
-    """Seconds: between two looks at the progress, of silence at most, of a whole stream, between two readings, and
-    between two identifications of the caller."""
+    """Intervals in seconds: between progress updates, longest silence, longest stream, between reads of unfinished
+    videos, and between identifications of the caller."""
 
     tick_s: float = 2.0
     keep_alive_s: float = 15.0
@@ -71,7 +73,7 @@ PLACES = Places()
 
 @dataclass(frozen=True, order=True)
 class Position:
-    """Where a client is in an account's changes, which are ordered by time and then by job."""
+    """A client's position in an account's changes, which are ordered by time, then by job."""
 
     updated_at: datetime
     job: str = ""
@@ -85,7 +87,7 @@ class Position:
 
     @classmethod
     def parsed(cls, text: str | None, now: datetime) -> Position | None:
-        """What a Last-Event-ID says; None when it says nothing that we could have told."""
+        """Parse a Last-Event-ID; None if we could not have issued it."""
         match = _POSITION.fullmatch(text or "")
         if match is None:
             return None
@@ -93,7 +95,7 @@ class Position:
 
 
 class EventStream(StreamingResponse):
-    """The answer whose body is the events: nothing on the way may keep or collect it."""
+    """The response that streams events; its headers prevent caching and buffering by proxies."""
 
     def __init__(self, events: AsyncGenerator[bytes, None], place: Place) -> None:
         super().__init__(events, headers=HEADERS, media_type=MEDIA_TYPE)
@@ -101,8 +103,8 @@ class EventStream(StreamingResponse):
         self._place = place
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        # The client may leave while an event is being sent; the watch must end then and not at the next collection.
-        # The place is released here too: events that nobody began to read release nothing.
+        # If the client disconnects during an event, close the subscription now and not at garbage collection.
+        # Release the place here too: a generator that never started releases nothing.
         with self._place:
             async with aclosing(self._events):
                 await super().__call__(scope, receive, send)
@@ -120,12 +122,12 @@ async def of_video(
     head: bool = False,
     pace: Pace = PACE,
 ) -> Response:
-    """The video's events until it has ended; `last` is the version that the client knows.
+    """Stream the video's events until it has ended; `last` is the version that the client has.
 
-    `identify` raises ApiError once the caller may not listen any more. Raises ApiError TOO_MANY_STREAMS.
+    `identify` raises ApiError once the caller has no access any more. Raises ApiError TOO_MANY_STREAMS.
 
-    204 tells a client that it knows everything and need not come back (the HTML standard's word to an EventSource).
-    A deleted video is NOT_FOUND, except to a client that comes back and must learn that it is gone.
+    Responds 204 if the client is up to date and shouldn't reconnect (as the HTML standard defines for EventSource).
+    A deleted video is NOT_FOUND, except for a reconnecting client, which gets the event `deleted`.
     """
     known = int(last) if last and _VERSION.fullmatch(last) else None
     job = await queries.own_job(services, caller, job_id, deleted=known is not None)
@@ -141,7 +143,7 @@ async def of_video(
 async def of_account(
     services: Services, caller: Caller, identify: Identify, last: str | None, head: bool = False, pace: Pace = PACE
 ) -> Response:
-    """The events of all of the account's videos, from the position `last` on, or from five minutes ago.
+    """Stream events of all the account's videos, starting at the position `last`, or five minutes ago.
 
     `identify` as for one video. Raises ApiError TOO_MANY_STREAMS.
     """
@@ -155,15 +157,15 @@ async def of_account(
 async def _video_events(
     services: Services, place: Place, identify: Identify, job: Job, known: int | None, pace: Pace
 ) -> AsyncGenerator[bytes, None]:
-    telling = _Telling(services.clock, lambda told: str(told.version))
+    client = _ClientState(services.clock, lambda job: str(job.version))
     if known is not None and known <= job.version:
-        telling.knows(job, known)
+        client.knows(job, known)
 
     async def read() -> AsyncIterator[Mapping[str, Job | None]]:
         yield {job.id: await services.firestore.get(Job, job.id)}
 
     with place, services.changes.watch_job(job.id) as watch:
-        async for event in _relay(watch, telling, pace, read, identify, lambda: not telling.following):
+        async for event in _relay(watch, client, pace, read, identify, lambda: not client.following):
             yield event
 
 
@@ -173,7 +175,7 @@ async def _account_events(
     now = services.clock()
     position = Position.parsed(last, now)
     cursor = _Cursor(position or Position(now - RECENT))
-    telling = _Telling(services.clock, cursor.id_of)
+    client = _ClientState(services.clock, cursor.id_of)
     since = cursor.position.updated_at
 
     def read() -> AsyncIterator[Mapping[str, Job | None]]:
@@ -185,10 +187,10 @@ async def _account_events(
         yield _event("ready", READY, str(cursor.position))
         async for job in _unfinished(services, caller, (Status.IN_PROGRESS,) if position else UNFINISHED):
             if position is not None:
-                telling.knows(job, job.version)
-            for event in telling.events({job.id: job}):
+                client.knows(job, job.version)
+            for event in client.events({job.id: job}):
                 yield event
-        async for event in _relay(watch, telling, pace, read, identify, lambda: False):
+        async for event in _relay(watch, client, pace, read, identify, lambda: False):
             yield event
 
 
@@ -205,7 +207,7 @@ async def _unfinished(services: Services, caller: Caller, statuses: Sequence[Sta
 
 
 async def _changed(services: Services, caller: Caller, since: datetime) -> AsyncIterator[Mapping[str, Job | None]]:
-    """The jobs that changed since then, in pages, the earliest first."""
+    """Yield pages of the jobs that changed since then, earliest first."""
     after = None
     while True:
         jobs = await services.firestore.changed_jobs(caller.tenant, caller.account, since, after, PAGE_JOBS)
@@ -217,19 +219,19 @@ async def _changed(services: Services, caller: Caller, since: datetime) -> Async
 
 async def _relay(
     watch: Subscription,
-    telling: _Telling,
+    client: _ClientState,
     pace: Pace,
     read: Callable[[], AsyncIterator[Mapping[str, Job | None]]],
     identify: Identify,
     ended: Callable[[], bool],
 ) -> AsyncGenerator[bytes, None]:
-    """Tell what there is, what changes, and what progresses, until nothing more is to be told or the time is over.
+    """Yield events for the current state, changes and progress, until `ended` or the time limit.
 
-    Or until the caller may not listen any more: then the stream just ends, and whoever comes back is told why.
+    If the caller loses access, the stream just ends; reconnecting then fails with the reason.
     """
-    # What was committed before the watch began is read, what is committed after it is told.
+    # Read what was committed before the subscription started; later commits arrive through it.
     async for found in read():
-        for event in telling.events(found):
+        for event in client.events(found):
             yield event
     time = asyncio.get_running_loop().time
     over, tick, reading, spoke = time() + pace.longest_s, time() + pace.tick_s, time() + pace.read_s, time()
@@ -240,9 +242,9 @@ async def _relay(
             if time() >= identifying:
                 await identify()
                 identifying = time() + pace.identify_s
-            events = telling.events(changes)
-            if telling.following and time() >= reading:
-                events += [event async for found in read() for event in telling.events(found)]
+            events = client.events(changes)
+            if client.following and time() >= reading:
+                events += [event async for found in read() for event in client.events(found)]
                 reading = time() + pace.read_s
         except (WatchEnded, Unavailable):
             break
@@ -250,7 +252,7 @@ async def _relay(
             log.info("stream_ended", code=refusal.code)
             return
         if time() >= tick:
-            events += telling.progress()
+            events += client.progress()
             tick = time() + pace.tick_s
             if not events and time() - spoke >= pace.keep_alive_s:
                 events = [KEEP_ALIVE]
@@ -264,7 +266,7 @@ async def _relay(
 
 
 class _Cursor:
-    """The position of an account's stream, which only goes forward: an event that would take it back bears no id."""
+    """The position of an account's stream. It only moves forward: an event from an earlier position has no id."""
 
     def __init__(self, position: Position) -> None:
         self.position = position
@@ -277,57 +279,57 @@ class _Cursor:
         return str(position)
 
 
-class _Telling:
-    """What one client was told, and the events that tell it more."""
+class _ClientState:
+    """Tracks what one client was sent, and builds the events that it still needs."""
 
     def __init__(self, clock: Callable[[], datetime], id_of: Callable[[Job], str | None]) -> None:
         self._clock = clock
         self._id_of = id_of
-        # The client may be told twice of a job that is no longer among these.
+        # A job that was dropped from this cache may be sent twice.
         self._versions: Cache[str, int] = Cache(MAX_REMEMBERED_JOBS)
-        # Unfinished jobs, with the progress that was shown last.
+        # Unfinished jobs, with the last progress sent.
         self._unfinished: dict[str, tuple[Job, int]] = {}
 
     @property
     def following(self) -> bool:
-        """Whether any job that was told has not ended."""
+        """Whether any job that was sent is unfinished."""
         return bool(self._unfinished)
 
     def knows(self, job: Job, version: int) -> None:
-        """The client has been told that version, on an earlier stream."""
+        """Record a version that the client already has from an earlier stream."""
         self._versions.put(job.id, version)
 
     def events(self, changes: Mapping[str, Job | None]) -> list[bytes]:
-        """Those that tell the latest states, the earliest change first."""
+        """Events with the latest states, earliest change first."""
         jobs = sorted((job for job in changes.values() if job is not None), key=Position.of)
-        told = [self._latest(job) for job in jobs]
-        told += [self._gone(id_, None) for id_, job in changes.items() if job is None]
-        return [event for event in told if event is not None]
+        events = [self._latest(job) for job in jobs]
+        events += [self._gone(id_, None) for id_, job in changes.items() if job is None]
+        return [event for event in events if event is not None]
 
     def progress(self) -> list[bytes]:
-        """Those of unfinished jobs that have got on without having changed."""
+        """Events for unfinished jobs whose progress has advanced without a change of the job."""
         now = self._clock()
         events = []
         for job, shown in list(self._unfinished.values()):
             video = views.video(job, now)
             if video.progress != shown:
                 self._unfinished[job.id] = job, video.progress
-                # An event without an id leaves the client where it is.
+                # Without an id, so that the client's position stays.
                 events.append(_event("video", video.model_dump_json(), None))
         return events
 
     def _latest(self, job: Job) -> bytes | None:
         now = self._clock()
         known = self._versions.get(job.id, now)
-        told = known if known is not None else -1
+        sent = known if known is not None else -1
         if job.deleted_at is not None:
-            return self._gone(job.id, job) if told < job.version else None
+            return self._gone(job.id, job) if sent < job.version else None
         video = views.video(job, now)
         if job.final:
             self._unfinished.pop(job.id, None)
-        elif told < job.version or job.id not in self._unfinished:
-            self._unfinished[job.id] = job, video.progress if told < job.version else -1
-        if told >= job.version:
+        elif sent < job.version or job.id not in self._unfinished:
+            self._unfinished[job.id] = job, video.progress if sent < job.version else -1
+        if sent >= job.version:
             return None
         self._versions.put(job.id, job.version)
         return _event("video", video.model_dump_json(), self._id_of(job))

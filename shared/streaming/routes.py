@@ -1,4 +1,4 @@
-"""The routes of this package: a video's bytes, and changes as they happen."""
+"""The routes of this package: a video's content, and live events."""
 
 from __future__ import annotations
 

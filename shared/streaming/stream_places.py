@@ -1,13 +1,12 @@
-"""How many event streams may be open: a stream takes a place in an instance for minutes, and places are few.
+"""Limits on open event streams: a stream occupies one of an instance's few places for minutes.
 
-An account has so many of them, and each of its API keys fewer, so that a program can't lock out its own user's pages.
-An idle account, one without credits and without unfinished jobs, has hardly anything to be told: it gets a few, and all
-idle accounts together at most a quarter of an instance. So whoever signs up again and again fills that quarter and not
-the instance.
+Each account has a limit, and each of its API keys a lower one, so that a program can't lock out its own user's pages.
+An idle account, without credits and unfinished jobs, has hardly any events: it gets a few streams, and all idle
+accounts together at most a quarter of an instance. So someone who signs up many times can't fill more than that.
 
-Each process counts for itself; Cloud Run spreads an account over instances as it likes, so an account can have at most
-the limit times the running instances open (`max` in infra/functions.tf). What is bounded exactly is what matters: the
-share of each instance that one account can take.
+Each process counts for itself, and Cloud Run distributes an account's requests over instances, so an account can have
+up to the limit times the running instances (`max` in infra/functions.tf). What matters, one account's share of each
+instance, is limited exactly.
 """
 
 from __future__ import annotations
@@ -24,13 +23,13 @@ PER_ACCOUNT = 16
 PER_KEY = 8
 PER_IDLE_ACCOUNT = 4
 ALL_IDLE = 50
-# A page that was closed gives its place back within a second or so.
+# A closed page releases its place within about a second.
 RETRY_AFTER_S = 10
 
 
 @dataclass(eq=False)
 class Place:
-    """One open stream's place, until it is released; releasing it twice is harmless."""
+    """The place of one open stream; releasing it twice is harmless."""
 
     places: Places
     caller: Caller
@@ -63,7 +62,7 @@ class Places:
         return self._accounts.total()
 
     def check(self, caller: Caller) -> None:
-        """Raises ApiError TOO_MANY_STREAMS when there is no place for one more stream of the caller's."""
+        """Raises ApiError TOO_MANY_STREAMS if the caller can't open another stream."""
         if caller.key is not None and self._keys[caller.key] >= PER_KEY:
             raise _full("key", PER_KEY, f"An API key can have {PER_KEY} open event streams.")
         limit = PER_IDLE_ACCOUNT if caller.idle else PER_ACCOUNT
@@ -71,11 +70,11 @@ class Places:
             what = "An account without credits and unfinished videos" if caller.idle else "An account"
             raise _full("account", limit, f"{what} can have {limit} open event streams.")
         if caller.idle and self._idle >= ALL_IDLE:
-            told = "Too many accounts without credits and unfinished videos have event streams open."
-            raise _full("idle_accounts", ALL_IDLE, told)
+            message = "Too many accounts without credits and unfinished videos have event streams open."
+            raise _full("idle_accounts", ALL_IDLE, message)
 
     def take(self, caller: Caller) -> Place:
-        """A place for one stream. Raises ApiError TOO_MANY_STREAMS."""
+        """Take a place for one stream. Raises ApiError TOO_MANY_STREAMS."""
         self.check(caller)
         self._count(caller, 1)
         return Place(self, caller)
