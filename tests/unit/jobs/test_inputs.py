@@ -423,7 +423,7 @@ async def test_retry_of_a_failed_request_creates_a_job(house: House) -> None:
     assert not (await submission.submit(house.services, caller, body_of(), None, repeats=1)).replayed
 
 
-async def test_job_claimed_by_a_retry_is_not_claimed_twice(house: House) -> None:
+async def test_each_retry_number_claims_a_job_once(house: House) -> None:
     caller = await house.sign_up()
     older = await submission.submit(house.services, caller, body_of(), None)
     house.clock.advance(1)
