@@ -401,22 +401,22 @@ def _worthless(cloud: Cloud) -> dict[str, str | None]:
 # --- the matrix ---
 
 
-def test_every_route_has_its_row() -> None:
+def test_every_route_has_a_row() -> None:
     assert set(TABLE) == {route.name for route in ROUTES}
 
 
-def test_every_caller_is_met(world: World) -> None:
+def test_every_kind_of_caller_is_covered(world: World) -> None:
     assert set(world.bearers) == set(CALLERS)
 
 
 @pytest.mark.parametrize("route", ROUTES, ids=lambda route: route.name)
-def test_who_is_let_in_and_what_the_others_are_told(world: World, route: Route) -> None:
+def test_routes_admit_callers_by_the_table(world: World, route: Route) -> None:
     told = {caller: world.answer(route, caller) for caller in CALLERS}
     assert told == {caller: expected(route, caller) for caller in CALLERS}
 
 
 @pytest.mark.parametrize("name", ["get_video", "get_user", "get_account"])
-def test_a_head_is_answered_as_a_get(world: World, name: str) -> None:
+def test_head_is_answered_like_get(world: World, name: str) -> None:
     route = next(route for route in ROUTES if route.name == name)
     told = {caller: world.answer(route, caller, "HEAD")[0] for caller in CALLERS}
     assert told == {caller: expected(route, caller)[0] for caller in CALLERS}

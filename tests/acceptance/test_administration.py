@@ -43,7 +43,7 @@ def audits(cloud: Cloud, function: str = "history") -> list[dict[str, Any]]:
     return [entry for entry in entries if entry.get("logging.googleapis.com/labels") == {"log": "audit"}]
 
 
-def test_a_key_is_shown_once_works_until_it_is_revoked_and_reads_or_writes(user: User) -> None:
+def test_key_is_shown_once_and_honors_its_scope_until_revoked(user: User) -> None:
     read = ok(user.call("POST", "/v1/api-keys", json={"name": "reader", "scope": "read", "expires_in_days": 1}), 201)
     write = ok(user.call("POST", "/v1/api-keys", json={"name": "writer", "scope": "write"}), 201)
     listed = ok(user.call("GET", "/v1/api-keys"))["data"]
@@ -60,7 +60,7 @@ def test_a_key_is_shown_once_works_until_it_is_revoked_and_reads_or_writes(user:
     assert [key["name"] for key in ok(user.call("GET", "/v1/api-keys"))["data"]] == ["reader"]
 
 
-def test_an_administrator_finds_a_user_grants_once_and_shuts_the_door(admin: User, user: User) -> None:
+def test_administrator_finds_credits_and_disables_a_user(admin: User, user: User) -> None:
     account = user.account
     found = ok(admin.call("GET", "/v1/admin/users", params={"email": account["email"]}))
     assert [one["id"] for one in found["data"]] == [account["id"]]
@@ -77,7 +77,7 @@ def test_an_administrator_finds_a_user_grants_once_and_shuts_the_door(admin: Use
     assert user.account["balance"] == 570
 
 
-def test_a_tenant_gives_what_an_operator_granted_and_nobody_gives_to_himself(admin: User, user: User) -> None:
+def test_tenant_budget_bounds_grants_and_self_grants_are_refused(admin: User, user: User) -> None:
     operator = User(admin.cloud, admin.cloud.session["operator_token"])
     before = ok(admin.call("GET", "/v1/admin/budget"))
     path, key = "/v1/operator/tenants/default", {"Idempotency-Key": secrets.token_hex(8)}
@@ -100,14 +100,14 @@ def test_a_tenant_gives_what_an_operator_granted_and_nobody_gives_to_himself(adm
         refused(somebody.call("POST", own, json=body, headers=key), 403, "FORBIDDEN")
 
 
-def test_an_administrator_cannot_lock_himself_out(admin: User) -> None:
+def test_administrator_cannot_lock_themselves_out(admin: User) -> None:
     me = f"/v1/admin/users/{admin.account['id']}"
     for change in ({"disabled": True}, {"role": "user"}):
         refused(admin.call("PATCH", me, json=change), 403, "FORBIDDEN")
     assert ok(admin.call("GET", me))["role"] == "admin"
 
 
-def test_the_tenants_videos_are_seen_by_its_administrators_on_the_record(admin: User, user: User) -> None:
+def test_tenant_videos_are_visible_to_administrators_and_audited(admin: User, user: User) -> None:
     job = user.create("a private garden [never finishes]", seconds=4)["id"]
     user.call("POST", f"/v1/videos/{job}/cancel")
     listed = ok(admin.call("GET", "/v1/admin/videos", params={"user": user.account["id"]}))
@@ -122,13 +122,13 @@ def test_the_tenants_videos_are_seen_by_its_administrators_on_the_record(admin: 
     assert "private garden" not in json.dumps([entry, generated])
 
 
-def test_a_profile_is_changed_and_shown(user: User) -> None:
+def test_profile_can_be_updated_and_read(user: User) -> None:
     ok(user.call("PATCH", "/v1/account", json={"display_name": "Ann", "locale": "de-AT"}))
     ok(user.call("PATCH", "/v1/account", json={"locale": None}))
     assert (user.account["display_name"], user.account["locale"]) == ("Ann", None)
 
 
-def test_the_live_settings_are_read_and_replaced(admin: User) -> None:
+def test_live_settings_can_be_read_and_replaced(admin: User) -> None:
     before = ok(admin.call("GET", "/v1/admin/config"))
     refused(admin.call("PUT", "/v1/admin/config", json={"retention_days": 0}), 400, "INVALID_REQUEST")
     refused(admin.call("PUT", "/v1/admin/config", json={}), 428, "PRECONDITION_REQUIRED")
@@ -156,7 +156,7 @@ def strict(tmp_path: Path) -> Iterator[Cloud]:
         yield running
 
 
-def test_from_the_first_project_on_only_projects_are_accepted(strict: Cloud) -> None:
+def test_once_a_project_exists_videos_need_one(strict: Cloud) -> None:
     admin, user = User(strict, strict.session["admin_token"]), strict.user()
     estimate = ("POST", "/v1/videos/estimate")
     ok(user.call(*estimate, json={"prompt": "x", "project": "anything"}))
@@ -170,7 +170,7 @@ def test_from_the_first_project_on_only_projects_are_accepted(strict: Cloud) -> 
     refused(user.call(*estimate, json={"prompt": "x", "project": "festival"}), 400, "INVALID_REQUEST")
 
 
-def test_too_many_requests_of_a_user_and_then_of_an_address_are_refused_until_later(strict: Cloud) -> None:
+def test_too_many_requests_of_a_user_or_address_are_429(strict: Cloud) -> None:
     user = strict.user()
     answers = [user.call("GET", "/v1/models") for _ in range(20)]
     assert [answer.status_code for answer in answers[:12]] == [200] * 12

@@ -40,12 +40,12 @@ def post(user: User, raw: bytes, content_type: str = "application/json") -> http
 
 
 @pytest.mark.parametrize("raw", [b"", b"{", b"not json", b'{"prompt": "x"', b"\xff\xfe"])
-def test_a_body_that_is_not_json(user: User, raw: bytes) -> None:
+def test_invalid_json(user: User, raw: bytes) -> None:
     refused(post(user, raw), 400, "INVALID_JSON")
 
 
 @pytest.mark.parametrize("raw", [b"[]", b'"x"', b"1", b"null"])
-def test_json_that_is_no_object(user: User, raw: bytes) -> None:
+def test_json_that_is_not_an_object(user: User, raw: bytes) -> None:
     refused(post(user, raw), 400, "INVALID_REQUEST")
 
 
@@ -66,12 +66,12 @@ def test_json_that_is_no_object(user: User, raw: bytes) -> None:
         ({"prompt": "x", "quality": "best"}, "quality"),
     ],
 )
-def test_a_field_that_is_wrong_or_unknown_is_named(user: User, body: dict[str, Any], field: str) -> None:
+def test_wrong_or_unknown_field_is_named(user: User, body: dict[str, Any], field: str) -> None:
     details = refused(user.call("POST", "/v1/videos", json=body), 400, "INVALID_REQUEST")
     assert details["fields"][0]["field"] == field
 
 
-def test_a_prompt_that_is_too_long(user: User) -> None:
+def test_prompt_too_long(user: User) -> None:
     details = refused(user.call("POST", "/v1/videos", json={"prompt": "ä" * 2_049}), 400, "PROMPT_TOO_LONG")
     assert details["max_bytes"] == 4_096
 
@@ -88,62 +88,62 @@ def test_a_prompt_that_is_too_long(user: User) -> None:
         ({"size": "123x456"}, "size"),
     ],
 )
-def test_what_the_model_cannot_do_is_named_with_what_it_can(user: User, body: dict[str, Any], field: str) -> None:
+def test_unsupported_option_names_what_is_supported(user: User, body: dict[str, Any], field: str) -> None:
     answer = user.call("POST", "/v1/videos", json={"prompt": "x", **body})
     details = refused(answer, 400, "UNSUPPORTED_BY_MODEL")
     assert details["field"] == field
     assert "allowed" in details
 
 
-def test_a_model_that_is_not_there_is_answered_with_those_that_are(user: User) -> None:
+def test_unknown_model_names_the_known_ones(user: User) -> None:
     answer = user.call("POST", "/v1/videos", json={"prompt": "x", "model": "veo-99"})
     assert "veo-3.1-fast" in refused(answer, 400, "MODEL_NOT_FOUND")["allowed"]
 
 
-def test_a_body_of_another_type(user: User) -> None:
+def test_unsupported_content_type(user: User) -> None:
     refused(post(user, b"<prompt/>", "application/xml"), 415, "UNSUPPORTED_MEDIA_TYPE")
 
 
-def test_a_body_over_thirty_mebibytes(user: User) -> None:
+def test_body_over_30_mib(user: User) -> None:
     refused(post(user, b" " * (30 * 1024 * 1024 + 1)), 413, "BODY_TOO_LARGE")
 
 
-def test_what_is_small_may_not_be_sent_large(user: User) -> None:
+def test_small_json_may_not_expand(user: User) -> None:
     body = b'{"url": "https://a.example", "events": [' + b'"x",' * 780_000 + b'"x"]}'
     answer = user.call("POST", "/v1/webhook-endpoints", content=body, headers={"Content-Type": "application/json"})
     assert refused(answer, 413, "BODY_TOO_LARGE") == {"max_bytes": 64 * 1024}
 
 
-def test_a_form_that_breaks_off(user: User) -> None:
+def test_truncated_form(user: User) -> None:
     part = b'--x\r\nContent-Disposition: form-data; name="%s"\r\n\r\n%s\r\n'
     form = part % (b"prompt", b"a kite") + part % (b"seconds", b"4")
     refused(post(user, form, "multipart/form-data; boundary=x"), 400, "INVALID_REQUEST")
 
 
 @pytest.mark.parametrize("labels", [{"__a__": "b"}, {"": "b"}])
-def test_a_label_that_the_database_cannot_hold(user: User, labels: dict[str, str]) -> None:
+def test_unstorable_label(user: User, labels: dict[str, str]) -> None:
     refused(user.call("POST", "/v1/videos", json={"prompt": "x", "labels": labels}), 400, "INVALID_REQUEST")
 
 
-def test_an_idempotency_key_that_no_url_can_ask_for(user: User) -> None:
+def test_idempotency_key_that_no_url_can_carry(user: User) -> None:
     answer = user.call("POST", "/v1/videos", json={"prompt": "x"}, headers={"Idempotency-Key": "../x"})
     refused(answer, 400, "INVALID_REQUEST")
 
 
-def test_a_chunked_body_over_thirty_mebibytes(user: User) -> None:
+def test_chunked_body_over_30_mib(user: User) -> None:
     pieces = (b" " * 1024 * 1024 for _ in range(31))
     refused(user.call("POST", "/v1/videos", content=pieces), 413, "BODY_TOO_LARGE")
 
 
 @pytest.mark.parametrize("authorization", [None, "", "Bearer", "Basic abc", "Bearer not.a.token", "Bearer x"])
-def test_no_token_or_a_bad_one(cloud: Cloud, user: User, authorization: str | None) -> None:
+def test_missing_or_invalid_token(cloud: Cloud, user: User, authorization: str | None) -> None:
     headers = {} if authorization is None else {"Authorization": authorization}
     answer = cloud.http.get(f"{cloud.url}/v1/videos", headers=headers)
     refused(answer, 401, "UNAUTHENTICATED")
     assert answer.headers["www-authenticate"] == "Bearer"
 
 
-def test_a_token_whose_signature_was_touched(cloud: Cloud, user: User) -> None:
+def test_token_with_a_tampered_signature(cloud: Cloud, user: User) -> None:
     head, _, signature = user.token.rpartition(".")
     broken = f"{head}.{signature[:-6]}AAAAAA"
     refused(
@@ -161,26 +161,26 @@ def test_another_users_job_is_not_found(cloud: Cloud, user: User, method: str, p
 
 
 @pytest.mark.parametrize("path", ["/v1/nothing", "/v1/videos/video_x/nothing", "/v1"])
-def test_an_unknown_address(user: User, path: str) -> None:
+def test_unknown_path(user: User, path: str) -> None:
     refused(user.call("GET", path), 404, "NOT_FOUND")
 
 
-def test_a_method_that_the_address_does_not_answer(user: User) -> None:
+def test_wrong_method(user: User) -> None:
     answer = user.call("PATCH", "/v1/videos", json={})
     refused(answer, 405, "METHOD_NOT_ALLOWED")
     assert "GET" in answer.headers["allow"] or "POST" in answer.headers["allow"]
 
 
 @pytest.mark.parametrize("query", ["limit=0", "limit=101", "limit=x", "status=done", "color=red", "after=" + "x" * 600])
-def test_a_query_that_is_wrong_or_unknown(user: User, query: str) -> None:
+def test_wrong_or_unknown_query_parameter(user: User, query: str) -> None:
     refused(user.call("GET", f"/v1/videos?{query}"), 400, "INVALID_REQUEST")
 
 
-def test_machines_doors_are_closed_to_users(user: User) -> None:
+def test_machine_routes_reject_users(user: User) -> None:
     answer = user.call("POST", "/tasks/step", json={"job": "video_x", "step": 0})
     assert answer.status_code in (401, 403)
 
 
-def test_an_unsigned_event_is_not_believed(cloud: Cloud, user: User) -> None:
+def test_unsigned_event_is_rejected(cloud: Cloud, user: User) -> None:
     answer = cloud.http.post(f"{cloud.url}/hooks/gemini", json={"type": "interaction.completed", "data": {"id": "x"}})
     refused(answer, 401, "UNAUTHENTICATED")

@@ -34,7 +34,7 @@ def exported(user: User) -> dict[str, Any]:
         time.sleep(0.1)
 
 
-def test_an_export_is_files_of_json_behind_signed_urls(user: User) -> None:
+def test_export_is_json_files_behind_signed_urls(user: User) -> None:
     job = user.finish("a paper boat", labels={"team": "blue"}, **SMALL)
     user.call("POST", "/v1/api-keys", json={"name": "laptop", "scope": "read"})
     export = exported(user)
@@ -53,12 +53,12 @@ def test_an_export_is_files_of_json_behind_signed_urls(user: User) -> None:
     assert export["expires_at"] - export["completed_at"] == 7 * 86_400
 
 
-def test_another_users_export_does_not_exist(user: User) -> None:
+def test_another_users_export_is_not_found(user: User) -> None:
     export = exported(user)
     assert user.cloud.user().call("GET", f"/v1/account/exports/{export['id']}").status_code == 404
 
 
-def test_a_deleted_account_is_closed_at_once_and_keeps_only_its_ledger(user: User) -> None:
+def test_deleted_account_is_closed_at_once_and_keeps_only_its_ledger(user: User) -> None:
     done = user.finish("a sandcastle", **SMALL)
     endless = user.create("an endless road [never finishes]", seconds=4)
     user.wait(endless["id"], lambda seen: seen["stage"] == "generating")

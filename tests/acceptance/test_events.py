@@ -67,7 +67,7 @@ def in_order(events: list[Event], video: str) -> bool:
     return all(values == sorted(values) for values in (stages, versions, progress)) and stages[-1] == len(ORDER) - 1
 
 
-def test_a_video_is_told_stage_by_stage_until_it_can_be_played(user: User) -> None:
+def test_video_stream_sends_every_stage_until_playable(user: User) -> None:
     job = user.create("an event stream", seconds=4, model="veo-3.1-fast")["id"]
     with listening(user, f"/v1/videos/{job}/events") as stream:
         events = stream.rest()
@@ -81,7 +81,7 @@ def test_a_video_is_told_stage_by_stage_until_it_can_be_played(user: User) -> No
         assert [event.version for event in stream.rest()] == [events[-1].version]
 
 
-def test_two_tabs_are_told_the_same_and_the_first_event_comes_at_once(user: User) -> None:
+def test_two_tabs_receive_the_same_starting_at_once(user: User) -> None:
     with listening(user, "/v1/events") as one, listening(user, "/v1/events") as other:
         job = user.create("two tabs", seconds=4)["id"]
         first = one.until("video", job)
@@ -93,7 +93,7 @@ def test_two_tabs_are_told_the_same_and_the_first_event_comes_at_once(user: User
         assert in_order(other.until("video", job, "completed"), job)
 
 
-def test_whoever_was_away_learns_what_happened_deletions_included(user: User) -> None:
+def test_reconnect_receives_what_was_missed_including_deletions(user: User) -> None:
     gone = user.create("it will be deleted", seconds=4)["id"]
     user.wait(gone)
     with listening(user, "/v1/events") as stream:
@@ -109,7 +109,7 @@ def test_whoever_was_away_learns_what_happened_deletions_included(user: User) ->
     assert latest[gone].data == {"id": gone, "object": "video.deleted", "deleted": True}
 
 
-def test_a_deletion_is_told_to_whoever_listens(user: User) -> None:
+def test_deletion_is_sent_to_listeners(user: User) -> None:
     job = user.finish("a short life", seconds=4)["id"]
     with listening(user, "/v1/events") as stream:
         stream.until("video", job)
@@ -120,7 +120,7 @@ def test_a_deletion_is_told_to_whoever_listens(user: User) -> None:
         assert [event.name for event in stream.rest()] == ["deleted"]
 
 
-def test_another_user_is_told_nothing(cloud: Cloud, user: User) -> None:
+def test_another_user_receives_nothing(cloud: Cloud, user: User) -> None:
     other = cloud.user()
     with listening(other, "/v1/events") as stream:
         job = user.create("private", seconds=4)["id"]
@@ -132,18 +132,18 @@ def test_another_user_is_told_nothing(cloud: Cloud, user: User) -> None:
     assert {event.video for event in told if event.name != "ready"} == {own}
 
 
-def test_nobody_without_a_token_listens(cloud: Cloud) -> None:
+def test_stream_needs_a_token(cloud: Cloud) -> None:
     for path in ("/v1/events", "/v1/videos/video_0123456789012345678901/events"):
         refused(cloud.http.get(f"{cloud.url}{path}"), 401, "UNAUTHENTICATED")
 
 
-def test_a_page_may_ask_for_the_head_of_a_stream(user: User) -> None:
+def test_page_may_send_head_to_a_stream(user: User) -> None:
     answer = user.call("HEAD", "/v1/events")
     assert (answer.status_code, answer.content) == (200, b"")
     assert answer.headers["content-type"].startswith("text/event-stream")
 
 
-def test_many_clients_come_and_go_and_leave_nothing_behind(user: User) -> None:
+def test_many_clients_come_and_go_without_leaks(user: User) -> None:
     """More streams one after another than an account may have at once."""
 
     deadline = time.monotonic() + 4 * WITHIN_S
@@ -169,7 +169,7 @@ def test_many_clients_come_and_go_and_leave_nothing_behind(user: User) -> None:
     look(0)
 
 
-def test_a_key_may_have_so_many_streams_open_and_leaves_some_to_its_account(user: User) -> None:
+def test_key_has_a_stream_limit_below_its_accounts(user: User) -> None:
     key = user.call("POST", "/v1/api-keys", json={"name": "listener", "scope": "read"}).json()
     with_key = User(user.cloud, key["key"])
     with ExitStack() as streams:

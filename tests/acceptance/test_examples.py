@@ -55,7 +55,7 @@ def run(language: str, text: str, place: Path, user: User) -> None:
 
 @pytest.mark.timeout(3 * TIMEOUT_S)
 @pytest.mark.parametrize("section", SECTIONS)
-def test_the_examples_do_what_the_page_says(embedded_cloud: Cloud, place: Path, section: str) -> None:
+def test_documented_examples_work(embedded_cloud: Cloud, place: Path, section: str) -> None:
     user = embedded_cloud.user()
     found = examples(section)
     assert found

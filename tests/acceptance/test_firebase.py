@@ -14,7 +14,7 @@ DENIED = "permission-denied"
 
 
 @pytest.mark.timeout(2 * node_program.TIMEOUT_S)
-def test_a_client_reads_its_own_account_and_ledger_and_nothing_else(local_cloud: Cloud, tmp_path: Path) -> None:
+def test_client_reads_only_its_own_account_and_ledger(local_cloud: Cloud, tmp_path: Path) -> None:
     """The emulator allows everything until rules are loaded; a client would meet the denials only in the cloud."""
     user = local_cloud.user()
     job = user.create("a lantern [never finishes]")["id"]

@@ -77,7 +77,7 @@ def website(page: bytes) -> Iterator[str]:
         server.server_close()
 
 
-def test_the_first_and_last_frame_of_a_form_are_those_of_the_film_until_it_is_deleted(cloud: Cloud, user: User) -> None:
+def test_first_and_last_frame_of_a_form_frame_the_video_until_deleted(cloud: Cloud, user: User) -> None:
     files = {
         "prompt": (None, "from red to blue"),
         "seconds": (None, "4"),
@@ -103,7 +103,7 @@ def test_the_first_and_last_frame_of_a_form_are_those_of_the_film_until_it_is_de
     assert [cloud.inside.read(name) for name in names] == [None, None]
 
 
-def test_omni_begins_with_the_image_of_a_data_url(user: User) -> None:
+def test_omni_starts_from_a_data_url_image(user: User) -> None:
     url = "data:image/jpeg;base64," + base64.b64encode(picture(RED, "JPEG")).decode()
     job = user.finish("red", model="omni-flash", seconds=3, resolution="360p", input_reference={"image_url": url})
     assert job["status"] == "completed", job["error"]
@@ -123,7 +123,7 @@ def test_reference_images_come_from_files_fields_and_urls(user: User, model: str
     assert (job["seconds"], len(job["inputs"])) == ("8", 2)
 
 
-def test_a_video_is_extended_by_the_model_that_made_it_and_only_the_new_part_is_paid(user: User) -> None:
+def test_extension_uses_the_videos_model_and_charges_the_new_part(user: User) -> None:
     first = user.finish("a train leaves", seconds=4)
     body = {"prompt": "and arrives", "extends": first["id"]}
     estimate = user.call("POST", "/v1/videos/estimate", json=body).json()
@@ -137,7 +137,7 @@ def test_a_video_is_extended_by_the_model_that_made_it_and_only_the_new_part_is_
     assert all(map(alike, colors(film_of(user, first))[:48], colors(film_of(user, job))[:48]))
 
 
-def test_omni_extends_by_as_much_as_is_asked_for(user: User) -> None:
+def test_omni_extends_by_the_requested_seconds(user: User) -> None:
     first = user.finish("a river", model="omni-flash", seconds=3, resolution="360p", aspect_ratio="9:16")
     job = user.finish("to the sea", extends=first["id"], seconds=4)
     assert job["status"] == "completed", job["error"]
@@ -145,7 +145,7 @@ def test_omni_extends_by_as_much_as_is_asked_for(user: User) -> None:
     assert user.ledger == [500, -30, -40]
 
 
-def test_only_ones_own_finished_videos_are_extended(cloud: Cloud, user: User) -> None:
+def test_only_your_own_finished_videos_can_be_extended(cloud: Cloud, user: User) -> None:
     job = user.create("not yet [never finishes]", seconds=4)["id"]
     answer = user.call("POST", "/v1/videos", json={"prompt": "on", "extends": job})
     assert (answer.status_code, answer.json()["error"]["code"]) == (409, "JOB_NOT_FINISHED")
@@ -163,7 +163,7 @@ def test_only_ones_own_finished_videos_are_extended(cloud: Cloud, user: User) ->
         ({"image_url": "https://169.254.169.254/computeMetadata/v1/"}, "IMAGE_NOT_FETCHED"),
     ],
 )
-def test_an_image_that_cannot_be_used_is_named_and_costs_nothing(user: User, image: dict[str, str], code: str) -> None:
+def test_unusable_image_is_named_and_costs_nothing(user: User, image: dict[str, str], code: str) -> None:
     answer = user.call("POST", "/v1/videos", json={"prompt": "x", "input_reference": image})
     assert (answer.status_code, answer.json()["error"]["code"]) == (400, code)
     assert answer.json()["error"]["details"]["field"] == "input_reference"
@@ -179,7 +179,7 @@ def bomb() -> bytes:
     return data[:last] + data[last:-2] * 6_000 + b"\xff\xd9"
 
 
-def test_a_file_that_is_made_to_harm_is_refused_and_costs_and_delays_nobody(cloud: Cloud, user: User) -> None:
+def test_malicious_file_is_rejected_without_cost_or_delay(cloud: Cloud, user: User) -> None:
     balance = user.account["balance"]
     body = {"prompt": "a kite", "model": "omni-flash", "seconds": 3, "resolution": "360p"}
     harmful = {**body, "input_reference": {"data": base64.b64encode(bomb()).decode()}}

@@ -93,7 +93,7 @@ def test_create_retrieve_download_list_and_delete(client: openai.OpenAI, wire: W
         client.videos.retrieve(created.id)
 
 
-def test_an_image_by_its_url_is_an_input_reference_too(client: openai.OpenAI, user: User, picture: Path) -> None:
+def test_image_url_works_as_input_reference(client: openai.OpenAI, user: User, picture: Path) -> None:
     """The package itself takes only files here, so that its way for further fields is the way."""
     url = f"data:image/png;base64,{base64.b64encode(picture.read_bytes()).decode()}"
     created = client.videos.create(prompt="a kite", extra_body={"input_reference": {"image_url": url}}, **SMALL)
@@ -101,7 +101,7 @@ def test_an_image_by_its_url_is_an_input_reference_too(client: openai.OpenAI, us
     user.wait(created.id)
 
 
-def test_a_create_in_json_is_the_same(client: openai.OpenAI, user: User) -> None:
+def test_json_create_works_like_the_form(client: openai.OpenAI, user: User) -> None:
     body = {"prompt": "a kite", **SMALL}
     created = client.post("/videos", body=body, cast_to=openai.types.Video)
     assert created.seconds == "3"
@@ -121,7 +121,7 @@ def test_create_and_poll_returns_a_failed_video_with_its_error(client: openai.Op
     assert video.error.message
 
 
-def test_a_list_turns_its_own_pages(client: openai.OpenAI, user: User) -> None:
+def test_list_follows_its_pages(client: openai.OpenAI, user: User) -> None:
     made = [client.videos.create(prompt=f"number {number}", **SMALL).id for number in range(3)]
     assert [video.id for video in client.videos.list(limit=2)] == made[::-1]
     assert [video.id for video in client.videos.list(limit=2, order="asc")] == made
@@ -129,14 +129,14 @@ def test_a_list_turns_its_own_pages(client: openai.OpenAI, user: User) -> None:
         user.wait(each)
 
 
-def test_a_program_that_asks_for_sora_gets_a_video_and_a_warning(client: openai.OpenAI, user: User) -> None:
+def test_request_for_sora_gets_a_video_and_a_warning(client: openai.OpenAI, user: User) -> None:
     created = client.videos.create(prompt="a tram", model="sora-2", seconds="4", size="1280x720")
     assert created.model == "veo-3.1-fast"
     assert [warning["code"] for warning in created.to_dict()["warnings"]] == ["MODEL_REPLACED"]  # type: ignore[attr-defined]
     assert user.wait(created.id)["status"] == "completed"
 
 
-def test_models_are_listed_and_read(client: openai.OpenAI) -> None:
+def test_models_can_be_listed_and_read(client: openai.OpenAI) -> None:
     models = {model.id: model for model in client.models.list()}
     assert models["veo-3.1"].owned_by == "google"
     assert client.models.retrieve("sora-2").id == "veo-3.1-fast"
@@ -162,7 +162,7 @@ def test_errors_are_the_packages_own_with_code_and_message(client: openai.OpenAI
     assert unknown.value.code == "UNAUTHENTICATED"
 
 
-def test_too_few_credits_are_a_status_error_and_not_tried_again(client: openai.OpenAI, wire: Wire) -> None:
+def test_insufficient_credits_are_not_retried(client: openai.OpenAI, wire: Wire) -> None:
     with pytest.raises(openai.APIStatusError) as poor:
         client.videos.create(prompt="x", model="veo-3.1", seconds="8", extra_body={"count": 4, "extra": 1})
     assert poor.value.code == "INVALID_REQUEST"
@@ -181,7 +181,7 @@ def test_too_few_credits_are_a_status_error_and_not_tried_again(client: openai.O
 
 
 @pytest.mark.parametrize("loss", [httpx2.ReadError("lost"), httpx2.ReadTimeout("late"), 500, 503, 409])
-def test_its_own_retries_never_make_a_second_video(
+def test_package_retries_never_create_a_second_video(
     client: openai.OpenAI, user: User, wire: Wire, picture: Path, loss: Exception | int
 ) -> None:
     wire.losses = [loss, loss]
@@ -194,7 +194,7 @@ def test_its_own_retries_never_make_a_second_video(
     user.wait(created.id)
 
 
-def test_over_the_limit_the_package_raises_and_makes_nothing(client: openai.OpenAI, user: User) -> None:
+def test_over_the_limit_the_package_raises_and_creates_nothing(client: openai.OpenAI, user: User) -> None:
     made = [client.videos.create(prompt="a fox [never finishes]", **SMALL).id for _ in range(3)]
     with pytest.raises(openai.RateLimitError) as rejected:
         client.videos.create(prompt="a fox [never finishes]", **SMALL)
@@ -204,7 +204,7 @@ def test_over_the_limit_the_package_raises_and_makes_nothing(client: openai.Open
         user.call("POST", f"/v1/videos/{each}/cancel")
 
 
-def test_two_creates_of_the_same_prompt_are_two_videos(client: openai.OpenAI, user: User) -> None:
+def test_same_prompt_twice_creates_two_videos(client: openai.OpenAI, user: User) -> None:
     ids = {client.videos.create(prompt="twice", **SMALL).id for _ in range(2)}
     assert len(ids) == 2
     for each in ids:
@@ -214,7 +214,7 @@ def test_two_creates_of_the_same_prompt_are_two_videos(client: openai.OpenAI, us
 # --- the asynchronous client ---
 
 
-async def test_the_asynchronous_client_does_the_same(user: User, picture: Path) -> None:
+async def test_asynchronous_client_works_too(user: User, picture: Path) -> None:
     http = openai.DefaultAsyncHttpxClient(trust_env=False)
     async with openai.AsyncOpenAI(base_url=f"{user.cloud.url}/v1", api_key=user.token, http_client=http) as client:
         file = io.BytesIO(picture.read_bytes())

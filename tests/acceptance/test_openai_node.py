@@ -17,7 +17,7 @@ def program(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.mark.timeout(2 * node_program.TIMEOUT_S)
-def test_the_package_keeps_working_unmodified(cloud: Cloud, program: Path, tmp_path: Path) -> None:
+def test_package_works_unmodified(cloud: Cloud, program: Path, tmp_path: Path) -> None:
     picture = tmp_path / "first.png"
     Image.new("RGB", (640, 360), "red").save(picture)
     user = cloud.user()

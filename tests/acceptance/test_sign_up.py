@@ -73,7 +73,7 @@ def code(answer: Any) -> str:
     return str(answer.json()["error"]["code"])
 
 
-def test_credits_keys_and_webhooks_wait_for_the_link_in_the_mail(cloud: Cloud, email: str) -> None:
+def test_credits_keys_and_webhooks_need_a_verified_email(cloud: Cloud, email: str) -> None:
     """Nothing is earned by claiming an address; the refreshed token earns all of it, at once and in every function."""
     new = SignIn.up(cloud, email)
     assert (new.user.account["balance"], new.user.account["email_verified"]) == (0, False)
@@ -93,7 +93,7 @@ def test_credits_keys_and_webhooks_wait_for_the_link_in_the_mail(cloud: Cloud, e
     assert new.refreshed().account["balance"] == 500
 
 
-def test_no_way_of_starting_again_earns_the_credits_again(cloud: Cloud, email: str) -> None:
+def test_signing_up_again_earns_no_second_credits(cloud: Cloud, email: str) -> None:
     """Neither a new sign-in for the address, nor deleting the account first, nor a +tag."""
     first = SignIn.up(cloud, email)
     assert first.verify().account["balance"] == 500
@@ -116,7 +116,7 @@ def test_users_cannot_delete_their_sign_in(cloud: Cloud, email: str) -> None:
     assert (answer.status_code, answer.json()["error"]["message"]) == (400, "ADMIN_ONLY_OPERATION")
 
 
-def test_the_owner_of_an_address_locks_out_who_signed_up_with_it(cloud: Cloud, email: str) -> None:
+def test_owner_of_an_email_locks_out_a_squatter(cloud: Cloud, email: str) -> None:
     """The stranger's sign-in gets verified tokens from the identity service, and nothing from us."""
     stranger = SignIn.up(cloud, email)
     assert stranger.user.account["balance"] == 0

@@ -34,7 +34,7 @@ def content(user: User, job_id: str, query: str = "") -> httpx2.Response:
 # --- a video ---
 
 
-def test_a_prompt_becomes_a_playable_video_of_the_asked_length_and_size(user: User) -> None:
+def test_prompt_becomes_a_playable_video_of_the_requested_length_and_size(user: User) -> None:
     job = user.finish("a lighthouse in a storm", seconds=4, size="1280x720")
     assert (job["status"], job["progress"]) == ("completed", 100)
     signed = content(user, job["id"], "?redirect=json").json()
@@ -46,13 +46,13 @@ def test_a_prompt_becomes_a_playable_video_of_the_asked_length_and_size(user: Us
     assert len(answer.content) == job["files"][0]["size_bytes"]
 
 
-def test_portrait_and_several_videos_are_what_was_asked_for(user: User) -> None:
+def test_portrait_and_several_videos_match_the_request(user: User) -> None:
     job = user.finish("two herons", seconds=4, aspect_ratio="9:16", count=2)
     assert job["size"] == "720x1280"
     assert [(file["width"], file["height"]) for file in job["files"]] == [(720, 1280)] * 2
 
 
-def test_omni_makes_videos_too_whichever_provider_has_it(user: User) -> None:
+def test_omni_makes_videos_with_either_provider(user: User) -> None:
     """Vertex AI unless the live settings prefer the Gemini API, as they do in the embedded form."""
     job = user.finish("a slow river", model="omni-flash", seconds=3, resolution="360p")
     assert job["status"] == "completed"
@@ -62,7 +62,7 @@ def test_omni_makes_videos_too_whichever_provider_has_it(user: User) -> None:
     assert made[job["id"]] == ("gemini" if user.cloud.embedded else "vertex-omni")
 
 
-def test_the_answer_to_a_submission_is_the_job_and_where_it_is(user: User) -> None:
+def test_submission_returns_the_job_and_its_location(user: User) -> None:
     answer = user.call("POST", "/v1/videos", json={"prompt": "a kite", "seconds": 4})
     assert answer.status_code == 202
     job = answer.json()
@@ -74,7 +74,7 @@ def test_the_answer_to_a_submission_is_the_job_and_where_it_is(user: User) -> No
 # --- money ---
 
 
-def test_a_new_user_has_the_signup_credits_and_pays_what_was_estimated(user: User) -> None:
+def test_new_user_has_signup_credits_and_pays_the_estimate(user: User) -> None:
     assert user.account["balance"] == 500
     body = {"prompt": "a market at dawn", "seconds": 6}
     estimate = user.call("POST", "/v1/videos/estimate", json=body).json()
@@ -129,7 +129,7 @@ def begun(cloud: Cloud) -> dict[str, Begun]:
 
 
 @pytest.mark.parametrize("words", FAILURES)
-def test_a_failure_says_why_and_gives_the_charge_back(begun: dict[str, Begun], words: str) -> None:
+def test_failed_video_says_why_and_is_refunded(begun: dict[str, Begun], words: str) -> None:
     code, _ = FAILURES[words]
     job = begun[words].ended()
     assert job["status"] == "failed"
@@ -138,27 +138,25 @@ def test_a_failure_says_why_and_gives_the_charge_back(begun: dict[str, Begun], w
     assert begun[words].user.ledger == [500, -40, 40]
 
 
-def test_partly_blocked_videos_are_refunded_in_part(user: User) -> None:
+def test_partly_blocked_videos_are_partly_refunded(user: User) -> None:
     job = user.finish("four doors [partly blocked]", seconds=4, count=4)
     assert job["status"] == "completed"
     assert len(job["files"]) == 3
     assert user.ledger == [500, -160, 40]
 
 
-def test_a_busy_provider_delays_a_job_and_charges_once(begun: dict[str, Begun]) -> None:
+def test_busy_provider_delays_a_job_and_charges_once(begun: dict[str, Begun]) -> None:
     assert begun[BUSY].ended()["status"] == "completed"
     assert begun[BUSY].user.ledger == [500, -40]
 
 
 @pytest.mark.parametrize("words", ADOPTED)
-def test_a_video_whose_start_or_operation_is_not_reported_is_found_and_adopted(
-    begun: dict[str, Begun], words: str
-) -> None:
+def test_video_with_an_unreported_start_or_operation_is_adopted(begun: dict[str, Begun], words: str) -> None:
     assert begun[words].ended()["status"] == "completed"
     assert begun[words].user.ledger == [500, -40]
 
 
-def test_too_few_credits_are_refused_with_the_figures_and_charge_nothing(user: User) -> None:
+def test_insufficient_credits_are_refused_with_figures_and_not_charged(user: User) -> None:
     answer = user.call("POST", "/v1/videos", json={"prompt": "x", "seconds": 8, "count": 4})
     assert answer.status_code == 202
     user.wait(answer.json()["id"])
@@ -169,7 +167,7 @@ def test_too_few_credits_are_refused_with_the_figures_and_charge_nothing(user: U
     assert user.ledger == [500, -320]
 
 
-def test_more_jobs_than_may_be_active_are_refused_with_their_list(user: User) -> None:
+def test_too_many_active_jobs_are_refused_with_their_list(user: User) -> None:
     jobs = [user.create("a slow train [slow 5s]", seconds=4)["id"] for _ in range(3)]
     answer = user.call("POST", "/v1/videos", json={"prompt": "one more", "seconds": 4})
     assert answer.status_code == 429
@@ -181,7 +179,7 @@ def test_more_jobs_than_may_be_active_are_refused_with_their_list(user: User) ->
 # --- the same request again ---
 
 
-def test_the_same_key_and_body_give_the_same_job_again(user: User) -> None:
+def test_same_key_and_body_return_the_same_job(user: User) -> None:
     body, headers = {"prompt": "a bell", "seconds": 4}, {"Idempotency-Key": "once"}
     first = user.call("POST", "/v1/videos", json=body, headers=headers)
     again = user.call("POST", "/v1/videos", json=body, headers=headers)
@@ -197,7 +195,7 @@ def test_the_same_key_and_body_give_the_same_job_again(user: User) -> None:
 # --- stop and delete ---
 
 
-def test_canceling_gives_back_what_was_stated_before(user: User) -> None:
+def test_cancel_refunds_what_was_announced(user: User) -> None:
     """A model that cannot be stopped for free has to be paid for: submit, wait, cancel is no way to free starts."""
     body = {"prompt": "an endless road [never finishes]", "seconds": 4}
     estimate = user.call("POST", "/v1/videos/estimate", json=body).json()
@@ -216,7 +214,7 @@ def test_canceling_gives_back_what_was_stated_before(user: User) -> None:
     assert (again.status_code, again.json()["error"]["code"]) == (409, "NOT_CANCELABLE")
 
 
-def test_a_deleted_video_is_gone_and_the_ledger_stays(user: User) -> None:
+def test_deleted_video_is_gone_and_the_ledger_stays(user: User) -> None:
     job = user.finish("a sandcastle", seconds=4)
     assert user.call("DELETE", f"/v1/videos/{job['id']}").json() == {
         "id": job["id"],
@@ -229,7 +227,7 @@ def test_a_deleted_video_is_gone_and_the_ledger_stays(user: User) -> None:
     assert user.ledger == [500, -40]
 
 
-def test_an_unfinished_video_cannot_be_deleted(user: User) -> None:
+def test_unfinished_video_cannot_be_deleted(user: User) -> None:
     job = user.create("a long night [never finishes]", seconds=4)
     answer = user.call("DELETE", f"/v1/videos/{job['id']}")
     assert (answer.status_code, answer.json()["error"]["code"]) == (409, "JOB_NOT_FINISHED")
@@ -255,7 +253,7 @@ def test_content_redirects_to_a_signed_url_that_serves_ranges(finished: tuple[Us
     assert len(part.content) == 100
 
 
-def test_the_thumbnail_is_a_picture(finished: tuple[User, str]) -> None:
+def test_thumbnail_is_an_image(finished: tuple[User, str]) -> None:
     user, job = finished
     answer = content(user, job, "?variant=thumbnail&redirect=false")
     assert answer.status_code == 200
@@ -263,7 +261,7 @@ def test_the_thumbnail_is_a_picture(finished: tuple[User, str]) -> None:
     assert answer.content.startswith(b"\xff\xd8\xff")
 
 
-def test_the_proxy_serves_the_whole_a_part_and_the_end(finished: tuple[User, str]) -> None:
+def test_proxy_serves_the_whole_a_range_and_the_end(finished: tuple[User, str]) -> None:
     user, job = finished
     path = f"/v1/videos/{job}/content?redirect=false"
     whole = user.call("GET", path)
@@ -278,7 +276,7 @@ def test_the_proxy_serves_the_whole_a_part_and_the_end(finished: tuple[User, str
     assert (beyond.status_code, beyond.headers["content-range"]) == (416, f"bytes */{size}")
 
 
-def test_the_proxy_honours_if_none_match_and_if_range(finished: tuple[User, str]) -> None:
+def test_proxy_honors_if_none_match_and_if_range(finished: tuple[User, str]) -> None:
     user, job = finished
     path = f"/v1/videos/{job}/content?redirect=false"
     etag = user.call("HEAD", path).headers["etag"]
@@ -287,7 +285,7 @@ def test_the_proxy_honours_if_none_match_and_if_range(finished: tuple[User, str]
     assert user.call("GET", path, headers={"Range": "bytes=0-9", "If-Range": '"other"'}).status_code == 200
 
 
-def test_head_is_answered_without_the_bytes(finished: tuple[User, str]) -> None:
+def test_head_is_answered_without_a_body(finished: tuple[User, str]) -> None:
     user, job = finished
     answer = user.call("HEAD", f"/v1/videos/{job}/content")
     assert answer.status_code == 200
@@ -295,7 +293,7 @@ def test_head_is_answered_without_the_bytes(finished: tuple[User, str]) -> None:
     assert answer.content == b""
 
 
-def test_the_content_of_an_unfinished_or_failed_job_is_a_clear_no(user: User) -> None:
+def test_content_of_unfinished_or_failed_jobs_is_a_clear_error(user: User) -> None:
     job = user.create("not yet [never finishes]", seconds=4)
     answer = content(user, job["id"])
     assert (answer.status_code, answer.json()["error"]["code"]) == (409, "JOB_NOT_FINISHED")
@@ -317,7 +315,7 @@ def test_videos_are_listed_newest_first_in_pages(user: User) -> None:
     assert second["has_more"] is False
 
 
-def test_videos_can_be_filtered_by_one_of_status_model_and_project(cloud: Cloud, user: User) -> None:
+def test_videos_can_be_filtered_by_status_model_or_project(cloud: Cloud, user: User) -> None:
     cloud.have_project("alpha")
     kept = user.finish("kept", seconds=4, project="alpha")["id"]
     user.finish("lost [blocked]", seconds=4)
@@ -327,7 +325,7 @@ def test_videos_can_be_filtered_by_one_of_status_model_and_project(cloud: Cloud,
     assert user.call("GET", "/v1/videos?status=completed&project=alpha").status_code == 400
 
 
-def test_models_say_what_they_can_do_and_cost(user: User) -> None:
+def test_models_show_capabilities_and_prices(user: User) -> None:
     models = {model["id"]: model for model in user.call("GET", "/v1/models").json()["data"]}
     assert models["veo-3.1-fast"]["default"] is True
     assert models["veo-3.1-fast"]["seconds"] == [4, 6, 8]

@@ -46,9 +46,7 @@ def deliveries(user: User, path: str, settled: int) -> list[dict[str, Any]]:
         time.sleep(0.1)
 
 
-def test_a_finished_video_is_told_to_an_endpoint_and_to_its_own_url_each_with_its_signature(
-    user: User, receiver: Receiver
-) -> None:
+def test_finished_video_is_sent_to_an_endpoint_and_its_own_url_signed(user: User, receiver: Receiver) -> None:
     made = endpoint(user, receiver.url("/endpoint"))
     secret = user.call("GET", "/v1/account/webhook-secret").json()["secret"]
     job = user.finish("a lighthouse", webhook_url=receiver.url("/own"), **SMALL)
@@ -67,7 +65,7 @@ def test_a_finished_video_is_told_to_an_endpoint_and_to_its_own_url_each_with_it
     assert all((one["status"], one["tries"]) == ("delivered", 1) for one in seen)
 
 
-def test_a_failed_try_is_repeated_with_the_same_id_and_a_new_signature(user: User, receiver: Receiver) -> None:
+def test_failed_attempt_is_repeated_with_its_id_and_a_new_signature(user: User, receiver: Receiver) -> None:
     receiver.answers.append(302)
     made = endpoint(user, receiver.url("/"))
     job = user.create("an endless road [never finishes]", seconds=4)
@@ -80,7 +78,7 @@ def test_a_failed_try_is_repeated_with_the_same_id_and_a_new_signature(user: Use
     assert (seen["status"], seen["tries"], seen["last_status"], seen["last_error"]) == ("delivered", 2, 204, None)
 
 
-def test_a_ping_is_tried_once(user: User, receiver: Receiver) -> None:
+def test_ping_is_sent_once(user: User, receiver: Receiver) -> None:
     receiver.answers.append(500)
     made = endpoint(user, receiver.url("/"))
     answer = user.call("POST", f"/v1/webhook-endpoints/{made['id']}/test")
@@ -91,7 +89,7 @@ def test_a_ping_is_tried_once(user: User, receiver: Receiver) -> None:
     assert Webhook(made["secret"]).verify(message.body, message.headers)["type"] == "ping"
 
 
-def test_after_a_rotation_the_old_secret_and_the_new_one_both_verify(user: User, receiver: Receiver) -> None:
+def test_after_rotation_both_secrets_verify(user: User, receiver: Receiver) -> None:
     made = endpoint(user, receiver.url("/"))
     rotated = user.call("POST", f"/v1/webhook-endpoints/{made['id']}/rotate").json()
     user.call("POST", f"/v1/webhook-endpoints/{made['id']}/test")
@@ -101,9 +99,7 @@ def test_after_a_rotation_the_old_secret_and_the_new_one_both_verify(user: User,
     assert made["secret"] != rotated["secret"]
 
 
-def test_an_endpoint_hears_only_of_what_it_wants_and_is_disabled_when_it_is_gone(
-    user: User, receiver: Receiver
-) -> None:
+def test_endpoint_gets_subscribed_events_and_is_disabled_when_gone(user: User, receiver: Receiver) -> None:
     made = endpoint(user, receiver.url("/failed"), events=["video.failed"])
     other = endpoint(user, receiver.url("/canceled"), events=["video.canceled"])
     receiver.answers.append(410)
@@ -120,7 +116,7 @@ def test_an_endpoint_hears_only_of_what_it_wants_and_is_disabled_when_it_is_gone
     assert (enabled["disabled"], enabled["disabled_reason"]) == (False, None)
 
 
-def test_addresses_that_are_not_public_are_refused_or_never_reached(user: User) -> None:
+def test_non_public_addresses_are_rejected_or_never_reached(user: User) -> None:
     private = ("https://169.254.169.254/computeMetadata/v1/", "http://10.0.0.1/", "https://metadata.google.internal/")
     for url in ("http://example.com/", "https://user:pw@example.com/", "ftp://example.com/", *private):
         answer = user.call("POST", "/v1/videos", json={"prompt": "x", "seconds": 4, "webhook_url": url})
@@ -137,7 +133,7 @@ def test_addresses_that_are_not_public_are_refused_or_never_reached(user: User) 
     assert user.call("DELETE", f"/v1/webhook-endpoints/{made['id']}").status_code == 200
 
 
-def test_an_account_has_at_most_ten_endpoints(user: User, receiver: Receiver) -> None:
+def test_account_has_at_most_ten_endpoints(user: User, receiver: Receiver) -> None:
     made = [endpoint(user, receiver.url(f"/{number}"))["id"] for number in range(10)]
     answer = user.call("POST", "/v1/webhook-endpoints", json={"url": receiver.url("/more")})
     assert (answer.status_code, answer.json()["error"]["code"]) == (409, "LIMIT_REACHED")
@@ -146,7 +142,7 @@ def test_an_account_has_at_most_ten_endpoints(user: User, receiver: Receiver) ->
     assert endpoint(user, receiver.url("/more"))["id"] not in made
 
 
-def test_a_server_that_never_answers_delays_neither_videos_nor_other_users_messages(
+def test_silent_server_delays_neither_videos_nor_other_users_webhooks(
     cloud: Cloud, user: User, receiver: Receiver
 ) -> None:
     """Sixty pings to servers that accept and stay silent: four are under way, none is tried twice."""

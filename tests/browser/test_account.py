@@ -19,9 +19,7 @@ pytestmark = pytest.mark.timeout(300)
 KEYS = "**/v1/api-keys"
 
 
-def test_what_was_used_is_plotted_and_the_ledger_adds_up(
-    open_studio: Open, person: Person, window: tuple[int, int]
-) -> None:
+def test_usage_is_charted_and_the_ledger_balances(open_studio: Open, person: Person, window: tuple[int, int]) -> None:
     """Credits and videos per day, and every entry with the balance after it."""
     balance = person.user.account["balance"]
     person.user.create("A lighthouse [slow 300s]", seconds=4)
@@ -49,7 +47,7 @@ def test_what_was_used_is_plotted_and_the_ledger_adds_up(
     assert screen.complaints == []
 
 
-def test_an_api_key_is_made_shown_once_used_and_revoked(open_studio: Open, cloud: Cloud, person: Person) -> None:
+def test_api_key_is_created_shown_once_used_and_revoked(open_studio: Open, cloud: Cloud, person: Person) -> None:
     """The key works as the API says; afterwards nothing in the page holds it."""
     screen = open_studio(DESK, person, "account/keys")
     page = screen.page
@@ -70,7 +68,7 @@ def test_an_api_key_is_made_shown_once_used_and_revoked(open_studio: Open, cloud
     assert person.user.call("GET", "/v1/api-keys").json()["data"] == []
 
 
-def test_a_key_needs_the_password_again_a_while_after_signing_in(open_studio: Open, person: Person) -> None:
+def test_key_needs_the_password_again_after_a_while(open_studio: Open, person: Person) -> None:
     """Closing the dialog makes nothing; a wrong password is told; the right one goes on with what was asked for."""
     screen = open_studio(DESK, person, "account/keys")
     page = screen.page
@@ -110,9 +108,7 @@ def refusing_once() -> Callable[[Route, Request], None]:
     return handle
 
 
-def test_who_signed_in_with_google_confirms_there_and_comes_back(
-    open_studio: Open, cloud: Cloud, person: Person
-) -> None:
+def test_google_user_confirms_with_google_and_returns(open_studio: Open, cloud: Cloud, person: Person) -> None:
     """There is no password to ask for. Google's page leads back to the same place, where the key can be made."""
     screen = open_studio(DESK, person, "account/keys")
     page = screen.page
@@ -146,7 +142,7 @@ def on_googles_page(page: Page, email: str) -> None:
     expect(page.locator("#bar")).to_be_visible()
 
 
-def test_a_webhook_is_added_tested_and_its_messages_are_seen(
+def test_webhook_is_added_tested_and_its_deliveries_shown(
     open_studio: Open, person: Person, window: tuple[int, int]
 ) -> None:
     """A test message arrives at one's server; the page shows what became of it."""
@@ -179,7 +175,7 @@ def test_a_webhook_is_added_tested_and_its_messages_are_seen(
     expect(page.get_by_text("No endpoints yet.")).to_be_visible()
 
 
-def test_a_copy_of_the_data_is_made_and_the_account_deleted(open_studio: Open, person: Person) -> None:
+def test_data_is_exported_and_the_account_deleted(open_studio: Open, person: Person) -> None:
     """The copy can be downloaded; deleting asks for the address, and leads to the door for good."""
     screen = open_studio(DESK, person, "account/data")
     page = screen.page

@@ -33,14 +33,14 @@ def find(screen: Screen, email: str) -> None:
     page.get_by_role("button", name=f"Open: {email}").click()
 
 
-def test_who_is_no_administrator_sees_nothing_of_it(open_studio: Open, person: Person) -> None:
+def test_non_administrator_sees_no_admin_pages(open_studio: Open, person: Person) -> None:
     """There is no way in, and the address alone leads to a sentence."""
     screen = open_studio(DESK, person, "admin/users")
     expect(screen.page.get_by_text("Only administrators see this.")).to_be_visible()
     expect(screen.page.get_by_role("link", name="Admin")).to_be_hidden()
 
 
-def test_a_user_is_found_given_credits_and_shut_out(
+def test_user_is_found_credited_and_disabled(
     open_studio: Open, admin: Person, person: Person, window: tuple[int, int]
 ) -> None:
     """What is given is in the balance and the ledger, what is changed holds at the service."""
@@ -71,7 +71,7 @@ def test_a_user_is_found_given_credits_and_shut_out(
     assert (found["disabled"], found["balance"]) == (True, balance + 250)
 
 
-def test_videos_of_the_tenant_are_seen_by_status_and_user(open_studio: Open, admin: Person, owner: Person) -> None:
+def test_tenant_videos_are_filtered_by_status_and_user(open_studio: Open, admin: Person, owner: Person) -> None:
     """Everybody's, one user's, and one with what there is to say of it."""
     screen = open_studio(DESK, admin, "admin/users")
     page = screen.page
@@ -90,7 +90,7 @@ def test_videos_of_the_tenant_are_seen_by_status_and_user(open_studio: Open, adm
     assert screen.complaints == []
 
 
-def test_a_project_is_made_renamed_and_put_away(open_studio: Open, admin: Person, window: tuple[int, int]) -> None:
+def test_project_is_created_renamed_and_archived(open_studio: Open, admin: Person, window: tuple[int, int]) -> None:
     """What is refused is said at its field."""
     screen = open_studio(window, admin, "admin/projects")
     page = screen.page
@@ -114,7 +114,7 @@ def test_a_project_is_made_renamed_and_put_away(open_studio: Open, admin: Person
 
 
 @pytest.mark.usefixtures("kept_settings")
-def test_settings_are_changed_and_what_is_wrong_is_said_at_its_field(
+def test_settings_are_changed_and_errors_shown_at_their_fields(
     open_studio: Open, admin: Person, window: tuple[int, int]
 ) -> None:
     """What the service refuses it names; what it accepts it keeps; what is emptied is as by default again."""
@@ -162,7 +162,7 @@ def test_settings_are_changed_and_what_is_wrong_is_said_at_its_field(
     assert admin.user.call("GET", "/v1/admin/config").json()["stored"] == {**theirs, "active_jobs_limit": 8}
 
 
-def test_health_says_what_its_figures_cover(
+def test_health_page_explains_its_figures(
     open_studio: Open, admin: Person, owner: Person, window: tuple[int, int]
 ) -> None:
     """The queue as it is, success and times of the newest videos, as plots and as tables."""

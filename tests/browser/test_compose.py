@@ -48,7 +48,7 @@ def slot(screen: Screen, name: str) -> Locator:
     return screen.page.locator(f"#slot-{name}")
 
 
-def test_cost_and_time_follow_what_is_written(open_studio: Open, person: Person, window: tuple[int, int]) -> None:
+def test_cost_and_time_follow_the_form(open_studio: Open, person: Person, window: tuple[int, int]) -> None:
     """The price is known before sending, the video is as asked, the balance is as was said."""
     screen = open_studio(window, person)
     page = screen.page
@@ -71,7 +71,7 @@ def test_cost_and_time_follow_what_is_written(open_studio: Open, person: Person,
     assert screen.complaints == []
 
 
-def test_what_a_model_cannot_do_is_barred_with_the_reason(open_studio: Open, person: Person) -> None:
+def test_unsupported_options_are_disabled_with_the_reason(open_studio: Open, person: Person) -> None:
     """A choice that rules others out bars them and says why; so does another model."""
     screen = open_studio(DESK, person)
     page = screen.page
@@ -91,7 +91,7 @@ def test_what_a_model_cannot_do_is_barred_with_the_reason(open_studio: Open, per
     assert screen.complaints == []
 
 
-def test_what_cannot_be_sent_is_said_at_once_and_costs_nothing(open_studio: Open, person: Person) -> None:
+def test_invalid_form_is_explained_at_once_and_costs_nothing(open_studio: Open, person: Person) -> None:
     """Neither an empty prompt, nor one that is too long, nor a wrong seed leaves the page."""
     screen = open_studio(DESK, person)
     page = screen.page
@@ -110,7 +110,7 @@ def test_what_cannot_be_sent_is_said_at_once_and_costs_nothing(open_studio: Open
     assert person.user.call("GET", "/v1/videos").json()["data"] == []
 
 
-def test_a_draft_survives_a_reload_with_its_images(open_studio: Open, person: Person, window: tuple[int, int]) -> None:
+def test_draft_survives_a_reload_with_its_images(open_studio: Open, person: Person, window: tuple[int, int]) -> None:
     """Nothing that was written, chosen or added is lost."""
     screen = open_studio(window, person)
     page = screen.page
@@ -125,7 +125,7 @@ def test_a_draft_survives_a_reload_with_its_images(open_studio: Open, person: Pe
     assert screen.complaints == []
 
 
-def test_images_are_dropped_and_pasted_and_go_along(open_studio: Open, person: Person) -> None:
+def test_images_can_be_dropped_and_pasted(open_studio: Open, person: Person) -> None:
     """A first frame by dropping, a last one by pasting; the video is made from both."""
     screen = open_studio(DESK, person)
     page = screen.page
@@ -146,7 +146,7 @@ def test_images_are_dropped_and_pasted_and_go_along(open_studio: Open, person: P
     assert screen.complaints == []
 
 
-def test_a_file_that_is_no_image_is_refused_with_the_reason(open_studio: Open, person: Person) -> None:
+def test_non_image_file_is_rejected_with_the_reason(open_studio: Open, person: Person) -> None:
     """What its bytes say counts, and a picture that is too small is told its size."""
     screen = open_studio(DESK, person)
     page = screen.page
@@ -162,7 +162,7 @@ def test_a_file_that_is_no_image_is_refused_with_the_reason(open_studio: Open, p
     expect(fault).to_be_hidden()
 
 
-def test_a_template_becomes_a_prompt(open_studio: Open, person: Person, window: tuple[int, int]) -> None:
+def test_template_becomes_a_prompt(open_studio: Open, person: Person, window: tuple[int, int]) -> None:
     """Its blanks are filled in; what is left empty is as in the example."""
     screen = open_studio(window, person)
     page = screen.page
@@ -176,7 +176,7 @@ def test_a_template_becomes_a_prompt(open_studio: Open, person: Person, window: 
     expect(prompt_box(screen)).to_be_focused()
 
 
-def test_a_video_is_gone_on_from(open_studio: Open, person: Person) -> None:
+def test_video_can_be_extended(open_studio: Open, person: Person) -> None:
     """Extending says what it costs, bars what stays as it was, survives a reload, and asks for the longer video."""
     person.user.finish("The tide comes in", seconds=4)
     screen = open_studio(DESK, person)
@@ -197,7 +197,7 @@ def test_a_video_is_gone_on_from(open_studio: Open, person: Person) -> None:
     assert screen.complaints == []
 
 
-def test_a_request_whose_answer_is_lost_is_made_and_charged_once(open_studio: Open, person: Person) -> None:
+def test_request_with_a_lost_answer_is_made_and_charged_once(open_studio: Open, person: Person) -> None:
     """The page repeats a request of unknown outcome under the same Idempotency-Key, so nothing is doubled."""
     screen = open_studio(DESK, person)
     page = screen.page
@@ -225,7 +225,7 @@ def test_a_request_whose_answer_is_lost_is_made_and_charged_once(open_studio: Op
     assert len(set(keys)) == 1
 
 
-def test_a_price_that_rose_is_shown_before_anything_is_made(open_studio: Open, person: Person) -> None:
+def test_price_increase_is_shown_before_anything_is_created(open_studio: Open, person: Person) -> None:
     """The page agrees to the price that it shows, and to no other."""
     screen = open_studio(DESK, person)
     page = screen.page

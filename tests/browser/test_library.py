@@ -50,7 +50,7 @@ def test_videos_are_found_by_status_date_and_words(open_studio: Open, person: Pe
     assert screen.complaints == []
 
 
-def test_a_failure_says_why_what_to_do_and_what_came_back(
+def test_failed_video_shows_reason_next_step_and_refund(
     open_studio: Open, owner: Person, window: tuple[int, int]
 ) -> None:
     """On the card, and in full when it is opened."""
@@ -69,7 +69,7 @@ def test_a_failure_says_why_what_to_do_and_what_came_back(
     assert screen.complaints == []
 
 
-def test_more_videos_come_on_scrolling(open_studio: Open, person: Person) -> None:
+def test_scrolling_loads_more_videos(open_studio: Open, person: Person) -> None:
     """By cursor, and each of them once."""
     with ThreadPoolExecutor(3) as pool:
         list(pool.map(lambda n: person.user.finish(f"Take {n} [content blocked]", seconds=4), range(7)))
@@ -92,7 +92,7 @@ def test_more_videos_come_on_scrolling(open_studio: Open, person: Person) -> Non
     assert screen.complaints == []
 
 
-def test_a_pointer_that_rests_sees_the_video_move(open_studio: Open, owner: Person) -> None:
+def test_hovering_plays_the_video(open_studio: Open, owner: Person) -> None:
     """Without sound, in the card; who wishes for less motion is spared it."""
     screen = open_studio(DESK, owner, reduced_motion="no-preference")
     link = ready(card(screen, SWING))
@@ -109,7 +109,7 @@ def test_a_pointer_that_rests_sees_the_video_move(open_studio: Open, owner: Pers
     assert screen.complaints == []
 
 
-def test_what_was_deleted_comes_back_until_the_page_has_asked(open_studio: Open, person: Person) -> None:
+def test_deletion_can_be_undone_until_it_is_sent(open_studio: Open, person: Person) -> None:
     """The card goes at once, the service is asked only when there was time to think better of it."""
     for prompt in ("Keep me [content blocked]", "Take me [content blocked]"):
         person.user.finish(prompt, seconds=4)
@@ -135,7 +135,7 @@ def test_what_was_deleted_comes_back_until_the_page_has_asked(open_studio: Open,
     assert screen.complaints == []
 
 
-def test_several_are_deleted_at_once(open_studio: Open, person: Person, window: tuple[int, int]) -> None:
+def test_several_videos_are_deleted_at_once(open_studio: Open, person: Person, window: tuple[int, int]) -> None:
     """Chosen one by one or all together; leaving the page means it."""
     for prompt in ("One", "Two", "Three"):
         person.user.finish(f"{prompt} [content blocked]", seconds=4)

@@ -15,7 +15,7 @@ from tests.browser.conftest import BOAT, DESK, SWING, Open, Person
 pytestmark = pytest.mark.timeout(300)
 
 
-def test_seeking_asks_for_a_range_and_gets_it(open_studio: Open, owner: Person, window: tuple[int, int]) -> None:
+def test_seeking_requests_a_range(open_studio: Open, owner: Person, window: tuple[int, int]) -> None:
     """The bytes come from the bucket, answered 206, without a token of ours in the address."""
     screen = open_studio(window, owner, "videos")
     page = screen.page
@@ -40,7 +40,7 @@ def test_seeking_asks_for_a_range_and_gets_it(open_studio: Open, owner: Person, 
     assert screen.complaints == []
 
 
-def test_a_video_is_looped_shown_full_linked_and_downloaded(
+def test_video_can_be_looped_shown_fullscreen_linked_and_downloaded(
     open_studio: Open, owner: Person, cloud: Cloud, tmp_path: Path
 ) -> None:
     """What one does with a video; the loop is remembered, the file plays elsewhere."""
@@ -73,7 +73,7 @@ def test_a_video_is_looped_shown_full_linked_and_downloaded(
     assert screen.complaints == []
 
 
-def test_a_url_that_has_ended_is_renewed_in_its_place(open_studio: Open, owner: Person) -> None:
+def test_expired_url_is_renewed_in_place(open_studio: Open, owner: Person) -> None:
     """Signed URLs live for minutes: the player asks for another and goes on where it was."""
     screen = open_studio(DESK, owner)
     ready(card(screen, BOAT)).click()
@@ -86,7 +86,7 @@ def test_a_url_that_has_ended_is_renewed_in_its_place(open_studio: Open, owner: 
     assert screen.page.evaluate(f"{VIDEO}.src").partition("?")[0] == before.partition("?")[0]
 
 
-def test_one_turns_from_video_to_video(open_studio: Open, owner: Person, window: tuple[int, int]) -> None:
+def test_player_moves_between_videos(open_studio: Open, owner: Person, window: tuple[int, int]) -> None:
     """Older and newer, and a link to a video that is not one's own says so."""
     screen = open_studio(window, owner, "videos")
     page = screen.page

@@ -58,7 +58,7 @@ LIGHTS = pytest.mark.parametrize(("window", "scheme"), [(DESK, "dark"), (PHONE, 
 
 
 @LIGHTS
-def test_no_state_of_the_studio_breaks_a_rule_of_accessibility(
+def test_studio_is_accessible_in_every_state(
     open_studio: Open, owner: Person, window: tuple[int, int], scheme: str
 ) -> None:
     """axe finds nothing, on a desk in the dark and on a phone by day: from the door to the player and the dialogs."""
@@ -87,7 +87,7 @@ def test_no_state_of_the_studio_breaks_a_rule_of_accessibility(
 
 
 @LIGHTS
-def test_no_other_room_breaks_a_rule_of_accessibility(
+def test_other_pages_are_accessible(
     open_studio: Open, admin: Person, owner: Person, window: tuple[int, int], scheme: str
 ) -> None:
     """axe finds nothing in the account's and the administrators' rooms; everything fits the window."""
@@ -106,7 +106,7 @@ def test_no_other_room_breaks_a_rule_of_accessibility(
     assert screen.complaints == []
 
 
-def test_a_video_is_made_watched_and_deleted_by_keyboard_alone(open_studio: Open, person: Person) -> None:
+def test_video_is_created_watched_and_deleted_by_keyboard_alone(open_studio: Open, person: Person) -> None:
     """From the top of the page with Tab, Enter, Escape and the arrows; the focus is always somewhere."""
     screen = open_studio(DESK, person)
     page = screen.page
@@ -146,9 +146,7 @@ def tab_to(page: Page, where: str) -> None:
 
 
 @pytest.mark.parametrize("size", [(360, 640), (768, 1024), (3840, 2160)], ids=["360px", "tablet", "4k"])
-def test_every_width_from_360_pixels_to_4k_is_filled_and_not_passed(
-    open_studio: Open, owner: Person, size: tuple[int, int]
-) -> None:
+def test_layout_fits_every_width_from_360_pixels_to_4k(open_studio: Open, owner: Person, size: tuple[int, int]) -> None:
     """Nothing is cut off, and a very large screen shows more and larger things, not a corner of them."""
     screen = open_studio(size, owner, "videos")
     ready(card(screen, BOAT))
@@ -160,9 +158,7 @@ def test_every_width_from_360_pixels_to_4k_is_filled_and_not_passed(
         assert screen.page.evaluate("getComputedStyle(document.documentElement).fontSize") == "24px"
 
 
-def test_the_page_can_be_turned_round_for_right_to_left_writing(
-    open_studio: Open, owner: Person, window: tuple[int, int]
-) -> None:
+def test_page_can_be_mirrored_for_right_to_left(open_studio: Open, owner: Person, window: tuple[int, int]) -> None:
     """The form is on the right, the library on the left, and nothing sticks out."""
     screen = open_studio(window, owner, "videos")
     page = screen.page
@@ -203,7 +199,7 @@ def fetched(page: Page, origin: str) -> Callable[[], dict[str, int]]:
     return lambda: {path: size for path, size in sizes.items() if path.startswith("/")}
 
 
-def test_the_first_page_is_light_and_still(
+def test_first_page_is_small_and_stable(
     open_studio: Open, cloud: Cloud, owner: Person, window: tuple[int, int], record_property: Callable[[str, int], None]
 ) -> None:
     """Under 100 KB over the wire, for who is not signed in and for who is; and nothing jumps about."""
@@ -227,7 +223,9 @@ def test_the_first_page_is_light_and_still(
         assert shifted(page) <= MOST_SHIFT, name
 
 
-def test_nothing_jumps_while_videos_are_made(open_studio: Open, person: Person, window: tuple[int, int]) -> None:
+def test_layout_does_not_shift_while_videos_generate(
+    open_studio: Open, person: Person, window: tuple[int, int]
+) -> None:
     """A card has the same size in every state, so that what one points at stays where it is."""
     screen = open_studio(window, person)
     screen.page.evaluate(SHIFTS)
@@ -236,7 +234,7 @@ def test_nothing_jumps_while_videos_are_made(open_studio: Open, person: Person, 
 
 
 @pytest.mark.long
-def test_how_soon_the_page_can_be_used_on_a_slow_phone_is_reported(
+def test_time_to_interactive_on_a_slow_phone_is_reported(
     open_studio: Open, cloud: Cloud, owner: Person, record_property: Callable[[str, int], None]
 ) -> None:
     """A report and no limit: what it says depends on this machine. The page is usable all the same."""
@@ -257,9 +255,7 @@ def test_how_soon_the_page_can_be_used_on_a_slow_phone_is_reported(
         page.locator(usable).focus()
 
 
-def test_no_token_is_in_an_address_and_nothing_comes_from_elsewhere(
-    open_studio: Open, cloud: Cloud, owner: Person
-) -> None:
+def test_no_token_in_urls_and_nothing_from_other_origins(open_studio: Open, cloud: Cloud, owner: Person) -> None:
     """Tokens travel in headers; the page is ours alone, but for the bucket's signed URLs."""
     screen = open_studio(DESK, owner)
     page = screen.page
@@ -283,7 +279,7 @@ def test_no_token_is_in_an_address_and_nothing_comes_from_elsewhere(
     assert not re.search(r"<script(?![^>]*\bsrc=)|\son\w+=|\sstyle=", html)
 
 
-def test_what_is_needed_at_first_is_fetched_at_once() -> None:
+def test_initial_resources_load_in_parallel() -> None:
     """A module that is only found once another was read costs a journey: index.html names all of them, those of the
     studio for who is signed in."""
     html = (ROOT / "web" / "index.html").read_text()

@@ -21,7 +21,7 @@ A_MOMENT = "[slow 2s]"
 ENDLESS = "[slow 300s]"
 
 
-def test_several_jobs_are_followed_as_they_happen(open_studio: Open, person: Person, window: tuple[int, int]) -> None:
+def test_several_jobs_are_followed_live(open_studio: Open, person: Person, window: tuple[int, int]) -> None:
     """Progress comes by the stream of events, over one connection and without asking for single videos."""
     screen = open_studio(window, person)
     page = screen.page
@@ -40,7 +40,7 @@ def test_several_jobs_are_followed_as_they_happen(open_studio: Open, person: Per
     assert screen.complaints == []
 
 
-def test_canceling_says_what_comes_back(open_studio: Open, person: Person, window: tuple[int, int]) -> None:
+def test_canceling_shows_the_refund(open_studio: Open, person: Person, window: tuple[int, int]) -> None:
     """It asks first, says what was refunded, and the card and the balance show it."""
     screen = open_studio(window, person)
     page = screen.page
@@ -62,7 +62,7 @@ def test_canceling_says_what_comes_back(open_studio: Open, person: Person, windo
     assert screen.complaints == []
 
 
-def test_a_video_that_began_while_the_dialog_was_open_is_not_canceled_for_less(
+def test_video_that_started_while_the_dialog_was_open_is_not_canceled_for_less(
     open_studio: Open, person: Person
 ) -> None:
     """Everything would have come back when the question was asked; now it is asked again, with what does."""
@@ -85,7 +85,7 @@ def test_a_video_that_began_while_the_dialog_was_open_is_not_canceled_for_less(
     assert person.user.call("GET", "/v1/videos").json()["data"][0]["status"] == "in_progress"
 
 
-def test_a_job_goes_on_through_a_reload_and_in_another_tab(open_studio: Open, person: Person) -> None:
+def test_job_continues_through_a_reload_and_in_another_tab(open_studio: Open, person: Person) -> None:
     """Whoever reloads in the middle, and whoever opens a second tab, sees the same card end."""
     screen = open_studio(DESK, person)
     other = screen.page.context.new_page()
@@ -106,7 +106,7 @@ def test_a_job_goes_on_through_a_reload_and_in_another_tab(open_studio: Open, pe
     assert screen.complaints == []
 
 
-def test_without_the_stream_the_page_asks(open_studio: Open, person: Person) -> None:
+def test_without_the_stream_the_page_polls(open_studio: Open, person: Person) -> None:
     """Something on the way may not let streams through: the videos are kept up to date all the same."""
     screen = open_studio(DESK, person)
     screen.page.context.route(re.compile(r"/v1/events$"), lambda route: route.abort())
@@ -115,7 +115,7 @@ def test_without_the_stream_the_page_asks(open_studio: Open, person: Person) -> 
     ready(generate(screen, f"A kite without wind {A_MOMENT}"))
 
 
-def test_the_service_goes_and_comes_back(open_studio: Open, cloud: Cloud, person: Person) -> None:
+def test_page_recovers_from_a_service_outage(open_studio: Open, cloud: Cloud, person: Person) -> None:
     """The page says that nobody answers, tries again by itself, and is told what it missed."""
     with Way.to(cloud.url) as way:
         screen = open_studio(DESK, person, url=way.url)
@@ -131,7 +131,7 @@ def test_the_service_goes_and_comes_back(open_studio: Open, cloud: Cloud, person
         ready(card(screen, "Made while nobody looked"))
 
 
-def test_who_wants_to_is_notified(open_studio: Open, person: Person) -> None:
+def test_notifications_are_opt_in(open_studio: Open, person: Person) -> None:
     """Only once it is allowed and asked for, and only while nobody looks."""
     screen = open_studio(DESK, person, permissions=["notifications"])
     page = screen.page

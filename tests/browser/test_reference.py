@@ -12,7 +12,7 @@ from tools.openapi import PUBLIC_ROUTES
 pytestmark = pytest.mark.timeout(300)
 
 
-def test_every_operation_is_shown_and_can_be_found(open_studio: Open, cloud: Cloud, window: tuple[int, int]) -> None:
+def test_every_operation_is_shown_and_searchable(open_studio: Open, cloud: Cloud, window: tuple[int, int]) -> None:
     screen = open_studio(window)
     page = screen.page
     page.goto(f"{cloud.url}/docs")

@@ -28,7 +28,7 @@ def sign_in(page: Page, email: str, password: str) -> None:
     page.get_by_role("button", name="Sign in", exact=True).click()
 
 
-def test_a_new_user_verifies_the_address_and_makes_a_first_video(
+def test_new_user_verifies_the_email_and_makes_a_first_video(
     open_studio: Open, cloud: Cloud, window: tuple[int, int]
 ) -> None:
     """The link in the mail changes nothing until its button is pressed; then the page that waits notices by itself."""
@@ -72,14 +72,14 @@ def test_a_new_user_verifies_the_address_and_makes_a_first_video(
     assert screen.complaints == []
 
 
-def test_a_wrong_password_is_said_in_words(open_studio: Open) -> None:
+def test_wrong_password_is_explained(open_studio: Open) -> None:
     """What the identity service refuses is told as a sentence, not as its code."""
     page = open_studio(PHONE).page
     sign_in(page, f"nobody-{secrets.token_hex(5)}@example.com", "not the one")
     expect(page.get_by_role("alert").filter(has_text="Wrong email or password.")).to_be_visible()
 
 
-def test_a_forgotten_password_is_reset_by_mail(open_studio: Open, cloud: Cloud, person: Person) -> None:
+def test_forgotten_password_is_reset_by_email(open_studio: Open, cloud: Cloud, person: Person) -> None:
     """The page asks for a password that keeps the policy; the link works once; an unknown address is told the same."""
     page = open_studio(PHONE).page
     page.get_by_role("button", name="Have an account?").click()
@@ -100,9 +100,7 @@ def test_a_forgotten_password_is_reset_by_mail(open_studio: Open, cloud: Cloud, 
     expect(page.locator("#bar")).to_be_visible()
 
 
-def test_an_address_changes_by_the_link_to_the_new_one_and_back(
-    open_studio: Open, cloud: Cloud, person: Person
-) -> None:
+def test_email_is_changed_by_link_and_back(open_studio: Open, cloud: Cloud, person: Person) -> None:
     page = open_studio(PHONE).page
     new = f"new-{secrets.token_hex(5)}@example.com"
     cloud.identity("sendOobCode", requestType="VERIFY_AND_CHANGE_EMAIL", idToken=person.user.token, newEmail=new)
@@ -118,7 +116,7 @@ def test_an_address_changes_by_the_link_to_the_new_one_and_back(
     expect(page.locator("#bar")).to_be_visible()
 
 
-def test_signing_in_with_google_leads_there_and_back(open_studio: Open, cloud: Cloud) -> None:
+def test_google_sign_in_redirects_and_returns(open_studio: Open, cloud: Cloud) -> None:
     """No token stays in the address; a return that this tab didn't ask for signs nobody in."""
     screen = open_studio(PHONE)
     page = screen.page
@@ -151,7 +149,7 @@ def refusing(status: int, message: str) -> Callable[[Route], None]:
     return lambda route: route.fulfill(status=status, body=body)
 
 
-def test_a_token_service_that_refuses_everybody_signs_nobody_out(open_studio: Open, person: Person) -> None:
+def test_token_service_outage_signs_nobody_out(open_studio: Open, person: Person) -> None:
     """A blocked API key or a used-up quota says nothing about the session; it goes on once that is over."""
     pages = [open_studio().page for _ in REFUSALS]
     for page, (status, message) in zip(pages, REFUSALS, strict=True):
@@ -169,7 +167,7 @@ def test_a_token_service_that_refuses_everybody_signs_nobody_out(open_studio: Op
         expect(page.locator("#balance"), str(refusal)).to_have_text("500")
 
 
-def test_a_session_that_ends_leads_to_the_door_and_keeps_the_draft(open_studio: Open, person: Person) -> None:
+def test_expired_session_leads_to_sign_in_and_keeps_the_draft(open_studio: Open, person: Person) -> None:
     """Who changed the password elsewhere signs in again, and finds what was written."""
     screen = open_studio(person=person)
     page = screen.page

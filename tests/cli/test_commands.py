@@ -45,12 +45,12 @@ SECTIONS = {
 }
 
 
-def test_the_page_and_the_program_have_the_same_commands() -> None:
+def test_page_and_program_have_the_same_commands() -> None:
     assert set(SECTIONS) == set(COMMANDS)
 
 
 @pytest.mark.parametrize("name", COMMANDS)
-def test_a_command_is_documented_with_its_options_and_no_others(name: str) -> None:
+def test_command_options_are_documented_exactly(name: str) -> None:
     options = {word for option in COMMANDS[name].params for word in (*option.opts, *option.secondary_opts)}
     options = {word for word in options if word.startswith("-")} - EVERYWHERE
     # "`--profile` before the command" is the root's.
@@ -60,12 +60,12 @@ def test_a_command_is_documented_with_its_options_and_no_others(name: str) -> No
 
 
 @pytest.mark.parametrize("name", COMMANDS)
-def test_a_command_says_what_it_does_and_what_each_part_means(name: str) -> None:
+def test_command_help_describes_every_part(name: str) -> None:
     assert COMMANDS[name].help
     assert all(part.help for part in COMMANDS[name].params if "--help" not in part.opts)
 
 
-def test_the_options_before_the_command_are_documented() -> None:
+def test_global_options_are_documented() -> None:
     root = typer.main.get_command(app)
     words = {word for option in root.params for word in option.opts if word.startswith("--")} - {"--version"}
     assert all(word in CLI for word in words)
@@ -73,23 +73,23 @@ def test_the_options_before_the_command_are_documented() -> None:
     assert all(str(variable) in CLI for variable in variables)
 
 
-def test_the_table_of_exit_codes_is_the_programs() -> None:
+def test_documented_exit_codes_are_the_programs() -> None:
     rows = re.findall(r"^\| (\d+) \| (\w+) \| [^|]+ \|$", CLI, re.MULTILINE)
     assert [(int(number), name) for number, name in rows] == [(code.value, code.name) for code in Exit]
 
 
-def test_what_serves_an_assistant_is_the_one_definition() -> None:
+def test_assistant_tools_have_one_definition() -> None:
     committed = files("rushes").joinpath("agent_tools.json").read_text()
     assert committed == agent_tools.rendered(), "python -m shared.http.agent_tools > cli/rushes/agent_tools.json"
 
 
-def test_the_tools_of_the_page_are_the_tools() -> None:
+def test_documented_tools_are_the_tools() -> None:
     named = re.findall(r"^\| `(\w+)` \|", AGENTS, re.MULTILINE)
     assert named == [tool.name for tool in agent_tools.TOOLS]
 
 
 @pytest.mark.parametrize("page", ["cli.md", "agents.md"])
-def test_the_examples_do_what_the_page_says(shell: Shell, user: User, page: str, tmp_path: Any) -> None:
+def test_documented_examples_work(shell: Shell, user: User, page: str, tmp_path: Any) -> None:
     text = (ROOT / "docs" / page).read_text()
     examples = re.findall(r"^```(sh|python)\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
     assert examples
@@ -140,18 +140,18 @@ STORY: tuple[tuple[str, tuple[str, ...], dict[str, str]], ...] = (
 SIGNS_IN = ("login", "verify-email", "reset-password", "profiles list", "profiles use", "logout")
 
 
-def test_the_story_tells_of_every_command() -> None:
+def test_example_session_uses_every_command() -> None:
     told = {name for name, _, _ in STORY} | {"up", "mcp"}
     told |= {"admin grant", "admin budget", "admin users list", "operator tenant", "operator grant"}
     assert told == set(COMMANDS)
 
 
 @pytest.mark.parametrize("name", [name for name in COMMANDS if name != "mcp"])
-def test_a_command_has_json(name: str) -> None:
+def test_command_has_json(name: str) -> None:
     assert any("--json" in option.opts for option in COMMANDS[name].params)
 
 
-def test_every_command_answers_with_one_json_document(shell: Shell, nobody: Shell, user: User) -> None:
+def test_every_command_outputs_one_json_document(shell: Shell, nobody: Shell, user: User) -> None:
     known = {"home": str(shell.home), "email": f"{user.account['id']}@example.org".lower()}
     for name, arguments, learned in STORY:
         sits = nobody if name in SIGNS_IN else shell
@@ -163,7 +163,7 @@ def test_every_command_answers_with_one_json_document(shell: Shell, nobody: Shel
         known |= {word: document[field] for word, field in learned.items()}
 
 
-def test_administrators_commands_answer_with_one_json_document(nobody: Shell, user: User) -> None:
+def test_admin_commands_output_one_json_document(nobody: Shell, user: User) -> None:
     entry = nobody.call("admin", "grant", user.account["id"], "5", "--json").ok().json
     assert (entry["type"], entry["amount"]) == ("grant", 5)
     by_email = nobody.call("admin", "grant", user.account["email"], "6", "--json").ok().json
@@ -182,12 +182,12 @@ def test_administrators_commands_answer_with_one_json_document(nobody: Shell, us
         assert nobody.call("admin", "grant", id_, "6", "--json").code == Exit.NOT_FOUND
 
 
-def test_json_may_stand_before_the_command(shell: Shell) -> None:
+def test_json_may_precede_the_command(shell: Shell) -> None:
     assert shell.call("--json", "account").ok().json["object"] == "account"
 
 
 @pytest.mark.parametrize("name", ["account", "ledger", "models", "models veo-3.1", "keys list", "list", "whoami"])
-def test_people_get_no_json(shell: Shell, name: str) -> None:
+def test_default_output_is_not_json(shell: Shell, name: str) -> None:
     out = shell.call(*name.split()).ok().out
     assert not out.startswith("{")
     assert out.strip() or name in ("keys list", "list")
@@ -196,13 +196,13 @@ def test_people_get_no_json(shell: Shell, name: str) -> None:
 # --- completion ---
 
 
-def test_the_completion_script_is_printed(nobody: Shell) -> None:
+def test_completion_script_is_printed(nobody: Shell) -> None:
     told = nobody.having(_TYPER_COMPLETE_TEST_DISABLE_SHELL_DETECTION="1").run("--show-completion", "bash")
     assert told.code == 0, told.err
     assert "_RUSHES_COMPLETE" in told.out
 
 
-def test_bash_completes_with_the_script_that_is_printed(nobody: Shell, tmp_path: Path) -> None:
+def test_bash_completes_with_the_printed_script(nobody: Shell, tmp_path: Path) -> None:
     program = tmp_path / "rushes"
     program.write_text(f'#!/bin/sh\nexec "{sys.executable}" -m rushes "$@"\n')
     program.chmod(0o755)
@@ -237,7 +237,7 @@ def test_bash_completes_with_the_script_that_is_printed(nobody: Shell, tmp_path:
         ("fish", {"_TYPER_COMPLETE_ARGS": "rushes keys re", "_TYPER_COMPLETE_FISH_ACTION": "get-args"}),
     ],
 )
-def test_each_shell_is_answered_as_its_script_asks(nobody: Shell, shell_name: str, variables: dict[str, str]) -> None:
+def test_each_shell_gets_completions_in_its_format(nobody: Shell, shell_name: str, variables: dict[str, str]) -> None:
     script = nobody.call("completion", shell_name).ok().out
     assert script.strip() == get_completion_script(
         prog_name="rushes", complete_var="_RUSHES_COMPLETE", shell=shell_name
@@ -250,7 +250,7 @@ def test_each_shell_is_answered_as_its_script_asks(nobody: Shell, shell_name: st
     assert told.err == ""
 
 
-def test_completion_needs_no_sign_in_and_survives_a_damaged_file(nobody: Shell) -> None:
+def test_completion_works_signed_out_and_with_a_damaged_file(nobody: Shell) -> None:
     nobody.home.mkdir()
     (nobody.home / "credentials.json").write_text("{")
     asking = nobody.having(_RUSHES_COMPLETE="complete_bash", COMP_CWORD="1", COMP_WORDS="rushes extend")

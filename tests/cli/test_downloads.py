@@ -67,7 +67,7 @@ def fetch(url: str, out: Path, size_bytes: int | None = len(FILM)) -> Signer:
     return signer
 
 
-def test_a_line_that_breaks_is_gone_on_with_where_it_was(tmp_path: Path) -> None:
+def test_broken_download_resumes_where_it_was(tmp_path: Path) -> None:
     with storage(lambda number, whole: 100_000 if number < 3 else whole) as (url, seen):
         signer = fetch(url, tmp_path / "boat.mp4")
     assert (tmp_path / "boat.mp4").read_bytes() == FILM
@@ -76,13 +76,13 @@ def test_a_line_that_breaks_is_gone_on_with_where_it_was(tmp_path: Path) -> None
     assert signer.asked == 3
 
 
-def test_a_server_without_ranges_is_read_from_the_start(tmp_path: Path) -> None:
+def test_server_without_ranges_is_read_from_the_start(tmp_path: Path) -> None:
     with storage(lambda number, whole: 100_000 if number < 2 else whole, ranges=False) as (url, _):
         fetch(url, tmp_path / "boat.mp4")
     assert (tmp_path / "boat.mp4").read_bytes() == FILM
 
 
-def test_a_line_that_never_holds_leaves_no_file(tmp_path: Path) -> None:
+def test_download_that_keeps_failing_leaves_no_file(tmp_path: Path) -> None:
     (tmp_path / "boat.mp4").write_bytes(b"the film before")
     with storage(lambda _number, _whole: 10) as (url, seen), pytest.raises(Failure) as failed:
         fetch(url, tmp_path / "boat.mp4")
@@ -92,7 +92,7 @@ def test_a_line_that_never_holds_leaves_no_file(tmp_path: Path) -> None:
     assert (tmp_path / "boat.mp4").read_bytes() == b"the film before"
 
 
-def test_a_film_of_another_size_than_was_recorded_is_not_kept(tmp_path: Path) -> None:
+def test_video_of_unexpected_size_is_not_kept(tmp_path: Path) -> None:
     with storage(lambda _number, whole: whole) as (url, _), pytest.raises(Failure, match="300,000 of 300,001 bytes"):
         fetch(url, tmp_path / "boat.mp4", size_bytes=len(FILM) + 1)
     assert list(tmp_path.iterdir()) == []

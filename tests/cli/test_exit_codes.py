@@ -27,11 +27,11 @@ def ends(ended: Ended, code: Exit, said: str | None = None) -> None:
         assert said in ended.err
 
 
-def test_0_all_went_well(shell: Shell) -> None:
+def test_0_success(shell: Shell) -> None:
     ends(shell.run("account", "--json"), Exit.OK)
 
 
-def test_1_a_file_cannot_be_written(shell: Shell, user: User, tmp_path: Path) -> None:
+def test_1_file_cannot_be_written(shell: Shell, user: User, tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     video = user.finish("a boat", model="omni-flash", seconds=3, size="640x360")["id"]
     ends(
@@ -48,11 +48,11 @@ def test_1_a_file_cannot_be_written(shell: Shell, user: User, tmp_path: Path) ->
         (("create", "a boat", "--seconds", "5"), "UNSUPPORTED_BY_MODEL"),
     ],
 )
-def test_2_the_command_is_not_valid(shell: Shell, arguments: tuple[str, ...], said: str) -> None:
+def test_2_invalid_arguments(shell: Shell, arguments: tuple[str, ...], said: str) -> None:
     ends(shell.run(*arguments, "--json"), Exit.USAGE, said)
 
 
-def test_2_there_is_no_such_command(nobody: Shell) -> None:
+def test_2_unknown_command(nobody: Shell) -> None:
     ends(nobody.call("no-such-command", "--json"), Exit.USAGE, "USAGE")
 
 
@@ -89,7 +89,7 @@ SIGNED_IN = (
 ANYBODY = {"login", "logout", "reset-password", "profiles list", "profiles use", "up", "doctor", "mcp", "completion"}
 
 
-def test_3_nobody_is_signed_in_for_any_command(elsewhere: Shell) -> None:
+def test_3_every_command_needs_a_sign_in(elsewhere: Shell) -> None:
     covered = {name for name in COMMANDS for command in SIGNED_IN if list(command[: len(name.split())]) == name.split()}
     assert covered | ANYBODY == set(COMMANDS)
     for command in SIGNED_IN:
@@ -105,11 +105,11 @@ def test_3_not_allowed(shell: Shell) -> None:
     ends(shell.call("admin", "users", "list", "--json"), Exit.AUTH, "FORBIDDEN")
 
 
-def test_4_no_such_thing(shell: Shell) -> None:
+def test_4_not_found(shell: Shell) -> None:
     ends(shell.run("get", UNKNOWN, "--json"), Exit.NOT_FOUND, "NOT_FOUND")
 
 
-def test_5_too_few_credits(shell: Shell) -> None:
+def test_5_insufficient_credits(shell: Shell) -> None:
     wish = ("create", ENDLESS, "--model", "veo-3.1", "--seconds", "8", "--count", "4", "--json")
     shell.call(*wish).ok()
     ends(shell.run(*wish), Exit.CREDITS, "INSUFFICIENT_CREDITS")
@@ -122,20 +122,20 @@ def test_6_too_many_at_once(shell: Shell) -> None:
     ends(shell.run(*wish), Exit.LIMIT, "TOO_MANY_ACTIVE_JOBS")
 
 
-def test_7_ended_already(shell: Shell, user: User) -> None:
+def test_7_already_ended(shell: Shell, user: User) -> None:
     video = user.create(ENDLESS, seconds=4)["id"]
     shell.call("cancel", video).ok()
     ends(shell.run("cancel", video, "--json"), Exit.STATE, "NOT_CANCELABLE")
 
 
-def test_8_the_video_failed(shell: Shell) -> None:
+def test_8_video_failed(shell: Shell) -> None:
     ended = shell.run("create", "a boat [blocked]", "--seconds", "4", "--wait", "--json")
     ends(ended, Exit.JOB_FAILED)
     assert ended.json["error"]["code"] == "SAFETY_BLOCKED"
     assert ended.json["refunded"] == ended.json["cost"] == 40
 
 
-def test_9_the_video_was_canceled(shell: Shell, user: User) -> None:
+def test_9_video_canceled(shell: Shell, user: User) -> None:
     video = user.create(ENDLESS, seconds=4)["id"]
     waiting = shell.started("wait", video, "--json")
     assert user.call("POST", f"/v1/videos/{video}/cancel").status_code == 200
@@ -144,12 +144,12 @@ def test_9_the_video_was_canceled(shell: Shell, user: User) -> None:
     assert json.loads(out)["status"] == "canceled"
 
 
-def test_10_the_server_does_not_answer(shell: Shell) -> None:
+def test_10_server_does_not_respond(shell: Shell) -> None:
     away = shell.having(RUSHES_URL=NOWHERE, RUSHES_RETRY_FOR="0")
     ends(away.run("account", "--json"), Exit.UNAVAILABLE, "UNAVAILABLE")
 
 
-def test_11_the_wait_was_too_long(shell: Shell, user: User) -> None:
+def test_11_timed_out(shell: Shell, user: User) -> None:
     video = user.create(ENDLESS, seconds=4)["id"]
     ended = shell.run("wait", video, "--timeout", "0.5", "--json")
     ends(ended, Exit.TIMEOUT)
@@ -159,7 +159,7 @@ def test_11_the_wait_was_too_long(shell: Shell, user: User) -> None:
 
 
 @pytest.mark.parametrize("code", CATALOG)
-def test_every_error_of_the_api_has_an_exit_code_of_its_own_kind(code: str) -> None:
+def test_every_api_error_has_a_fitting_exit_code(code: str) -> None:
     entry = CATALOG[code]
     exit_code = of_error(code, entry.status)
     passing = exit_code in (Exit.UNAVAILABLE, Exit.LIMIT)
@@ -173,7 +173,7 @@ def test_every_error_of_the_api_has_an_exit_code_of_its_own_kind(code: str) -> N
         assert passing or not entry.retryable
 
 
-def test_an_error_is_told_with_the_servers_code_message_and_what_to_do(shell: Shell) -> None:
+def test_error_shows_code_message_and_next_step(shell: Shell) -> None:
     told = shell.call("get", UNKNOWN)
     assert told.out == ""
     entry = CATALOG["NOT_FOUND"]

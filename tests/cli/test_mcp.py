@@ -108,7 +108,7 @@ def made(user: User) -> list[Any]:
     return videos
 
 
-async def test_the_tools_are_listed_with_their_schemas(user: User) -> None:
+async def test_tools_are_listed_with_their_schemas(user: User) -> None:
     async with near(user) as client:
         listed = {tool.name: tool for tool in (await client.list_tools()).tools}
     assert set(listed) == {
@@ -128,7 +128,7 @@ async def test_the_tools_are_listed_with_their_schemas(user: User) -> None:
 
 
 @pytest.mark.parametrize("era", ERAS)
-async def test_where_the_user_can_be_asked_a_yes_makes_the_video(shell: Shell, user: User, era: str) -> None:
+async def test_confirmation_creates_the_video(shell: Shell, user: User, era: str) -> None:
     person = Person("accept")
     async with assistant(shell, era, person) as client:
         result = await client.call_tool("create_video", ENDLESS)
@@ -145,7 +145,7 @@ async def test_where_the_user_can_be_asked_a_yes_makes_the_video(shell: Shell, u
 
 @pytest.mark.parametrize("era", ERAS)
 @pytest.mark.parametrize("action", ["decline", "cancel"])
-async def test_without_a_yes_nothing_is_made(user: User, era: str, action: Action) -> None:
+async def test_without_confirmation_nothing_is_created(user: User, era: str, action: Action) -> None:
     async with near(user, era, Person(action)) as client:
         result = await client.call_tool("create_video", ENDLESS)
     checked("create_video", result)
@@ -155,7 +155,7 @@ async def test_without_a_yes_nothing_is_made(user: User, era: str, action: Actio
 
 
 @pytest.mark.parametrize("era", ERAS)
-async def test_the_model_cannot_say_yes_for_a_user_who_can_be_asked(user: User, era: str) -> None:
+async def test_model_cannot_confirm_for_a_user_who_can_be_asked(user: User, era: str) -> None:
     offer = (await tool(user, "create_video", ENDLESS, era)).structured_content["id"]
     person = Person("decline")
     async with near(user, era, person) as client:
@@ -165,7 +165,7 @@ async def test_the_model_cannot_say_yes_for_a_user_who_can_be_asked(user: User, 
 
 
 @pytest.mark.parametrize("era", ERAS)
-async def test_elsewhere_it_takes_a_second_call_with_the_offer_in_any_process(user: User, era: str) -> None:
+async def test_without_elicitation_a_second_call_with_the_offer_confirms(user: User, era: str) -> None:
     offer = (await tool(user, "create_video", ENDLESS, era)).structured_content
     assert (offer["object"], offer["tool"], offer["cost"]) == ("offer", "create_video", 40)
     assert offer["request"] == {**ENDLESS, "model": "veo-3.1-fast", "seconds": "4", "size": "1280x720", "count": 1}
@@ -187,7 +187,7 @@ async def test_two_offers_of_the_same_video_are_two_videos(user: User) -> None:
 
 
 @pytest.mark.usefixtures("price_rise")
-async def test_a_price_that_rose_after_the_yes_is_offered_again_and_makes_nothing(user: User) -> None:
+async def test_price_increase_after_confirmation_is_offered_again(user: User) -> None:
     offer = (await tool(user, "create_video", ENDLESS)).structured_content
     again = await tool(user, "create_video", {**ENDLESS, "offer": offer["id"]})
     assert again.structured_content["object"] == "offer"
@@ -196,7 +196,7 @@ async def test_a_price_that_rose_after_the_yes_is_offered_again_and_makes_nothin
     assert made(user) == []
 
 
-async def test_an_offer_is_of_its_arguments_its_tool_and_its_user(user: User) -> None:
+async def test_offer_is_bound_to_arguments_tool_and_user(user: User) -> None:
     offer = (await tool(user, "create_video", ENDLESS)).structured_content["id"]
     other = user.cloud.user()
     results = [
@@ -212,7 +212,7 @@ async def test_an_offer_is_of_its_arguments_its_tool_and_its_user(user: User) ->
     assert made(user) == made(other) == []
 
 
-async def test_a_video_is_made_from_images_on_the_users_machine(user: User, image: Path) -> None:
+async def test_video_is_created_from_local_images(user: User, image: Path) -> None:
     arguments = {
         **ENDLESS,
         "size": "1280x720",
@@ -243,9 +243,7 @@ async def test_reference_images_by_file_and_by_url(user: User, image: Path) -> N
     assert "IMAGE_NOT_FETCHED" in text(fetched)
 
 
-async def test_no_file_but_an_image_leaves_the_machine(
-    user: User, image: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_only_images_leave_the_machine(user: User, image: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     secret = image.with_name("id_rsa.png")
     secret.write_text("-----BEGIN OPENSSH PRIVATE KEY-----")
     pipe = image.with_name("pipe.png")
@@ -264,7 +262,7 @@ async def test_no_file_but_an_image_leaves_the_machine(
         assert why in text(result)
 
 
-async def test_what_would_be_refused_is_not_offered(user: User) -> None:
+async def test_request_that_would_be_refused_is_not_offered(user: User) -> None:
     person = Person("accept")
     async with near(user, person=person) as client:
         result = await client.call_tool("create_video", {"prompt": "a kite", "model": "veo-3.1", "count": 4})
@@ -276,7 +274,7 @@ async def test_what_would_be_refused_is_not_offered(user: User) -> None:
     assert len(made(user)) == 1
 
 
-async def test_a_video_is_offered_confirmed_made_and_shown(user: User) -> None:
+async def test_video_is_offered_confirmed_created_and_shown(user: User) -> None:
     async with near(user, person=Person("accept")) as client:
         price = await client.call_tool("estimate_video", SMALL)
         assert "30 credits" in text(price)
@@ -302,7 +300,7 @@ async def test_a_video_is_offered_confirmed_made_and_shown(user: User) -> None:
     assert [one["id"] for one in listed.structured_content["data"]] == [video]
 
 
-async def test_a_wait_reports_progress_and_ends_in_time(user: User) -> None:
+async def test_wait_reports_progress_and_is_bounded(user: User) -> None:
     video = user.create(ENDLESS["prompt"], seconds=4)["id"]
     told: list[str | None] = []
 
@@ -318,7 +316,7 @@ async def test_a_wait_reports_progress_and_ends_in_time(user: User) -> None:
     assert told
 
 
-async def test_a_cancel_and_a_delete_are_offered_first(user: User) -> None:
+async def test_cancel_and_delete_are_offered_first(user: User) -> None:
     video = user.create(ENDLESS["prompt"], seconds=4)["id"]
     user.wait(video, lambda seen: seen["status"] == "in_progress")
     early = await tool(user, "delete_video", {"video": video})
@@ -342,7 +340,7 @@ async def test_a_cancel_and_a_delete_are_offered_first(user: User) -> None:
     assert made(user) == []
 
 
-async def test_a_refund_that_shrank_after_the_yes_is_offered_again(user: User, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_smaller_refund_after_confirmation_is_offered_again(user: User, monkeypatch: pytest.MonkeyPatch) -> None:
     video = user.create(ENDLESS["prompt"], seconds=4)["id"]
     user.wait(video, lambda seen: seen["status"] == "in_progress")
     get = Api.get
@@ -356,7 +354,7 @@ async def test_a_refund_that_shrank_after_the_yes_is_offered_again(user: User, m
 
 
 @pytest.mark.parametrize("era", ERAS)
-async def test_a_user_who_can_be_asked_is_asked_before_a_delete(user: User, era: str) -> None:
+async def test_delete_asks_a_user_who_can_be_asked(user: User, era: str) -> None:
     video = user.create(ENDLESS["prompt"], seconds=4)["id"]
     user.call("POST", f"/v1/videos/{video}/cancel")
     for action, left in (("decline", [video]), ("accept", [])):
@@ -416,7 +414,7 @@ async def test_finished_videos_are_resources(user: User, monkeypatch: pytest.Mon
     assert json.loads(details.text)["prompt"] == "a kite"
 
 
-async def test_mistakes_come_back_as_words_that_a_model_can_act_on(user: User) -> None:
+async def test_errors_tell_the_model_what_to_do(user: User) -> None:
     async with near(user) as client:
         unknown = await client.call_tool("create_video", {"prompt": "a kite", "mood": "calm"})
         no_video = await client.call_tool("video_status", {"video": "video_" + "x" * 22})
@@ -429,7 +427,7 @@ async def test_mistakes_come_back_as_words_that_a_model_can_act_on(user: User) -
     assert no_tool.is_error
 
 
-async def test_it_starts_without_anybody_signed_in_and_says_so_when_asked(user: User) -> None:
+async def test_starts_signed_out_and_says_so(user: User) -> None:
     async with near(replace(user, token="rk_nothing")) as client:
         assert (await client.list_tools()).tools
         result = await client.call_tool("list_videos", {})
@@ -437,7 +435,7 @@ async def test_it_starts_without_anybody_signed_in_and_says_so_when_asked(user: 
     assert "UNAUTHENTICATED" in text(result)
 
 
-def test_an_offer_ends_after_ten_minutes(settings: Path) -> None:
+def test_offer_expires_after_10_minutes(settings: Path) -> None:
     now = [0.0]
     offers = Offers(settings, lambda: now[0])
     offer = offers.make({"prompt": "a kite"}, "quote")
@@ -467,7 +465,7 @@ def test_offers_are_private_few_and_without_prompts(settings: Path) -> None:
     assert len(list(settings.iterdir())) == 1
 
 
-def test_an_offer_that_cannot_be_read_is_none(settings: Path) -> None:
+def test_unreadable_offer_is_ignored(settings: Path) -> None:
     offers = Offers(settings)
     offer = offers.make({}, None)
     offers.keep(offer)
@@ -477,7 +475,7 @@ def test_an_offer_that_cannot_be_read_is_none(settings: Path) -> None:
         assert offers.get(offer.id, {}) is None
 
 
-def test_an_offer_that_cannot_be_kept_is_said(settings: Path) -> None:
+def test_unsaved_offer_is_reported(settings: Path) -> None:
     settings.parent.mkdir(exist_ok=True)
     settings.write_text("a file where a directory should be")
     offers = Offers(settings)
@@ -485,7 +483,7 @@ def test_an_offer_that_cannot_be_kept_is_said(settings: Path) -> None:
         offers.keep(offers.make({}, None))
 
 
-def test_processes_keep_offers_at_the_same_time(settings: Path) -> None:
+def test_concurrent_processes_save_offers(settings: Path) -> None:
     stores = [Offers(settings) for _ in range(4)]
     kept: list[Any] = []
 

@@ -31,7 +31,7 @@ def network(user: User) -> Iterator[Shaky]:
         yield between
 
 
-def test_an_answer_that_is_lost_is_asked_for_again_with_the_same_key(shell: Shell, user: User, network: Shaky) -> None:
+def test_lost_answer_is_retried_with_the_same_key(shell: Shell, user: User, network: Shaky) -> None:
     network.loses = First("POST", "/v1/videos")
     made = shell.having(RUSHES_URL=network.url).call(*WISH).ok().json
     assert network.seen["POST", "/v1/videos"] == 2
@@ -40,7 +40,7 @@ def test_an_answer_that_is_lost_is_asked_for_again_with_the_same_key(shell: Shel
     assert user.get(made["id"])["cost"] == 40
 
 
-def test_the_same_command_after_a_lost_answer_is_the_same_video(shell: Shell, user: User, network: Shaky) -> None:
+def test_repeated_command_after_a_lost_answer_is_the_same_video(shell: Shell, user: User, network: Shaky) -> None:
     network.loses = First("POST", "/v1/videos")
     impatient = shell.having(RUSHES_URL=network.url, RUSHES_RETRY_FOR="0")
     assert impatient.call(*WISH).code == 10
@@ -51,7 +51,7 @@ def test_the_same_command_after_a_lost_answer_is_the_same_video(shell: Shell, us
     assert left(shell) == []
 
 
-def test_ctrl_c_leaves_the_video_under_way_and_the_same_command_goes_on_with_it(shell: Shell, user: User) -> None:
+def test_ctrl_c_keeps_the_video_and_the_repeated_command_resumes(shell: Shell, user: User) -> None:
     waiting = shell.started(*WISH, "--wait")
     assert waiting.stderr is not None
     line = waiting.stderr.readline()
@@ -68,7 +68,7 @@ def test_ctrl_c_leaves_the_video_under_way_and_the_same_command_goes_on_with_it(
     assert charges(user) == 1
 
 
-def test_a_killed_command_is_gone_on_with(shell: Shell, user: User) -> None:
+def test_killed_command_is_resumed(shell: Shell, user: User) -> None:
     waiting = shell.started(*WISH, "--wait")
     assert waiting.stderr is not None
     waiting.stderr.readline()
@@ -78,19 +78,19 @@ def test_a_killed_command_is_gone_on_with(shell: Shell, user: User) -> None:
     assert charges(user) == 1
 
 
-def test_new_asks_for_another_in_any_case(shell: Shell, user: User) -> None:
+def test_new_always_creates_another(shell: Shell, user: User) -> None:
     assert shell.call(*WISH, "--wait", "--timeout", "0").code == 11
     shell.call(*WISH, "--new").ok()
     assert charges(user) == 2
 
 
-def test_the_same_command_after_a_good_end_is_another_video(shell: Shell, user: User) -> None:
+def test_repeated_command_after_success_is_another_video(shell: Shell, user: User) -> None:
     first, second = shell.call(*WISH).ok().json, shell.call(*WISH).ok().json
     assert first["id"] != second["id"]
     assert charges(user) == 2
 
 
-def test_two_of_the_same_command_at_once_are_two_videos(shell: Shell, user: User) -> None:
+def test_same_command_twice_at_once_is_two_videos(shell: Shell, user: User) -> None:
     both = [shell.started(*WISH, "--wait") for _ in range(2)]
     for one in both:
         assert one.stderr is not None
@@ -101,14 +101,14 @@ def test_two_of_the_same_command_at_once_are_two_videos(shell: Shell, user: User
         one.communicate(timeout=60)
 
 
-def test_a_video_that_was_canceled_meanwhile_is_not_gone_on_with(shell: Shell, user: User) -> None:
+def test_meanwhile_canceled_video_is_not_resumed(shell: Shell, user: User) -> None:
     given_up = shell.call(*WISH, "--wait", "--timeout", "0")
     assert given_up.code == 11
     shell.call("cancel", given_up.json["id"]).ok()
     assert shell.call(*WISH).ok().json["id"] != given_up.json["id"]
 
 
-def test_another_wish_is_another_video(shell: Shell, user: User) -> None:
+def test_other_request_is_another_video(shell: Shell, user: User) -> None:
     assert shell.call(*WISH, "--wait", "--timeout", "0").code == 11
     other = shell.call(*WISH, "--seed", "3").ok()
     assert "Continuing" not in other.err
@@ -116,13 +116,13 @@ def test_another_wish_is_another_video(shell: Shell, user: User) -> None:
 
 
 @pytest.mark.usefixtures("price_rise")
-def test_a_price_that_rose_since_the_estimate_makes_nothing(shell: Shell, user: User) -> None:
+def test_price_increase_since_the_estimate_creates_nothing(shell: Shell, user: User) -> None:
     refused = shell.call(*WISH)
     assert (refused.code, refused.json["error"]["code"]) == (7, "PRICE_CHANGED")
     assert (charges(user), left(shell)) == (0, [])
 
 
-def test_a_command_that_broke_off_keeps_to_its_first_price(shell: Shell, user: User, network: Shaky) -> None:
+def test_resumed_command_keeps_its_first_price(shell: Shell, user: User, network: Shaky) -> None:
     network.refuses = First("POST", "/v1/videos")
     impatient = shell.having(RUSHES_URL=network.url, RUSHES_RETRY_FOR="0")
     assert impatient.call(*WISH).code == 10
@@ -130,25 +130,25 @@ def test_a_command_that_broke_off_keeps_to_its_first_price(shell: Shell, user: U
     assert network.seen["POST", "/v1/videos/estimate"] == 1
 
 
-def test_more_than_the_given_maximum_is_not_paid(shell: Shell, user: User) -> None:
+def test_max_cost_is_respected(shell: Shell, user: User) -> None:
     refused = shell.call(*WISH, "--max-cost", "39")
     assert (refused.code, refused.json["error"]["details"]["cost"]) == (7, 40)
     shell.call(*WISH, "--max-cost", "40").ok()
     assert charges(user) == 1
 
 
-def test_a_key_of_ones_own_is_used(shell: Shell, user: User) -> None:
+def test_given_key_is_used(shell: Shell, user: User) -> None:
     made = [shell.call(*WISH, "--idempotency-key", "mine").ok().json["id"] for _ in range(2)]
     assert made[0] == made[1]
     assert user.call("GET", "/v1/idempotency-keys/mine").json()["video"] == made[0]
 
 
-def test_a_refused_command_leaves_nothing_behind(shell: Shell) -> None:
+def test_refused_command_leaves_nothing(shell: Shell) -> None:
     assert shell.call("create", "a boat", "--seconds", "5").code == 2
     assert left(shell) == []
 
 
-def test_a_grant_whose_answer_was_lost_is_given_once(nobody: Shell, embedded_cloud: Cloud, user: User) -> None:
+def test_grant_with_a_lost_answer_is_given_once(nobody: Shell, embedded_cloud: Cloud, user: User) -> None:
     with shaky(embedded_cloud.url) as network:
         network.loses = First("POST", f"/v1/admin/users/{user.account['id']}/grants")
         token = embedded_cloud.session["admin_token"]

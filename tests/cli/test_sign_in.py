@@ -48,27 +48,27 @@ def signed_in(nobody: Shell, email: str) -> Shell:
     return nobody
 
 
-def test_who_never_signed_in_acts_as_the_ready_made_users_of_this_machine(nobody: Shell) -> None:
+def test_signed_out_user_acts_as_the_local_users(nobody: Shell) -> None:
     said = nobody.call("whoami", "--json").ok().json
     assert (said["profile"], said["email"]) == ("laptop", "developer@example.com")
     assert nobody.call("admin", "users", "list", "--email", "admin@example.com", "--json").ok().json["data"]
 
 
-def test_who_signs_in_stays_so(signed_in: Shell, email: str) -> None:
+def test_sign_in_persists(signed_in: Shell, email: str) -> None:
     said = signed_in.call("whoami", "--json").ok().json
     assert (said["profile"], said["email"], said["role"]) == ("laptop", email, "user")
     listed = signed_in.call("profiles", "list", "--json").ok().json["data"]
     assert [(one["profile"], one["current"]) for one in listed] == [("laptop", True)]
 
 
-def test_credentials_are_for_their_owner_only_and_hold_no_password(signed_in: Shell) -> None:
+def test_credentials_are_private_and_hold_no_password(signed_in: Shell) -> None:
     path = signed_in.home / "credentials.json"
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
     assert stat.S_IMODE(signed_in.home.stat().st_mode) & 0o077 == 0
     assert PASSWORD not in path.read_text()
 
 
-def test_an_id_token_that_has_ended_is_renewed(signed_in: Shell) -> None:
+def test_expired_id_token_is_renewed(signed_in: Shell) -> None:
     edit(signed_in, "laptop", expires_at=0.0, id_token="ended")
     signed_in.call("account").ok()
     renewed = kept(signed_in)["profiles"]["laptop"]
@@ -76,13 +76,13 @@ def test_an_id_token_that_has_ended_is_renewed(signed_in: Shell) -> None:
     assert renewed["expires_at"] > 0
 
 
-def test_an_id_token_that_the_server_refuses_is_renewed_too(signed_in: Shell) -> None:
+def test_rejected_id_token_is_renewed(signed_in: Shell) -> None:
     edit(signed_in, "laptop", id_token="spoiled")
     signed_in.call("account").ok()
     assert kept(signed_in)["profiles"]["laptop"]["id_token"] != "spoiled"
 
 
-def test_a_sign_in_that_was_ended_elsewhere_says_so(signed_in: Shell, embedded_cloud: Cloud) -> None:
+def test_sign_in_revoked_elsewhere_is_explained(signed_in: Shell, embedded_cloud: Cloud) -> None:
     token = kept(signed_in)["profiles"]["laptop"]["id_token"]
     body = {"idToken": token, "password": "another boat"}
     answer = embedded_cloud.http.post(f"{embedded_cloud.url}{TOOLKIT}/accounts:update?key=local", json=body)
@@ -93,7 +93,7 @@ def test_a_sign_in_that_was_ended_elsewhere_says_so(signed_in: Shell, embedded_c
     assert told.json["error"]["suggested_action"] == "Sign in again: rushes login"
 
 
-def test_a_key_needs_the_password_again_a_while_after_signing_in(signed_in: Shell, embedded_cloud: Cloud) -> None:
+def test_key_needs_the_password_again_after_a_while(signed_in: Shell, embedded_cloud: Cloud) -> None:
     tokens = ("id_token", "refresh_token")
     signer, signed_in_at = Signer.of(embedded_cloud.directory / "identity", PROJECT), int(time.time()) - 301
     claims = [
@@ -112,7 +112,7 @@ def test_a_key_needs_the_password_again_a_while_after_signing_in(signed_in: Shel
     assert signed_in.call(*make).ok().json["key"].startswith("rk_")
 
 
-def test_the_laptops_developer_makes_a_key_however_long_it_has_run(nobody: Shell, checkout: Path) -> None:
+def test_local_developer_can_always_create_a_key(nobody: Shell, checkout: Path) -> None:
     session = json.loads((checkout / ".local" / "session.json").read_text())
     claims = jwt.decode(session["token"], options={"verify_signature": False})
     signer = Signer.of(checkout / ".local" / "identity", PROJECT)
@@ -121,14 +121,14 @@ def test_the_laptops_developer_makes_a_key_however_long_it_has_run(nobody: Shell
         assert nobody.call("keys", "create", "nightly", "--json").ok().json["key"].startswith("rk_")
 
 
-def test_a_wrong_password_is_told_without_saying_which_was_wrong(signed_in: Shell, email: str) -> None:
+def test_wrong_password_does_not_say_which_was_wrong(signed_in: Shell, email: str) -> None:
     told = signed_in.call("login", "--email", email, "--password-stdin", typed="wrong boat\n")
     assert told.code == 3
     assert "Wrong email or password." in told.err
     assert "create an API key" in told.err
 
 
-def test_a_new_user_verifies_the_address(signed_in: Shell, email: str, embedded_cloud: Cloud) -> None:
+def test_new_user_verifies_the_email(signed_in: Shell, email: str, embedded_cloud: Cloud) -> None:
     """Until then there are no credits and no keys; afterwards commands renew the token by themselves."""
     assert signed_in.call("account", "--json").ok().json["balance"] == 0
     told = signed_in.call("keys", "create", "early", "--scope", "read", "--json")
@@ -145,7 +145,7 @@ def test_a_new_user_verifies_the_address(signed_in: Shell, email: str, embedded_
     assert signed_in.call("account", "--json").ok().json["balance"] == 500
 
 
-def test_a_forgotten_password_is_reset(nobody: Shell, email: str, embedded_cloud: Cloud) -> None:
+def test_forgotten_password_is_reset(nobody: Shell, email: str, embedded_cloud: Cloud) -> None:
     """Whether there is such a user isn't told."""
     embedded_cloud.identity("signUp", email=email, password=PASSWORD)
     for address in ("stranger@example.com", email):
@@ -157,22 +157,22 @@ def test_a_forgotten_password_is_reset(nobody: Shell, email: str, embedded_cloud
     assert nobody.call(*login, typed="another boat\n").ok().json["email_verified"] is True
 
 
-def test_what_the_service_wants_of_a_password_is_told(nobody: Shell, email: str) -> None:
+def test_password_policy_is_explained(nobody: Shell, email: str) -> None:
     told = nobody.call("login", "--sign-up", "--email", email, "--password-stdin", typed="boat\n")
     assert "Password should be at least 6 characters" in told.err
 
 
-def test_a_sign_in_over_an_open_line_is_warned_of(nobody: Shell) -> None:
+def test_sign_in_over_plain_http_warns(nobody: Shell) -> None:
     login = ("--api-key", "rk_nothing", "--retry-for", "0", "login", "--url")
     assert "isn't encrypted" in nobody.call(*login, "http://rushes.invalid").err
     assert "isn't encrypted" not in nobody.call(*login, "https://rushes.invalid").err
 
 
-def test_nobody_is_asked_where_nobody_sits(nobody: Shell) -> None:
+def test_non_interactive_run_asks_nothing(nobody: Shell) -> None:
     assert nobody.call("login", "--email", "reader@example.com").code == 2
 
 
-def test_an_api_key_is_kept_under_the_name_that_one_gives(nobody: Shell, user: User) -> None:
+def test_api_key_is_saved_under_the_given_profile(nobody: Shell, user: User) -> None:
     key = user.call("POST", "/v1/api-keys", json={"name": "cli", "scope": "write"}).json()["key"]
     named = ("--profile", "studio", "--api-key", key)
     assert nobody.call(*named, "login", "--url", user.cloud.url, "--json").ok().json["profile"] == "studio"
@@ -184,7 +184,7 @@ def test_an_api_key_is_kept_under_the_name_that_one_gives(nobody: Shell, user: U
     assert nobody.call("--profile", "nowhere", "account").code == 3
 
 
-def test_a_second_cloud_does_not_take_the_place_of_the_first(nobody: Shell, embedded_cloud: Cloud, user: User) -> None:
+def test_second_server_does_not_replace_the_first(nobody: Shell, embedded_cloud: Cloud, user: User) -> None:
     login = ("--api-key", user.token, "login", "--json", "--url")
     first = embedded_cloud.url.replace("127.0.0.1", "localhost")
     assert nobody.call(*login, first).ok().json["profile"] == "cloud"
@@ -194,7 +194,7 @@ def test_a_second_cloud_does_not_take_the_place_of_the_first(nobody: Shell, embe
     assert nobody.call("profiles", "list", "--json").json["data"][0]["url"] == first
 
 
-def test_a_key_that_opens_nothing_is_not_kept(nobody: Shell, embedded_cloud: Cloud) -> None:
+def test_rejected_key_is_not_saved(nobody: Shell, embedded_cloud: Cloud) -> None:
     told = nobody.call("--api-key", "rk_nothing", "login", "--url", embedded_cloud.url)
     assert told.code == 3
     assert not (nobody.home / "credentials.json").exists()
@@ -207,7 +207,7 @@ def test_signing_out_leaves_nothing(signed_in: Shell) -> None:
     assert signed_in.call("logout", "--all", "--json").ok().json["profiles"] == []
 
 
-def test_without_a_cloud_it_says_how_to_get_one(elsewhere: Shell) -> None:
+def test_without_a_server_it_says_how_to_get_one(elsewhere: Shell) -> None:
     told = elsewhere.call("account")
     assert told.code == 3
     assert "rushes login" in told.err
@@ -240,7 +240,7 @@ DAMAGED: dict[str, bytes] = {
 
 
 @pytest.mark.parametrize("damage", DAMAGED)
-def test_a_damaged_credentials_file_is_said_and_never_overwritten(nobody: Shell, user: User, damage: str) -> None:
+def test_damaged_credentials_file_is_reported_and_never_overwritten(nobody: Shell, user: User, damage: str) -> None:
     nobody.home.mkdir()
     path = nobody.home / "credentials.json"
     path.write_bytes(DAMAGED[damage])
@@ -259,7 +259,7 @@ def test_a_damaged_credentials_file_is_said_and_never_overwritten(nobody: Shell,
     nobody.having(RUSHES_URL=user.cloud.url, RUSHES_API_KEY=user.token).call("account").ok()
 
 
-def test_a_profile_of_a_newer_release_is_read_and_kept_whole(nobody: Shell, user: User) -> None:
+def test_newer_releases_profile_is_read_and_preserved(nobody: Shell, user: User) -> None:
     nobody.call("--api-key", user.token, "--profile", "cloud", "login", "--url", user.cloud.url).ok()
     edit(nobody, "cloud", region="europe")
     nobody.call("--profile", "cloud", "account").ok()
@@ -267,7 +267,7 @@ def test_a_profile_of_a_newer_release_is_read_and_kept_whole(nobody: Shell, user
     assert kept(nobody)["profiles"]["cloud"]["region"] == "europe"
 
 
-def test_settings_that_cannot_be_read_or_written_are_said(nobody: Shell, user: User) -> None:
+def test_unreadable_or_unwritable_settings_are_reported(nobody: Shell, user: User) -> None:
     nobody.home.mkdir()
     path = nobody.home / "credentials.json"
     path.mkdir()

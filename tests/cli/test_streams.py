@@ -48,7 +48,7 @@ def ended(shell: Shell, *arguments: str, **options: Any) -> Ended:
 
 
 @pytest.mark.parametrize("form", [("--json",), ()], ids=["json", "text"])
-def test_a_command_whose_answer_was_not_written_pays_once(
+def test_command_with_unwritten_output_pays_once(
     shell: Shell, user: User, broken: dict[str, Any], form: tuple[str, ...]
 ) -> None:
     for _ in range(2):
@@ -64,7 +64,7 @@ def test_a_command_whose_answer_was_not_written_pays_once(
 
 
 @needs_full
-def test_a_video_that_was_waited_for_is_shown_by_the_same_command(shell: Shell, user: User) -> None:
+def test_repeated_command_shows_the_video_waited_for(shell: Shell, user: User) -> None:
     wish = ("create", "a kite", "--model", "omni-flash", "--seconds", "3", "--size", "640x360", "--wait", "--json")
     with FULL.open("w") as full:
         assert ended(shell, *wish, stdout=full).code == Exit.UNEXPECTED
@@ -73,7 +73,7 @@ def test_a_video_that_was_waited_for_is_shown_by_the_same_command(shell: Shell, 
 
 
 @needs_full
-def test_a_grant_whose_answer_was_not_written_is_given_once(nobody: Shell, embedded_cloud: Cloud, user: User) -> None:
+def test_grant_with_unwritten_output_is_given_once(nobody: Shell, embedded_cloud: Cloud, user: User) -> None:
     token = embedded_cloud.session["admin_token"]
     admin = nobody.having(RUSHES_URL=embedded_cloud.url, RUSHES_API_KEY=token)
     grant = ("admin", "grant", user.account["id"], "70", "--json")
@@ -84,7 +84,7 @@ def test_a_grant_whose_answer_was_not_written_is_given_once(nobody: Shell, embed
 
 
 @needs_full
-def test_a_standard_error_that_is_full_changes_nothing(shell: Shell, user: User) -> None:
+def test_full_standard_error_changes_nothing(shell: Shell, user: User) -> None:
     with FULL.open("w") as full:
         made = ended(shell, *WISH, "--json", stderr=full)
         assert made.code == Exit.OK
@@ -94,7 +94,7 @@ def test_a_standard_error_that_is_full_changes_nothing(shell: Shell, user: User)
 
 
 @pytest.mark.parametrize("encoding", ["ascii", "latin-1", "cp1252", "utf-8"])
-def test_a_terminal_that_lacks_the_prompts_characters(shell: Shell, user: User, encoding: str) -> None:
+def test_terminal_without_the_prompts_characters(shell: Shell, user: User, encoding: str) -> None:
     narrow = shell.having(PYTHONIOENCODING=encoding)
     process = narrow.started("create", EXOTIC, "--seconds", "4", "--json", encoding=encoding)
     out, err = process.communicate(timeout=60)
@@ -108,7 +108,7 @@ def test_a_terminal_that_lacks_the_prompts_characters(shell: Shell, user: User, 
     assert charges(user) == 1
 
 
-def test_a_prompt_from_a_pipe_is_utf_8_whatever_the_terminal_says(shell: Shell) -> None:
+def test_piped_prompt_is_utf_8_in_any_locale(shell: Shell) -> None:
     narrow = shell.having(PYTHONIOENCODING="ascii")
     made = _piped(narrow, EXOTIC.encode(), "create", "-", "--seconds", "4", "--json")
     assert made.ok().json["prompt"] == EXOTIC
@@ -116,35 +116,35 @@ def test_a_prompt_from_a_pipe_is_utf_8_whatever_the_terminal_says(shell: Shell) 
     assert (spoiled.code, spoiled.json["error"]["code"]) == (Exit.USAGE, "USAGE")
 
 
-def test_an_argument_that_is_no_text_is_a_mistake_of_usage(shell: Shell, user: User) -> None:
+def test_non_text_argument_is_a_usage_error(shell: Shell, user: User) -> None:
     for wrong in (["create", b"a kite \xff"], ["create", "a kite", "--label", b"a=\xff"]):
         failed = _raw(shell, *wrong, "--json")
         assert (failed.code, failed.json["error"]["code"]) == (Exit.USAGE, "USAGE")
     assert charges(user) == 0
 
 
-def test_a_locale_without_utf_8_still_sends_the_prompt(shell: Shell) -> None:
+def test_non_utf_8_locale_still_sends_the_prompt(shell: Shell) -> None:
     narrow = shell.having(LC_ALL="C", PYTHONCOERCECLOCALE="0", PYTHONUTF8="0")
     made = _raw(narrow, "create", EXOTIC.encode(), "--seconds", "4", "--label", "où=là".encode(), "--json").ok().json
     assert (made["prompt"], made["labels"]) == (EXOTIC, {"où": "là"})
 
 
 @pytest.mark.parametrize("key", ["order-№7", "заказ/2026/1", "注文 1"])
-def test_a_key_of_any_characters_is_the_same_key_again(shell: Shell, user: User, key: str) -> None:
+def test_any_idempotency_key_is_reused_exactly(shell: Shell, user: User, key: str) -> None:
     first, again = (shell.call(*WISH, "--idempotency-key", key, "--json").ok().json["id"] for _ in range(2))
     assert first == again
     assert charges(user) == 1
 
 
 @pytest.mark.parametrize("key", ["", " mine", "two\nlines", "x" * 256, "\ud800"])
-def test_a_key_that_could_not_be_sent_is_a_mistake_of_usage(shell: Shell, user: User, key: str) -> None:
+def test_unsendable_key_is_a_usage_error(shell: Shell, user: User, key: str) -> None:
     refused = shell.call(*WISH, "--idempotency-key", key, "--json")
     assert (refused.code, refused.json["error"]["code"]) == (Exit.USAGE, "USAGE")
     assert charges(user) == 0
 
 
 @pytest.mark.parametrize("api_key", ["ключ", "two\nlines"])
-def test_an_api_key_with_odd_characters_is_refused_in_words(nobody: Shell, user: User, api_key: str) -> None:
+def test_api_key_with_odd_characters_is_explained(nobody: Shell, user: User, api_key: str) -> None:
     odd = nobody.having(RUSHES_URL=user.cloud.url, RUSHES_API_KEY=api_key, RUSHES_RETRY_FOR="0")
     refused = odd.call("account", "--json")
     assert refused.code in (Exit.USAGE, Exit.AUTH)

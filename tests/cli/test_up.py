@@ -20,7 +20,7 @@ needs_environment = pytest.mark.skipif(
 
 
 @needs_environment
-def test_the_cloud_comes_up_says_where_and_ends_with_ctrl_c(nobody: Shell, tmp_path: Path) -> None:
+def test_up_starts_prints_the_url_and_ends_with_ctrl_c(nobody: Shell, tmp_path: Path) -> None:
     here = Shell(ROOT, nobody.home)
     data = tmp_path / "data"
     up = here.started("up", "--embedded", "--port", "0", "--directory", str(data), "--json", start_new_session=True)
@@ -37,7 +37,7 @@ def test_the_cloud_comes_up_says_where_and_ends_with_ctrl_c(nobody: Shell, tmp_p
     assert not (data / "session.json").exists()
 
 
-def test_without_an_environment_it_is_make_that_runs(nobody: Shell, tmp_path: Path, checkout: Path) -> None:
+def test_up_without_an_environment_runs_make(nobody: Shell, tmp_path: Path, checkout: Path) -> None:
     bin_directory = tmp_path / "bin"
     bin_directory.mkdir()
     make = bin_directory / "make"
@@ -47,7 +47,7 @@ def test_without_an_environment_it_is_make_that_runs(nobody: Shell, tmp_path: Pa
     assert ended.out == f"{checkout} 1 run PORT=9000\n"
 
 
-def test_a_cloud_that_does_not_start_is_a_failure(nobody: Shell, tmp_path: Path) -> None:
+def test_up_that_does_not_start_fails(nobody: Shell, tmp_path: Path) -> None:
     bin_directory = tmp_path / "bin"
     bin_directory.mkdir()
     make = bin_directory / "make"

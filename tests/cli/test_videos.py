@@ -32,7 +32,7 @@ def image(tmp_path: Path) -> Path:
     return path
 
 
-def test_a_video_is_asked_for_waited_for_and_fetched_in_one_command(shell: Shell, tmp_path: Path) -> None:
+def test_one_command_creates_waits_and_downloads(shell: Shell, tmp_path: Path) -> None:
     out = tmp_path / "films" / "boat.mp4"
     done = shell.call("create", "a boat", *SMALL, "-o", str(out), "--json").ok().json
     assert done["status"] == "completed"
@@ -41,7 +41,7 @@ def test_a_video_is_asked_for_waited_for_and_fetched_in_one_command(shell: Shell
     assert [path.name for path in out.parent.iterdir()] == ["boat.mp4"]
 
 
-def test_everything_that_one_may_wish_for_reaches_the_api(shell: Shell, user: User, image: Path) -> None:
+def test_every_option_reaches_the_api(shell: Shell, user: User, image: Path) -> None:
     user.cloud.have_project("winter")
     wished = {
         "--model": "veo-3.1",
@@ -66,45 +66,45 @@ def test_everything_that_one_may_wish_for_reaches_the_api(shell: Shell, user: Us
     assert (video["project"], video["labels"]) == ("winter", {"a": "b", "c": "d=e"})
 
 
-def test_aspect_ratio_and_resolution_stand_for_a_size(shell: Shell) -> None:
+def test_aspect_ratio_and_resolution_give_a_size(shell: Shell) -> None:
     said = shell.call(
         "estimate", "a boat", "--aspect-ratio", "9:16", "--resolution", "1080p", "--seconds", "8", "--json"
     )
     assert said.ok().json["size"] == "1080x1920"
 
 
-def test_reference_images_travel_as_files(shell: Shell, image: Path) -> None:
+def test_reference_images_are_sent_as_files(shell: Shell, image: Path) -> None:
     images = ["--reference", str(image), "--reference", str(image)]
     made = shell.call("create", ENDLESS, "--seconds", "8", *images, "--json").ok().json
     assert [one["role"] for one in made["inputs"]] == ["reference", "reference"]
 
 
-def test_an_image_by_its_url_is_fetched_by_the_server(shell: Shell) -> None:
+def test_image_url_is_fetched_by_the_server(shell: Shell) -> None:
     told = shell.call("create", "a boat", "--first-frame", "https://127.0.0.1/boat.png", "--json")
     assert told.code == 2
     assert told.json["error"]["code"] == "IMAGE_NOT_FETCHED"
 
 
 @pytest.mark.parametrize("given", ["no/such.png", "."])
-def test_an_image_that_cannot_be_read_is_said_before_anything_is_asked(nobody: Shell, given: str) -> None:
+def test_unreadable_image_is_reported_before_any_request(nobody: Shell, given: str) -> None:
     told = nobody.having(RUSHES_URL="http://127.0.0.1:1").call("create", "a boat", "--first-frame", given)
     assert told.code == 2
     assert given in told.err
 
 
-def test_a_prompt_can_come_from_standard_input(shell: Shell) -> None:
+def test_prompt_can_come_from_standard_input(shell: Shell) -> None:
     made = shell.call("create", "-", "--seconds", "4", "--json", typed=f"{ENDLESS}\nat dusk\n").ok().json
     assert made["prompt"] == f"{ENDLESS}\nat dusk"
 
 
-def test_several_videos_of_one_prompt_become_files_beside_each_other(shell: Shell, tmp_path: Path) -> None:
+def test_several_videos_of_one_prompt_become_several_files(shell: Shell, tmp_path: Path) -> None:
     out = tmp_path / "boat.mp4"
     shell.call("create", "boats", "--seconds", "4", "--count", "2", "-o", str(out)).ok()
     assert sorted(path.name for path in tmp_path.glob("*.mp4")) == ["boat-2.mp4", "boat.mp4"]
     assert seconds(tmp_path / "boat-2.mp4") == pytest.approx(4, abs=LENGTH_TOLERANCE_S)
 
 
-def test_a_video_is_extended_estimated_and_fetched(shell: Shell, user: User, tmp_path: Path) -> None:
+def test_video_is_extended_estimated_and_downloaded(shell: Shell, user: User, tmp_path: Path) -> None:
     first = user.finish("a boat", **SMALL_BODY)["id"]
     price = shell.call("estimate", "and on", "--seconds", "3", "--extends", first, "--json").ok().json["cost"]
     longer = shell.call("extend", first, "and on", "--seconds", "3", "--wait", "--json").ok().json
@@ -117,7 +117,7 @@ def test_a_video_is_extended_estimated_and_fetched(shell: Shell, user: User, tmp
         assert (frame.format, frame.size) == ("JPEG", (640, 360))
 
 
-def test_a_download_needs_a_finished_video(shell: Shell, user: User, tmp_path: Path) -> None:
+def test_download_needs_a_finished_video(shell: Shell, user: User, tmp_path: Path) -> None:
     unfinished = user.create(ENDLESS, seconds=4)["id"]
     assert shell.call("download", unfinished, "-o", str(tmp_path / "film.mp4")).code == 7
     assert list(tmp_path.glob("*film*")) == []
@@ -129,7 +129,7 @@ def test_a_download_needs_a_finished_video(shell: Shell, user: User, tmp_path: P
     assert "Refunded 0 credits, kept 40" in canceled.out
 
 
-def test_a_list_of_any_length_is_one_answer(shell: Shell, user: User) -> None:
+def test_long_list_is_one_document(shell: Shell, user: User) -> None:
     made = [user.create(f"boat {number} [never finishes]", seconds=4)["id"] for number in range(3)]
     page = shell.call("list", "--limit", "2", "--json").ok().json
     assert [video["id"] for video in page["data"]] == made[:0:-1]
@@ -142,13 +142,13 @@ def test_a_list_of_any_length_is_one_answer(shell: Shell, user: User) -> None:
     assert all(video in shell.having(COLUMNS="60").call("list").out for video in made)
 
 
-def test_what_looks_like_markup_is_text(shell: Shell, user: User) -> None:
+def test_markup_is_shown_as_text(shell: Shell, user: User) -> None:
     video = user.create("a [bold]boat[/bold] :ship: [never finishes]", seconds=4)["id"]
     assert "a [bold]boat[/bold] :ship:" in shell.call("get", video).ok().out
     assert "a [bold]boat[/bold] :ship:" in shell.call("list").ok().out
 
 
-def test_deleting_asks_and_needs_a_yes_where_nobody_can_be_asked(shell: Shell, user: User) -> None:
+def test_delete_asks_and_needs_yes_when_not_interactive(shell: Shell, user: User) -> None:
     video = user.finish("a boat", **SMALL_BODY)["id"]
     assert shell.call("delete", video).code == 2
     assert user.get(video)["status"] == "completed"
@@ -156,7 +156,7 @@ def test_deleting_asks_and_needs_a_yes_where_nobody_can_be_asked(shell: Shell, u
     assert shell.call("get", video).code == 4
 
 
-def test_a_failed_video_tells_why_and_what_came_back(shell: Shell) -> None:
+def test_failed_video_shows_reason_and_refund(shell: Shell) -> None:
     told = shell.call("create", "a boat [blocked]", "--seconds", "4", "--wait")
     assert told.code == 8
     assert told.out == ""

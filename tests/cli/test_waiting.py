@@ -17,7 +17,7 @@ ENDLESS = "a boat [never finishes]"
 DEADLINE_S = 60.0
 
 
-def test_where_nobody_looks_on_each_stage_is_a_line(shell: Shell) -> None:
+def test_without_a_terminal_each_stage_is_a_line(shell: Shell) -> None:
     done = shell.call("create", "a boat", *SMALL, "--wait").ok()
     stages = [line.split()[1] for line in done.err.splitlines()]
     assert stages[0] == "queued"
@@ -25,7 +25,7 @@ def test_where_nobody_looks_on_each_stage_is_a_line(shell: Shell) -> None:
     assert len(set(stages)) == len(stages)
 
 
-def test_a_stream_that_is_refused_is_done_without(shell: Shell, user: User) -> None:
+def test_rejected_stream_falls_back_to_polling(shell: Shell, user: User) -> None:
     video = user.create("a boat", model="omni-flash", seconds=3, size="640x360")["id"]
     with shaky(user.cloud.url) as network:
         network.refuses = lambda _method, path: path.endswith("/events")
@@ -34,7 +34,7 @@ def test_a_stream_that_is_refused_is_done_without(shell: Shell, user: User) -> N
     assert done.json["status"] == "completed"
 
 
-def test_in_a_terminal_a_bar_shows_the_stage_and_how_far_it_is(shell: Shell, user: User) -> None:
+def test_terminal_shows_stage_and_progress(shell: Shell, user: User) -> None:
     video = user.create(ENDLESS, seconds=4)["id"]
     ours, its = pty.openpty()
     waiting = shell.having(TERM="xterm-256color").started("wait", video, stderr=its)

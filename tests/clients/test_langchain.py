@@ -18,7 +18,7 @@ pytestmark = pytest.mark.timeout(600)
 
 
 @pytest.mark.long
-def test_langchain_makes_and_deletes_a_video(embedded_cloud: Cloud, tmp_path: Path) -> None:
+def test_langchain_creates_and_deletes_a_video(embedded_cloud: Cloud, tmp_path: Path) -> None:
     python = clean_venv.python(ROOT / "requirements" / "clients.txt")
     inherited = {name: value for name, value in os.environ.items() if not name.startswith(("RUSHES_", "LANG"))}
     environ = {

@@ -157,7 +157,7 @@ def at(job: Job) -> Callable[[dict[str, Job | None]], bool]:
     return there
 
 
-async def test_a_commit_is_told_as_it_is_stored(scene: Scene) -> None:
+async def test_commit_is_reported_as_stored(scene: Scene) -> None:
     (job,) = await saved(scene.store, a_new_job())
     with scene.live.watch_job(job.id) as watch:
         await begun(scene, watch, job)
@@ -167,7 +167,7 @@ async def test_a_commit_is_told_as_it_is_stored(scene: Scene) -> None:
         assert (await told(watch, at(job)))[job.id] == job
 
 
-async def test_fifty_watches_are_told_each_of_its_own_job(scene: Scene) -> None:
+async def test_fifty_subscriptions_each_get_their_own_job(scene: Scene) -> None:
     jobs = [a_new_job(f"video_{number:022d}") for number in range(50)]
     jobs = await saved(scene.store, *jobs)
     with ExitStack() as stack:
@@ -183,7 +183,7 @@ async def test_fifty_watches_are_told_each_of_its_own_job(scene: Scene) -> None:
     assert scene.watched == 0
 
 
-async def test_fifty_watches_of_one_job_are_all_told(scene: Scene) -> None:
+async def test_fifty_subscriptions_of_one_job_all_get_it(scene: Scene) -> None:
     (job,) = await saved(scene.store, a_new_job())
     with ExitStack() as stack:
         first = stack.enter_context(scene.live.watch_job(job.id))
@@ -198,7 +198,7 @@ async def test_fifty_watches_of_one_job_are_all_told(scene: Scene) -> None:
         assert scene.watched == 1
 
 
-async def test_an_account_is_told_of_all_its_jobs_and_of_no_others(scene: Scene) -> None:
+async def test_account_gets_all_its_jobs_and_no_others(scene: Scene) -> None:
     mine = a_new_job("video_mine")
     (first,) = await saved(scene.store, a_new_job("video_first"))
     with scene.live.watch_account(mine.tenant, mine.account) as watch:
@@ -213,7 +213,7 @@ async def test_an_account_is_told_of_all_its_jobs_and_of_no_others(scene: Scene)
         assert set(latest) == {"video_mine", "video_second"}
 
 
-async def test_a_job_that_was_last_changed_long_ago_is_told_once_it_changes(scene: Scene) -> None:
+async def test_old_job_is_reported_once_it_changes(scene: Scene) -> None:
     job, first = await saved(scene.store, a_job(updated_at=utc_now() - timedelta(days=3)), a_new_job("video_first"))
     with scene.live.watch_account(job.tenant, job.account) as watch:
         await begun(scene, watch, first)
@@ -223,7 +223,7 @@ async def test_a_job_that_was_last_changed_long_ago_is_told_once_it_changes(scen
         assert set(await told(watch, at(job))) == {job.id}
 
 
-async def test_a_deleted_video_is_told(scene: Scene) -> None:
+async def test_deleted_video_is_reported(scene: Scene) -> None:
     (job,) = await saved(scene.store, a_new_job(stage=Stage.COMPLETED))
     with scene.live.watch_account(job.tenant, job.account) as watch:
         await begun(scene, watch, job)
@@ -233,7 +233,7 @@ async def test_a_deleted_video_is_told(scene: Scene) -> None:
         assert found.deleted_at is not None
 
 
-async def test_a_document_that_is_gone_is_told_to_everybody(scene: Scene) -> None:
+async def test_missing_document_is_reported_to_all(scene: Scene) -> None:
     (job,) = await saved(scene.store, a_new_job())
     with (
         scene.live.watch_job(job.id) as one,
@@ -249,7 +249,7 @@ async def test_a_document_that_is_gone_is_told_to_everybody(scene: Scene) -> Non
             assert await told(watch, lambda latest: job.id in latest and latest[job.id] is None)
 
 
-async def test_whoever_is_slow_is_told_the_latest_state_only(scene: Scene) -> None:
+async def test_slow_reader_gets_only_the_latest_state(scene: Scene) -> None:
     (job,) = await saved(scene.store, a_new_job())
     with scene.live.watch_job(job.id) as slow, scene.live.watch_job(job.id) as quick:
         await begun(scene, quick, job)
@@ -259,7 +259,7 @@ async def test_whoever_is_slow_is_told_the_latest_state_only(scene: Scene) -> No
         assert dict(await slow.take(WITHIN_S)) == {job.id: job}
 
 
-async def test_a_spoiled_document_does_not_take_the_others_with_it(scene: Scene) -> None:
+async def test_invalid_document_does_not_affect_others(scene: Scene) -> None:
     spoiled, job = await saved(scene.store, a_new_job("video_spoiled"), a_new_job())
     with scene.live.watch_account(job.tenant, job.account) as watch:
         await begun(scene, watch, spoiled, job)
@@ -268,7 +268,7 @@ async def test_a_spoiled_document_does_not_take_the_others_with_it(scene: Scene)
         await told(watch, at(job))
 
 
-async def test_after_a_cut_every_watch_ends_with_the_latest_state(scene: Scene) -> None:
+async def test_after_a_disconnect_every_subscription_has_the_latest_state(scene: Scene) -> None:
     if scene.wire is None:
         pytest.skip("there is no network to cut")
     jobs = await saved(scene.store, *[a_new_job(f"video_{number:022d}") for number in range(50)])
@@ -299,7 +299,7 @@ async def test_after_a_cut_every_watch_ends_with_the_latest_state(scene: Scene) 
         assert scene.wire.connections >= 4
 
 
-async def test_a_watch_that_begins_during_a_cut_is_served_after_it(scene: Scene) -> None:
+async def test_subscription_started_during_a_disconnect_is_served_afterwards(scene: Scene) -> None:
     if scene.wire is None:
         pytest.skip("there is no network to cut")
     (job,) = await saved(scene.store, a_new_job())
@@ -312,7 +312,7 @@ async def test_a_watch_that_begins_during_a_cut_is_served_after_it(scene: Scene)
         await told(watch, at(job))
 
 
-async def test_changed_jobs_are_read_from_a_moment_on_in_their_order_and_in_pages(scene: Scene) -> None:
+async def test_changed_jobs_are_read_from_a_position_in_order_and_pages(scene: Scene) -> None:
     start = utc_now()
     moments = {"video_b": 1, "video_a": 1, "video_c": 2, "video_before": -1}
     jobs = [a_job(id_, updated_at=start + timedelta(seconds=second)) for id_, second in moments.items()]

@@ -58,7 +58,7 @@ async def read(media: ObjectStore, name: str = NAME) -> bytes:
 
 
 @pytest.mark.parametrize("data", [b"", b"x", b"some bytes" * 1_000, LONG], ids=len)
-async def test_an_object_is_what_was_written_with_its_length_and_checksum(bucket: Bucket, data: bytes) -> None:
+async def test_object_has_its_bytes_length_and_checksum(bucket: Bucket, data: bytes) -> None:
     before = datetime.now(UTC) - timedelta(minutes=1)
     written = await bucket.media.write(NAME, writing(data), "video/mp4")
     assert (written.name, written.size_bytes, written.crc32c) == (NAME, len(data), crc32c(data))
@@ -68,18 +68,18 @@ async def test_an_object_is_what_was_written_with_its_length_and_checksum(bucket
     assert await read(bucket.media) == data
 
 
-async def test_a_missing_object_has_no_stat(bucket: Bucket) -> None:
+async def test_missing_object_has_no_stat(bucket: Bucket) -> None:
     assert await bucket.media.stat(NAME) is None
 
 
 @pytest.mark.parametrize("data", [b"x" * 5_000, LONG], ids=len)
-async def test_writing_the_same_bytes_again_is_success(bucket: Bucket, data: bytes) -> None:
+async def test_writing_the_same_bytes_again_succeeds(bucket: Bucket, data: bytes) -> None:
     first = await bucket.media.write(NAME, writing(data), "video/mp4")
     assert await bucket.media.write(NAME, writing(data), "video/mp4") == first
 
 
 @pytest.mark.parametrize("data", [b"other", b"", LONG], ids=len)
-async def test_an_object_is_never_replaced(bucket: Bucket, data: bytes) -> None:
+async def test_object_is_never_replaced(bucket: Bucket, data: bytes) -> None:
     await put(bucket.media, b"first")
     with pytest.raises(ObjectExists):
         await put(bucket.media, data)
@@ -87,7 +87,7 @@ async def test_an_object_is_never_replaced(bucket: Bucket, data: bytes) -> None:
 
 
 @pytest.mark.parametrize("data", [b"", b"x" * 5_000, LONG], ids=len)
-async def test_a_cut_upload_leaves_nothing_and_can_be_begun_again(bucket: Bucket, data: bytes) -> None:
+async def test_cut_upload_leaves_nothing_and_can_be_repeated(bucket: Bucket, data: bytes) -> None:
     with pytest.raises(CutError):
         await bucket.media.write(NAME, cut_after(data), "video/mp4")
     assert await bucket.media.stat(NAME) is None
@@ -96,7 +96,7 @@ async def test_a_cut_upload_leaves_nothing_and_can_be_begun_again(bucket: Bucket
     assert await read(bucket.media) == b"whole"
 
 
-async def test_a_cut_upload_over_an_object_leaves_the_object(bucket: Bucket) -> None:
+async def test_cut_upload_over_an_object_leaves_the_object(bucket: Bucket) -> None:
     await put(bucket.media, b"first")
     with pytest.raises(CutError):
         await bucket.media.write(NAME, cut_after(b"second"), "video/mp4")
@@ -104,7 +104,7 @@ async def test_a_cut_upload_over_an_object_leaves_the_object(bucket: Bucket) -> 
 
 
 @pytest.mark.parametrize("data", [b"second", LONG], ids=len)
-async def test_what_was_refused_is_not_written_later(bucket: Bucket, data: bytes) -> None:
+async def test_refused_bytes_are_not_written_later(bucket: Bucket, data: bytes) -> None:
     await put(bucket.media, b"first")
     with pytest.raises(ObjectExists) as refusal:
         await put(bucket.media, data)
@@ -115,7 +115,7 @@ async def test_what_was_refused_is_not_written_later(bucket: Bucket, data: bytes
     assert await bucket.media.stat(NAME) is None
 
 
-async def test_of_two_writers_of_different_bytes_one_wins(bucket: Bucket) -> None:
+async def test_one_of_two_different_writers_wins(bucket: Bucket) -> None:
     tries = [bucket.media.write(NAME, writing(data), "video/mp4") for data in (b"one", b"two")]
     results = await asyncio.gather(*tries, return_exceptions=True)
     assert sum(isinstance(result, ObjectExists) for result in results) == 1
@@ -125,7 +125,7 @@ async def test_of_two_writers_of_different_bytes_one_wins(bucket: Bucket) -> Non
 # --- listing and deleting ---
 
 
-async def test_a_listing_is_by_name_and_by_prefix(bucket: Bucket) -> None:
+async def test_listing_is_by_prefix_and_sorted(bucket: Bucket) -> None:
     names = ["a/1/z", "a/1/b", "a/10/c", "a/1", "b/1/x", "a/1/é", "a/1/Z"]
     for name in names:
         await put(bucket.media, name.encode(), name)
@@ -135,7 +135,7 @@ async def test_a_listing_is_by_name_and_by_prefix(bucket: Bucket) -> None:
     assert (await bucket.media.list("b/"))[0] == await bucket.media.stat("b/1/x")
 
 
-async def test_a_listing_is_read_a_page_at_a_time_up_to_a_name(bucket: Bucket) -> None:
+async def test_listing_is_paged_up_to_a_name(bucket: Bucket) -> None:
     for name in ("in/1/a", "in/1/b", "in/2/c", "in/3/d", "in/4/e", "other/x"):
         await put(bucket.media, b"x", name)
     after, seen = "in/", []
@@ -146,7 +146,7 @@ async def test_a_listing_is_read_a_page_at_a_time_up_to_a_name(bucket: Bucket) -
     assert seen == ["in/1/a", "in/1/b", "in/2/c", "in/3/d"]
 
 
-async def test_deleting_takes_everything_under_the_prefix_and_nothing_else(bucket: Bucket) -> None:
+async def test_delete_removes_exactly_the_prefix(bucket: Bucket) -> None:
     for name in ("a/1/x", "a/1/y", "a/10/z"):
         await put(bucket.media, b"x", name)
     assert await bucket.media.delete("a/1/") == 2
@@ -154,7 +154,7 @@ async def test_deleting_takes_everything_under_the_prefix_and_nothing_else(bucke
     assert await bucket.media.delete("a/1/") == 0
 
 
-async def test_a_deleted_name_can_be_written_again(bucket: Bucket) -> None:
+async def test_deleted_name_can_be_written_again(bucket: Bucket) -> None:
     await put(bucket.media, b"first")
     await bucket.media.delete(NAME)
     await put(bucket.media, b"second")
@@ -164,7 +164,7 @@ async def test_a_deleted_name_can_be_written_again(bucket: Bucket) -> None:
 # --- reading ---
 
 
-async def test_the_reader_can_be_moved_as_a_player_does(bucket: Bucket) -> None:
+async def test_reader_can_seek(bucket: Bucket) -> None:
     await put(bucket.media, LONG)
 
     def play(reader: BinaryIO) -> list[bytes]:
@@ -181,7 +181,7 @@ async def test_the_reader_can_be_moved_as_a_player_does(bucket: Bucket) -> None:
     assert await bucket.media.use(NAME, play) == [LONG[-10:], LONG[1_000_000:1_300_000], LONG[:4]]
 
 
-async def test_what_the_reader_is_used_for_may_fail(bucket: Bucket) -> None:
+async def test_callers_exception_passes_through_the_reader(bucket: Bucket) -> None:
     await put(bucket.media, b"x")
 
     def fail(reader: BinaryIO) -> None:
@@ -191,22 +191,20 @@ async def test_what_the_reader_is_used_for_may_fail(bucket: Bucket) -> None:
         await bucket.media.use(NAME, fail)
 
 
-async def test_a_missing_object_cannot_be_read(bucket: Bucket) -> None:
+async def test_missing_object_cannot_be_read(bucket: Bucket) -> None:
     with pytest.raises(FileNotFoundError):
         await read(bucket.media)
 
 
 @pytest.mark.parametrize(("start", "end"), [(0, 0), (0, len(LONG) - 1), (5, 3 << 20), (len(LONG) - 1, len(LONG) - 1)])
-async def test_a_stream_has_the_bytes_from_start_to_end_inclusive_in_bounded_pieces(
-    bucket: Bucket, start: int, end: int
-) -> None:
+async def test_stream_has_the_inclusive_range_in_bounded_chunks(bucket: Bucket, start: int, end: int) -> None:
     await put(bucket.media, LONG)
     pieces = [piece async for piece in bucket.media.stream(NAME, start, end)]
     assert b"".join(pieces) == LONG[start : end + 1]
     assert all(0 < len(piece) <= 1 << 20 for piece in pieces)
 
 
-async def test_a_missing_object_cannot_be_streamed(bucket: Bucket) -> None:
+async def test_missing_object_cannot_be_streamed(bucket: Bucket) -> None:
     with pytest.raises(FileNotFoundError):
         async for _ in bucket.media.stream(NAME, 0, 0):
             pass
@@ -215,7 +213,7 @@ async def test_a_missing_object_cannot_be_streamed(bucket: Bucket) -> None:
 # --- signed URLs ---
 
 
-async def test_a_signed_url_gives_the_object_to_whoever_has_it(bucket: Bucket) -> None:
+async def test_signed_url_serves_the_object_to_anybody(bucket: Bucket) -> None:
     await put(bucket.media, b"0123456789")
     signed = await bucket.media.sign(NAME, "my film.mp4")
     answer = await bucket.browser.get(signed.url)
@@ -228,7 +226,7 @@ async def test_a_signed_url_gives_the_object_to_whoever_has_it(bucket: Bucket) -
     assert answer.headers["etag"].startswith('"')
 
 
-async def test_a_signed_url_serves_ranges(bucket: Bucket) -> None:
+async def test_signed_url_serves_ranges(bucket: Bucket) -> None:
     await put(bucket.media, b"0123456789")
     url = (await bucket.media.sign(NAME, "film.mp4")).url
     for asked, part, told in (
@@ -245,7 +243,7 @@ async def test_a_signed_url_serves_ranges(bucket: Bucket) -> None:
     assert beyond.headers["content-range"] == "bytes */10"
 
 
-async def test_a_signed_url_answers_304_to_its_own_etag(bucket: Bucket) -> None:
+async def test_signed_url_answers_304_to_its_etag(bucket: Bucket) -> None:
     await put(bucket.media, b"0123456789")
     url = (await bucket.media.sign(NAME, "film.mp4")).url
     etag = (await bucket.browser.get(url)).headers["etag"]
@@ -255,7 +253,7 @@ async def test_a_signed_url_answers_304_to_its_own_etag(bucket: Bucket) -> None:
     assert (mine.status_code, another.status_code) == (206, 200)
 
 
-async def test_pages_of_any_origin_may_read_a_signed_url(bucket: Bucket) -> None:
+async def test_any_origin_may_read_a_signed_url(bucket: Bucket) -> None:
     await put(bucket.media, b"0123456789")
     url = (await bucket.media.sign(NAME, "film.mp4")).url
     origin = {"Origin": "https://page.example"}
@@ -271,14 +269,14 @@ async def test_pages_of_any_origin_may_read_a_signed_url(bucket: Bucket) -> None
     assert "GET" in preflight.headers["access-control-allow-methods"]
 
 
-async def test_a_signed_url_for_what_is_gone_is_404(bucket: Bucket) -> None:
+async def test_signed_url_of_a_missing_object_is_404(bucket: Bucket) -> None:
     await put(bucket.media, b"x")
     signed = await bucket.media.sign(NAME, "film.mp4")
     await bucket.media.delete(NAME)
     assert (await bucket.browser.get(signed.url)).status_code == 404
 
 
-async def test_a_url_that_was_changed_or_not_signed_gives_nothing(bucket: Bucket) -> None:
+async def test_changed_or_unsigned_url_is_rejected(bucket: Bucket) -> None:
     await put(bucket.media, b"mine")
     await put(bucket.media, b"yours", NAME.replace("ann", "bob"))
     url = (await bucket.media.sign(NAME, "film.mp4")).url
@@ -288,7 +286,7 @@ async def test_a_url_that_was_changed_or_not_signed_gives_nothing(bucket: Bucket
         assert b"yours" not in answer.content
 
 
-async def test_a_signed_url_can_only_be_read(bucket: Bucket) -> None:
+async def test_signed_url_is_read_only(bucket: Bucket) -> None:
     await put(bucket.media, b"x")
     url = (await bucket.media.sign(NAME, "film.mp4")).url
     for method in ("PUT", "DELETE", "POST"):
@@ -296,7 +294,7 @@ async def test_a_signed_url_can_only_be_read(bucket: Bucket) -> None:
     assert await read(bucket.media) == b"x"
 
 
-async def test_a_url_is_used_again_while_at_least_5_of_its_15_minutes_remain(bucket: Bucket) -> None:
+async def test_url_is_reused_while_5_of_its_15_minutes_remain(bucket: Bucket) -> None:
     await put(bucket.media, b"x")
     first = await bucket.media.sign(NAME, "film.mp4")
     assert first.expires_at - bucket.clock() <= timedelta(minutes=15)
@@ -315,11 +313,11 @@ async def test_every_name_can_be_signed(bucket: Bucket) -> None:
     assert (await bucket.browser.get(signed.url)).content == b"odd"
 
 
-async def test_the_bucket_has_a_name(bucket: Bucket) -> None:
+async def test_bucket_has_a_name(bucket: Bucket) -> None:
     assert bucket.media.bucket == "contract"
 
 
-async def test_an_object_is_described_for_people_who_look_into_the_bucket(bucket: Bucket) -> None:
+async def test_object_metadata_describes_it_in_the_bucket(bucket: Bucket) -> None:
     await bucket.media.write(NAME, writing(b"film"), "video/mp4")
     before = await bucket.media.stat(NAME)
     said = {"job": "video_1", "prompt": "Ein schöner Gärtner 日本"}

@@ -44,13 +44,13 @@ async def gone(tasks: Tasks, ref: TaskRef) -> None:
             await asyncio.sleep(0.01)
 
 
-async def test_a_task_is_delivered_with_its_path_and_body(tasks: Tasks) -> None:
+async def test_task_is_delivered_with_its_path_and_body(tasks: Tasks) -> None:
     task = a_task(a_ref(), job="video_ä", step=3, nested={"a": [1, None]})
     await tasks.queue.create(task)
     assert await deliveries(tasks, 1) == [("/tasks/step", {"job": "video_ä", "step": 3, "nested": {"a": [1, None]}})]
 
 
-async def test_a_task_exists_until_its_delivery_has_succeeded(tasks: Tasks) -> None:
+async def test_task_exists_until_delivered(tasks: Tasks) -> None:
     ref = a_ref()
     assert not await tasks.queue.exists(ref)
     tasks.hold.clear()
@@ -61,7 +61,7 @@ async def test_a_task_exists_until_its_delivery_has_succeeded(tasks: Tasks) -> N
     await gone(tasks, ref)
 
 
-async def test_a_task_is_not_delivered_before_its_time(tasks: Tasks) -> None:
+async def test_task_is_not_delivered_early(tasks: Tasks) -> None:
     late, soon = a_ref(), a_ref()
     await tasks.queue.create(a_task(late, LONG_S * 60))
     await tasks.queue.create(a_task(soon, 0.2))
@@ -69,20 +69,20 @@ async def test_a_task_is_not_delivered_before_its_time(tasks: Tasks) -> None:
     assert await tasks.queue.exists(late)
 
 
-async def test_a_task_whose_time_is_over_is_delivered_at_once(tasks: Tasks) -> None:
+async def test_overdue_task_is_delivered_at_once(tasks: Tasks) -> None:
     ref = a_ref()
     await tasks.queue.create(a_task(ref, -3_600))
     assert await deliveries(tasks, 1) == [("/tasks/step", {"job": ref.name})]
 
 
-async def test_creating_a_task_that_exists_is_success_and_leaves_the_first(tasks: Tasks) -> None:
+async def test_creating_an_existing_task_succeeds_and_keeps_the_first(tasks: Tasks) -> None:
     ref = a_ref()
     await tasks.queue.create(a_task(ref, 0.3, number=1))
     await tasks.queue.create(a_task(ref, number=2))
     assert await deliveries(tasks, 1) == [("/tasks/step", {"number": 1})]
 
 
-async def test_the_name_of_a_task_that_was_delivered_is_blocked(tasks: Tasks) -> None:
+async def test_name_of_a_delivered_task_is_blocked(tasks: Tasks) -> None:
     ref, after = a_ref(), a_ref()
     await tasks.queue.create(a_task(ref, number=1))
     await deliveries(tasks, 1)
@@ -93,7 +93,7 @@ async def test_the_name_of_a_task_that_was_delivered_is_blocked(tasks: Tasks) ->
     assert [body["number"] for _, body in await deliveries(tasks, 2)] == [1, 3]
 
 
-async def test_a_deleted_task_is_not_delivered_and_its_name_is_blocked(tasks: Tasks) -> None:
+async def test_deleted_task_is_not_delivered_and_its_name_is_blocked(tasks: Tasks) -> None:
     ref, after = a_ref(), a_ref()
     await tasks.queue.create(a_task(ref, LONG_S * 60))
     await tasks.queue.delete(ref)
@@ -104,7 +104,7 @@ async def test_a_deleted_task_is_not_delivered_and_its_name_is_blocked(tasks: Ta
     assert await deliveries(tasks, 1) == [("/tasks/step", {"number": 2})]
 
 
-async def test_a_name_belongs_to_one_queue(tasks: Tasks) -> None:
+async def test_names_are_per_queue(tasks: Tasks) -> None:
     name = new_id()
     first, second = a_ref(name), a_ref(name, QUEUES[1])
     await tasks.queue.create(a_task(first, LONG_S * 60))
@@ -113,7 +113,7 @@ async def test_a_name_belongs_to_one_queue(tasks: Tasks) -> None:
     assert await deliveries(tasks, 1) == [("/tasks/step", {"number": 2})]
 
 
-async def test_a_delivery_that_fails_is_repeated_until_it_succeeds(tasks: Tasks) -> None:
+async def test_failed_delivery_is_repeated_until_success(tasks: Tasks) -> None:
     ref = a_ref()
     tasks.answers += [500, 503, 404, 302]
     await tasks.queue.create(a_task(ref))
@@ -129,7 +129,7 @@ async def test_every_2xx_is_success(tasks: Tasks) -> None:
     await gone(tasks, ref)
 
 
-async def test_tasks_do_not_wait_for_one_another(tasks: Tasks) -> None:
+async def test_tasks_do_not_wait_for_each_other(tasks: Tasks) -> None:
     tasks.hold.clear()
     for _ in range(5):
         await tasks.queue.create(a_task(a_ref()))

@@ -89,11 +89,11 @@ def ids(documents: Sequence[Document]) -> list[str]:
 # --- documents ---
 
 
-async def test_a_missing_document_is_none(database: Database) -> None:
+async def test_missing_document_is_none(database: Database) -> None:
     assert await database.store.get(Job, "video_none") is None
 
 
-async def test_a_document_comes_back_as_it_was_written(database: Database) -> None:
+async def test_document_round_trips(database: Database) -> None:
     job = a_job(
         stage=Stage.STORING,
         lease=Lease(holder="h", until=NOON + timedelta(seconds=1)),
@@ -110,7 +110,7 @@ async def test_a_document_comes_back_as_it_was_written(database: Database) -> No
     assert read.created_at.microsecond == 123456
 
 
-async def test_a_document_reads_the_same_in_the_console(database: Database) -> None:
+async def test_document_reads_the_same_in_the_console(database: Database) -> None:
     job = a_job(stage=Stage.STORING, outputs=(Output(uri="gs://b/o", seconds=8.0),), labels={"a.b": "c"})
     await saved(database.store, job)
     fields = await database.console.fields("jobs", job.id)
@@ -128,7 +128,7 @@ def _listed(value: Any) -> Any:
     return [_listed(inner) for inner in value] if isinstance(value, tuple) else value
 
 
-async def test_the_revision_is_never_a_field_of_the_document(database: Database) -> None:
+async def test_revision_is_never_a_field(database: Database) -> None:
     await saved(database.store, an_account())
     first = await database.store.get(Account, "ann")
     assert first is not None
@@ -138,7 +138,7 @@ async def test_the_revision_is_never_a_field_of_the_document(database: Database)
     assert read.revision == second.revision != first.revision
 
 
-async def test_documents_of_several_kinds_are_read_together_in_order_and_each_may_be_missing(
+async def test_mixed_kinds_are_read_in_order_and_may_be_missing(
     database: Database,
 ) -> None:
     assert await database.store.get_all([(Job, "video_a"), (Account, "ann")]) == [None, None]
@@ -148,7 +148,7 @@ async def test_documents_of_several_kinds_are_read_together_in_order_and_each_ma
     assert await database.store.get_all([(Account, "ann"), (Job, "video_b"), (Job, "video_a")]) == [account, None, job]
 
 
-async def test_what_an_administrator_added_survives_a_write(database: Database) -> None:
+async def test_fields_added_in_the_console_survive_a_write(database: Database) -> None:
     [account] = await saved(database.store, an_account())
     await database.console.edit("accounts", "ann", {"note": "a friend"})
     with pytest.raises(Conflict):
@@ -160,7 +160,7 @@ async def test_what_an_administrator_added_survives_a_write(database: Database) 
     assert (await database.store.get(Account, "ann")) == after, "the note was still there, so nothing changed"
 
 
-async def test_labels_are_replaced_and_not_merged(database: Database) -> None:
+async def test_labels_are_replaced_not_merged(database: Database) -> None:
     [job] = await saved(database.store, a_job(labels={"a": "1", "b": "2"}))
     await saved(database.store, job.changed(labels={"b": "3"}))
     read = await database.store.get(Job, job.id)
@@ -180,7 +180,7 @@ async def test_labels_are_replaced_and_not_merged(database: Database) -> None:
     ],
     ids=["surrogate", "65 bits", "nameless", "reserved", "reserved id", "too long"],
 )
-async def test_what_cannot_be_stored_is_refused_and_leaves_nothing(database: Database, changes: dict[str, Any]) -> None:
+async def test_unstorable_document_is_rejected_without_effect(database: Database, changes: dict[str, Any]) -> None:
     job = a_job()
     changes = dict(changes)
     if text := changes.pop("prompt_text", None):
@@ -230,7 +230,7 @@ REJECTED: tuple[Any, ...] = (
 )
 
 
-async def test_our_own_check_says_what_firestore_says(database: Database) -> None:
+async def test_own_storability_check_agrees_with_firestore(database: Database) -> None:
     """The console sends what it is given; the stores ask storable.check() first, so they must agree."""
     for number, value in enumerate(STORED):
         storable.check(f"things/{number}", {"v": value})
@@ -245,14 +245,14 @@ async def test_our_own_check_says_what_firestore_says(database: Database) -> Non
         pytest.fail(f"number {number} was stored")
 
 
-async def test_a_document_that_cannot_be_there_is_not_found(database: Database) -> None:
+async def test_impossible_id_is_not_found(database: Database) -> None:
     for id_ in ("__a__", "a/b", ".", "..", "", "x" * 1_501, "\ud83d"):
         assert await database.store.get(Job, id_) is None
         assert await database.store.get_all([(Job, id_), (Account, "ann")]) == [None, None]
         assert await database.store.get_many(Job, [id_, "video_a"]) == {}
 
 
-async def test_no_query_asks_for_more_than_an_index_holds(database: Database) -> None:
+async def test_no_query_exceeds_an_index(database: Database) -> None:
     assert await database.store.job_of_operation("ä" * 749) is None
     for value in ("x" * 1_500, "\ud83d"):
         with pytest.raises(NotStorable):
@@ -262,7 +262,7 @@ async def test_no_query_asks_for_more_than_an_index_holds(database: Database) ->
 # --- preconditions ---
 
 
-async def test_a_new_document_must_not_exist(database: Database) -> None:
+async def test_new_document_must_not_exist(database: Database) -> None:
     await saved(database.store, an_account(balance=5))
     with pytest.raises(Conflict):
         await saved(database.store, an_account(balance=6))
@@ -271,7 +271,7 @@ async def test_a_new_document_must_not_exist(database: Database) -> None:
     assert read.balance == 5
 
 
-async def test_a_document_that_was_read_must_not_have_changed(database: Database) -> None:
+async def test_read_document_must_be_unchanged(database: Database) -> None:
     [first] = await saved(database.store, an_account())
     await saved(database.store, first.changed(balance=1))
     with pytest.raises(Conflict):
@@ -281,7 +281,7 @@ async def test_a_document_that_was_read_must_not_have_changed(database: Database
     assert read.balance == 1
 
 
-async def test_a_document_that_was_read_must_still_exist(database: Database) -> None:
+async def test_read_document_must_still_exist(database: Database) -> None:
     [account] = await saved(database.store, an_account())
     with pytest.raises(Conflict):
         await saved(database.store, account.changed(id="bob", balance=1))
@@ -289,7 +289,7 @@ async def test_a_document_that_was_read_must_still_exist(database: Database) -> 
 
 
 @pytest.mark.parametrize("stale_first", [True, False])
-async def test_a_batch_is_written_whole_or_not_at_all(database: Database, stale_first: bool) -> None:
+async def test_batch_is_all_or_nothing(database: Database, stale_first: bool) -> None:
     [account] = await saved(database.store, an_account())
     await saved(database.store, account.changed(balance=1))
     batch: list[Document] = [account.changed(balance=2), a_job(), an_entry(1)]
@@ -299,7 +299,7 @@ async def test_a_batch_is_written_whole_or_not_at_all(database: Database, stale_
     assert await database.store.get(Transaction, "t1") is None
 
 
-async def test_the_new_revisions_are_the_next_preconditions(database: Database) -> None:
+async def test_new_revisions_are_the_next_preconditions(database: Database) -> None:
     written = await saved(database.store, a_job(), an_account(), an_entry(1))
     assert ids(written) == ["video_a", "ann", "t1"]
     for _ in range(3):
@@ -310,7 +310,7 @@ async def test_the_new_revisions_are_the_next_preconditions(database: Database) 
     assert job.step == 3
 
 
-async def test_a_write_that_changes_nothing_keeps_the_revision_and_lets_a_second_writer_pass(
+async def test_unchanged_write_keeps_the_revision_and_admits_a_second_writer(
     database: Database,
 ) -> None:
     [first] = await saved(database.store, an_account())
@@ -319,14 +319,14 @@ async def test_a_write_that_changes_nothing_keeps_the_revision_and_lets_a_second
     await saved(database.store, first.changed(balance=1))
 
 
-async def test_in_one_batch_only_what_changes_gets_a_new_revision(database: Database) -> None:
+async def test_only_changed_documents_of_a_batch_get_a_new_revision(database: Database) -> None:
     job, account = await saved(database.store, a_job(), an_account())
     new_job, same_account = await saved(database.store, job.changed(step=1), account)
     assert new_job.revision != job.revision
     assert same_account.revision == account.revision
 
 
-async def test_an_integer_and_a_float_are_not_the_same_write(database: Database) -> None:
+async def test_integer_and_float_are_different_writes(database: Database) -> None:
     await database.console.edit("accounts", "ann", an_account(balance=1).model_dump(exclude={"id"}))
     first = await database.store.get(Account, "ann")
     await database.console.edit("accounts", "ann", {"balance": 1.0})
@@ -336,11 +336,11 @@ async def test_an_integer_and_a_float_are_not_the_same_write(database: Database)
     assert first.revision != second.revision
 
 
-async def test_an_empty_batch_is_success(database: Database) -> None:
+async def test_empty_batch_succeeds(database: Database) -> None:
     assert await database.store.commit([]) == []
 
 
-async def test_what_was_read_can_be_removed_unless_it_has_changed(database: Database) -> None:
+async def test_unchanged_document_can_be_deleted(database: Database) -> None:
     [first] = await saved(database.store, an_account())
     [second] = await saved(database.store, first.changed(balance=1))
     with pytest.raises(Conflict):
@@ -354,7 +354,7 @@ async def test_what_was_read_can_be_removed_unless_it_has_changed(database: Data
     await saved(database.store, an_account(balance=2))
 
 
-async def test_of_many_writers_of_one_revision_exactly_one_wins(database: Database) -> None:
+async def test_one_of_many_writers_of_a_revision_wins(database: Database) -> None:
     [account] = await saved(database.store, an_account())
     tries = [saved(database.store, account.changed(balance=n + 1)) for n in range(8)]
     results = await asyncio.gather(*tries, return_exceptions=True)
@@ -367,7 +367,7 @@ async def test_of_many_writers_of_one_revision_exactly_one_wins(database: Databa
 # --- jobs that are due ---
 
 
-async def test_due_jobs_come_longest_due_first_and_by_id_within_a_moment(database: Database) -> None:
+async def test_due_jobs_are_ordered_by_due_time_then_id(database: Database) -> None:
     jobs = [
         a_job(f"video_{name}", due_at=NOON + timedelta(seconds=at))
         for name, at in zip("dbac", [2, 1, 1, 9], strict=True)
@@ -377,7 +377,7 @@ async def test_due_jobs_come_longest_due_first_and_by_id_within_a_moment(databas
     assert ids(due) == ["video_a", "video_b", "video_d"], "a job due at the very moment is not before it"
 
 
-async def test_due_jobs_are_read_page_by_page(database: Database) -> None:
+async def test_due_jobs_are_paged(database: Database) -> None:
     await saved(database.store, *(a_job(f"video_{n}", due_at=NOON + timedelta(seconds=n // 3)) for n in range(7)))
     before, last, seen = NOON + timedelta(days=1), None, []
     while page := await database.store.due(Job, before, last, 2):
@@ -387,7 +387,7 @@ async def test_due_jobs_are_read_page_by_page(database: Database) -> None:
     assert seen == [f"video_{n}" for n in range(7)]
 
 
-async def test_a_job_without_due_at_is_never_due(database: Database) -> None:
+async def test_job_without_due_at_is_never_due(database: Database) -> None:
     [job] = await saved(database.store, a_job())
     await saved(database.store, a_job("video_b", due_at=None), job.changed(due_at=None))
     assert await database.store.due(Job, NOON + timedelta(days=1), None, 10) == []
@@ -396,7 +396,7 @@ async def test_a_job_without_due_at_is_never_due(database: Database) -> None:
     assert read.due_at is None
 
 
-async def test_due_at_is_absent_and_not_null_so_that_its_index_lists_only_what_has_one(database: Database) -> None:
+async def test_due_at_is_absent_rather_than_null_in_its_index(database: Database) -> None:
     new, changed = await saved(database.store, a_job(due_at=None), a_job("video_b"))
     await saved(database.store, changed.changed(due_at=None))
     for job in (new, changed):
@@ -405,20 +405,20 @@ async def test_due_at_is_absent_and_not_null_so_that_its_index_lists_only_what_h
         assert fields["deleted_at"] is None, "what is asked for by equality with null must be there"
 
 
-async def test_due_at_can_come_back(database: Database) -> None:
+async def test_due_at_can_return(database: Database) -> None:
     [job] = await saved(database.store, a_job(due_at=None))
     await saved(database.store, job.changed(due_at=NOON))
     assert ids(await database.store.due(Job, NOON + timedelta(days=1), None, 10)) == [job.id]
 
 
 @pytest.mark.parametrize("value", [None, "2020-01-01", 0, True], ids=repr)
-async def test_due_at_of_another_type_is_not_compared(database: Database, value: object) -> None:
+async def test_due_at_of_another_type_is_ignored(database: Database, value: object) -> None:
     await saved(database.store, a_job())
     await database.console.edit("jobs", "video_a", {"due_at": value})
     assert await database.store.due(Job, NOON + timedelta(days=1), None, 10) == []
 
 
-async def test_what_is_due_of_any_kind_is_listed_as_jobs_are(database: Database) -> None:
+async def test_due_documents_of_any_kind_are_listed_like_jobs(database: Database) -> None:
     def a_chore(number: int, at: int | None) -> Chore:
         due_at = NOON + timedelta(seconds=at) if at is not None else None
         task = TaskRef(name=f"{number}-0", queue="poll")
@@ -441,7 +441,7 @@ async def test_what_is_due_of_any_kind_is_listed_as_jobs_are(database: Database)
     assert seen == ["export_1", "export_2", "export_0"]
 
 
-async def test_expired_jobs_come_longest_expired_first(database: Database) -> None:
+async def test_expired_jobs_are_ordered_by_expiry(database: Database) -> None:
     hours = {"a": 2, "b": 1, "c": 9, "d": None}
     jobs = [
         a_job(f"video_{name}", expires_at=None if hour is None else NOON + timedelta(hours=hour))
@@ -455,7 +455,7 @@ async def test_expired_jobs_come_longest_expired_first(database: Database) -> No
     assert ids(await database.store.expired_jobs(NOON + timedelta(days=1), last, 2)) == ["video_c"]
 
 
-async def test_many_documents_come_in_one_answer_without_those_that_are_not_there_or_spoiled(
+async def test_batch_read_omits_missing_and_invalid_documents(
     database: Database,
 ) -> None:
     await saved(database.store, a_job(), a_job("video_b"), a_job("video_c"))
@@ -466,7 +466,7 @@ async def test_many_documents_come_in_one_answer_without_those_that_are_not_ther
     assert await database.store.get_many(Job, []) == {}
 
 
-async def test_what_has_expired_of_any_kind_is_listed_as_jobs_are(database: Database) -> None:
+async def test_expired_documents_of_any_kind_are_listed_like_jobs(database: Database) -> None:
     chores = [
         Chore(
             id=f"export_{name}",
@@ -498,7 +498,7 @@ async def history(database: Database, **query: Any) -> list[str]:
     return ids(await database.store.list_jobs("default", "ann", asked))
 
 
-async def test_history_is_newest_first_and_by_id_within_a_moment(database: Database) -> None:
+async def test_history_is_newest_first_then_by_id(database: Database) -> None:
     ages = {"c": 0, "a": 1, "d": 0, "b": 1}
     await saved(
         database.store, *(a_job(f"video_{name}", created_at=NOON - timedelta(days=age)) for name, age in ages.items())
@@ -508,7 +508,7 @@ async def test_history_is_newest_first_and_by_id_within_a_moment(database: Datab
 
 
 @pytest.mark.parametrize("order", ["asc", "desc"])
-async def test_history_pages_neither_repeat_nor_miss_one(database: Database, order: str) -> None:
+async def test_history_pages_neither_repeat_nor_miss(database: Database, order: str) -> None:
     await saved(database.store, *(a_job(f"video_{n}", created_at=NOON + timedelta(seconds=n // 3)) for n in range(7)))
     seen: list[str] = []
     while page := await history(database, order=order, limit=2, **({"after": seen[-1]} if seen else {})):
@@ -518,7 +518,7 @@ async def test_history_pages_neither_repeat_nor_miss_one(database: Database, ord
     assert seen == (expected if order == "asc" else expected[::-1])
 
 
-async def test_history_holds_the_accounts_own_jobs_of_its_tenant_only(database: Database) -> None:
+async def test_history_holds_only_the_accounts_own_jobs(database: Database) -> None:
     await saved(
         database.store,
         a_job(),
@@ -535,13 +535,13 @@ async def test_history_after_another_accounts_job_is_empty(database: Database) -
     assert await history(database, after="video_none") == []
 
 
-async def test_history_goes_on_after_a_job_that_was_deleted_meanwhile(database: Database) -> None:
+async def test_history_continues_after_a_deleted_job(database: Database) -> None:
     first, second = await saved(database.store, a_job(), a_job("video_b", created_at=NOON - timedelta(days=1)))
     await saved(database.store, first.changed(deleted_at=NOON))
     assert await history(database, after=first.id) == [second.id]
 
 
-async def test_history_can_be_narrowed(database: Database) -> None:
+async def test_history_can_be_filtered(database: Database) -> None:
     await saved(
         database.store,
         a_job("video_a", stage=Stage.COMPLETED, project="p"),
@@ -553,7 +553,7 @@ async def test_history_can_be_narrowed(database: Database) -> None:
     assert await history(database, project="q") == ["video_c"]
 
 
-async def test_history_can_be_narrowed_by_date_from_inclusive_to_exclusive(database: Database) -> None:
+async def test_history_can_be_filtered_by_half_open_date_range(database: Database) -> None:
     start = int(NOON.timestamp()) + 10
     moments = [datetime.fromtimestamp(start + n, UTC) for n in range(4)]
     await saved(database.store, *(a_job(f"video_{n}", created_at=moment) for n, moment in enumerate(moments)))
@@ -562,7 +562,7 @@ async def test_history_can_be_narrowed_by_date_from_inclusive_to_exclusive(datab
     assert await history(database, created_after=start + 1, after="video_3") == ["video_2", "video_1"]
 
 
-async def test_a_job_without_the_field_that_is_asked_for_is_left_out(database: Database) -> None:
+async def test_job_without_the_filtered_field_is_omitted(database: Database) -> None:
     await saved(database.store, a_job(), a_job("video_b"))
     await database.console.drop_field("jobs", "video_b", "deleted_at")
     assert await history(database) == ["video_a"]
@@ -571,7 +571,7 @@ async def test_a_job_without_the_field_that_is_asked_for_is_left_out(database: D
 # --- ledger, operations, settings ---
 
 
-async def test_the_ledger_is_newest_first_in_pages(database: Database) -> None:
+async def test_ledger_is_newest_first_in_pages(database: Database) -> None:
     await saved(database.store, *(an_entry(n) for n in range(1, 6)), an_entry(9, account=OTHERS))
     first = await database.store.list_transactions("default", "ann", None, 2)
     assert ids(first) == ["t5", "t4", "t3"]
@@ -581,13 +581,13 @@ async def test_the_ledger_is_newest_first_in_pages(database: Database) -> None:
     assert ids(await database.store.list_transactions("another", "ann", None, 2)) == []
 
 
-async def test_an_entry_without_a_sequence_is_not_in_the_ledger(database: Database) -> None:
+async def test_entry_without_a_sequence_is_not_in_the_ledger(database: Database) -> None:
     await saved(database.store, an_entry(1), an_entry(2))
     await database.console.drop_field("credit_transactions", "t2", "sequence")
     assert ids(await database.store.list_transactions("default", "ann", None, 2)) == ["t1"]
 
 
-async def test_a_ledger_is_counted_and_added_up(database: Database) -> None:
+async def test_ledger_is_counted_and_summed(database: Database) -> None:
     assert await database.store.ledger_totals("ann") == (0, 0)
     amounts = {1: 500, 2: -80, 3: 80}
     await saved(database.store, *(an_entry(n, amount=amount) for n, amount in amounts.items()))
@@ -599,7 +599,7 @@ async def test_a_ledger_is_counted_and_added_up(database: Database) -> None:
     assert await database.store.ledger_totals("ann") == (2, 500), "without the field it is not even counted"
 
 
-async def test_ended_jobs_come_in_the_order_of_their_ends_within_their_time(database: Database) -> None:
+async def test_ended_jobs_are_ordered_by_end_within_their_range(database: Database) -> None:
     ends = {"a": 0, "b": 2, "c": 1, "d": 1, "e": 3}
     jobs = [
         a_job(f"video_{name}", completed_at=NOON + timedelta(hours=at), account=f"of-{name}", tenant=f"of-{name}")
@@ -622,7 +622,7 @@ async def test_jobs_are_counted_by_status(database: Database) -> None:
     assert await database.store.count_jobs(Status.IN_PROGRESS) == 1
 
 
-async def test_accounts_come_by_id_page_by_page(database: Database) -> None:
+async def test_accounts_are_paged_by_id(database: Database) -> None:
     await saved(database.store, *(an_account(id=id_) for id_ in ("b", "_", "A", "a", "-")))
     last, seen = None, []
     while page := await database.store.accounts(last, 2):
@@ -632,7 +632,7 @@ async def test_accounts_come_by_id_page_by_page(database: Database) -> None:
     assert seen == ["-", "A", "_", "a", "b"]
 
 
-async def test_a_job_is_found_by_its_operation(database: Database) -> None:
+async def test_job_is_found_by_its_operation(database: Database) -> None:
     await saved(database.store, a_job(operation="op/1"), a_job("video_b", operation="op/2"), a_job("video_c"))
     found = await database.store.job_of_operation("op/2")
     assert found is not None
@@ -640,7 +640,7 @@ async def test_a_job_is_found_by_its_operation(database: Database) -> None:
     assert await database.store.job_of_operation("op/3") is None
 
 
-async def test_settings_are_read_as_they_stand(database: Database) -> None:
+async def test_settings_are_read_unchanged(database: Database) -> None:
     assert await database.store.read_config("video") == {}
     values = {"signup_credits": 7, "enabled": False, "message": "back soon", "models": {"omni-flash": 2.5}, "l": [1]}
     await database.console.edit("config", "video", values)
@@ -650,7 +650,7 @@ async def test_settings_are_read_as_they_stand(database: Database) -> None:
     assert await database.store.read_config("video") == values, "what a caller does with them changes nothing"
 
 
-async def test_the_newest_of_a_kind_come_by_equality_in_pages(database: Database) -> None:
+async def test_newest_of_a_kind_are_listed_by_equality_in_pages(database: Database) -> None:
     minutes = {"a": 0, "b": 2, "c": 2, "d": 1}
     await saved(
         database.store,

@@ -51,12 +51,12 @@ def all_hold(schedules: Iterable[Schedule]) -> int:
 
 @pytest.mark.parametrize("deliveries", Deliveries, ids=lambda each: each.value)
 @pytest.mark.parametrize("model", MODELS)
-def test_every_fate_comes_to_its_own_end_however_tasks_are_delivered(model: str, deliveries: Deliveries) -> None:
+def test_every_scenario_ends_as_expected_however_tasks_are_delivered(model: str, deliveries: Deliveries) -> None:
     for fate in fates_of(model):
         play(Schedule(fate=fate, model=model, deliveries=deliveries))
 
 
-def test_the_usual_life_has_the_effects_that_the_documents_name() -> None:
+def test_typical_job_has_the_documented_effects() -> None:
     names = {effect.point.name for effect in play(Schedule()).trace}
     assert names >= {
         "submit/submitted.commit",
@@ -75,13 +75,13 @@ def test_the_usual_life_has_the_effects_that_the_documents_name() -> None:
 
 
 @pytest.mark.parametrize("model", MODELS)
-def test_a_job_that_succeeds_survives_everything_at_every_point(model: str) -> None:
+def test_successful_job_survives_every_failure_at_every_point(model: str) -> None:
     calms = [Schedule(model=model, deliveries=each) for each in Deliveries]
     played = all_hold(schedule for each in calms for schedule in with_one_fault(each))
     assert played > 500, "the enumeration has become too small to mean anything"
 
 
-def test_every_fate_survives_everything_at_every_point(long: bool) -> None:
+def test_every_scenario_survives_every_failure_at_every_point(long: bool) -> None:
     """A fixed sample of all fates, providers and ways of delivery, or all of them."""
     chosen, share = random.Random(1), 1.0 if long else SAMPLED_SHARE
     others = [each for each in calm() if each.fate is not OK or each.config or each.webhook or each.waits]
@@ -90,7 +90,7 @@ def test_every_fate_survives_everything_at_every_point(long: bool) -> None:
     assert played > 1_000, "the sample has become too small to mean anything"
 
 
-def test_a_job_survives_two_things_that_go_wrong_one_after_the_other(long: bool) -> None:
+def test_job_survives_two_failures_in_a_row(long: bool) -> None:
     """A fixed sample of the pairs."""
     chosen, wanted = random.Random(2), PAIRS_OF_THE_LONG_FORM if long else SAMPLED_PAIRS
     pairs: list[Schedule] = []
@@ -101,14 +101,14 @@ def test_a_job_survives_two_things_that_go_wrong_one_after_the_other(long: bool)
     all_hold(pairs)
 
 
-def test_a_job_that_waits_for_its_turn_is_charged_first_and_gets_it() -> None:
+def test_waiting_job_is_charged_first_and_gets_its_slot() -> None:
     for model in MODELS:
         played = play(Schedule(model=model, waits=True))
         assert played.job.stage is Stage.COMPLETED
         assert "waits.commit" in {effect.point.name for effect in played.trace}
 
 
-def test_a_crash_after_the_create_costs_at_most_one_more_start_and_only_if_the_settings_say_so() -> None:
+def test_crash_after_the_create_costs_at_most_one_restart_and_only_by_policy() -> None:
     for policy, most in (("at_most_once", 0), ("restart_once", 1)):
         for model in MODELS:
             for fault in (Fault.DIES_AFTER, Fault.ANSWER_LOST, Fault.FROZEN, Fault.DELAYED):
@@ -117,17 +117,17 @@ def test_a_crash_after_the_create_costs_at_most_one_more_start_and_only_if_the_s
                 assert played.restarts <= most, f"{policy}: {played.restarts} extra starts of {model}"
 
 
-def test_a_paid_video_whose_name_was_lost_is_found_and_adopted() -> None:
+def test_billed_video_with_a_lost_name_is_adopted() -> None:
     plan = {Point("provider.create", 1): Fault.DIES_AFTER}
     assert play(Schedule(plan)).job.stage is Stage.COMPLETED
 
 
-def test_an_outage_of_ten_minutes_fails_no_job_whose_deadline_has_not_passed() -> None:
+def test_ten_minute_outage_fails_no_job_before_its_deadline() -> None:
     for model in MODELS:
         for effect in play(Schedule(model=model)).trace:
             played = play(Schedule({effect.point: Fault.OUTAGE}, model=model))
             assert played.job.error is None or played.job.error.code == "START_UNCERTAIN", f"{effect.point}"
 
 
-def test_all_fates_are_told_apart() -> None:
+def test_scenarios_are_distinct() -> None:
     assert len({fate.name for fate in FATES}) == len(FATES)

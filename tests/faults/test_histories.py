@@ -14,25 +14,25 @@ LIVES = histories.recorded()
 ROUNDS = 3
 
 
-def test_this_release_has_recorded_its_lives() -> None:
+def test_current_release_has_recorded_histories() -> None:
     recorded = {path.stem for path in LIVES if path.parent.name == histories.release()}
     assert recorded == {life.replace(" ", "-") for life in histories.LIVES}, "python -m testing.faults.histories"
 
 
-def test_the_recorded_lives_come_through_every_stage() -> None:
+def test_recorded_histories_cover_every_stage() -> None:
     stages = {entry.job.stage for path in LIVES for entry in histories.load(path).entries if entry.job is not None}
     assert stages == set(Stage)
 
 
 @pytest.mark.parametrize("path", LIVES, ids=lambda path: f"{path.parent.name}/{path.stem}")
-def test_what_was_decided_is_decided_again(path: Path) -> None:
+def test_recorded_decisions_are_reproduced(path: Path) -> None:
     for entry, differences in histories.replay(histories.load(path)):
         assert not differences, f"{entry.event} at {entry.now}: {differences}"
 
 
 @pytest.mark.parametrize("with_task", [True, False], ids=["with its task", "found by the sweeper"])
 @pytest.mark.parametrize("path", LIVES, ids=lambda path: f"{path.parent.name}/{path.stem}")
-def test_a_job_goes_on_from_every_commit_to_its_end(path: Path, with_task: bool) -> None:
+def test_job_continues_from_every_commit_to_its_end(path: Path, with_task: bool) -> None:
     history = histories.load(path)
     seen: Counter[tuple[Stage, bool]] = Counter()
     for number, entry in enumerate(history.entries):

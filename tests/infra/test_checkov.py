@@ -49,14 +49,12 @@ def test_no_policy_fails(report: dict[str, list[Finding]]) -> None:
     assert failed == []
 
 
-def test_a_mistake_is_noticed(report: dict[str, list[Finding]]) -> None:
+def test_violation_is_detected(report: dict[str, list[Finding]]) -> None:
     failed = {one["check_id"] for one in report["failed_checks"] if not _ours(one)}
     assert {"CKV_GCP_29", "CKV_GCP_114"} <= failed
 
 
-def test_every_waiver_has_a_reason_and_waives_something(
-    report: dict[str, list[Finding]], configuration: Configuration
-) -> None:
+def test_every_waiver_has_a_reason_and_is_used(report: dict[str, list[Finding]], configuration: Configuration) -> None:
     waived = re.compile(r"#checkov:skip=(\w+): (\S.*)")
     written = [found for text in configuration.texts.values() for found in waived.findall(text)]
     assert len(written) == sum(text.count("checkov:skip") for text in configuration.texts.values())

@@ -34,7 +34,7 @@ def idle_costs() -> dict[str, tuple[float, float]]:
     }
 
 
-def test_the_idle_month_adds_up_and_has_the_prices_of_the_benchmark() -> None:
+def test_idle_month_adds_up_with_the_benchmarks_prices() -> None:
     rows = idle_costs()
     together = rows.pop("together")
     assert tuple(sum(row[at] for row in rows.values()) for at in (0, 1)) == pytest.approx(together, abs=0.0051)
@@ -44,13 +44,13 @@ def test_the_idle_month_adds_up_and_has_the_prices_of_the_benchmark() -> None:
         assert f"| **together, in {name}** | **{total:.2f}** |" in PAGE
 
 
-def test_each_environment_is_warm_as_the_table_says() -> None:
+def test_warm_instances_match_the_table() -> None:
     for name, is_warm in (("dev", False), ("staging", False), ("prod", True)):
         text = (INFRA / "environments" / f"{name}.tfvars").read_text()
         assert ("warm_instances = 1" in text) == is_warm
 
 
-def test_every_command_is_there(configuration: Configuration) -> None:
+def test_every_command_exists(configuration: Configuration) -> None:
     commands = "\n".join(BLOCKS)
     targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
     assert set(re.findall(r"^make ([a-z-]+)$", commands, re.MULTILINE)) <= targets
@@ -60,12 +60,12 @@ def test_every_command_is_there(configuration: Configuration) -> None:
     assert set(re.findall(r"terraform -chdir=infra output -json (\w+)", commands)) <= outputs
 
 
-def test_variables_that_it_names_exist(configuration: Configuration) -> None:
+def test_named_variables_exist(configuration: Configuration) -> None:
     assigned = set(re.findall(r"`(\w+) = ", DEPLOYING))
     assert assigned <= set(configuration.variables), assigned - set(configuration.variables)
 
 
-def test_shell_variables_are_set_before_they_are_used() -> None:
+def test_shell_variables_are_set_before_use() -> None:
     known: set[str] = set()
     for line in "\n".join(BLOCKS).splitlines():
         code = line if not line.startswith("#") else ""
@@ -73,12 +73,12 @@ def test_shell_variables_are_set_before_they_are_used() -> None:
         assert set(re.findall(r"\$([A-Z]+)", code)) <= known, line
 
 
-def test_it_ends_with_what_only_a_real_project_can_confirm() -> None:
+def test_page_ends_with_what_only_a_real_project_can_confirm() -> None:
     checklist = DEPLOYING.split("### What only a real project can confirm", 1)[1].split("\n### ", 1)[0]
     assert checklist.count("- [ ] ") >= 10
 
 
-def test_the_runtime_whose_end_it_tells_is_the_one_in_use(configuration: Configuration) -> None:
+def test_stated_runtime_end_is_of_the_runtime_in_use(configuration: Configuration) -> None:
     (runtime,) = {
         each.body["build_config"][0]["runtime"] for each in configuration.instances("google_cloudfunctions2_function")
     }

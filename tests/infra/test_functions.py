@@ -74,12 +74,12 @@ def _always(settings: type[Settings]) -> set[str]:
     return {name.upper() for name, field in settings.model_fields.items() if field.is_required()}
 
 
-def test_each_function_of_the_code_is_there_and_no_other(configuration: Configuration) -> None:
+def test_deployed_functions_are_those_of_the_code(configuration: Configuration) -> None:
     assert set(functions(configuration)) == set(FUNCTIONS)
     assert all(body["build_config"][0]["entry_point"] == name for name, body in functions(configuration).items())
 
 
-def test_a_function_is_built_from_its_archive_whose_name_is_its_content(configuration: Configuration) -> None:
+def test_function_archive_is_named_by_its_content(configuration: Configuration) -> None:
     archives = {str(each.key): each.body for each in configuration.instances("google_storage_bucket_object")}
     for name, body in functions(configuration).items():
         archive = f"${{local.packages}}/{name}.zip"
@@ -90,16 +90,16 @@ def test_a_function_is_built_from_its_archive_whose_name_is_its_content(configur
     assert str(PACKAGES.relative_to(ROOT)) in configuration.locals["packages"]
 
 
-def test_variables_are_exactly_those_that_the_function_reads(configuration: Configuration) -> None:
+def test_variables_are_exactly_those_the_function_reads(configuration: Configuration) -> None:
     assert list(environment_problems(configuration)) == []
 
 
-def test_variables_are_taken_from_the_table(configuration: Configuration) -> None:
+def test_variables_come_from_the_table(configuration: Configuration) -> None:
     taken = {str(body["service_config"][0]["environment_variables"]) for body in functions(configuration).values()}
     assert taken == {"${{for name in each.value.settings : name => local.settings[name]}}"}
 
 
-def test_every_setting_is_set_somewhere_or_is_for_the_laptop(configuration: Configuration) -> None:
+def test_every_setting_is_deployed_or_local_only(configuration: Configuration) -> None:
     given = set(configuration.locals["settings"]) | {"GEMINI_API_KEY", "GEMINI_WEBHOOK_SECRET"}
     assert given | LAPTOP == {name.upper() for name in Settings.model_fields}
     assert given.isdisjoint(LAPTOP)
@@ -108,7 +108,7 @@ def test_every_setting_is_set_somewhere_or_is_for_the_laptop(configuration: Conf
 @pytest.mark.parametrize(
     "name", ["default_models", "log_level", "region", "requests_per_minute", "signup_credits", "vertex_location"]
 )
-def test_what_is_not_chosen_is_as_the_code_has_it(configuration: Configuration, name: str) -> None:
+def test_defaults_match_the_code(configuration: Configuration, name: str) -> None:
     assert configuration.variables[name]["default"] == Settings.model_fields[name].default
 
 
@@ -121,11 +121,11 @@ def test_what_is_not_chosen_is_as_the_code_has_it(configuration: Configuration, 
         ("LOG_LEVEL             = var.log_level", "", "poll: LOG_LEVEL has no value"),
     ],
 )  # fmt: skip
-def test_a_wrong_variable_is_noticed(mistaken: Mistaken, text: str, by: str, problem: str) -> None:
+def test_wrong_variable_is_detected(mistaken: Mistaken, text: str, by: str, problem: str) -> None:
     assert problem in set(environment_problems(mistaken("functions.tf", text, by)))
 
 
-async def test_what_reach_leaves_out_cannot_happen() -> None:
+async def test_unreachable_combinations_are_impossible() -> None:
     """A view gives no task to anybody, and an export that was just asked for has no files to sign."""
     config = LiveSettings()
     for stage in Stage:
@@ -138,7 +138,7 @@ async def test_what_reach_leaves_out_cannot_happen() -> None:
     assert {("stream", "tasks", "create"), ("submit", "objects", "sign")} == reach.IMPOSSIBLE
 
 
-def test_the_clocks_are_those_of_the_code(configuration: Configuration) -> None:
+def test_timeouts_match_the_code(configuration: Configuration) -> None:
     timeout_s = {name: row["timeout_s"] for name, row in configuration.locals["functions"].items()}
     assert timeout_s["poll"] == lifecycle.FUNCTION_TIMEOUT_S < DISPATCH_DEADLINE_S
     assert POST_TIMEOUT_S + 2 * FIRESTORE_TIMEOUT_S < timeout_s["deliver"] < DELIVER_DEADLINE_S
@@ -147,7 +147,7 @@ def test_the_clocks_are_those_of_the_code(configuration: Configuration) -> None:
     assert all(deadline_s > timeout_s["cleanup"] for name, deadline_s in deadlines_s.items() if name != "sweep")
 
 
-def test_the_bodies_that_are_let_in_and_the_images_that_are_read_fit_into_memory(configuration: Configuration) -> None:
+def test_accepted_bodies_and_images_fit_into_memory(configuration: Configuration) -> None:
     row = configuration.locals["functions"]["submit"]
     number, unit = re.fullmatch(r"(\d+)(Mi|Gi)", row["memory"]).groups()  # type: ignore[union-attr]
     held_twice_mib = 2 * IMAGES.max_bytes / 2**20
@@ -155,7 +155,7 @@ def test_the_bodies_that_are_let_in_and_the_images_that_are_read_fit_into_memory
     assert row["concurrency"] * held_twice_mib + images_mib + 256 <= int(number) * MIB_OF_UNIT[unit]
 
 
-def test_streams_of_idle_accounts_and_of_one_account_leave_most_of_an_instance(configuration: Configuration) -> None:
+def test_streams_of_one_or_idle_accounts_leave_most_of_an_instance(configuration: Configuration) -> None:
     row = configuration.locals["functions"]["stream"]
     assert row["concurrency"] >= stream_places.ALL_IDLE * 4
     assert row["concurrency"] >= stream_places.PER_ACCOUNT * 10
@@ -163,7 +163,7 @@ def test_streams_of_idle_accounts_and_of_one_account_leave_most_of_an_instance(c
     assert row["concurrency"] == 200
 
 
-def test_webhooks_come_as_fast_as_deliver_takes_them_and_leave_places_for_everybody(
+def test_webhook_pace_matches_deliver_and_leaves_slots_for_everybody(
     configuration: Configuration,
 ) -> None:
     row = configuration.locals["functions"]["deliver"]
@@ -175,13 +175,13 @@ def test_webhooks_come_as_fast_as_deliver_takes_them_and_leave_places_for_everyb
     assert row["concurrency"] > CROWDED_FROM
 
 
-def test_a_function_is_public_where_people_or_providers_call_it(configuration: Configuration) -> None:
+def test_function_is_public_if_people_or_providers_call_it(configuration: Configuration) -> None:
     for name, row in configuration.locals["functions"].items():
         callers = {route.caller for route in routes.ROUTES if route.function == name}
         assert row["public"] == bool(callers & {*PEOPLE, "provider"}), name
 
 
-def test_the_scheduler_calls_each_of_its_routes(configuration: Configuration) -> None:
+def test_scheduler_calls_each_of_its_routes(configuration: Configuration) -> None:
     jobs = configuration.instances("google_cloud_scheduler_job")
     targets: list[Any] = [job.body["http_target"][0] for job in jobs]
     called = {(target["http_method"], str(target["uri"]).rpartition("}")[2]) for target in targets}
@@ -189,11 +189,11 @@ def test_the_scheduler_calls_each_of_its_routes(configuration: Configuration) ->
     assert all("run_urls.cleanup" in target["uri"] for target in targets)
 
 
-def test_the_sweep_comes_each_minute(configuration: Configuration) -> None:
+def test_sweep_runs_every_minute(configuration: Configuration) -> None:
     assert configuration.locals["schedules"]["sweep"]["schedule"] == "* * * * *"
 
 
-def test_the_bucket_tells_the_route_that_is_for_it(configuration: Configuration) -> None:
+def test_bucket_notifies_the_right_route(configuration: Configuration) -> None:
     (subscription,) = configuration.instances("google_pubsub_subscription")
     (route,) = [route for route in routes.ROUTES if route.caller == "bucket"]
     assert subscription.body["push_config"][0]["push_endpoint"] == f"${{local.run_urls.{route.function}}}{route.path}"
@@ -208,7 +208,7 @@ def gib(row: Body) -> float:
     return int(number) * MIB_OF_UNIT[unit] / 1024
 
 
-def test_all_functions_together_fit_a_new_project(configuration: Configuration) -> None:
+def test_all_functions_fit_into_a_new_projects_quota(configuration: Configuration) -> None:
     """Cloud Run refuses a function that alone asks for more; together they meet the quota when all are busy."""
     rows = configuration.locals["functions"].values()
     assert all(body["service_config"][0]["available_cpu"] == "1" for body in functions(configuration).values())
@@ -216,14 +216,14 @@ def test_all_functions_together_fit_a_new_project(configuration: Configuration) 
     assert sum(row["max"] * gib(row) for row in rows) <= NEW_PROJECT["gib"]
 
 
-def test_the_variables_know_the_functions_and_a_new_projects_quota(configuration: Configuration) -> None:
+def test_variables_know_the_functions_and_a_new_projects_quota(configuration: Configuration) -> None:
     quota = configuration.variables["cloud_run_quota"]["default"]
     assert {name: float(value) for name, value in quota.items()} == NEW_PROJECT
     (validation,) = configuration.variables["max_instances"]["validation"]
     assert set(re.findall(r'"(\w+)"', validation["condition"])) == set(FUNCTIONS)
 
 
-def test_no_environment_asks_for_more_than_it_says_its_quota_is() -> None:
+def test_no_environment_exceeds_its_stated_quota() -> None:
     """More instances than a new project's quota need their own `cloud_run_quota` beside them."""
     for tfvars in (INFRA / "environments").glob("*.tfvars"):
         assert ("max_instances" in (text := tfvars.read_text())) <= ("cloud_run_quota" in text), tfvars.name

@@ -79,13 +79,13 @@ def rejected(commands: list[str], folder: Path) -> dict[str, str]:
     return {each["command_string"]: each["error_message"] for each in json.loads(done.stdout) if not each["success"]}
 
 
-def test_every_documented_command_is_gclouds(tmp_path: Path) -> None:
+def test_documented_gcloud_commands_exist(tmp_path: Path) -> None:
     commands = [command for page in PAGES for command in documented((ROOT / page).read_text())]
     assert len(set(commands)) > 20
     assert rejected(commands, tmp_path) == {}
 
 
-def test_every_command_of_the_tools_is_gclouds(tmp_path: Path) -> None:
+def test_gcloud_commands_of_the_tools_exist(tmp_path: Path) -> None:
     assert rejected(list(of_tools()), tmp_path) == {}
 
 
@@ -97,5 +97,5 @@ def test_every_command_of_the_tools_is_gclouds(tmp_path: Path) -> None:
         "gcloud tasks delete x --queues=q",
     ],
 )
-def test_a_wrong_command_is_noticed(tmp_path: Path, command: str) -> None:
+def test_wrong_command_is_detected(tmp_path: Path, command: str) -> None:
     assert rejected([command], tmp_path)

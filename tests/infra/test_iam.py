@@ -57,21 +57,19 @@ def public_problems(configuration: Configuration) -> set[Grant]:
     return everybody ^ PUBLIC
 
 
-def test_the_table_is_what_the_code_grants(configuration: Configuration) -> None:
+def test_table_matches_the_grants(configuration: Configuration) -> None:
     assert grants.of_document(grants.document()) == grants.of_code(configuration)
 
 
-def test_each_function_may_what_its_code_can_come_to_need(configuration: Configuration) -> None:
+def test_functions_have_exactly_the_roles_they_need(configuration: Configuration) -> None:
     assert list(function_problems(configuration)) == []
 
 
-def test_everybody_may_call_the_public_functions_and_read_the_page(configuration: Configuration) -> None:
+def test_public_functions_and_page_are_open_to_all(configuration: Configuration) -> None:
     assert public_problems(configuration) == set()
 
 
-def test_where_all_users_are_forbidden_nothing_is_granted_to_them(
-    configuration: Configuration, unchecked: Configuration
-) -> None:
+def test_without_all_users_nothing_is_granted_to_them(configuration: Configuration, unchecked: Configuration) -> None:
     assert grants.of_code(configuration) - grants.of_code(unchecked) == PUBLIC | {
         Grant("planner", "roles/storage.objectViewer", "bucket site")
     }
@@ -81,14 +79,14 @@ def test_where_all_users_are_forbidden_nothing_is_granted_to_them(
 @pytest.mark.parametrize(
     "text", ['local.granted_to_all ? toset(["submit", "stream", "history"]) : []', "local.granted_to_all ? 1 : 0"]
 )
-def test_a_grant_that_stays_where_all_users_are_forbidden_is_noticed(unchecked: Configuration, text: str) -> None:
+def test_remaining_all_users_grant_is_detected(unchecked: Configuration, text: str) -> None:
     granted = unchecked.texts["iam.tf"].replace(text, text.partition(" ? ")[2].rpartition(" : ")[0], 1)
     still = grants.of_code(Configuration(changed=unchecked.texts | {"iam.tf": granted}))
     assert {grant for grant in still if grant.who.startswith("all")} <= PUBLIC
     assert any(grant.who.startswith("all") for grant in still)
 
 
-def test_there_is_no_basic_role_and_no_key(configuration: Configuration) -> None:
+def test_there_are_no_basic_roles_or_keys(configuration: Configuration) -> None:
     assert {grant for grant in grants.of_code(configuration) if grant.role in BASIC} == set()
     assert configuration.instances("google_service_account_key") == []
 
@@ -103,13 +101,13 @@ def test_there_is_no_basic_role_and_no_key(configuration: Configuration) -> None
         ('toset(["submit", "poll", "deliver", "history", "cleanup"])', 'toset(["submit", "poll", "deliver", "cleanup"])', "history: roles/iam.serviceAccountUser on account tasks is missing"),  # noqa: E501
     ],
 )  # fmt: skip
-def test_a_role_too_many_or_too_few_is_noticed(mistaken: Mistaken, text: str, by: str, problem: str) -> None:
+def test_extra_or_missing_role_is_detected(mistaken: Mistaken, text: str, by: str, problem: str) -> None:
     wrong = mistaken("iam.tf", text, by)
     assert problem in set(function_problems(wrong))
     assert grants.of_code(wrong) != grants.of_document(grants.document())
 
 
-def test_a_grant_to_everybody_is_noticed(mistaken: Mistaken) -> None:
+def test_grant_to_everybody_is_detected(mistaken: Mistaken) -> None:
     opened = mistaken(
         "iam.tf", 'toset(["submit", "stream", "history"])', 'toset(["submit", "stream", "history", "poll"])'
     )
@@ -118,7 +116,7 @@ def test_a_grant_to_everybody_is_noticed(mistaken: Mistaken) -> None:
     assert public_problems(opened) == {Grant("allUsers", "roles/storage.objectUser", "bucket videos")}
 
 
-def test_a_row_that_the_table_lacks_is_noticed(configuration: Configuration) -> None:
+def test_row_missing_from_the_table_is_detected(configuration: Configuration) -> None:
     text = grants.document()
     rows = [line for line in text.splitlines(True) if line.startswith("| `") and "`roles/" in line]
     for row in rows:

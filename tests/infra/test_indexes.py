@@ -39,15 +39,15 @@ def configuration() -> Configuration:
     return Configuration()
 
 
-def test_every_line_that_lists_documents_is_asked(recorded: queries.Recorded) -> None:
+def test_every_listing_query_is_checked(recorded: queries.Recorded) -> None:
     assert queries.unasked(recorded) == []
 
 
-def test_every_query_has_its_index_and_every_index_its_query(needs: set[Need], configuration: Configuration) -> None:
+def test_queries_and_indexes_match(needs: set[Need], configuration: Configuration) -> None:
     assert problems(needs, configuration) == []
 
 
-def test_a_missing_index_is_noticed(needs: set[Need], configuration: Configuration) -> None:
+def test_missing_index_is_detected(needs: set[Need], configuration: Configuration) -> None:
     for each in configuration.instances("google_firestore_index"):
         line = next(
             text for text in configuration.texts["indexes.tf"].splitlines() if text.strip().startswith(f'"{each.key}"')
@@ -65,9 +65,7 @@ def test_a_missing_index_is_noticed(needs: set[Need], configuration: Configurati
         ('"tenant", "account", "kind", "-created_at"', '"tenant", "account", "-created_at"'),
     ],
 )
-def test_an_index_that_does_not_quite_serve_is_noticed(
-    needs: set[Need], configuration: Configuration, is_: str, becomes: str
-) -> None:
+def test_insufficient_index_is_detected(needs: set[Need], configuration: Configuration, is_: str, becomes: str) -> None:
     changed = configuration.texts["indexes.tf"].replace(is_, becomes)
     assert changed != configuration.texts["indexes.tf"]
     found = problems(needs, Configuration(changed={"indexes.tf": changed}))
@@ -75,16 +73,14 @@ def test_an_index_that_does_not_quite_serve_is_noticed(
     assert any(problem.endswith("is not used") for problem in found)
 
 
-def test_a_field_that_is_asked_for_alone_keeps_its_index(needs: set[Need], configuration: Configuration) -> None:
+def test_field_queried_alone_keeps_its_index(needs: set[Need], configuration: Configuration) -> None:
     changed = configuration.texts["indexes.tf"].replace('"jobs/deleted_at"', '"jobs/due_at"')
     assert problems(needs, Configuration(changed={"indexes.tf": changed})) == [
         "jobs/due_at is asked for alone and has no index"
     ]
 
 
-def test_neither_long_texts_nor_moments_are_indexed_unless_they_are_asked_for(
-    needs: set[Need], configuration: Configuration
-) -> None:
+def test_unqueried_texts_and_timestamps_are_not_indexed(needs: set[Need], configuration: Configuration) -> None:
     alone = {name for need in needs for name in need.single_fields}
     moments = {
         f"{kind.collection}/{name}"
@@ -96,7 +92,7 @@ def test_neither_long_texts_nor_moments_are_indexed_unless_they_are_asked_for(
     assert NEVER_ASKED_FOR | (moments - alone) <= unindexed(configuration)
 
 
-def test_every_exempted_field_is_a_field(configuration: Configuration) -> None:
+def test_every_exempted_field_exists(configuration: Configuration) -> None:
     for name in unindexed(configuration):
         collection, _, path = name.partition("/")
         # Several kinds may share a collection.

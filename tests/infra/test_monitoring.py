@@ -24,7 +24,7 @@ def monitoring() -> Monitoring:
     return Monitoring()
 
 
-def test_nothing_is_watched_that_is_not_there(monitoring: Monitoring) -> None:
+def test_only_existing_things_are_monitored(monitoring: Monitoring) -> None:
     assert complaints(monitoring) == []
 
 
@@ -45,7 +45,7 @@ def test_nothing_is_watched_that_is_not_there(monitoring: Monitoring) -> None:
         ("errors", "WARNING", set()),
     ],
 )
-def test_an_alert_is_there_with_its_limit(monitoring: Monitoring, alert: str, severity: str, limits: set[str]) -> None:
+def test_alert_exists_with_its_limit(monitoring: Monitoring, alert: str, severity: str, limits: set[str]) -> None:
     found = monitoring.local("alerts")[alert]
     assert found["severity"] == severity
     assert limits <= set(re.findall(r"> (\d+(?:\.\d+)?)", found["query"]))
@@ -59,7 +59,7 @@ def test_an_alert_is_there_with_its_limit(monitoring: Monitoring, alert: str, se
         ("api_fails", ("roll that function back", "`enabled` to false", "`rollout_percent` 10", "50 and 100")),
     ],
 )
-def test_a_section_says_how_to_roll_back(monitoring: Monitoring, alert: str, steps: tuple[str, ...]) -> None:
+def test_section_says_how_to_roll_back(monitoring: Monitoring, alert: str, steps: tuple[str, ...]) -> None:
     section = " ".join((monitoring.section(monitoring.local("alerts")[alert]["section"]) or "").split())
     assert [step for step in steps if step not in section] == []
 
@@ -71,11 +71,11 @@ def test_a_section_says_how_to_roll_back(monitoring: Monitoring, alert: str, ste
         *("Active jobs", "Queue depth", "Queue age", "Credits"),
     ],
 )
-def test_the_dashboard_shows(monitoring: Monitoring, shown: str) -> None:
+def test_dashboard_shows(monitoring: Monitoring, shown: str) -> None:
     assert [where for where in monitoring.queries if where.startswith(f"dashboard {shown}")]
 
 
-def test_the_digest_is_made_each_week(monitoring: Monitoring) -> None:
+def test_weekly_report_is_scheduled(monitoring: Monitoring) -> None:
     schedule = monitoring.local("schedules")["digest"]["schedule"]
     assert re.fullmatch(r"\d+ \d+ \* \* [0-7]", schedule)
     assert "/tasks/digest" in {route.path for route in ROUTES if route.caller == "scheduler"}
@@ -84,7 +84,7 @@ def test_the_digest_is_made_each_week(monitoring: Monitoring) -> None:
 # --- what is in the log ---
 
 
-def test_every_error_that_can_be_logged_is_counted(monitoring: Monitoring) -> None:
+def test_every_loggable_error_is_counted(monitoring: Monitoring) -> None:
     (pattern,) = re.findall(r'message=~"(.+)"', monitoring.metrics["errors"].body["entry"])
     for entry in entries.written():
         if entry.severity == "ERROR":
@@ -94,7 +94,7 @@ def test_every_error_that_can_be_logged_is_counted(monitoring: Monitoring) -> No
 @pytest.mark.parametrize(
     "failure", [exceptions.ServiceUnavailable("down"), exceptions.DeadlineExceeded("late"), exceptions.Aborted("busy")]
 )
-async def test_a_firestore_that_fails_is_counted(monitoring: Monitoring, failure: Exception) -> None:
+async def test_firestore_outage_is_counted(monitoring: Monitoring, failure: Exception) -> None:
     (pattern, _) = re.findall(r'=~"(.+?)"', monitoring.metrics["firestore_errors"].body["entry"])
     failed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
     failed.set_exception(failure)
@@ -106,7 +106,7 @@ async def test_a_firestore_that_fails_is_counted(monitoring: Monitoring, failure
     assert bool(re.search(pattern, repr(raised.value))) == counted
 
 
-async def test_a_firestore_that_refuses_is_counted(monitoring: Monitoring, capsys: pytest.CaptureFixture[str]) -> None:
+async def test_firestore_rejection_is_counted(monitoring: Monitoring, capsys: pytest.CaptureFixture[str]) -> None:
     (_, pattern) = re.findall(r'=~"(.+?)"', monitoring.metrics["firestore_errors"].body["entry"])
     failed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
     failed.set_exception(exceptions.PermissionDenied("no"))
@@ -117,7 +117,7 @@ async def test_a_firestore_that_refuses_is_counted(monitoring: Monitoring, capsy
     assert re.search(pattern, json.loads(capsys.readouterr().out)["exception"])
 
 
-def test_logs_are_kept_as_long_as_the_page_on_privacy_says(monitoring: Monitoring) -> None:
+def test_log_retention_matches_the_privacy_page(monitoring: Monitoring) -> None:
     page, variables = PRIVACY.read_text(), monitoring.configuration.variables
     buckets = {
         plain(monitoring.configuration.resources[f"google_logging_project_bucket_config.{name}"])["bucket_id"]: name
@@ -130,7 +130,7 @@ def test_logs_are_kept_as_long_as_the_page_on_privacy_says(monitoring: Monitorin
         assert f"`{variable}` ({variables[variable]['default']})" in page
 
 
-def test_the_audit_log_keeps_what_is_audited(monitoring: Monitoring, capsys: pytest.CaptureFixture[str]) -> None:
+def test_audit_log_keeps_audited_events(monitoring: Monitoring, capsys: pytest.CaptureFixture[str]) -> None:
     sink = plain(monitoring.configuration.resources["google_logging_project_sink.audit"])
     log.audit("video_generated")
     labels = json.loads(capsys.readouterr().out)["logging.googleapis.com/labels"]
@@ -163,7 +163,7 @@ def test_the_audit_log_keeps_what_is_audited(monitoring: Monitoring, capsys: pyt
         ("digest.tf", r"message=\"digest\"", r"message=\"digests\"", "which digests has not"),
     ],
 )
-def test_a_mistake_in_a_file_is_found(file: str, right: str, wrong: str, complaint: str) -> None:
+def test_mistake_in_a_file_is_detected(file: str, right: str, wrong: str, complaint: str) -> None:
     assert right in text(file)
     found = complaints(Monitoring(changed={file: text(file).replace(right, wrong)}))
     assert [each for each in found if complaint in each], found
@@ -180,7 +180,7 @@ def test_a_mistake_in_a_file_is_found(file: str, right: str, wrong: str, complai
         ("user_sweeps{", "user_errors{", ""),
     ],
 )
-def test_a_mistake_in_the_dashboard_is_found(right: str, wrong: str, complaint: str) -> None:
+def test_mistake_in_the_dashboard_is_detected(right: str, wrong: str, complaint: str) -> None:
     shown = DASHBOARD.read_text()
     assert right in shown
     found = complaints(Monitoring(dashboard=shown.replace(right, wrong)))
@@ -188,13 +188,13 @@ def test_a_mistake_in_the_dashboard_is_found(right: str, wrong: str, complaint: 
     assert bool(complaint) == bool([each for each in found if complaint in each]), found
 
 
-def test_a_metric_that_nothing_uses_is_found() -> None:
+def test_unused_metric_is_detected() -> None:
     changed = text("metrics.tf").replace("counters = {", 'counters = {\n    idle = { entry = "", labels = {} }\n', 1)
     assert "idle: neither an alert nor the dashboard uses it" in complaints(Monitoring(changed={"metrics.tf": changed}))
 
 
 @pytest.mark.parametrize("heading", ["### Storing fails", "### The weekly digest"])
-def test_a_section_that_is_missing_or_of_nothing_is_found(heading: str) -> None:
+def test_missing_or_orphaned_section_is_detected(heading: str) -> None:
     page = OPERATIONS.read_text().replace(heading, "### Something else")
     found = " ".join(complaints(Monitoring(operations=page)))
     assert f"no section {heading.removeprefix('### ')!r}" in found

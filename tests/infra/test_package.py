@@ -78,9 +78,7 @@ def loaded(python: Path, source: Path, *arguments: str) -> dict[str, str | None]
 
 
 @pytest.mark.parametrize("function", FUNCTIONS)
-def test_an_archive_holds_its_function_all_of_shared_and_the_requirements(
-    archives: dict[str, Path], function: str
-) -> None:
+def test_archive_holds_its_function_shared_and_requirements(archives: dict[str, Path], function: str) -> None:
     with zipfile.ZipFile(archives[function]) as zipped:
         names = zipped.namelist()
         assert zipped.read("main.py") == (ROOT / "functions" / function / "main.py").read_bytes()
@@ -90,7 +88,7 @@ def test_an_archive_holds_its_function_all_of_shared_and_the_requirements(
     assert sorted(names) == sorted(["main.py", "requirements.txt", *modules, *page])
 
 
-def test_shared_holds_nothing_that_an_archive_leaves_out() -> None:
+def test_archive_omits_nothing_of_shared() -> None:
     left_out = [path for path in (ROOT / "shared").rglob("*") if path.is_file() and path.suffix != ".py"]
     assert {path.suffix for path in left_out} <= {".pyc"}
 
@@ -114,11 +112,11 @@ def hashes(archives: Mapping[str, Path]) -> dict[str, str]:
     return {function: package.sha256(archive) for function, archive in archives.items()}
 
 
-def test_the_same_content_gives_the_same_bytes(archives: dict[str, Path], tree: Path) -> None:
+def test_same_content_gives_the_same_bytes(archives: dict[str, Path], tree: Path) -> None:
     assert hashes(package.package(tree / "packages", tree)) == hashes(archives)
 
 
-def test_only_the_archives_whose_content_changed_get_another_hash(archives: dict[str, Path], tree: Path) -> None:
+def test_only_changed_archives_get_another_hash(archives: dict[str, Path], tree: Path) -> None:
     (tree / "functions" / "poll" / "main.py").write_text("changed = True\n")
     after = hashes(package.package(tree / "packages", tree))
     assert {function for function, hash_ in after.items() if hash_ != hashes(archives)[function]} == {"poll"}
@@ -129,13 +127,13 @@ def test_only_the_archives_whose_content_changed_get_another_hash(archives: dict
 # --- alone ---
 
 
-def test_the_builders_pip_installed_the_requirements(python: Path) -> None:
+def test_builders_pip_can_install_the_requirements(python: Path) -> None:
     """An older pip than ours is what reads the lock in the cloud; that it does is how this environment was made."""
     version = subprocess.run([python, "-m", "pip", "--version"], capture_output=True, text=True, check=True)
     assert version.stdout.startswith(f"{clean_venv.BUILDERS_PIP.replace('==', ' ')} ")
 
 
-def test_the_requirements_agree_with_each_other(python: Path) -> None:
+def test_requirements_are_consistent(python: Path) -> None:
     # The cloud's builder makes this check, and refuses the build when it fails.
     check = subprocess.run([python, "-m", "pip", "check"], capture_output=True, text=True, check=False)
     assert check.returncode == 0, check.stdout
@@ -185,7 +183,7 @@ def _wait(client: httpx2.Client, process: subprocess.Popen[bytes], output: Path)
 
 
 @pytest.mark.parametrize("function", FUNCTIONS)
-def test_a_function_starts_and_answers_from_its_archive_alone(
+def test_function_runs_from_its_archive_alone(
     python: Path, sources: dict[str, Path], function: str, tmp_path: Path
 ) -> None:
     method, path, body, status, code = QUESTIONS[function]
@@ -216,15 +214,13 @@ def strangers(modules: Mapping[str, str | None], source: Path, python: Path) -> 
 
 
 @pytest.mark.parametrize("function", FUNCTIONS)
-def test_a_function_imports_nothing_that_is_not_in_its_archive(
-    python: Path, sources: dict[str, Path], function: str
-) -> None:
+def test_function_imports_nothing_outside_its_archive(python: Path, sources: dict[str, Path], function: str) -> None:
     modules = loaded(python, sources[function])
     assert {"main", "shared.http.app"} <= set(modules)
     assert strangers(modules, sources[function], python) == []
 
 
-def test_every_module_of_shared_imports_with_the_requirements_alone(python: Path, sources: dict[str, Path]) -> None:
+def test_shared_imports_with_the_requirements_alone(python: Path, sources: dict[str, Path]) -> None:
     # All have the same; what a function imports at its first use is here as well.
     modules = loaded(python, sources["poll"], "everything")
     names = {path.relative_to(ROOT).with_suffix("").as_posix() for path in (ROOT / "shared").rglob("*.py")}
@@ -232,7 +228,7 @@ def test_every_module_of_shared_imports_with_the_requirements_alone(python: Path
     assert strangers(modules, sources["poll"], python) == []
 
 
-def test_a_module_from_elsewhere_is_a_stranger(python: Path, sources: dict[str, Path]) -> None:
+def test_foreign_module_is_detected(python: Path, sources: dict[str, Path]) -> None:
     borrowed = {
         "shared.jobs.transitions": str(ROOT / "shared" / "jobs" / "transitions.py"),
         "local.identity.oidc": str(ROOT / "local" / "oidc.py"),
@@ -241,7 +237,7 @@ def test_a_module_from_elsewhere_is_a_stranger(python: Path, sources: dict[str, 
     assert len(strangers({**borrowed, **lent}, sources["poll"], python)) == 2
 
 
-def test_a_module_that_an_archive_lacks_is_missed(
+def test_missing_module_is_detected(
     python: Path, archives: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     source = cold_start.unpack(archives["poll"], tmp_path)
@@ -278,7 +274,7 @@ def test_a_cold_start_is_measured(
         print(f"\n{cold_start.line(function, times)}")
 
 
-def test_an_archive_that_does_not_compile_is_refused(tree: Path, tmp_path: Path) -> None:
+def test_archive_that_does_not_compile_is_rejected(tree: Path, tmp_path: Path) -> None:
     # The cloud's builder compiles all of an archive.
     (tree / "shared" / "jobs" / "transitions.py").write_text("def broken(:\n")
     archive = package.package(tree / "packages", tree)["poll"]

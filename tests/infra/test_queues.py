@@ -59,11 +59,11 @@ def laptop(tmp_path: Path) -> list[Queue]:
     return listed
 
 
-def test_the_queues_are_those_of_the_code(configuration: Configuration, laptop: list[Queue]) -> None:
+def test_queues_match_the_code(configuration: Configuration, laptop: list[Queue]) -> None:
     assert list(problems(configuration, laptop)) == []
 
 
-def test_a_models_pace_is_its_quota_rounded_down(configuration: Configuration) -> None:
+def test_models_pace_is_its_quota_rounded_down(configuration: Configuration) -> None:
     (pace,) = {
         each.body["rate_limits"][0]["max_dispatches_per_second"]
         for each in configuration.instances("google_cloud_tasks_queue")
@@ -83,9 +83,7 @@ def test_a_models_pace_is_its_quota_rounded_down(configuration: Configuration) -
         ("variables.tf", "    veo-3-1-lite = 50\n", ""),
     ],
 )
-def test_a_queue_that_differs_is_noticed(
-    mistaken: Mistaken, laptop: list[Queue], file: str, text: str, by: str
-) -> None:
+def test_differing_queue_is_detected(mistaken: Mistaken, laptop: list[Queue], file: str, text: str, by: str) -> None:
     assert list(problems(mistaken(file, text, by), laptop))
 
 
@@ -112,7 +110,7 @@ def without_suffix(configuration: Configuration) -> list[str]:
     return found
 
 
-def test_no_name_that_stays_taken_is_without_the_suffix(configuration: Configuration) -> None:
+def test_every_permanently_blocked_name_has_the_suffix(configuration: Configuration) -> None:
     assert without_suffix(configuration) == []
     enqueue = {name for name, row in configuration.locals["functions"].items() if "QUEUE_SUFFIX" in row["settings"]}
     assert enqueue == set(functions(configuration)) - {"stream"}
@@ -128,5 +126,5 @@ def test_no_name_that_stays_taken_is_without_the_suffix(configuration: Configura
         ("functions.tf", "QUEUE_SUFFIX          = var.suffix", 'QUEUE_SUFFIX          = ""'),
     ],
 )
-def test_a_name_without_the_suffix_is_noticed(mistaken: Mistaken, file: str, text: str, by: str) -> None:
+def test_name_without_the_suffix_is_detected(mistaken: Mistaken, file: str, text: str, by: str) -> None:
     assert without_suffix(mistaken(file, text, by))

@@ -199,12 +199,12 @@ SHOWN: Final = {
 
 
 @pytest.mark.parametrize("kind", SHOWN, ids=lambda kind: kind.__name__)
-def test_nothing_that_is_shown_is_secret_from_its_owner(kind: type[Document]) -> None:
+def test_shown_fields_are_no_secret_to_their_owner(kind: type[Document]) -> None:
     stored = {name for name, field in kind.model_fields.items() if not field.exclude}
     assert stored == set(SHOWN[kind].split()), "may the owner read the new field? Then name it here"
 
 
-def test_nothing_that_is_shown_holds_a_secret_by_name() -> None:
+def test_no_shown_field_is_named_like_a_secret() -> None:
     shown = {name for kind in SHOWN for name in _names(kind)}
     assert not {name for name in shown if any(word in name for word in ("secret", "password", "token", "hash"))}
 
@@ -223,51 +223,51 @@ def _names(kind: Any) -> set[str]:
 @pytest.mark.parametrize(
     "person", [one for one in EVERYBODY if one not in LOCKED_OUT], ids=lambda one: f"{one.tenant}-{one.sub}"
 )
-def test_everybody_reads_their_own(database: Database, person: Person) -> None:
+def test_users_read_their_own(database: Database, person: Person) -> None:
     # Many users, because an account's id may hold the two characters in which base64url differs from base64.
     assert [database.get(person, path) for path in _own(person)] == [200, 200]
 
 
 @pytest.mark.parametrize("owner", [BOB, ANN_OF_ACME, DORA], ids=lambda one: f"{one.tenant}-{one.sub}")
-def test_nobody_reads_anothers(database: Database, owner: Person) -> None:
+def test_users_cannot_read_anothers(database: Database, owner: Person) -> None:
     assert [database.get(ANN, path) for path in _all_own(owner)] == [403, 403, 403]
     assert [database.get(None, path) for path in _all_own(owner)] == [403, 403, 403]
 
 
-def test_a_token_without_the_issuer_is_of_the_projects_own(database: Database) -> None:
+def test_token_without_issuer_belongs_to_the_project(database: Database) -> None:
     person = Person("ann", says_issuer=False)
     assert [database.get(person, path) for path in _own(ANN)] == [200, 200]
 
 
-def test_a_token_of_another_issuer_is_another_user(database: Database) -> None:
+def test_token_of_another_issuer_is_another_user(database: Database) -> None:
     stranger = Person("ann", issuer="https://issuer.example")
     assert [database.get(stranger, path) for path in _all_own(ANN)] == [403, 403, 403]
 
 
 @pytest.mark.parametrize("person", LOCKED_OUT, ids=["disabled", "deleted", "signed-in-before-the-proof"])
-def test_who_is_locked_out_reads_nothing_any_more(database: Database, person: Person) -> None:
+def test_locked_out_user_can_no_longer_read(database: Database, person: Person) -> None:
     assert [database.get(person, path) for path in _all_own(person)] == [403, 403, 403]
     assert database.query(person, "credit_transactions", {"account": person.account}) == (403, [])
 
 
-def test_who_signs_in_after_the_proof_reads_again(database: Database) -> None:
+def test_user_signed_in_after_verification_can_read_again(database: Database) -> None:
     again = Person(EVE.sub)
     assert [database.get(again, path) for path in _own(again)] == [200, 200]
 
 
-def test_a_job_is_hidden_from_its_owner(database: Database) -> None:
+def test_job_is_hidden_from_its_owner(database: Database) -> None:
     """A rule can't hide a field, and a job has its lease, its task, its operation and its webhook's address."""
     assert database.get(ANN, f"jobs/{_job(ANN)}") == 403
     assert database.query(ANN, "jobs", {"account": ANN.account}) == (403, [])
 
 
-def test_a_user_without_an_account_has_nothing_to_read(database: Database) -> None:
+def test_user_without_an_account_reads_nothing(database: Database) -> None:
     nobody = Person("nobody")
     assert [database.get(nobody, path) for path in (*_all_own(ANN), *_all_own(nobody))] == [403] * 6
 
 
 @pytest.mark.parametrize("collection", OTHER_COLLECTIONS)
-def test_all_else_is_closed(database: Database, collection: str) -> None:
+def test_everything_else_is_closed(database: Database, collection: str) -> None:
     for who in (ANN, None):
         assert database.get(who, f"{collection}/one") == 403
         assert database.query(who, collection, {"account": ANN.account}) == (403, [])
@@ -276,7 +276,7 @@ def test_all_else_is_closed(database: Database, collection: str) -> None:
 # --- lists ---
 
 
-def test_a_list_of_your_own_is_allowed(database: Database) -> None:
+def test_listing_your_own_is_allowed(database: Database) -> None:
     collection, own = "credit_transactions", _entry(ANN)
     newest = [{"field": {"fieldPath": "created_at"}, "direction": "DESCENDING"}]
     assert database.query(ANN, collection, {"account": ANN.account}) == (200, [own])
@@ -284,7 +284,7 @@ def test_a_list_of_your_own_is_allowed(database: Database) -> None:
     assert database.query(ANN, collection, {"account": ANN.account}, orderBy=newest) == (200, [own])
 
 
-def test_a_list_of_your_own_may_be_narrowed(database: Database) -> None:
+def test_filtering_your_own_is_allowed(database: Database) -> None:
     for kind, found in (("charge", []), ("grant", [_entry(ANN)])):
         where = {"account": ANN.account, "type": kind}
         assert database.query(ANN, "credit_transactions", where) == (200, found)
@@ -303,14 +303,14 @@ def test_a_list_of_your_own_may_be_narrowed(database: Database) -> None:
         (None, {"account": ANN.account}),
     ],
 )
-def test_a_list_that_could_hold_anothers_is_refused(
+def test_list_that_could_hold_anothers_is_rejected(
     database: Database, collection: str, who: Person | None, where: dict[str, str]
 ) -> None:
     assert database.query(who, collection, where) == (403, [])
 
 
 @pytest.mark.parametrize("limit", [None, 101, 1_000_000])
-def test_a_list_without_a_limit_is_refused(database: Database, limit: int | None) -> None:
+def test_unlimited_list_is_rejected(database: Database, limit: int | None) -> None:
     assert database.query(ANN, "credit_transactions", {"account": ANN.account}, limit) == (403, [])
 
 
@@ -330,7 +330,7 @@ def test_collection_groups_are_closed(database: Database) -> None:
 
 @pytest.mark.parametrize("who", [ANN, BOB, None], ids=["owner", "other", "nobody"])
 @pytest.mark.parametrize("path", [*_all_own(ANN), "config/video", "api_keys/mine"])
-def test_nobody_writes(database: Database, who: Person | None, path: str) -> None:
+def test_writes_are_rejected(database: Database, who: Person | None, path: str) -> None:
     headers = who.headers if who else {}
     url = f"{database.documents}/{path}"
     before = database.http.get(url, headers=OWNER).text
@@ -423,7 +423,7 @@ def _list(collection: str, account: str | None) -> dict[str, Any]:
     return {"query": Target.QueryTarget(parent=parent, structured_query=query)}
 
 
-async def test_everybody_listens_to_their_own(firestore: AsyncClient) -> None:
+async def test_users_can_listen_to_their_own(firestore: AsyncClient) -> None:
     listener = Listener(firestore, ANN)
     for path in _own(ANN):
         assert await listener.documents(**_document(path)) == [path.rpartition("/")[2]]
@@ -431,7 +431,7 @@ async def test_everybody_listens_to_their_own(firestore: AsyncClient) -> None:
 
 
 @pytest.mark.parametrize("who", [ANN, ANN_OF_ACME, None], ids=["other", "other-tenant", "nobody"])
-async def test_nobody_listens_to_anothers(firestore: AsyncClient, who: Person | None) -> None:
+async def test_users_cannot_listen_to_anothers(firestore: AsyncClient, who: Person | None) -> None:
     listener = Listener(firestore, who)
     targets = [_document(path) for path in (*_all_own(BOB), "config/video", "api_keys/one")]
     targets += [_list("jobs", BOB.account), _list("jobs", None), _list("credit_transactions", BOB.account)]
@@ -440,13 +440,13 @@ async def test_nobody_listens_to_anothers(firestore: AsyncClient, who: Person | 
             await listener.documents(**target)
 
 
-async def test_nobody_listens_to_jobs(firestore: AsyncClient) -> None:
+async def test_jobs_cannot_be_listened_to(firestore: AsyncClient) -> None:
     for target in (_document(f"jobs/{_job(ANN)}"), _list("jobs", ANN.account)):
         with pytest.raises(exceptions.PermissionDenied):
             await Listener(firestore, ANN).documents(**target)
 
 
-async def test_a_listener_hears_a_change(firestore: AsyncClient, database: Database) -> None:
+async def test_listener_receives_a_change(firestore: AsyncClient, database: Database) -> None:
     person = Person("user-7")
     path = f"accounts/{person.account}"
     async with asyncio.timeout(WITHIN_S):

@@ -15,17 +15,17 @@ def policy(configuration: Configuration) -> str:
     return "; ".join(re.findall(r'"([a-z-]+ [^"]*)"', text))
 
 
-def test_every_file_has_a_type_and_it_is_the_gateways(configuration: Configuration) -> None:
+def test_every_file_has_the_gateways_type(configuration: Configuration) -> None:
     types = configuration.locals["content_types"]
     assert {path.suffix[1:] for path in WEB.rglob("*") if path.is_file()} <= set(types)
     assert types == {suffix: TYPES[f".{suffix}"] for suffix in types}
 
 
-def test_the_content_security_policy_is_that_of_history(configuration: Configuration) -> None:
+def test_content_security_policy_matches_history(configuration: Configuration) -> None:
     assert policy(configuration) == security_policy(MEDIA_ORIGIN, IDENTITY_ORIGINS)
 
 
-def test_the_headers_are_sent(configuration: Configuration) -> None:
+def test_headers_are_sent(configuration: Configuration) -> None:
     (bucket,) = configuration.instances("google_compute_backend_bucket")
     values = dict(header.split(": ", 1) for header in bucket.body["custom_response_headers"])
     assert "Content-Security-Policy" in values
@@ -33,15 +33,13 @@ def test_the_headers_are_sent(configuration: Configuration) -> None:
     assert DOCUMENT_HEADERS.items() <= values.items()
 
 
-def test_what_is_no_file_of_the_studio_is_uploaded_too(configuration: Configuration) -> None:
+def test_generated_files_are_uploaded_too(configuration: Configuration) -> None:
     """The gateway makes these two; the studio and the reference ask for them."""
     names = {each.body["name"] for each in configuration.instances("google_storage_bucket_object")}
     assert {"config.json", "openapi.json"} <= names
 
 
-def test_where_all_users_are_forbidden_there_is_no_bucket_and_history_has_the_same(
-    configuration: Configuration, unchecked: Configuration
-) -> None:
+def test_without_all_users_history_serves_the_page(configuration: Configuration, unchecked: Configuration) -> None:
     for kind in ("google_compute_backend_bucket", "google_storage_bucket_object", "google_storage_bucket"):
         names = {each.name for each in configuration.instances(kind)} - {
             each.name for each in unchecked.instances(kind)

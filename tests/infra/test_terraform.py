@@ -23,7 +23,7 @@ def known() -> schema.Schema:
     return schema.load()
 
 
-def test_every_resource_block_and_argument_is_the_providers(configuration: Configuration, known: schema.Schema) -> None:
+def test_resources_and_arguments_exist_in_the_provider(configuration: Configuration, known: schema.Schema) -> None:
     assert schema.problems(configuration, known) == []
 
 
@@ -43,24 +43,24 @@ def test_every_resource_block_and_argument_is_the_providers(configuration: Confi
         ("scheduler.tf", "local.schedules", "local.jobs", "there is no local.jobs"),
     ],
 )  # fmt: skip
-def test_what_the_provider_would_not_take_is_noticed(
+def test_invalid_resource_is_detected(
     mistaken: Mistaken, known: schema.Schema, file: str, text: str, by: str, problem: str
 ) -> None:
     assert any(problem in one for one in schema.problems(mistaken(file, text, by), known))
 
 
-def test_the_schema_is_of_what_is_used_and_of_nothing_else(configuration: Configuration, known: schema.Schema) -> None:
+def test_schema_covers_exactly_what_is_used(configuration: Configuration, known: schema.Schema) -> None:
     used = {(sort, kind) for _, sort, kind in schema.used(configuration)}
     assert {("resource", kind) for kind in known["resources"]} | {("data", kind) for kind in known["data"]} == used
     assert known["versions"] == {name: version for name, (_, _, version) in schema.BINDINGS.items()}
 
 
 @pytest.mark.skipif(not schema.DOWNLOADS.exists(), reason="the bindings are not here; `python -m tests.infra.schema`")
-def test_the_schema_is_what_the_bindings_say(configuration: Configuration) -> None:
+def test_schema_matches_the_bindings(configuration: Configuration) -> None:
     assert schema.FILE.read_text() == schema.written(schema.build(configuration))
 
 
-def test_everything_waits_for_its_api_and_nothing_for_itself(configuration: Configuration) -> None:
+def test_resources_depend_on_their_api_without_cycles(configuration: Configuration) -> None:
     assert list(graph.problems(configuration)) == []
 
 
@@ -73,21 +73,21 @@ def test_everything_waits_for_its_api_and_nothing_for_itself(configuration: Conf
         ("functions.tf", "POLL_URL              = local.run_urls.poll", 'POLL_URL              = google_cloudfunctions2_function.this["poll"].url', "a circle"),  # noqa: E501
     ],
 )  # fmt: skip
-def test_a_wrong_order_is_noticed(mistaken: Mistaken, file: str, text: str, by: str, problem: str) -> None:
+def test_wrong_order_is_detected(mistaken: Mistaken, file: str, text: str, by: str, problem: str) -> None:
     assert any(problem in one for one in graph.problems(mistaken(file, text, by)))
 
 
-def test_what_is_not_the_language_is_noticed(mistaken: Mistaken) -> None:
+def test_invalid_syntax_is_detected(mistaken: Mistaken) -> None:
     with pytest.raises(LarkError):
         _ = mistaken("queues.tf", "rate_limits {", "rate_limits {{").files
 
 
-def test_the_files_are_laid_out_as_terraform_does(configuration: Configuration) -> None:
+def test_files_are_formatted_like_terraform_fmt(configuration: Configuration) -> None:
     texts = configuration.texts | {path.name: path.read_text() for path in ENVIRONMENTS}
     assert [problem for name, text in texts.items() for problem in formatting.problems(name, text)] == []
 
 
-def test_the_rules_agree_with_terraform_about_these_files(configuration: Configuration) -> None:
+def test_own_rules_agree_with_terraform(configuration: Configuration) -> None:
     """So that a machine without terraform finds what matters, and nothing else."""
     found = [problem for name, text in configuration.texts.items() for problem in formatting.by_rules(name, text)]
     assert found == []
@@ -97,23 +97,21 @@ def test_the_rules_agree_with_terraform_about_these_files(configuration: Configu
     ("text", "by"),
     [("  max_attempts       = -1", "  max_attempts = -1"), ("  rate_limits {", "    rate_limits {"), ("{\n", "{ \n")],
 )
-def test_another_layout_is_noticed(mistaken: Mistaken, text: str, by: str) -> None:
+def test_other_formatting_is_detected(mistaken: Mistaken, text: str, by: str) -> None:
     changed = mistaken("queues.tf", text, by).texts["queues.tf"]
     assert formatting.problems("queues.tf", changed)
     assert formatting.by_rules("queues.tf", changed)
 
 
 @pytest.mark.parametrize("environment", ENVIRONMENTS, ids=lambda path: path.stem)
-def test_an_environment_sets_variables_that_there_are_and_all_that_must_be(
-    configuration: Configuration, environment: Path
-) -> None:
+def test_environments_set_exactly_the_variables(configuration: Configuration, environment: Path) -> None:
     given = {line.split("=")[0].strip() for line in environment.read_text().splitlines() if " = " in line}
     needed = {name for name, body in configuration.variables.items() if "default" not in body}
     assert needed <= given <= set(configuration.variables)
     assert f'environment = "{environment.stem}"' in environment.read_text()
 
 
-def test_every_variable_and_output_says_what_it_is(configuration: Configuration) -> None:
+def test_variables_and_outputs_are_described(configuration: Configuration) -> None:
     outputs = {name: body for block in configuration.blocks("output") for name, body in block.items()}
     for name, body in {**configuration.variables, **outputs}.items():
         assert str(body.get("description", "")).endswith("."), name
@@ -121,7 +119,7 @@ def test_every_variable_and_output_says_what_it_is(configuration: Configuration)
 
 @pytest.mark.skipif(shutil.which("terraform") is None, reason="terraform is not installed")
 @pytest.mark.timeout(600)
-def test_terraform_itself_finds_it_valid(tmp_path: Path) -> None:
+def test_terraform_validate_passes(tmp_path: Path) -> None:
     """Only where the providers can be downloaded, once, into .build/terraform."""
     folder = tmp_path / "infra"
     shutil.copytree(INFRA, folder, ignore=shutil.ignore_patterns(".terraform*"))

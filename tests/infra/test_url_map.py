@@ -102,11 +102,11 @@ def _starred(path: str) -> str:
     return re.sub(r"\{\w+\}", "*", path)
 
 
-def test_every_row_is_routed_as_the_table_says(configuration: Configuration) -> None:
+def test_rows_are_routed_by_the_table(configuration: Configuration) -> None:
     assert list(problems(configuration)) == []
 
 
-def test_every_rule_is_of_a_row(configuration: Configuration) -> None:
+def test_every_rule_belongs_to_a_row(configuration: Configuration) -> None:
     """But for the last, which leaves everything else of the API to history."""
     *own, rest = configuration.locals["routes"]
     rows = {(_starred(route.path), route.function): route.method for route in ROUTES}
@@ -132,7 +132,7 @@ def test_without_all_users_history_is_the_studio(unchecked: Configuration) -> No
     assert list(problems(unchecked)) == []
 
 
-def test_an_address_may_ask_as_often_as_on_a_laptop(configuration: Configuration) -> None:
+def test_rate_limit_per_address_matches_the_local_one(configuration: Configuration) -> None:
     """Whatever the load balancer leads to a function: each public route, and a path that is nobody's."""
     (policy,) = configuration.instances("google_compute_security_policy")
     for service in configuration.instances("google_compute_backend_service"):
@@ -157,7 +157,7 @@ def _applies(rule: Body, path: str) -> bool:
 
 
 @pytest.mark.parametrize("missing", [row.path for row in ROUTES if row.function in ("submit", "stream")])
-def test_a_route_that_the_map_lacks_is_noticed(configuration: Configuration, mistaken: Mistaken, missing: str) -> None:
+def test_route_missing_from_the_map_is_detected(configuration: Configuration, mistaken: Mistaken, missing: str) -> None:
     path = _starred(missing)
     (line,) = [line for line in configuration.texts["edge.tf"].splitlines(True) if f'path = "{path}"' in line]
     assert any(re.search(" goes to (history|submit|None)", one) for one in problems(mistaken("edge.tf", line, "")))
@@ -174,5 +174,5 @@ def test_a_route_that_the_map_lacks_is_noticed(configuration: Configuration, mis
         ("priority = route_rules.key + 1", "priority = 1"),
     ],
 )  # fmt: skip
-def test_a_wrong_rule_is_noticed(mistaken: Mistaken, text: str, by: str) -> None:
+def test_wrong_rule_is_detected(mistaken: Mistaken, text: str, by: str) -> None:
     assert list(problems(mistaken("edge.tf", text, by)))

@@ -41,14 +41,14 @@ def commands(workflow: Workflow) -> list[str]:
 
 
 @pytest.mark.parametrize("path", WORKFLOWS, ids=lambda path: path.stem)
-def test_every_make_command_is_one(path: Any) -> None:
+def test_every_make_command_exists(path: Any) -> None:
     targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
     asked = re.findall(r"\bmake ([a-z-]+)", "\n".join(commands(read(path.stem))))
     assert set(asked) <= targets
 
 
 @pytest.mark.parametrize("path", WORKFLOWS, ids=lambda path: path.stem)
-def test_no_workflow_has_a_key_and_each_says_what_it_may(path: Any) -> None:
+def test_workflows_have_no_keys_and_minimal_permissions(path: Any) -> None:
     text = path.read_text()
     assert "secrets." not in text
     assert "credentials_json" not in text
@@ -56,19 +56,19 @@ def test_no_workflow_has_a_key_and_each_says_what_it_may(path: Any) -> None:
 
 
 @pytest.mark.parametrize("path", WORKFLOWS, ids=lambda path: path.stem)
-def test_nothing_of_a_request_becomes_part_of_a_command(path: Any) -> None:
+def test_no_request_text_becomes_part_of_a_command(path: Any) -> None:
     """An expression in a command is text of whoever wrote the pull request; variables of the environment are not."""
     assert all("${{" not in command for command in commands(read(path.stem)))
 
 
-def test_every_push_and_pull_request_is_tested_by_the_laptops_command() -> None:
+def test_pushes_and_pull_requests_run_the_local_test_command() -> None:
     triggers = on(read("test"))
     assert {"push", "pull_request", "workflow_call"} == set(triggers)
     assert "make test" in commands(read("test"))
     assert triggers["push"]["branches-ignore"] == on(read("deploy"))["push"]["branches"] == ["main"]
 
 
-def test_the_long_form_is_run_each_night() -> None:
+def test_long_tests_run_nightly() -> None:
     assert on(read("nightly"))["schedule"]
     (job,) = read("nightly")["jobs"].values()
     assert (job["uses"], job["with"]) == ("./.github/workflows/test.yml", {"long": True})
@@ -76,20 +76,20 @@ def test_the_long_form_is_run_each_night() -> None:
     assert conditions == {"make test": "${{ !inputs.long }}", "make test-all": "${{ inputs.long }}"}
 
 
-def test_the_fast_tests_run_on_the_next_runtime_too() -> None:
+def test_fast_tests_run_on_the_next_runtime_too() -> None:
     job = read("test")["jobs"]["newer-python"]
     (python,) = [step["with"]["python-version"] for step in job["steps"] if "setup-python@" in step.get("uses", "")]
     assert (python, [step["run"] for step in job["steps"] if "run" in step]) == ("3.13", ["make unit", "make contract"])
 
 
-def test_main_goes_to_dev_once_tested_then_to_staging_and_then_to_prod() -> None:
+def test_main_goes_to_dev_then_staging_then_prod() -> None:
     jobs = read("deploy")["jobs"]
     needs = {name: jobs[name]["needs"] for name in ("dev", "staging", "prod")}
     assert needs == {"dev": "test", "staging": ["test", "dev"], "prod": ["test", "dev", "staging"]}
     assert all(jobs[name]["with"]["environment"] == name for name in needs)
 
 
-def test_a_fork_deploys_nothing_and_says_so() -> None:
+def test_fork_deploys_nothing_and_says_so() -> None:
     jobs = dict(read("deploy")["jobs"])
     del jobs["test"]
     assert jobs.pop("nowhere")["if"] == "vars.ENVIRONMENTS == ''"
@@ -100,7 +100,7 @@ def test_a_fork_deploys_nothing_and_says_so() -> None:
 
 
 @pytest.mark.parametrize("missing", ["DEPLOYER", "STATE_BUCKET", "WORKLOAD_IDENTITY_PROVIDER", None])
-def test_each_variable_that_an_environment_lacks_is_named(missing: str | None) -> None:
+def test_missing_environment_variables_are_named(missing: str | None) -> None:
     (job,) = read("apply")["jobs"].values()
     step = job["steps"][0]
     used = set(re.findall(r"vars\.([A-Z_]+)", str(job["steps"][1:]))) - {"CANARY"}
@@ -111,7 +111,7 @@ def test_each_variable_that_an_environment_lacks_is_named(missing: str | None) -
     assert re.findall(r"has no variable (\w+)", done.stdout) == ([missing] if missing else [])
 
 
-def test_a_canary_is_pinned_before_the_apply_and_shifted_after_it() -> None:
+def test_canary_is_pinned_before_apply_and_shifted_after() -> None:
     (job,) = read("apply")["jobs"].values()
     runs = [step for step in job["steps"] if "run" in step]
     pin, plan, apply, after, shift = (
@@ -131,7 +131,7 @@ def test_a_canary_is_pinned_before_the_apply_and_shifted_after_it() -> None:
     ("committed", "locked", "passes"),
     [("a", "a", True), ("a", "b", False), (None, "a", True)],
 )
-def test_providers_are_those_of_the_committed_lock(
+def test_providers_match_the_committed_lock(
     name: str, committed: str | None, locked: str, passes: bool, tmp_path: Path
 ) -> None:
     """`providers lock` adds what the file lacks; a committed file that lacks something, or says otherwise, fails."""
@@ -151,20 +151,20 @@ def test_providers_are_those_of_the_committed_lock(
     assert ("::warning::" in done.stdout) == (committed is None and name == "apply")
 
 
-def test_providers_are_locked_for_those_who_apply() -> None:
+def test_providers_are_locked_for_every_platform() -> None:
     (rule,) = re.findall(r"^providers:.*\n\t(.+)", (ROOT / "Makefile").read_text(), re.MULTILINE)
     assert rule == "terraform -chdir=infra providers lock -platform=linux_amd64 -platform=darwin_arm64"
     assert ".terraform.lock.hcl" not in (ROOT / ".gitignore").read_text()
 
 
-def test_whoever_applies_runs_in_the_deployment_environment() -> None:
+def test_applying_jobs_run_in_the_deployment_environment() -> None:
     """Its reviewers approve, and the deployer's account admits no other run."""
     (job,) = read("apply")["jobs"].values()
     assert job["environment"] == "${{ inputs.environment }}"
     assert any(command.startswith("terraform") and " apply " in command for command in commands(read("apply")))
 
 
-def test_a_pull_request_plans_as_who_may_not_change_anything() -> None:
+def test_pull_request_plans_with_a_read_only_identity() -> None:
     (job,) = read("plan")["jobs"].values()
     accounts = [step["with"]["service_account"] for step in job["steps"] if "auth@" in step.get("uses", "")]
     assert accounts == ["${{ vars.PLANNER }}"]
@@ -172,13 +172,13 @@ def test_a_pull_request_plans_as_who_may_not_change_anything() -> None:
     assert not any(" apply" in command for command in commands(read("plan")))
 
 
-def test_the_environments_are_those_of_infra() -> None:
+def test_environments_match_infra() -> None:
     options = on(read("apply"))["workflow_dispatch"]["inputs"]["environment"]["options"]
     assert set(options) == {path.stem for path in (INFRA / "environments").glob("*.tfvars")}
 
 
 @pytest.mark.parametrize("path", WORKFLOWS, ids=lambda path: path.stem)
-def test_actions_of_others_are_pinned_by_hash_with_their_version_beside_it(path: Any) -> None:
+def test_third_party_actions_are_pinned_by_hash_with_a_version(path: Any) -> None:
     """A tag can be moved to other code by whoever takes over its repository; a commit's hash can't."""
     used = re.findall(r"uses: (?!\./)(.+)", path.read_text())
     assert all(re.fullmatch(r"[\w./-]+@[0-9a-f]{40} # v\d+\.\d+\.\d+", action) for action in used), used

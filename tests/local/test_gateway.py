@@ -171,7 +171,7 @@ async def world(tmp_path: Path) -> AsyncIterator[World]:
 
 
 @pytest.mark.parametrize("row", ROUTES, ids=lambda row: row.name)
-def test_every_route_goes_to_its_function(row: Any) -> None:
+def test_route_goes_to_its_function(row: Any) -> None:
     """The table of all routes is what the gateway routes by."""
     path = row.path.replace("{id}", "video_0123456789abcdefghijkl")
     assert RoutingTable().function(row.method, path) == row.function
@@ -194,19 +194,19 @@ def test_every_route_goes_to_its_function(row: Any) -> None:
         ("GET", "/", None),
     ],
 )
-def test_other_requests_go_where_they_are_answered_properly(method: str, path: str, function: str | None) -> None:
+def test_other_requests_go_where_they_are_handled(method: str, path: str, function: str | None) -> None:
     """HEAD follows GET; a wrong method goes to an owner of the path (405), an unknown path to a function (404)."""
     assert RoutingTable().function(method, path) == function
 
 
-def test_a_preflight_goes_where_the_request_will_go() -> None:
+def test_preflight_goes_where_the_request_will() -> None:
     """One path may belong to two functions."""
     table = RoutingTable()
     assert table.function("OPTIONS", "/v1/videos", "POST") == "submit"
     assert table.function("OPTIONS", "/v1/videos", "GET") == "history"
 
 
-async def test_a_request_passes_unchanged(world: World) -> None:
+async def test_request_passes_unchanged(world: World) -> None:
     """Method, path with its escapes, query, body, headers and the host it was sent to."""
     answer = await world.http.request(
         "PATCH",
@@ -223,7 +223,7 @@ async def test_a_request_passes_unchanged(world: World) -> None:
     assert {"x-hop", "te", "connection"} & {name for name, value in headers if value != "keep-alive"} == set()
 
 
-async def test_the_function_learns_who_called_and_how(world: World) -> None:
+async def test_function_learns_caller_and_protocol(world: World) -> None:
     """As the load balancer tells it; an address given before stays in front."""
     answer = await world.http.get("/v1/account", headers={"X-Forwarded-For": "192.0.2.1"})
     headers = dict(answer.json()["headers"])
@@ -232,7 +232,7 @@ async def test_the_function_learns_who_called_and_how(world: World) -> None:
     assert headers["x-cloud-trace-context"].endswith(";o=1")
 
 
-async def test_an_answer_passes_unchanged(world: World) -> None:
+async def test_response_passes_unchanged(world: World) -> None:
     """Repeated headers stay repeated, encoded bodies encoded, and only the connection's own headers go."""
     answer = await world.http.get("/v1/account")
     assert answer.headers.get_list("set-cookie") == ["a=1", "b=2"]
@@ -245,7 +245,7 @@ async def test_an_answer_passes_unchanged(world: World) -> None:
     assert (head.content, head.headers["content-length"]) == (b"", packed.headers["content-length"])
 
 
-async def test_events_arrive_when_they_are_sent(world: World) -> None:
+async def test_events_arrive_as_they_are_sent(world: World) -> None:
     """Nothing is held back: the first event is here before the function has sent the second."""
     function = world.functions["stream"]
     async with world.http.stream("GET", "/v1/events") as response:
@@ -255,7 +255,7 @@ async def test_events_arrive_when_they_are_sent(world: World) -> None:
         assert await anext(chunks) == b"data: two\n\n"
 
 
-async def test_the_function_sees_that_the_client_left(world: World) -> None:
+async def test_function_notices_a_disconnect(world: World) -> None:
     """While an answer is streamed."""
     function = world.functions["stream"]
     async with world.http.stream("GET", "/v1/events") as response:
@@ -264,7 +264,7 @@ async def test_the_function_sees_that_the_client_left(world: World) -> None:
     await eventually(function.left)
 
 
-async def test_a_body_is_streamed_to_the_function(world: World) -> None:
+async def test_request_body_is_streamed(world: World) -> None:
     """The function has the first part while the client still holds the second; and it notices a client that leaves."""
     function = world.functions["history"]
 
@@ -289,7 +289,7 @@ async def test_a_body_is_streamed_to_the_function(world: World) -> None:
     await eventually(function.left)
 
 
-async def test_a_long_response_passes_only_if_it_does_not_state_its_length(world: World) -> None:
+async def test_long_response_passes_only_without_a_stated_length(world: World) -> None:
     """Cloud Run drops it otherwise: the client gets 500 without a body, though the function answered 200."""
     dropped = await world.http.get("/v1/film?stated")
     assert (dropped.status_code, dropped.content) == (500, b"")
@@ -298,12 +298,12 @@ async def test_a_long_response_passes_only_if_it_does_not_state_its_length(world
     assert (streamed.status_code, len(streamed.content)) == (200, FILM_MIB * 1024 * 1024)
 
 
-async def test_a_request_over_cloud_runs_limit_never_reaches_the_function(world: World) -> None:
+async def test_request_over_cloud_runs_limit_never_reaches_the_function(world: World) -> None:
     answer = await world.http.post("/v1/deaf", content=bytes(FILM_MIB * 1024 * 1024))
     assert (answer.status_code, answer.content) == (413, b"")
 
 
-async def test_an_early_refusal_of_a_large_body_arrives(world: World) -> None:
+async def test_early_rejection_of_a_large_body_arrives(world: World) -> None:
     """A function that answers before it has read the body is heard."""
 
     async def body() -> AsyncIterator[bytes]:
@@ -314,7 +314,7 @@ async def test_an_early_refusal_of_a_large_body_arrives(world: World) -> None:
     assert answer.status_code == 413
 
 
-async def test_a_function_that_gives_a_slow_body_up_is_heard_at_once(world: World) -> None:
+async def test_function_giving_up_on_a_slow_body_is_forwarded_at_once(world: World) -> None:
     """While the client still sends: the load balancer holds no answer back. Then the connection is closed."""
     port = int(world.url.rpartition(":")[2])
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
@@ -325,9 +325,7 @@ async def test_a_function_that_gives_a_slow_body_up_is_heard_at_once(world: Worl
     writer.close()
 
 
-async def test_a_client_that_is_answered_and_does_not_end_its_body_is_left(
-    world: World, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_answered_client_with_an_endless_body_is_dropped(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("local.gateway.proxy.LINGER_S", 0.05)
     port = int(world.url.rpartition(":")[2])
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
@@ -337,7 +335,7 @@ async def test_a_client_that_is_answered_and_does_not_end_its_body_is_left(
     writer.close()
 
 
-async def test_a_function_that_is_down_is_a_clear_and_retryable_error(tmp_path: Path) -> None:
+async def test_function_that_is_down_is_a_retryable_error(tmp_path: Path) -> None:
     """503 in the API's shape, with Retry-After; other functions go on."""
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
@@ -356,7 +354,7 @@ async def test_a_function_that_is_down_is_a_clear_and_retryable_error(tmp_path: 
     assert other.json()["function"] == "stream"
 
 
-async def test_an_address_may_ask_the_api_so_often_and_machines_as_often_as_they_must(tmp_path: Path) -> None:
+async def test_api_is_rate_limited_per_address_and_machines_are_not(tmp_path: Path) -> None:
     """As Cloud Armor counts in the cloud: everybody behind an address together, whatever they sign in with."""
     functions: dict[Any, ASGIApp] = {name: Function(name).app for name in FUNCTIONS}
     gateway = Gateway(functions, Function("identity").app, tmp_path, requests_per_minute=5)
@@ -376,7 +374,7 @@ def authorized(token: str) -> dict[str, str]:
     return {"Authorization": f"Bearer {token}"}
 
 
-async def test_the_queue_may_call_the_private_functions(world: World) -> None:
+async def test_queue_may_call_private_functions(world: World) -> None:
     """With its token, of which the function sees the claims but no longer the signature."""
     token = world.minter.token(QUEUE, AUDIENCE)
     said = (await world.http.post("/tasks/step", headers=authorized(token), json={})).json()
@@ -388,7 +386,7 @@ async def test_the_queue_may_call_the_private_functions(world: World) -> None:
     assert swept.json()["function"] == "cleanup"
 
 
-async def test_nobody_else_may_call_the_private_functions(world: World, tmp_path: Path) -> None:
+async def test_others_may_not_call_private_functions(world: World, tmp_path: Path) -> None:
     """No token, a foreign key, another audience, an expired token: 401. Somebody else's account: 403."""
     ensure_key(tmp_path / "foreign.pem")
     claims = jwt.decode(world.minter.token(QUEUE, AUDIENCE), options={"verify_signature": False})
@@ -413,7 +411,7 @@ async def test_nobody_else_may_call_the_private_functions(world: World, tmp_path
     assert answers["nothing"].headers["www-authenticate"].startswith("Bearer")
 
 
-async def test_the_private_functions_have_no_back_door(world: World) -> None:
+async def test_private_functions_have_no_back_door(world: World) -> None:
     """Other spellings of the path reach no private function without a token."""
     for path in ("/tasks", "/tasks/", "/tasks/step/", "/%74asks/step", "//tasks/step", "/v1/../tasks/step"):
         target = httpx2.URL(world.url).copy_with(raw_path=path.encode())
@@ -422,7 +420,7 @@ async def test_the_private_functions_have_no_back_door(world: World) -> None:
         assert reached not in ("poll", "deliver", "cleanup"), path
 
 
-async def test_the_identity_service_is_on_the_same_port(world: World) -> None:
+async def test_identity_service_is_on_the_same_port(world: World) -> None:
     """So a page needs no second origin."""
     for path in (
         "/identitytoolkit.googleapis.com/v1/accounts:signUp",
@@ -434,7 +432,7 @@ async def test_the_identity_service_is_on_the_same_port(world: World) -> None:
         assert (said["function"], said["target"]) == ("identity", f"{path}?key=local")
 
 
-async def test_the_page_learns_where_to_sign_in(world: World) -> None:
+async def test_page_learns_where_to_sign_in(world: World) -> None:
     """config.json names the identity service, Google's page and the mailbox by paths of the same origin."""
     config = (await world.http.get("/config.json")).json()
     assert config == {
@@ -448,7 +446,7 @@ async def test_the_page_learns_where_to_sign_in(world: World) -> None:
     }
 
 
-async def test_the_page_is_served_with_its_types_and_a_strict_policy(world: World) -> None:
+async def test_page_has_types_and_a_strict_policy(world: World) -> None:
     """Scripts only from files of ours; videos from the bucket; an unchanged file is not sent again."""
     page = await world.http.get("/")
     assert page.headers["content-type"] == "text/html; charset=utf-8"
@@ -466,7 +464,7 @@ async def test_the_page_is_served_with_its_types_and_a_strict_policy(world: Worl
     assert (await world.http.get("/healthz")).json() == {"status": "ok"}
 
 
-async def test_only_files_of_the_page_are_served(world: World) -> None:
+async def test_only_page_files_are_served(world: World) -> None:
     """An unknown file is 404 in the API's shape, and no path leads out of the directory."""
     missing = await world.http.get("/missing.js")
     assert (missing.status_code, missing.json()["error"]["code"]) == (404, "NOT_FOUND")
@@ -476,7 +474,7 @@ async def test_only_files_of_the_page_are_served(world: World) -> None:
     assert (await world.http.post("/index.html")).json()["error"]["code"] == "METHOD_NOT_ALLOWED"
 
 
-async def test_the_page_is_compressed_and_asked_for_again_only_when_it_changed(world: World, tmp_path: Path) -> None:
+async def test_page_is_compressed_and_revalidated(world: World, tmp_path: Path) -> None:
     """What a browser fetches is small on the wire, and the second time it is a 304."""
     script = "export const words = [];\n" * 100
     (tmp_path / "web" / "words.js").write_text(script)

@@ -103,7 +103,7 @@ async def api(tmp_path: Path) -> AsyncIterator[Api]:
     await api.http.aclose()
 
 
-async def test_an_id_token_is_verified_by_the_published_key(api: Api) -> None:
+async def test_id_token_verifies_with_the_published_key(api: Api) -> None:
     """What signUp answers passes a standard check with the key of the JWKS, and carries the real service's claims."""
     user = await api.sign_up(displayName="Ada")
     published = jwt.PyJWKSet.from_dict((await api.http.get("/.well-known/jwks.json")).json())
@@ -118,14 +118,14 @@ async def test_an_id_token_is_verified_by_the_published_key(api: Api) -> None:
     assert claims["firebase"] == {"identities": {"email": [user["email"]]}, "sign_in_provider": "password"}
 
 
-async def test_the_configuration_document_leads_to_the_keys(api: Api) -> None:
+async def test_discovery_document_leads_to_the_keys(api: Api) -> None:
     """An OpenID Connect client finds the keys by the discovery document."""
     described = (await api.http.get("/.well-known/openid-configuration")).json()
     assert described["issuer"] == f"https://securetoken.google.com/{PROJECT}"
     assert (await api.http.get(described["jwks_uri"])).json()["keys"][0]["kty"] == "RSA"
 
 
-async def test_a_tenant_is_a_world_of_its_own(api: Api) -> None:
+async def test_tenants_are_isolated(api: Api) -> None:
     """The tenant is in the token, and one address may be two users in two tenants."""
     here, there = await api.tenant(), await api.tenant()
     one = await api.sign_up(tenantId=here)
@@ -139,7 +139,7 @@ async def test_a_tenant_is_a_world_of_its_own(api: Api) -> None:
     assert await api.error("lookup", idToken=one["idToken"], tenantId=there) == "TENANT_ID_MISMATCH"
 
 
-async def test_a_tenant_that_nobody_made_is_refused(api: Api) -> None:
+async def test_unknown_tenant_is_rejected(api: Api) -> None:
     """In every call that names one; Firebase's emulator would make it."""
     assert (
         await api.error("signUp", email="a@example.com", password="correct horse", tenantId="x") == "INVALID_TENANT_ID"
@@ -160,7 +160,7 @@ async def test_users_and_key_survive_a_restart(api: Api) -> None:
     await again.http.aclose()
 
 
-async def test_no_password_is_kept(api: Api) -> None:
+async def test_passwords_are_not_stored(api: Api) -> None:
     """The file of users holds neither the password nor anything readable by others."""
     await api.sign_up()
     path = api.directory / "users.json"
@@ -183,18 +183,18 @@ async def test_no_password_is_kept(api: Api) -> None:
         ),
     ],
 )
-async def test_a_bad_sign_up_is_refused_in_the_real_words(api: Api, body: dict[str, str], message: str) -> None:
+async def test_invalid_sign_up_has_the_real_error(api: Api, body: dict[str, str], message: str) -> None:
     """Pages switch on these words."""
     assert await api.error("signUp", **body) == message
 
 
-async def test_an_address_can_sign_up_once(api: Api) -> None:
+async def test_email_can_sign_up_once(api: Api) -> None:
     """Whatever its case."""
     user = await api.sign_up()
     assert await api.error("signUp", email=user["email"].upper(), password="correct horse") == "EMAIL_EXISTS"
 
 
-async def test_a_wrong_address_and_a_wrong_password_look_alike(api: Api) -> None:
+async def test_wrong_email_and_wrong_password_look_alike(api: Api) -> None:
     """So nobody learns who has an account."""
     user = await api.sign_up()
     wrong = await api.error("signInWithPassword", email=user["email"], password="wrong horse")
@@ -203,7 +203,7 @@ async def test_a_wrong_address_and_a_wrong_password_look_alike(api: Api) -> None
     assert await api.error("signInWithPassword", email=user["email"]) == "MISSING_PASSWORD"
 
 
-async def test_a_refresh_token_gives_a_new_id_token(api: Api) -> None:
+async def test_refresh_token_gives_a_new_id_token(api: Api) -> None:
     """By form, as the SDKs send it; the sign-in's time stays what it was."""
     user = await api.sign_up()
     fresh = (await api.token(user["refreshToken"])).json()
@@ -215,7 +215,7 @@ async def test_a_refresh_token_gives_a_new_id_token(api: Api) -> None:
     assert (fresh["token_type"], fresh["expires_in"]) == ("Bearer", "3600")
 
 
-async def test_no_other_token_passes_for_a_refresh_token(api: Api) -> None:
+async def test_other_tokens_are_no_refresh_tokens(api: Api) -> None:
     """Neither nonsense nor an ID token; and a refresh token is no ID token."""
     user = await api.sign_up()
     for bad in ("nonsense", user["idToken"]):
@@ -225,7 +225,7 @@ async def test_no_other_token_passes_for_a_refresh_token(api: Api) -> None:
     assert await api.error("lookup", idToken=user["refreshToken"]) == "INVALID_ID_TOKEN"
 
 
-async def test_a_new_password_voids_the_old_one_and_its_refresh_tokens(api: Api) -> None:
+async def test_new_password_revokes_the_old_one_and_its_refresh_tokens(api: Api) -> None:
     """The answer carries new tokens, so whoever changed it stays signed in."""
     user = await api.sign_up()
     changed = await api.ok("update", idToken=user["idToken"], password="battery staple", displayName="Grace")
@@ -238,7 +238,7 @@ async def test_a_new_password_voids_the_old_one_and_its_refresh_tokens(api: Api)
     assert "passwordHash" not in looked_up["users"][0]
 
 
-async def test_an_old_sign_in_cannot_change_the_password(api: Api, tmp_path: Path) -> None:
+async def test_old_sign_in_cannot_change_the_password(api: Api, tmp_path: Path) -> None:
     """The client signs in again, and retries."""
     user = await api.sign_up()
     old = Signer.of(tmp_path, PROJECT).id_token(user["localId"], auth_time_s=int(time.time()) - 301)
@@ -249,7 +249,7 @@ async def test_an_old_sign_in_cannot_change_the_password(api: Api, tmp_path: Pat
 # --- mail ---
 
 
-async def test_a_new_user_verifies_the_address_by_mail(api: Api) -> None:
+async def test_new_user_verifies_the_email(api: Api) -> None:
     """The account says so at once, the token with its next refresh; the code works once, and on any device."""
     user = await api.sign_up()
     mail = await api.mailed("VERIFY_EMAIL", idToken=user["idToken"])
@@ -268,7 +268,7 @@ async def test_a_new_user_verifies_the_address_by_mail(api: Api) -> None:
     assert verified == [False, True]
 
 
-async def test_a_forgotten_password_is_reset_by_mail(api: Api) -> None:
+async def test_forgotten_password_is_reset_by_email(api: Api) -> None:
     """That verifies the address too, ends all sign-ins, and an unknown address gets the same answer and no mail."""
     user = await api.sign_up()
     known = await api.ok("sendOobCode", requestType="PASSWORD_RESET", email=user["email"])
@@ -306,7 +306,7 @@ async def test_codes_survive_a_restart(api: Api) -> None:
     await again.http.aclose()
 
 
-async def test_a_code_is_good_for_its_own_purpose_only(api: Api) -> None:
+async def test_code_works_only_for_its_purpose(api: Api) -> None:
     user = await api.sign_up()
     reset = await api.mailed("PASSWORD_RESET", email=user["email"])
     assert await api.error("update", oobCode=reset["oobCode"]) == "INVALID_OOB_CODE"
@@ -315,7 +315,7 @@ async def test_a_code_is_good_for_its_own_purpose_only(api: Api) -> None:
     assert await api.error("resetPassword", **body) == "INVALID_OOB_CODE"
 
 
-async def test_an_address_changes_by_mail_and_can_be_brought_back(api: Api) -> None:
+async def test_email_is_changed_by_mail_and_can_be_restored(api: Api) -> None:
     """The new address gets the code; the old one gets a way back; sign-ins end both times."""
     user = await api.sign_up()
     assert (
@@ -341,7 +341,7 @@ async def test_an_address_changes_by_mail_and_can_be_brought_back(api: Api) -> N
         ("http://localhost:8080/?verified=1", ""),
     ],
 )
-async def test_a_link_leads_back_to_authorized_domains_only(api: Api, url: str, said: str) -> None:
+async def test_link_leads_back_only_to_authorized_domains(api: Api, url: str, said: str) -> None:
     user = await api.sign_up()
     body = {"requestType": "VERIFY_EMAIL", "idToken": user["idToken"], "continueUrl": url}
     if said:
@@ -351,7 +351,7 @@ async def test_a_link_leads_back_to_authorized_domains_only(api: Api, url: str, 
     assert dict(parse_qsl(urlsplit((await api.mailbox())[-1]["oobLink"]).query))["continueUrl"] == url
 
 
-async def test_a_mail_is_in_the_readers_language_and_its_link_where_the_project_says(api: Api) -> None:
+async def test_mail_has_the_readers_language_and_configured_link(api: Api) -> None:
     user = await api.sign_up()
     await api.configure(
         "notification.sendEmail.callbackUri", notification={"sendEmail": {"callbackUri": "https://h/a"}}
@@ -363,7 +363,7 @@ async def test_a_mail_is_in_the_readers_language_and_its_link_where_the_project_
     assert "lang=de" in link
 
 
-async def test_only_an_administrator_is_given_the_link(api: Api) -> None:
+async def test_only_an_administrator_receives_the_link(api: Api) -> None:
     user = await api.sign_up()
     body = {"requestType": "VERIFY_EMAIL", "returnOobLink": True}
     assert (await api.call("sendOobCode", idToken=user["idToken"], **body)).status_code == 403
@@ -382,7 +382,7 @@ async def test_mail_to_one_user_is_throttled(api: Api) -> None:
 # --- Google ---
 
 
-async def test_a_new_user_signs_in_with_google(api: Api) -> None:
+async def test_new_user_signs_in_with_google(api: Api) -> None:
     """Verified from the start; the token says who vouches."""
     user = await api.with_google("ada@example.com")
     assert (user["emailVerified"], user["isNewUser"]) == (True, True)
@@ -418,7 +418,7 @@ async def test_google_joins_a_verified_user(api: Api) -> None:
     assert [provider["providerId"] for provider in known["providerUserInfo"]] == ["password"]
 
 
-async def test_a_google_account_belongs_to_one_user(api: Api) -> None:
+async def test_google_account_belongs_to_one_user(api: Api) -> None:
     """A 200 without tokens, as the real service answers it."""
     await api.with_google("ada@example.com")
     user = await api.sign_up()
@@ -427,7 +427,7 @@ async def test_a_google_account_belongs_to_one_user(api: Api) -> None:
     assert "idToken" not in said
 
 
-async def test_not_every_token_is_googles(api: Api, tmp_path: Path) -> None:
+async def test_other_tokens_are_not_googles(api: Api, tmp_path: Path) -> None:
     async def said(token: str, nonce: str = "") -> str:
         post = f"id_token={token}&providerId=google.com&nonce={nonce}"
         told = await api.error("signInWithIdp", postBody=post, requestUri="http://localhost:8080")
@@ -444,7 +444,7 @@ async def test_not_every_token_is_googles(api: Api, tmp_path: Path) -> None:
     )
 
 
-async def test_googles_page_returns_a_token_for_the_address(api: Api) -> None:
+async def test_google_page_returns_a_token_for_the_email(api: Api) -> None:
     """By the flow that createAuthUri begins: the session binds the return to who began it, once."""
     begun = await api.ok("createAuthUri", providerId="google.com", continueUri="http://localhost:8080/")
     assert "<form" in (await api.http.get(begun["authUri"])).text
@@ -466,7 +466,7 @@ async def test_googles_page_returns_a_token_for_the_address(api: Api) -> None:
         {"nonce": ""},
     ],
 )
-async def test_googles_page_refuses_a_wrong_request(api: Api, wrong: dict[str, str]) -> None:
+async def test_google_page_rejects_an_invalid_request(api: Api, wrong: dict[str, str]) -> None:
     good = {
         "client_id": GOOGLE_CLIENT_ID,
         "redirect_uri": "http://localhost:8080/",
@@ -508,7 +508,7 @@ async def test_wrong_passwords_are_throttled(api: Api) -> None:
     assert await api.error("signInWithPassword", **body) == "TOO_MANY_ATTEMPTS_TRY_LATER"
 
 
-async def test_without_protection_the_answers_tell_who_has_an_account(api: Api) -> None:
+async def test_without_enumeration_protection_answers_reveal_accounts(api: Api) -> None:
     """The page and the command line know both vocabularies."""
     user = await api.sign_up()
     uri = "http://localhost:8080/"
@@ -522,7 +522,7 @@ async def test_without_protection_the_answers_tell_who_has_an_account(api: Api) 
     assert await api.error("sendOobCode", requestType="PASSWORD_RESET", **body) == "EMAIL_NOT_FOUND"
 
 
-async def test_the_password_policy_is_told_and_kept(api: Api) -> None:
+async def test_password_policy_is_published_and_enforced(api: Api) -> None:
     path = f"{HOST_PREFIX}/v2/passwordPolicy"
     assert (await api.http.get(path, params=KEY)).json()["customStrengthOptions"]["minPasswordLength"] == 6
     versions = [{"customStrengthOptions": {"minPasswordLength": 15, "maxPasswordLength": 30}}]
@@ -533,7 +533,7 @@ async def test_the_password_policy_is_told_and_kept(api: Api) -> None:
     assert "at least 15 characters" in await api.error("signUp", **body)
 
 
-async def test_users_do_not_delete_themselves_unless_the_project_lets_them(api: Api) -> None:
+async def test_users_delete_themselves_only_if_the_project_allows_it(api: Api) -> None:
     """A deleted user's tokens are gone with it, and its address is free again."""
     user = await api.sign_up()
     assert await api.error("delete", idToken=user["idToken"]) == "ADMIN_ONLY_OPERATION"
@@ -548,7 +548,7 @@ async def test_users_do_not_delete_themselves_unless_the_project_lets_them(api: 
     assert await api.error("lookup", idToken=again["idToken"]) == "USER_NOT_FOUND"
 
 
-async def test_signing_up_can_be_the_administrators_alone(api: Api) -> None:
+async def test_sign_up_can_be_restricted_to_administrators(api: Api) -> None:
     permissions = {"permissions": {"disabledUserSignup": True}}
     await api.configure("client.permissions.disabledUserSignup", client=permissions)
     body = {"email": "new@example.com", "password": "correct horse"}
@@ -557,7 +557,7 @@ async def test_signing_up_can_be_the_administrators_alone(api: Api) -> None:
     assert claims_of((await api.ok("signInWithPassword", **body))["idToken"])["email_verified"] is True
 
 
-async def test_revoked_sign_ins_are_not_refreshed(api: Api) -> None:
+async def test_revoked_sign_in_is_not_refreshed(api: Api) -> None:
     """Signing out everywhere: `validSince` ends what began before it."""
     user = await api.sign_up()
     await api.admin(":update", localId=user["localId"], validSince=str(int(time.time()) + 1))
@@ -565,7 +565,7 @@ async def test_revoked_sign_ins_are_not_refreshed(api: Api) -> None:
     assert await api.error("lookup", idToken=user["idToken"]) == "TOKEN_EXPIRED"
 
 
-async def test_an_administrators_calls_need_the_credential(api: Api) -> None:
+async def test_admin_calls_need_the_credential(api: Api) -> None:
     user = await api.sign_up()
     for path in (f"{TOOLKIT}/projects/{PROJECT}/accounts:update", f"{TOOLKIT}/projects/{PROJECT}/accounts"):
         answer = await api.http.post(path, params=KEY, json={"localId": user["localId"], "emailVerified": True})
@@ -575,7 +575,7 @@ async def test_an_administrators_calls_need_the_credential(api: Api) -> None:
     assert other.json()["error"]["message"] == "PROJECT_NOT_FOUND"
 
 
-async def test_pages_of_other_origins_read_neither_mail_nor_administrators_answers(api: Api) -> None:
+async def test_other_origins_read_neither_mail_nor_admin_responses(api: Api) -> None:
     """Sign-in answers every origin, as the real service does; what is on this machine only stays there."""
     origin = {"Origin": "https://evil.example"}
     for path in (f"{MAILBOX}/{PROJECT}/oobCodes", "/emulator/mailbox", CONFIG):
@@ -585,7 +585,7 @@ async def test_pages_of_other_origins_read_neither_mail_nor_administrators_answe
     assert answer.headers["access-control-allow-origin"] == "*"
 
 
-async def test_a_disabled_user_cannot_come_in(api: Api) -> None:
+async def test_disabled_user_cannot_sign_in(api: Api) -> None:
     """Nor go on with a sign-in from before."""
     user = await api.sign_up()
     await api.admin(":update", localId=user["localId"], disableUser=True)
@@ -594,7 +594,7 @@ async def test_a_disabled_user_cannot_come_in(api: Api) -> None:
     assert await api.refused(user["refreshToken"]) == "USER_DISABLED"
 
 
-async def test_an_expired_or_foreign_token_opens_nothing(api: Api, tmp_path: Path) -> None:
+async def test_expired_or_foreign_token_is_rejected(api: Api, tmp_path: Path) -> None:
     """The error says which of both it is."""
     user = await api.sign_up()
     ours, foreign = Signer.of(tmp_path, PROJECT), Signer.of(tmp_path / "other", PROJECT)
@@ -603,7 +603,7 @@ async def test_an_expired_or_foreign_token_opens_nothing(api: Api, tmp_path: Pat
     assert await api.error("lookup") == "MISSING_ID_TOKEN"
 
 
-async def test_a_call_needs_an_api_key_and_a_json_object(api: Api) -> None:
+async def test_call_needs_an_api_key_and_a_json_object(api: Api) -> None:
     """Both failures are worded as the real front end words them."""
     answer = await api.http.post(f"{TOOLKIT}/accounts:signUp", json={})
     assert (answer.status_code, answer.json()["error"]["status"]) == (403, "PERMISSION_DENIED")

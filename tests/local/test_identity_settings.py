@@ -31,7 +31,7 @@ def service(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     thread.join()
 
 
-def test_settings_are_applied_and_what_differs_is_told(service: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_settings_are_applied_and_differences_reported(service: str, capsys: pytest.CaptureFixture[str]) -> None:
     def run(action: str, domain: str) -> int:
         return main([action, "a-project", domain, "--service", service])
 

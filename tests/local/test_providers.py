@@ -244,7 +244,7 @@ async def active_file(omni: Any, uri: str) -> Any:
 # --- Veo: the shapes of an answer
 
 
-async def test_a_finished_video_is_in_the_bucket_below_the_prefix_that_was_given(veo: Any, storage: Recorder) -> None:
+async def test_finished_video_is_below_the_given_prefix(veo: Any, storage: Recorder) -> None:
     prefix = f"gs://films/{unique('a')}"
     operation = await create(veo, "a heron at dusk", output_gcs_uri=prefix, labels={"job": "video_1"}, seed=7)
     assert re.fullmatch(
@@ -271,20 +271,20 @@ async def test_several_videos_share_a_folder_and_differ(veo: Any, storage: Recor
     assert not facts(one).audio
 
 
-async def test_without_a_bucket_the_bytes_are_in_the_answer(veo: Any) -> None:
+async def test_without_a_bucket_the_bytes_are_in_the_response(veo: Any) -> None:
     operation = await made(veo, "a kite", aspect_ratio="9:16")
     known = facts(operation.response.generated_videos[0].video.video_bytes)
     assert (known.width, known.height) == (720, 1280)
 
 
-async def test_a_running_operation_has_a_name_and_nothing_else(veo: Any) -> None:
+async def test_running_operation_has_only_a_name(veo: Any) -> None:
     operation = await create(veo, "fog [never finishes]")
     await made(veo, "[empty]")
     operation = await veo.operations.get(operation)
     assert (operation.done, operation.error, operation.response) == (None, None, None)
 
 
-async def test_a_blocked_prompt_is_done_without_videos_and_says_why(veo: Any) -> None:
+async def test_blocked_prompt_is_done_without_videos_and_says_why(veo: Any) -> None:
     operation = await made(veo, "[blocked 58061214] something", number_of_videos=2)
     assert (operation.done, operation.error) == (True, None)
     assert operation.response.generated_videos is None
@@ -292,20 +292,20 @@ async def test_a_blocked_prompt_is_done_without_videos_and_says_why(veo: Any) ->
     assert "Support codes: 58061214" in operation.response.rai_media_filtered_reasons[0]
 
 
-async def test_a_partly_blocked_prompt_gives_one_video_fewer(veo: Any) -> None:
+async def test_partly_blocked_prompt_gives_one_video_fewer(veo: Any) -> None:
     operation = await made(veo, "[Partly Blocked]", number_of_videos=2)
     assert len(operation.response.generated_videos) == 1
     assert operation.response.rai_media_filtered_count == 1
 
 
 @pytest.mark.parametrize(("word", "code"), [("[operation error]", 13), ("[operation error 3]", 3)])
-async def test_a_failed_operation_carries_a_google_rpc_code(veo: Any, word: str, code: int) -> None:
+async def test_failed_operation_has_a_google_rpc_code(veo: Any, word: str, code: int) -> None:
     operation = await made(veo, word)
     assert operation.error["code"] == code
     assert operation.response is None
 
 
-async def test_an_empty_operation_is_done_with_nothing_in_it(veo: Any) -> None:
+async def test_empty_operation_is_done_without_a_result(veo: Any) -> None:
     operation = await made(veo, "[empty]")
     assert (operation.done, operation.error) == (True, None)
     assert operation.response.generated_videos is None
@@ -316,7 +316,7 @@ async def test_an_empty_operation_is_done_with_nothing_in_it(veo: Any) -> None:
 
 
 @pytest.mark.parametrize("status", [429, 503])
-async def test_the_first_creates_of_a_prompt_are_refused_as_often_as_it_says(veo: Any, status: int) -> None:
+async def test_first_creates_of_a_prompt_are_rejected_as_scripted(veo: Any, status: int) -> None:
     prompt = f"{unique('crowd')} [{status} x2] [empty]"
     for _ in range(2):
         with pytest.raises(errors.APIError) as refusal:
@@ -335,7 +335,7 @@ async def test_the_first_creates_of_a_prompt_are_refused_as_often_as_it_says(veo
         ("[retired 403]", 403, "PERMISSION_DENIED"),
     ],
 )
-async def test_a_create_can_be_refused_for_good(veo: Any, word: str, code: int, status: str) -> None:
+async def test_create_can_be_rejected_permanently(veo: Any, word: str, code: int, status: str) -> None:
     for _ in range(2):
         with pytest.raises(errors.APIError) as refusal:
             await create(veo, word)
@@ -344,7 +344,7 @@ async def test_a_create_can_be_refused_for_good(veo: Any, word: str, code: int, 
     assert ("aiplatform.endpoints.predict" in str(refusal.value)) == (word == "[retired 403]")
 
 
-async def test_a_lost_answer_leaves_a_generation_that_runs_on(veo: Any, storage: Recorder, http: Any) -> None:
+async def test_lost_answer_leaves_a_running_generation(veo: Any, storage: Recorder, http: Any) -> None:
     prefix, job = f"gs://films/{unique('lost')}/", unique("job")
     with pytest.raises(httpx2.TransportError):
         await create(veo, "[lost answer]", output_gcs_uri=prefix, labels={"job": job})
@@ -357,7 +357,7 @@ async def test_a_lost_answer_leaves_a_generation_that_runs_on(veo: Any, storage:
     assert stats["jobs"][job] == {"creates": 1, "accepted": 1, "succeeded": 1}
 
 
-async def test_a_503_may_come_after_the_generation_has_begun(veo: Any, storage: Recorder, http: Any) -> None:
+async def test_503_may_follow_a_started_generation(veo: Any, storage: Recorder, http: Any) -> None:
     prefix, job = f"gs://films/{unique('begun')}/", unique("job")
     with pytest.raises(errors.ServerError) as answer:
         await create(veo, "[accepted 503]", output_gcs_uri=prefix, labels={"job": job})
@@ -371,7 +371,7 @@ async def test_a_503_may_come_after_the_generation_has_begun(veo: Any, storage: 
     assert stats["jobs"][job] == {"creates": 1, "accepted": 1, "succeeded": 1}
 
 
-async def test_a_429_may_say_when_to_come_back(veo: Any, omni: Any) -> None:
+async def test_429_may_have_retry_after(veo: Any, omni: Any) -> None:
     for call in (
         create(veo, f"{unique('n')} [429] [retry after 600s]"),
         omni.interactions.create(**omni_body(f"{unique('n')} [429] [retry after 600s]")),
@@ -382,7 +382,7 @@ async def test_a_429_may_say_when_to_come_back(veo: Any, omni: Any) -> None:
         assert response.headers["retry-after"] == "600"
 
 
-async def test_a_model_may_be_retired_with_its_endpoint_while_it_makes_a_film(veo: Any, storage: Recorder) -> None:
+async def test_model_and_endpoint_may_be_retired_mid_generation(veo: Any, storage: Recorder) -> None:
     prefix = f"gs://films/{unique('retired')}/"
     operation = await create(veo, "[retired midway]", output_gcs_uri=prefix)
 
@@ -396,7 +396,7 @@ async def test_a_model_may_be_retired_with_its_endpoint_while_it_makes_a_film(ve
 
 
 @pytest.mark.parametrize("word", ["[corrupt file]", "[tiny file]", "[truncated download]", "[wrong length]"])
-async def test_a_finished_file_can_be_unfit(veo: Any, storage: Recorder, word: str) -> None:
+async def test_finished_file_can_be_unusable(veo: Any, storage: Recorder, word: str) -> None:
     operation = await made(veo, word, output_gcs_uri="gs://films/unfit")
     data = storage.objects[operation.response.generated_videos[0].video.uri]
     assert data[4:8] == b"ftyp"
@@ -411,21 +411,21 @@ async def test_a_finished_file_can_be_unfit(veo: Any, storage: Recorder, word: s
             facts(data)
 
 
-async def test_looks_can_be_refused(veo: Any) -> None:
+async def test_polls_can_be_rejected(veo: Any) -> None:
     operation = await create(veo, "[look 503] [empty]")
     with pytest.raises(errors.ServerError):
         await veo.operations.get(operation)
     await finished(veo, operation)
 
 
-async def test_the_same_prompt_meets_its_faults_again_in_another_job(veo: Any) -> None:
+async def test_repeated_prompt_has_the_same_faults_in_another_job(veo: Any) -> None:
     for job in (unique("job"), unique("job")):
         with pytest.raises(errors.ClientError):
             await create(veo, "[429] [empty]", labels={"job": job})
         await create(veo, "[429] [empty]", labels={"job": job})
 
 
-async def test_an_unwritable_bucket_fails_the_operation(veo: Any) -> None:
+async def test_unwritable_bucket_fails_the_operation(veo: Any) -> None:
     # The recorder has no bucket route for a name with a slash: the upload meets 404.
     operation = await made(veo, "[slow 0.01s] a leaf", output_gcs_uri="gs://no%2Fbucket/x")
     assert operation.error["code"] == 7
@@ -453,14 +453,14 @@ async def test_an_unwritable_bucket_fails_the_operation(veo: Any) -> None:
         ({"http_options": {"extra_body": {"parameters": {"mood": "sad"}}}}, "mood"),
     ],
 )
-async def test_what_the_model_does_not_take_is_an_invalid_argument(veo: Any, config: Any, named: str) -> None:
+async def test_unsupported_option_is_an_invalid_argument(veo: Any, config: Any, named: str) -> None:
     with pytest.raises(errors.ClientError) as refusal:
         await create(veo, "a stone", **config)
     assert (refusal.value.code, refusal.value.status) == (400, "INVALID_ARGUMENT")
     assert named in str(refusal.value)
 
 
-async def test_everything_the_model_takes_is_accepted(veo: Any) -> None:
+async def test_every_supported_option_is_accepted(veo: Any) -> None:
     image = types.Image(image_bytes=picture(), mime_type="image/png")
     await create(
         veo,
@@ -481,7 +481,7 @@ async def test_everything_the_model_takes_is_accepted(veo: Any) -> None:
     )
 
 
-async def test_an_extension_adds_seven_seconds_to_a_film_in_the_bucket(veo: Any, storage: Recorder) -> None:
+async def test_extension_adds_7s_to_a_video_in_the_bucket(veo: Any, storage: Recorder) -> None:
     first = await made(veo, "a train", output_gcs_uri="gs://films/first")
     video = types.Video(uri=first.response.generated_videos[0].video.uri, mime_type="video/mp4")
     longer = await made(veo, "a tunnel", output_gcs_uri="gs://films/longer", video=video, duration_seconds=None)
@@ -489,7 +489,7 @@ async def test_an_extension_adds_seven_seconds_to_a_film_in_the_bucket(veo: Any,
     assert known.seconds == pytest.approx(11, abs=1 / 24)
 
 
-async def test_unknown_models_operations_and_callers_are_turned_away(veo: Any, http: Any) -> None:
+async def test_unknown_models_operations_and_callers_are_rejected(veo: Any, http: Any) -> None:
     with pytest.raises(errors.ClientError, match="404"):
         await create(veo, "x", model="veo-9")
     operation = await create(veo, "[empty]")
@@ -505,7 +505,7 @@ async def test_unknown_models_operations_and_callers_are_turned_away(veo: Any, h
 # --- Omni
 
 
-async def test_an_interaction_ends_with_a_small_video_inline(omni: Any) -> None:
+async def test_interaction_ends_with_a_small_inline_video(omni: Any) -> None:
     interaction = await interacted(omni, "a snail [slow 0.1s]", labels={"job": "video_2"})
     assert interaction.status == "completed"
     known = facts(base64.b64decode(interaction.output_video.data))
@@ -513,7 +513,7 @@ async def test_an_interaction_ends_with_a_small_video_inline(omni: Any) -> None:
     assert known.seconds == pytest.approx(3, abs=1 / 24)
 
 
-async def test_a_delivered_file_is_processing_then_active_then_downloaded(omni: Any, http: Any) -> None:
+async def test_delivered_file_is_processing_then_active_then_downloaded(omni: Any, http: Any) -> None:
     expected_s = (await http.get("/_stats")).json()["config"]["processing_seconds"]
     # As long as it takes to be asked.
     await http.post("/_config", json={"processing_seconds": 3_600})
@@ -535,7 +535,7 @@ async def test_a_delivered_file_is_processing_then_active_then_downloaded(omni: 
         await omni.files.get(name=file.name)
 
 
-async def test_the_first_download_can_be_cut_in_the_middle(omni: Any) -> None:
+async def test_first_download_can_be_cut(omni: Any) -> None:
     interaction = await interacted(omni, "a moth [truncated download]", **as_uri())
     file = await active_file(omni, interaction.output_video.uri)
     with pytest.raises(httpx2.TransportError):
@@ -543,19 +543,19 @@ async def test_the_first_download_can_be_cut_in_the_middle(omni: Any) -> None:
     assert len(await omni.files.download(file=file.name)) == file.size_bytes
 
 
-async def test_a_blocked_interaction_is_completed_with_text_only(omni: Any) -> None:
+async def test_blocked_interaction_is_completed_with_text_only(omni: Any) -> None:
     interaction = await interacted(omni, "[blocked]")
     assert (interaction.status, interaction.output_video) == ("completed", None)
     assert "usage guidelines" in interaction.output_text
 
 
-async def test_a_failed_interaction_lists_its_errors(omni: Any) -> None:
+async def test_failed_interaction_lists_its_errors(omni: Any) -> None:
     interaction = await interacted(omni, "[operation error 8]")
     assert interaction.status == "failed"
     assert interaction.errors[0].code == "resource_exhausted"
 
 
-async def test_an_empty_interaction_is_completed_without_any_output(omni: Any) -> None:
+async def test_empty_interaction_is_completed_without_output(omni: Any) -> None:
     interaction = await interacted(omni, "[empty]")
     assert (interaction.status, interaction.output_video, interaction.output_text or "") == ("completed", None, "")
 
@@ -573,18 +573,18 @@ async def test_an_empty_interaction_is_completed_without_any_output(omni: Any) -
         ("[accepted 503]", 503, "unavailable"),
     ],
 )
-async def test_an_interaction_can_be_refused(omni: Any, word: str, status: int, code: str) -> None:
+async def test_interaction_can_be_rejected(omni: Any, word: str, status: int, code: str) -> None:
     with pytest.raises(Exception, match=code) as refusal:
         await omni.interactions.create(**omni_body(f"{unique('n')} {word}"))
     assert refusal.value.status_code == status  # type: ignore[attr-defined]
 
 
-async def test_waiting_in_the_foreground_answers_with_the_finished_interaction(omni: Any) -> None:
+async def test_foreground_wait_returns_the_finished_interaction(omni: Any) -> None:
     interaction = await omni.interactions.create(**omni_body("a bell [slow 0.2s]", background=False))
     assert interaction.status == "completed"
 
 
-async def test_a_running_interaction_can_be_cancelled_and_deleted(omni: Any) -> None:
+async def test_running_interaction_can_be_canceled_and_deleted(omni: Any) -> None:
     running = await omni.interactions.create(**omni_body("[never finishes]"))
     assert running.status == "in_progress"
     assert (await omni.interactions.cancel(running.id)).status == "cancelled"
@@ -611,13 +611,13 @@ async def test_a_running_interaction_can_be_cancelled_and_deleted(omni: Any) -> 
         ({"input": []}, "input"),
     ],
 )
-async def test_what_omni_does_not_take_is_an_invalid_request(http: Any, changes: Any, named: str) -> None:
+async def test_unsupported_omni_option_is_an_invalid_request(http: Any, changes: Any, named: str) -> None:
     answer = await http.post("/v1/interactions", json=omni_body("x", **changes), headers={"x-goog-api-key": "k"})
     assert (answer.status_code, answer.json()["error"]["code"]) == (400, "invalid_request")
     assert named in answer.json()["error"]["message"]
 
 
-async def test_the_gemini_form_needs_an_api_key_and_a_known_model(http: Any) -> None:
+async def test_gemini_api_needs_an_api_key_and_a_known_model(http: Any) -> None:
     assert (await http.post("/v1/interactions", json=omni_body("x"))).status_code == 403
     for model in ("gemini-omni-0", "gemini-omni-flash-preview"):
         body = omni_body("x", model=model)
@@ -625,7 +625,7 @@ async def test_the_gemini_form_needs_an_api_key_and_a_known_model(http: Any) -> 
         assert answer.status_code == 404
 
 
-async def test_an_uploaded_film_and_an_earlier_result_can_be_extended(omni: Any) -> None:
+async def test_uploaded_video_and_earlier_result_can_be_extended(omni: Any) -> None:
     first = await interacted(omni, "a door", **as_uri())
     file = await active_file(omni, first.output_video.uri)
     data = await omni.files.download(file=file.name)
@@ -659,7 +659,7 @@ async def test_vertex_reads_from_the_bucket_and_writes_below_the_prefix(vertex_o
     assert storage.events_of(interaction.id) == []
 
 
-async def test_a_film_may_be_in_the_bucket_and_in_no_answer(vertex_omni: Any, storage: Recorder) -> None:
+async def test_video_may_be_in_the_bucket_and_in_no_answer(vertex_omni: Any, storage: Recorder) -> None:
     prefix = f"gs://films/{unique('unnamed')}/"
     interaction = await interacted(vertex_omni, "[unnamed]", **as_uri(gcs_uri=prefix))
     assert (interaction.status, interaction.output_video) == ("completed", None)
@@ -677,7 +677,7 @@ async def test_a_film_may_be_in_the_bucket_and_in_no_answer(vertex_omni: Any, st
         ({"webhook_config": {"uris": ["http://127.0.0.1:1"]}}, "webhook_config"),
     ],
 )
-async def test_what_vertex_does_not_take_is_an_invalid_request(http: Any, changes: Any, named: str) -> None:
+async def test_unsupported_vertex_option_is_an_invalid_request(http: Any, changes: Any, named: str) -> None:
     answer = await http.post(GLOBAL, json=omni_body("x", **changes), headers={"authorization": "Bearer t"})
     assert (answer.status_code, answer.json()["error"]["code"]) == (400, "invalid_request")
     assert named in answer.json()["error"]["message"]
@@ -700,7 +700,7 @@ async def test_vertex_needs_a_bearer_token_the_global_location_and_a_known_model
     assert (await http.get("/v1beta1/projects/p1/locations/global/files/x", headers=bearer)).status_code == 404
 
 
-async def test_an_interaction_is_known_to_who_made_it(omni: Any, vertex_omni: Any) -> None:
+async def test_interaction_is_visible_only_to_its_creator(omni: Any, vertex_omni: Any) -> None:
     """Not to the other API, which would say that it never was."""
     made = await vertex_omni.interactions.create(**omni_body("[never finishes]"))
     for call in (omni.interactions.get, omni.interactions.cancel):
@@ -712,7 +712,7 @@ async def test_an_interaction_is_known_to_who_made_it(omni: Any, vertex_omni: An
 # --- Webhooks
 
 
-async def test_a_static_webhook_is_signed_and_repeated_until_it_is_taken(omni: Any, storage: Recorder) -> None:
+async def test_static_webhook_is_signed_and_repeated_until_accepted(omni: Any, storage: Recorder) -> None:
     interaction = await interacted(omni, "[operation error]")
 
     async def look() -> list[tuple[dict[str, str], bytes]]:
@@ -729,7 +729,7 @@ async def test_a_static_webhook_is_signed_and_repeated_until_it_is_taken(omni: A
         assert headers["webhook-signature"] == "v1," + base64.b64encode(expected).decode()
 
 
-async def test_a_request_may_bring_its_own_webhook(
+async def test_request_may_bring_its_own_webhook(
     omni: Any, http: Any, recorder: tuple[Recorder, str], storage: Recorder
 ) -> None:
     """It replaces the static one, is signed with the published key, returns the metadata, and finds lost answers."""
@@ -753,7 +753,7 @@ async def test_a_request_may_bring_its_own_webhook(
 
 
 @pytest.mark.parametrize(("word", "deliveries", "ids"), [("duplicate", 3, 1), ("early", 4, 2)])
-async def test_events_can_come_twice_and_too_early(
+async def test_events_can_come_twice_and_early(
     omni: Any, storage: Recorder, word: str, deliveries: int, ids: int
 ) -> None:
     """The first delivery of each event is refused by the receiver, hence one more per event."""
@@ -769,7 +769,7 @@ async def test_events_can_come_twice_and_too_early(
 # --- The process
 
 
-async def test_durations_can_be_changed_while_it_runs(http: Any) -> None:
+async def test_durations_can_be_changed_at_runtime(http: Any) -> None:
     before = (await http.get("/_stats")).json()["config"]
     changed = {"min_seconds": 11, "max_seconds": 360, "distribution": "lognormal"}
     try:
@@ -780,7 +780,7 @@ async def test_durations_can_be_changed_while_it_runs(http: Any) -> None:
         assert (await http.post("/_config", json=before)).json() == before
 
 
-async def test_it_stops_at_once_with_generations_under_way(recorder: tuple[Recorder, str]) -> None:
+async def test_server_stops_at_once_during_generations(recorder: tuple[Recorder, str]) -> None:
     process, url = started("--storage-url", recorder[1], "--cache")
     client = gemini(url)
     try:
@@ -795,7 +795,7 @@ async def test_it_stops_at_once_with_generations_under_way(recorder: tuple[Recor
 # --- The engine without a wire
 
 
-async def test_the_engine_runs_in_memory_with_a_clock_of_its_own() -> None:
+async def test_engine_runs_in_memory_with_its_own_clock() -> None:
     now = 1000.0
 
     async def sleep(seconds: float) -> None:
@@ -821,7 +821,7 @@ async def test_the_engine_runs_in_memory_with_a_clock_of_its_own() -> None:
     await engine.close()
 
 
-def test_lognormal_durations_stay_within_their_bounds_around_the_geometric_mean() -> None:
+def test_lognormal_durations_stay_within_bounds_around_the_geometric_mean() -> None:
     durations, chance = Durations(11, 360, "lognormal"), random.Random(1)
     drawn = sorted(durations.draw(chance) for _ in range(2000))
     assert 11 <= drawn[0] <= drawn[-1] <= 360
@@ -834,7 +834,7 @@ def test_unknown_brackets_are_part_of_the_prompt() -> None:
     assert (faults.slow_s, faults.create_refusals[0].status, faults.create_refusals[0].times) == (20, 503, 2)
 
 
-def test_the_manual_lists_every_word_and_no_other() -> None:
+def test_manual_lists_exactly_the_fault_words() -> None:
     manual = (ROOT / "docs" / "local-providers.md").read_text()
     words = re.findall(r"`\[([^\]]+)\]`", manual)
     assert [word for word in words if faults_in(f"[{word}]").title] == []

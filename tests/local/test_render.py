@@ -43,7 +43,7 @@ def png(color: tuple[int, int, int], size: tuple[int, int] = (320, 200)) -> byte
     ("width", "height", "seconds"),
     [(1280, 720, 4), (720, 1280, 1), (640, 360, 3), (360, 640, 1), (1920, 1080, 0.5), (3840, 2160, 0.125)],
 )
-def test_a_film_has_the_length_size_and_codecs_that_were_asked_for(width: int, height: int, seconds: float) -> None:
+def test_video_has_the_requested_length_size_and_codecs(width: int, height: int, seconds: float) -> None:
     video = render(film(width=width, height=height, seconds=seconds))
     with av.open(io.BytesIO(video), "r") as container:
         picture, tone = container.streams.video[0], container.streams.audio[0]
@@ -55,24 +55,24 @@ def test_a_film_has_the_length_size_and_codecs_that_were_asked_for(width: int, h
     assert len(pictures(video)) == round(seconds * 24)
 
 
-def test_the_index_comes_first_so_that_a_browser_can_start_at_once() -> None:
+def test_index_comes_first_for_immediate_playback() -> None:
     video = render(film())
     assert 0 < video.find(b"moov") < video.find(b"mdat")
 
 
-def test_the_picture_moves() -> None:
+def test_picture_moves() -> None:
     shown = pictures(render(film(seconds=2)))
     assert distance(shown[0], shown[-1]) > 1
 
 
-def test_prompts_and_seeds_look_different_and_equal_requests_equal() -> None:
+def test_equal_requests_look_equal_and_others_differ() -> None:
     first = pictures(render(film("a red fox", seed=1)))[0]
     assert distance(first, pictures(render(film("a blue whale", seed=1)))[0]) > 5
     assert distance(first, pictures(render(film("a red fox", seed=2)))[0]) > 5
     assert distance(first, pictures(render(film("a red fox", seed=1)))[0]) == 0
 
 
-def test_the_prompt_is_written_on_the_picture() -> None:
+def test_prompt_is_written_on_the_picture() -> None:
     """White letters, brighter than anything in the landscape behind them, in the middle of the frame."""
     middle = pictures(render(film("MMMM MMMM")))[12][100:200, 160:480]
     assert (middle.min(axis=2) > 225).mean() > 0.03
@@ -83,7 +83,7 @@ def test_any_prompt_can_be_rendered(prompt: str) -> None:
     assert len(pictures(render(film(prompt, seconds=0.125)))) == 3
 
 
-def test_the_tone_is_audible_and_soft() -> None:
+def test_tone_is_audible_and_soft() -> None:
     loudness = np.abs(sound(render(film(seconds=2))))
     assert loudness.mean() > 0.01
     assert loudness.max() < 0.5
@@ -93,7 +93,7 @@ def test_without_audio_there_is_no_audio_stream() -> None:
     assert not facts(render(film(audio=False))).audio
 
 
-def test_a_first_frame_is_where_the_film_starts_and_a_last_frame_where_it_ends() -> None:
+def test_video_starts_at_the_first_frame_and_ends_at_the_last() -> None:
     shown = pictures(render(film(seconds=2, first_frame=png((200, 30, 30)), last_frame=png((30, 30, 200)))))
     top = [picture[:250].mean(axis=(0, 1)) for picture in (shown[0], shown[24], shown[-1])]
     assert np.abs(top[0] - (200, 30, 30)).max() < 12
@@ -102,7 +102,7 @@ def test_a_first_frame_is_where_the_film_starts_and_a_last_frame_where_it_ends()
 
 
 @pytest.mark.parametrize("with_audio", [True, False])
-def test_an_extension_is_the_input_and_then_the_added_seconds(with_audio: bool) -> None:
+def test_extension_is_the_input_plus_the_added_seconds(with_audio: bool) -> None:
     start = render(film(seconds=2, audio=with_audio))
     longer = render(film("and then it rains", seconds=1.5, width=4, height=4, extends=start))
     known = facts(longer)
@@ -114,7 +114,7 @@ def test_an_extension_is_the_input_and_then_the_added_seconds(with_audio: bool) 
 
 
 @pytest.mark.parametrize("damaged", [b"", b"no picture at all", png((1, 2, 3))[:40]])
-def test_inputs_that_cannot_be_decoded_are_refused(damaged: bytes) -> None:
+def test_undecodable_inputs_are_rejected(damaged: bytes) -> None:
     with pytest.raises(UnreadableMediaError):
         check_image(damaged)
     with pytest.raises(UnreadableMediaError):
@@ -126,6 +126,6 @@ def test_rendering_can_be_stopped() -> None:
         render(film(), stopped=lambda: True)
 
 
-def test_a_timecode_counts_hours_minutes_seconds_and_frames() -> None:
+def test_timecode_counts_hours_minutes_seconds_and_frames() -> None:
     assert timecode(0) == "00:00:00:00"
     assert timecode(24 * 61 + 7) == "00:01:01:07"

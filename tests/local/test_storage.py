@@ -180,7 +180,7 @@ def put_cut_short(url: str, headers: dict[str, str], stated: int, sent: bytes) -
 @pytest.mark.parametrize(
     "name", ["a", "dir/a.mp4", "ä ö/日本語 🎬.mp4", "o/x/copyTo/b/y/o/z", "a%2Fb?c#d&e=+f", "../up", "x" * 1024]
 )
-def test_any_name_keeps_its_bytes_and_its_metadata(bucket: storage.Bucket, name: str) -> None:
+def test_any_name_keeps_its_bytes_and_metadata(bucket: storage.Bucket, name: str) -> None:
     """An object comes back under the name it was given, with type, size, checksums and custom metadata."""
     blob = bucket.blob(name)
     blob.metadata = {"job": "video_1"}
@@ -198,7 +198,7 @@ def test_any_name_keeps_its_bytes_and_its_metadata(bucket: storage.Bucket, name:
 
 
 @pytest.mark.parametrize("name", ["", ".", "..", "a\nb", "x" * 1025])
-def test_a_name_that_cloud_storage_refuses_is_refused(
+def test_name_invalid_in_cloud_storage_is_rejected(
     server: Process, bucket: storage.Bucket, web: httpx2.Client, name: str
 ) -> None:
     """Names that are empty, dots, broken over lines or over 1,024 bytes answer 400."""
@@ -207,7 +207,7 @@ def test_a_name_that_cloud_storage_refuses_is_refused(
     assert answer.status_code == 400
 
 
-def test_a_large_object_goes_up_in_parts_and_comes_down_whole(bucket: storage.Bucket) -> None:
+def test_large_object_is_uploaded_in_parts_and_downloaded_whole(bucket: storage.Bucket) -> None:
     """Objects over 8 MiB are uploaded resumably by the client; nothing of them is lost."""
     data = os.urandom(9 << 20)
     blob = bucket.blob("large")
@@ -215,7 +215,7 @@ def test_a_large_object_goes_up_in_parts_and_comes_down_whole(bucket: storage.Bu
     assert blob.download_as_bytes() == data
 
 
-def test_every_overwrite_is_a_new_generation_and_every_patch_a_new_metageneration(bucket: storage.Bucket) -> None:
+def test_overwrite_is_a_new_generation_and_patch_a_new_metageneration(bucket: storage.Bucket) -> None:
     """Generations grow; a patch keeps the generation and merges custom metadata."""
     blob = bucket.blob("a")
     blob.upload_from_string(b"1")
@@ -232,7 +232,7 @@ def test_every_overwrite_is_a_new_generation_and_every_patch_a_new_metageneratio
     assert bucket.get_blob("a", generation=first) is None
 
 
-def test_custom_time_moves_forward_only(bucket: storage.Bucket) -> None:
+def test_custom_time_only_moves_forward(bucket: storage.Bucket) -> None:
     """customTime can be set later, never earlier."""
     blob = bucket.blob("a")
     blob.custom_time = datetime.datetime(2026, 1, 2, tzinfo=datetime.UTC)
@@ -254,7 +254,7 @@ def test_copy_and_rewrite_make_an_independent_object(bucket: storage.Bucket) -> 
         assert (blob.content_type, blob.download_as_bytes()) == ("video/mp4", b"bytes")
 
 
-def test_listing_goes_by_prefix_and_delimiter_in_pages(bucket: storage.Bucket) -> None:
+def test_listing_uses_prefix_and_delimiter_in_pages(bucket: storage.Bucket) -> None:
     """Pages follow one another without gap or repeat; deeper names show as prefixes."""
     for name in ("a/1", "a/2", "b/x/1", "b/y/1", "b/z", "c"):
         bucket.blob(name).upload_from_string(b"")
@@ -271,7 +271,7 @@ def test_listing_goes_by_prefix_and_delimiter_in_pages(bucket: storage.Bucket) -
     delimiter=st.sampled_from(["", "/", "a"]),
     limit=st.integers(1, 4),
 )
-def test_paging_equals_the_whole_listing(
+def test_pages_add_up_to_the_whole_listing(
     tmp_path_factory: pytest.TempPathFactory, names: set[str], prefix: str, delimiter: str, limit: int
 ) -> None:
     """For all names, prefixes and delimiters, the pages together are exactly what one endless page would be."""
@@ -295,7 +295,7 @@ def test_paging_equals_the_whole_listing(
     assert prefixes == sorted(expected)
 
 
-def test_buckets_are_made_once_found_and_listed(client: storage.Client, bucket: storage.Bucket) -> None:
+def test_buckets_are_created_once_found_and_listed(client: storage.Client, bucket: storage.Bucket) -> None:
     """A second bucket of the same name is a conflict; an unknown one is not found; a full one is not deleted."""
     assert client.get_bucket(bucket.name).name == bucket.name
     assert bucket.name in [each.name for each in client.list_buckets()]
@@ -311,7 +311,7 @@ def test_buckets_are_made_once_found_and_listed(client: storage.Client, bucket: 
 # Preconditions
 
 
-def test_create_only_refuses_to_overwrite(bucket: storage.Bucket) -> None:
+def test_create_only_does_not_overwrite(bucket: storage.Bucket) -> None:
     """With if-generation-match 0 the first upload wins and the second gets 412, however it is sent."""
     blob = bucket.blob("a")
     blob.upload_from_string(b"first", if_generation_match=0)
@@ -322,7 +322,7 @@ def test_create_only_refuses_to_overwrite(bucket: storage.Bucket) -> None:
     assert blob.download_as_bytes() == b"first"
 
 
-def test_of_many_parallel_create_only_uploads_exactly_one_wins(bucket: storage.Bucket, server: Process) -> None:
+def test_one_of_many_parallel_create_only_uploads_wins(bucket: storage.Bucket, server: Process) -> None:
     """The precondition holds at the moment the object appears, also for uploads that run side by side."""
 
     def upload(number: int) -> int | None:
@@ -340,7 +340,7 @@ def test_of_many_parallel_create_only_uploads_exactly_one_wins(bucket: storage.B
     assert bucket.blob("a").download_as_bytes() == bytes([winners[0]]) * QUANTUM
 
 
-def test_a_resumable_upload_checks_its_precondition_again_at_its_end(
+def test_resumable_upload_checks_its_precondition_at_the_end(
     server: Process, bucket: storage.Bucket, web: httpx2.Client
 ) -> None:
     """An object that appears while a create-only upload is under way makes that upload fail."""
@@ -350,7 +350,7 @@ def test_a_resumable_upload_checks_its_precondition_again_at_its_end(
     assert bucket.blob("a").download_as_bytes() == b"first"
 
 
-def test_reads_patches_and_deletes_honour_generations(bucket: storage.Bucket) -> None:
+def test_reads_patches_and_deletes_honor_generations(bucket: storage.Bucket) -> None:
     """A stale generation or metageneration answers 412; a not-match that matches answers 304."""
     blob = bucket.blob("a")
     blob.upload_from_string(b"1")
@@ -375,7 +375,7 @@ def test_reads_patches_and_deletes_honour_generations(bucket: storage.Bucket) ->
 
 
 @pytest.mark.parametrize("stated", ["crc32c=AAAAAA==", "md5=AAAAAAAAAAAAAAAAAAAAAA==", "crc32c=0G6ckg==,md5=x"])
-def test_a_wrong_checksum_is_refused_and_leaves_no_object(
+def test_wrong_checksum_is_rejected_and_leaves_no_object(
     server: Process, bucket: storage.Bucket, web: httpx2.Client, stated: str
 ) -> None:
     """Bytes that are not what the client says they are answer 400, in one request and resumably."""
@@ -392,7 +392,7 @@ def test_a_wrong_checksum_is_refused_and_leaves_no_object(
 
 
 @pytest.mark.parametrize("size", [0, 1, QUANTUM, 3 * QUANTUM, 3 * QUANTUM + 5])
-def test_a_stream_of_unknown_size_arrives_whole(bucket: storage.Bucket, size: int) -> None:
+def test_stream_of_unknown_size_arrives_whole(bucket: storage.Bucket, size: int) -> None:
     """Writing to an open object sends chunks, and closing it finishes the object."""
     data = os.urandom(size)
     with bucket.blob("a").open("wb", chunk_size=QUANTUM, if_generation_match=0) as sink:
@@ -401,7 +401,7 @@ def test_a_stream_of_unknown_size_arrives_whole(bucket: storage.Bucket, size: in
     assert bucket.blob("a").download_as_bytes() == data
 
 
-def test_a_writer_that_fails_leaves_no_object(bucket: storage.Bucket) -> None:
+def test_failed_writer_leaves_no_object(bucket: storage.Bucket) -> None:
     """An exception while an object is written cancels it."""
     with pytest.raises(KeyError), bucket.blob("a").open("wb", chunk_size=QUANTUM) as sink:
         sink.write(os.urandom(2 * QUANTUM))
@@ -409,7 +409,7 @@ def test_a_writer_that_fails_leaves_no_object(bucket: storage.Bucket) -> None:
     assert not bucket.blob("a").exists()
 
 
-def test_an_upload_that_is_cut_goes_on_from_what_the_server_has(
+def test_cut_upload_resumes_from_the_servers_offset(
     server: Process, bucket: storage.Bucket, web: httpx2.Client
 ) -> None:
     """After a broken connection the state query says what was kept, and the rest completes the object."""
@@ -434,7 +434,7 @@ def test_an_upload_that_is_cut_goes_on_from_what_the_server_has(
     assert (again.status_code, again.json()["size"]) == (200, str(len(data)))
 
 
-def test_a_chunk_may_be_sent_again_but_not_ahead(server: Process, bucket: storage.Bucket, web: httpx2.Client) -> None:
+def test_chunk_may_be_repeated_but_not_skipped(server: Process, bucket: storage.Bucket, web: httpx2.Client) -> None:
     """Bytes the server has are skipped; a gap is refused."""
     data = os.urandom(2 * QUANTUM)
     session = session_for(web, server, bucket, "a")
@@ -449,7 +449,7 @@ def test_a_chunk_may_be_sent_again_but_not_ahead(server: Process, bucket: storag
     assert bucket.blob("a").download_as_bytes() == data
 
 
-def test_a_canceled_upload_is_over(server: Process, bucket: storage.Bucket, web: httpx2.Client) -> None:
+def test_canceled_upload_is_gone(server: Process, bucket: storage.Bucket, web: httpx2.Client) -> None:
     """DELETE on a session answers 499, and so does every later request on it; an unknown session is 404."""
     session = session_for(web, server, bucket, "a")
     assert (
@@ -497,7 +497,7 @@ def test_ranges(
         assert part is None or answer.content == part
 
 
-def test_a_download_says_what_it_is(bucket: storage.Bucket, web: httpx2.Client, sign: Callable[..., str]) -> None:
+def test_download_has_metadata_headers(bucket: storage.Bucket, web: httpx2.Client, sign: Callable[..., str]) -> None:
     """GET and HEAD carry the same headers: type, length, validators, checksums and versions."""
     blob = bucket.blob("a")
     blob.cache_control = "private, max-age=60"
@@ -536,7 +536,7 @@ def test_validators(bucket: storage.Bucket, web: httpx2.Client, sign: Callable[.
         assert web.get(url, headers={"Range": "bytes=0-1", "If-Range": validator}).status_code == status
 
 
-def test_a_download_under_way_is_not_disturbed_by_an_overwrite(
+def test_download_is_not_disturbed_by_an_overwrite(
     bucket: storage.Bucket, web: httpx2.Client, sign: Callable[..., str]
 ) -> None:
     """A reader gets the object it began with, whole, though it is overwritten and deleted meanwhile."""
@@ -555,7 +555,7 @@ def test_a_download_under_way_is_not_disturbed_by_an_overwrite(
 # Signed URLs
 
 
-def test_a_signed_url_opens_a_private_object(
+def test_signed_url_opens_a_private_object(
     bucket: storage.Bucket, web: httpx2.Client, server: Process, sign: Callable[..., str]
 ) -> None:
     """The signature is the only key: without it the object is denied."""
@@ -571,7 +571,7 @@ def test_a_signed_url_opens_a_private_object(
     assert "<Code>AccessDenied</Code>" in unsigned.text
 
 
-def test_a_signed_url_with_a_token_beside_it_is_rejected(
+def test_signed_url_with_a_token_is_rejected(
     bucket: storage.Bucket, web: httpx2.Client, sign: Callable[..., str]
 ) -> None:
     """Programs that keep their Authorization header across a redirect get nothing from Cloud Storage."""
@@ -581,7 +581,7 @@ def test_a_signed_url_with_a_token_beside_it_is_rejected(
     assert "<Code>AuthenticationRequired</Code>" in answer.text
 
 
-def test_a_signed_url_can_name_the_type_of_an_object_without_one(
+def test_signed_url_can_set_a_missing_content_type(
     server: Process, bucket: storage.Bucket, web: httpx2.Client, sign: Callable[..., str]
 ) -> None:
     """response-content-type holds where the object has no type of its own."""
@@ -589,7 +589,7 @@ def test_a_signed_url_can_name_the_type_of_an_object_without_one(
     assert web.get(sign(bucket.blob("a"), response_type="image/png")).headers["content-type"] == "image/png"
 
 
-def test_a_signature_holds_for_nothing_but_what_was_signed(
+def test_signature_covers_only_what_was_signed(
     bucket: storage.Bucket, web: httpx2.Client, key: rsa.RSAPrivateKey, sign: Callable[..., str]
 ) -> None:
     """Another object, method, parameter, life, signer or key: 403, and the reason in XML."""
@@ -615,7 +615,7 @@ def test_a_signature_holds_for_nothing_but_what_was_signed(
     assert bucket.blob("a").download_as_bytes() == b"a"
 
 
-def test_an_expired_url_says_so(
+def test_expired_url_says_so(
     bucket: storage.Bucket, web: httpx2.Client, server: Process, key: rsa.RSAPrivateKey
 ) -> None:
     """After its time a signed URL answers 400 ExpiredToken; one from the future is refused too."""
@@ -634,7 +634,7 @@ def test_an_expired_url_says_so(
 @pytest.mark.parametrize(
     "change", [("X-Goog-Date=2", "X-Goog-Date=x"), ("X-Goog-Expires=900", "X-Goog-Expires=604801")]
 )
-def test_a_malformed_signature_is_a_bad_request(
+def test_malformed_signature_is_a_bad_request(
     bucket: storage.Bucket, web: httpx2.Client, sign: Callable[..., str], change: tuple[str, str]
 ) -> None:
     """A date that is none or a life over seven days answers 400."""
@@ -644,7 +644,7 @@ def test_a_malformed_signature_is_a_bad_request(
     assert "<Code>MalformedSecurityHeader</Code>" in answer.text
 
 
-def test_a_signed_put_creates_under_its_signed_precondition(
+def test_signed_put_creates_under_its_precondition(
     bucket: storage.Bucket, web: httpx2.Client, sign: Callable[..., str]
 ) -> None:
     """A PUT must send exactly the headers that were signed, and its precondition holds."""
@@ -658,7 +658,7 @@ def test_a_signed_put_creates_under_its_signed_precondition(
     assert (found.content_type, found.download_as_bytes()) == ("video/mp4", b"bytes")
 
 
-def test_pages_may_read_from_anywhere_unless_the_bucket_says_otherwise(
+def test_any_origin_may_read_unless_the_bucket_says_otherwise(
     bucket: storage.Bucket, web: httpx2.Client, sign: Callable[..., str]
 ) -> None:
     """CORS answers by the bucket's setting; the default lets any page read ranges, and none write."""
@@ -716,7 +716,7 @@ def test_objects_and_open_uploads_survive_a_kill(tmp_path: Path, web: httpx2.Cli
         assert list((tmp_path / "uploads").iterdir()) == []
 
 
-def test_an_overwrite_that_was_killed_leaves_the_old_object(tmp_path: Path) -> None:
+def test_killed_overwrite_leaves_the_old_object(tmp_path: Path) -> None:
     """Bytes placed without their record are removed at the next start; the old version stays."""
     disk = Disk(tmp_path)
     disk.create_bucket("media-bucket", {})
@@ -769,7 +769,7 @@ def receiver() -> Iterator[Receiver]:
     server.close()
 
 
-def test_each_finished_object_is_announced_until_it_is_taken(
+def test_finished_object_is_announced_until_acknowledged(
     tmp_path: Path, receiver: Receiver, key: rsa.RSAPrivateKey, key_file: Path
 ) -> None:
     """A finished object is pushed as Pub/Sub does, with a verifiable token, and again until the answer is 2xx."""
@@ -797,7 +797,7 @@ def test_each_finished_object_is_announced_until_it_is_taken(
     assert (claims["iss"], claims["email"]) == ("https://accounts.google.com", "push@rushes-local.example")
 
 
-def test_a_receiver_that_is_away_does_not_hold_up_uploads(tmp_path: Path) -> None:
+def test_absent_receiver_does_not_block_uploads(tmp_path: Path) -> None:
     """Uploads succeed while nobody takes notifications, and the server still stops when told."""
     with socket.create_server(("127.0.0.1", 0)) as silent:
         url = f"http://127.0.0.1:{silent.getsockname()[1]}/"

@@ -194,7 +194,7 @@ def start(tmp_path: Path, functions: Path, emulator: None) -> Iterator[Callable[
         up.stop()
 
 
-def test_the_session_lets_a_script_in(shared_up: Up) -> None:
+def test_session_file_authenticates_a_script(shared_up: Up) -> None:
     """Its two tokens are good for hours, its addresses answer, and nobody else can read it."""
     session = shared_up.ready()
     assert (shared_up.directory / "session.json").stat().st_mode & 0o777 == 0o600
@@ -212,7 +212,7 @@ def test_the_session_lets_a_script_in(shared_up: Up) -> None:
         socket.create_connection(host.split(":"), timeout=10).close()
 
 
-def test_the_ready_made_admin_is_an_admin_and_the_developer_is_not(shared_up: Up) -> None:
+def test_local_admin_is_an_admin_and_the_developer_is_not(shared_up: Up) -> None:
     """A role is the account document's, set as in the Firestore console."""
     session = shared_up.ready()
     documents = f"http://{session['firestore']}/v1/projects/{PROJECT}/databases/(default)/documents/accounts"
@@ -224,7 +224,7 @@ def test_the_ready_made_admin_is_an_admin_and_the_developer_is_not(shared_up: Up
     assert roles.get(developer, "user") == "user"
 
 
-def test_a_function_that_dies_is_started_again(shared_up: Up) -> None:
+def test_crashed_function_is_restarted(shared_up: Up) -> None:
     """With its worker or without; meanwhile the gateway says that it may be tried again."""
     url = shared_up.ready()["url"] + "/v1/videos"
     for kill in (os.killpg, os.kill):
@@ -250,7 +250,7 @@ def test_a_function_that_dies_is_started_again(shared_up: Up) -> None:
     assert "history ended (signal SIGKILL); it is started again" in shared_up.text
 
 
-def test_one_directory_has_one_cloud(shared_up: Up, functions: Path) -> None:
+def test_one_directory_runs_one_cloud(shared_up: Up, functions: Path) -> None:
     """A second start says where the first one is, and leaves it alone."""
     session = shared_up.ready()
     command = [sys.executable, "-m", "local", "up", "--headless", "--directory", str(shared_up.directory)]
@@ -261,7 +261,7 @@ def test_one_directory_has_one_cloud(shared_up: Up, functions: Path) -> None:
     assert shared_up.ready() == session
 
 
-def test_a_taken_port_is_named_with_its_holder(start: Callable[..., Up]) -> None:
+def test_taken_port_names_its_process(start: Callable[..., Up]) -> None:
     """When the port was asked for, no other is chosen."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = listener.getsockname()[1]
@@ -334,7 +334,7 @@ def lives(tmp_path_factory: pytest.TempPathFactory, functions: Path, emulator: N
             up.stop()
 
 
-def test_what_users_made_survives_a_restart(lives: Lives) -> None:
+def test_user_data_survives_a_restart(lives: Lives) -> None:
     """Documents and users are there again, tokens are still good, and it says from when the documents are."""
     assert lives.exit_codes[0] == 0
     assert lives.gone[0]
@@ -347,7 +347,7 @@ def test_what_users_made_survives_a_restart(lives: Lives) -> None:
     assert len(subjects) == 1
 
 
-def test_nothing_outlives_a_supervisor_that_is_killed(lives: Lives) -> None:
+def test_killed_supervisor_leaves_no_processes(lives: Lives) -> None:
     """Not even gunicorn's workers; the next start says that up to 30 s of documents are lost."""
     assert lives.exit_codes[1] == -signal.SIGKILL
     servers = {"firestore", "storage", "tasks", "providers", "identity", "scheduler", "gateway"}
@@ -356,14 +356,14 @@ def test_nothing_outlives_a_supervisor_that_is_killed(lives: Lives) -> None:
     assert "(at most 30 s lost)" in lives.output[2]
 
 
-def test_the_crash_of_any_other_process_ends_everything(lives: Lives) -> None:
+def test_crash_of_any_other_process_stops_everything(lives: Lives) -> None:
     """With exit code 1, the name of what crashed, and nothing left."""
     assert lives.exit_codes[2] == 1
     assert "storage ended (signal SIGKILL)" in lives.output[2]
     assert lives.gone[2]
 
 
-def test_a_function_that_cannot_start_is_told_with_its_log(tmp_path: Path, functions: Path, emulator: None) -> None:
+def test_function_that_cannot_start_is_reported_with_its_log(tmp_path: Path, functions: Path, emulator: None) -> None:
     """At once, and with the reason, instead of trying again and again."""
     broken = tmp_path / "functions"
     for name in FUNCTIONS:
@@ -376,7 +376,7 @@ def test_a_function_that_cannot_start_is_told_with_its_log(tmp_path: Path, funct
     assert "nobody can import this" in up.text
 
 
-def test_a_stop_while_it_starts_is_obeyed(start: Callable[..., Up]) -> None:
+def test_stop_during_startup_is_obeyed(start: Callable[..., Up]) -> None:
     """Ctrl-C does not wait for the start to end."""
     up = start()
     processes = eventually(lambda: (up.directory / "processes.json").exists() and up.processes(), "the first process")
@@ -386,7 +386,7 @@ def test_a_stop_while_it_starts_is_obeyed(start: Callable[..., Up]) -> None:
     assert not (up.directory / "session.json").exists()
 
 
-def test_five_crashes_in_a_minute_are_too_many() -> None:
+def test_five_crashes_in_a_minute_stop_everything() -> None:
     """Each restart waits twice as long; crashes of long ago are forgotten."""
     now = [0.0]
     crashes = Crashes(lambda: now[0])
@@ -398,7 +398,7 @@ def test_five_crashes_in_a_minute_are_too_many() -> None:
     assert crashes.another() == first
 
 
-def test_an_export_of_unchanged_data_replaces_nothing(shared_up: Up, tmp_path: Path) -> None:
+def test_export_of_unchanged_data_replaces_nothing(shared_up: Up, tmp_path: Path) -> None:
     """A changed one takes the other directory, so that a whole export exists at every moment."""
     host = shared_up.ready()["firestore"]
     exports = firestore.Exports(tmp_path, "another-project", f"http://{host}")
@@ -419,7 +419,7 @@ def test_an_export_of_unchanged_data_replaces_nothing(shared_up: Up, tmp_path: P
     assert (tmp_path / first).exists()
 
 
-def test_without_java_or_emulator_a_strict_run_names_what_is_missing(
+def test_strict_run_without_java_or_emulator_names_what_is_missing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """With CI=true nothing takes its place."""
@@ -438,7 +438,7 @@ def plan(tmp_path: Path, **environ: str) -> Plan:
     return Plan(tmp_path, dict(zip(names, free_ports(len(names)), strict=True)), environ=environ)
 
 
-def test_without_keys_the_functions_use_the_stand_in(tmp_path: Path) -> None:
+def test_without_keys_functions_use_the_stand_in(tmp_path: Path) -> None:
     """Both providers are the local one, and the webhook's secret is shared with it."""
     here = plan(tmp_path)
     settings = here.function_environment()
@@ -447,7 +447,7 @@ def test_without_keys_the_functions_use_the_stand_in(tmp_path: Path) -> None:
     assert settings["POLL_URL"] == settings["DELIVER_URL"] == here.gateway
 
 
-def test_with_keys_the_functions_use_google(tmp_path: Path) -> None:
+def test_with_keys_functions_use_google(tmp_path: Path) -> None:
     """No address of the stand-in is left for the provider whose key is set."""
     gemini = plan(tmp_path, GEMINI_API_KEY="real").function_environment()
     assert gemini["GEMINI_API_KEY"] == "real"
@@ -468,14 +468,14 @@ def test_with_keys_the_functions_use_google(tmp_path: Path) -> None:
         ({"OMNI_PROVIDER": "gemini"}, "gemini"),
     ],
 )
-def test_omni_is_the_real_providers_or_the_one_that_is_named(
+def test_omni_uses_the_real_provider_or_the_named_one(
     tmp_path: Path, environ: dict[str, str], provider: str | None
 ) -> None:
     """Without either the catalog and the stored live settings decide."""
     assert plan(tmp_path, **environ).preferred_providers.get("omni-flash") == provider
 
 
-def test_no_proxy_and_no_stranger_reach_the_children(tmp_path: Path) -> None:
+def test_children_see_no_proxy_and_no_foreign_address(tmp_path: Path) -> None:
     """A child gets what it needs of our environment and nothing else."""
     environ = {"PATH": "/bin", "HTTP_PROXY": "http://proxy", "https_proxy": "http://proxy", "SECRET": "1"}
     here = plan(tmp_path, **environ)

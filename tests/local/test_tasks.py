@@ -205,7 +205,7 @@ async def gone(client: tasks_v2.CloudTasksAsyncClient, name: str) -> None:
 # Delivery
 
 
-async def test_a_task_arrives_as_it_was_made_and_is_gone_after_2xx(
+async def test_task_arrives_unchanged_and_is_gone_after_2xx(
     client: tasks_v2.CloudTasksAsyncClient, queue: str, worker: Worker
 ) -> None:
     """Method, path, headers and body are the task's; Cloud Tasks adds its own headers and takes no forged ones."""
@@ -242,7 +242,7 @@ async def test_every_method_is_sent(
     assert (await worker.next()).method == method
 
 
-async def test_a_scheduled_task_waits_for_its_time(client: tasks_v2.CloudTasksAsyncClient, worker: Worker) -> None:
+async def test_scheduled_task_waits_for_its_time(client: tasks_v2.CloudTasksAsyncClient, worker: Worker) -> None:
     """No task is sent before its schedule time, and the earlier one goes first whatever was made first."""
     queue = await make_queue(client, rate_limits={"max_concurrent_dispatches": 1})
     await client.pause_queue(name=queue)
@@ -256,7 +256,7 @@ async def test_a_scheduled_task_waits_for_its_time(client: tasks_v2.CloudTasksAs
         assert call.at >= due["seconds"] + due["nanos"] / 1e9 - 1e-3
 
 
-async def test_a_deleted_task_is_never_sent(client: tasks_v2.CloudTasksAsyncClient, queue: str, worker: Worker) -> None:
+async def test_deleted_task_is_never_sent(client: tasks_v2.CloudTasksAsyncClient, queue: str, worker: Worker) -> None:
     """Deleting a waiting task takes it out, though it was the next to go; the one behind it arrives."""
     await client.pause_queue(name=queue)
     first = await client.create_task(parent=queue, task=task(f"{worker.url}/deleted"))
@@ -268,7 +268,7 @@ async def test_a_deleted_task_is_never_sent(client: tasks_v2.CloudTasksAsyncClie
         await client.delete_task(name=first.name)
 
 
-async def test_the_token_of_a_task_verifies(
+async def test_task_token_verifies(
     client: tasks_v2.CloudTasksAsyncClient, queue: str, worker: Worker, key: rsa.RSAPrivateKey
 ) -> None:
     """The OIDC token is Google's in form: issuer, audience (by default the URL), e-mail and an hour's life."""
@@ -285,7 +285,7 @@ async def test_the_token_of_a_task_verifies(
         assert claims["exp"] - claims["iat"] == 3600
 
 
-async def test_a_server_without_a_key_refuses_tasks_with_a_token() -> None:
+async def test_server_without_a_key_rejects_tasks_with_a_token() -> None:
     """A token that cannot be signed is refused at once, not dropped silently at dispatch."""
     server = await serve()
     channel, client = connected(f"127.0.0.1:{server.port}")
@@ -299,7 +299,7 @@ async def test_a_server_without_a_key_refuses_tasks_with_a_token() -> None:
 # Names
 
 
-async def test_a_name_is_good_for_one_task(client: tasks_v2.CloudTasksAsyncClient, queue: str, worker: Worker) -> None:
+async def test_name_can_be_used_once(client: tasks_v2.CloudTasksAsyncClient, queue: str, worker: Worker) -> None:
     """A name is refused while its task waits, after it was deleted, and after it was done."""
     name = f"{queue}/tasks/once"
     waiting = task(worker.url, name) | {"schedule_time": later(3600)}
@@ -356,7 +356,7 @@ def test_tombstones_are_bounded_and_expire(monkeypatch: pytest.MonkeyPatch) -> N
         {"http_request": None},
     ],
 )
-async def test_a_task_that_cloud_tasks_refuses_is_refused(
+async def test_task_invalid_in_cloud_tasks_is_rejected(
     client: tasks_v2.CloudTasksAsyncClient, queue: str, wrong: dict[str, Any]
 ) -> None:
     """Malformed names, sizes and times beyond the documented limits are INVALID_ARGUMENT."""
@@ -366,14 +366,14 @@ async def test_a_task_that_cloud_tasks_refuses_is_refused(
         await client.create_task(parent=queue, task=asked)
 
 
-async def test_the_largest_body_is_taken(client: tasks_v2.CloudTasksAsyncClient, queue: str, worker: Worker) -> None:
+async def test_largest_body_is_accepted(client: tasks_v2.CloudTasksAsyncClient, queue: str, worker: Worker) -> None:
     """A body just under a mebibyte goes through whole."""
     body = bytes(range(256)) * 4000
     await client.create_task(parent=queue, task=task(worker.url, body=body))
     assert (await worker.next()).body == body
 
 
-async def test_unknown_queues_tasks_and_methods_say_so(client: tasks_v2.CloudTasksAsyncClient, queue: str) -> None:
+async def test_unknown_queues_tasks_and_methods_are_errors(client: tasks_v2.CloudTasksAsyncClient, queue: str) -> None:
     """What is not there is NOT_FOUND; what is not offered is UNIMPLEMENTED."""
     unknown = f"{LOCATION}/queues/unknown"
     with pytest.raises(exceptions.NotFound):
@@ -389,7 +389,7 @@ async def test_unknown_queues_tasks_and_methods_say_so(client: tasks_v2.CloudTas
 # Reading
 
 
-async def test_a_waiting_task_can_be_read(client: tasks_v2.CloudTasksAsyncClient, queue: str) -> None:
+async def test_waiting_task_can_be_read(client: tasks_v2.CloudTasksAsyncClient, queue: str) -> None:
     """GetTask shows the task without its body, and with it in the full view."""
     due = later(3600)
     asked = task("http://127.0.0.1:1/", f"{queue}/tasks/t", body=b"body") | {"schedule_time": due}
@@ -402,7 +402,7 @@ async def test_a_waiting_task_can_be_read(client: tasks_v2.CloudTasksAsyncClient
     assert full.http_request.body == b"body"
 
 
-async def test_an_attempt_shows_in_the_task(client: tasks_v2.CloudTasksAsyncClient, worker: Worker) -> None:
+async def test_attempt_is_recorded_in_the_task(client: tasks_v2.CloudTasksAsyncClient, worker: Worker) -> None:
     """After a failed attempt the task counts it and says how it ended."""
     queue = await make_queue(client, retry={"min_backoff": {"seconds": 60}, "max_backoff": {"seconds": 60}})
     worker.replies("500 Oops")
@@ -441,7 +441,7 @@ async def test_queues_come_from_a_file_with_their_limits(client: tasks_v2.CloudT
 # Retries
 
 
-async def test_a_failed_task_comes_again_and_tells_its_story(
+async def test_failed_task_is_retried_with_retry_headers(
     client: tasks_v2.CloudTasksAsyncClient, queue: str, worker: Worker
 ) -> None:
     """Each retry carries the count, the executions without 5xx, and the answer before; never before its back-off."""
@@ -455,7 +455,7 @@ async def test_a_failed_task_comes_again_and_tells_its_story(
         assert float(after.headers["x-cloudtasks-tasketa"]) >= before.at + 0.02 - 1e-3
 
 
-async def test_a_target_that_is_not_there_is_tried_again(client: tasks_v2.CloudTasksAsyncClient, queue: str) -> None:
+async def test_unreachable_target_is_retried(client: tasks_v2.CloudTasksAsyncClient, queue: str) -> None:
     """A refused connection is a failure like any other."""
     async with Worker() as away:
         url = away.url
@@ -467,7 +467,7 @@ async def test_a_target_that_is_not_there_is_tried_again(client: tasks_v2.CloudT
     await client.delete_task(name=made.name)
 
 
-async def test_retry_after_is_honoured(client: tasks_v2.CloudTasksAsyncClient, queue: str, worker: Worker) -> None:
+async def test_retry_after_is_honored(client: tasks_v2.CloudTasksAsyncClient, queue: str, worker: Worker) -> None:
     """A target that asks for a second gets it, though the back-off is shorter."""
     worker.replies("500 Oops\r\nRetry-After: 1")
     await client.create_task(parent=queue, task=task(worker.url))
@@ -475,7 +475,7 @@ async def test_retry_after_is_honoured(client: tasks_v2.CloudTasksAsyncClient, q
     assert second.at >= first.at + 1
 
 
-async def test_a_task_is_given_up_after_its_attempts(client: tasks_v2.CloudTasksAsyncClient, worker: Worker) -> None:
+async def test_task_is_dropped_after_its_attempts(client: tasks_v2.CloudTasksAsyncClient, worker: Worker) -> None:
     """With max_attempts 2 there is one retry, then the task is gone and its name blocked."""
     queue = await make_queue(client, retry={"max_attempts": 2})
     worker.replies("500 Oops", "500 Oops")
@@ -488,14 +488,14 @@ async def test_a_task_is_given_up_after_its_attempts(client: tasks_v2.CloudTasks
     assert worker.calls.empty()
 
 
-def test_back_off_doubles_then_grows_linearly_up_to_its_cap() -> None:
+def test_backoff_doubles_then_grows_linearly_up_to_its_cap() -> None:
     """10 s to 300 s with 3 doublings: the documented example."""
     policy = RetryPolicy(-1, 0, 10, 300, 3)
     assert [policy.delay_s(failures) for failures in range(1, 9)] == [10, 20, 40, 80, 160, 240, 300, 300]
     assert RetryPolicy(-1, 0, 0.1, 60, 16).delay_s(100_000) == 60
 
 
-def test_a_task_is_given_up_only_when_both_limits_are_reached() -> None:
+def test_task_is_dropped_only_when_both_limits_are_reached() -> None:
     """max_attempts and max_retry_duration must both be over; -1 attempts never are."""
     both = RetryPolicy(3, 60, 1, 1, 1)
     assert [both.is_exhausted(*at) for at in ((2, 61), (3, 59), (3, 60))] == [False, False, True]
@@ -503,7 +503,7 @@ def test_a_task_is_given_up_only_when_both_limits_are_reached() -> None:
     assert not RetryPolicy(-1, 60, 1, 1, 1).is_exhausted(1000, 1000)
 
 
-async def test_an_attempt_ends_at_its_dispatch_deadline(worker: Worker) -> None:
+async def test_attempt_ends_at_its_dispatch_deadline(worker: Worker) -> None:
     """A target that does not answer in time is a failure without a status."""
     worker.hangs()
     message = Task(name=f"{LOCATION}/queues/q/tasks/t")
@@ -519,9 +519,7 @@ async def test_an_attempt_ends_at_its_dispatch_deadline(worker: Worker) -> None:
 # Limits
 
 
-async def test_no_more_than_the_limit_run_at_the_same_time(
-    client: tasks_v2.CloudTasksAsyncClient, worker: Worker
-) -> None:
+async def test_concurrency_limit_is_respected(client: tasks_v2.CloudTasksAsyncClient, worker: Worker) -> None:
     """With two concurrent dispatches the third task waits until one of the first has ended."""
     queue = await make_queue(client, rate_limits={"max_concurrent_dispatches": 2})
     running, most, both = 0, 0, asyncio.Event()
@@ -545,7 +543,7 @@ async def test_no_more_than_the_limit_run_at_the_same_time(
     assert most == 2
 
 
-async def test_a_queue_keeps_to_its_rate(client: tasks_v2.CloudTasksAsyncClient, worker: Worker) -> None:
+async def test_rate_limit_is_respected(client: tasks_v2.CloudTasksAsyncClient, worker: Worker) -> None:
     """At five a second, eight tasks need three fifths of a second beyond the first burst."""
     queue = await make_queue(client, rate_limits={"max_dispatches_per_second": 5})
     began = time.time()
@@ -555,7 +553,7 @@ async def test_a_queue_keeps_to_its_rate(client: tasks_v2.CloudTasksAsyncClient,
     assert calls[-1].at >= began + 0.6 - 1e-3
 
 
-def test_the_bucket_holds_one_second_and_refills_at_the_rate() -> None:
+def test_bucket_holds_one_second_and_refills_at_the_rate() -> None:
     """A burst is one second's worth, at least one; after it the rate holds."""
     pace = Pace(50 / 60, 0.0)
     assert [pace.take(0.0), pace.take(0.0), pace.take(1.19), pace.take(1.2)] == [True, False, False, True]
@@ -565,7 +563,7 @@ def test_the_bucket_holds_one_second_and_refills_at_the_rate() -> None:
     assert sum(quick.take(0.1) for _ in range(1000)) == 50
 
 
-def test_overload_halves_the_rate_and_calm_brings_it_back() -> None:
+def test_overload_halves_the_rate_and_recovery_restores_it() -> None:
     """One burst of 429 or 503 counts once; the rate never falls to nothing and recovers within ten seconds."""
     pace = Pace(100, 0.0)
     for _ in range(5):
@@ -580,7 +578,7 @@ def test_overload_halves_the_rate_and_calm_brings_it_back() -> None:
     assert pace.per_s(110.0) == 100
 
 
-async def test_overload_of_the_target_slows_its_queue(client: tasks_v2.CloudTasksAsyncClient, worker: Worker) -> None:
+async def test_overloaded_target_slows_its_queue(client: tasks_v2.CloudTasksAsyncClient, worker: Worker) -> None:
     """After a 503 the queue's other tasks wait too: at two a second halved, the next token takes longer."""
     queue = await make_queue(client, rate_limits={"max_dispatches_per_second": 2})
     worker.replies("503 Busy\r\nRetry-After: 60")
@@ -599,7 +597,7 @@ async def test_overload_of_the_target_slows_its_queue(client: tasks_v2.CloudTask
 # Steering
 
 
-async def test_a_purged_queue_is_empty_and_its_names_stay_blocked(
+async def test_purged_queue_is_empty_and_its_names_stay_blocked(
     client: tasks_v2.CloudTasksAsyncClient, queue: str, worker: Worker
 ) -> None:
     """Purging takes out every task; what comes after it is delivered."""
@@ -616,7 +614,7 @@ async def test_a_purged_queue_is_empty_and_its_names_stay_blocked(
     assert (await worker.next()).path == "/new"
 
 
-async def test_a_paused_queue_holds_its_tasks_until_it_is_resumed(
+async def test_paused_queue_holds_its_tasks_until_resumed(
     client: tasks_v2.CloudTasksAsyncClient, queue: str, worker: Worker
 ) -> None:
     """While paused only RunTask sends; resuming sends the rest."""
@@ -631,7 +629,7 @@ async def test_a_paused_queue_holds_its_tasks_until_it_is_resumed(
     assert (await worker.next()).path == "/held"
 
 
-async def test_a_deleted_queue_is_gone_and_its_name_blocked(client: tasks_v2.CloudTasksAsyncClient, queue: str) -> None:
+async def test_deleted_queue_is_gone_and_its_name_blocked(client: tasks_v2.CloudTasksAsyncClient, queue: str) -> None:
     """A queue that was deleted cannot be made again at once; one that is there cannot be made twice."""
     again: Any = {"name": queue}
     with pytest.raises(exceptions.AlreadyExists):
@@ -643,7 +641,7 @@ async def test_a_deleted_queue_is_gone_and_its_name_blocked(client: tasks_v2.Clo
         await client.create_queue(parent=LOCATION, queue=again)
 
 
-async def test_the_process_stops_when_told_though_a_target_hangs(worker: Worker) -> None:
+async def test_process_stops_promptly_despite_a_hanging_target(worker: Worker) -> None:
     """SIGTERM ends the server with exit code 0, attempts under way or not."""
     worker.hangs()
     process = await asyncio.to_thread(Process)

@@ -63,9 +63,7 @@ def cancel_all(user: User, jobs: list[str]) -> None:
         jobs = [job for job, answer in zip(jobs, answers, strict=True) if answer.status_code == 503]
 
 
-def test_sixty_four_submits_at_once_are_all_accepted_and_canceled_with_their_refunds(
-    roomy: User, console: Console
-) -> None:
+def test_64_concurrent_submits_are_accepted_and_canceled_with_refunds(roomy: User, console: Console) -> None:
     user = roomy
     console.grant(user.account["id"], AT_ONCE * COST)
     balance = user.account["balance"]
@@ -83,7 +81,7 @@ def test_sixty_four_submits_at_once_are_all_accepted_and_canceled_with_their_ref
     assert (user.account["balance"], user.account["active_jobs"]) == (balance, [])
 
 
-def test_with_credits_for_ten_exactly_ten_of_sixty_four_are_accepted(roomy: User) -> None:
+def test_credits_for_10_accept_exactly_10_of_64(roomy: User) -> None:
     user = roomy
     answers = submit_all(user, [OMNI] * AT_ONCE)
     assert {status: len(found) for status, found in answers.items()} == {202: 10, 402: AT_ONCE - 10}
@@ -94,7 +92,7 @@ def test_with_credits_for_ten_exactly_ten_of_sixty_four_are_accepted(roomy: User
     cancel_all(user, user.account["active_jobs"])
 
 
-def test_with_a_limit_of_three_exactly_three_of_sixty_four_are_accepted_and_the_others_are_told_which(
+def test_limit_of_3_accepts_exactly_3_of_64_and_names_them_to_the_rest(
     user: User,
 ) -> None:
     answers = submit_all(user, [OMNI] * AT_ONCE)
@@ -109,7 +107,7 @@ def test_with_a_limit_of_three_exactly_three_of_sixty_four_are_accepted_and_the_
     cancel_all(user, accepted)
 
 
-def test_never_are_more_than_three_jobs_active_however_often_it_is_tried(user: User, console: Console) -> None:
+def test_never_more_than_3_jobs_are_active(user: User, console: Console) -> None:
     """A job's slot is free from the commit of its end on, so the lives of any four of an account never overlap."""
     wanted, made = 9, []
     models = cycle(MODELS)

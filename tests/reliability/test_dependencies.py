@@ -80,7 +80,7 @@ def until(condition: Callable[[], bool], what: str) -> None:
 
 
 @pytest.mark.usefixtures("every_promise_holds")
-def test_while_firestore_is_silent_requests_are_told_to_come_back_and_nothing_is_charged(
+def test_firestore_outage_is_503_with_retry_after_and_charges_nothing(
     user: User, processes: Processes, console: Console
 ) -> None:
     running = user.create("a heron [slow 4s]", **OMNI)
@@ -107,7 +107,7 @@ def test_while_firestore_is_silent_requests_are_told_to_come_back_and_nothing_is
 
 
 @pytest.mark.usefixtures("every_promise_holds")
-def test_a_submit_while_cloud_tasks_is_silent_is_accepted_and_its_job_ends_afterwards(
+def test_submit_during_a_cloud_tasks_outage_is_accepted_and_finishes_afterwards(
     stranded: Stranded, processes: Processes
 ) -> None:
     """The sweeper gives it its first task, a minute later: the others are run meanwhile."""
@@ -122,7 +122,7 @@ def test_a_submit_while_cloud_tasks_is_silent_is_accepted_and_its_job_ends_after
 
 
 @pytest.mark.usefixtures("gemini", "every_promise_holds")
-def test_while_the_bucket_is_silent_a_job_stores_and_is_completed_afterwards(user: User, processes: Processes) -> None:
+def test_job_stores_and_completes_after_a_bucket_outage(user: User, processes: Processes) -> None:
     job = user.create("a heron [slow 2s]", **OMNI)
     user.wait(job["id"], lambda found: found["stage"] == "generating")
     with processes.frozen("storage"):
@@ -139,19 +139,19 @@ def test_while_the_bucket_is_silent_a_job_stores_and_is_completed_afterwards(use
 
 
 @pytest.mark.usefixtures("gemini", "every_promise_holds")
-def test_a_download_that_breaks_off_is_begun_again(user: User, console: Console) -> None:
+def test_broken_download_is_repeated(user: User, console: Console) -> None:
     job = user.finish("a broken bridge [truncated download]", **OMNI)
     assert (job["status"], console.job(job["id"]).provider) == ("completed", "gemini")
 
 
 @pytest.mark.usefixtures("every_promise_holds")
-def test_a_video_that_no_answer_names_is_found_in_the_bucket(user: User, console: Console) -> None:
+def test_video_of_a_lost_answer_is_found_in_the_bucket(user: User, console: Console) -> None:
     job = user.finish("a boat [unnamed]", **OMNI)
     assert (job["status"], console.job(job["id"]).provider) == ("completed", "vertex-omni")
 
 
 @pytest.mark.usefixtures("every_promise_holds")
-def test_while_the_provider_is_silent_no_job_fails(user: User, processes: Processes, console: Console) -> None:
+def test_silent_provider_fails_no_job(user: User, processes: Processes, console: Console) -> None:
     generating = user.create("a heron [slow 3s]", **OMNI)
     user.wait(generating["id"], lambda found: found["stage"] == "generating")
     with processes.frozen("providers"):
@@ -168,9 +168,7 @@ def test_while_the_provider_is_silent_no_job_fails(user: User, processes: Proces
 
 
 @pytest.mark.parametrize("stage", [Stage.QUEUED, Stage.GENERATING])
-async def test_a_provider_that_is_out_for_ten_minutes_fails_no_job(
-    house: House, small_video: bytes, stage: Stage
-) -> None:
+async def test_ten_minute_provider_outage_fails_no_job(house: House, small_video: bytes, stage: Stage) -> None:
     house.omni.video = small_video
     caller = await house.sign_up()
     job = await house.submit(caller)
@@ -231,7 +229,7 @@ async def silent() -> AsyncIterator[int]:
             writer.close()
 
 
-async def test_every_call_to_a_dead_service_ends_by_itself(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_every_call_to_a_dead_service_is_bounded(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
     """Without a word of the caller about time: each gateway has a limit of its own, and says Unavailable."""
     job = await house.submit(await house.sign_up())
     calls: list[Awaitable[Any]] = []

@@ -91,7 +91,7 @@ class Administrator:
 
 
 @pytest.mark.parametrize("seed", SEEDS)
-async def test_jobs_run_through_random_edits_and_cost_what_was_in_force(
+async def test_jobs_run_through_random_edits_at_their_submission_price(
     house: House, small_video: bytes, seed: int
 ) -> None:
     randomness = random.Random(seed)
@@ -137,7 +137,7 @@ def _check(house: House) -> None:
 
 
 @pytest.mark.parametrize("wrong", [value for value in WRONG if value is not None], ids=repr)
-async def test_one_wrong_value_is_one_error_however_often_it_is_read(house: House, capsys: Any, wrong: Any) -> None:
+async def test_wrong_value_is_one_error_however_often_it_is_read(house: House, capsys: Any, wrong: Any) -> None:
     house.with_stored_config()
     house.store.edit_config("video", {"credits_per_second": 7})
     await house.services.live_settings.get()
@@ -163,7 +163,7 @@ def defaults_afterwards(console: Console, live: SettingsEdits) -> Iterator[None]
 
 
 @pytest.mark.usefixtures("defaults_afterwards")
-def test_whatever_firestore_can_hold_is_read_as_the_last_good_value(
+def test_any_firestore_value_falls_back_to_the_last_good_one(
     cloud: Cloud, console: Console, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("FIRESTORE_EMULATOR_HOST", cloud.session["firestore"])
@@ -187,7 +187,7 @@ def test_whatever_firestore_can_hold_is_read_as_the_last_good_value(
 
 
 @pytest.mark.usefixtures("defaults_afterwards", "every_promise_holds")
-def test_functions_that_start_while_the_settings_are_spoiled_go_on_with_the_defaults(
+def test_functions_starting_with_invalid_settings_use_the_defaults(
     cloud: Cloud, console: Console, processes: Processes
 ) -> None:
     users: list[User] = [cloud.user() for _ in range(2)]

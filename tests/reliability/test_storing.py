@@ -79,9 +79,7 @@ async def stored_house(files: FilesServer, bucket_url: str, monkeypatch: pytest.
 
 
 @pytest.mark.skipif(not Path("/proc/self/clear_refs").exists(), reason="memory is measured through Linux's /proc")
-def test_storing_a_large_file_does_not_raise_memory_by_more_than_32_mib(
-    small_video: bytes, bucket_url: str, long: bool
-) -> None:
+def test_storing_a_large_file_raises_memory_by_at_most_32_mib(small_video: bytes, bucket_url: str, long: bool) -> None:
     large_bytes = (LARGE_MIB_OF_THE_LONG_FORM if long else LARGE_MIB) * MIB
     with serving(LargeFilm(small_video, large_bytes)) as server:
         server.cuts = 1
@@ -104,7 +102,7 @@ def test_storing_a_large_file_does_not_raise_memory_by_more_than_32_mib(
     assert told["growth_mib"] <= GROWTH_MIB
 
 
-async def test_a_file_that_is_cut_each_time_leaves_no_half_object_and_is_stored_by_a_later_delivery(
+async def test_repeatedly_cut_file_leaves_no_partial_object_and_is_stored_later(
     stored_house: House, files: FilesServer
 ) -> None:
     house = stored_house
@@ -120,9 +118,7 @@ async def test_a_file_that_is_cut_each_time_leaves_no_half_object_and_is_stored_
     assert (ended.outputs[0].size_bytes, ended.outputs[0].crc32c) == (MIDDLING_BYTES, files.film.crc32c)
 
 
-async def test_a_video_that_a_dead_delivery_had_stored_already_is_used_as_it_is(
-    stored_house: House, files: FilesServer
-) -> None:
+async def test_video_stored_by_a_crashed_delivery_is_reused(stored_house: House, files: FilesServer) -> None:
     house = stored_house
     job = await about_to_store(house, files.uri)
     await house.services.objects.write(f"{job.prefix}0.mp4", writing(files.film), "video/mp4")
@@ -133,7 +129,7 @@ async def test_a_video_that_a_dead_delivery_had_stored_already_is_used_as_it_is(
     assert files.downloads == 0
 
 
-async def test_a_bucket_that_answers_403_for_a_while_costs_time_and_no_video(
+async def test_temporary_bucket_403_costs_time_but_no_video(
     stored_house: House, files: FilesServer, bucket_url: str
 ) -> None:
     """What the real client makes of a real 403, at each call of a storing; permissions take minutes to arrive."""
@@ -154,7 +150,7 @@ def refuse(bucket_url: str, seconds: float) -> None:
     answer.raise_for_status()
 
 
-async def test_two_deliveries_that_store_at_once_make_one_object_and_one_end(
+async def test_concurrent_storing_deliveries_make_one_object_and_one_end(
     stored_house: House, files: FilesServer
 ) -> None:
     """A holder that was thought dead still writes: the same bytes are no conflict."""

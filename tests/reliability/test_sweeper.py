@@ -31,24 +31,24 @@ MINUTES = 5
 STARTS_PER_MINUTE = MODELS["omni-flash"].quota_per_minute
 
 
-def test_fifty_jobs_whose_queues_are_purged_and_whose_functions_are_killed_all_end(fallen: fall.Fall) -> None:
+def test_fifty_jobs_survive_purged_queues_and_killed_functions(fallen: fall.Fall) -> None:
     jobs = fallen.jobs(fallen.generating + fallen.queued)
     assert len(jobs) == fall.GENERATING + fall.QUEUED == 50
     assert {job.stage for job in jobs} == {Stage.COMPLETED}, [(job.id, job.error) for job in jobs if job.error]
     invariants.check(fallen.records, LiveSettings(), fallen.read.get)
 
 
-def test_they_end_within_the_promised_bound(fallen: fall.Fall) -> None:
+def test_recovery_meets_the_promised_bound(fallen: fall.Fall) -> None:
     bound = timedelta(seconds=STEP_DUE_WITHIN_S + PUT_BACK_WITHIN_S + REST_OF_LIFE_S)
     ends = [job.completed_at for job in fallen.jobs(fallen.generating + fallen.queued)]
     assert max(end for end in ends if end) - fallen.at <= bound
 
 
-def test_no_job_that_fell_is_started_twice(fallen: fall.Fall) -> None:
+def test_no_lost_job_is_started_twice(fallen: fall.Fall) -> None:
     assert {job.attempt for job in fallen.jobs(fallen.generating + fallen.queued)} == {1}
 
 
-def test_tasks_that_are_only_late_are_left_alone_by_every_sweep(fallen: fall.Fall) -> None:
+def test_sweeps_leave_late_tasks_alone(fallen: fall.Fall) -> None:
     late = fallen.jobs(fallen.late)
     assert sorted(fallen.late_tasks) == sorted(job.task.name for job in late)
     assert {(job.stage, job.step, job.version) for job in late} == {(Stage.QUEUED, 0, 1)}
@@ -57,7 +57,7 @@ def test_tasks_that_are_only_late_are_left_alone_by_every_sweep(fallen: fall.Fal
     assert sum(count >= len(late) for count in seen) >= 2
 
 
-async def test_a_thousand_jobs_on_paced_queues_are_not_given_a_single_extra_task(house: House) -> None:
+async def test_thousand_jobs_on_paced_queues_get_no_extra_task(house: House) -> None:
     """Some minutes of fifty starts each, and a sweep after each: a step's task is created once, by its own step."""
     house.configure(active_jobs_limit=100)
     house.script(looks=(Failed("PROVIDER_ERROR", "for a short life"),))
@@ -84,7 +84,7 @@ async def test_a_thousand_jobs_on_paced_queues_are_not_given_a_single_extra_task
 # The shortest deadline that can be set is a minute; in memory it is in tests/unit/maintenance/test_sweeper.py.
 @pytest.mark.long
 @pytest.mark.timeout(900)
-def test_a_queue_that_is_paused_beyond_the_deadline_gives_the_credits_back(
+def test_queue_paused_beyond_the_deadline_refunds_the_credits(
     cloud: Cloud, console: Console, live: SettingsEdits, stranded: Stranded
 ) -> None:
     """Nothing is delivered from it, so nobody but the sweep can see that the deadline is over."""

@@ -45,7 +45,7 @@ def played(seeds: range) -> list[Seen | str]:
 
 
 @pytest.mark.timeout(3_000)
-def test_random_schedules_keep_every_promise_and_reach_every_rare_branch(long: bool) -> None:
+def test_random_schedules_keep_every_invariant_and_reach_rare_branches(long: bool) -> None:
     count = SEEDS_OF_THE_LONG_FORM if long else SEEDS
     reached: Counter[str] = Counter()
     failed: list[str] = []
@@ -69,5 +69,5 @@ def test_one_seed_is_one_schedule() -> None:
 
 
 @pytest.mark.parametrize("seed", ONCE_BROKEN)
-def test_a_schedule_that_once_broke_a_promise_keeps_them_all(seed: int) -> None:
+def test_previously_failing_schedules_keep_every_invariant(seed: int) -> None:
     simulate(seed)
