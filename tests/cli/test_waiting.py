@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import pty
 import re
@@ -26,12 +27,19 @@ def test_without_a_terminal_each_stage_is_a_line(shell: Shell) -> None:
 
 
 def test_rejected_stream_falls_back_to_polling(shell: Shell, user: User) -> None:
-    video = user.create("a boat", model="omni-flash", seconds=3, size="640x360")["id"]
+    video = user.create(ENDLESS, seconds=4)["id"]
+    events = "GET", f"/v1/videos/{video}/events"
     with shaky(user.cloud.url) as network:
         network.refuses = lambda _method, path: path.endswith("/events")
-        done = shell.having(RUSHES_URL=network.url).call("wait", video, "--json").ok()
-        assert network.seen["GET", f"/v1/videos/{video}/events"] == 2
-    assert done.json["status"] == "completed"
+        waiting = shell.having(RUSHES_URL=network.url).started("wait", video, "--json")
+        deadline = time.monotonic() + DEADLINE_S
+        while network.seen[events] < 2:
+            assert time.monotonic() < deadline, network.seen
+            time.sleep(0.05)
+        user.call("POST", f"/v1/videos/{video}/cancel")
+        out, _ = waiting.communicate(timeout=DEADLINE_S)
+        assert network.seen[events] == 2
+    assert (waiting.returncode, json.loads(out)["status"]) == (9, "canceled")
 
 
 def test_terminal_shows_stage_and_progress(shell: Shell, user: User) -> None:
