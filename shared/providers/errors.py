@@ -1,8 +1,8 @@
-"""What the errors of Google's video services mean to a job.
+"""Maps errors of Google's video services to outcomes of a job.
 
-Vertex AI and the Interactions API raise two unrelated hierarchies of exceptions, and below both lie httpx2's. They are
-told apart by what they carry: an answer with an HTTP status, a connection that was never made, or neither. In the last
-case the provider may have accepted, so the exception goes on as it is: the outcome is unknown.
+Vertex AI and the Interactions API raise two unrelated hierarchies of exceptions, both on top of httpx2's. What matters
+is whether there was a response with an HTTP status, no connection at all, or neither. In the last case the provider may
+have accepted the request, so the exception is raised unchanged: the outcome is unknown.
 
 Sources: the google-genai SDK 3.4, and Vertex AI's page on responsible AI for the support codes.
 """
@@ -27,19 +27,19 @@ CREATE_TIMEOUT_S = 30.0
 LOOK_TIMEOUT_S = 15.0
 LOOK_ATTEMPTS = 3
 LOOK_FIRST_WAIT_S = 0.5
-# All attempts of a look and the waits between them: a server's Retry-After must not hold the function.
+# For all attempts of one poll and the waits in between, so that a server's Retry-After can't block the function.
 LOOK_LIMIT_S = 60.0
-# A longer Retry-After is cut: the job has its own deadline.
+# A longer Retry-After is shortened; the job has its own deadline.
 LONGEST_RETRY_AFTER_S = 3_600.0
 LONGEST_REASON_CHARS = 500
-# Of an error page only the beginning is looked at.
+# Only the beginning of an error page is read.
 LONGEST_READ_CHARS = 16 * 1024
 
-# httpx2 raises these before the first byte of the request is written, and never afterwards.
+# httpx2 raises these only before it writes the first byte of the request.
 _NOTHING_SENT = (httpx2.ConnectError, httpx2.ConnectTimeout, httpx2.PoolTimeout)
 
-# The only answer that proves that nothing began: a 503 may come after the model has started (Google: "not always safe
-# to repeat").
+# The only status that proves that nothing started: a 503 may be returned after the model has started (Google: "not
+# always safe to repeat").
 _BUSY = 429
 _EXHAUSTED = frozenset({"RESOURCE_EXHAUSTED", "429"})
 _REJECTED = frozenset({400, 422})
@@ -59,12 +59,12 @@ _TOO_LONG = re.compile(
     r"\b(?:prompt|tokens?)\b[^.]*\b(?:too long|longer than|exceed\w*|maximum|at most|limit)|prompt length",
     re.IGNORECASE,
 )
-# Vertex AI and the Gemini API answer some of the operator's mistakes with 400.
+# Vertex AI and the Gemini API return 400 for some configuration mistakes of the operator.
 _OPERATORS_FAULT = re.compile(
     r"api[ _]key|billing|user location|service account|RESOURCE_PROJECT_INVALID|permission|unauthenticated",
     re.IGNORECASE,
 )
-# Some projects are denied the use of a model that Vertex AI no longer has, instead of a 404.
+# For a retired model, some projects get a permission error from Vertex AI instead of a 404.
 _NO_SUCH_ENDPOINT = "aiplatform.endpoints.predict"
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]+")
 _TAG = re.compile(r"<(style|script|title)\b.*?</\1>|<[a-z!/][^>]*>", re.IGNORECASE | re.DOTALL)
@@ -90,7 +90,7 @@ _CATEGORY = {code: category for category, codes in _CODES_OF_CATEGORY.items() fo
 
 @contextmanager
 def of_create() -> Iterator[None]:
-    """Raise Refused or Busy in place of an exception that says so; every other goes on: the outcome is unknown."""
+    """Turn known exceptions of a create into Rejected or Throttled. Any other is re-raised: the outcome is unknown."""
     try:
         yield
     except Exception as error:
@@ -101,21 +101,21 @@ def of_create() -> Iterator[None]:
 
 
 def status_of(error: BaseException) -> int | None:
-    """The HTTP status of the answer that the exception stands for; None when there was no answer."""
-    # The Interactions API's hierarchy has no public name in the SDK, but all of it carries status_code.
+    """The HTTP status of the response behind the exception; None if there was no response."""
+    # The SDK doesn't export the Interactions API's exceptions, but all of them have status_code.
     status = error.code if isinstance(error, errors.APIError) else getattr(error, "status_code", None)
     return status if isinstance(status, int) else None
 
 
 def broken(code: int | None, message: str) -> Failed:
-    """What an operation that failed with a google.rpc code has come to."""
+    """The outcome of an operation that failed with a google.rpc code."""
     if code == _RPC_INVALID_ARGUMENT:
         return Failed(rejection(message), readable(message))
     return Failed("PROVIDER_DENIED" if code in _RPC_DENIED else "PROVIDER_ERROR", readable(message))
 
 
 def broken_by_name(code: str, message: str) -> Failed:
-    """What an operation that failed with a code in words, or a URI that ends in them, has come to."""
+    """The outcome of an operation that failed with a named code, or a URI that ends in one."""
     name, said = code.rpartition("/")[2], f"{code} {message}"
     reason = readable(message or code)
     if _SAFETY.search(said):
@@ -126,7 +126,7 @@ def broken_by_name(code: str, message: str) -> Failed:
 
 
 def rejection(said: str) -> str:
-    """The code of the catalog for a request that the provider calls invalid, from its words."""
+    """Our error code for a request that the provider calls invalid, judged by its message."""
     if _SAFETY.search(said):
         return "SAFETY_BLOCKED"
     if _TOO_LONG.search(said):
@@ -135,8 +135,8 @@ def rejection(said: str) -> str:
 
 
 def readable(text: str) -> str:
-    """One line of plain text, at most 500 characters; support codes are said in words, such as
-    "violence (support code 61493863)", before whatever else the text tells."""
+    """One line of plain text, at most 500 characters. Support codes are spelled out, as in
+    "violence (support code 61493863)", and come first."""
     text = storable.text(" ".join(_TAG.sub(" ", _CONTROL.sub(" ", text[:LONGEST_READ_CHARS])).split()))
     codes = dict.fromkeys(_SUPPORT_CODE.findall(text))
     told = _CODES_AT_END.search(text) is not None
@@ -148,7 +148,7 @@ def readable(text: str) -> str:
 
 
 def readable_all(texts: Iterable[str]) -> str | None:
-    """Several texts as one, each said once; None when there is none."""
+    """Join texts without duplicates; None if there are none."""
     return _short("; ".join(dict.fromkeys(map(readable, texts)))) or None
 
 
@@ -178,7 +178,7 @@ def _outcome(error: Exception) -> Rejected | Throttled | None:
 
 
 def _nothing_sent(error: BaseException | None) -> bool:
-    # The Interactions client wraps httpx2's exceptions, timeouts of connecting and of reading alike: the cause tells.
+    # The Interactions client wraps connect and read timeouts alike; only the cause shows which one it was.
     while error is not None:
         if isinstance(error, _NOTHING_SENT):
             return True
@@ -202,13 +202,13 @@ def _told(error: Exception) -> tuple[str, str, list[Any]]:
 
 
 def _named_code(error: Mapping[str, Any]) -> str:
-    """The error's code in words where there is one: google.rpc has it in `status`, the Interactions API in `code`."""
+    """The error's named code if there is one: google.rpc has it in `status`, the Interactions API in `code`."""
     status, code = error.get("status"), error.get("code")
     return str(status if isinstance(status, str) and status else code or "")
 
 
 def _retry_after_s(error: Exception, details: list[Any]) -> float | None:
-    """The answer's Retry-After header, seconds or a date, or else its RetryInfo detail."""
+    """Seconds from the Retry-After header, in seconds or as a date, or else from the RetryInfo detail."""
     headers = getattr(getattr(error, "response", None), "headers", {})
     seconds = _seconds(str(headers.get("retry-after", "")))
     for detail in details:

@@ -1,4 +1,4 @@
-"""The Interactions API as both of Omni's providers have it: what a create says, and what an interaction has come to.
+"""The Interactions API, for both of Omni's providers: the body of a create, and the outcome of an interaction.
 
 Sources: Google's pages on Omni and on interactions, and the google-genai SDK 3.4.
 """
@@ -32,11 +32,11 @@ from shared.providers import errors
 
 _FRAME_TAGS: Mapping[InputRole, str] = {"first_frame": "<FIRST_FRAME>", "last_frame": "<LAST_FRAME>"}
 
-# It is done, and has neither a video nor a reason in it.
+# Completed, but with neither a video nor a reason.
 NOTHING = Failed("PROVIDER_ERROR", "the interaction completed without a video")
-# The states that an interaction does not leave by itself, and what they mean when it says nothing more.
-# `requires_continuation` is not among them: in the background the service continues by itself. Neither is a state that
-# we do not know: the job's deadline ends the wait for it.
+# The states that are final for us, and what they mean if the interaction gives no reason.
+# `requires_continuation` isn't one of them: in the background the service continues by itself. Neither is an unknown
+# state: the job's deadline ends the wait.
 _GIVEN_UP = {
     "failed": Failed("PROVIDER_ERROR", "the interaction failed"),
     "cancelled": Failed("PROVIDER_ERROR", "the interaction was cancelled"),
@@ -44,25 +44,28 @@ _GIVEN_UP = {
 _WITHOUT_VIDEO = {
     "completed": NOTHING,
     "incomplete": Failed("PROVIDER_ERROR", "the model stopped before the video was done"),
-    # It asks for the result of a tool. It was given none, so nobody will ever answer.
+    # It waits for the result of a tool, but we never give it tools.
     "requires_action": Failed("PROVIDER_ERROR", "the model asked for a tool instead of making a video"),
-    # Ours is not a budget that a user could raise or a prompt could fit into.
+    # This is the operator's budget; users can't change anything about it.
     "budget_exceeded": Failed("PROVIDER_DENIED", "the budget for the model is used up"),
 }
 
 
 class Interactions:
-    """The calls, bounded in time. `connect` makes a client with these options."""
+    """Calls of the API with time limits. `connect` creates a client with the given options."""
 
     def __init__(self, connect: Callable[[types.HttpOptions], genai.Client]) -> None:
         self._connect = connect
 
     def open(self) -> None:
-        """Have the client that a create needs."""
+        """Create the client for a create in advance."""
         _ = self.creating.aio.interactions
 
     async def create(self, body: CreateModelInteractionParam) -> str:
-        """Begin an interaction once; returns its id. Raises Refused or Busy; any other exception: nobody knows."""
+        """Start an interaction, without retries; returns its id.
+
+        Raises Rejected or Throttled; after any other exception the outcome is unknown.
+        """
         with errors.of_create():
             async with asyncio.timeout(errors.CREATE_TIMEOUT_S + 1):
                 created = await self.creating.aio.interactions.create(request={"body": body})
@@ -75,7 +78,7 @@ class Interactions:
         return await self.reading.aio.interactions.get(operation)
 
     async def cancel(self, operation: str) -> None:
-        """A refusal is only logged: the interaction has ended, or is not there. Other failures may be tried again."""
+        """Cancel an interaction. If it has ended or doesn't exist, that is only logged; other errors can be retried."""
         try:
             await self.reading.aio.interactions.cancel(operation)
         except Exception as error:
@@ -92,7 +95,7 @@ class Interactions:
 
     @cached_property
     def creating(self) -> genai.Client:
-        # By default the SDK sends a create five times; there is no idempotency key, so each may be a billed video.
+        # By default the SDK tries a create five times; without an idempotency key, each may become a billed video.
         return self._client(errors.CREATE_TIMEOUT_S, types.HttpRetryOptions(attempts=1))
 
     @cached_property
@@ -108,8 +111,8 @@ class Interactions:
 def body(
     job: Job, content: list[ContentParam], gcs_uri: str | None = None, labels: Mapping[str, str] | None = None
 ) -> CreateModelInteractionParam:
-    """What a create sends. `content` is what the prompt is given with, may be empty, and stands before the prompt;
-    `gcs_uri` is where Vertex AI writes the video."""
+    """The body of a create. `content` are the inputs that go before the prompt, if any; `gcs_uri` is where Vertex AI
+    writes the video."""
     request = job.request
     output: VideoResponseFormatParam = {
         "type": "video",
@@ -138,9 +141,9 @@ def body(
 
 
 def outcome(interaction: Interaction) -> Running | Failed | VideoContent:
-    """What the interaction has come to: a video has a URI, or its bytes as base64.
+    """The outcome of the interaction so far: a video has a URI, or its bytes as base64.
 
-    Success is a video, whatever the state is called; whether it is the one that was asked for shows in its bytes.
+    A video means success in any of these states; whether it's the requested one is checked when it is stored.
     """
     if interaction.status in _GIVEN_UP:
         return _fault(interaction) or _GIVEN_UP[interaction.status]
@@ -172,9 +175,9 @@ def _task(request: VideoRequest) -> Literal["extend", "reference_to_video", "ima
 
 
 def _tagged(request: VideoRequest) -> str:
-    """The prompt after the tags that say what each image is for; those that the prompt has itself are not said twice.
+    """Prefix the prompt with tags for each image's role, except tags that the prompt already contains.
 
-    References are counted from 0.
+    References are numbered from 0.
     """
     tags = [_FRAME_TAGS[each.role] for each in request.inputs if each.role in _FRAME_TAGS]
     tags += [f"<IMAGE_REF_{number}>" for number in range(sum(each.role == "reference" for each in request.inputs))]
@@ -187,13 +190,13 @@ def _without_video(interaction: Interaction) -> Failed:
         return said
     text = interaction.output_text
     if interaction.status == "completed" and text:
-        # A model that refuses does not fail: it is done, and says why.
+        # A model that refuses a prompt doesn't fail: it completes with the reason as text.
         return Failed("SAFETY_BLOCKED", errors.readable(text))
     return _WITHOUT_VIDEO[interaction.status]
 
 
 def _fault(interaction: Interaction) -> Failed | None:
-    """The first error that the interaction or one of its steps has."""
+    """The first error of the interaction or one of its steps."""
     for error in interaction.errors or []:
         return errors.broken_by_name(error.code or "", error.message or "")
     for step in interaction.steps or []:

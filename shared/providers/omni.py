@@ -1,4 +1,4 @@
-"""Gemini Omni through the Interactions API: an interaction in the background, whose video is fetched as a file.
+"""Gemini Omni through the Interactions API: an interaction in the background, whose video is downloaded as a file.
 
 Sources: the Gemini API's pages on Omni, on interactions and on files, and the google-genai SDK 3.4.
 """
@@ -28,24 +28,24 @@ from shared.providers import interactions
 from shared.providers.interactions import Interactions
 
 FETCH_SILENCE_S = 30.0
-# A fetch must end, one way or the other, before the function that waits for it does (900 s).
+# A download must end before the function's timeout (900 s).
 FETCH_LIMIT_S = 600.0
-# Reading what a video is made from, and uploading it where it is large; no lease is held meanwhile.
+# To read the inputs, and upload a large one. No lease is held meanwhile.
 READ_INPUTS_S = 60.0
 UPLOAD_LOOK_EVERY_S = 1.0
-# A request may have 20 MB in all, and base64 makes of 3 bytes 4.
+# A request may have 20 MB in total, and base64 turns 3 bytes into 4.
 LARGEST_INLINE_BYTES = 12 * 1024 * 1024
 _INLINE = "interaction:"
-_INLINE_PIECE_CHARS = 1024 * 1024  # of base64: a multiple of 4, so that each piece is decoded by itself
-# The whole name: the SDK's own parser stops at the first character that is no lower-case letter or digit.
+_INLINE_PIECE_CHARS = 1024 * 1024  # base64 characters: a multiple of 4, so that pieces can be decoded separately
+# The SDK's own parser stops at the first character that isn't a lower-case letter or digit.
 _FILE = re.compile(r"(?:^|/)(files/[A-Za-z0-9_-]+)(?=$|[:/?])")
 
 
 class Omni:
-    """The Generator of the Gemini API. Operations are ids of interactions.
+    """The provider for the Gemini API. Operations are ids of interactions.
 
-    A video's URI is its file's (https://.../files/ID...), or interaction:ID when it came inside the interaction; then
-    the interaction is read again to fetch it.
+    A video's URI is that of its file (https://.../files/ID...), or interaction:ID if the interaction contains the
+    video; downloading it then reads the interaction again.
     """
 
     def __init__(self, settings: Settings, media: ObjectStore) -> None:
@@ -59,7 +59,7 @@ class Omni:
         return partial(self._start, content)
 
     async def _start(self, content: list[ContentParam], job: Job, prefix: str) -> str:
-        """`prefix` is not sent: the Gemini API writes to no bucket, and reads from none."""
+        """`prefix` isn't used: the Gemini API neither reads from nor writes to buckets."""
         return await self._api.create(interactions.body(job, content))
 
     async def poll(self, operation: str) -> PollResult:
@@ -70,14 +70,14 @@ class Omni:
             return await self._delivered(outcome.uri) if outcome.uri else Finished((_INLINE + operation,))
 
     def download(self, uri: str, destination: BinaryIO) -> None:
-        """Raises ValueError for a URI that is not of the Gemini API, TimeoutError after FETCH_LIMIT_S."""
+        """Raises ValueError for a URI that isn't of the Gemini API, TimeoutError after FETCH_LIMIT_S."""
         if uri.startswith(_INLINE):
             self._fetch_inline(uri.removeprefix(_INLINE), destination)
             return
         name = _file_name(uri)
         if name is None:
             raise ValueError(f"{uri} is no file of the Gemini API")
-        # The SDK tells the server of the timeout, as if it were the whole call's; it is the longest silence.
+        # The SDK sends the read timeout to the server as if it were the limit for the whole call.
         headers = {"X-Server-Timeout": str(round(FETCH_LIMIT_S))}
         options = types.HttpOptions(timeout=round(FETCH_SILENCE_S * 1000), headers=headers)
         self._api.reading.files.download(
@@ -94,13 +94,13 @@ class Omni:
 
     def _client(self, options: types.HttpOptions) -> genai.Client:
         return genai.Client(
-            enterprise=False,  # or a variable of the environment could turn it into Vertex AI's
+            enterprise=False,  # otherwise an environment variable could switch it to Vertex AI
             api_key=self._settings.gemini_api_key,
             http_options=options.model_copy(update={"base_url": self._settings.gemini_url or None}),
         )
 
     async def _content(self, request: VideoRequest) -> list[ContentParam]:
-        """What the prompt is given with. Raises Refused or Busy: nothing was sent to make it yet."""
+        """The inputs that go with the prompt. Raises Rejected or Throttled: no create has been sent yet."""
         extends = request.extends
         try:
             async with asyncio.timeout(READ_INPUTS_S):
@@ -122,7 +122,7 @@ class Omni:
         return {"type": "video", "mime_type": "video/mp4", "data": await self._media.use(extends.object, _base64)}
 
     async def _uploaded(self, extends: Extends) -> str:
-        """The URI of the video as a file of the Gemini API, which forgets it after two days. Raises Busy."""
+        """Upload the video as a file, which the Gemini API keeps for two days; returns its URI. Raises Throttled."""
 
         def upload(reader: BinaryIO) -> types.File:
             config = types.UploadFileConfig(mime_type="video/mp4")
@@ -147,7 +147,7 @@ class Omni:
         if file.state == types.FileState.FAILED:
             message = file.error.message if file.error else None
             return Failed("PROVIDER_ERROR", faults.readable(message or "the video could not be processed"))
-        # A file that has no state is there to be tried.
+        # Try a file without a state.
         return Finished((uri,)) if file.state in (None, types.FileState.ACTIVE) else Running()
 
     def _fetch_inline(self, operation: str, destination: BinaryIO) -> None:
@@ -160,7 +160,7 @@ class Omni:
 
 
 class _Limited:
-    """Passes writes on until the time is over; a server that sends a byte now and then is never silent."""
+    """Forwards writes until the time limit, since a server that sends single bytes never hits the read timeout."""
 
     def __init__(self, destination: BinaryIO, limit_s: float) -> None:
         self._destination = destination

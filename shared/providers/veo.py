@@ -1,4 +1,4 @@
-"""Veo on Vertex AI: a long-running operation that writes its videos into our bucket itself.
+"""Veo on Vertex AI: a long-running operation that writes its videos directly to our bucket.
 
 Sources: Vertex AI's reference of predictLongRunning and fetchPredictOperation, and the google-genai SDK 3.4.
 """
@@ -21,14 +21,14 @@ from shared.providers.vertex import Vertex, label
 
 
 class Veo:
-    """The Generator of Vertex AI. Operations are resource names: projects/P/locations/L/.../operations/ID."""
+    """The provider for Veo on Vertex AI. Operations are resource names: projects/P/locations/L/.../operations/ID."""
 
     def __init__(self, settings: Settings) -> None:
         self._location = settings.vertex_location
         self._vertex = Vertex(settings)
 
     async def prepare(self, job: Job) -> Create:
-        """Raises Busy while no access token is to be had; a GoogleAuthError where only an operator can change that."""
+        """Raises Throttled while no access token is available, or GoogleAuthError if only an operator can fix that."""
         await self._vertex.authorize()
         _ = self._client
         return self.start
@@ -60,11 +60,11 @@ class Veo:
         return _finished(state.response)
 
     def download(self, uri: str, destination: BinaryIO) -> None:
-        """Raises ValueError: Vertex AI has nothing to fetch, its videos are in the bucket or nowhere."""
+        """Raises ValueError: Vertex AI writes its videos to the bucket, so there is nothing to download."""
         raise ValueError(f"{uri} is not in the bucket that Vertex AI was told to write to")
 
     async def cancel(self, operation: str) -> None:
-        """Does nothing: Veo's operations cannot be stopped."""
+        """Does nothing: Veo's operations can't be canceled."""
 
     async def close(self) -> None:
         """Close the connections of the running event loop; the next call opens new ones."""
@@ -102,7 +102,7 @@ class Veo:
             output_gcs_uri=self._vertex.uri(prefix),
             last_frame=next(iter(self._images(request, "last_frame")), None),
             reference_images=references or None,
-            # An extension has the shape of its video, and one length.
+            # An extension keeps its video's aspect ratio and has a fixed length.
             duration_seconds=None if request.extends else request.seconds,
             seed=request.seed,
             aspect_ratio=None if request.extends else request.aspect_ratio,
@@ -115,7 +115,7 @@ class Veo:
 
 
 def _create_options() -> types.HttpOptions:
-    # Vertex AI has no idempotency key: a second request is a second video, and a second bill.
+    # Vertex AI has no idempotency key: a second request makes, and bills, a second video.
     return types.HttpOptions(
         timeout=round(errors.CREATE_TIMEOUT_S * 1000), retry_options=types.HttpRetryOptions(attempts=1)
     )
@@ -134,7 +134,7 @@ def _look_options() -> types.HttpOptions:
 
 def _finished(response: types.GenerateVideosResponse | None) -> PollResult:
     videos = (response.generated_videos if response else None) or []
-    # A video without a URI came inline: it was not written where it was asked to be, and cannot be read again.
+    # A video without a URI came inline: it isn't in the bucket and can't be read again.
     uris = tuple(video.video.uri for video in videos if video.video and video.video.uri)
     filtered = (response.rai_media_filtered_count if response else None) or 0
     reason = errors.readable_all((response.rai_media_filtered_reasons if response else None) or [])

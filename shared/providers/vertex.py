@@ -1,4 +1,4 @@
-"""Access to Vertex AI, as the function's own service account: its clients, its tokens, and how a job is labeled."""
+"""Access to Vertex AI as the function's service account: clients, access tokens and job labels."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ _SCOPE = "https://www.googleapis.com/auth/cloud-platform"
 
 
 class Vertex:
-    """One project of Vertex AI. Keep the clients: a temporary one may be collected, and closed, under its own call."""
+    """One Vertex AI project. Keep a reference to its clients: one that is garbage-collected during a call is closed."""
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
 
     def client(self, location: str, options: types.HttpOptions) -> genai.Client:
-        """A new client of one location. Project and location are arguments: the SDK drops those of the environment
-        where it's given another base URL."""
+        """A new client for one location. Project and location are passed explicitly, because the SDK ignores those of
+        the environment when a base URL is set."""
         return genai.Client(
             enterprise=True,
             project=self._settings.vertex_project,
@@ -40,13 +40,13 @@ class Vertex:
         )
 
     def uri(self, name: str) -> str:
-        """Where Vertex AI reads or writes an object of our bucket."""
+        """The gs:// URI of an object in our bucket."""
         return f"gs://{self._settings.bucket}/{name}"
 
     async def authorize(self) -> None:
-        """Have a token that outlives a create: google-auth takes one for expired some minutes before it is.
+        """Ensure a token that stays valid during a create: google-auth renews it some minutes before it expires.
 
-        Raises Busy while no token is to be had; a GoogleAuthError where only an operator can change that.
+        Raises Throttled while no token is available, or GoogleAuthError if only an operator can fix that.
         """
         try:
             async with asyncio.timeout(TOKEN_TIMEOUT_S):
@@ -59,7 +59,7 @@ class Vertex:
             raise
 
     async def refresh(self) -> None:
-        """Have a valid token. Raises GoogleAuthError."""
+        """Renew the token if needed. Raises GoogleAuthError."""
         await asyncio.to_thread(self._refresh)
 
     def _refresh(self) -> None:
@@ -75,10 +75,9 @@ class Vertex:
 
 
 def label(job_id: str) -> str:
-    """The job's id as the value of a label: base32 of its UTF-8 bytes in lower case, without padding.
+    """The job's id as a label value: base32 of its UTF-8 bytes in lower case, without padding.
 
-    Values of labels have at most 63 lower-case letters, digits, - and _, and two ids may differ in case alone. Unlike
-    a hash, this can be turned back: an operator who finds an orphaned operation can name its job. Ids have 28
-    characters.
+    Label values have at most 63 lower-case letters, digits, - and _, and two ids (28 characters) may differ only in
+    case. Unlike a hash, this is reversible: an operator who finds an orphaned operation can identify its job.
     """
     return base64.b32encode(job_id.encode()).decode().rstrip("=").lower()

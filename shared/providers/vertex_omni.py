@@ -1,4 +1,4 @@
-"""Gemini Omni on Vertex AI: an interaction in the background, whose video is written into our bucket.
+"""Gemini Omni on Vertex AI: an interaction in the background, whose video is written to our bucket.
 
 Sources: Google's pages on Omni in the Agent Platform, and the google-genai SDK 3.4.
 """
@@ -24,14 +24,14 @@ LOCATION = "global"
 
 
 class VertexOmni:
-    """The Generator of Omni on Vertex AI. Operations are ids of interactions, and belong to the project."""
+    """The provider for Omni on Vertex AI. Operations are ids of interactions within the project."""
 
     def __init__(self, settings: Settings) -> None:
         self._vertex = Vertex(settings)
         self._api = Interactions(self._client)
 
     async def prepare(self, job: Job) -> Create:
-        """Raises Busy while no access token is to be had; a GoogleAuthError where only an operator can change that."""
+        """Raises Throttled while no access token is available, or GoogleAuthError if only an operator can fix that."""
         await self._vertex.authorize()
         self._api.open()
         return self._start
@@ -43,8 +43,8 @@ class VertexOmni:
         return await self._api.create(body)
 
     async def poll(self, operation: str) -> PollResult:
-        """Raises LookupError where the interaction completed and says nothing: its video may be in the bucket, as
-        users of Vertex AI have found, so it is looked for there."""
+        """Raises LookupError if the interaction completed without a video or a reason: the video may still be in the
+        bucket, as users of Vertex AI have reported, so the caller looks there."""
         async with asyncio.timeout(errors.LOOK_LIMIT_S):
             await self._vertex.refresh()
             outcome = interactions.outcome(await self._api.get(operation))
@@ -57,7 +57,7 @@ class VertexOmni:
         return Finished((outcome.uri,))
 
     def download(self, uri: str, destination: BinaryIO) -> None:
-        """Raises ValueError: Vertex AI has nothing to fetch, its videos are in the bucket or nowhere."""
+        """Raises ValueError: Vertex AI writes its videos to the bucket, so there is nothing to download."""
         raise ValueError(f"{uri} is not in the bucket that Vertex AI was given to write to")
 
     async def cancel(self, operation: str) -> None:
@@ -71,7 +71,7 @@ class VertexOmni:
         return self._vertex.client(LOCATION, options)
 
     def _content(self, request: VideoRequest) -> list[ContentParam]:
-        """What the prompt is given with, by its objects: the answer to a look repeats whatever came inside."""
+        """The inputs that go with the prompt, as URIs: responses to polls repeat all inline content."""
         content: list[ContentParam] = [
             {"type": "image", "mime_type": each.content_type, "uri": self._vertex.uri(each.object)}
             for each in request.inputs
