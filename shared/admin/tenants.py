@@ -127,9 +127,9 @@ async def _grant(services: Services, caller: Caller, tenant: str, body: GrantToT
 def given_key(key: str | None) -> str:
     """Return the Idempotency-Key. Raises ApiError INVALID_REQUEST if it's missing."""
     if key is None:
-        said = "this header is required, so that nothing is granted twice"
-        fields = [{"field": "Idempotency-Key", "message": said}]
-        raise ApiError("INVALID_REQUEST", f"Idempotency-Key: {said}", {"fields": fields})
+        message = "this header is required, so that nothing is granted twice"
+        fields = [{"field": "Idempotency-Key", "message": message}]
+        raise ApiError("INVALID_REQUEST", f"Idempotency-Key: {message}", {"fields": fields})
     return key
 
 

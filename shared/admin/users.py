@@ -75,8 +75,8 @@ def _changed(account: Account, changes: dict[str, Any]) -> Account:
 async def _check_plan(services: Services, plan: str | None) -> None:
     allowed = plans.names(await services.live_settings.get())
     if plan is not None and plan not in allowed:
-        said = f"unknown plan; use one of {', '.join(sorted(allowed))}"
-        raise ApiError("INVALID_REQUEST", f"plan: {said}", {"fields": [{"field": "plan", "message": said}]})
+        message = f"unknown plan; use one of {', '.join(sorted(allowed))}"
+        raise ApiError("INVALID_REQUEST", f"plan: {message}", {"fields": [{"field": "plan", "message": message}]})
 
 
 async def grant(services: Services, caller: Caller, user: str, body: GrantCredits, key: str | None) -> Granted:

@@ -85,8 +85,8 @@ _OFFER: Final[Json] = {
 
 
 def _image(description: str) -> Json:
-    said = f"{description} An https URL, or the absolute path of a file on the user's machine; PNG, JPEG or WebP."
-    return {"type": "string", "minLength": 1, "maxLength": MAX_IMAGE_NAME_CHARS, "description": said}
+    text = f"{description} An https URL, or the absolute path of a file on the user's machine; PNG, JPEG or WebP."
+    return {"type": "string", "minLength": 1, "maxLength": MAX_IMAGE_NAME_CHARS, "description": text}
 
 
 _IMAGES: Final[Mapping[str, Json]] = {

@@ -180,8 +180,8 @@ async def _body(row: Route, request: Request, files: AsyncExitStack) -> Any:
     if row.body is None:
         return None
     if request.headers.get("content-encoding", "").strip().lower() not in ("", "identity"):
-        said = "Send the body without a Content-Encoding."
-        raise ApiError("UNSUPPORTED_MEDIA_TYPE", said, headers={"Accept-Encoding": "identity"})
+        message = "Send the body without a Content-Encoding."
+        raise ApiError("UNSUPPORTED_MEDIA_TYPE", message, headers={"Accept-Encoding": "identity"})
     if row.form and forms.is_form(request.headers):
         return _validated(row.body, await forms.read(request, files))
     return parse_json(row.body, await request.body(), request.headers, row.limits)
@@ -239,13 +239,13 @@ def _invalid(error: ValidationError) -> ApiError:
     if problems[0]["type"] == "json_invalid":
         return ApiError("INVALID_JSON", problems[0]["msg"])
     fields = [
-        {"field": ".".join(str(part) for part in problem["loc"])[:200] or "(body)", "message": _said(problem)}
+        {"field": ".".join(str(part) for part in problem["loc"])[:200] or "(body)", "message": _message(problem)}
         for problem in problems
     ]
     return ApiError("INVALID_REQUEST", f"{fields[0]['field']}: {fields[0]['message']}", {"fields": fields})
 
 
-def _said(problem: Any) -> str:
+def _message(problem: Any) -> str:
     if problem["type"] == "extra_forbidden":
         return "unknown field"
     # Pydantic puts this prefix before our validators' messages.
@@ -300,8 +300,8 @@ class ErrorBoundaryMiddleware:
         except NotStorable as error:
             # No field's validator caught it, and a retry would fail the same way.
             log.error("not_storable", error=str(error), path=scope["path"])
-            said = {"field": error.field, "message": error.why}
-            await exchange.fail(scope, ApiError("INVALID_REQUEST", str(error), {"fields": [said]}))
+            problem = {"field": error.field, "message": error.why}
+            await exchange.fail(scope, ApiError("INVALID_REQUEST", str(error), {"fields": [problem]}))
         except ClientDisconnect:
             log.info("client_left", path=scope["path"])
         except Exception:  # noqa: BLE001 - the boundary: logged in full; the client sees no stack trace

@@ -30,6 +30,6 @@ def of_header(value: str) -> str:
     return key
 
 
-def _invalid(said: str) -> ApiError:
-    fields = [{"field": "Idempotency-Key", "message": said}]
-    return ApiError("INVALID_REQUEST", f"Idempotency-Key: {said}.", {"fields": fields})
+def _invalid(message: str) -> ApiError:
+    fields = [{"field": "Idempotency-Key", "message": message}]
+    return ApiError("INVALID_REQUEST", f"Idempotency-Key: {message}.", {"fields": fields})

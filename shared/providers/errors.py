@@ -116,22 +116,22 @@ def broken(code: int | None, message: str) -> Failed:
 
 def broken_by_name(code: str, message: str) -> Failed:
     """The outcome of an operation that failed with a named code, or a URI that ends in one."""
-    name, said = code.rpartition("/")[2], f"{code} {message}"
+    name, text = code.rpartition("/")[2], f"{code} {message}"
     reason = readable(message or code)
-    if _SAFETY.search(said):
+    if _SAFETY.search(text):
         return Failed("SAFETY_BLOCKED", reason)
     if "invalid" in name.lower():
-        return Failed(rejection(said), reason)
+        return Failed(rejection(text), reason)
     return Failed("PROVIDER_DENIED" if _OPERATORS_FAULT.search(name.replace("_", " ")) else "PROVIDER_ERROR", reason)
 
 
-def rejection(said: str) -> str:
+def rejection(text: str) -> str:
     """Our error code for a request that the provider calls invalid, judged by its message."""
-    if _SAFETY.search(said):
+    if _SAFETY.search(text):
         return "SAFETY_BLOCKED"
-    if _TOO_LONG.search(said):
+    if _TOO_LONG.search(text):
         return "PROMPT_TOO_LONG"
-    return "PROVIDER_DENIED" if _OPERATORS_FAULT.search(said) else "PROMPT_REJECTED"
+    return "PROVIDER_DENIED" if _OPERATORS_FAULT.search(text) else "PROMPT_REJECTED"
 
 
 def readable(text: str) -> str:
@@ -139,8 +139,8 @@ def readable(text: str) -> str:
     "violence (support code 61493863)", and come first."""
     text = storable.text(" ".join(_TAG.sub(" ", _CONTROL.sub(" ", text[:LONGEST_READ_CHARS])).split()))
     codes = dict.fromkeys(_SUPPORT_CODE.findall(text))
-    told = _CODES_AT_END.search(text) is not None
-    names = [_named(code) for code in codes if told or code in _CATEGORY]
+    ends_with_codes = _CODES_AT_END.search(text) is not None
+    names = [_named(code) for code in codes if ends_with_codes or code in _CATEGORY]
     if names:
         rest = _CODES_AT_END.sub("", text).strip()
         text = ", ".join(names) + (f": {rest}" if rest and rest not in codes else "")
@@ -166,7 +166,7 @@ def _outcome(error: Exception) -> Rejected | Throttled | None:
     status = status_of(error)
     if status is None:
         return None
-    code, message, details = _told(error)
+    code, message, details = _parsed(error)
     reason = readable(message) or f"HTTP {status}"
     if status == _BUSY or code.upper() in _EXHAUSTED:
         return Throttled(reason, _retry_after_s(error, details))
@@ -186,7 +186,7 @@ def _nothing_sent(error: BaseException | None) -> bool:
     return False
 
 
-def _told(error: Exception) -> tuple[str, str, list[Any]]:
+def _parsed(error: Exception) -> tuple[str, str, list[Any]]:
     """The code, message and details of an error's body: {"error": {...}}, a list of one of them, or plain text."""
     body = error.details if isinstance(error, errors.APIError) else getattr(error, "body", None)
     if isinstance(body, list) and body:

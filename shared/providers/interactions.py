@@ -185,9 +185,9 @@ def _tagged(request: VideoRequest) -> str:
 
 
 def _without_video(interaction: Interaction) -> Failed:
-    said = _fault(interaction)
-    if said is not None:
-        return said
+    fault = _fault(interaction)
+    if fault is not None:
+        return fault
     text = interaction.output_text
     if interaction.status == "completed" and text:
         # A model that refuses a prompt doesn't fail: it completes with the reason as text.

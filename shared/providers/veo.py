@@ -61,7 +61,7 @@ class Veo:
 
     def download(self, uri: str, destination: BinaryIO) -> None:
         """Raises ValueError: Vertex AI writes its videos to the bucket, so there is nothing to download."""
-        raise ValueError(f"{uri} is not in the bucket that Vertex AI was told to write to")
+        raise ValueError(f"{uri} is not in the bucket that Vertex AI writes to")
 
     async def cancel(self, operation: str) -> None:
         """Does nothing: Veo's operations can't be canceled."""

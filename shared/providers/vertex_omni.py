@@ -58,7 +58,7 @@ class VertexOmni:
 
     def download(self, uri: str, destination: BinaryIO) -> None:
         """Raises ValueError: Vertex AI writes its videos to the bucket, so there is nothing to download."""
-        raise ValueError(f"{uri} is not in the bucket that Vertex AI was given to write to")
+        raise ValueError(f"{uri} is not in the bucket that Vertex AI writes to")
 
     async def cancel(self, operation: str) -> None:
         await self._vertex.refresh()

@@ -111,8 +111,8 @@ async def make(services: Services, caller: Caller, body: NewWebhookEndpoint) -> 
         if endpoint.id in ids:
             return None
         if len(ids) >= MAX_ENDPOINTS:
-            told = f"An account can have at most {MAX_ENDPOINTS} webhook endpoints."
-            raise ApiError("LIMIT_REACHED", told, {"limit": MAX_ENDPOINTS})
+            message = f"An account can have at most {MAX_ENDPOINTS} webhook endpoints."
+            raise ApiError("LIMIT_REACHED", message, {"limit": MAX_ENDPOINTS})
         return Batch(account.changed(webhook_endpoints=(*ids, endpoint.id)), [endpoint])
 
     await commits.edit(services, Account, caller.account, listed)

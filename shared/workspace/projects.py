@@ -117,8 +117,8 @@ async def check(services: Services, tenant: str, project: str | None) -> None:
         return
     if found is None and not await services.firestore.newest(Project, {"tenant": tenant}, None, 1):
         return
-    said = "the project is archived" if found is not None else "unknown project"
-    raise ApiError("INVALID_REQUEST", f"project: {said}", {"fields": [{"field": "project", "message": said}]})
+    message = "the project is archived" if found is not None else "unknown project"
+    raise ApiError("INVALID_REQUEST", f"project: {message}", {"fields": [{"field": "project", "message": message}]})
 
 
 def view(project: Project) -> ProjectView:
