@@ -1,4 +1,4 @@
-"""What the bodies of all requests and responses have in common."""
+"""Base classes of request and response bodies."""
 
 from __future__ import annotations
 
@@ -15,8 +15,7 @@ MAX_PAGE = 100
 class Body(BaseModel):
     """A request's body. An unknown field is an error; numbers may come as strings, as multipart forms send them.
 
-    A field that is null counts as left out, for typed clients that send all of theirs, unless it is one of
-    `null_removes`.
+    A null field counts as omitted, for typed clients that send all fields, unless it is in `null_removes`.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)
@@ -36,7 +35,7 @@ class NoQuery(Body):
 
 
 class PageQuery(Body):
-    """What every list takes."""
+    """The parameters of every list."""
 
     limit: Annotated[int, Field(ge=1, le=MAX_PAGE)] = 20
 
@@ -51,12 +50,12 @@ def _unix_seconds(moment: Any) -> Any:
     return int(moment.timestamp()) if isinstance(moment, datetime) else moment
 
 
-# A moment in a response, made from a datetime: whole Unix seconds, as every time of the API is.
+# A time in a response, made from a datetime: whole Unix seconds, like all times in the API.
 UnixSeconds = Annotated[int, BeforeValidator(_unix_seconds)]
 
 
 class Listed(Response):
-    """What a list can hold: `after` names the item behind which the next page begins."""
+    """A list item: `after` names the item after which the next page starts."""
 
     id: str
 

@@ -9,7 +9,7 @@ from pydantic import Field
 from shared.api.bodies import Body, Listed, Page, PageQuery, UnixSeconds
 from shared.core.documents import ONE_LINE
 
-# As CreateVideo.project has it.
+# Same as CreateVideo.project.
 PROJECT_ID = r"^[A-Za-z0-9_-]{1,64}$"
 
 

@@ -1,4 +1,4 @@
-"""JSON answers as HTTP has them: tagged, not sent again if the client has them, compressed, linked to the next page."""
+"""JSON responses over HTTP: ETags and 304, compression, and Link headers to the next page."""
 
 from __future__ import annotations
 
@@ -13,22 +13,22 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 JSON = "application/json"
-# Shorter ones fit into the first packet anyway.
+# Shorter responses fit into the first packet anyway.
 COMPRESSED_FROM_BYTES = 1024
-# Lists repeat themselves so much that higher levels take longer and save next to nothing.
+# Lists are so repetitive that higher levels take longer and save next to nothing.
 GZIP_LEVEL = 3
 READING = ("GET", "HEAD")
 
 
 def weak_etag(content: bytes) -> str:
-    """Weak, because what is sent may be compressed."""
+    """An ETag for the content: weak, because the response may be compressed."""
     return f'W/"{hashlib.sha256(content).hexdigest()[:32]}"'
 
 
 def rendered(request: Request, body: BaseModel, status: int, headers: Mapping[str, str]) -> Response:
-    """The answer with this body: whole, or 304 where If-None-Match names it.
+    """The response with this body, or a 304 if its ETag is in If-None-Match.
 
-    An answer that brings a strong tag never is.
+    Compressed if the client accepts that, except with a strong ETag.
     """
     raw = body.model_dump_json().encode()
     answer = Response(raw, status, dict(headers), JSON)
@@ -49,7 +49,7 @@ def rendered(request: Request, body: BaseModel, status: int, headers: Mapping[st
 
 
 def matches(if_none_match: str | None, etag: str) -> bool:
-    """Whether the header names the tag, by the weak comparison that RFC 9110 section 13.1.2 asks for."""
+    """Whether the header contains the ETag, by the weak comparison of RFC 9110 section 13.1.2."""
     if if_none_match is None:
         return False
     tags = {tag.strip().removeprefix("W/") for tag in if_none_match.split(",")}
@@ -57,7 +57,7 @@ def matches(if_none_match: str | None, etag: str) -> bool:
 
 
 def accepts_gzip(headers: Headers) -> bool:
-    """Whether the client takes gzip: named, or by a star, and not with a weight of 0 (RFC 9110 section 12.5.3)."""
+    """Whether the client accepts gzip: by name or by a star, with a weight other than 0 (RFC 9110 section 12.5.3)."""
     weights: dict[str, bool] = {}
     for each in headers.get("accept-encoding", "").lower().split(","):
         coding, _, parameter = each.partition(";")
@@ -66,7 +66,7 @@ def accepts_gzip(headers: Headers) -> bool:
 
 
 def _next_page(request: Request, body: BaseModel) -> str | None:
-    """The Link header of a list that has a next page (RFC 8288): the same query, after this page's last."""
+    """The Link header of a list with a next page (RFC 8288): the same query, after this page's last item."""
     last = getattr(body, "last_id", None)
     if last is None or not getattr(body, "has_more", False):
         return None

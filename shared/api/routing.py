@@ -1,4 +1,4 @@
-"""The row of a route table: one operation, and who may call it.
+"""A row of a route table: one operation, and who may call it.
 
 Each package lists its own rows in its routes.py; shared/http/routes.py collects them.
 """
@@ -16,7 +16,7 @@ from shared.api.body_limits import BodyLimits
 
 Function = Literal["submit", "poll", "deliver", "stream", "history", "cleanup"]
 Caller = Literal["user", "admin", "operator", "queue", "scheduler", "provider", "bucket"]
-# Who signs in.
+# Callers who sign in.
 PEOPLE: tuple[Caller, ...] = ("user", "admin", "operator")
 FUNCTIONS: tuple[Function, ...] = ("submit", "poll", "deliver", "stream", "history", "cleanup")
 
@@ -27,12 +27,12 @@ class Route:
 
     `caller` is who may call: a signed-in user, an administrator of the user's tenant, an operator of the installation,
     a machine whose identity Cloud Run checks before the request arrives ("queue", "scheduler", "bucket"), or a provider
-    that signs its body ("provider"). `form`: whether the body may be multipart/form-data instead of JSON. `keys`:
-    whether a user may call with an API key; an administrator never may. `reads_account`: whether the caller's account
-    and key are read from the database for this request, so that a role, an account or a key that was taken back a
-    moment ago opens nothing; left out, all that writes does, and all that needs a role. `recent_sign_in`: whether the
-    user must have signed in within the last minutes. `errors` are the codes of the catalog that this operation may
-    answer besides those that every operation of its kind may. `limits` are those of its body.
+    that signs its body ("provider"). `form`: the body may be multipart/form-data instead of JSON. `keys`: a user may
+    call with an API key; an administrator never may. `reads_account`: the caller's account and key are read from the
+    database for this request, so that a role, an account or a key that was just revoked gives no access; by default,
+    for all operations that write or need a role. `recent_sign_in`: the user must have signed in within the last
+    minutes. `errors` are codes of the catalog that this operation may return in addition to those of all operations of
+    its kind. `limits` are those of its body.
     """
 
     name: str
@@ -55,7 +55,7 @@ class Route:
 
     @property
     def has_body(self) -> bool:
-        """Whether a body is read: the model's, or what a provider has signed."""
+        """Whether the operation reads a body: of its model, or signed by a provider."""
         return self.body is not None or self.caller == "provider"
 
     @property
@@ -70,10 +70,10 @@ class Route:
 
 
 def pattern(path: str) -> str:
-    """The path as Starlette matches it: an Idempotency-Key is all the rest, slashes too; an id is one segment."""
+    """The path in Starlette's syntax: an Idempotency-Key matches the rest, including slashes; an id one segment."""
     return path.replace("{key}", "{key:path}")
 
 
 def of(function: Function, *tables: Sequence[Route]) -> tuple[Route, ...]:
-    """The rows of the tables that the function serves, in their order."""
+    """The rows of the tables that the function serves, in order."""
     return tuple(route for table in tables for route in table if route.function == function)

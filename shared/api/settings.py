@@ -10,7 +10,7 @@ from shared.api.bodies import Body, Response
 from shared.core.documents import LiveSettings
 from shared.core.live_config import OBSERVED
 
-# Expected times are learned, and kept in a document of their own.
+# Without observed values, such as expected times, which are stored in documents of their own.
 FIELDS = {name: field for name, field in LiveSettings.model_fields.items() if name not in OBSERVED}
 _TYPED: dict[str, Any] = {name: (field.annotation, field) for name, field in FIELDS.items()}
 PutConfig: type[Body] = create_model(
@@ -19,7 +19,7 @@ PutConfig: type[Body] = create_model(
 
 
 class ConfigView(Response):
-    """The live settings. `stored` is what an administrator has set; everything else is as in `defaults`."""
+    """The live settings. `stored` has what an administrator has set; everything else is as in `defaults`."""
 
     object: Literal["config"] = "config"
     values: LiveSettings

@@ -1,4 +1,4 @@
-"""The bodies that the cloud's own machines send: Cloud Tasks and Pub/Sub."""
+"""The bodies that Google Cloud sends: Cloud Tasks and Pub/Sub."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class PushedMessage(BaseModel):
 
 
 class PushEnvelope(BaseModel):
-    """A Pub/Sub push; of the message only the attributes are read, which name the object."""
+    """A Pub/Sub push; only the message's attributes are read, which name the object."""
 
     message: PushedMessage
 

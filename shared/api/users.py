@@ -12,7 +12,7 @@ from shared.api.tenants import MAX_GRANT
 from shared.core.documents import ONE_LINE, PLAN_NAME, Role
 
 USER_ID = r"^[A-Za-z0-9_-]{22}$"
-# What the API may make of a user; an operator is made in the Firestore console, and only there.
+# The roles that the API can assign; operators are set only in the Firestore console.
 GivenRole = TypeAliasType("GivenRole", Literal["user", "admin"])
 
 

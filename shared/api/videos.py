@@ -23,7 +23,7 @@ from shared.core.documents import (
 )
 
 MAX_REFERENCE_IMAGES = 3
-# An image as base64, in a data URL or by itself; the bytes in it are counted later.
+# An image in base64, with or without a data URL; its decoded size is checked later.
 MAX_IMAGE_CHARS = MAX_IMAGE_BYTES * 2
 QUOTE_ID = r"^quote_[0-9]{1,15}_[A-Za-z0-9_-]{22}$"
 
@@ -44,13 +44,13 @@ class ImageInput(Body):
 
 
 class ImageUpload(ImageInput):
-    """An image that came as a file of a form; no JSON makes one."""
+    """An image uploaded as a form file; JSON can't create one."""
 
     file: Annotated[Any, Field(exclude=True)] = None
 
 
 def _as_list(value: Any) -> Any:
-    """A form's field that came once is a list of one."""
+    """Turn a form field that was sent once into a list."""
     return [value] if isinstance(value, (dict, ImageInput)) else value
 
 
@@ -317,7 +317,7 @@ class VideoReference(Body):
 
 
 def _as_reference(value: Any) -> Any:
-    """An id by itself stands for its object. An uploaded file cannot be one."""
+    """Accept an id in place of the object; reject an uploaded file."""
     if isinstance(value, ImageInput):
         raise ValueError('send {"id": ...} of a video created here; uploaded videos are not supported')
     return {"id": value} if isinstance(value, str) else value
@@ -338,7 +338,7 @@ class ExtendVideo(CreateVideo):
         return self
 
     def as_create(self) -> CreateVideo:
-        """The same request as POST /v1/videos takes it: an Idempotency-Key doesn't tell the two apart."""
+        """The equivalent POST /v1/videos request: both are the same request for an Idempotency-Key."""
         given = {name: getattr(self, name) for name in self.model_fields_set if name != "video"}
         return CreateVideo.model_validate({**given, "extends": self.video.id})
 

@@ -31,7 +31,7 @@ STORING_PROGRESS = 98
 
 
 def progress(job: Job, now: datetime) -> int:
-    """0 to 100. Never goes back, nears 95 however long it takes, and is 100 only when the video can be played."""
+    """0 to 100. Never decreases, approaches 95 however long it takes, and is 100 only once the video can be played."""
     if job.stage is Stage.COMPLETED:
         return 100
     if job.stage is Stage.STORING:
@@ -41,7 +41,7 @@ def progress(job: Job, now: datetime) -> int:
     if job.storing_started_at is not None:
         return STORING_PROGRESS
     if job.final:
-        # Not the share at its end: whoever looked a moment later would have seen more already.
+        # Not the progress at its end: a client may already have seen a higher value a moment later.
         return LAST_BEFORE_STORING
     elapsed_s = (now - job.started_at).total_seconds()
     return int(LAST_BEFORE_STORING * (1.0 - math.exp(-2.0 * max(elapsed_s, 0.0) / job.expected_s)))
@@ -83,7 +83,7 @@ def video(job: Job, now: datetime) -> Video:
     )
 
 
-# Why canceling gives back what it does.
+# The reason for a refund, by the terms of the cancellation.
 _CANCEL_REASONS: Mapping[CancelReason, str] = {
     "not_begun": "Generation hasn't started.",
     "billed": "Generation has started, and the provider bills for it even if it's stopped.",
@@ -118,7 +118,7 @@ def _returned(refund: int, kept: int) -> str:
 
 
 def seconds(request: VideoRequest) -> str:
-    """The length of the finished file, as a text."""
+    """The length of the finished file in seconds, as text."""
     return str(round(request.file_seconds))
 
 
@@ -137,7 +137,7 @@ def _input(given: Input) -> InputView:
 
 
 def video_page(jobs: list[Job], limit: int, now: datetime) -> VideoPage:
-    """`jobs` holds one more than the page when there is a next page."""
+    """A page of `jobs`, which has one more than `limit` if there is a next page."""
     return VideoPage.of([video(job, now) for job in jobs[:limit]], has_more=len(jobs) > limit)
 
 

@@ -11,7 +11,7 @@ from shared.api.bodies import Body, Listed, Page, PageQuery, Response, UnixSecon
 from shared.core import url_policy
 from shared.core.documents import ONE_LINE
 
-# A star is every event, those of later versions too.
+# A star means every event, including those of later versions.
 WebhookEvent = TypeAliasType("WebhookEvent", Literal["*", "video.completed", "video.failed", "video.canceled"])
 ALL_EVENTS: tuple[WebhookEvent, ...] = ("video.completed", "video.failed", "video.canceled")
 EVERY_EVENT: tuple[WebhookEvent, ...] = ("*",)
@@ -42,10 +42,10 @@ class UpdateWebhookEndpoint(Body):
 
 
 class WebhookEndpointView(Response):
-    """`disabled_reason` says why we disabled it ourselves.
+    """`disabled_reason` says why we disabled it.
 
-    An endpoint that has failed five times in a row is paused: `failing_since` is when that began, and `paused_until`
-    when one message will find out whether it answers again.
+    An endpoint that has failed five times in a row is paused: `failing_since` is when the failures started, and
+    `paused_until` is when we will send one message to check whether it works again.
     """
 
     id: str

@@ -1,4 +1,4 @@
-"""Whether an account may start a job now: one answer for a create, its estimate, and what comes before images. Pure."""
+"""Whether an account may start a job now: shared by creates, estimates, and the check before images are read. Pure."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from shared.core.tenant_days import TenantBudget
 
 @dataclass(frozen=True)
 class Submission:
-    """A request that was understood and priced, and the ids that its job will have."""
+    """A resolved and priced request, and the ids that its job will have."""
 
     job_id: str
     request: VideoRequest
@@ -37,7 +37,7 @@ class Submission:
 
 
 def closed(account: Account) -> ApiError | None:
-    """ACCOUNT_CLOSED or ACCOUNT_DISABLED; None for an account that may be used."""
+    """ACCOUNT_CLOSED or ACCOUNT_DISABLED; None if the account may be used."""
     if account.closed_at is not None:
         return ApiError("ACCOUNT_CLOSED")
     return ApiError("ACCOUNT_DISABLED") if account.disabled else None
@@ -46,9 +46,9 @@ def closed(account: Account) -> ApiError | None:
 def refuse(
     submission: Submission, account: Account, now: datetime, config: LiveSettings, budget: TenantBudget | None = None
 ) -> ApiError | None:
-    """Why the account may not start such a job now, or its user would not want it; None if it may.
+    """Why the account may not start the job now, or why its user wouldn't want it at this price; None if it may.
 
-    `budget` has all shards of the tenant's day, unless the account's own shard can spend the cost.
+    `budget` has all shards of the tenant's day, unless the account's own shard can cover the cost.
     """
     shut = closed(account) or _switched_off(account, config)
     if shut is not None:

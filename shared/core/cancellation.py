@@ -1,8 +1,8 @@
-"""What canceling a job gives back, and why. Pure.
+"""What canceling a job refunds, and why. Pure.
 
-Before its generation begins, everything comes back. After that a provider may bill us for it even if it is stopped, so
-what comes back is the operator's policy (`cancel_refund`). Whatever the policy, what would be refunded if the job
-completed is: videos that the safety filter kept back, and what a cheaper model saved.
+Before its generation starts, everything is refunded. After that the provider may bill us even for a stopped generation,
+so the operator's policy (`cancel_refund`) decides. What would be refunded on completion is refunded under any policy:
+videos that the safety filter removed, and what a cheaper model saved.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from shared.core.tenant_days import day_of
 
 @dataclass(frozen=True)
 class Terms:
-    """`refund` credits come back; `at_our_cost`: the provider bills us all the same, so an account gets few a day."""
+    """`refund`: credits refunded. `at_our_cost`: the provider bills us anyway, so an account gets only a few a day."""
 
     refund: int
     reason: CancelReason
@@ -26,11 +26,11 @@ class Terms:
 
 
 def terms(job: Job, account: Account, now: datetime, config: LiveSettings) -> Terms:
-    """What canceling the unfinished job now would give back."""
+    """What canceling the unfinished job now would refund."""
     if job.stage in (Stage.WAITING, Stage.QUEUED):
         return Terms(job.cost, "not_begun")
     at_end = pricing.refund_at_end(job)
-    # A finished generation is billed, whether its provider can stop an unfinished one or not.
+    # A finished generation is billed even if its provider can stop an unfinished one.
     billed = job.stage is Stage.STORING or _bills_when_stopped(job.request.model)
     begun = _of_begun(job.cost, at_end, billed, account, now, config)
     if job.stage is Stage.UNCERTAIN and begun.reason == "billed":
@@ -41,7 +41,7 @@ def terms(job: Job, account: Account, now: datetime, config: LiveSettings) -> Te
 def of_begun_generation(
     request: VideoRequest, cost: int, account: Account, now: datetime, config: LiveSettings
 ) -> Terms:
-    """What canceling a job of the request would give back once its generation has begun."""
+    """What canceling a job for the request would refund once its generation has started."""
     return _of_begun(cost, 0, _bills_when_stopped(request.model), account, now, config)
 
 
@@ -58,5 +58,5 @@ def _of_begun(cost: int, at_end: int, billed: bool, account: Account, now: datet
 
 
 def _bills_when_stopped(model: str) -> bool:
-    """Of a model that the catalog no longer has, the worse is assumed."""
+    """Whether a stopped generation is billed; assumed for a model that the catalog no longer has."""
     return MODELS[model].bills_when_stopped if model in MODELS else True

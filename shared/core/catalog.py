@@ -1,6 +1,6 @@
-"""What each model can do and usually takes. A retired model is one line here.
+"""What each model can do, and how long it typically takes. A retired model is one line here.
 
-Sources: the models' cards and the providers' documentation, November 2026. Lengths are in seconds.
+Sources: model cards and the providers' documentation, November 2026. Lengths are in seconds.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ ASPECT_RATIOS: tuple[AspectRatio, ...] = ("16:9", "9:16")
 
 @dataclass(frozen=True)
 class Extension:
-    """How a model goes on from a video: by how many seconds, from what length, and up to what length in all."""
+    """How a model extends a video: by how many seconds, from what length, and up to what total length."""
 
     seconds: tuple[int, ...]
     max_total_s: int
@@ -38,14 +38,13 @@ class Extension:
 class Model:
     """One model.
 
-    `providers` are those that offer it, the preferred first; `remote` is its id at each of them. `released` is the day
-    it became available. `aliases` are other names of this very model. `reference_images` is how many it takes,
-    `reference_seconds` the lengths at which it takes them, `last_frame_seconds` those at which it takes a last frame
-    (empty: all). `successors` are the ids of the models that replace it once its provider has retired it.
-    `expected_s` is how long a generation of the default length takes, `longest_s` the longest that was ever documented.
-    `high_resolution_seconds` are the lengths at which more than 720p can be had (empty: all).
-    `bills_when_stopped`: its provider can't stop a generation, or bills it all the same; so for every model, until a
-    bill has shown otherwise.
+    `providers` offer it, preferred first; `remote` is its id at each of them. `released` is the day it became
+    available. `aliases` are other names of the same model. `reference_images` is how many it takes, `reference_seconds`
+    the lengths at which it takes them, `last_frame_seconds` those at which it takes a last frame (empty: all).
+    `successors` are the ids of the models that replace it once its provider has retired it. `expected_s` is how long a
+    generation of the default length takes, `longest_s` the longest documented time. `high_resolution_seconds` are the
+    lengths at which more than 720p is available (empty: all). `bills_when_stopped`: its provider can't stop a
+    generation, or bills it anyway; assumed for every model until a bill shows otherwise.
     """
 
     id: str
@@ -76,7 +75,7 @@ class Model:
 
     @property
     def queue(self) -> str:
-        """The Cloud Tasks queue that paces this model's creates."""
+        """The Cloud Tasks queue that limits the rate of this model's creates."""
         return f"generate-{self.id.replace('.', '-')}"
 
     @property
@@ -171,15 +170,15 @@ MODELS: Mapping[str, Model] = {
 
 
 def offer(provider: str, model: str) -> str:
-    """The name under which is kept that a provider has retired, or rejected, a model."""
+    """The key under which we store that a provider has retired or rejected a model."""
     return f"{provider} {model}"
 
 
 @dataclass(frozen=True)
 class Offering:
-    """What can be made here now: by the `providers` that are set up, without what they have `retired` (see offer()).
+    """What this installation offers now: the models of the configured `providers`, except `retired` ones (see offer()).
 
-    `preferred` is the provider to take for a model that several offer, by model.
+    `preferred` is the provider to use for a model that several offer, by model.
     """
 
     providers: frozenset[str]
@@ -187,9 +186,9 @@ class Offering:
     retired: frozenset[str] = frozenset()
 
     def provider(self, model: Model) -> str | None:
-        """Who makes the model's videos here; None: nobody.
+        """The provider that generates the model's videos here; None if there is none.
 
-        A retired model that nothing can replace is still offered: if it isn't retired after all, nothing is lost.
+        A retired model without a replacement is still offered, in case it isn't retired after all.
         """
         usable = self.providers_of(model)
         if not usable and not any(self.providers_of(MODELS[name]) for name in model.successors):
@@ -197,11 +196,11 @@ class Offering:
         return next(iter(usable), None)
 
     def providers_of(self, model: Model) -> list[str]:
-        """All who can make the model's videos here, and haven't retired it: the preferred first."""
+        """All configured providers of the model that haven't retired it, preferred first."""
         return [name for name in self._set_up(model) if offer(name, model.id) not in self.retired]
 
     def has_retired(self, model: Model) -> bool:
-        """Whether the model's videos were made here, and something else replaces it now."""
+        """Whether the model was offered here and has been replaced."""
         return bool(self._set_up(model)) and self.provider(model) is None
 
     def _set_up(self, model: Model) -> list[str]:
@@ -215,10 +214,10 @@ class Offering:
 
 @dataclass(frozen=True)
 class Replacement:
-    """What serves the requests for a model that is not offered: the first of `successors` that is set up here.
+    """What serves requests for a model that isn't offered: the first of `successors` that is available here.
 
-    `differs` is a sentence for people. A length or size of the old model that the successor does not make is answered
-    with the nearest that it does.
+    `differs` is a sentence for people. If the successor doesn't support a length or size of the old model, it uses the
+    nearest one that it does.
     """
 
     successors: tuple[str, ...]
@@ -258,7 +257,7 @@ _NAMED: Mapping[str, Model] = {
 
 
 def replaced_by(model: Model, offering: Offering) -> list[str]:
-    """The models whose requests this one serves here."""
+    """The models whose requests this one currently serves."""
     retired = {each.id: each.successors for each in MODELS.values() if offering.has_retired(each)}
     successors = {name: rule.successors for name, rule in REPLACED.items()} | retired
     return [name for name, names in successors.items() if _first(names, offering) is model]
@@ -266,9 +265,9 @@ def replaced_by(model: Model, offering: Offering) -> list[str]:
 
 @dataclass(frozen=True)
 class Choice:
-    """The model that makes the video; `instead_of` is the name that was asked for, if that model is not offered.
+    """The model that makes the video; `instead_of` is the requested name, if that model isn't offered.
 
-    `differs` then says in a sentence how the two differ.
+    `differs` then describes how the two differ, in a sentence.
     """
 
     model: Model
@@ -279,10 +278,10 @@ class Choice:
 def choose(
     name: str | None, preference: tuple[str, ...], offering: Offering, allow_replacements: bool = True
 ) -> Choice:
-    """The model of that name, its successor, or without a name the first preferred one whose provider is set up.
+    """The model of that name or its successor; without a name, the first preferred one that is available.
 
-    Raises ApiError MODEL_NOT_FOUND when there is none, when its provider is not set up here, or when it was replaced
-    and that is not allowed; the successor is then named.
+    Raises ApiError MODEL_NOT_FOUND if there is none, if its provider isn't configured, or if it was replaced and the
+    request doesn't allow that; the error then names the successor.
     """
     offered = offering.models
     if name is None:
@@ -312,13 +311,13 @@ def _replacement(name: str, offering: Offering) -> Replacement | None:
 
 
 def _first(names: tuple[str, ...], offering: Offering) -> Model | None:
-    """The first of the names that is a model, by its id or an alias, and can be made here."""
+    """The first of the names that is an id or alias of a model available here."""
     found = (_NAMED[name] for name in names if name in _NAMED)
     return next((model for model in found if offering.provider(model) is not None), None)
 
 
 def makes(model: Model, request: VideoRequest) -> bool:
-    """Whether the model can make the video of a request that was resolved for another."""
+    """Whether the model can make the video of a request that was resolved for another model."""
     roles = [each.role for each in request.inputs]
     options = (
         request.count <= model.max_count

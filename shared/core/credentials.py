@@ -7,12 +7,12 @@ import re
 PREFIX = "rk_"
 KEY_CHARS = 43
 KEY = re.compile(rf"rk_[A-Za-z0-9_-]{{{KEY_CHARS}}}")
-# How keys of other services begin that people have about.
+# Prefixes of other services' keys that people commonly have.
 _FOREIGN = ("sk-", "sk_", "pk_", "AIza", "ya29.", "hf_", "ghp_", "r8_")
 
 
 def mistake(token: str) -> str | None:
-    """What is wrong with a bearer that is neither a key of ours nor an ID token, to who mistyped it; never the text."""
+    """What is wrong with a bearer token that is neither an API key nor an ID token; never includes the token."""
     if KEY.fullmatch(token):
         return None
     if token.startswith(PREFIX):

@@ -1,7 +1,7 @@
-"""What is stored (Job, Account, Transaction) and what travels (bodies of requests and responses).
+"""The stored documents: Job, Account, Transaction, the live settings and a tenant's day.
 
-Stored documents are frozen values: a change makes a new one. `revision` is the store's token for the version that was
-read; it is never written, and a document without one is new.
+Documents are frozen values: a change creates a new one. `revision` is Firestore's token for the version that was read;
+it is never written, and a document without one is new.
 """
 
 from __future__ import annotations
@@ -18,15 +18,15 @@ from shared.core import storable
 
 MAX_PROMPT_BYTES = 4 * 1024  # 1,024 tokens, counted as ceil(bytes / 4)
 MAX_EXPECTED_S = 3_600.0
-# Of one setting, price or grant: far below the 64 bits that Firestore adds up in.
+# Of one setting, price or grant: sums stay far below Firestore's 64 bits.
 MAX_CREDITS = 1_000_000_000
 MAX_IMAGE_BYTES = 8 * 1024 * 1024
 VIDEO_ID = r"^video_[A-Za-z0-9_-]{22}$"
-# One line for people: no control characters, and something besides white space.
+# One line for people: no control characters, and not only white space.
 ONE_LINE = r"^[^\x00-\x1f\x7f]*[^\x00-\x20\x7f][^\x00-\x1f\x7f]*$"
 # A model, or a model and a resolution: "veo-3.1", "veo-3.1 4k".
 PRICED_AS = r"^\S{1,64}( (360p|720p|1080p|4k))?$"
-# A segment of objects' names, a document's id, and a key of the live settings' maps.
+# Used as a segment of object names, a document id, and a key in maps of the live settings.
 TENANT_NAME = r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,127}$"
 PLAN_NAME = r"^[A-Za-z0-9_-]{1,64}$"
 
@@ -35,7 +35,7 @@ Resolution = TypeAliasType("Resolution", Literal["360p", "720p", "1080p", "4k"])
 PersonGeneration = TypeAliasType("PersonGeneration", Literal["allow_adult", "dont_allow", "allow_all"])
 TransactionType = TypeAliasType("TransactionType", Literal["signup", "grant", "charge", "refund"])
 InputRole = TypeAliasType("InputRole", Literal["first_frame", "last_frame", "reference"])
-# An operator may do all that an administrator may, and grants credits to tenants; only the Firestore console makes one.
+# An operator may do everything an administrator may, and grants credits to tenants; set only in the Firestore console.
 Role = TypeAliasType("Role", Literal["user", "admin", "operator"])
 ImageType = TypeAliasType("ImageType", Literal["image/png", "image/jpeg", "image/webp"])
 CancelReason = TypeAliasType(
@@ -104,7 +104,7 @@ class Document(Value):
     """A document of one collection, under its own id."""
 
     collection: ClassVar[str]
-    # Fields that are left out of the stored document when they are None, so that their index lists only what has them.
+    # Fields that are omitted from the stored document when None, so that their index lists only documents with a value.
     absent_when_none: ClassVar[frozenset[str]] = frozenset()
 
     id: str
@@ -115,7 +115,7 @@ class Document(Value):
 
 
 class Input(Value):
-    """An image that the video is made from, in our bucket. `crc32c` is base64, as Cloud Storage writes it."""
+    """An input image of the video, in our bucket. `crc32c` is base64, as in Cloud Storage."""
 
     role: InputRole
     object: str
@@ -127,7 +127,7 @@ class Input(Value):
 
 
 class Extends(Value):
-    """The finished video that another one goes on from: its job, its object in our bucket, its measured length."""
+    """The finished video that is extended: its job, its object in our bucket, its measured length."""
 
     job: str
     object: str
@@ -136,9 +136,9 @@ class Extends(Value):
 
 
 class VideoRequest(Value):
-    """What was asked for with every default resolved: it is priced, charged, requested and verified from this value.
+    """A request with every default resolved: pricing, charging, the provider's request and verification use this value.
 
-    `seconds` is what is generated: of an extension only the part that is added.
+    `seconds` is the generated length: for an extension, only the added part.
     """
 
     prompt: str
@@ -156,7 +156,7 @@ class VideoRequest(Value):
 
     @property
     def file_seconds(self) -> float:
-        """How long the finished file is: an extension holds the video that it goes on from."""
+        """The length of the finished file: an extension includes its source video."""
         return self.seconds + (self.extends.seconds if self.extends else 0.0)
 
     @property
@@ -170,21 +170,21 @@ class VideoRequest(Value):
 
 
 class TaskRef(Value):
-    """The name and queue under which the job's current task was, or will be, created."""
+    """The name and queue of the job's current task, which may not be created yet."""
 
     name: str
     queue: str
 
 
 class Lease(Value):
-    """The right of one delivery to act alone on the job until a moment."""
+    """One delivery's exclusive right to act on the job until a time."""
 
     holder: str
     until: datetime
 
 
 class Output(Value):
-    """One video of a job: where the provider put it and, once stored, what is known of our object."""
+    """One video of a job: where the provider put it and, once stored, the facts of our object."""
 
     uri: str
     object: str | None = None
@@ -197,9 +197,9 @@ class Output(Value):
 
 
 class JobError(Value):
-    """Why a job failed: a code of the catalog, a sentence for people, and a reason.
+    """Why a job failed: a code from the error catalog, a sentence for people, and a reason.
 
-    The reason is the provider's words or our own, for operators; errors.public_reason() is what users see of it.
+    The reason is the provider's text or ours, for operators; errors.public_reason() returns what users see of it.
     """
 
     code: str
@@ -208,14 +208,14 @@ class JobError(Value):
 
 
 class Warned(Value):
-    """What a client should know of a request that was accepted all the same."""
+    """What a client should know about a request that was accepted anyway."""
 
     code: Literal["MODEL_REPLACED", "SECONDS_CHANGED", "SIZE_CHANGED", "FAILED_OVER"]
     message: str
 
 
 class Job(Document):
-    """One accepted request and everything that became of it."""
+    """One accepted request, and its state and results."""
 
     collection: ClassVar[str] = "jobs"
     absent_when_none: ClassVar[frozenset[str]] = frozenset({"due_at", "expires_at"})
@@ -224,9 +224,9 @@ class Job(Document):
     account: str
     kind: Literal["video"] = "video"
     request: VideoRequest
-    # The provider that is to make it, or makes it: a model may have several.
+    # The provider that generates it: a model may have several.
     provider: str
-    # Whether another provider's model may make it if the start is rejected, and who has rejected it so far.
+    # Whether another provider's model may generate it if the start is rejected, and which have rejected it so far.
     failover: bool = False
     rejected_by: tuple[str, ...] = ()
     fingerprint: str
@@ -248,7 +248,7 @@ class Job(Document):
     storing_tries: int = 0
     last_tries: int = 0
     cost: int
-    # What the model that makes it costs, since it replaced a dearer one: the difference is refunded at the end.
+    # The price of the model that generates it, if that replaced a more expensive one: the difference is refunded.
     price: int | None = None
     refunded: int = 0
     error: JobError | None = None
@@ -264,7 +264,7 @@ class Job(Document):
     last_viewed_at: datetime | None = None
     expires_at: datetime | None = None
     deleted_at: datetime | None = None
-    # What the deletion of its account has done to it: done once nothing is left to watch or to remove either.
+    # The state of its account's deletion: done once nothing is left to watch or remove.
     erasure: Literal["requested", "done"] | None = None
     files_removed_at: datetime | None = None
     late_success: bool = False
@@ -280,41 +280,41 @@ class Job(Document):
 
     @property
     def holds_slot(self) -> bool:
-        """Counts against the account's limit of active jobs."""
+        """Whether the job counts against the account's limit of active jobs."""
         return not self.final and self.stage is not Stage.WAITING
 
     @property
     def generation_s(self) -> float | None:
-        """Seconds from the start of the attempt until its videos were known to be there; None before that."""
+        """Seconds from the start of the attempt until we knew that its videos existed; None before that."""
         if self.attempt_started_at is None or self.storing_started_at is None:
             return None
         return (self.storing_started_at - self.attempt_started_at).total_seconds()
 
     @property
     def prefix(self) -> str:
-        """Where in the bucket the present attempt's videos are, ending in a slash."""
+        """The current attempt's videos in the bucket, ending in a slash."""
         return f"{self.files_prefix}{self.attempt}/"
 
     @property
     def files_prefix(self) -> str:
-        """Where in the bucket the videos of all attempts are, ending in a slash."""
+        """The videos of all attempts in the bucket, ending in a slash."""
         return f"{self.tenant}/{self.account}/{self.id}/"
 
     @property
     def posters_prefix(self) -> str:
-        """Where in the bucket the poster frames are, ending in a slash."""
+        """The poster frames in the bucket, ending in a slash."""
         return f"posters/{self.files_prefix}"
 
     @property
     def inputs_prefix(self) -> str | None:
-        """Where in the bucket the images are that the video is made from, ending in a slash; None without any."""
+        """The input images in the bucket, ending in a slash; None if there are none."""
         if not self.request.inputs:
             return None
         return self.request.inputs[0].object.rpartition("/")[0] + "/"
 
 
 class Account(Document):
-    """One user of one tenant: the balance, and the jobs that are active."""
+    """One user of one tenant: the balance and the active jobs."""
 
     collection: ClassVar[str] = "accounts"
 
@@ -322,9 +322,9 @@ class Account(Document):
     sub: str
     email: str | None = None
     email_verified: bool = False
-    # When the token was issued that the two above were taken from.
+    # When the token that the two fields above come from was issued.
     email_as_of: datetime | None = None
-    # The first proof of an address. API keys from before it, and sign-ins from before `valid_since`, are void.
+    # When an address was first verified. Earlier API keys, and sign-ins from before `valid_since`, are invalid.
     verified_at: datetime | None = None
     valid_since: datetime | None = None
     tenant: str
@@ -346,18 +346,18 @@ class Account(Document):
     change_id: str = ""
 
     def spent_on(self, day: str) -> int:
-        """Credits charged on that day (UTC, YYYY-MM-DD); refunds do not give them back."""
+        """Credits charged on that day (UTC, YYYY-MM-DD); refunds don't reduce them."""
         return self.spent_on_day if self.spending_day == day else 0
 
     def refunded_starts_on(self, day: str) -> int:
-        """Begun generations that were canceled on that day (UTC, YYYY-MM-DD) and refunded at our cost."""
+        """Started generations that were canceled on that day (UTC, YYYY-MM-DD) and refunded at our cost."""
         return self.refunded_starts if self.refunded_starts_day == day else 0
 
 
 class TenantDay(Document):
-    """How much of a tenant's daily cap its shards were given on one day, where the tenant has a cap.
+    """How much of a tenant's daily cap has been allotted to its shards on one day, if the tenant has a cap.
 
-    shared/core/tenant_days.py tells how the two go together. Names of tenants and sums only: nothing of any user.
+    shared/core/tenant_days.py explains days and shards. They hold tenant names and sums, no user data.
     """
 
     collection: ClassVar[str] = "tenant_days"
@@ -370,7 +370,7 @@ class TenantDay(Document):
 
 
 class TenantDayShard(Document):
-    """What some of a tenant's accounts may spend on one day, and what of it they did."""
+    """What some of a tenant's accounts may spend on one day, and what they have spent."""
 
     collection: ClassVar[str] = "tenant_day_shards"
 
@@ -387,7 +387,7 @@ class TenantDayShard(Document):
 
 
 class Transaction(Document):
-    """One entry of the ledger; written once and never changed. `amount` is signed."""
+    """One ledger entry; written once and never changed. `amount` is signed."""
 
     collection: ClassVar[str] = "credit_transactions"
 
@@ -403,7 +403,7 @@ class Transaction(Document):
 
 
 class Plan(Value):
-    """Limits of accounts on a plan; unset values are as for everybody."""
+    """Limits of accounts on a plan; unset values fall back to the defaults for all accounts."""
 
     requests_per_minute: Annotated[int | None, Field(ge=1, le=1_000_000)] = None
     active_jobs_limit: Annotated[int | None, Field(ge=0, le=500)] = None
@@ -412,7 +412,7 @@ class Plan(Value):
 
 
 V = TypeVar("V")
-# A map that an administrator fills: its names are chosen freely, so they must be storable, and bounded.
+# A map filled by administrators: they choose its keys, which must be storable and bounded in length and number.
 ByName = Annotated[dict[Annotated[str, Field(max_length=128), storable.AS_KEY], V], Field(max_length=1_000)]
 
 

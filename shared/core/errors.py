@@ -1,7 +1,7 @@
-"""The one catalog of error codes: what a caller is told, whether to try again, and whether money comes back.
+"""The catalog of all error codes: the message, whether to retry, and whether a failed job is refunded.
 
-A code is either the answer to a request (it has an HTTP status) or the reason a job failed (it is kept in `job.error`),
-or both. Nothing else in the system invents a code.
+A code is the response to a request (it has an HTTP status), the reason a job failed (stored in `job.error`), or both.
+No code exists outside this catalog.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import Any, Literal
 from typing_extensions import TypeAliasType
 
 Category = Literal["client", "provider", "timeout", "download", "storage", "system"]
-# Those of the OpenAI API, whose SDKs show them as `error.type`.
+# The types of the OpenAI API, whose SDKs show them as `error.type`.
 ErrorType = TypeAliasType(
     "ErrorType",
     Literal[
@@ -39,9 +39,9 @@ _TYPES: Mapping[int, ErrorType] = {
 class ErrorCode:
     """One entry of the catalog.
 
-    `status` is the HTTP status when a request is answered with it. `retryable` tells the caller whether the same
-    request may succeed later. `refund` tells whether a job that fails with it gets its charge back in full.
-    `about_prompt`: the reason of such a failure is what the provider says about the user's own prompt.
+    `status` is the HTTP status if it is the response to a request. `retryable`: the same request may succeed later.
+    `refund`: a job that fails with it is refunded in full. `about_prompt`: the failure's reason is what the provider
+    says about the user's prompt.
     """
 
     status: int
@@ -54,7 +54,7 @@ class ErrorCode:
 
 
 CATALOG: dict[str, ErrorCode] = {
-    # Answers to requests: nothing was charged.
+    # Responses to requests: nothing was charged.
     "INVALID_JSON": ErrorCode(400, "client", "The request body isn't valid JSON.", "Send one JSON object as the body."),
     "INVALID_REQUEST": ErrorCode(400, "client", "The request is invalid.", "Correct the fields named in details."),
     "PROMPT_TOO_LONG": ErrorCode(
@@ -210,7 +210,7 @@ CATALOG: dict[str, ErrorCode] = {
         "Try again after the time in Retry-After, with the same Idempotency-Key.",
         retryable=True,
     ),
-    # Reasons a job failed: all of them give the charge back.
+    # Reasons why a job failed: all are refunded.
     "SAFETY_BLOCKED": ErrorCode(
         422,
         "provider",
@@ -277,8 +277,8 @@ CATALOG: dict[str, ErrorCode] = {
 
 
 _LINK = re.compile(r"https?://\S+")
-# What is said about a prompt has none of these. A provider that rejects how we asked may name our bucket, our project,
-# who lacks which permission, or the exception that it met.
+# A reason about a prompt contains none of these. A provider that rejects our request otherwise may name our bucket, our
+# project, a missing permission and whose it is, or an exception.
 _OURS = re.compile(
     r"://|\bgs:|(?<![\w.])[~.]{0,2}/[\w.-]+|\w/[\w.-]+/|\\\\|@|\bbuckets?\b|permission|credential|authori[sz]|authenticat"
     r"|service.?account|api.?key|billing|quota|\biam\b|(?-i:\w(?:Error|Exception)\b)|errno|traceback",
@@ -287,7 +287,7 @@ _OURS = re.compile(
 
 
 def public_reason(code: str, reason: str | None) -> str | None:
-    """What a failed job's user reads of its reason: the provider's words about the prompt, and nothing else.
+    """The part of a failed job's reason that its user sees: what the provider says about the prompt, nothing else.
 
     Operators find the rest in the log (`job_ended`) and in the job's document.
     """
@@ -301,8 +301,8 @@ def public_reason(code: str, reason: str | None) -> str | None:
 class ApiError(Exception):
     """Ends a request with an entry of the catalog; app.py renders it.
 
-    `message` replaces the catalog's sentence where more can be said; `details` are facts for programs;
-    `details["field"]` names a field at fault, `details["fields"]` several, each {"field", "message"}.
+    `message` replaces the catalog's with a more specific one; `details` are facts for programs:
+    `details["field"]` names an invalid field, `details["fields"]` several, each {"field", "message"}.
     `retry_after_s` becomes the Retry-After header.
     """
 
@@ -321,19 +321,19 @@ class ApiError(Exception):
 
     @property
     def type(self) -> ErrorType:
-        """The kind of error, by its status."""
+        """The type of error, by its status."""
         status = self.entry.status
         return _TYPES.get(status, "server_error" if status >= 500 else "invalid_request_error")
 
     @property
     def param(self) -> str | None:
-        """The field that is at fault, or the first of them; None where it is none."""
+        """The invalid field, or the first of several; None if there is none."""
         fields = self.details.get("fields") or [self.details]
         named = fields[0].get("field")
         return None if named is None else str(named)
 
     def body(self, request_id: str) -> JsonMap:
-        """The error as every client sees it: {"error": {...}}."""
+        """The response body: {"error": {...}}."""
         return {
             "error": {
                 "code": self.code,
@@ -349,19 +349,19 @@ class ApiError(Exception):
 
 
 class Unavailable(Exception):  # noqa: N818 - reads as the state it names
-    """A dependency (Firestore, Cloud Tasks, Cloud Storage) did not answer in time; nothing is known to have changed."""
+    """A dependency (Firestore, Cloud Tasks, Cloud Storage) didn't respond in time; nothing is known to have changed."""
 
 
 class StorageRefused(Unavailable):
-    """Cloud Storage answers that it will not: a permission, a quota, a closed bill.
+    """Cloud Storage rejected the request: a permission, a quota, a closed billing account.
 
-    Only an operator changes that, and it takes minutes to arrive; 403 is also a rate limit. So it is tried again like
-    any other failure, and told to operators at once.
+    Only an operator can fix that, and the fix takes minutes to take effect; a 403 can also be a rate limit. So it is
+    retried like any other failure, and operators are alerted at once.
     """
 
 
 class NotStorable(ValueError):  # noqa: N818
-    """Firestore cannot hold a document, whoever sends it and however often. `field` is the dotted path in it."""
+    """Firestore would always reject the document. `field` is the dotted path of the offending field."""
 
     def __init__(self, field: str, why: str) -> None:
         self.field = field.encode(errors="replace").decode()[:200]
@@ -370,4 +370,4 @@ class NotStorable(ValueError):  # noqa: N818
 
 
 class Conflict(Exception):  # noqa: N818
-    """A precondition of a commit failed: somebody else wrote first, or our own commit had already taken effect."""
+    """A precondition of a commit failed: somebody else wrote first, or our own commit had already succeeded."""

@@ -9,12 +9,12 @@ from shared.core.documents import Output, VideoRequest, Warned
 
 @dataclass(frozen=True)
 class Event:
-    """Something that happened, whatever the job's step."""
+    """Something that happened, independent of the job's step."""
 
 
 @dataclass(frozen=True)
 class StepEvent(Event):
-    """Something that a delivery found out at that step; stale once the job has moved on."""
+    """Something that a delivery learned at that step; stale once the job has moved on."""
 
     step: int
 
@@ -26,21 +26,21 @@ class SlotRequested(StepEvent):
 
 @dataclass(frozen=True)
 class LeaseRequested(StepEvent):
-    """A delivery asks for the lease: of a queued job to create, of a storing job to store."""
+    """A delivery asks for the lease: of a queued job to create, or of a storing job to store."""
 
     holder: str
 
 
 @dataclass(frozen=True)
 class LeaseRenewed(StepEvent):
-    """The holder of the storing lease is still at work."""
+    """The holder of the storing lease is still working."""
 
     holder: str
 
 
 @dataclass(frozen=True)
 class Accepted(Event):
-    """The provider accepted the create of that attempt. Counts for the attempt, whatever the step says."""
+    """The provider accepted the create of that attempt. Applies to the attempt at any step."""
 
     attempt: int
     operation: str
@@ -48,7 +48,7 @@ class Accepted(Event):
 
 @dataclass(frozen=True)
 class Deferred(StepEvent):
-    """The provider definitely took nothing on (429, no connection): the job is queued again, for after the wait."""
+    """The provider definitely started nothing (429, no connection): the job is queued again, after the wait."""
 
     holder: str
     retry_after_s: float
@@ -56,7 +56,7 @@ class Deferred(StepEvent):
 
 @dataclass(frozen=True)
 class StartRejected(StepEvent):
-    """The video will not be made: the provider says so, or, before any claim (no holder), what it needs is gone."""
+    """The video can't be made: the provider says so, or, before any claim (no holder), something it needs is gone."""
 
     holder: str | None
     code: str
@@ -65,7 +65,7 @@ class StartRejected(StepEvent):
 
 @dataclass(frozen=True)
 class Switched(StepEvent):
-    """The start was rejected, before or after a claim, and another provider or model makes the video instead."""
+    """The start was rejected, before or after a claim, and another provider or model generates the video."""
 
     holder: str | None
     provider: str
@@ -76,14 +76,14 @@ class Switched(StepEvent):
 
 @dataclass(frozen=True)
 class StartUnknown(StepEvent):
-    """Nobody knows whether the provider accepted: the answer was lost, or the holder died."""
+    """It is unknown whether the provider accepted: the response was lost, or the holder crashed."""
 
     holder: str
 
 
 @dataclass(frozen=True)
 class NotFoundYet(StepEvent):
-    """Nothing of an uncertain attempt has shown yet."""
+    """No result of an uncertain attempt has been found yet."""
 
 
 @dataclass(frozen=True)
@@ -93,7 +93,7 @@ class StillRunning(StepEvent):
 
 @dataclass(frozen=True)
 class GenerationFinished(StepEvent):
-    """The provider is done, or the attempt's files were `found` in our bucket. `holder` goes on to store them."""
+    """The provider is done, or the attempt's files were `found` in our bucket. `holder` will store them."""
 
     holder: str
     uris: tuple[str, ...]
@@ -104,7 +104,7 @@ class GenerationFinished(StepEvent):
 
 @dataclass(frozen=True)
 class GenerationFailed(StepEvent):
-    """The provider gave up."""
+    """The generation failed at the provider."""
 
     code: str
     reason: str
@@ -120,7 +120,7 @@ class Stored(StepEvent):
 
 @dataclass(frozen=True)
 class StoringFailed(StepEvent):
-    """Storing failed this time; `permanent` when another try cannot help."""
+    """Storing failed this time; `permanent`: a retry can't help."""
 
     holder: str
     code: str
@@ -130,7 +130,7 @@ class StoringFailed(StepEvent):
 
 @dataclass(frozen=True)
 class CancelRequested(Event):
-    """The user doesn't want the video any more, if at least `min_refund` credits come back."""
+    """The user cancels the video, provided that at least `min_refund` credits are refunded."""
 
     min_refund: int = 0
 
@@ -142,17 +142,17 @@ class DeleteRequested(Event):
 
 @dataclass(frozen=True)
 class ErasureRequested(Event):
-    """The ended job's account is being deleted: nothing that is its user's may stay."""
+    """The ended job's account is being deleted: remove all of the user's data."""
 
 
 @dataclass(frozen=True)
 class RetentionElapsed(Event):
-    """Nobody has looked at the video for the time that it is kept."""
+    """Nobody has viewed the video for the retention period."""
 
 
 @dataclass(frozen=True)
 class Viewed(Event):
-    """Somebody watched the video: it is kept for the whole time again."""
+    """Somebody viewed the video: the retention period starts over."""
 
 
 @dataclass(frozen=True)
@@ -183,16 +183,16 @@ class Overdue(StepEvent):
 
 @dataclass(frozen=True)
 class Announced(StepEvent):
-    """The end of the job was handed to the queue of webhooks for all who wanted to hear of it."""
+    """The job's webhook messages were enqueued."""
 
 
 @dataclass(frozen=True)
 class LateSuccess(Event):
-    """A generation that was given up, and refunded, delivered after all. It is not charged; it is counted."""
+    """A generation that was given up and refunded succeeded after all. It isn't charged, only counted."""
 
 
 @dataclass(frozen=True)
 class CleanedUp(StepEvent):
-    """What an ended job left behind was removed; `again` when its generation is still going on."""
+    """What an ended job left behind was removed; `again`: its generation is still running."""
 
     again: bool

@@ -1,4 +1,4 @@
-"""What reading an image comes to. Nothing is imported here that the process which reads it does not need."""
+"""The result of reading an image. Imports only what the process that reads images needs."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
 
 class NotAnImage(Exception):  # noqa: N818
-    """These bytes are not an image that can be used; the message says why."""
+    """The bytes aren't a usable image; the message says why."""
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,6 @@
-"""The credit ledger: a balance changes only together with the entry that says why. Pure.
+"""The credit ledger: a balance changes only together with the entry that explains it. Pure.
 
-balance == the sum of the account's entries, never below zero; `sequence` numbers them from 1 without a gap.
+balance == the sum of the account's entries, never below zero; `sequence` numbers them from 1 without gaps.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ def post(
 def open_account(
     account: Account, email_verified: bool, config: LiveSettings, now: datetime
 ) -> tuple[Account, *tuple[Document, ...]]:
-    """A new account; one whose email address is verified gets the credits for signing up with it. All of it is new."""
+    """A new account, with the sign-up credits if its email address is verified. All documents are new."""
     if not email_verified:
         return (account,)
     proven = account.changed(email_verified=True, verified_at=account.verified_at or now)
@@ -49,17 +49,17 @@ def open_account(
 
 
 def sign_up(account: Account, amount: int, now: datetime) -> tuple[Account, *tuple[Document, ...]]:
-    """The credits for signing up, which an account gets once, as the entry's id ensures."""
+    """Add the sign-up credits; the entry's id ensures that an account gets them only once."""
     if amount == 0:
         return (account,)
     return post(account, signup_id(account.id), "signup", amount, "Credits for signing up", now)
 
 
 def signup_id(account: str) -> str:
-    """The id of the entry with the account's credits for signing up."""
+    """The id of the ledger entry for the account's sign-up credits."""
     return f"{account}-signup"
 
 
 def grant(account: Account, id_: str, amount: int, description: str, now: datetime) -> tuple[Account, Transaction]:
-    """Credits given by an administrator; the entry's id follows from the request's key, so they are given once."""
+    """Add credits granted by an administrator; `id_` comes from the request's key, so they are added only once."""
     return post(account, id_, "grant", amount, description, now)

@@ -1,8 +1,8 @@
 """The life of a job and the ledger: (job, account, event, now) -> Change. Pure: no I/O, no clock, no randomness.
 
-Read TRANSITIONS first: it says which event is heard in which stage, and where it may lead. An event that is not heard
-changes nothing, and so does one that was decided on an older step: duplicates, late and reordered deliveries are
-harmless by construction. What a Change holds is committed in one batch; its task is created afterwards.
+Read TRANSITIONS first: it says which event applies in which stage, and where it may lead. An event that doesn't apply
+changes nothing, and neither does one from an older step: duplicate, late and reordered deliveries are harmless by
+construction. A Change is committed in one batch; its task is created afterwards.
 """
 
 from __future__ import annotations
@@ -65,26 +65,26 @@ from shared.core.plans import plan_of
 from shared.core.tenant_days import TenantBudget
 
 POLL_QUEUE = "poll"
-# The one queue whose tasks go to the function deliver; all others' go to poll.
+# The only queue whose tasks go to the function deliver; all others go to poll.
 DELIVER_QUEUE = "webhooks"
 STEP_PATH = "/tasks/step"
-# Of a change_id, 48 bits of randomness: enough within one step of one job.
+# Characters of a change_id: 48 random bits, enough within one step of one job.
 TASK_SUFFIX_CHARS = 8
 
-# A create is given up after 45 s; its lease lives longer, the function (900 s) longer still, so that a holder that
-# still runs after its lease has ended can tell, and must not create.
+# A create times out after 45 s; its lease lasts longer, and the function (900 s) longer still. So a holder that is
+# still running after its lease has expired can tell, and must not create.
 CREATE_TIMEOUT_S = 45
 PREPARE_TIMEOUT_S = 75
 LEASE_S = 120
 FUNCTION_TIMEOUT_S = 900
 SWEEP_AFTER_S = 60
-# Past its deadline a job gets one last try to store its video. A delivery may die in it, and the next one has its try
-# then; as many as these, so that a video that kills whoever stores it does not go on for ever.
+# Past its deadline a job gets one last try to store its video. If a delivery crashes in it, the next one tries again,
+# up to this limit, so that a video that crashes every delivery doesn't do so forever.
 LAST_TRIES = 3
 DEFAULT_LONGEST_S = 360.0
-# A generation that was given up is watched this long, so that what it still delivers is removed.
+# A generation that was given up is watched this long, so that what it still produces is removed.
 TIDY_FOR_S = 24 * 3_600
-# A view is a write; one a day is enough to tell what is still watched.
+# Recording a view is a write; one a day is enough to know what is still watched.
 VIEWS_NOTED_EVERY = timedelta(days=1)
 
 UNFINISHED = frozenset(Stage) - FINAL
@@ -108,9 +108,9 @@ TRANSITIONS: Mapping[type[Event], Mapping[Stage, frozenset[Stage]]] = {
     Accepted: {
         Stage.STARTING: _to(Stage.GENERATING),
         Stage.UNCERTAIN: _to(Stage.GENERATING),
-        # Given up and about to be started once more: the first start is the one to keep.
+        # Given up and about to be started again: keep the first start.
         Stage.QUEUED: _to(Stage.GENERATING),
-        # The job ended meanwhile: the name is kept, so that what it still delivers can be removed.
+        # The job has ended: keep the name, so that what it still produces can be removed.
         **_ANY_FINAL,
     },
     Deferred: {Stage.STARTING: _to(Stage.QUEUED)},
@@ -130,7 +130,7 @@ TRANSITIONS: Mapping[type[Event], Mapping[Stage, frozenset[Stage]]] = {
     OperationReported: {Stage.STARTING: _to(Stage.STARTING), Stage.UNCERTAIN: _to(Stage.UNCERTAIN)},
     Repeated: {**_ANY_UNFINISHED, **_ANY_FINAL},
     TaskLost: {**_ANY_UNFINISHED, **_ANY_FINAL},
-    # A generation or a video that was paid for is not given up here: a delivery looks, or stores, one last time.
+    # A paid generation or video isn't given up here: a delivery polls or stores one last time.
     Overdue: {
         Stage.WAITING: _to(Stage.FAILED),
         Stage.QUEUED: _to(Stage.FAILED),
@@ -147,7 +147,7 @@ TRANSITIONS: Mapping[type[Event], Mapping[Stage, frozenset[Stage]]] = {
 }
 
 
-# --- what a decision comes to ---
+# --- the result of a decision ---
 
 
 @dataclass(frozen=True)
@@ -164,7 +164,7 @@ class Task:
 class Change:
     """What to commit in one batch, the task to create afterwards, and what to count and log.
 
-    `obsolete` is the task of the step that was left without its delivery: it would only take a start's place in a paced
+    `obsolete` is the task of a step that ended without its delivery: it would only take up a start's place in a paced
     queue, so it is deleted, which may fail.
     """
 
@@ -178,11 +178,11 @@ class Change:
 
     @property
     def documents(self) -> tuple[Document, ...]:
-        """The job, its account and the ledger's entries; what changes of the tenant's budget is beside them."""
+        """The job, its account and the ledger entries, without the changes of the tenant's budget."""
         return (self.job, *((self.account,) if self.account is not None else ()), *self.transactions)
 
     def stamped(self, change_id: str) -> Change:
-        """With a fresh change_id in what is changed: no write is then a no-op, and each can be recognized as ours.
+        """The change with a fresh change_id in its documents: so no write is a no-op, and each is recognizable as ours.
 
         It is also part of the name of a new step's task, so that no other decision's task has that name.
         """
@@ -193,9 +193,9 @@ class Change:
 
 
 def decide(job: Job, account: Account | None, event: Event, now: datetime, config: LiveSettings) -> Change | None:
-    """What the event changes; None when it is not heard in this stage or step.
+    """What the event changes; None if it doesn't apply in this stage or step.
 
-    `account` may be None unless needs_account() says otherwise.
+    `account` may be None unless needs_account() returns True.
     """
     applicable = TRANSITIONS[type(event)].get(job.stage)
     if applicable is None or (isinstance(event, StepEvent) and event.step != job.step):
@@ -208,7 +208,7 @@ def decide(job: Job, account: Account | None, event: Event, now: datetime, confi
 
 
 def needs_account(job: Job, event: Event, now: datetime, config: LiveSettings) -> bool:
-    """Whether the event may end the job or change what the account holds."""
+    """Whether the event may end the job or otherwise change its account."""
     if job.final or isinstance(event, Repeated) or job.stage not in TRANSITIONS[type(event)]:
         return False
     may_end = isinstance(
@@ -219,7 +219,7 @@ def needs_account(job: Job, event: Event, now: datetime, config: LiveSettings) -
 
 
 def deadline(job: Job, config: LiveSettings) -> datetime:
-    """When the job's present stage must have ended; the job is given up then."""
+    """When the job's current stage must have ended; the job is given up then."""
     match job.stage:
         case Stage.GENERATING:
             return _began(job) + timedelta(seconds=config.generation_timeout_s)
@@ -236,8 +236,8 @@ def deadline(job: Job, config: LiveSettings) -> datetime:
 def claimable(job: Job, now: datetime, config: LiveSettings) -> bool:
     """Whether a claim of a queued or storing job would be granted now, or end it.
 
-    Not while somebody holds its lease, and not before the provider's Retry-After is over, however often the queue
-    brings the task meanwhile.
+    Not while somebody holds its lease, and not before the provider's Retry-After has passed, however often the queue
+    delivers the task in the meantime.
     """
     if _held(job, now):
         return False
@@ -246,30 +246,30 @@ def claimable(job: Job, now: datetime, config: LiveSettings) -> bool:
 
 
 def movable(job: Job) -> bool:
-    """Whether no attempt but a rejected one was ever made: the name of an earlier one could still arrive, and would be
-    looked up at the provider that the job has then."""
+    """Whether all attempts were rejected: otherwise the operation name of an earlier one could still arrive, and would
+    be polled at the job's new provider."""
     return job.attempt == (1 if job.stage is Stage.STARTING else 0)
 
 
 def searched_until(job: Job, config: LiveSettings) -> datetime:
-    """Until when a job past its deadline waits for a bucket that does not say whether its video is there."""
+    """When a job past its deadline stops waiting for a bucket that doesn't respond."""
     return deadline(job, config) + timedelta(seconds=config.storing_timeout_s)
 
 
 def watched_until(job: Job) -> datetime:
-    """Until when an ended attempt without an operation's name may still show files."""
+    """Until when an ended attempt without an operation name may still produce files."""
     return _began(job) + timedelta(seconds=TIDY_FOR_S)
 
 
-# --- the beginning ---
+# --- submitting ---
 
 
 def submit(
     submission: Submission, account: Account, now: datetime, config: LiveSettings, budget: TenantBudget | None = None
 ) -> Change:
-    """Charge the account and create the job, queued or, over the limit and allowed to, waiting.
+    """Charge the account and create the job: queued or, if over the limit and allowed to, waiting.
 
-    `budget` is needed where the tenant has a daily cap, with the credits already allotted to its shard. Raises what
+    `budget` is needed if the tenant has a daily cap, with the credits already allotted to its shard. Raises what
     admission.refuse returns; nothing is charged then.
     """
     refusal = admission.refuse(submission, account, now, config, budget)
@@ -323,7 +323,7 @@ def submit(
 
 @dataclass(frozen=True)
 class _Case:
-    """What a decision is made from, and the few ways in which it can go on."""
+    """The input of a decision, and the few changes that a decision can make."""
 
     job: Job
     account: Account | None
@@ -341,7 +341,7 @@ class _Case:
         return self.job.changed(version=self.job.version + 1, updated_at=self.now, **changes)
 
     def next_step(self, stage: Stage, at: datetime | None, **changes: Any) -> Change:
-        """On to the next step, whose task comes at that moment (None: now), but never after the stage's deadline."""
+        """Go to the next step, whose task is due at that time (None: now), but never after the stage's deadline."""
         step = self.job.step + 1
         request: VideoRequest = changes.get("request", self.job.request)
         job = self.write(
@@ -357,7 +357,7 @@ class _Case:
         return Change(job, task=_task(job, at))
 
     def take_lease(self, stage: Stage, holder: str, **changes: Any) -> Change:
-        """Give the lease to the holder; nobody else acts until it ends."""
+        """Give the lease to the holder; nobody else acts until it expires."""
         until = self.now + timedelta(seconds=LEASE_S)
         lease = Lease(holder=holder, until=until)
         job = self.write(stage=stage, status=STATUS_OF[stage], lease=lease, **changes)
@@ -377,10 +377,10 @@ class _Case:
         leftovers: bool = True,
         **changes: Any,
     ) -> Change:
-        """The one way into a final stage: the job, its slot and its refund in one change.
+        """The only way into a final stage: the job, its slot and its refund in one change.
 
-        `leftovers`: a generation may go on, or files may lie about; a last step then tidies up. Whoever is to hear of
-        the end by a webhook is told by a step before that.
+        `leftovers`: a generation may still be running, or files may be left; a last step then cleans up. Webhooks about
+        the end are sent by a step before that.
         """
         assert self.account is not None, f"{stage} without the account"
         account = self.account.changed(active_jobs=tuple(id_ for id_ in self.account.active_jobs if id_ != self.job.id))
@@ -402,7 +402,7 @@ class _Case:
         return Change(tidy.job, account, entries, tidy.task, signals)
 
 
-def _enter(case: _Case, _: SlotRequested) -> Change | None:
+def _slot_requested(case: _Case, _: SlotRequested) -> Change | None:
     assert case.account is not None, "entering without the account"
     if case.overdue:
         return case.fail("QUEUE_TIMEOUT", None)
@@ -438,13 +438,13 @@ def _accepted(case: _Case, event: Accepted) -> Change | None:
     if job.final:
         erasure = "requested" if job.erasure else None
         return case.next_step(job.stage, None, operation=event.operation, to_tidy=True, erasure=erasure)
-    first_look = schedule.next_look(case.now, job.expected_s, case.now, case.config.polling == "rarely")
-    return case.next_step(Stage.GENERATING, first_look, operation=event.operation, started_at=case.now)
+    first_poll = schedule.next_look(case.now, job.expected_s, case.now, case.config.polling == "rarely")
+    return case.next_step(Stage.GENERATING, first_poll, operation=event.operation, started_at=case.now)
 
 
 def _deferred(case: _Case, event: Deferred) -> Change | None:
-    """Back into the queue, with a task that comes when the wait is over: one that came sooner would take the place of
-    a start in a paced queue."""
+    """Queue again, with a task that is due after the wait: an earlier one would take up a start's place in a paced
+    queue."""
     if not case.holds(event.holder):
         return None
     again = case.now + timedelta(seconds=event.retry_after_s)
@@ -452,7 +452,7 @@ def _deferred(case: _Case, event: Deferred) -> Change | None:
 
 
 def _switched(case: _Case, event: Switched) -> Change | None:
-    """Nothing had begun: the attempt doesn't count, and the other model's queue brings the next."""
+    """Nothing had started: the attempt doesn't count, and the next one comes from the other model's queue."""
     job, claimed = case.job, case.job.stage is Stage.STARTING
     if not movable(job) or (claimed and not case.holds(event.holder)):
         return None
@@ -470,13 +470,13 @@ def _switched(case: _Case, event: Switched) -> Change | None:
     )
 
 
-def _refused(case: _Case, event: StartRejected) -> Change | None:
+def _start_rejected(case: _Case, event: StartRejected) -> Change | None:
     if case.job.stage is Stage.STARTING and not case.holds(event.holder):
         return None
     return case.fail(event.code, event.reason, leftovers=_abandoned_one(case.job))
 
 
-def _lost(case: _Case, event: StartUnknown) -> Change | None:
+def _start_unknown(case: _Case, event: StartUnknown) -> Change | None:
     lease = case.job.lease
     if lease is not None and lease.holder != event.holder and lease.until > case.now:
         return None
@@ -484,7 +484,7 @@ def _lost(case: _Case, event: StartUnknown) -> Change | None:
     return _with_signals(case.next_step(Stage.UNCERTAIN, at), "uncertain_start")
 
 
-def _unseen(case: _Case, _: NotFoundYet) -> Change | None:
+def _not_found_yet(case: _Case, _: NotFoundYet) -> Change | None:
     if not case.overdue:
         return case.next_step(Stage.UNCERTAIN, case.now + timedelta(seconds=schedule.UNCERTAIN_STEP_S))
     if case.config.uncertain_policy == "restart_once" and case.job.attempt == 1:
@@ -492,18 +492,18 @@ def _unseen(case: _Case, _: NotFoundYet) -> Change | None:
     return case.fail("START_UNCERTAIN", None, ("abandoned_generation",))
 
 
-def _running(case: _Case, _: StillRunning) -> Change | None:
+def _still_running(case: _Case, _: StillRunning) -> Change | None:
     if case.overdue:
         return case.fail("GENERATION_TIMEOUT", None)
     job = case.job
-    # Who looks before it is due was told to by an event, which may be somewhat ahead of the provider's own answer.
-    told = job.due_at is not None and case.now < job.due_at
-    rarely = case.config.polling == "rarely" and not told
+    # A poll before the job is due was prompted by an event, which may be slightly ahead of the provider's own status.
+    prompted_by_event = job.due_at is not None and case.now < job.due_at
+    rarely = case.config.polling == "rarely" and not prompted_by_event
     started_at = job.started_at or _began(job)
     return case.next_step(Stage.GENERATING, schedule.next_look(started_at, job.expected_s, case.now, rarely))
 
 
-def _finished(case: _Case, event: GenerationFinished) -> Change | None:
+def _generation_finished(case: _Case, event: GenerationFinished) -> Change | None:
     count = case.job.request.count
     if not event.uris and event.filtered:
         return case.fail("SAFETY_BLOCKED", event.reason, leftovers=_abandoned_one(case.job))
@@ -512,7 +512,7 @@ def _finished(case: _Case, event: GenerationFinished) -> Change | None:
         return case.fail("PROVIDER_ERROR", reason, leftovers=_abandoned_one(case.job))
     adopted = ("adopted",) if event.found else ()
     until = case.now + timedelta(seconds=LEASE_S)
-    # No task yet: the delivery that brought the news goes on to store. If it dies, its redelivery creates the task.
+    # No task yet: the delivery that learned this stores the video. If it crashes, its redelivery creates the task.
     change = case.next_step(
         Stage.STORING,
         until,
@@ -526,7 +526,7 @@ def _finished(case: _Case, event: GenerationFinished) -> Change | None:
     return Change(change.job, signals=adopted)
 
 
-def _broke(case: _Case, event: GenerationFailed) -> Change | None:
+def _generation_failed(case: _Case, event: GenerationFailed) -> Change | None:
     return case.fail(event.code, event.reason, leftovers=_abandoned_one(case.job))
 
 
@@ -550,7 +550,7 @@ def _why_refunded(job: Job) -> str:
     return f"{job.request.model} made the video for less"
 
 
-def _not_stored(case: _Case, event: StoringFailed) -> Change | None:
+def _storing_failed(case: _Case, event: StoringFailed) -> Change | None:
     if not case.holds(event.holder):
         return None
     if event.permanent or case.overdue:
@@ -561,7 +561,7 @@ def _not_stored(case: _Case, event: StoringFailed) -> Change | None:
 
 
 def _cancel(case: _Case, event: CancelRequested) -> Change | None:
-    """Raises ApiError REFUND_CHANGED where less would come back than the user was told."""
+    """Raises ApiError REFUND_CHANGED if less would be refunded than the user was shown."""
     assert case.account is not None, "canceling without the account"
     terms = cancellation.terms(case.job, case.account, case.now, case.config)
     if terms.refund < event.min_refund:
@@ -577,7 +577,7 @@ def _cancel(case: _Case, event: CancelRequested) -> Change | None:
     return case.finish(Stage.CANCELED, terms.refund, "Canceled")
 
 
-def _hint(case: _Case, event: OperationReported) -> Change | None:
+def _operation_reported(case: _Case, event: OperationReported) -> Change | None:
     if case.job.operation is not None or case.job.hinted_operation is not None:
         return None
     return Change(case.write(hinted_operation=event.operation))
@@ -589,13 +589,13 @@ def _repeated(case: _Case, event: Repeated) -> Change | None:
     return Change(case.write(repeats_taken=event.count))
 
 
-def _fallen(case: _Case, event: TaskLost) -> Change | None:
+def _task_lost(case: _Case, event: TaskLost) -> Change | None:
     job = case.job
     late_at = case.now - timedelta(seconds=SWEEP_AFTER_S)
     held = job.lease is not None and job.lease.until > case.now
     if job.step != event.step or job.due_at is None or job.due_at > late_at or held:
         return None
-    # A dead lease stays: the next delivery must see that an attempt was under way.
+    # An expired lease stays: the next delivery must see that an attempt was in progress.
     return _with_signals(case.next_step(job.stage, None, lease=job.lease), "swept")
 
 
@@ -604,22 +604,22 @@ def _overdue(case: _Case, event: Overdue) -> Change | None:
         return None
     match case.job.stage:
         case Stage.STARTING:
-            return _lost(case, StartUnknown(event.step, ""))
+            return _start_unknown(case, StartUnknown(event.step, ""))
         case Stage.UNCERTAIN:
-            return _unseen(case, NotFoundYet(event.step))
+            return _not_found_yet(case, NotFoundYet(event.step))
         case _:
             return case.fail("QUEUE_TIMEOUT", None)
 
 
 def _delete(case: _Case, _: DeleteRequested) -> Change | None:
-    """Leave a tombstone: what the ledger refers to, and what a repeated Idempotency-Key is recognized by."""
+    """Leave a tombstone, which the ledger refers to and which recognizes a repeated Idempotency-Key."""
     if case.job.deleted_at is not None:
         return None
     return case.next_step(case.job.stage, None, **_without_content(case.job), deleted_at=case.now, to_tidy=True)
 
 
 def _erasure_requested(case: _Case, _: ErasureRequested) -> Change | None:
-    """Delete the job if it isn't, and its fingerprint too: no request of a closed account is ever repeated."""
+    """Delete the job if it isn't yet, and its fingerprint: requests of a closed account are never repeated."""
     job = case.job
     if job.erasure is not None:
         return None
@@ -632,7 +632,7 @@ def _erasure_requested(case: _Case, _: ErasureRequested) -> Change | None:
 
 
 def _without_content(job: Job) -> dict[str, Any]:
-    """The changes that remove what the user sent and got. What tidying up goes by stays until that is done."""
+    """The changes that remove what the user sent and got. What the cleanup needs stays until it is done."""
     kept = {"prompt": "", "negative_prompt": None, "seed": None, "extends": None}
     return {
         "request": job.request.model_copy(update=kept),
@@ -660,7 +660,7 @@ def _viewed(case: _Case, _: Viewed) -> Change | None:
     return Change(case.write(last_viewed_at=case.now, expires_at=kept_until))
 
 
-def _expire(case: _Case, _: RetentionElapsed) -> Change | None:
+def _retention_elapsed(case: _Case, _: RetentionElapsed) -> Change | None:
     job = case.job
     if job.expires_at is None or job.expires_at > case.now:
         return None
@@ -682,12 +682,12 @@ def _late_success(case: _Case, _: LateSuccess) -> Change | None:
     return Change(case.write(late_success=True), signals=("late_success",))
 
 
-def _tidied(case: _Case, event: CleanedUp) -> Change | None:
+def _cleaned_up(case: _Case, event: CleanedUp) -> Change | None:
     job = case.job
     if job.due_at is None or job.to_announce:
         return None
     kept = job.stage is Stage.COMPLETED and job.outputs
-    # Images are gone with the first tidying; nobody writes them again.
+    # The first cleanup removes the images; nobody writes them again.
     request = job.request if kept else job.request.model_copy(update={"inputs": ()})
     if (event.again or _may_still_write(case)) and case.now < _began(job) + timedelta(seconds=TIDY_FOR_S):
         since_end_s = (case.now - (job.completed_at or case.now)).total_seconds()
@@ -707,10 +707,10 @@ def _tidied(case: _Case, event: CleanedUp) -> Change | None:
 
 
 def _may_still_write(case: _Case) -> bool:
-    """A delivery that was storing when the job ended may be at it until its function's own limit.
+    """Whether a delivery that was storing when the job ended may still be running, up to its function's timeout.
 
-    Also one whose lease another had taken over, which then completed the job: if the video is deleted meanwhile, what
-    it still writes is to go too.
+    That includes one whose lease was taken over by the delivery that completed the job: if the video has been deleted
+    since, what the first one still writes must be removed too.
     """
     job = case.job
     kept = job.stage is Stage.COMPLETED and job.outputs
@@ -720,40 +720,40 @@ def _may_still_write(case: _Case) -> bool:
 
 
 _DECISIONS: Mapping[type[Event], Callable[[_Case, Any], Change | None]] = {
-    SlotRequested: _enter,
+    SlotRequested: _slot_requested,
     LeaseRequested: _claim,
     LeaseRenewed: _renew,
     Accepted: _accepted,
     Deferred: _deferred,
     Switched: _switched,
-    StartRejected: _refused,
-    StartUnknown: _lost,
-    NotFoundYet: _unseen,
-    StillRunning: _running,
-    GenerationFinished: _finished,
-    GenerationFailed: _broke,
+    StartRejected: _start_rejected,
+    StartUnknown: _start_unknown,
+    NotFoundYet: _not_found_yet,
+    StillRunning: _still_running,
+    GenerationFinished: _generation_finished,
+    GenerationFailed: _generation_failed,
     Stored: _stored,
-    StoringFailed: _not_stored,
+    StoringFailed: _storing_failed,
     CancelRequested: _cancel,
-    OperationReported: _hint,
+    OperationReported: _operation_reported,
     Repeated: _repeated,
-    TaskLost: _fallen,
+    TaskLost: _task_lost,
     Overdue: _overdue,
     DeleteRequested: _delete,
     ErasureRequested: _erasure_requested,
     Viewed: _viewed,
-    RetentionElapsed: _expire,
+    RetentionElapsed: _retention_elapsed,
     Announced: _announced,
     LateSuccess: _late_success,
-    CleanedUp: _tidied,
+    CleanedUp: _cleaned_up,
 }
 
 
-# --- small facts ---
+# --- facts about a job ---
 
 
 def current_task(job: Job) -> Task:
-    """The task of the job's present step, due when the job is."""
+    """The task of the job's current step, due when the job is."""
     return _task(job, job.due_at)
 
 
@@ -762,10 +762,10 @@ def _task(job: Job, at: datetime | None) -> Task:
 
 
 def with_task_name(job: Job) -> Job:
-    """The job to be committed, with the end of its change_id in the name of a new step's task.
+    """The job to commit, with the end of its change_id in the name of a new step's task.
 
-    A restored database repeats steps, and Cloud Tasks blocks the names of the steps that it lost for up to a day. So a
-    name belongs to one decision: if it is taken, that very decision's task was created before.
+    A restored database repeats steps, and Cloud Tasks blocks the names of the lost ones for up to a day. So each name
+    belongs to one decision: if it already exists, that same decision's task was created before.
     """
     bare = _task_name(job.id, job.step)
     if job.task.name != bare:
@@ -779,7 +779,7 @@ def _task_ref(job_id: str, step: int, stage: Stage, model: str) -> TaskRef:
 
 
 def _task_name(job_id: str, step: int) -> str:
-    # The random part comes first: names that begin alike make a queue slow.
+    # The random part comes first: sequential names slow a queue down.
     return f"{job_id.removeprefix('video_')}-{step}"
 
 
@@ -797,7 +797,7 @@ def _held(job: Job, now: datetime) -> bool:
 
 
 def _abandoned_one(job: Job) -> bool:
-    """An attempt before the last that began, which may still write files."""
+    """Whether an earlier attempt was abandoned after it had started, which may still write files."""
     return job.attempt > (0 if job.stage is Stage.QUEUED else 1)
 
 

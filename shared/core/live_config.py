@@ -1,4 +1,4 @@
-"""The live settings as values: their defaults, which of them are valid, and what they say of expected times. Pure."""
+"""The live settings as values: defaults, validation, and expected times. Pure."""
 
 from __future__ import annotations
 
@@ -10,19 +10,19 @@ from pydantic import ValidationError
 from shared.core.catalog import Model
 from shared.core.documents import LiveSettings, VideoRequest
 
-# How long a process uses the settings that it has read.
+# How long a process caches the settings it has read.
 KEPT_FOR = timedelta(seconds=60)
-# Nobody sets these, they are observed: without valid ones the catalog's own serve.
+# Observed, never set by anybody: without valid ones, the catalog's values apply.
 OBSERVED = frozenset({"expected_times", "retired_models"})
 
 
 def defaults(signup_credits: int, requests_per_minute: int) -> LiveSettings:
-    """What is in force where config/video says nothing; the two are process settings (shared/platform/settings.py)."""
+    """The settings that apply unless config/video sets them; the arguments come from shared/platform/settings.py."""
     return LiveSettings(signup_credits=signup_credits, requests_per_minute=requests_per_minute)
 
 
 def invalid(values: dict[str, Any]) -> tuple[frozenset[str], str]:
-    """The fields whose values aren't valid, and what is wrong with them."""
+    """The fields with invalid values, and what is wrong with them."""
     try:
         LiveSettings.model_validate(values)
     except ValidationError as error:
@@ -31,17 +31,17 @@ def invalid(values: dict[str, Any]) -> tuple[frozenset[str], str]:
 
 
 def merged(values: dict[str, Any], bad: frozenset[str], last: LiveSettings) -> LiveSettings:
-    """The values, with those of `last` for the bad ones."""
+    """The settings with these values, and those of `last` for the invalid ones."""
     return LiveSettings.model_validate({**values, **last.model_dump(include=set(bad))})
 
 
 def length_key(model: str, seconds: int) -> str:
-    """Under which name the expected time of that length of the model is kept."""
+    """The key of the expected time for that model and length."""
     return f"{model}-{seconds}s"
 
 
 def expected_duration_s(request: VideoRequest, model: Model, config: LiveSettings) -> float:
-    """The expected time of such a generation in seconds: of its length, else of its model, else the catalog's."""
+    """The expected time of the generation in seconds: for its model and length, else its model, else the catalog's."""
     known = config.expected_times.get(length_key(model.id, request.seconds)) or config.expected_times.get(model.id)
     return known or model.expected_s
 

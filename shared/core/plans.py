@@ -1,4 +1,4 @@
-"""What an account may do by its plan. Pure."""
+"""The limits of an account's plan. Pure."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ DEFAULT_PLAN = "default"
 
 @dataclass(frozen=True)
 class Terms:
-    """A plan with every gap filled. `daily_credits` None: no cap."""
+    """A plan with all defaults filled in. `daily_credits` None: no cap."""
 
     requests_per_minute: int
     active_jobs_limit: int
@@ -20,7 +20,7 @@ class Terms:
 
 
 def plan_of(config: LiveSettings, name: str) -> Terms:
-    """The terms of a plan; one that is not configured (any more) has those of everybody."""
+    """The terms of a plan; the defaults for one that isn't configured (any more)."""
     plan = config.plans.get(name, Plan())
     return Terms(
         requests_per_minute=_or(plan.requests_per_minute, config.requests_per_minute),

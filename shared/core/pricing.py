@@ -1,4 +1,4 @@
-"""What a request costs, and what of it comes back. Pure; credits are whole numbers."""
+"""What a request costs, and what is refunded. Pure; credits are whole numbers."""
 
 from __future__ import annotations
 
@@ -11,27 +11,27 @@ from shared.core.errors import ApiError
 
 
 def credits_per_second(model: str, resolution: Resolution, config: LiveSettings) -> int:
-    """The price of the model at that resolution; else of the model; else of all models."""
+    """The price of the model at that resolution, else of the model, else of all models."""
     prices = config.credits_per_second_by_model
     return prices.get(f"{model} {resolution}", prices.get(model, config.credits_per_second))
 
 
 def credits_per_added_second(model: str, resolution: Resolution, config: LiveSettings) -> int:
-    """What a second that is added to a video costs: as a second of a new video by that model, or a higher minimum."""
+    """The price of a second added to a video: that of a new video by that model, or the minimum if that is higher."""
     return max(credits_per_second(model, resolution, config), config.extension_credits_per_second or 0)
 
 
 def cost(request: VideoRequest, config: LiveSettings) -> int:
     """Credits for all videos of the request: 40, 60 and 80 for one of 4, 6 and 8 s at the default price.
 
-    Of an extension only the added part is paid for, at the price of the model that makes it, whatever made the source.
+    For an extension only the added part is charged, at the price of the extending model, not of the one before it.
     """
     price = credits_per_added_second if request.extends else credits_per_second
     return price(request.model, request.resolution, config) * request.seconds * request.count
 
 
 def quote_id(request: VideoRequest, cost: int) -> str:
-    """The id of a quoted price, derived from the price and from what the price is for: nothing is stored.
+    """The id of a quoted price, derived from the price and what it is for: nothing is stored.
 
     It can only reject a request whose price has risen, never lower a price, so there is nothing to gain by forging one.
     """
@@ -39,7 +39,7 @@ def quote_id(request: VideoRequest, cost: int) -> str:
 
 
 def price_conflict(request: VideoRequest, cost: int, max_cost: int | None, quote: str | None) -> ApiError | None:
-    """Why the caller, who was shown another price, would not want the request at this cost; None if it may go on."""
+    """The error if the quote is for another request, or the cost exceeds what the caller agreed to; else None."""
     limits = [] if max_cost is None else [max_cost]
     if quote is not None:
         _, quoted, priced_as = quote.split("_", 2)
@@ -60,18 +60,18 @@ def price_conflict(request: VideoRequest, cost: int, max_cost: int | None, quote
 
 
 def _priced_as(request: VideoRequest) -> str:
-    """A digest of everything that the price of a request depends on."""
+    """A digest of everything that a request's price depends on."""
     source = request.extends.job if request.extends else None
     parts = [request.model, request.seconds, request.resolution, request.count, source]
     return base64.urlsafe_b64encode(hashlib.sha256(json.dumps(parts).encode()).digest()).decode()[:22]
 
 
 def refund_at_end(job: Job) -> int:
-    """What a completed job gives back: what a cheaper model saved, and the videos that the safety filter kept back."""
+    """What a completed job refunds: what a cheaper model saved, and the videos that the safety filter removed."""
     price = job.cost if job.price is None else job.price
     return job.cost - price + refund_for_filtered(price, job.request.count, job.filtered)
 
 
 def refund_for_filtered(charged: int, count: int, filtered: int) -> int:
-    """The part of the charge for videos that the safety filter kept back; a fraction is rounded up for the user."""
+    """The part of the charge for videos that the safety filter removed, rounded up in the user's favor."""
     return -(-charged * filtered // count)

@@ -1,7 +1,7 @@
-"""What Firestore can hold: the one place that makes outside text storable, or says why a document is not. Pure.
+"""What Firestore can store: the only place that makes outside text storable, or says why a document isn't. Pure.
 
-The limits are those of https://cloud.google.com/firestore/quotas, and every one of them was tried on Google's emulator
-(tests/contract/test_store.py): an invalid document is a 400 from Firestore, however often it is sent.
+The limits are from https://cloud.google.com/firestore/quotas, and each was tried on Google's emulator
+(tests/contract/test_store.py): Firestore always rejects an invalid document, with a 400.
 """
 
 from __future__ import annotations
@@ -17,20 +17,20 @@ from pydantic import AfterValidator
 from shared.core.errors import NotStorable
 
 MAX_ID_BYTES = 1_500
-# Of the names of a field and of the maps around it, joined by dots.
+# Of a field's path: its name and those of the maps around it, joined by dots.
 MAX_PATH_BYTES = 1_500
 MAX_VALUE_BYTES = 1_048_487
 MAX_DOCUMENT_BYTES = 1_048_576
-# A longer value is stored, but no query can ask for it: of its 1,500 bytes in an index one ends the text.
+# A longer value can be stored but not queried: an index keeps 1,500 bytes, of which one terminates the text.
 MAX_QUERIED_BYTES = 1_499
 MAX_DEPTH = 20
 MAX_INTEGER = 2**63 - 1
-# Outside text in a job or a delivery; a whole document holds some dozen of them.
+# Of one outside text in a job or a delivery; a document has about a dozen of them.
 MAX_TEXT_BYTES = 8 * 1024
-# What one event may list: no request makes more than a handful of videos.
+# Items that one event may list: no request makes more than a handful of videos.
 MAX_LISTED = 32
 
-# Firestore's own names: of fields, documents and collections.
+# Reserved by Firestore as names of fields, documents and collections.
 _RESERVED = re.compile(r"__.*__", re.DOTALL)
 _SURROGATE = re.compile("[\ud800-\udfff]")
 _REPLACED = "\N{REPLACEMENT CHARACTER}"
@@ -41,14 +41,14 @@ _T = TypeVar("_T")
 
 
 def text(value: str, max_bytes: int = MAX_TEXT_BYTES) -> str:
-    """The text without what UTF-8 has no bytes for, cut to so many bytes between two characters."""
+    """The text without characters that UTF-8 can't encode, truncated to `max_bytes` between two characters."""
     value = _SURROGATE.sub(_REPLACED, value[:max_bytes])
     data = value.encode()
     return value if len(data) <= max_bytes else data[:max_bytes].decode(errors="ignore")
 
 
 def cleaned(value: _T) -> _T:
-    """The same frozen dataclass, tuple, text or model with all its text storable; what else it holds stays."""
+    """The same frozen dataclass, tuple, text or model with all its text made storable; other values are unchanged."""
     if isinstance(value, str):
         return cast(_T, text(value) if type(value) is str else value)
     if isinstance(value, tuple):
@@ -60,7 +60,7 @@ def cleaned(value: _T) -> _T:
 
 
 def key_problem(name: str) -> str | None:
-    """Why a field cannot have this name; None for a good one."""
+    """Why a field can't have this name; None if it can."""
     if not name:
         return "a name is empty"
     if _RESERVED.fullmatch(name):
@@ -71,7 +71,7 @@ def key_problem(name: str) -> str | None:
 
 
 def id_problem(id_: str) -> str | None:
-    """Why a document cannot have this id; None for a good one."""
+    """Why a document can't have this id; None if it can."""
     if "/" in id_ or id_ in (".", ".."):
         return "the id is not one segment of a path"
     return key_problem(id_)
@@ -84,14 +84,14 @@ def _good_key(name: str) -> str:
     return name
 
 
-# Of a field's type: a caller or an administrator chooses the name of a map's entry.
+# For the type of a map's keys that a caller or an administrator chooses.
 AS_KEY = AfterValidator(_good_key)
 
 
 def check(path: str, document: Mapping[str, Any]) -> None:
-    """Raises NotStorable for a document, at its path "collection/id", that Firestore would not accept.
+    """Raises NotStorable for a document, at path "collection/id", that Firestore would reject.
 
-    Raises TypeError for a type that no document has: a mistake in the code, not of the data.
+    Raises TypeError for a type that no document has: a bug in the code, not bad data.
     """
     id_ = path.partition("/")[2]
     if problem := id_problem(id_):
@@ -102,7 +102,7 @@ def check(path: str, document: Mapping[str, Any]) -> None:
 
 
 def check_queried(path: str, value: Any) -> None:
-    """Raises NotStorable for a value that no query can ask for."""
+    """Raises NotStorable for a value that can't be queried."""
     if isinstance(value, str) and _text_bytes(value, path) > MAX_QUERIED_BYTES:
         raise NotStorable(path, f"a query asks for at most {MAX_QUERIED_BYTES:,} bytes")
 
@@ -116,7 +116,7 @@ def _map_bytes(value: Mapping[str, Any], path: str, depth: int) -> int:
 
 
 def _name_bytes(name: str, path: str) -> int:
-    """The stored size of a field's name, which is good wherever it stands."""
+    """The stored size of a field's name; raises NotStorable for an invalid name."""
     if name.isascii() and name and len(path) <= MAX_PATH_BYTES // 4 and not name.startswith("__"):
         return len(name) + 1
     if problem := key_problem(name):
@@ -127,7 +127,7 @@ def _name_bytes(name: str, path: str) -> int:
 
 
 def _value_bytes(value: Any, path: str, depth: int) -> int:
-    # What most values are comes first: the simulation stores some hundred thousand of them a second.
+    # The most common types first: the simulation stores some hundred thousand values a second.
     if isinstance(value, str):
         return _text_bytes(value, path) + 1
     if value is None or isinstance(value, bool):

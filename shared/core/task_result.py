@@ -1,4 +1,4 @@
-"""What a handler of tasks tells the queue."""
+"""What a task handler returns to the queue."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from enum import Enum
 
 
 class TaskResult(Enum):
-    """The HTTP status of the answer: only THROTTLE makes the whole queue slower."""
+    """The response's HTTP status: only THROTTLE slows the whole queue down."""
 
     ACK = 204
     RETRY = 500

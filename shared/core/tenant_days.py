@@ -1,15 +1,15 @@
 """A tenant's daily cap of credits, counted in shards so that no document is written by every submission. Pure.
 
-`tenant_days/{tenant}-{day}` holds what is reserved of the cap, and each of its shards what it was given of that and
-what it spent. An account always spends from the same shard. At every commit:
+`tenant_days/{tenant}-{day}` has the reserved part of the cap, and each of its shards has its share of that and what it
+has spent. An account always spends from the same shard. At every commit:
 
 - the day's `reserved` is the sum of its shards' `reserved`, and at most the cap;
-- no shard has spent more than it was given; so all together never spend more than the cap.
+- no shard has spent more than its share, so all together they never spend more than the cap.
 
-A shard that has too little is given more in the same commit as the submission that needs it: from what is not reserved
-yet, or else from what other shards have left. So a submission is refused only when the cap, less what all shards have
-spent, is less than its cost. Where a cap was lowered below what is reserved, all shards give back what they have left
-before anything more is spent.
+A shard with too little gets more in the same commit as the submission that needs it: from what isn't reserved yet, or
+else from what other shards have left. So a submission is rejected only if the cap minus what all shards have spent is
+less than its cost. If the cap is lowered below what is reserved, all shards return what they have left before anything
+more is spent.
 """
 
 from __future__ import annotations
@@ -23,23 +23,23 @@ from typing import Any
 
 from shared.core.documents import Document, TenantDay, TenantDayShard
 
-# One shard takes some 14 commits a second at a region's latencies, each of up to 20 submissions of one account.
+# One shard allows about 14 commits a second at a region's latencies, each with up to 20 submissions of one account.
 SHARDS = 16
-# A block is this part of what is left to reserve: blocks shrink as the cap comes nearer, in the end to single costs.
+# A block is 1/BLOCK_PART of what is left to reserve: blocks shrink near the cap, finally to the cost of one request.
 BLOCK_PART = 2 * SHARDS
-# The shards of a new day are given their first blocks at once, if each pays for at least so many submissions.
+# All shards of a new day get their first block at once, if each covers at least this many submissions.
 FIRST_BLOCK_COSTS = 4
-# Nobody asks for a day that is over; this long it can be looked at in the console.
+# Nothing reads a past day; it is kept this long for people to see in the console.
 KEPT_FOR = timedelta(days=30)
 
 
 def day_of(now: datetime) -> str:
-    """The day that caps count by: UTC, YYYY-MM-DD."""
+    """The day for caps: UTC, YYYY-MM-DD."""
     return now.astimezone(UTC).date().isoformat()
 
 
 def day_id(tenant: str, day: str) -> str:
-    """The id of a tenant's day; tenants' names may hold what ids may not."""
+    """The id of a tenant's day; tenant names may contain characters that ids can't."""
     return f"{hashlib.sha256(tenant.encode()).hexdigest()[:22]}-{day}"
 
 
@@ -56,7 +56,7 @@ def shard_of(account: str) -> int:
 class TenantBudget:
     """What a tenant may still spend on one day, seen from the shard `mine`.
 
-    `shards` has that one, or all of them by number; only with all of them is it known what the tenant has spent.
+    `shards` has only that one, or all of them, by number; the tenant's total spending needs all of them.
     """
 
     cap: int
@@ -66,16 +66,16 @@ class TenantBudget:
 
     @property
     def spent(self) -> int:
-        """Credits spent by the shards that are known."""
+        """Credits spent by the known shards."""
         return sum(shard.spent for shard in self.shards.values())
 
     @property
     def left(self) -> int:
-        """Credits that can be spent at once, without anything being given to the shard."""
+        """Credits that can be spent without allotting more to the shard."""
         return self.shards[self.mine].left
 
     def suffices(self, cost: int) -> bool:
-        """Whether the shard alone can spend that much, and the cap still covers all that is reserved."""
+        """Whether the shard alone can cover the cost, and the cap still covers everything reserved."""
         return self.day.reserved <= self.cap and self.left >= cost
 
     def spend(self, cost: int) -> TenantBudget:
@@ -84,7 +84,7 @@ class TenantBudget:
         return self._with(self.mine, shard.changed(spent=shard.spent + cost))
 
     def changed_since(self, earlier: TenantBudget) -> tuple[Document, ...]:
-        """The documents to write: those that are not as they were."""
+        """The documents to write: those that differ from `earlier`."""
         day = (self.day,) if self.day is not earlier.day else ()
         shards = (shard for number, shard in self.shards.items() if shard is not earlier.shards.get(number))
         return (*day, *shards)
@@ -96,7 +96,7 @@ class TenantBudget:
 
 @dataclass(frozen=True)
 class View:
-    """A tenant's day as one of its accounts sees it: which documents to read, and what budget they make."""
+    """A tenant's day as seen from one of its accounts: which documents to read, and the budget they form."""
 
     tenant: str
     cap: int
@@ -121,12 +121,12 @@ class View:
         return range(SHARDS)
 
     def references(self, numbers: Sequence[int]) -> list[tuple[type[Document], str]]:
-        """The day, and its shards of these numbers."""
+        """References to the day and to its shards with these numbers."""
         day = day_of(self.now)
         return [(TenantDay, self.day_id), *((TenantDayShard, shard_id(self.tenant, day, each)) for each in numbers)]
 
     def budget(self, numbers: Sequence[int], documents: Sequence[Document | None]) -> TenantBudget:
-        """What the documents of `references` come to; those that are not there are new."""
+        """The budget from the documents of `references`; missing ones are new."""
         fresh: dict[str, Any] = {"tenant": self.tenant, "day": day_of(self.now), "expires_at": self.now + KEPT_FOR}
         shards = {}
         for number, document in zip(numbers, documents[1:], strict=True):
@@ -138,7 +138,7 @@ class View:
 
 
 def allot(budget: TenantBudget, wanted: int) -> TenantBudget:
-    """Give the shard what it needs to spend `wanted`, or as much as the cap leaves. All shards must be known."""
+    """Allot to the shard what it needs to spend `wanted`, or as much as the cap allows. All shards must be known."""
     if budget.day.reserved > budget.cap:
         budget = _given_back(budget)
     if budget.day.revision is None:
@@ -152,7 +152,7 @@ def allot(budget: TenantBudget, wanted: int) -> TenantBudget:
 
 
 def _opened(budget: TenantBudget, wanted: int) -> TenantBudget:
-    """A new day, whose shards all have a block, so that the day's first submissions do not queue for theirs."""
+    """A new day in which all shards have a block, so that the day's first submissions don't queue for theirs."""
     block = budget.cap // BLOCK_PART
     if block < FIRST_BLOCK_COSTS * wanted:
         return budget
@@ -161,7 +161,7 @@ def _opened(budget: TenantBudget, wanted: int) -> TenantBudget:
 
 
 def _given_back(budget: TenantBudget) -> TenantBudget:
-    """Nothing is reserved but what is spent."""
+    """The budget with only what is spent reserved."""
     shards = {
         number: shard.changed(reserved=shard.spent) if shard.left else shard for number, shard in budget.shards.items()
     }
@@ -177,7 +177,7 @@ def _reserved(budget: TenantBudget, given: int) -> TenantBudget:
 
 
 def _claimed(budget: TenantBudget, wanted: int) -> TenantBudget:
-    """Take what is still missing from the other shards, from those first that have most left."""
+    """Take what is still missing from the other shards, starting with those that have most left."""
     others = sorted((number for number in budget.shards if number != budget.mine), key=lambda n: -budget.shards[n].left)
     for number in others:
         taken = min(wanted - budget.left, budget.shards[number].left)

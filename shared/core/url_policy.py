@@ -1,6 +1,6 @@
-"""Which addresses outside may be called at a user's wish. Pure.
+"""Which external addresses may be called for a user. Pure.
 
-A URL of a user's makes our own machine open a connection. It must lead to the public internet and nowhere else: not to
+A URL from a user makes our own machine open a connection. It must lead to the public internet and nowhere else: not to
 this machine, its network or its metadata server, whatever the name resolves to and however an address is written.
 """
 
@@ -13,20 +13,20 @@ from typing import Literal
 from urllib.parse import urlsplit
 
 MAX_URL_CHARS = 2_048
-# 8443 is where many put a second HTTPS server; any other port is more likely something that is no web server.
+# 8443 is a common port for a second HTTPS server; any other port is more likely not a web server.
 HTTPS_PORTS = frozenset({443, 8443})
 
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 
-_VISIBLE = re.compile(r"[\x21-\x5b\x5d-\x7e]+")  # no blanks, no controls, no backslash, nothing beyond ASCII
+_VISIBLE = re.compile(r"[\x21-\x5b\x5d-\x7e]+")  # no spaces, controls, backslashes or non-ASCII
 _HOST = re.compile(r"[A-Za-z0-9._-]{1,253}|[0-9A-Fa-f:.]{2,45}")
 
 _LABEL = re.compile(r"(?!-)[a-z0-9_-]{1,63}(?<!-)")
-# Top-level names that the public DNS never has: RFC 6761, 6762, 7686 and 9476, and ICANN's for private use.
+# Top-level domains that are never in the public DNS: RFC 6761, 6762, 7686 and 9476, and ICANN's for private use.
 _NEVER_PUBLIC = frozenset({"alt", "example", "internal", "invalid", "local", "localhost", "onion", "test"})
 
-# What ipaddress holds to be global although a packet may end somewhere private, or nowhere: forms that carry an IPv4
-# address inside (mapped, compatible, translated, 6to4, Teredo and their relay), and ranges reserved since.
+# Addresses that ipaddress considers global although a packet may end up somewhere private, or nowhere: forms that embed
+# an IPv4 address (mapped, compatible, translated, 6to4, Teredo and their relay), and ranges reserved since.
 _NOT_PUBLIC = tuple(
     ipaddress.ip_network(each)
     for each in (
@@ -48,12 +48,12 @@ _NOT_PUBLIC = tuple(
 
 
 class NotAllowed(ValueError):  # noqa: N818 - reads as the state it names
-    """This may not be called; the text says why, to the user who asked for it."""
+    """The URL may not be called; the text explains why to the user who sent it."""
 
 
 @dataclass(frozen=True)
 class Target:
-    """A URL that may be called, once its host's addresses were found to be public (or, for http, this machine's)."""
+    """A URL that may be called if its host's addresses turn out to be public (or, for http, this machine's)."""
 
     scheme: Literal["http", "https"]
     host: str
@@ -69,7 +69,7 @@ class Target:
 
 
 def parse(url: str, loopback_http: bool) -> Target:
-    """The parts of a URL; raises NotAllowed. `loopback_http` allows http too, which may lead to this machine only."""
+    """The parts of a URL; raises NotAllowed. `loopback_http` also allows http, but only to this machine."""
     if len(url) > MAX_URL_CHARS or not _VISIBLE.fullmatch(url):
         raise NotAllowed(f"a URL can have at most {MAX_URL_CHARS:,} visible ASCII characters")
     try:
@@ -97,7 +97,7 @@ def parse(url: str, loopback_http: bool) -> Target:
 
 
 def _check_host(target: Target, loopback_http: bool) -> None:
-    """Raises NotAllowed for a host that no resolver will ever find a public address of."""
+    """Raises NotAllowed for a host that can never resolve to a public address."""
     if _is_literal(target.host):
         check(target, target.host, loopback_http)
         return
@@ -106,7 +106,7 @@ def _check_host(target: Target, loopback_http: bool) -> None:
         return
     if not all(_LABEL.fullmatch(label) for label in labels):
         raise NotAllowed("invalid host name: use 1 to 63 letters, digits and hyphens between dots")
-    # A last part that begins with a digit makes it an address in one of the forms of inet_aton (127.1, 0x7f000001).
+    # A last label that starts with a digit makes it an address in one of inet_aton's forms (127.1, 0x7f000001).
     if len(labels) < 2 or labels[-1] in _NEVER_PUBLIC or labels[-1][0].isdigit():
         raise NotAllowed("the host name doesn't exist on the public internet")
 
@@ -120,7 +120,7 @@ def _is_literal(host: str) -> bool:
 
 
 def host_of(url: str) -> str:
-    """The host of a URL that was accepted before, in lower case; empty where it has none."""
+    """The host of a URL that was accepted before, in lower case; empty if it has none."""
     try:
         return (urlsplit(url).hostname or "").lower()
     except ValueError:
@@ -128,11 +128,11 @@ def host_of(url: str) -> str:
 
 
 def check(target: Target, address: str, loopback_http: bool) -> Address:
-    """The address that the target's host resolved to, if it may be connected to; raises NotAllowed."""
+    """The parsed address that the target's host resolved to; raises NotAllowed if we may not connect to it."""
     try:
         found = ipaddress.ip_address(address)
     except ValueError:
-        # Among others an address with a scope (fe80::1%eth0).
+        # For example an address with a scope (fe80::1%eth0).
         raise NotAllowed("the host has no public address") from None
     if loopback_http and found.is_loopback:
         return found
@@ -144,7 +144,7 @@ def check(target: Target, address: str, loopback_http: bool) -> Address:
 
 
 def is_public(address: Address) -> bool:
-    """Whether packets to it leave for the public internet, and for one host of it."""
+    """Whether packets to the address go to a single host on the public internet."""
     if any(address in network for network in _NOT_PUBLIC if network.version == address.version):
         return False
     special = address.is_multicast or address.is_reserved or address.is_unspecified or address.is_loopback

@@ -1,4 +1,4 @@
-"""A request for a video, resolved: every default filled in, and checked against what its model can do. Pure."""
+"""Resolves a request for a video: fills in every default, and checks it against what its model supports. Pure."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from shared.core.errors import ApiError
 
 
 def adapt(body: CreateVideo, choice: Choice) -> tuple[CreateVideo, tuple[Warned, ...]]:
-    """The request as the successor can serve it, and what is different; unchanged for a model that is offered."""
+    """The request adapted to the successor, with warnings about the differences; unchanged if the model is offered."""
     if choice.instead_of is None:
         return body, ()
     model = choice.model
@@ -48,7 +48,7 @@ def _changed(
 
 
 def _nearest_size(size: str, model: Model) -> str:
-    """Of the same orientation, the one whose number of pixels is nearest."""
+    """The model's size with the same orientation and the nearest number of pixels."""
     width, height = _sides(size)
 
     def distance(other: str) -> tuple[bool, int]:
@@ -80,10 +80,10 @@ def _both(resolution: Resolution) -> tuple[tuple[int, int], ...]:
 
 
 def resolve(body: CreateVideo, model: Model, source: Source | None = None) -> VideoRequest:
-    """The request with every default filled in; raises ApiError naming the field that the model cannot serve.
+    """The request with every default filled in; raises ApiError naming the field that the model doesn't support.
 
-    `source` is the video that `body.extends` names. Images are checked for whether the model takes them, and are not
-    in the request yet.
+    `source` is the video that `body.extends` names. Images are only checked for whether the model takes them; they
+    aren't in the request yet.
     """
     if len(body.prompt.encode()) > MAX_PROMPT_BYTES:
         raise ApiError(
@@ -120,7 +120,7 @@ def resolve(body: CreateVideo, model: Model, source: Source | None = None) -> Vi
 
 @dataclass(frozen=True)
 class Source:
-    """A video to go on from, its shape, and the model that made it."""
+    """The video to extend, its shape, and the model that made it."""
 
     video: Extends
     model: str
@@ -178,7 +178,7 @@ def _takes_no(model: Model, field: str, when: str, at_most: int = 0) -> ApiError
 
 
 def _extended(body: CreateVideo, model: Model, source: Source) -> tuple[AspectRatio, Resolution, int]:
-    """The source's own shape, and the seconds that are added to it."""
+    """The source's shape, and the seconds to add."""
     extension = model.extension
     if extension is None:
         raise _takes_no(model, "extends", "")
