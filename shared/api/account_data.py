@@ -11,7 +11,7 @@ from shared.api.bodies import MAX_PAGE, Body, Response, UnixSeconds
 
 
 class ExportQuery(Body):
-    """GET /v1/account/exports/{id}: each file's URL is signed for the answer, so files come in pages."""
+    """GET /v1/account/exports/{id}: each file's URL is signed for the response, so files come in pages."""
 
     limit: Annotated[int, Field(ge=1, le=MAX_PAGE)] = MAX_PAGE
     after: Annotated[

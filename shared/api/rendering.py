@@ -31,21 +31,21 @@ def rendered(request: Request, body: BaseModel, status: int, headers: Mapping[st
     Compressed if the client accepts that, except with a strong ETag.
     """
     raw = body.model_dump_json().encode()
-    answer = Response(raw, status, dict(headers), JSON)
-    answer.headers.add_vary_header("Accept-Encoding")
+    response = Response(raw, status, dict(headers), JSON)
+    response.headers.add_vary_header("Accept-Encoding")
     if request.method in READING and status == 200:
-        etag = answer.headers.setdefault("ETag", weak_etag(raw))
+        etag = response.headers.setdefault("ETag", weak_etag(raw))
         if link := _next_page(request, body):
-            answer.headers["Link"] = link
+            response.headers["Link"] = link
         if matches(request.headers.get("if-none-match"), etag):
-            kept = {name: value for name, value in answer.headers.items() if not name.startswith("content-")}
+            kept = {name: value for name, value in response.headers.items() if not name.startswith("content-")}
             return Response(status_code=304, headers=kept)
-    is_strong = answer.headers.get("etag", "W/").startswith('"')
+    is_strong = response.headers.get("etag", "W/").startswith('"')
     if len(raw) >= COMPRESSED_FROM_BYTES and not is_strong and accepts_gzip(request.headers):
-        answer.body = gzip.compress(raw, GZIP_LEVEL, mtime=0)
-        answer.headers["Content-Encoding"] = "gzip"
-        answer.headers["Content-Length"] = str(len(answer.body))
-    return answer
+        response.body = gzip.compress(raw, GZIP_LEVEL, mtime=0)
+        response.headers["Content-Encoding"] = "gzip"
+        response.headers["Content-Length"] = str(len(response.body))
+    return response
 
 
 def matches(if_none_match: str | None, etag: str) -> bool:

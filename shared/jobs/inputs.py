@@ -176,10 +176,12 @@ async def _bytes_of(services: Services, image: Given) -> bytes:
     if image.data is not None:
         return image.data
     try:
-        answer = await services.public_http.fetch(str(image.url), MAX_IMAGE_BYTES, "image/png, image/jpeg, image/webp")
+        response = await services.public_http.fetch(
+            str(image.url), MAX_IMAGE_BYTES, "image/png, image/jpeg, image/webp"
+        )
     except NotReached as error:
         raise ApiError("IMAGE_NOT_FETCHED", f"{image.field}: {error}.", {"field": image.field}) from error
-    return answer.data
+    return response.data
 
 
 async def _checked(services: Services, caller: Caller, image: Given, data: bytes) -> ImageFacts:

@@ -147,10 +147,10 @@ async def create(services: Services, kind: type[D], id: str, make: Callable[[], 
     `make` is called for each attempt; its exceptions propagate. Raises Unavailable as `edit` does.
     """
 
-    async def made(found: D | None) -> Batch[D] | None:
+    async def change(found: D | None) -> Batch[D] | None:
         return await make() if found is None else None
 
-    return (await _commit(services, kind, id, made, None, read_first=False)).document
+    return (await _commit(services, kind, id, change, None, read_first=False)).document
 
 
 async def _commit(
