@@ -47,7 +47,7 @@ T = TypeVar("T")
 VIDEOS: Final = 20
 EVERY_S: Final = 15.0
 SIGNED_UP_S: Final = 300.0
-# As the OpenAI SDK is told to, by openai-poll-after-ms.
+# As openai-poll-after-ms tells the OpenAI SDK.
 POLLED_EVERY_S: Final = 2.0
 SETTINGS: Final = Settings(
     google_cloud_project="rushes", bucket="videos", vertex_project="rushes", gemini_api_key="key", signup_credits=500
@@ -131,7 +131,7 @@ class Tally:
 class CountedStore:
     """Firestore: a document is a read or a write, and a query that finds nothing is a read as well.
 
-    Beside that, how many documents of which collection are written.
+    Also, how many documents of which collection are written.
     """
 
     store: MemoryFirestore
@@ -370,7 +370,7 @@ class Counted:
         if self.life.streams:
             await self.call("stream", "GET", f"{path}/events", headers=headers)
             self.tally.streaming_s += self.loop.time() - began_s
-            # The connection that all streams share is told of each change: a read.
+            # The connection that all streams share receives each change: a read.
             changes = next(job.version for job in self.store.documents(Job) if job.id == made["id"])
             self.tally.operations["Firestore reads"] += changes
         else:

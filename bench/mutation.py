@@ -58,7 +58,7 @@ GONE: Final = ""
 
 @dataclass(frozen=True, order=True)
 class Survivor:
-    """A mutant that no test fails on, told without its number: numbers move with every change of the file.
+    """A mutant that no test fails on, identified without its number: numbers move with every change of the file.
 
     `was` and `now` are the changed lines, joined; `now` is empty where a line was taken away.
     """
@@ -73,7 +73,7 @@ class Survivor:
 
 @dataclass(frozen=True)
 class Score:
-    """What became of one file's mutants."""
+    """The results of one file's mutants."""
 
     file: str
     killed: int

@@ -268,7 +268,7 @@ def _litellm(stand: Stand, provider: Provider) -> Iterator[Peer]:
     environ = {
         **provider.environ,
         "LITELLM_MASTER_KEY": key,
-        # As its documentation advises for production; and it asks nobody for its table of prices.
+        # As its documentation advises for production; and it does not download its table of prices.
         "LITELLM_MODE": "PRODUCTION",
         "LITELLM_LOG": "ERROR",
         "LITELLM_LOCAL_MODEL_COST_MAP": "True",

@@ -43,7 +43,7 @@ SHARES: Final = (
 )  # fmt: skip
 STEP: Final = 0.001
 START: Final = datetime(2026, 11, 20, 12, tzinfo=UTC)
-# From the end of a generation to our look at it where an event tells: Pub/Sub or a webhook, the queue, and the way.
+# From the end of a generation to our poll prompted by an event: Pub/Sub or a webhook, the queue, and the way.
 EVENT_P50_S, EVENT_SIGMA = 0.3, 0.5
 Looks = npt.NDArray[np.float64]
 
@@ -125,9 +125,9 @@ def polled(ends_s: Looks, looks_s: Looks) -> Lag:
 
 def pushed(ends_s: Looks, looks_s: Looks) -> Lag:
     """With events of which some are lost: a look when one comes, or by schedule, whichever is first."""
-    dice = np.random.default_rng(SEED + 1)
-    told_s = EVENT_P50_S * np.exp(EVENT_SIGMA * dice.standard_normal(JOBS))
-    told_s[dice.random(JOBS) < schedule.LOST_EVENTS_SHARE] = np.inf
+    rng = np.random.default_rng(SEED + 1)
+    told_s = EVENT_P50_S * np.exp(EVENT_SIGMA * rng.standard_normal(JOBS))
+    told_s[rng.random(JOBS) < schedule.LOST_EVENTS_SHARE] = np.inf
     alone = polled(ends_s, looks_s)
     return Lag(np.minimum(alone.lag_s, told_s), alone.looks)
 

@@ -27,7 +27,7 @@ MODELS: Final = ("veo-3.1-fast", "omni-flash", "veo-3.1-fast")
 
 @dataclass(frozen=True)
 class Processor:
-    """Seconds of one processor: of a request by function, and what storing one video takes beside that."""
+    """CPU seconds: of a request by function, and additionally for storing one video."""
 
     request_s: dict[Function, float]
     storing_s: float

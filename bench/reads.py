@@ -67,7 +67,7 @@ class _Call:
 
 @contextmanager
 def services(environ: Mapping[str, str]) -> Iterator[Services]:
-    """Services of that environment, which nobody else in this process gets."""
+    """Services of that environment, not shared within this process."""
     with mock.patch.dict(os.environ, environ):
         gateways.services.cache_clear()
         try:

@@ -32,7 +32,7 @@ MACHINE_EXAMPLES = 2_000
 MACHINE_STEPS = 60
 # How the time is shared that is left by what is always played: the single faults, and the least number of seeds.
 PAIRS_SHARE, SAMPLE_SHARE = 0.7, 0.3
-# The point that no queue closes: the provider has accepted, and nobody has kept its name.
+# The gap that no queue closes: the provider has accepted, and its operation name is not yet stored.
 ONE_POINT = {
     "provider.create": (Fault.DIES_AFTER, Fault.ANSWER_LOST, Fault.FROZEN, Fault.DELAYED),
     "accepted.commit": (Fault.DIES_BEFORE, Fault.DIES_AFTER, Fault.FROZEN),

@@ -435,12 +435,12 @@ async def _signing(settings: Settings) -> Signing:
         for index in range(SIGNED):
             key.sign(f"{number}/{index}".encode())
         found.bare_ms.append((time.perf_counter() - began) / SIGNED * 1_000)
-    # One film that is asked for again and again through a day, at moments that nobody chose.
-    dice, over, left_s = random.Random(7), clock.now + DAY, []
+    # One film that is asked for again and again through a day, at random moments.
+    rng, over, left_s = random.Random(7), clock.now + DAY, []
     while clock.now < over:
         signed = await media.sign("film", "film.mp4")
         left_s.append((signed.expires_at - clock.now).total_seconds())
-        clock.now += timedelta(seconds=dice.uniform(0, 120))
+        clock.now += timedelta(seconds=rng.uniform(0, 120))
     found.least_left_s, found.handed_out = min(left_s), len(left_s)
     return found
 

@@ -35,7 +35,7 @@ ACTIVE_LIMIT: Final = 500
 CALL_TIMEOUT_S: Final = 60.0
 SUBMIT_FOR_S: Final = 180.0
 SAMPLE_EVERY_S: Final = 5.0
-# Uncertain starts wait six minutes; what fell before and meanwhile may cost some minutes more.
+# Uncertain starts wait six minutes; tasks lost before and during that may cost some minutes more.
 GRACE_S: Final = 1_200.0
 MEMORY_HEAD: Final = ("resident MiB", "first", "half-way", "last", "highest")
 # Five deaths of one function within a minute end the local cloud.
@@ -177,7 +177,7 @@ class Soak:
                 if isinstance(result, Exception):
                     raise result
 
-    # --- beside the jobs ---
+    # --- alongside the jobs ---
 
     async def _kill(self) -> None:
         for name in cycle(FUNCTIONS):

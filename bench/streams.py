@@ -34,12 +34,12 @@ from shared.platform.ports import Services, new_id
 from shared.streaming import event_stream
 
 STREAMS: Final = 1_000
-# Users, commits a second, and how many. At each commit the emulator tells all watched accounts anew what they have,
+# Users, commits a second, and how many. At each commit the emulator resends all watched accounts what they have,
 # which Firestore does not: the more accounts, the fewer commits it can bear.
 # As many streams of a user as an account may have, nearly; and a few.
 CASES: Final = ((100, 10.0, 60), (200, 1.0, 12))
 OPENED_AT_ONCE: Final = 25
-# For what was committed last to be told.
+# For the last commit to be sent.
 TOLD_WITHIN_S: Final = 10.0
 AT_REST_S: Final = 2.0
 # The server inherits the limit of open files, too.
@@ -55,7 +55,7 @@ _ID: Final = re.compile(rb'"id":"(video_[A-Za-z0-9_-]+)"')
 
 @dataclass
 class Stream:
-    """One client of /v1/events. It remembers of each job the version that it was told last."""
+    """One client of /v1/events. It remembers the last version received of each job."""
 
     person: Person
     versions: dict[str, int] = field(default_factory=dict)
@@ -64,7 +64,7 @@ class Stream:
 
 @dataclass
 class Audience:
-    """All clients, and the seconds from each commit to each event that told it."""
+    """All clients, and the seconds from each commit to each of its events."""
 
     port: int
     committed_at: dict[tuple[str, int], float] = field(default_factory=dict)
@@ -74,14 +74,14 @@ class Audience:
     tasks: list[asyncio.Task[None]] = field(default_factory=list)
 
     async def open(self, stream: Stream) -> None:
-        """Connect, and be told that the stream has begun. Raises AssertionError when it is refused."""
+        """Connect, and wait until the stream has begun. Raises AssertionError if it is refused."""
         reader, writer = await asyncio.open_connection(HOST, self.port)
         self.writers.append(writer)
         writer.write(request("GET", "/v1/events", {**stream.person.headers, "Accept": "text/event-stream"}))
         head = await reader.readuntil(b"\r\n\r\n")
         assert head.startswith(b"HTTP/1.1 200"), head.decode()
         await self._event(reader, stream)
-        # The job that is under way is told, too.
+        # The job in progress is sent, too.
         await self._event(reader, stream)
         self.tasks.append(asyncio.create_task(self._follow(reader, stream)))
 
@@ -249,7 +249,7 @@ def _commit(client: firestore.Client, job: str, version: int) -> None:
 
 @dataclass
 class Reads:
-    """Documents read for the first stream of an account, for each further one, and for a change that all are told."""
+    """Documents read for the first stream of an account, for each further one, and for a change sent to all."""
 
     first: int
     further: float
@@ -313,7 +313,7 @@ class _Reader:
                     self._versions.put_nowait(int(found[1]))
 
     async def told(self, version: int) -> None:
-        """Raises TimeoutError when that version is not told."""
+        """Raises TimeoutError if that version does not arrive."""
         async with asyncio.timeout(TOLD_WITHIN_S):
             while await self._versions.get() < version:
                 pass

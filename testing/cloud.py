@@ -129,7 +129,7 @@ class Cloud:
         return next(mail for mail in reversed(mails) if (mail["email"], mail["requestType"]) == (email, kind))
 
     def have_project(self, id_: str) -> None:
-        """See that the tenant has that project: from its first one on, videos may name no other, whoever made that."""
+        """Ensure the tenant has that project: once it has any, videos may name no other."""
         admin = User(self, self.session["admin_token"])
         answer = admin.call("POST", "/v1/projects", json={"id": id_, "title": id_.capitalize()})
         assert answer.status_code in (201, 409), answer.text

@@ -111,7 +111,7 @@ def check_due(job: Job, config: LiveSettings) -> None:
         return
     assert not (job.to_announce or job.to_tidy), f"{job.id}: unfinished, and told or tidied already"
     assert job.due_at is not None, f"{job.id}: unfinished and never due"
-    # What came after the deadline (a name that was long in coming) is due when it came.
+    # What arrived after the deadline (a late operation name) is due on arrival.
     assert job.due_at <= max(deadline(job, config), job.updated_at), f"{job.id}: due after its deadline"
 
 

@@ -1,4 +1,4 @@
-"""Programs for Node beside the official packages that they use, installed once for each list of them."""
+"""Node programs with the official packages they use, installed once per list of packages."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Run gcloud as whoever is signed in, and read its JSON."""
+"""Run gcloud as the signed-in user, and read its JSON."""
 
 from __future__ import annotations
 

@@ -38,7 +38,7 @@ def page(root: Path = ROOT) -> dict[str, Path]:
 
 
 def write(archive: Path, files: Mapping[str, Path]) -> None:
-    """Write the archive anew, the same bytes for the same contents: in order, and without times, owners and modes.
+    """Rewrite the archive, the same bytes for the same contents: in order, and without times, owners and modes.
 
     Nothing is compressed, since another release of zlib compresses to other bytes.
     """

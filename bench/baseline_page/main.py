@@ -1,4 +1,4 @@
-"""The least that a page of one's videos can be: the same query by the official client, and nothing of ours around it.
+"""The minimum for a page of a user's videos: the same query by the official client, and nothing of ours around it.
 
 A function on functions-framework, so that what its requests take is comparable with ours. `GET /{account}?limit=20`.
 """

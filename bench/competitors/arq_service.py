@@ -1,4 +1,4 @@
-"""What a good developer writes in a day: videos over FastAPI, arq and Redis. Measured beside Rushes by bench/peers.py.
+"""A good one-day solution: videos over FastAPI, arq and Redis. Measured alongside Rushes by bench/peers.py.
 
 A create is checked, kept as a hash in Redis and enqueued; a worker starts it at the provider and looks at it until it
 has ended; a status is one read of the hash. There are no credits, and what Redis or the worker loses is lost.

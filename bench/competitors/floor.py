@@ -1,4 +1,4 @@
-"""The floor: an empty function on functions-framework, which is what every request of ours passes through."""
+"""The lower bound: an empty function on functions-framework, which every request of ours passes through."""
 
 import functions_framework.aio
 from starlette.requests import Request

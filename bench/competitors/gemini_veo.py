@@ -65,7 +65,7 @@ class Veo:
 
 
 async def nothing(film: Film) -> bytes:
-    """Instead of a film, which nobody is going to see."""
+    """Instead of a video, which is never shown."""
     return b""
 
 

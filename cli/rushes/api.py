@@ -1,4 +1,4 @@
-"""Calls of the API: repeated while that may help and cannot hurt, and failures as the server tells them."""
+"""Calls of the API: retried where safe and useful, with failures as the server reports them."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ class Api:
 
     @asynccontextmanager
     async def events(self, path: str, last_id: str) -> AsyncIterator[httpx2.EventSource | None]:
-        """A stream of server-sent events; None when it has nothing to tell. Raises TransportError too."""
+        """A stream of server-sent events; None if it has no events. Raises TransportError too."""
         headers = {"Authorization": f"Bearer {self._bearer.token()}", "Last-Event-ID": last_id}
         address = self.connection.url + path
         async with (

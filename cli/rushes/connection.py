@@ -41,7 +41,7 @@ class Connection:
 
     @property
     def fingerprint(self) -> str:
-        """Tells who is signed in where from everybody else, without saying it."""
+        """Identifies the user and server without revealing them."""
         secret = self.bearer.value if isinstance(self.bearer, Fixed) else ""
         return hashlib.sha256("\n".join((self.url, self.source, secret)).encode()).hexdigest()
 

@@ -1,4 +1,4 @@
-"""Who one is signed in as, by profile: one file in the user's settings, readable by nobody else.
+"""Credentials by profile: one file in the user's settings, readable only by them.
 
 A profile is one installation of Rushes under a name: its URL with an API key, or with a refresh token of Identity
 Platform and the ID token that was last made of it.
@@ -88,7 +88,7 @@ class Credentials:
             files.write_private(self._path, content)
 
     def use(self, name: str) -> None:
-        """From now on this is the profile of whoever names none."""
+        """Make this the default profile."""
         with self.locked():
             files.write_private(self._path, {**self._read(), "current": name})
 

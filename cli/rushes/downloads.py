@@ -25,7 +25,7 @@ def targets(out: Path, count: int) -> list[Path]:
 
 
 def download_all(api: Api, video: Json, out: Path) -> list[Json]:
-    """All videos of the job into files beside each other; what was written. Raises Failure."""
+    """Download all videos of the job into one directory; returns the files. Raises Failure."""
     files = video["files"]
     return [
         download(api, video["id"], path, index=file["index"], size_bytes=file["size_bytes"])

@@ -1,4 +1,4 @@
-"""Files of the user's own: whole or absent, and readable by nobody else."""
+"""The user's private files: complete or absent, and readable only by them."""
 
 from __future__ import annotations
 

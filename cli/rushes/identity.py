@@ -71,7 +71,7 @@ def send_verification(url: str, identity: Identity, id_token: str) -> None:
 
 
 def send_reset(url: str, identity: Identity, email: str) -> None:
-    """Mail a link that resets the password, if there is such a user; nobody learns whether. Raises Failure."""
+    """Mail a link that resets the password, if the user exists, without revealing whether. Raises Failure."""
     try:
         _call(url, identity, "sendOobCode", {"requestType": "PASSWORD_RESET", "email": email, **_tenant(identity)})
     except Failure as failure:

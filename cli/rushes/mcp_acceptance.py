@@ -1,4 +1,4 @@
-"""How a user accepts an offer: asked by the client, or told by the assistant, which then calls a second time."""
+"""How a user accepts an offer: asked by the client, or by the assistant, which then calls a second time."""
 
 from __future__ import annotations
 

@@ -10,7 +10,7 @@ from rushes.failure import usage
 
 
 def asked(what: str, *, hidden: bool = False) -> str:
-    """What the person at the terminal types. Raises Failure when nobody is there."""
+    """Read a line from the terminal. Raises Failure if the session is not interactive."""
     if not sys.stdin.isatty():
         raise usage(f"{what} is required.", "Pass --email and --password-stdin.")
     return str(typer.prompt(what, hide_input=hidden, err=True))

@@ -22,14 +22,14 @@ from filelock import FileLock, Timeout
 from rushes import files
 from rushes.arguments import idempotency_key
 
-# After that, whoever gives the same command means another video.
+# After that, the same command means another video.
 KEPT_FOR_S: Final = 24 * 3600.0
 KEY_BYTES: Final = 18
 
 
 @dataclass
 class Pending:
-    """One command under way. `resumed`: an earlier one with the same request broke off, and this one goes on with it.
+    """One command in progress. `resumed`: it continues an earlier, interrupted one with the same request.
 
     Without a `path` nothing is noted: the caller chose the key, and keeps it.
     """

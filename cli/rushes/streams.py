@@ -38,7 +38,7 @@ def write_output(text: str) -> None:
 
 
 class Drawn:
-    """Standard output as Rich draws for it; kept until it is taken, to be written where a failure can be told."""
+    """Standard output as Rich draws for it; buffered until taken, to be written where a failure can be reported."""
 
     def __init__(self) -> None:
         self._parts: list[str] = []

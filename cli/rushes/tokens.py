@@ -41,7 +41,7 @@ class Fixed:
 
 @dataclass(frozen=True)
 class Nobody:
-    """Nobody is signed in; every request that needs somebody fails here."""
+    """Signed out; every request that needs a user fails here."""
 
     url: str
 

@@ -15,7 +15,7 @@ LOOPBACK: Final = frozenset({"localhost", "127.0.0.1", "::1"})
 
 
 def private(url: str) -> bool:
-    """Whether nobody on the way can read what is sent there."""
+    """Whether the connection is encrypted or local."""
     parts = urlsplit(url)
     return parts.scheme == "https" or parts.hostname in LOOPBACK
 

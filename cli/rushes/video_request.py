@@ -1,4 +1,4 @@
-"""The video that one wishes for: the options of `create`, `estimate` and `extend`, and the request they make."""
+"""The requested video: the options of `create`, `estimate` and `extend`, and their request body."""
 
 from __future__ import annotations
 
@@ -103,7 +103,7 @@ class VideoRequest:
         return {"data": self._form(), "files": self._files()}
 
     def identity(self) -> dict[str, Any]:
-        """What makes two wishes the same: not the price that they agree to."""
+        """What makes two requests the same; the agreed price does not count."""
         fields = {name: value for name, value in self.fields.items() if name != "max_cost"}
         return {"fields": fields, "images": [[image.field, image.identity] for image in self.images]}
 

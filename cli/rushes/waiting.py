@@ -26,7 +26,7 @@ AWAY_FOR_S: Final = 120.0
 
 
 class Watcher(Protocol):
-    """Is told how the video gets on."""
+    """Receives the progress of the video."""
 
     def update(self, video: Json) -> None: ...
 
@@ -56,7 +56,7 @@ class Wait:
         return self.video
 
     def _follow(self) -> bool:
-        """Follow one stream to its end; whether it told anything."""
+        """Follow one stream to its end; returns whether it sent any event."""
         before = self._heard_of
         try:
             asyncio.run(self._stream())
@@ -111,7 +111,7 @@ def how_to_go_on(video: str, out: str | None = None) -> str:
 
 
 class Lines:
-    """One line for each stage, where nobody looks on."""
+    """One line per stage, without a terminal."""
 
     def __init__(self, out: Output) -> None:
         self._out = out

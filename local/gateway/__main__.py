@@ -40,7 +40,7 @@ def main() -> None:
         media_origins=options.media_origins,
         requests_per_minute=options.requests_per_minute,
     )
-    # Nothing stands before it that could tell who the client is.
+    # No proxy in front of it could say who the client is.
     config = uvicorn.Config(
         gateway,
         host=HOST,

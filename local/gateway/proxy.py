@@ -123,7 +123,7 @@ class _Exchange:
     async def _start(self, response: Response, is_early: bool) -> None:
         headers = [(name, value) for name, value in end_to_end(response.headers) if name not in REWRITTEN]
         if is_early:
-            # Nobody reads what the client still sends.
+            # What the client still sends is discarded.
             headers.append((b"connection", b"close"))
         await self._send({"type": "http.response.start", "status": response.status, "headers": headers})
 

@@ -111,7 +111,7 @@ class Project:
 
     @property
     def hides_addresses(self) -> bool:
-        """Whether no answer tells which addresses have an account."""
+        """Whether answers hide which addresses have an account."""
         return bool(self._config["emailPrivacyConfig"]["enableImprovedEmailPrivacy"])
 
     def may(self, act: str) -> bool:

@@ -107,7 +107,7 @@ def _administrators_calls(service: Service) -> list[Route]:
 
 
 def _documents(service: Service) -> list[Route]:
-    """The issuer's own documents, and the mail that nobody sent."""
+    """The issuer's own documents, and the undelivered mail."""
     signer = service.signer
 
     async def jwks(_request: Request) -> Response:

@@ -27,7 +27,7 @@ REFRESH_LIFETIME_S: Final = 365 * 86_400
 EMAIL: Final = re.compile(r"[^@\s]+@[^@\s]+\.[^@\s.]+")
 PASSWORD: Final = "password"  # noqa: S105 - a provider's name
 GOOGLE: Final = "google.com"
-# Changing a password or deleting oneself needs a sign-in no older than this.
+# Changing a password or deleting the account needs a sign-in no older than this.
 RECENT_S: Final = 300
 # The real limits aren't published; these are about what people meet.
 WRONG_PASSWORDS, WRONG_WITHIN_S = 10, 300.0
@@ -64,7 +64,7 @@ class Service:
     # --- signing up and in ---
 
     async def sign_up(self, body: Json, asking: Asking) -> Json:
-        """accounts:signUp with email and password. Nobody has verified the address yet."""
+        """accounts:signUp with email and password. The address is not verified yet."""
         tenant = self._tenant(body, asking)
         if not body.get("email") and not body.get("password"):
             raise IdentityError("ADMIN_ONLY_OPERATION")  # an anonymous user, which no installation of ours allows
@@ -95,7 +95,7 @@ class Service:
         self._throttle.count(key, HOUR_S)
 
     async def sign_in(self, body: Json, asking: Asking) -> Json:
-        """accounts:signInWithPassword. With protection on, it doesn't tell whether address or password is wrong."""
+        """accounts:signInWithPassword. With protection on, it doesn't say whether address or password is wrong."""
         tenant, email, password = self._tenant(body, asking), _email(body), _text(body, "password")
         if not password:
             raise IdentityError("MISSING_PASSWORD")
@@ -116,7 +116,7 @@ class Service:
         return {**kind, **_profile(user), **self._tokens(user, PASSWORD)}
 
     async def create_auth_uri(self, body: Json, asking: Asking) -> Json:
-        """accounts:createAuthUri for google.com, or for an address, of which nothing is told with protection on."""
+        """accounts:createAuthUri for google.com, or for an address, revealing nothing with protection on."""
         kind = {"kind": "identitytoolkit#CreateAuthUriResponse"}
         continue_uri = _text(body, "continueUri")
         if not continue_uri:
@@ -244,7 +244,7 @@ class Service:
         return {**kind, **({"users": users} if users else {})}
 
     async def update(self, body: Json, asking: Asking) -> Json:
-        """accounts:update: what a code in a mail does, one's own name and password, anything for an administrator."""
+        """accounts:update: what a code in a mail does, your own name and password, anything for an administrator."""
         if body.get("oobCode"):
             return await self._apply(self.mailbox.open(_text(body, "oobCode")))
         user = self._any(body, asking) if asking.admin else self._caller(body)
@@ -314,7 +314,7 @@ class Service:
         return answer | ({"oobCode": mail.code, "oobLink": mail.link} if body.get("returnOobLink") else {})
 
     def _addressee(self, kind: str, body: Json, asking: Asking, tenant: str) -> tuple[User | None, str, str]:
-        """Whose mail it is (None: nobody's), that user's address, and the one it is to become."""
+        """Whose mail it is (None: no user's), that user's address, and the one it is to become."""
         if kind == "PASSWORD_RESET":
             email = _email(body)
             user = self.users.by_email(tenant, email)
@@ -350,7 +350,7 @@ class Service:
             raise IdentityError("INVALID_OOB_CODE")
         password = self._new_password(body, "newPassword")
         user = await asyncio.to_thread(self._mailed(mail).with_password, password)
-        # Whoever reads the mail owns the address; a provider that was linked by somebody else goes.
+        # The reader of the mail owns the address; a provider linked by somebody else is removed.
         self.mailbox.use(mail)
         await asyncio.to_thread(self.users.save, replace(user, email_verified=True, google_id=""))
         self._throttle.forget(f"password {user.tenant} {user.email}")

@@ -55,8 +55,8 @@ class User:
     def taken_over_by_google(self, google_id: str) -> User:
         """The user once Google vouches for the address.
 
-        If nobody had verified it, the password is a stranger's, and goes. Its refresh tokens stay good on Firebase's
-        emulator; the real service doesn't document it, so the API may not rely on their end.
+        If the address was not verified, the password is a stranger's, and is removed. Its refresh tokens stay
+        valid on Firebase's emulator; the real service doesn't document it, so the API may not rely on their end.
         """
         user = self if self.email_verified else replace(self, salt="", password_hash="")
         return replace(user, google_id=google_id, email_verified=True)

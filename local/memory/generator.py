@@ -34,7 +34,7 @@ Provider = Literal["vertex", "vertex-omni", "gemini"]
 CHUNK_BYTES: Final = 1 << 20
 FILES_URL: Final = "https://generativelanguage.googleapis.com/v1beta/files/"
 _FILE_ID: Final = re.compile(r"files/([A-Za-z0-9]+)")
-# What the providers' HTTP statuses mean for a create; of a 400 the words tell more.
+# What the providers' HTTP statuses mean for a create; the message of a 400 says more.
 _REFUSALS: Final = {401: "PROVIDER_DENIED", 403: "PROVIDER_DENIED", 404: "MODEL_RETIRED"}
 # Nothing else proves that nothing began.
 _BUSY: Final = 429
@@ -66,7 +66,7 @@ class MediaBuckets:
 
 
 class MemoryGenerator:
-    """One provider over an engine. `accepted` is told of each generation and its operation's name, as webhooks are."""
+    """One provider over an engine. `accepted` gets each generation and its operation's name, as by webhook."""
 
     def __init__(
         self,
@@ -149,7 +149,7 @@ class MemoryGenerator:
             count=wanted.count,
             seed=wanted.seed,
             audio=wanted.generate_audio,
-            # As on the wire: only Vertex AI is told of a bucket and of the job.
+            # As on the wire: only Vertex AI gets a bucket and the job.
             first_frame=images.get("first_frame"),
             last_frame=images.get("last_frame"),
             extends=extends,
@@ -187,7 +187,7 @@ class Script:
 
 
 class LostAnswer(ConnectionError):  # noqa: N818 - reads as the state it names
-    """The create was accepted, and nobody will learn of it from its answer."""
+    """The create was accepted, but its answer is lost."""
 
 
 @dataclass
@@ -241,7 +241,7 @@ class ScriptedGenerator:
         generation = Started(job, prefix, f"operations/{job.id}-{number}", script)
         self.started[generation.operation] = generation
         if outcome is not None:
-            # Nobody will look, so what comes of it shows by itself.
+            # Nobody polls it, so its result appears by itself.
             last = script.looks[-1]
             if isinstance(last, Videos):
                 await self._finish(generation, last)

@@ -1,4 +1,4 @@
-"""The changes of jobs in memory: told by the store, at once and in its order, to all who watch."""
+"""The changes of jobs in memory: sent by the store, at once and in its order, to all subscribers."""
 
 from __future__ import annotations
 

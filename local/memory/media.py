@@ -94,7 +94,7 @@ class MemoryObjectStore:
         run: Run[object] | None = None,
         finalized: Callable[[Record], None] = lambda record: None,
     ) -> None:
-        """`finalized` is told of each new object, as the bucket's notifications are; it must not raise."""
+        """`finalized` is called with each new object, as the bucket's notifications are; it must not raise."""
         self._bucket = bucket
         self._files = files or DictFiles(bucket)
         self._clock = clock

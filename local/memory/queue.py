@@ -103,7 +103,7 @@ class MemoryTaskQueue:
         return ref in self._entries
 
     async def delete(self, ref: TaskRef) -> None:
-        """Delete the task if it is there; a delivery under way goes on."""
+        """Delete the task if it is there; a delivery in progress continues."""
         self.drop(ref)
         self.on_change()
 
@@ -123,7 +123,7 @@ class MemoryTaskQueue:
         return min((entry.due_at for entry in self._entries.values() if not entry.in_flight), default=None)
 
     def begin(self, entry: Entry) -> None:
-        """A delivery of the task starts; a second one beside the first is allowed, as a duplicate."""
+        """A delivery of the task starts; a second concurrent one is allowed, as a duplicate."""
         entry.attempts += 1
         entry.in_flight += 1
         self._under_way[entry.ref.queue] += 1

@@ -50,9 +50,9 @@ class MemoryFirestore:
         self._clock = clock
         self._collections: dict[str, dict[str, Snapshot]] = {}
         self._last_update = datetime.min.replace(tzinfo=UTC)
-        # Grows with every change: whoever saves the database can tell whether it must.
+        # Grows with every change, so that a saver knows whether it must save.
         self.changes = 0
-        # Told of every change: the collection, the document before and after. They must not raise.
+        # Called with every change: the collection, the document before and after. They must not raise.
         self.listeners: list[Callable[[str, Snapshot | None, Snapshot | None], None]] = []
 
     # What handlers may do

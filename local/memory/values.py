@@ -76,7 +76,7 @@ def same_type(one: Any, other: Any) -> bool:
 
 
 def to_json(value: Any) -> Json:
-    """A stored value in the form of Firestore's REST API, which tells its types apart."""
+    """A stored value in the form of Firestore's REST API, which marks the types."""
     match value:
         case None:
             return {"nullValue": None}

@@ -1,4 +1,4 @@
-"""Rendering beside an event loop: a few threads, a stop flag and, under load, one film for many."""
+"""Rendering outside the event loop: a few threads, a stop flag and, under load, one video for many."""
 
 from __future__ import annotations
 

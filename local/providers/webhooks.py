@@ -29,7 +29,7 @@ _TYPES = {"succeeded": "interaction.completed", "failed": "interaction.failed", 
 
 
 class Webhooks:
-    """Sends the events of those interactions that `watch` was told of."""
+    """Sends the events of the interactions passed to `watch`."""
 
     def __init__(
         self,

@@ -58,7 +58,7 @@ STOP_ORDER: Final = (
 
 
 class Failed(Exception):  # noqa: N818 - reads as the state it names
-    """The cloud cannot start or go on; `log` is the end of the log that tells why."""
+    """The cloud cannot start or continue; `log` is the end of the relevant log."""
 
     def __init__(self, message: str, log: Iterable[str] = ()) -> None:
         super().__init__(message)
@@ -116,7 +116,7 @@ class Cloud:
         self._guard: Guard | None = None
 
     async def run(self) -> int:
-        """Runs until it is told to stop; the exit code: 0, or 1 when something failed."""
+        """Run until stopped; returns the exit code: 0, or 1 if something failed."""
         adopt_orphans()
         loop = asyncio.get_running_loop()
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):

@@ -28,7 +28,7 @@ class Console:
         self._out.print(Text(line, "yellow"))
 
     def failure(self, line: str, log: Iterable[str] = ()) -> None:
-        """What went wrong, and the last lines of the log that tells why."""
+        """What went wrong, and the last lines of the relevant log."""
         self._out.print(Text(line, "bold red"))
         for logged in log:
             self._out.print(Text(f"    {logged}", "dim"))

@@ -260,7 +260,7 @@ def _stop(process: subprocess.Popen[bytes]) -> None:
 
 
 def _explain(directory: Path, console: Console) -> None:
-    """The ends of the logs that may tell why, and where the rest is."""
+    """The ends of the logs that may explain it, and where the rest is."""
     for log in (directory / "up.log", *(directory / "logs" / f"{name}.log" for name in ("submit", "poll"))):
         if lines := tail(log, LOG_LINES):
             console.print(Text(f"{log.name}:", "bold"))

@@ -123,7 +123,7 @@ async def load_rules(client: httpx2.AsyncClient, url: str, project: str) -> None
 
 @dataclass(frozen=True)
 class Saved:
-    """The newest whole export. `clean` tells that nothing was written after it."""
+    """The newest complete export. `clean` means that nothing was written after it."""
 
     name: str
     as_of: str

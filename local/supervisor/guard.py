@@ -1,4 +1,4 @@
-"""Ends the process groups it is told of when the supervisor is gone, however it went.
+"""Ends the registered process groups when the supervisor is gone, however it ended.
 
 A parent that is killed outright cannot tidy up, and a gunicorn worker does not notice that its master is dead. So this
 process reads lines from a pipe that only the supervisor holds open, "+GROUP" and "-GROUP", and at the pipe's end kills

@@ -1,4 +1,4 @@
-"""Which processes make up the cloud on a laptop, and what each is told of the others."""
+"""Which processes make up the local cloud, and what each knows of the others."""
 
 from __future__ import annotations
 
@@ -115,7 +115,7 @@ class Plan:
         return self.url("gateway")
 
     def members(self, emulator: Emulator, imported: Path | None) -> list[Member]:
-        """All processes, in no order: each waits for nobody to start, only requests need the others."""
+        """All processes, in any order: they start independently, and only requests need the others."""
         return [
             Member(
                 self._spec("firestore", *emulator.command(self.ports["firestore"], imported)),

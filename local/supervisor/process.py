@@ -142,7 +142,7 @@ class Child:
 
 
 def adopt_orphans() -> None:
-    """Become the parent of one's children's orphaned children (Linux), so that they can be reaped here."""
+    """Become the parent of our children's orphaned children (Linux), so that they can be reaped here."""
     if _LIBC is not None:
         _LIBC.prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
 
@@ -163,7 +163,7 @@ def _follow_parent(number: signal.Signals) -> None:
 
 
 def rotate(log: Path) -> None:
-    """Start `log` anew; the one before is kept beside it."""
+    """Start a new `log`; the previous one is kept next to it."""
     if log.exists():
         log.replace(log.with_suffix(f".{KEPT_LOGS}.log"))
 

@@ -1,4 +1,4 @@
-"""Who is signed in when the cloud is up, and the file that tells scripts."""
+"""The users signed in when the cloud is up, and the session file for scripts."""
 
 from __future__ import annotations
 

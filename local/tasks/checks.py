@@ -86,7 +86,7 @@ def fill_retry(retry: Any) -> None:
         raise invalid("max_attempts must be -1 or more")
     if not 0 <= seconds(retry.min_backoff) <= seconds(retry.max_backoff):
         raise invalid("min_backoff must not be above max_backoff")
-    # Zero doublings cannot be told from an unset field: the service reads both as its default.
+    # Zero doublings look like an unset field: the service reads both as its default.
     retry.max_doublings = retry.max_doublings or DOUBLINGS_DEFAULT
 
 

@@ -15,7 +15,7 @@ from local.tasks.retry import RetryPolicy
 from local.tasks.target import Delivery, Outcome
 from local.tasks.tombstones import Tombstones
 
-# A suspended machine's timers stand still while the wall clock goes on: no timer sleeps longer than this.
+# A suspended machine's timers stand still while the wall clock runs: no timer sleeps longer than this.
 LONGEST_TIMER_S: Final = 30.0
 RETENTION_S: Final = 31 * 24 * 3600
 # google.rpc.Code by HTTP status; UNKNOWN for the rest, UNAVAILABLE without an answer.
@@ -91,7 +91,7 @@ class TaskQueue:
         self._schedule(record, due_at)
 
     def remove(self, record: Record) -> None:
-        """Deletes a task; an attempt under way goes on, but is not repeated."""
+        """Delete a task; an attempt in progress continues, but is not repeated."""
         record.ticket = 0
         del self._records[record.id]
         self._tombstones.add(record.id)

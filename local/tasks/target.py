@@ -1,4 +1,4 @@
-"""One attempt of a task: the HTTP request that Cloud Tasks sends, and what became of it."""
+"""One attempt of a task: the HTTP request that Cloud Tasks sends, and its result."""
 
 import asyncio
 import dataclasses

@@ -19,7 +19,7 @@ from testing.faults.virtual_time import Alarm
 
 T = TypeVar("T")
 
-# Longer than a lease, so that somebody else may act meanwhile.
+# Longer than a lease, so that another process may take over.
 LATE_S = 150.0
 FROZEN_S = 200.0
 # Longer than a caller waits for an answer, shorter than a lease.
@@ -29,7 +29,7 @@ REFUSED_S = 60.0
 
 
 class Death(BaseException):
-    """The process is gone: nothing can catch it, and nothing that still runs of it has any effect."""
+    """The process crashed: nothing can catch this, and its remaining code has no effect."""
 
 
 class Fault(Enum):
@@ -42,7 +42,7 @@ class Fault(Enum):
     LATE = "late"
     FROZEN = "frozen"
     DELAYED = "delayed"
-    # Beside the call, which itself goes well: the user cancels, the queue loses all its tasks.
+    # Concurrent with the call, which itself succeeds: the user cancels, the queue loses all its tasks.
     CANCELED = "canceled at"
     PURGED = "queue purged at"
     # The service does not answer, from this call on, for ten minutes.
@@ -57,7 +57,7 @@ WRITE_FAULTS = tuple(fault for fault in Fault if fault is not Fault.REFUSED)
 # Only the bucket refuses.
 BUCKET_READ_FAULTS = (*READ_FAULTS, Fault.REFUSED)
 BUCKET_WRITE_FAULTS = (*WRITE_FAULTS, Fault.REFUSED)
-# What goes on after the call at which it began, and for how many seconds.
+# Faults that outlast the call at which they began, and for how many seconds.
 LASTING = {Fault.OUTAGE: OUTAGE_S, Fault.REFUSED: REFUSED_S}
 # A blocking call inside of another one; it can be cut, and not made to wait.
 BESIDE = frozenset({Fault.CANCELED, Fault.PURGED})
@@ -100,13 +100,13 @@ class Process:
         return Death()
 
     def freeze(self, seconds: float) -> None:
-        """Stand still; whoever waits for an answer gives up at once, as when the connection breaks."""
+        """Freeze; callers waiting for an answer fail at once, as if the connection broke."""
         self.frozen_until_s = asyncio.get_running_loop().time() + seconds
         for caller in self.callers:
             caller.ring()
 
     async def turn(self) -> None:
-        """Let others run; then go on, unless the process is dead or frozen."""
+        """Let others run; then continue, unless the process is dead or frozen."""
         await asyncio.sleep(0)
         while not self.dead and self.frozen_until_s > (now_s := asyncio.get_running_loop().time()):
             await asyncio.sleep(self.frozen_until_s - now_s)
@@ -136,7 +136,7 @@ CURRENT: ContextVar[Run] = ContextVar("run")
 class Conductor:
     """Numbers the effects, keeps their trace, and lets the planned faults happen.
 
-    `beside` does what is to happen beside a call; `service_of` says which service an effect needs.
+    `beside` does what happens concurrently with a call; `service_of` names the service of an effect.
     """
 
     def __init__(self, plan: Plan, service_of: Callable[[str], str]) -> None:
@@ -157,9 +157,9 @@ class Conductor:
         refusal: type[Exception] | None = None,
         change_id: str = "",
     ) -> T:
-        """Do it, with what is planned for it.
+        """Do it, with the faults planned for it.
 
-        `failure` is what the caller sees of a failed call, `refusal` of one that found nobody there; `change_id` is
+        `failure` is what the caller sees of a failed call, `refusal` of one that was not accepted; `change_id` is
         that of a commit.
         """
         process = CURRENT.get().process
@@ -246,19 +246,19 @@ async def with_fault(process: Process, fault: Fault, act: Callable[[], Awaitable
 
 
 async def _nothing(fault: Fault) -> None:
-    """Nobody does anything beside the call."""
+    """Nothing happens concurrently with the call."""
 
 
 _background: set[asyncio.Task[None]] = set()
 
 
 def _in_background(act: Callable[[], Awaitable[object]]) -> None:
-    """Let a call that was given up take effect after all; nobody hears how it went."""
+    """Let an abandoned call take effect after all; its result is dropped."""
 
     async def belated() -> None:
         try:
             await act()
-        except Exception:  # noqa: BLE001 - there is nobody to tell
+        except Exception:  # noqa: BLE001 - the caller is gone
             return
 
     task = asyncio.ensure_future(belated())

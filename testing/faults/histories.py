@@ -33,7 +33,7 @@ ROOT = Path(__file__).parents[2]
 DIRECTORY = ROOT / "tests" / "fixtures" / "histories"
 KINDS: dict[str, type[Document]] = {kind.collection: kind for kind in (Job, Account, Transaction)}
 FATE_OF_NAME = {fate.name: fate for fate in FATES}
-# Written anew with each commit, whoever makes it.
+# Rewritten with each commit.
 NOT_COMPARED = frozenset({"change_id"})
 TASK_STEP = re.compile(r".{22}-\d+")
 Json = dict[str, Any]

@@ -1,4 +1,4 @@
-"""A provider on virtual time: what it accepted goes on by itself, whether or not anybody looks.
+"""A provider on virtual time: accepted generations run on their own, polled or not.
 
 Vertex AI writes its files into the bucket when they are done; the Gemini API keeps them to be fetched, sends an event,
 and can be stopped.
@@ -23,7 +23,7 @@ Ending = Literal["video", "error", "filtered", "nothing"]
 
 @dataclass(frozen=True)
 class Fate:
-    """What becomes of a request. `takes_s` None: for ever.
+    """The outcome of a request. `takes_s` None: it never ends.
 
     `refusals` are raised by the first creates, in their order, and nothing begins; `answers` by the first that are
     accepted, after the generation has begun. `retired`: so is the model once the generation has begun, and its endpoint
@@ -50,7 +50,7 @@ class Fate:
 
 @dataclass
 class Generation:
-    """One that was accepted: somebody pays for it."""
+    """An accepted generation, which is billed."""
 
     job: Job
     operation: str
@@ -94,7 +94,7 @@ class Provider:
         return operation
 
     def accept(self, job: Job, prefix: str, operation: str, began_s: float) -> None:
-        """A generation goes on that began at that moment; what it had delivered by now is there at once."""
+        """Resume a generation started at that time; what it would have delivered by now is there at once."""
         fate = self.fate_of(job)
         ends_s = None if fate.takes_s is None else began_s + fate.takes_s
         generation = Generation(job, operation, prefix, fate, began_s, ends_s)
@@ -137,7 +137,7 @@ class Provider:
 
     @property
     def busy(self) -> bool:
-        """Whether a generation that will end is still going on."""
+        """Whether a generation that will end is still running."""
         now_s = self.loop.time()
         return any(
             each.ends_s is not None and each.ends_s > now_s and not each.stopped for each in self.generations.values()
@@ -208,7 +208,7 @@ CORRUPT_ONCE = replace(OK, name="corrupt once", corrupt=1)
 
 
 def fates_of(model: str) -> tuple[Fate, ...]:
-    """The fates that a model's requests can have."""
+    """The possible outcomes of a model's requests."""
     if "gemini" in MODELS[model].providers:
         # Nothing shows what a retired endpoint of the Gemini API has made: that is the deadline's, as "never ends".
         return (*(fate for fate in FATES if fate.count == 1 and fate is not RETIRED_MIDWAY), CORRUPT_ONCE)

@@ -31,7 +31,7 @@ CLIENT_TRIES = 60
 CREDITS = 1_000
 WEBHOOK = "https://example.com/rushes"
 NONE_MAY_BE_ACTIVE = {"plans": {"default": {"may_wait": True, "active_jobs_limit": 0}}}
-# So short that whatever goes wrong while a video is stored lasts longer.
+# So short that any fault during storing lasts longer.
 STOPPED = {"storing_timeout_s": 60}
 # The settings are cached for a minute, so that a job that waits asks for its turn several times.
 ALLOWED_AFTER_S = 45.0
@@ -49,14 +49,14 @@ class Deliveries(Enum):
 
 @dataclass(frozen=True)
 class Schedule:
-    """One way in which one job may go."""
+    """One course that a job can take."""
 
     plan: Plan = field(default_factory=dict)
     fate: Fate = OK
     model: str = "veo-3.1-fast"
     deliveries: Deliveries = Deliveries.ONCE
     config: Mapping[str, Any] = field(default_factory=dict)
-    # Whether a server of the user's wants to hear of the end.
+    # Whether the user has a webhook for the end.
     webhook: bool = False
     # Whether the job has to wait for its turn first: no job may be active until an administrator allows it.
     waits: bool = False
@@ -75,7 +75,7 @@ class Schedule:
 
 @dataclass(frozen=True)
 class Played:
-    """What came of a schedule that kept every promise."""
+    """The result of a schedule that kept every promise."""
 
     trace: list[Effect]
     job: Job
@@ -122,7 +122,7 @@ class Driver:
         self._changed = Alarm(self.world.loop)
 
     async def live(self) -> None:
-        """From the submission to the end of all that is left to do."""
+        """From the submission until nothing is left to do."""
         world = self.world
         fresh = Account(id=ANN.account, issuer="i", sub="ann", tenant=ANN.tenant, created_at=world.clock())
         account, entry = ledger.post(fresh, "ann-signup", "signup", CREDITS, "Credits", world.clock())
@@ -219,7 +219,7 @@ class Driver:
         if fault is Fault.PURGED:
             self.world.queue.purge()
             return
-        # The user waits for the answer, whatever becomes of the call beside which this happens.
+        # The user waits for the answer, whatever the result of the concurrent call.
         canceling = self.world.loop.create_task(self._cancel())
         self.world.runs.add(canceling)
         canceling.add_done_callback(self.world.runs.discard)
@@ -239,7 +239,7 @@ class Driver:
     # --- the judgment ---
 
     def judged(self) -> Played:
-        """What came of it; raises AssertionError."""
+        """Check the result; raises AssertionError."""
         world, watch = self.world, self.world.watch
         config = LiveSettings.model_validate(self.schedule.config)
         world.check(config)
@@ -281,7 +281,7 @@ class Driver:
         return _EXPECTED[name]
 
     def _check_ending(self, job: Job, config: LiveSettings) -> None:
-        """What must come of that fate, unless the faults of the schedule explain another end."""
+        """Check the outcome this scenario must have, unless the schedule's faults explain another."""
         code = job.error.code if job.error else None
         if self.canceled:
             assert job.stage is Stage.CANCELED, f"it was canceled and ended {job.stage} {code}"
@@ -292,7 +292,7 @@ class Driver:
             return
         if self.schedule.fate.name == "late success" and job.stage is Stage.COMPLETED:
             assert self.schedule.plan, "a success came after the deadline, and was taken"
-            # Nobody could look at the deadline; whoever looks first afterwards finds it.
+            # No poll was possible at the deadline; the first one afterwards finds it.
             return
         if code in ("STORING_FAILED", "STORAGE_REFUSED"):
             assert STOPPED["storing_timeout_s"] == config.storing_timeout_s, f"{code} long before the deadline"
@@ -306,7 +306,7 @@ class Driver:
         assert not self._showed_in_time(), "a paid video was there, and was not adopted"
 
     def _start_was_disturbed(self) -> bool:
-        """Whether something went wrong between a claim and the commit of what the create came to."""
+        """Whether a fault hit between a lease and the commit of the create's result."""
         names = [effect.point.name.rpartition("/")[2] for effect in self.conductor.trace]
         during = False
         for effect, name in zip(self.conductor.trace, names, strict=True):
@@ -315,7 +315,7 @@ class Driver:
                 return True
             if name in ("accepted.commit", "deferred.commit", "switched.commit", "failed.commit"):
                 during = False
-        # What goes on for long may have begun before the claim.
+        # A lasting fault may have begun before the lease.
         return Fault.OUTAGE in self.schedule.plan.values()
 
     def _showed_in_time(self) -> bool:
@@ -329,7 +329,7 @@ class Driver:
         )
 
     def _check_signals(self, job: Job) -> None:
-        """What was abandoned and what came too late is told, unless the process died in telling it."""
+        """Abandoned and late generations are logged, unless the process died while logging."""
         signals, world = self.world.signals, self.world
         code = job.error.code if job.error else None
         untold = any(fault in (Fault.DIES_AFTER, Fault.FROZEN) for fault in self.schedule.plan.values())
@@ -340,19 +340,19 @@ class Driver:
         late = code in ("GENERATION_TIMEOUT", "START_UNCERTAIN") and bool(succeeded) and shows
         assert job.late_success == late, f"late success is {job.late_success} of {code}, and {late}"
         if late and not untold:
-            # Whoever does not know whether its own commit was made tells what another may tell too.
+            # A process unsure of its own commit logs what another may log too.
             most = 2 if UNKNOWN & set(self.schedule.plan.values()) else 1
             told = signals["late_success"]
             assert 1 <= told <= most, f"a late success was told {told} times"
 
     def _check_leftovers(self, job: Job) -> None:
-        """What is in the bucket is what the job says, and nothing else."""
+        """The bucket holds what the job says, and nothing else."""
         there = set(self.world.objects())
         meant = {name for output in job.outputs for name in (output.object, output.poster) if name}
         assert there <= meant, f"{job.stage}, and left in the bucket: {sorted(there - meant)}"
 
     def _check_told(self, job: Job) -> None:
-        """Whoever wanted to hear of the end has heard of it, at least once, and always under one id."""
+        """Every webhook for the end was sent at least once, always under one id."""
         posted = set(self.world.posted)
         if not self.schedule.webhook:
             assert not posted, f"nobody wanted to hear of {posted}"

@@ -14,7 +14,7 @@ EPOCH = datetime(2026, 11, 20, 12, tzinfo=UTC)
 
 
 class Stuck(AssertionError):  # noqa: N818
-    """Everything waits for something that nobody will do."""
+    """Deadlock: everything waits, and nothing is scheduled."""
 
 
 class VirtualLoop(asyncio.BaseEventLoop):
@@ -48,7 +48,7 @@ class VirtualLoop(asyncio.BaseEventLoop):
         """There are none: no file descriptor is ever watched."""
 
     def _write_to_self(self) -> None:
-        """Nobody outside of the loop has to wake it."""
+        """Nothing outside the loop needs to wake it."""
 
 
 def seconds_since_epoch(moment: datetime) -> float:
@@ -72,7 +72,7 @@ class Alarm:
         """Return at once if it was rung since the last time."""
         if not self._rung:
             self._waiting = self._loop.create_future()
-            # At least as long as a clock of microseconds can tell.
+            # At least the clock's resolution of one microsecond.
             timer = None if seconds is None else self._loop.call_later(max(seconds, 0.001), self.ring)
             try:
                 await self._waiting

@@ -18,7 +18,7 @@ class Broken(AssertionError):  # noqa: N818
     """A rule was broken at one commit or create."""
 
 
-# Which stage may follow which. It is told here again, so that the core is not its own judge.
+# Which stage may follow which. Stated here again, so that the core is not its own judge.
 FOLLOWS: dict[Stage, frozenset[Stage]] = {
     Stage.WAITING: frozenset({Stage.QUEUED, Stage.FAILED, Stage.CANCELED}),
     Stage.QUEUED: frozenset({Stage.STARTING, Stage.GENERATING, Stage.FAILED, Stage.CANCELED}),
@@ -60,7 +60,7 @@ class Watch:
     # What may have something left to do, by its id.
     due: dict[str, Job | Delivery] = field(default_factory=dict)
     commits: int = 0
-    # A life that goes on from a recorded document begins in the middle.
+    # A job that continues from a recorded document begins in the middle.
     resumed: bool = False
 
     def committed(self, documents: Sequence[Document]) -> None:

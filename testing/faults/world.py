@@ -1,4 +1,4 @@
-"""One virtual cloud: the product over the gateways in memory, with virtual time and every effect a seam."""
+"""One virtual cloud: the product over in-memory gateways, with virtual time and possible faults at every effect."""
 
 from __future__ import annotations
 
@@ -44,17 +44,17 @@ from shared.webhooks.receivers import Receivers
 from testing import invariants
 from testing.faults import films
 from testing.faults.effects import CURRENT, Death, Process, Run
-from testing.faults.provider import Fate, Generation, Provider
-from testing.faults.seams import (
+from testing.faults.gateways import (
     Effects,
+    FaultyFirestore,
+    FaultyObjectStore,
+    FaultyProvider,
+    FaultyPublicHttp,
+    FaultyTaskQueue,
     Posted,
-    SeamGenerator,
-    SeamMedia,
-    SeamOutbound,
-    SeamQueue,
-    SeamStore,
     WatchedStore,
 )
+from testing.faults.provider import Fate, Generation, Provider
 from testing.faults.virtual_time import Alarm, VirtualLoop
 from testing.faults.watch import Watch
 
@@ -71,7 +71,7 @@ SETTINGS = Settings(
     signup_credits=0,
 )
 NO_ANSWER = 504
-# A given-up generation is watched for a day, in the end once an hour. Nothing here goes on for so long: a few of these
+# A given-up generation is watched for a day, in the end once an hour. Nothing here runs for so long: a few of these
 # rounds show what all of them would.
 TIDY_FOR_S = 3 * 3_600.0
 SWEEP_EVERY_S = 60.0
@@ -113,7 +113,7 @@ class Answer:
 
 
 class World:
-    """The cloud. `effects` decides what happens at each effect; `fate_of` what becomes of each accepted request."""
+    """The cloud. `effects` decides what happens at each effect, `fate_of` the outcome of each accepted request."""
 
     def __init__(
         self,
@@ -141,20 +141,20 @@ class World:
         self._random = random.Random(seed)
         self.posted: list[Posted] = []
         self.receivers = Receivers()
-        self._seam_store = seam_store = SeamStore(effects, self.store, self.watch)
+        self._seam_store = seam_store = FaultyFirestore(effects, self.store, self.watch)
         self._config = self.new_config()
-        generator = SeamGenerator(effects, self.provider, self.watch)
+        generator = FaultyProvider(effects, self.provider, self.watch)
         self.services = Services(
             settings=SETTINGS,
             firestore=seam_store,
             changes=MemoryChangeFeed(self.store),
-            tasks=SeamQueue(effects, self.queue, self.watch),
-            objects=SeamMedia(effects, self.media),
+            tasks=FaultyTaskQueue(effects, self.queue, self.watch),
+            objects=FaultyObjectStore(effects, self.media),
             providers=Providers({"vertex": generator, "gemini": generator}),
             live_settings=_ConfigOfProcess(self),
             verifier=_Nobody(),
             images=ImageWorkers(),
-            public_http=SeamOutbound(effects, self.posted),
+            public_http=FaultyPublicHttp(effects, self.posted),
             clock=self.clock,
             ids=self.new_id,
             sleep=effects.sleep,
@@ -180,7 +180,7 @@ class World:
     # --- running it ---
 
     def run(self, main: Awaitable[T]) -> T:
-        """Run to the end of `main`; whatever still runs then dies."""
+        """Run `main` to its end, then kill everything still running."""
         with self._inside():
             try:
                 return self.loop.run_until_complete(main)
@@ -274,7 +274,7 @@ class World:
         return int(answer.value.value) if answer.error is None else answer.error.entry.status
 
     async def deliver_entry(self, entry: Entry, process: Process) -> int:
-        """One delivery of a task that the queue has begun, with its end told to the queue."""
+        """One delivery of a task that the queue has started; reports its result to the queue."""
         status = NO_ANSWER
         try:
             status = await self.deliver(entry.task, process)

@@ -1,4 +1,4 @@
-"""What the clients asked and were told, checked against a small sequential model of the whole service.
+"""The clients' requests and answers, checked against a small sequential model of the whole service.
 
 Every commit, every call and every answer has a place in one order. A call is right if one state of the model between
 its beginning and its answer explains the answer; a call without an answer may have happened or not.
@@ -17,7 +17,7 @@ from shared.core.plans import DEFAULT_PLAN, plan_of
 from shared.core.tenant_days import day_of
 from testing.faults.world import Answer
 
-# What a client may be told that says nothing of what became of its call.
+# Answers that leave the outcome of a call open.
 UNKNOWN = frozenset({"UNAVAILABLE"})
 CLOSED = frozenset({"GENERATION_DISABLED"})
 

@@ -19,14 +19,14 @@ from shared.gateways.live_settings import StoredLiveSettings
 from shared.jobs import queries, transitions
 from shared.platform.identity import Caller
 from testing.faults.effects import Process
+from testing.faults.gateways import Posted
 from testing.faults.provider import CORRUPT_ONCE, OK, Fate, fates_of
 from testing.faults.schedule import WEBHOOK
-from testing.faults.seams import Posted
 from testing.faults.virtual_time import Alarm, seconds_since_epoch
 from testing.faults.watch import Watch
 from testing.faults.world import SWEEP_EVERY_S, Answer, World
-from testing.simulation.dice import Dice
 from testing.simulation.history import History
+from testing.simulation.random_choices import RandomChoices
 
 USERS = 5
 JOBS_OF_A_USER = 4
@@ -114,15 +114,15 @@ class Simulation:
 
     def __init__(self, seed: int) -> None:
         self.seed = seed
-        self.dice = Dice(seed)
-        self.random = self.dice.random
+        self.choices = RandomChoices(seed)
+        self.random = self.choices.random
         self.history = History()
         watch = RecordingWatch()
         watch.history = self.history
-        self.world = World(self.dice, self._fate, seed, watch=watch)
+        self.world = World(self.choices, self._fate, seed, watch=watch)
         self.world.process_for_event = self._process  # type: ignore[method-assign]
         self.world.config_of = self._config_of  # type: ignore[method-assign]
-        self.reached = self.dice.reached
+        self.reached = self.choices.reached
         self._fates: dict[str, Fate] = {}
         self._processes = [self.world.new_process() for _ in range(PROCESSES)]
         self._changed = Alarm(self.world.loop)
@@ -135,7 +135,7 @@ class Simulation:
         fate = self._fates.get(job.id)
         if fate is None:
             possible = [each for each in (*fates_of(job.request.model), CORRUPT_ONCE) if each.count == 1]
-            fate = self.random.choice(possible) if self.dice.chance(RARE_FATES_SHARE) else OK
+            fate = self.random.choice(possible) if self.choices.chance(RARE_FATES_SHARE) else OK
             filtered = self.random.randrange(2) if job.request.count == 2 else 0
             takes_s = self.random.uniform(10.0, 90.0) if fate.takes_s == OK.takes_s else fate.takes_s
             fate = self._fates[job.id] = replace(fate, count=job.request.count, filtered=filtered, takes_s=takes_s)
@@ -154,7 +154,7 @@ class Simulation:
             self._config_by_process[process] = self.world.new_config()
         return self._config_by_process[process]
 
-    # --- everything that goes on ---
+    # --- everything that runs ---
 
     async def live(self) -> None:
         world = self.world
@@ -165,7 +165,7 @@ class Simulation:
         while not (world.idle and all(client.done() for client in clients)):
             await asyncio.sleep(SWEEP_EVERY_S)
             self._sweep()
-            self.dice.calm = world.loop.time() > MISHAPS_UNTIL_S
+            self.choices.calm = world.loop.time() > MISHAPS_UNTIL_S
             assert world.loop.time() < LONGEST_S, "not ended: {list(world.watch.due.values())}"
             for task in (*clients, *beside):
                 if task.done():
@@ -193,42 +193,42 @@ class Simulation:
         running.add_done_callback(self.world.runs.discard)
 
     async def _deliver(self, entry: Entry) -> None:
-        calm = self.dice.calm
-        if not calm and self.dice.chance(0.05):
+        calm = self.choices.calm
+        if not calm and self.choices.chance(0.05):
             self.reached["delivered late"] += 1
             await asyncio.sleep(self.random.uniform(1.0, 200.0))
-        if not calm and self.dice.chance(0.08):
+        if not calm and self.choices.chance(0.08):
             self.reached["delivered twice at once"] += 1
             self._go(self.world.deliver(entry.task, self._process()))
         await self.world.deliver_entry(entry, self._process())
-        if not calm and self.dice.chance(0.08):
+        if not calm and self.choices.chance(0.08):
             self.reached["delivered again later"] += 1
             await asyncio.sleep(self.random.uniform(0.0, 300.0))
             await self.world.deliver(entry.task, self._process())
 
     def _sweep(self) -> None:
         if self.world.something_is_overdue():
-            for _ in range(2 if self.dice.chance(0.2) else 1):
+            for _ in range(2 if self.choices.chance(0.2) else 1):
                 self._go(self.world.sweep(self._process()))
 
     async def _purge(self) -> None:
-        if self.dice.chance(0.4):
+        if self.choices.chance(0.4):
             await asyncio.sleep(self.random.uniform(1.0, 300.0))
             self.reached["queue purged"] += bool(self.world.queue.purge(self.random.choice((None, "poll"))))
 
     async def _administer(self) -> None:
         """Edit the live settings at random, some of the edits not valid; the last one is none at all."""
-        if self.dice.chance(0.3):
+        if self.choices.chance(0.3):
             self._edit(MAY_WAIT)
         for _ in range(self.random.choice((0, 0, 1, 2, 4))):
             await asyncio.sleep(self.random.uniform(0.0, 120.0))
-            valid = self.dice.chance(0.7)
+            valid = self.choices.chance(0.7)
             fields = self.random.choice(VALID_EDITS if valid else INVALID_EDITS)
             self._edit(fields)
             if not valid:
                 self.reached["settings that are not valid"] += 1
         await asyncio.sleep(self.random.uniform(0.0, 120.0))
-        if self.dice.chance(0.3):
+        if self.choices.chance(0.3):
             self._edit(POLICY)
         await asyncio.sleep(MISHAPS_UNTIL_S)
         self._edit({})
@@ -244,18 +244,18 @@ class Simulation:
         for number in range(JOBS_OF_A_USER):
             await asyncio.sleep(self.random.expovariate(1 / 30.0))
             body = self._body(f"film {number}")
-            key = f"key{number}" if self.dice.chance(0.9) else None
+            key = f"key{number}" if self.choices.chance(0.9) else None
             job_id = await self._submit(caller, body, key)
             if job_id is None:
                 continue
-            if key is not None and self.dice.chance(0.1):
+            if key is not None and self.choices.chance(0.1):
                 await self._submit_once(caller, self._body("another film"), key)
             self._go(self._follow(caller, job_id))
 
     def _body(self, prompt: str) -> CreateVideo:
         model = self.random.choice(MODELS)
         on_limit = self.random.choice(("fail", "fail", "wait"))
-        webhook_url = WEBHOOK if self.dice.chance(0.3) else None
+        webhook_url = WEBHOOK if self.choices.chance(0.3) else None
         if model == "omni-flash":
             return CreateVideo(
                 prompt=prompt, model=model, seconds=3, size="640x360", on_limit=on_limit, webhook_url=webhook_url
@@ -273,7 +273,7 @@ class Simulation:
         )
 
     async def _submit(self, caller: Caller, body: CreateVideo, key: str | None) -> str | None:
-        """The id of the job, or None when there is none, or nobody can know."""
+        """The id of the job; None if there is none or the outcome is unknown."""
         for tries in range(CLIENT_TRIES):
             answer = await self._submit_once(caller, body, key)
             if answer.ok:
@@ -303,11 +303,11 @@ class Simulation:
             await asyncio.sleep(self.random.uniform(0.0, 60.0))
             await self._ask("get", caller, job_id, lambda: queries.own_job(world.services, caller, job_id))
         await self._ask("account", caller, None, lambda: queries.own_account(world.services, caller))
-        if self.dice.chance(0.15):
+        if self.choices.chance(0.15):
             await asyncio.sleep(self.random.uniform(0.0, 60.0))
             call = self.history.begin("cancel", caller.account, job=job_id)
             self.history.end(call, await world.cancel(caller, job_id, self._process()))
-        if self.dice.chance(0.2):
+        if self.choices.chance(0.2):
             await asyncio.sleep(self.random.uniform(0.0, 300.0))
             await self._ask("delete", caller, job_id, lambda: queries.delete(world.services, caller, job_id))
 
@@ -338,13 +338,13 @@ class Simulation:
         self._check_leftovers()
         self._check_told()
         reached = self.reached + Counter({name: world.signals[name] for name in SIGNALS if world.signals[name]})
-        reached["restarted"] += self.dice.names["restarted.commit"]
-        reached["waited and entered"] += self.dice.names["entered.commit"]
+        reached["restarted"] += self.choices.names["restarted.commit"]
+        reached["waited and entered"] += self.choices.names["entered.commit"]
         reached["webhook repeated"] += len(world.posted) - len(set(world.posted))
-        return Seen(self.seed, len(watch.jobs), watch.commits, reached, self.dice.crashes, self._recoveries(), extra)
+        return Seen(self.seed, len(watch.jobs), watch.commits, reached, self.choices.crashes, self._recoveries(), extra)
 
     def _check_starts(self) -> dict[str, int]:
-        """Nobody pays twice, unless the settings allowed it once."""
+        """No job is charged twice, unless the settings allowed it once."""
         allowed = 2 if any(config.uncertain_policy == "restart_once" for config in self._configs) else 1
         extra = 0
         for job in self.world.watch.jobs.values():
@@ -365,7 +365,7 @@ class Simulation:
         assert not left, f"left in the bucket: {left}"
 
     def _check_told(self) -> None:
-        """Whoever wanted to hear of an end has heard of it, unless the video was deleted first."""
+        """Every webhook for an end was sent, unless the video was deleted first."""
         posted = set(self.world.posted)
         for job in self.world.watch.jobs.values():
             told = {each for each in posted if each.job == job.id}
@@ -378,7 +378,7 @@ class Simulation:
         ended_s = {
             job.id: seconds_since_epoch(job.completed_at) for job in self.world.watch.jobs.values() if job.completed_at
         }
-        died_s = self.dice.died_at_s
+        died_s = self.choices.died_at_s
         return [ended_s[job] - at_s for job, at_s in died_s.items() if ended_s.get(job, 0.0) >= at_s]
 
 

@@ -36,7 +36,7 @@ from testing.cloud import Cloud, User
 
 OTHER_TENANT = "studio-7"
 
-# Who proves nothing; and the queue, which is nobody to the public functions.
+# Callers without credentials; and the queue, which the public functions don't know.
 NOBODY = (
     "nobody",
     "garbage",
@@ -162,7 +162,7 @@ TABLE: dict[str, Row] = {
     "digest": Row(Rule.MACHINE, 200),
 }
 
-# Which persons are let in, and what the others are told.
+# Who is admitted, and the error for the others.
 ADMINS = frozenset({"admin", "operator", "other tenant's admin"})
 OWNERS = frozenset({"user", "read-only key", "write key"})
 FOREIGN = frozenset({"other tenant", "other tenant's admin"})

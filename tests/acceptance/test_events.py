@@ -1,4 +1,4 @@
-"""Live events: what happens to a video is told as it happens, to everybody who may know."""
+"""Live events: changes of a video are sent as they happen, to everybody allowed to see them."""
 
 from __future__ import annotations
 
@@ -149,7 +149,7 @@ def test_many_clients_come_and_go_without_leaks(user: User) -> None:
     deadline = time.monotonic() + 4 * WITHIN_S
 
     def look(_: int) -> None:
-        # The gateway tells the function that a client has left a moment after it has.
+        # The function learns of a disconnect a moment after it happens.
         while True:
             try:
                 with listening(user, "/v1/events") as stream:

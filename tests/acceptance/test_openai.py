@@ -84,7 +84,7 @@ def test_create_retrieve_download_list_and_delete(client: openai.OpenAI, wire: W
     assert thumbnail.startswith(b"\xff\xd8\xff")
     redirected = [request for request in wire.requests if "content" not in request.url.path]
     elsewhere = [request for request in redirected if request.url.netloc != httpx2.URL(user.cloud.url).netloc]
-    # A signed URL with a second proof beside it is refused by Cloud Storage.
+    # Cloud Storage rejects a signed URL with additional credentials.
     assert all("authorization" not in request.headers for request in elsewhere)
     assert user.cloud.embedded or len(elsewhere) == 2
 

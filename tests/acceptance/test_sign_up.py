@@ -1,4 +1,4 @@
-"""Signing up: what a verified address opens, what nobody gets twice, and who is locked out by its owner."""
+"""Signing up: what a verified email enables, one-time credits, and locking out squatters."""
 
 from __future__ import annotations
 
@@ -109,7 +109,7 @@ def test_signing_up_again_earns_no_second_credits(cloud: Cloud, email: str) -> N
 
 
 def test_users_cannot_delete_their_sign_in(cloud: Cloud, email: str) -> None:
-    """It would leave an account that nobody can reach: DELETE /v1/account is the way."""
+    """It would leave an unreachable account: DELETE /v1/account is the way."""
     new = SignIn.up(cloud, email)
     path = f"{cloud.url}{TOOLKIT}/accounts:delete?key=local"
     answer = cloud.http.post(path, json={"idToken": new.tokens["idToken"]})

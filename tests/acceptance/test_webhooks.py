@@ -1,4 +1,4 @@
-"""A user's own server hears of the end of a video, and can tell that it is us."""
+"""A user's server is notified of the end of a video, and can verify the sender."""
 
 from __future__ import annotations
 

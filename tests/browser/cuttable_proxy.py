@@ -72,7 +72,7 @@ class Way:
 
     @staticmethod
     def _carry(source: socket.socket, sink: socket.socket) -> None:
-        # A cut connection ends both directions; whoever cut it knows.
+        # A cut connection ends both directions, as intended.
         with contextlib.suppress(OSError):
             while chunk := source.recv(CHUNK_BYTES):
                 sink.sendall(chunk)

@@ -1,4 +1,4 @@
-"""The account's room: what was used, keys and webhooks for programs, and one's rights to the data."""
+"""The account page: usage, API keys and webhooks, data export and deletion."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ def test_api_key_is_created_shown_once_used_and_revoked(open_studio: Open, cloud
 
 
 def test_key_needs_the_password_again_after_a_while(open_studio: Open, person: Person) -> None:
-    """Closing the dialog makes nothing; a wrong password is told; the right one goes on with what was asked for."""
+    """Closing the dialog creates nothing; a wrong password is an error; the right one continues the request."""
     screen = open_studio(DESK, person, "account/keys")
     page = screen.page
     made = page.get_by_role("group", name="Copy your key now")
@@ -145,7 +145,7 @@ def on_googles_page(page: Page, email: str) -> None:
 def test_webhook_is_added_tested_and_its_deliveries_shown(
     open_studio: Open, person: Person, window: tuple[int, int]
 ) -> None:
-    """A test message arrives at one's server; the page shows what became of it."""
+    """A test message arrives at the user's server; the page shows its delivery."""
     with Receiver.listening() as receiver:
         screen = open_studio(window, person, "account/webhooks")
         page = screen.page

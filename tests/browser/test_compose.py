@@ -147,7 +147,7 @@ def test_images_can_be_dropped_and_pasted(open_studio: Open, person: Person) -> 
 
 
 def test_non_image_file_is_rejected_with_the_reason(open_studio: Open, person: Person) -> None:
-    """What its bytes say counts, and a picture that is too small is told its size."""
+    """The bytes decide, and the error for a too small image states its size."""
     screen = open_studio(DESK, person)
     page = screen.page
     chooser = page.get_by_label("Add an image: References")

@@ -93,7 +93,7 @@ def test_scrolling_loads_more_videos(open_studio: Open, person: Person) -> None:
 
 
 def test_hovering_plays_the_video(open_studio: Open, owner: Person) -> None:
-    """Without sound, in the card; who wishes for less motion is spared it."""
+    """Muted, in the card; not with reduced motion."""
     screen = open_studio(DESK, owner, reduced_motion="no-preference")
     link = ready(card(screen, SWING))
     link.hover()

@@ -74,7 +74,7 @@ def test_video_can_be_looped_shown_fullscreen_linked_and_downloaded(
 
 
 def test_expired_url_is_renewed_in_place(open_studio: Open, owner: Person) -> None:
-    """Signed URLs live for minutes: the player asks for another and goes on where it was."""
+    """Signed URLs live for minutes: the player requests another and continues where it was."""
     screen = open_studio(DESK, owner)
     ready(card(screen, BOAT)).click()
     playing(screen)
@@ -87,7 +87,7 @@ def test_expired_url_is_renewed_in_place(open_studio: Open, owner: Person) -> No
 
 
 def test_player_moves_between_videos(open_studio: Open, owner: Person, window: tuple[int, int]) -> None:
-    """Older and newer, and a link to a video that is not one's own says so."""
+    """Older and newer, and a link to another user's video says so."""
     screen = open_studio(window, owner, "videos")
     page = screen.page
     expect(page.locator("#grid .card:not(.card-skeleton)")).to_have_count(3)
@@ -102,5 +102,5 @@ def test_player_moves_between_videos(open_studio: Open, owner: Person, window: t
     expect(page.get_by_role("dialog", name="Video", exact=True)).to_be_hidden()
     screen.go("videos/video_0123456789012345678901")
     expect(page.get_by_text("Video not found.")).to_be_visible()
-    # The console of a browser tells of each answer that is an error.
+    # The browser's console logs each error response.
     assert all("404" in complaint for complaint in screen.complaints)

@@ -86,7 +86,7 @@ def test_video_that_started_while_the_dialog_was_open_is_not_canceled_for_less(
 
 
 def test_job_continues_through_a_reload_and_in_another_tab(open_studio: Open, person: Person) -> None:
-    """Whoever reloads in the middle, and whoever opens a second tab, sees the same card end."""
+    """After a reload and in a second tab, the same card finishes."""
     screen = open_studio(DESK, person)
     other = screen.page.context.new_page()
     other.goto(screen.page.url)
@@ -116,7 +116,7 @@ def test_without_the_stream_the_page_polls(open_studio: Open, person: Person) ->
 
 
 def test_page_recovers_from_a_service_outage(open_studio: Open, cloud: Cloud, person: Person) -> None:
-    """The page says that nobody answers, tries again by itself, and is told what it missed."""
+    """The page says the service is down, retries on its own, and catches up on what it missed."""
     with Way.to(cloud.url) as way:
         screen = open_studio(DESK, person, url=way.url)
         generate(screen, f"A lighthouse in a storm {SLOW}")
@@ -132,7 +132,7 @@ def test_page_recovers_from_a_service_outage(open_studio: Open, cloud: Cloud, pe
 
 
 def test_notifications_are_opt_in(open_studio: Open, person: Person) -> None:
-    """Only once it is allowed and asked for, and only while nobody looks."""
+    """Only once permitted and enabled, and only while the page is hidden."""
     screen = open_studio(DESK, person, permissions=["notifications"])
     page = screen.page
     page.evaluate(

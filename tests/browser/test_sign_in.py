@@ -73,14 +73,14 @@ def test_new_user_verifies_the_email_and_makes_a_first_video(
 
 
 def test_wrong_password_is_explained(open_studio: Open) -> None:
-    """What the identity service refuses is told as a sentence, not as its code."""
+    """Errors of the identity service are shown as sentences, not codes."""
     page = open_studio(PHONE).page
     sign_in(page, f"nobody-{secrets.token_hex(5)}@example.com", "not the one")
     expect(page.get_by_role("alert").filter(has_text="Wrong email or password.")).to_be_visible()
 
 
 def test_forgotten_password_is_reset_by_email(open_studio: Open, cloud: Cloud, person: Person) -> None:
-    """The page asks for a password that keeps the policy; the link works once; an unknown address is told the same."""
+    """The page demands a password within the policy; the link works once; unknown addresses get the same answer."""
     page = open_studio(PHONE).page
     page.get_by_role("button", name="Have an account?").click()
     for email in (f"nobody-{secrets.token_hex(5)}@example.com", person.email):
@@ -117,7 +117,7 @@ def test_email_is_changed_by_link_and_back(open_studio: Open, cloud: Cloud, pers
 
 
 def test_google_sign_in_redirects_and_returns(open_studio: Open, cloud: Cloud) -> None:
-    """No token stays in the address; a return that this tab didn't ask for signs nobody in."""
+    """No token stays in the address; a redirect that this tab didn't start does not sign in."""
     screen = open_studio(PHONE)
     page = screen.page
     email = f"google-{secrets.token_hex(5)}@example.com"
@@ -150,7 +150,7 @@ def refusing(status: int, message: str) -> Callable[[Route], None]:
 
 
 def test_token_service_outage_signs_nobody_out(open_studio: Open, person: Person) -> None:
-    """A blocked API key or a used-up quota says nothing about the session; it goes on once that is over."""
+    """A blocked API key or an exhausted quota says nothing about the session, which continues afterwards."""
     pages = [open_studio().page for _ in REFUSALS]
     for page, (status, message) in zip(pages, REFUSALS, strict=True):
         page.route(TOKENS, refusing(status, message))
@@ -187,7 +187,7 @@ def test_expired_session_leads_to_sign_in_and_keeps_the_draft(open_studio: Open,
 
 
 def test_signing_out_in_one_tab_signs_out_the_other(open_studio: Open, person: Person) -> None:
-    """A tab that goes on with somebody else's session would show his videos."""
+    """A tab that kept using another user's session would show their videos."""
     screen = open_studio(person=person)
     other = screen.page.context.new_page()
     other.goto(screen.page.url)

@@ -98,7 +98,7 @@ def checkout(tmp_path_factory: pytest.TempPathFactory, embedded_cloud: Cloud) ->
 
 @pytest.fixture
 def nobody(checkout: Path, tmp_path: Path) -> Shell:
-    """Has never signed in anywhere, and stands in the checkout: acts as the cloud's ready-made users."""
+    """Never signed in, run from the checkout: uses the cloud's ready-made users."""
     return Shell(checkout, tmp_path / "home")
 
 

@@ -57,7 +57,7 @@ def shaky(behind: str) -> Iterator[Shaky]:
         do_GET = do_POST = do_DELETE = _forward  # noqa: N815 - the names that http.server calls
 
         def log_message(self, *_: object) -> None:
-            """Nobody reads it."""
+            """Silence the log."""
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     server.daemon_threads = True

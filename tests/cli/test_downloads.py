@@ -1,4 +1,4 @@
-"""A download over a line that breaks: it goes on where it was, and a file is there whole or not at all."""
+"""A download over a broken connection resumes where it was, and a file is complete or absent."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def storage(gives: Callable[[int, int], int], ranges: bool = True) -> Iterator[t
             self.wfile.write(body[: gives(len(seen), len(body))])
 
         def log_message(self, *_: object) -> None:
-            """Nobody reads it."""
+            """Silence the log."""
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})

@@ -1,4 +1,4 @@
-"""The exit codes that scripts rely on, of real processes, each for its reason; and errors as the server tells them."""
+"""The exit codes that scripts rely on, of real processes, each for its reason; and the errors of the server."""
 
 from __future__ import annotations
 

@@ -146,7 +146,7 @@ def test_new_user_verifies_the_email(signed_in: Shell, email: str, embedded_clou
 
 
 def test_forgotten_password_is_reset(nobody: Shell, email: str, embedded_cloud: Cloud) -> None:
-    """Whether there is such a user isn't told."""
+    """The answer doesn't reveal whether the user exists."""
     embedded_cloud.identity("signUp", email=email, password=PASSWORD)
     for address in ("stranger@example.com", email):
         told = nobody.call("reset-password", "--email", address).ok()
@@ -212,7 +212,7 @@ def test_without_a_server_it_says_how_to_get_one(elsewhere: Shell) -> None:
     assert told.code == 3
     assert "rushes login" in told.err
     assert "rushes up" in told.err
-    # Whoever names the cloud on this machine has signed in; it only isn't up.
+    # A profile that names the local cloud is signed in; the cloud just isn't up.
     named = elsewhere.call("--profile", "laptop", "account")
     assert named.code == 10
     assert "rushes up" in named.err

@@ -25,7 +25,7 @@ WITHIN_S = 60.0
 
 
 class Wire:
-    """A TCP connection to the emulator that can be cut: while it is, nobody gets through."""
+    """A TCP connection to the emulator that can be cut: while it is, nothing gets through."""
 
     def __init__(self, target: str) -> None:
         host, _, port = target.rpartition(":")
@@ -133,7 +133,7 @@ def changed(job: Job, **changes: Any) -> Job:
 
 
 async def told(watch: Subscription, enough: Callable[[dict[str, Job | None]], bool]) -> dict[str, Job | None]:
-    """The latest that the watch told of each job, once that is enough."""
+    """The latest reported state of each job, once the condition holds."""
     latest: dict[str, Job | None] = {}
     async with asyncio.timeout(WITHIN_S):
         while not enough(latest):

@@ -23,7 +23,7 @@ SAMPLED_SHARE = 0.05
 SAMPLED_PAIRS = 500
 PAIRS_OF_THE_LONG_FORM = 10_000
 PAIRS_OF_ONE = 50
-# Thousands of schedules, beside other floors and on any machine; each of them ends by itself.
+# Thousands of schedules, alongside other suites and on any machine; each of them ends by itself.
 pytestmark = pytest.mark.timeout(1_800)
 SHOWN = 5
 

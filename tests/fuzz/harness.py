@@ -45,7 +45,7 @@ class Fuzz:
     """What was sent, and what was wrong with the answers."""
 
     cloud: Cloud
-    # Nobody else uses the cloud: what binds a whole tenant may be done too.
+    # Nothing else uses the cloud, so tenant-wide operations are allowed too.
     alone: bool = False
     sent: int = 0
     statuses: Counter[int] = field(default_factory=Counter)
@@ -125,7 +125,7 @@ class Fuzz:
         self.statuses[answer.status_code] += 1
         with answer:
             if answer.headers.get("content-type", "").startswith("text/event-stream"):
-                # It goes on for minutes; the first event is enough.
+                # It runs for minutes; the first event is enough.
                 answer._content = _first_event(answer)
             self._judge(name, case, answer)
 
@@ -141,7 +141,7 @@ class Fuzz:
             self._check_code(name, case, answer)
 
     def _check_code(self, name: str, case: Any, answer: requests.Response) -> None:
-        """The document lists the codes of each status beside the one schema of all errors."""
+        """The document lists the codes of each status alongside the one schema of all errors."""
         reference = case.operation.definition.raw["responses"].get(str(answer.status_code), {}).get("$ref", "")
         listed = self._failures.get(reference.rpartition("/")[2], {}).get("x-error-codes", [])
         code = answer.json().get("error", {}).get("code")

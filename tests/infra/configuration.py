@@ -191,7 +191,7 @@ _MARK: Final = "__is_block__"
 
 @cache
 def _parsed(text: str) -> Body:
-    """Parsing is slow, and most files of a changed copy are the same. Nobody changes what is returned."""
+    """Parsing is slow, and most files of a changed copy are the same. Results must not be modified."""
     body: Body = hcl2.loads(text, serialization_options=_OPTIONS)
     return body
 

@@ -1,4 +1,4 @@
-"""What is wrong with the monitoring in infra/: metrics of entries that nobody writes, alerts that say nothing to do."""
+"""Finds mistakes in the monitoring in infra/: metrics of entries never logged, alerts without a remedy."""
 
 from __future__ import annotations
 
@@ -169,7 +169,7 @@ def _labels_of(monitoring: Monitoring, selector: Any) -> tuple[frozenset[str], l
             wrong.append(f"{selector.name} has no label {matcher.name}")
         if not set(matcher.value.split("|")) <= VALUES.get(matcher.name, {*matcher.value.split("|")}):
             wrong.append(f"{matcher.name} is never {matcher.value}")
-    # A metric that several kinds of resources could have must be told whose.
+    # A metric that several kinds of resources could have must say whose.
     if matched.get(RESOURCE) != resource:
         wrong.append(f"{selector.name} is of {resource}")
     return labels, wrong

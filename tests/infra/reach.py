@@ -72,7 +72,7 @@ def of(function: str) -> Use:
     definitions = _all()
     seen: set[str] = set()
     calls: set[tuple[str, str]] = set()
-    # The process's services are made by this, whoever asks for them.
+    # The process's services are always created by this.
     waiting = [f"functions.{function}", "shared.wiring.services"]
     while waiting:
         name = waiting.pop()

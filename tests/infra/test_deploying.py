@@ -1,4 +1,4 @@
-"""Deploying in docs/operations.md: what it tells you to type is there, and its prices add up."""
+"""Deploying in docs/operations.md: its commands exist, and its prices add up."""
 
 from __future__ import annotations
 

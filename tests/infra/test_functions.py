@@ -58,7 +58,7 @@ def environment_problems(configuration: Configuration) -> Iterator[str]:
     for name, row in configuration.locals["functions"].items():
         settings, secrets = set(row["settings"]), set(row["secrets"])
         needed = {setting.upper() for setting in reach.of(name).settings} | _always(Settings)
-        # Whoever calls a provider has the key; who only takes orders is told that there is one.
+        # Functions that call a provider have the key; those that only accept jobs know that there is one.
         needed -= LAPTOP | ({"OMNI_OFFERED"} if "GEMINI_API_KEY" in secrets else {"GEMINI_API_KEY"})
         for variable in sorted((settings | secrets) ^ needed):
             yield f"{name}: {variable} is {'missing' if variable in needed else 'not read'}"
@@ -125,8 +125,8 @@ def test_wrong_variable_is_detected(mistaken: Mistaken, text: str, by: str, prob
     assert problem in set(environment_problems(mistaken("functions.tf", text, by)))
 
 
-async def test_unreachable_combinations_are_impossible() -> None:
-    """A view gives no task to anybody, and an export that was just asked for has no files to sign."""
+async def test_calls_left_out_of_reach_never_happen() -> None:
+    """Viewing creates no task, and a newly requested export has no files to sign."""
     config = LiveSettings()
     for stage in Stage:
         job = a_job(stage=stage, expires_at=NOON + timedelta(days=1))
@@ -224,6 +224,6 @@ def test_variables_know_the_functions_and_a_new_projects_quota(configuration: Co
 
 
 def test_no_environment_exceeds_its_stated_quota() -> None:
-    """More instances than a new project's quota need their own `cloud_run_quota` beside them."""
+    """More instances than a new project's quota need their own `cloud_run_quota`."""
     for tfvars in (INFRA / "environments").glob("*.tfvars"):
         assert ("max_instances" in (text := tfvars.read_text())) <= ("cloud_run_quota" in text), tfvars.name

@@ -1,4 +1,4 @@
-"""Nobody may more than the table in docs/operations.md says, and no function more than its code can come to use."""
+"""Grants match the table in docs/operations.md, and no function has more than its code can use."""
 
 from __future__ import annotations
 

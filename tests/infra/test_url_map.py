@@ -133,7 +133,7 @@ def test_without_all_users_history_is_the_studio(unchecked: Configuration) -> No
 
 
 def test_rate_limit_per_address_matches_the_local_one(configuration: Configuration) -> None:
-    """Whatever the load balancer leads to a function: each public route, and a path that is nobody's."""
+    """Everything the load balancer routes to a function: each public route, and an unknown path."""
     (policy,) = configuration.instances("google_compute_security_policy")
     for service in configuration.instances("google_compute_backend_service"):
         assert service.body["security_policy"] == "${google_compute_security_policy.edge.id}"

@@ -1,4 +1,4 @@
-"""The workflows run the commands of the Makefile, and nobody gets an identity who does not deploy or plan."""
+"""The workflows run the commands of the Makefile, and only deploying and planning jobs get an identity."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def test_workflows_have_no_keys_and_minimal_permissions(path: Any) -> None:
 
 @pytest.mark.parametrize("path", WORKFLOWS, ids=lambda path: path.stem)
 def test_no_request_text_becomes_part_of_a_command(path: Any) -> None:
-    """An expression in a command is text of whoever wrote the pull request; variables of the environment are not."""
+    """An expression in a command is text of the pull request's author; environment variables are not."""
     assert all("${{" not in command for command in commands(read(path.stem)))
 
 
@@ -179,6 +179,6 @@ def test_environments_match_infra() -> None:
 
 @pytest.mark.parametrize("path", WORKFLOWS, ids=lambda path: path.stem)
 def test_third_party_actions_are_pinned_by_hash_with_a_version(path: Any) -> None:
-    """A tag can be moved to other code by whoever takes over its repository; a commit's hash can't."""
+    """An attacker who takes over a repository can move a tag to other code, but not a commit's hash."""
     used = re.findall(r"uses: (?!\./)(.+)", path.read_text())
     assert all(re.fullmatch(r"[\w./-]+@[0-9a-f]{40} # v\d+\.\d+\.\d+", action) for action in used), used

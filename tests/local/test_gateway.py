@@ -62,7 +62,7 @@ async def eventually(condition: asyncio.Event) -> None:
 
 
 class Function:
-    """A function that tells what it got, and does what tests of a proxy need."""
+    """A function that echoes its request, and does what tests of a proxy need."""
 
     def __init__(self, name: str) -> None:
         self.name = name
@@ -224,7 +224,7 @@ async def test_request_passes_unchanged(world: World) -> None:
 
 
 async def test_function_learns_caller_and_protocol(world: World) -> None:
-    """As the load balancer tells it; an address given before stays in front."""
+    """As the load balancer does; an address already given stays in front."""
     answer = await world.http.get("/v1/account", headers={"X-Forwarded-For": "192.0.2.1"})
     headers = dict(answer.json()["headers"])
     assert headers["x-forwarded-for"] == "192.0.2.1, 127.0.0.1"

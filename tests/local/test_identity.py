@@ -195,7 +195,7 @@ async def test_email_can_sign_up_once(api: Api) -> None:
 
 
 async def test_wrong_email_and_wrong_password_look_alike(api: Api) -> None:
-    """So nobody learns who has an account."""
+    """So that answers don't reveal who has an account."""
     user = await api.sign_up()
     wrong = await api.error("signInWithPassword", email=user["email"], password="wrong horse")
     unknown = await api.error("signInWithPassword", email="nobody@example.com", password="correct horse")
@@ -226,7 +226,7 @@ async def test_other_tokens_are_no_refresh_tokens(api: Api) -> None:
 
 
 async def test_new_password_revokes_the_old_one_and_its_refresh_tokens(api: Api) -> None:
-    """The answer carries new tokens, so whoever changed it stays signed in."""
+    """The response has new tokens, so the session that changed it stays signed in."""
     user = await api.sign_up()
     changed = await api.ok("update", idToken=user["idToken"], password="battery staple", displayName="Grace")
     assert (await api.token(user["refreshToken"])).json()["error"]["message"] == "TOKEN_EXPIRED"
@@ -395,7 +395,7 @@ async def test_new_user_signs_in_with_google(api: Api) -> None:
 
 
 async def test_google_takes_over_an_unverified_user(api: Api) -> None:
-    """The same user, without the stranger's password; the stranger's refresh token goes on, as on the emulator."""
+    """The same user, without the stranger's password; their refresh token keeps working, as on the emulator."""
     stranger = await api.sign_up()
     owner = await api.with_google(stranger["email"])
     assert owner["localId"] == stranger["localId"]

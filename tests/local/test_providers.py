@@ -648,7 +648,7 @@ async def vertex_omni(base_url: str) -> Any:
 
 
 async def test_vertex_reads_from_the_bucket_and_writes_below_the_prefix(vertex_omni: Any, storage: Recorder) -> None:
-    """And tells of no event: the webhooks are the Gemini API's."""
+    """And sends no events: the webhooks are the Gemini API's."""
     prefix = f"gs://films/{unique('omni')}/"
     storage.objects["gs://films/first.png"] = picture()
     image = {"type": "image", "mime_type": "image/png", "uri": "gs://films/first.png"}

@@ -685,7 +685,7 @@ def test_any_origin_may_read_unless_the_bucket_says_otherwise(
 
 
 def test_objects_and_open_uploads_survive_a_kill(tmp_path: Path, web: httpx2.Client) -> None:
-    """After kill -9 the finished objects are there, the half one is not, and a resumable upload goes on."""
+    """After kill -9 the finished objects are there, the partial one is not, and a resumable upload continues."""
     data = os.urandom(2 * QUANTUM)
     first = Process(tmp_path, "--bucket", "media-bucket")
     with connected(first.url) as client:
@@ -798,7 +798,7 @@ def test_finished_object_is_announced_until_acknowledged(
 
 
 def test_absent_receiver_does_not_block_uploads(tmp_path: Path) -> None:
-    """Uploads succeed while nobody takes notifications, and the server still stops when told."""
+    """Uploads succeed while no receiver takes notifications, and the server still stops on request."""
     with socket.create_server(("127.0.0.1", 0)) as silent:
         url = f"http://127.0.0.1:{silent.getsockname()[1]}/"
         process = Process(tmp_path, "--bucket", "media-bucket", "--notify-url", url)

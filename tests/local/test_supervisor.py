@@ -174,7 +174,7 @@ def emulator() -> None:
 
 @pytest.fixture(scope="module")
 def shared_up(tmp_path_factory: pytest.TempPathFactory, functions: Path, emulator: None) -> Iterator[Up]:
-    """One cloud that several tests use without ending it, beside which the others start theirs."""
+    """One cloud that several tests share without stopping it; the others start their own."""
     up = Up(tmp_path_factory.mktemp("shared") / "data", functions)
     up.ready()
     yield up
@@ -195,7 +195,7 @@ def start(tmp_path: Path, functions: Path, emulator: None) -> Iterator[Callable[
 
 
 def test_session_file_authenticates_a_script(shared_up: Up) -> None:
-    """Its two tokens are good for hours, its addresses answer, and nobody else can read it."""
+    """Its two tokens are valid for hours, its addresses respond, and no other user can read it."""
     session = shared_up.ready()
     assert (shared_up.directory / "session.json").stat().st_mode & 0o777 == 0o600
     keys = jwt.PyJWKClient(session["identity"] + "/.well-known/jwks.json")
@@ -275,7 +275,7 @@ def test_taken_port_names_its_process(start: Callable[..., Up]) -> None:
 
 @dataclass(frozen=True)
 class Lives:
-    """Three starts in one directory, and what became of each: stopped, its supervisor killed, its storage killed."""
+    """Three starts in one directory, ended in different ways: stopped, supervisor killed, storage killed."""
 
     sessions: tuple[dict[str, Any], ...]
     started: tuple[set[str], ...]
@@ -475,7 +475,7 @@ def test_omni_uses_the_real_provider_or_the_named_one(
     assert plan(tmp_path, **environ).preferred_providers.get("omni-flash") == provider
 
 
-def test_children_see_no_proxy_and_no_foreign_address(tmp_path: Path) -> None:
+def test_children_inherit_only_what_they_need(tmp_path: Path) -> None:
     """A child gets what it needs of our environment and nothing else."""
     environ = {"PATH": "/bin", "HTTP_PROXY": "http://proxy", "https_proxy": "http://proxy", "SECRET": "1"}
     here = plan(tmp_path, **environ)

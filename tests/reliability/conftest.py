@@ -27,7 +27,7 @@ WIDEST = LiveSettings(generation_timeout_s=86_400, storing_timeout_s=86_400, que
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Whoever waits for the sweeper comes last, so that the others are run meanwhile."""
+    """Tests that wait for the sweeper come last, so that the others run in the meantime."""
     for item in items:
         if HERE in item.path.parents:
             item.add_marker(pytest.mark.timeout(TIMEOUT_S))

@@ -40,7 +40,7 @@ SMALL_VEO = {"seconds": 4, "size": "1280x720"}
 
 @dataclass(frozen=True)
 class Fall:
-    """What happened: the records at the end, and the ids of the jobs by what they were doing when all fell."""
+    """What happened: the records at the end, and the ids of the jobs by what they were doing at the crash."""
 
     at: datetime
     generating: tuple[str, ...]
@@ -58,7 +58,7 @@ class Fall:
 
 def play(directory: Path) -> Fall:
     """Start a cloud, let everything fall, and wait until all has ended that was not left waiting on purpose."""
-    # Only the Gemini API's generations tell nobody when their events are lost.
+    # Only the Gemini API's generations go unnoticed when their events are lost.
     with Cloud.started(directory, sweep_every_s=SWEEP_EVERY_S, OMNI_PROVIDER="gemini") as cloud:
         console = Console(cloud)
         try:
@@ -72,7 +72,7 @@ def _play(cloud: Cloud, console: Console, processes: Processes) -> Fall:
     users = [cloud.user() for _ in range(-(-(GENERATING + QUEUED + LATE) // ACTIVE_LIMIT))]
     late = _submit(users, LATE, "a slow queue", model=LATE_MODEL, **SMALL_VEO)
     generating = _submit(users, GENERATING, SILENT, **SMALL_OMNI)
-    # Veo's own queues hold the rest, so that nobody is in the middle of a start.
+    # Veo's own queues hold the rest, so that no job is in the middle of a start.
     queued = [
         job
         for model, count in (("veo-3.1", QUEUED // 2), ("veo-3.1-fast", QUEUED - QUEUED // 2))

@@ -1,4 +1,4 @@
-"""One of the four services does not answer for a while: an answer in bounded time, nothing lost, and it goes on."""
+"""One of the four services is down for a while: bounded response times, nothing lost, and jobs continue."""
 
 from __future__ import annotations
 
@@ -238,7 +238,7 @@ async def test_every_call_to_a_dead_service_is_bounded(house: House, monkeypatch
             monkeypatch.setenv("FIRESTORE_EMULATOR_HOST", f"{HOST}:{port}")
             settings = Settings(google_cloud_project="p", bucket="b", cloud_tasks_emulator_host=f"{HOST}:{port}")
             store, queue = GoogleFirestore(settings), CloudTasks(settings)
-            # Made now: it is told by the environment whom to call.
+            # Created now: the environment says whom to call.
             assert store._client
             calls += [
                 store.get(Account, "somebody"),

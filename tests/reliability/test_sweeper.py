@@ -1,4 +1,4 @@
-"""What fell is put back, and what is only late is left alone, on the real servers and on a thousand jobs in memory."""
+"""Lost tasks are re-enqueued and late ones left alone, on the real servers and on 1,000 jobs in memory."""
 
 from __future__ import annotations
 
@@ -87,7 +87,7 @@ async def test_thousand_jobs_on_paced_queues_get_no_extra_task(house: House) -> 
 def test_queue_paused_beyond_the_deadline_refunds_the_credits(
     cloud: Cloud, console: Console, live: SettingsEdits, stranded: Stranded
 ) -> None:
-    """Nothing is delivered from it, so nobody but the sweep can see that the deadline is over."""
+    """Nothing is delivered from it, so only the sweep can notice that the deadline has passed."""
     # Another test's job waits longer than the deadline that is set here.
     stranded.user.wait(stranded.answer.json()["id"])
     queue = MODELS["veo-3.1-fast"].queue

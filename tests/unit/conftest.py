@@ -1,4 +1,4 @@
-"""What unit tests get: Rushes in memory, with a clock that is moved by hand, gateways that fail when told to, and
+"""What unit tests get: Rushes in memory, with a clock that is moved by hand, gateways that fail on demand, and
 small real videos."""
 
 from __future__ import annotations
@@ -74,7 +74,7 @@ class Clock:
         me = (self.now + timedelta(seconds=seconds), next(self._numbers))
         heapq.heappush(self._sleepers, me)
         try:
-            # Whoever was just started gets the chance to sleep for a shorter time.
+            # Tasks just started get the chance to sleep for a shorter time.
             for _ in range(3):
                 await asyncio.sleep(0)
             while self.now < me[0]:
@@ -209,7 +209,7 @@ class House:
     config: FixedConfig = field(default_factory=lambda: FixedConfig(LiveSettings(signup_credits=500)))
 
     def __post_init__(self) -> None:
-        # A process of its own: nobody waits behind those of another test.
+        # Its own process: no waiting for turns of another test.
         commits._turns.clear()
         self.media: Any = Shaky(MemoryObjectStore(BUCKET, clock=self.clock))
         self.store: Any = Shaky(MemoryFirestore(self.clock))
@@ -313,7 +313,7 @@ class House:
         return await worker.deliver(self.services, job.id, step)
 
     async def deliver_next(self) -> Entry | None:
-        """Deliver the queue's next task at its time, and tell the queue how it went."""
+        """Deliver the queue's next task at its time, and report the result to the queue."""
         entries = self.queue.entries()
         if not entries:
             return None

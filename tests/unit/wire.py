@@ -114,7 +114,7 @@ class Recorder:
 
 @contextmanager
 def refused_url() -> Iterator[str]:
-    """The URL of a port that is taken, so that nobody else can, and refuses connections."""
+    """The URL of a port that is reserved and refuses connections."""
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         yield f"http://127.0.0.1:{taken.getsockname()[1]}"

@@ -1,4 +1,4 @@
-"""One's account: balance, ledger, API keys, and what the models cost."""
+"""Your account: balance, ledger, API keys, and what the models cost."""
 
 from __future__ import annotations
 

@@ -42,7 +42,7 @@ class Tokens:
         return token
 
     async def call(self, token: str, accounts: Accounts | None = None) -> Caller:
-        """A request to a function that has seen nobody yet, unless `accounts` are what it knows."""
+        """A request to a function with an empty cache, unless `accounts` is given."""
         return await (accounts or Accounts()).caller(self.house.services, f"Bearer {token}")
 
     async def refused(self, token: str, accounts: Accounts | None = None) -> str:

@@ -107,7 +107,7 @@ async def test_put_is_stored_and_applies_within_a_minute(house: House) -> None:
 
 
 async def test_price_of_unknown_model_is_rejected(house: House) -> None:
-    """Nobody would ever pay it: the model that was meant would stay at the common price."""
+    """A typo would never be charged: the intended model would keep the common price."""
     with pytest.raises(ApiError) as caught:
         await put(house, credits_per_second_by_model={"veo-3.1 4k": 80, "veo-3.2 4k": 90})
     assert (caught.value.code, caught.value.details["fields"][0]["field"]) == (

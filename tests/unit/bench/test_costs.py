@@ -42,7 +42,7 @@ def test_video_takes_about_20_reads_besides_client_polls(veo: Video, omni: Video
 
 
 def test_video_written_by_the_provider_is_not_uploaded(veo: Video) -> None:
-    # Only the poster; and the bucket is told what the video is.
+    # Only the poster, and the video's metadata.
     assert veo.operations["Cloud Storage class A"] == 2
 
 

@@ -164,7 +164,7 @@ async def test_estimate_knows_that_the_days_refunds_are_used_up(house: House) ->
 
 
 async def test_concurrent_tenth_and_eleventh_cancel_refund_one(house: House) -> None:
-    """Counted in the commit that refunds: whoever commits second decides again."""
+    """Counted in the commit that refunds: the second committer decides again."""
     caller = await house.sign_up(refunded_starts_day="2026-11-20", refunded_starts=9)
     house.configure(cancel_refund="full")
     made = [(await submission.submit(house.services, caller, BODY, None)).job for _ in range(2)]

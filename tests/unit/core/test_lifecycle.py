@@ -981,7 +981,7 @@ def test_event_changes_exactly_these_fields(row: Row) -> None:
         for name in Job.model_fields
         if name not in ALWAYS and getattr(job, name) != getattr(before, name)
     } == row.changes
-    # A job holds its slot from its start to its end, and nobody else's is touched.
+    # A job holds its slot from start to end, and affects no other.
     assert [each for each in it.account.active_jobs if each == job.id] == ([job.id] if job.holds_slot else [])
     if not job.final:
         assert job.due_at is not None

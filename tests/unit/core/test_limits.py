@@ -1,4 +1,4 @@
-"""What keeps spending and activity within bounds: waiting for a place, daily caps, and what became of a key."""
+"""What keeps spending and activity within bounds: waiting for a slot, daily caps, and the outcome of a key."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A tenant's daily cap in shards: never more is spent than the cap, and nobody is refused who could still be served."""
+"""A tenant's daily cap in shards: spending never exceeds the cap, and no affordable request is refused."""
 
 from __future__ import annotations
 
@@ -147,7 +147,7 @@ async def test_concurrent_users_spend_exactly_the_cap(house: House, cap: int) ->
     refused = [each for each in made if isinstance(each, ApiError)]
     assert len(accepted) == min(cap // 30, 40)
     assert len(accepted) + len(refused) == 40
-    # A refusal tells what the tenant had spent when there was too little left for this one.
+    # A refusal states what the tenant had spent when too little was left for this one.
     for error in refused:
         assert (error.code, error.details["limit_of"]) == ("DAILY_LIMIT", "tenant")
         assert cap - 30 < error.details["spent"] <= cap

@@ -1,4 +1,4 @@
-"""What may be called at a user's wish: the public internet by https, and nothing that merely looks like it."""
+"""URLs that users may have us call: the public internet by https, and nothing that merely looks like it."""
 
 from __future__ import annotations
 

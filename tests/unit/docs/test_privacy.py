@@ -264,7 +264,7 @@ async def test_account_deletion_matches_the_table(house: House, capsys: pytest.C
     assert MARK not in json.dumps(house.store.snapshot())
     assert await house.files() == []
     assert set(after["jobs"]) == set(before["jobs"])
-    # The logs of all that time name nobody either.
+    # The logs of all that time name no person either.
     assert MARK not in capsys.readouterr().out
     house.check()
 

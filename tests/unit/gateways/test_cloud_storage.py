@@ -52,7 +52,7 @@ async def test_refused_read_is_a_refusal(google: Recorder, media: CloudStorage) 
 
 
 async def test_refusal_is_a_kind_of_unavailable(google: Recorder, media: CloudStorage) -> None:
-    """Whoever knows nothing of refusals treats them so: a request is 503, a delivery is repeated."""
+    """Code unaware of refusals handles them as an outage: a request is 503, a delivery is repeated."""
     google.answers(Answer(403, QUOTA))
     with pytest.raises(Unavailable):
         await media.list("videos/")

@@ -225,7 +225,7 @@ async def test_unchanged_documents_are_not_reported_again(live: FirestoreChangeF
         stream.document(a_job("video_b", version=2), number, second=1)
         stream.change(Kind.CURRENT, number)
         stream.consistent()
-        # After a reset, what is not told again is gone.
+        # After a reset, documents that are not reported again are gone.
         latest = await taken(watch)
         assert set(latest) == {"video_b", "video_c"}
         assert latest["video_c"] is None
@@ -258,7 +258,7 @@ async def test_count_mismatch_resets_the_target(live: FirestoreChangeFeed, serve
         again = (await stream.asked()).add_target
         assert again.target_id != number
         assert again.resume_token == b""
-        # What is late for the old number is for nobody.
+        # Late messages for the old target id are ignored.
         stream.document(a_job("video_b", version=9), number, second=9)
         stream.document(a_job("video_a"), again.target_id)
         stream.current(again.target_id)

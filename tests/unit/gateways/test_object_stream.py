@@ -1,4 +1,4 @@
-"""An object's bytes on their way to a viewer: what breaks off is asked for again from there, and never told twice."""
+"""An object's bytes on their way to a viewer: a broken read resumes where it stopped, and repeats no byte."""
 
 from __future__ import annotations
 

@@ -21,7 +21,7 @@ FILM, OTHER = "default/ann/video_1/1/0.mp4", "default/ann/video_2/1/0.mp4"
 
 @pytest.fixture
 def settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Settings:
-    # Nobody is asked for a signature: the address is only part of the URL.
+    # No signature is requested: the address is only part of the URL.
     monkeypatch.setenv("STORAGE_EMULATOR_HOST", "http://127.0.0.1:1")
     key = tmp_path / "signer.pem"
     ensure_key(key)
@@ -30,13 +30,13 @@ def settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Settings:
 
 async def test_no_url_is_ever_handed_out_with_less_than_5_minutes_left(settings: Settings) -> None:
     clock = Clock()
-    storage, dice, over = CloudStorage(settings, clock), random.Random(7), clock() + timedelta(days=1)
+    storage, rng, over = CloudStorage(settings, clock), random.Random(7), clock() + timedelta(days=1)
     urls = set()
     while clock() < over:
         signed = await storage.sign(FILM, "film.mp4")
         assert REUSED_WHILE <= signed.expires_at - clock() <= SIGNED_FOR
         urls.add(signed.expires_at)
-        clock.advance(dice.uniform(0, 400))
+        clock.advance(rng.uniform(0, 400))
     # Each was used for as long as it could be.
     assert len(urls) <= timedelta(days=1) / (SIGNED_FOR - REUSED_WHILE) + 1
 

@@ -174,7 +174,7 @@ async def test_x_should_retry_is_set_for_retrying_clients(house: House, code: st
 
 
 async def test_rejected_post_without_a_key_says_do_not_retry(submit: httpx2.AsyncClient, house: House) -> None:
-    """Such a repeat could not be told from the repeat of an accepted request, and would get that request's video."""
+    """Such a repeat would look like the repeat of an accepted request, and would get that request's video."""
     await house.sign_up()
     house.configure(active_jobs_limit=0)
     said = {}
@@ -427,7 +427,7 @@ WRONG_VALUES = {
 async def test_many_wrong_values_do_not_build_an_error_each(
     history: httpx2.AsyncClient, monkeypatch: pytest.MonkeyPatch, wrong: dict[str, Any]
 ) -> None:
-    """A validator builds them all before it tells any, so so many values never reach it."""
+    """A validator builds all errors before reporting any, so that many values never reach it."""
     built = []
     monkeypatch.setattr(app, "_invalid", lambda error: built.append(error.error_count()) or ApiError("INTERNAL"))
     body = json.dumps(wrong, separators=(",", ":")).encode()

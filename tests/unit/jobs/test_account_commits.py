@@ -55,7 +55,7 @@ def commits(house: House) -> int:
 
 
 async def test_waiting_submits_of_an_account_share_a_commit(house: House) -> None:
-    """The first has nobody to wait for; what comes while it is committed goes together."""
+    """The first need not wait; those that arrive during its commit go together."""
     caller = await user(house, 500)
     before = commits(house)
     made = await together(*(submit(house, caller) for _ in range(16)))
@@ -142,7 +142,7 @@ async def test_commit_without_an_answer_is_resolved_for_each(house: House, spoil
 
 
 async def test_refusal_waits_for_the_commit_it_depends_on(house: House) -> None:
-    """Another process gives credits just before: what was refused beside that commit is judged again."""
+    """Another process gives credits just before: what was refused during that commit is decided again."""
     caller = await user(house, 70)
 
     house.store.let_pass("commit")

@@ -31,7 +31,7 @@ def queued(failover_: bool = False, provider: str = "vertex", **request: Any) ->
 
 
 def chosen(job: Job, rejection: str, offering: Offering = EVERYBODY, config: LiveSettings = CONFIG) -> Any:
-    """The provider and model; None for nobody."""
+    """The provider and model; None if there is none."""
     found = failover.alternative(job, rejection, offering, config)
     return (found.provider, found.request.model) if found is not None else None
 
@@ -211,7 +211,7 @@ async def test_busy_provider_is_left_at_once_only_on_request(house: House, three
     alice = await house.sign_up()
     house.veo.script = Script(creates=[Throttled("429", 30.0), Throttled("429", 30.0), None])
     moved = await house.submit_veo(alice, failover=True)
-    # The queue is still told to slow down: the others' starts would be rejected too.
+    # The queue still slows down: other starts would be rejected too.
     assert await house.deliver(moved, 0) is TaskResult.THROTTLE
     moved = await house.run(await house.job(moved.id))
     assert (moved.provider, [each.code for each in moved.warnings]) == ("vertex-omni", ["FAILED_OVER"])

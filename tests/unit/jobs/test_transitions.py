@@ -150,7 +150,7 @@ async def test_writers_of_one_account_take_turns(house: House) -> None:
 
 
 async def test_waiting_for_an_accounts_turn_is_bounded(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
-    """While Firestore does not answer, those who hold the lock wait for it; whoever comes then is still answered."""
+    """While Firestore does not answer, holders of the lock wait for it; later callers are still answered."""
     monkeypatch.setattr(commits, "TRY_FOR", timedelta(milliseconds=20))
     job = await house.submit(await house.sign_up())
     async with commits.account_lock(job.account):

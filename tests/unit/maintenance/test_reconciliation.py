@@ -1,4 +1,4 @@
-"""Once a day every balance is held against its ledger; a difference is told, and nothing is repaired."""
+"""Once a day every balance is compared with its ledger; differences are reported, not repaired."""
 
 from __future__ import annotations
 

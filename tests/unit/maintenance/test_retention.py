@@ -1,4 +1,4 @@
-"""What nobody has looked at for the time that it is kept is removed."""
+"""Videos not viewed within the retention time are removed."""
 
 from __future__ import annotations
 

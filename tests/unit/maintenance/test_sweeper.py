@@ -1,4 +1,4 @@
-"""Puts back what fell, and leaves alone what is only late."""
+"""Re-enqueues lost tasks, and leaves late ones alone."""
 
 from __future__ import annotations
 
@@ -222,7 +222,7 @@ async def test_overdue_waiting_job_is_ended_despite_its_task(house: House) -> No
 
 
 async def uncertain(house: House) -> Job:
-    """A job whose start nobody knows the outcome of, and whose task is never delivered again."""
+    """A job with an unknown start outcome, whose task is never delivered again."""
     house.script(creates=[ConnectionError("cut")])
     job = await house.until(await house.submit_veo(await house.sign_up()), "uncertain")
     house.clock.advance(360 + LATE_S)

@@ -1,4 +1,4 @@
-"""Images in processes of their own: bounded in time and memory, and nobody waits for another's."""
+"""Images in separate processes: bounded in time and memory, and users don't wait for each other."""
 
 from __future__ import annotations
 
@@ -89,7 +89,7 @@ async def test_worker_gets_none_of_our_settings(odd: ImageWorkers, monkeypatch: 
 
 
 async def test_hanging_images_do_not_block_another_users(odd: ImageWorkers) -> None:
-    """However many one user sends: they wait for each other, and for nobody else's."""
+    """However many one user sends: they wait only for each other."""
     hanging = [asyncio.ensure_future(odd.inspect("mallory", SIGNATURE + b"h")) for _ in range(5)]
     await asyncio.sleep(0)
     try:

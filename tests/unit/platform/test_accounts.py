@@ -1,4 +1,4 @@
-"""Edits of an account: whoever writes at the same time loses nothing."""
+"""Edits of an account: concurrent writers lose nothing."""
 
 from __future__ import annotations
 

@@ -13,6 +13,6 @@ def test_same_parts_give_the_same_id_and_others_do_not() -> None:
 
 
 def test_id_has_22_url_safe_characters_after_its_prefix() -> None:
-    """Ids of stored documents: whoever changes what they come to makes every one of them another document's."""
+    """Ids of stored documents: changing how they are derived would orphan every stored document."""
     assert ids.derived("project_", "default", "summer") == "project_9Ux-FdM0IdRLBpKqmTkkcQ"
     assert storable.id_problem(ids.derived("", "x")) is None

@@ -364,7 +364,7 @@ async def test_create_is_throttled(generator: Omni, recorder: Recorder, case: st
 
 
 async def test_refused_connection_is_throttled() -> None:
-    """Where nobody listens nothing was sent, so the create may be repeated."""
+    """Nothing was sent, so the create may be repeated."""
     with refused_url() as url:
         generator = Omni(settings(url), MEDIA)
         with pytest.raises(Throttled):
@@ -400,7 +400,7 @@ async def test_ambiguous_error_is_unknown(generator: Omni, recorder: Recorder, a
 
 
 async def test_timeout_is_unknown(generator: Omni, recorder: Recorder, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A timeout of reading is told from one of connecting, though the SDK wraps both in the same exception."""
+    """Read and connect timeouts are distinguished, although the SDK wraps both in the same exception."""
     monkeypatch.setattr(faults, "CREATE_TIMEOUT_S", 1.0)
     recorder.answers(Silence())
     with pytest.raises(Exception) as error:

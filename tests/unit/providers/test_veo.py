@@ -199,7 +199,7 @@ def test_create_times_out_before_the_step_does() -> None:
     "id_", ["video_AAAAAAAAAAAAAAAAAAAAAA", "video_aaaaaaaaaaaaaaaaaaaaaa", "video_-_-_0123456789zzZZ99"]
 )
 def test_label_is_valid_and_reversible(id_: str) -> None:
-    """A job's label has only characters that labels may have, at most 63, and tells the job's id."""
+    """A job's label has only characters that labels may have, at most 63, and contains the job's id."""
     value = label(id_)
     assert len(value) <= 63
     assert set(value) <= set("abcdefghijklmnopqrstuvwxyz0123456789-_")
@@ -301,7 +301,7 @@ async def test_retry_after_may_be_a_date(veo: Veo, recorder: Recorder) -> None:
 
 
 async def test_refused_connection_is_throttled() -> None:
-    """Where nobody listens nothing was sent, so the create may be repeated."""
+    """Nothing was sent, so the create may be repeated."""
     with refused_url() as url:
         veo = Veo(settings(url))
         with pytest.raises(Throttled):
@@ -311,7 +311,7 @@ async def test_refused_connection_is_throttled() -> None:
 
 @pytest.mark.parametrize("status", [408, 409, 500, 501, 502, 503, 504])
 async def test_ambiguous_answer_is_unknown(veo: Veo, recorder: Recorder, status: int) -> None:
-    """Other errors say nothing about the generation: the exception goes on, after exactly one request."""
+    """Other errors say nothing about the generation: the exception propagates, after exactly one request."""
     recorder.answers(rpc(status, "something"))
     with pytest.raises(errors.APIError) as error:
         await started(veo, a_job(FULL), PREFIX)

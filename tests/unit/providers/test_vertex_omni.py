@@ -174,7 +174,7 @@ async def test_only_an_exhausted_quota_is_throttled(generator: VertexOmni, recor
 
 
 async def test_refused_connection_is_throttled() -> None:
-    """Where nobody listens nothing was sent, so the create may be repeated."""
+    """Nothing was sent, so the create may be repeated."""
     with refused_url() as url:
         generator = VertexOmni(settings(url))
         with pytest.raises(Throttled):

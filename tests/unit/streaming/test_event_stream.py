@@ -1,4 +1,4 @@
-"""Events of a video and of an account: whoever listens, and comes back when cut off, ends with the latest state."""
+"""Events of a video and of an account: a listener that reconnects always ends with the latest state."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ class Client:
             return chunk
 
     async def until(self, job: Job) -> list[Event]:
-        """The events up to the one that tells this version of the job, or a later one."""
+        """The events up to the one with this version of the job, or a later one."""
         events = []
         while True:
             event = await self.next()
@@ -145,7 +145,7 @@ async def test_stages_arrive_in_order(house: House) -> None:
             known, job = job, await house.job(job.id)
             if job.version > known.version:
                 stages += [event.stage for event in await client.until(job)]
-    # What comes and goes within one delivery may have been replaced before it was told.
+    # A state that lasts only for one delivery may be superseded before it is sent.
     assert list(dict.fromkeys(stages)) in (
         ["queued", "generating", "completed"],
         ["queued", "generating", "storing", "completed"],
@@ -545,7 +545,7 @@ async def test_stream_ends_within_a_minute_of_a_lockout(house: House, opened: An
     arguments = (house, with_key, job) if opened is video else (house, with_key)
     async with opened(*arguments, pace=pace, identify=identify) as client:
         while await client.chunk() != event_stream.KEEP_ALIVE:
-            """Until all is told that there is."""
+            """Until everything available has been sent."""
         if how == "revoked":
             # By another process: this one remembers the key.
             (key,) = house.store.documents(ApiKey)
@@ -594,7 +594,7 @@ async def test_slow_reader_restarts_instead_of_filling_memory(house: House) -> N
     job = await house.submit(alice)
     async with account(house, alice, pace=Pace(0.01, 0.0, WITHIN_S)) as client:
         while await client.chunk() != event_stream.KEEP_ALIVE:
-            """What it comes late for is told first."""
+            """Missed changes are sent first."""
         store: MemoryFirestore = house.store
         for number in range(MAX_PENDING_JOBS + 1):
             store.edit("jobs", f"video_{number}", {**store.fields("jobs", job.id), "version": 1})

@@ -62,7 +62,7 @@ async def ended(house: House, **body: Any) -> Job:
     return await house.until(job, "completed")
 
 
-# --- what is told to whom ---
+# --- recipients ---
 
 
 async def test_completed_job_sends_the_video_as_its_user_sees_it(house: House) -> None:

@@ -1,4 +1,4 @@
-"""Chance at every effect: how long it takes, and what goes wrong. One seed decides it all."""
+"""Random choices at every effect: its duration and its faults. One seed determines them all."""
 
 from __future__ import annotations
 
@@ -44,8 +44,8 @@ class Outage:
     until_s: float
 
 
-class Dice:
-    """Decides what happens at each effect of one schedule. Nothing goes wrong any more once it is `calm`."""
+class RandomChoices:
+    """Decides what happens at each effect of one schedule. No more faults once it is `calm`."""
 
     def __init__(self, seed: int) -> None:
         self.random = random.Random(seed)

@@ -28,7 +28,7 @@ T = TypeVar("T")
 
 
 class Effects(Protocol):
-    """Who decides what happens at each effect: the plan of one schedule, or the dice of the simulation."""
+    """Who decides what happens at each effect: the plan of one schedule, or the random choices of the simulation."""
 
     async def effect(
         self,
@@ -59,7 +59,7 @@ class WatchedStore(MemoryFirestore):
 
 
 @dataclass(frozen=True)
-class SeamStore:
+class FaultyFirestore:
     """Firestore, as far away as it is."""
 
     effects: Effects
@@ -138,7 +138,7 @@ class SeamStore:
 
 
 @dataclass(frozen=True)
-class SeamQueue:
+class FaultyTaskQueue:
     """Cloud Tasks, as far away as it is."""
 
     effects: Effects
@@ -160,7 +160,7 @@ class SeamQueue:
 
 
 @dataclass(frozen=True)
-class SeamMedia:
+class FaultyObjectStore:
     """The bucket, as far away as it is."""
 
     effects: Effects
@@ -215,7 +215,7 @@ class SeamMedia:
 
 
 @dataclass(frozen=True)
-class SeamGenerator:
+class FaultyProvider:
     """A provider, as far away as it is."""
 
     effects: Effects
@@ -262,7 +262,7 @@ class Posted:
 
 
 @dataclass(frozen=True)
-class SeamOutbound:
+class FaultyPublicHttp:
     """The server of a user's webhook, which takes everything."""
 
     effects: Effects
