@@ -21,7 +21,7 @@ async def sweep(context: RequestContext) -> Result:
     swept = await sweeper.sweep(context.services)
     swept_durable_tasks = await durable_tasks.sweep(context.services, Chore, Delivery)
     return Result(
-        {**swept, "durable tasks": swept_durable_tasks, "unfinished": await sweeper.count_unfinished(context.services)}
+        {**swept, "durable_tasks": swept_durable_tasks, "unfinished": await sweeper.count_unfinished(context.services)}
     )
 
 

@@ -6,7 +6,7 @@ from shared.api.account_data import ErasureView, ExportQuery, ExportView
 from shared.api.accounts import AccountView, ListTransactionsQuery, TransactionPage, UpdateAccount
 from shared.api.api_keys import ApiKeyList, MadeApiKey, NewApiKey, RevokedApiKey
 from shared.api.routing import Route
-from shared.api.tasks import ErrandBody
+from shared.api.tasks import DurableTaskBody
 
 ROUTES: tuple[Route, ...] = (
     Route("get_account", "GET", "/v1/account", "history", "Get your account and balance", response=AccountView),
@@ -89,7 +89,7 @@ ROUTES: tuple[Route, ...] = (
         "poll",
         "Advance an export or a deletion by one step",
         caller="queue",
-        body=ErrandBody,
+        body=DurableTaskBody,
         status=204,
     ),
 )

@@ -28,7 +28,7 @@ class PushEnvelope(BaseModel):
     message: PushedMessage
 
 
-class ErrandBody(Body):
+class DurableTaskBody(Body):
     """POST /tasks/webhook and /tasks/chore: the body of every task of a durable task."""
 
     id: Annotated[str, Field(max_length=64, pattern=r"^[A-Za-z0-9_-]+$")]

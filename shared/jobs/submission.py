@@ -105,13 +105,17 @@ async def _committed(
 
 
 def _record(caller: Caller, plan: admission.Submission) -> None:
-    made = {
-        "model": plan.request.model,
-        "cost": plan.cost,
-        "prompt_sha256": audit.prompt_sha256(plan.request.prompt),
-    }
-    log.info("video_submitted", job=plan.job_id, account=caller.account, tenant=caller.tenant, **made)
-    audit.record("video_generated", caller, video=plan.job_id, **made)
+    model, cost, prompt = plan.request.model, plan.cost, audit.prompt_sha256(plan.request.prompt)
+    log.info(
+        "video_submitted",
+        job=plan.job_id,
+        account=caller.account,
+        tenant=caller.tenant,
+        model=model,
+        cost=cost,
+        prompt_sha256=prompt,
+    )
+    audit.record("video_generated", caller, video=plan.job_id, model=model, cost=cost, prompt_sha256=prompt)
 
 
 async def _enqueue(services: Services, job: Job) -> None:

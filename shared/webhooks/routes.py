@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from shared.api.routing import Route
-from shared.api.tasks import ErrandBody
+from shared.api.tasks import DurableTaskBody
 from shared.api.webhooks import (
     DeletedWebhookEndpoint,
     DeliveryPage,
@@ -142,7 +142,7 @@ ROUTES: tuple[Route, ...] = (
         "deliver",
         "Deliver a webhook message",
         caller="queue",
-        body=ErrandBody,
+        body=DurableTaskBody,
         status=204,
     ),
 )
