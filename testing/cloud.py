@@ -38,7 +38,7 @@ D = TypeVar("D", bound=Document)
 
 # Generations take a moment and are rendered once per size and length, so that a hundred jobs are no patience test.
 QUICK = {"PROVIDERS_MIN_SECONDS": "0.1", "PROVIDERS_MAX_SECONDS": "0.3", "PROVIDERS_CACHE": "1"}
-# All tests come from one address, look at their jobs more often than a client should, and share each model's quota.
+# All tests come from one address, poll their jobs more often than a client should, and share each model's quota.
 UNHURRIED = {
     "REQUESTS_PER_MINUTE": "100000",
     "REQUESTS_PER_MINUTE_PER_IP": "1000000",
@@ -234,7 +234,7 @@ class Inside:
         with mock.patch.dict(os.environ, {"FIRESTORE_EMULATOR_HOST": self._host("firestore")}):
             client = firestore.Client(project=self._cloud.session["project"])
         try:
-            # All as it is at one moment: jobs of earlier tests may still be on their way.
+            # One consistent snapshot: jobs of earlier tests may still be running.
             return _consistent_records(client.transaction(read_only=True), client)
         finally:
             client.close()

@@ -102,7 +102,7 @@ class Console:
         return [task.name.rpartition("/")[2] for task in self._tasks.list_tasks(parent=self._queue(queue))]
 
     def hurry(self, queues: Iterable[str]) -> None:
-        """Attempt every task of the queues that is not being attempted at once, whatever their pace and state."""
+        """Attempt at once every task not being attempted, regardless of the queues' pace and state."""
         for queue in queues:
             for task in self._tasks.list_tasks(parent=self._queue(queue)):
                 if task.response_count == task.dispatch_count:

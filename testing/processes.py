@@ -1,4 +1,4 @@
-"""The processes of a running local cloud, and what may befall them: they die, or hang as if for ever."""
+"""The processes of a running local cloud, and ways to crash or freeze them."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ class Processes:
         }
 
     def kill(self, names: Iterable[str]) -> dict[str, Process]:
-        """SIGKILL whole groups, all at once; answers who they were."""
+        """SIGKILL whole groups, all at once; returns them by name."""
         names = list(names)
         for name in names:
             self._spare(name)
@@ -96,7 +96,7 @@ class Processes:
         return entries
 
     def _spare(self, name: str) -> None:
-        """Wait while one more death would make the supervisor give up."""
+        """Wait while one more crash would make the supervisor give up."""
         deaths = self._deaths[name]
         while len([moment for moment in deaths if moment > time.monotonic() - CRASH_WINDOW_S]) >= DEATHS_PER_WINDOW:
             time.sleep(LOOK_EVERY_S)

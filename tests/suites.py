@@ -60,7 +60,7 @@ def run_group(names: Sequence[str], options: Sequence[str]) -> Iterator[Ended]:
             for future in as_completed([pool.submit(run, name, options) for name in names]):
                 yield future.result()
         except KeyboardInterrupt:
-            # Those under way were interrupted by the terminal too.
+            # Running suites were interrupted by the terminal too.
             pool.shutdown(cancel_futures=True)
             raise
 

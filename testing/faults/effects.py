@@ -88,7 +88,7 @@ Plan = Mapping[Point, Fault]
 
 @dataclass(eq=False)
 class Process:
-    """One instance of a function: it dies as a whole, freezes as a whole, and has its own turns."""
+    """One instance of a function: it crashes and freezes as a whole, and has its own turns."""
 
     dead: bool = False
     frozen_until_s: float = 0.0

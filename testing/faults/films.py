@@ -14,7 +14,7 @@ import numpy as np
 
 from shared.media import video
 
-# Enough of a file to be looked into, and nothing that can be played.
+# Enough of a file to be inspected, and not playable.
 CORRUPT = b"\x00\x00\x00\x18ftypmp42" + b"no film in here " * 100
 
 _inspect = video.inspect
@@ -32,7 +32,7 @@ def film(seconds: int, width_px: int, height_px: int) -> bytes:
             container.mux(stream.encode(av.VideoFrame.from_ndarray(picture, format="rgb24")))
         container.mux(stream.encode())
     data = file.getvalue()
-    # A file may be padded at its end; less than this is held to be no film at all.
+    # A file may be padded at its end; less than this is not taken for a video.
     return data + free_box(max(0, 2 * video.SMALLEST_BYTES - len(data)))
 
 
@@ -51,7 +51,7 @@ def _seen(data: bytes) -> video.VideoFacts | str:
 
 @contextmanager
 def seen_once() -> Iterator[None]:
-    """The product looks into the same bytes only once: some thousand films are stored here, all of them alike."""
+    """Inspect the same bytes only once: thousands of identical videos are stored here."""
     with mock.patch.object(video, "inspect", inspect):
         yield
 

@@ -1,4 +1,4 @@
-"""The gateways as handlers see them in a test: those in memory, with every call made an effect of the conductor's."""
+"""The in-memory gateways as handlers see them in a test: every call is an effect at which a fault may happen."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ T = TypeVar("T")
 
 
 class Effects(Protocol):
-    """Who decides what happens at each effect: the plan of one schedule, or the random choices of the simulation."""
+    """Decides what happens at each effect: the plan of one schedule, or the random choices of the simulation."""
 
     async def effect(
         self,
@@ -46,7 +46,7 @@ class Effects(Protocol):
 
 
 class WatchedStore(MemoryFirestore):
-    """The database itself: each commit is looked at as soon as it is there."""
+    """The database itself: each commit is checked as soon as it is made."""
 
     def __init__(self, clock: Callable[[], datetime], watch: Watch) -> None:
         super().__init__(clock)
@@ -60,7 +60,7 @@ class WatchedStore(MemoryFirestore):
 
 @dataclass(frozen=True)
 class FaultyFirestore:
-    """Firestore, as far away as it is."""
+    """Firestore, over a network that can fail."""
 
     effects: Effects
     store: WatchedStore
@@ -139,7 +139,7 @@ class FaultyFirestore:
 
 @dataclass(frozen=True)
 class FaultyTaskQueue:
-    """Cloud Tasks, as far away as it is."""
+    """Cloud Tasks, over a network that can fail."""
 
     effects: Effects
     queue: MemoryTaskQueue
@@ -161,7 +161,7 @@ class FaultyTaskQueue:
 
 @dataclass(frozen=True)
 class FaultyObjectStore:
-    """The bucket, as far away as it is."""
+    """The bucket, over a network that can fail."""
 
     effects: Effects
     media: MemoryObjectStore
@@ -216,7 +216,7 @@ class FaultyObjectStore:
 
 @dataclass(frozen=True)
 class FaultyProvider:
-    """A provider, as far away as it is."""
+    """A provider, over a network that can fail."""
 
     effects: Effects
     provider: Provider

@@ -1,4 +1,4 @@
-"""Lives of jobs as one release wrote them, so that later ones can prove that they go on from there.
+"""Histories of jobs as one release wrote them, so that later releases can prove they continue from there.
 
 `python -m testing.faults.histories` records the lives of this release; what older releases recorded is never written
 again. A file holds what was committed, commit by commit, with the event that led to it.

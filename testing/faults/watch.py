@@ -147,7 +147,7 @@ class Watch:
             raise Broken(f"{after.id} was {before.status} and became {after.status}")
 
     def task(self, task: Task) -> None:
-        """A task of that name was created: a name means one body for ever."""
+        """A task of that name was created: a name always means one body."""
         known = self.tasks.setdefault(task.ref.name, dict(task.body))
         if known != dict(task.body):
             self.broken.append(f"the task name {task.ref.name} was used for {known} and for {dict(task.body)}")

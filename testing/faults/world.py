@@ -352,11 +352,11 @@ class World:
 
     @property
     def idle(self) -> bool:
-        """Every job has ended and has nothing left to do, and nothing is under way."""
+        """Every job has ended with nothing left to do, and nothing is in progress."""
         return not (self.watch.due or self.runs or self.queue.entries() or self.provider.busy)
 
     def check(self, config: LiveSettings | None = None, with_files: bool = True) -> None:
-        """Everything that must hold when nothing is under way any more; raises AssertionError."""
+        """Check all that must hold once nothing is in progress; raises AssertionError."""
         assert not self.watch.broken, "; ".join(self.watch.broken[:3])
         assert not self.unexpected, "; ".join(sorted(set(self.unexpected))[:3])
         records = invariants.Records(

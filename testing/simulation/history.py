@@ -28,7 +28,7 @@ class Wrong(AssertionError):  # noqa: N818
 
 @dataclass
 class Call:
-    """One call of one client. `job` is what it was about, or what came of it."""
+    """One call of one client. `job` is its subject or its result."""
 
     op: str
     account: str

@@ -53,7 +53,7 @@ class RandomChoices:
         self.reached: Counter[str] = Counter()
         self.crashes: Counter[str] = Counter()
         self.names: Counter[str] = Counter()
-        # When something died or froze for the first time in a delivery of that job.
+        # When a delivery of that job first crashed or froze.
         self.died_at_s: dict[str, float] = {}
         self._per_mille = self.random.choice((0.0, 5.0, 10.0, WORST_PER_MILLE))
         self._outages = [self._outage() for _ in range(self.random.choice((0, 0, 1, 2)))]

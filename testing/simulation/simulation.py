@@ -34,7 +34,7 @@ CREDITS = 300
 PROCESSES = 3
 MODELS = ("veo-3.1-fast", "veo-3.1-lite", "omni-flash")
 CLIENT_TRIES = 60
-# Nothing takes longer than a day of watching what was given up, after the jobs themselves.
+# Nothing takes longer than watching abandoned generations for a day, after the jobs themselves.
 LONGEST_S = 60 * 3_600.0
 MISHAPS_UNTIL_S = 3_600.0
 RARE_FATES_SHARE = 0.35

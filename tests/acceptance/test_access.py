@@ -350,7 +350,7 @@ def peopled(cloud: Cloud) -> Iterator[World]:
 
 
 def _renewed(cloud: Cloud, token: str) -> str:
-    """The token of somebody who has just signed in again: the session's are as old as the cloud."""
+    """The token of a user who has just signed in again: the session's are as old as the cloud."""
     claims = jwt.decode(token, options={"verify_signature": False})
     return _signer(cloud.directory).id_token(claims["sub"], email=claims["email"])
 

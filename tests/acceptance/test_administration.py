@@ -36,7 +36,7 @@ def refused(answer: Any, status: int, code: str) -> dict[str, Any]:
 
 
 def audits(cloud: Cloud, function: str = "history") -> list[dict[str, Any]]:
-    """The audit log, as far as it is written."""
+    """The audit log so far."""
     name = "embedded" if cloud.embedded else function
     lines = (cloud.directory / "logs" / f"{name}.log").read_text(errors="replace").splitlines()
     entries = [json.loads(line) for line in lines if line.startswith("{") and line.endswith("}")]

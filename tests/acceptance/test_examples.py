@@ -1,4 +1,4 @@
-"""Every example of docs/api.md that stands in a fenced block is run as it is, in the order of the page."""
+"""Every fenced example of docs/api.md is run unchanged, in the order of the page."""
 
 from __future__ import annotations
 

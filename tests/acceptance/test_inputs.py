@@ -1,4 +1,4 @@
-"""Videos from images, and videos that go on from others: what was given is in the film."""
+"""Videos from images, and extensions: the input is visible in the video."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def job_of(cloud: Cloud, job_id: str) -> Job:
 
 @contextmanager
 def website(page: bytes) -> Iterator[str]:
-    """The URL of a page on this machine, which a laptop may fetch from."""
+    """The URL of a page on this machine, which may be fetched locally."""
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
@@ -133,7 +133,7 @@ def test_extension_uses_the_videos_model_and_charges_the_new_part(user: User) ->
     assert (job["seconds"], job["added_seconds"], job["extends"]) == ("11", 7, first["id"])
     assert abs(job["files"][0]["seconds"] - 11) < 0.1
     assert user.ledger == [500, -40, -70]
-    # The longer film begins with the shorter one.
+    # The longer video begins with the shorter one.
     assert all(map(alike, colors(film_of(user, first))[:48], colors(film_of(user, job))[:48]))
 
 

@@ -105,7 +105,7 @@ BUSY = "[429 x2] [retry after 1s]"
 
 @dataclass(frozen=True)
 class Begun:
-    """A job of a user who has no other."""
+    """The only job of a new user."""
 
     user: User
     id: str

@@ -120,7 +120,7 @@ def test_non_public_addresses_are_rejected_or_never_reached(user: User) -> None:
     private = ("https://169.254.169.254/computeMetadata/v1/", "http://10.0.0.1/", "https://metadata.google.internal/")
     for url in ("http://example.com/", "https://user:pw@example.com/", "ftp://example.com/", *private):
         answer = user.call("POST", "/v1/videos", json={"prompt": "x", "seconds": 4, "webhook_url": url})
-        # On a laptop http may be called, but leads to this machine only.
+        # Locally http is allowed, but reaches only this machine.
         if url == "http://example.com/":
             user.call("POST", f"/v1/videos/{answer.json()['id']}/cancel")
             # Its end is announced before there is an endpoint that would be notified too.
@@ -147,7 +147,7 @@ def test_account_has_at_most_ten_endpoints(user: User, receiver: Receiver) -> No
 def test_silent_server_delays_neither_videos_nor_other_users_webhooks(
     cloud: Cloud, user: User, receiver: Receiver
 ) -> None:
-    """Sixty pings to servers that accept and stay silent: four are under way, none is tried twice."""
+    """Sixty pings to servers that accept and stay silent: four are in progress, none is sent twice."""
     with Silent.listening() as silent:
         mallory = cloud.user()
         pinged = 0

@@ -51,7 +51,7 @@ def ready(made: Locator) -> Locator:
 
 
 def ended(made: Locator) -> Locator:
-    """The card's link, once the video has ended in whatever way."""
+    """The card's link, once the video has ended."""
     link = made.get_by_role("link", name=re.compile("Play|Details"))
     expect(link).to_be_visible()
     return link

@@ -1,4 +1,4 @@
-"""A headless Chromium, people who use the studio in it, and pages whose every complaint is kept."""
+"""A headless Chromium, users of the studio in it, and pages whose errors are all recorded."""
 
 from __future__ import annotations
 
@@ -179,7 +179,7 @@ def window(request: pytest.FixtureRequest) -> tuple[int, int]:
 
 @pytest.fixture
 def open_studio(browser: Browser, cloud: Cloud) -> Iterator[Open]:
-    """Opens the studio in a window of a size: as somebody who was never here, or as a person who is signed in."""
+    """Opens the studio in a window of a size: as a new visitor, or signed in."""
     contexts: list[BrowserContext] = []
 
     def opened(
@@ -206,7 +206,7 @@ def open_studio(browser: Browser, cloud: Cloud) -> Iterator[Open]:
 
 
 def session_of(person: Person) -> str:
-    """What the browser of who is signed in remembers."""
+    """The browser storage of a signed-in user."""
     return json.dumps({"refreshToken": person.refresh_token, "email": person.email})
 
 

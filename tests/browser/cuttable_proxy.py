@@ -1,4 +1,4 @@
-"""A way to the cloud that can be closed: what a laptop sees when the service, or the network, is gone."""
+"""A proxy to the cloud that can be cut: what a client sees when the service or the network is down."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ CHUNK_BYTES = 65_536
 
 @dataclass
 class Way:
-    """Carries connections to `target`. Closed, it cuts those that there are and refuses new ones."""
+    """Carries connections to `target`. Closed, it cuts existing ones and refuses new ones."""
 
     target: tuple[str, int]
     port: int = 0

@@ -165,7 +165,7 @@ def test_settings_are_changed_and_errors_shown_at_their_fields(
 def test_health_page_explains_its_figures(
     open_studio: Open, admin: Person, owner: Person, window: tuple[int, int]
 ) -> None:
-    """The queue as it is, success and times of the newest videos, as plots and as tables."""
+    """The current queue, success rate and times of the newest videos, as charts and tables."""
     screen = open_studio(window, admin, "admin/health")
     page = screen.page
     expect(page.get_by_text("cover your tenant’s newest")).to_be_visible()

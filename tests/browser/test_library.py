@@ -24,7 +24,7 @@ def shown(screen: Screen) -> list[str]:
 
 
 def test_videos_are_found_by_status_date_and_words(open_studio: Open, person: Person, window: tuple[int, int]) -> None:
-    """The service filters by status, model or project and by date; words are looked for in what is loaded."""
+    """The service filters by status, model or project and by date; words are searched in the loaded videos."""
     person.user.finish("A fox in the snow [content blocked]", seconds=4)
     person.user.finish("A crowd on a square [content blocked]", seconds=4)
     person.user.finish("A fox in the dunes [content blocked]", seconds=3, model="omni-flash")

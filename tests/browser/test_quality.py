@@ -202,7 +202,7 @@ def fetched(page: Page, origin: str) -> Callable[[], dict[str, int]]:
 def test_first_page_is_small_and_stable(
     open_studio: Open, cloud: Cloud, owner: Person, window: tuple[int, int], record_property: Callable[[str, int], None]
 ) -> None:
-    """Under 100 KB over the wire, for who is not signed in and for who is; and nothing jumps about."""
+    """Under 100 KB over the wire, signed in or not; and the layout is stable."""
     for name, visitor in (("door", None), ("studio", owner)):
         screen = open_studio(window, visitor)
         page = screen.page

@@ -65,7 +65,7 @@ def test_canceling_shows_the_refund(open_studio: Open, person: Person, window: t
 def test_video_that_started_while_the_dialog_was_open_is_not_canceled_for_less(
     open_studio: Open, person: Person
 ) -> None:
-    """Everything would have come back when the question was asked; now it is asked again, with what does."""
+    """The dialog offered a full refund; it asks again with the refund that is now due."""
     screen = open_studio(DESK, person)
     page = screen.page
     made = generate(screen, f"A ferry that is waited for {ENDLESS}")
@@ -107,7 +107,7 @@ def test_job_continues_through_a_reload_and_in_another_tab(open_studio: Open, pe
 
 
 def test_without_the_stream_the_page_polls(open_studio: Open, person: Person) -> None:
-    """Something on the way may not let streams through: the videos are kept up to date all the same."""
+    """A proxy may block streams: the videos stay up to date all the same."""
     screen = open_studio(DESK, person)
     screen.page.context.route(re.compile(r"/v1/events$"), lambda route: route.abort())
     screen.page.reload()

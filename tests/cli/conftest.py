@@ -114,7 +114,7 @@ def elsewhere(tmp_path: Path) -> Shell:
 
 @pytest.fixture
 def user(embedded_cloud: Cloud) -> Iterator[User]:
-    """Whose unfinished videos are canceled in the end: the cloud looks at each of them again and again."""
+    """Whose unfinished videos are canceled in the end: the cloud keeps polling each of them."""
     made = embedded_cloud.user()
     yield made
     for video in made.account["active_jobs"]:

@@ -457,7 +457,7 @@ def test_offers_are_private_few_and_without_prompts(settings: Path) -> None:
     assert {file.stat().st_mode & 0o777 for file in files} == {0o600}
     assert "kite" not in files[0].read_text()
     assert offers.get(made[-1].id, {"prompt": "a kite"}) == made[-1]
-    # All of them expire, and what a process that died had half written.
+    # All of them expire, including what a crashed process left half written.
     (settings / ".offer-half.json.abc").touch()
     for file in settings.iterdir():
         os.utime(file, (0, 0))

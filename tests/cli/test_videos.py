@@ -19,7 +19,7 @@ SMALL_BODY = {"model": "omni-flash", "seconds": 3, "size": "640x360"}
 
 
 def seconds(path: Path) -> float:
-    """The length of a playable film."""
+    """The length of a playable video."""
     with av.open(str(path)) as film:
         assert film.duration is not None
         return film.duration / av.time_base

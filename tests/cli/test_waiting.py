@@ -1,4 +1,4 @@
-"""How waiting looks, and that it bears a bad network."""
+"""The display of waiting, and its tolerance of a bad network."""
 
 from __future__ import annotations
 

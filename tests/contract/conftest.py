@@ -1,4 +1,4 @@
-"""What every contract test gets: a gateway, once in memory and once the real one, and the means to look behind it."""
+"""Fixtures of the contract tests: each gateway in memory and for real, and ways to inspect what is behind it."""
 
 from __future__ import annotations
 
@@ -114,7 +114,7 @@ class Bucket:
 
 
 class Clock:
-    """Now, and whatever a test adds to it."""
+    """The current time, plus what a test adds."""
 
     def __init__(self) -> None:
         self.ahead = timedelta()

@@ -80,7 +80,7 @@ async def _pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> N
 
 @dataclass(frozen=True)
 class Scene:
-    """A store with nothing in it, and those who watch it. `wire` is there where a network is."""
+    """An empty store and its subscribers. `wire` is None without a network."""
 
     store: Firestore
     live: ChangeFeed
@@ -190,7 +190,7 @@ async def test_fifty_subscriptions_of_one_job_all_get_it(scene: Scene) -> None:
         await begun(scene, first, job)
         (job,) = await saved(scene.store, changed(job))
         await told(first, at(job))
-        # Those who come later watch what is watched already.
+        # Later subscribers share an existing target.
         watches = [stack.enter_context(scene.live.watch_job(job.id)) for _ in range(49)]
         (job,) = await saved(scene.store, changed(job))
         for watch in (first, *watches):

@@ -1,4 +1,4 @@
-"""Whatever dies, whenever: every effect of a job's life, and everything that can go wrong at it.
+"""Crashes at any point: every effect of a job's life, with every fault possible at it.
 
 A schedule that breaks a promise is printed in words that replay it: schedule.play() takes them. Here are all of the
 usual life, and a fixed sample of the others; the long form plays all single faults, `make scoreboard` also as many

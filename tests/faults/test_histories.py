@@ -1,4 +1,4 @@
-"""A job that an earlier release began finishes under this one: recorded lives, gone on with from every commit."""
+"""Jobs started by an earlier release finish under this one: recorded histories, continued from every commit."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def test_job_continues_from_every_commit_to_its_end(path: Path, with_task: bool)
     for number, entry in enumerate(history.entries):
         if entry.job is None:
             continue
-        # What comes round again and again (looks, tidying) is gone on with from its first rounds.
+        # Repeated steps (polls, cleanup) are continued only from their first rounds.
         round_ = entry.job.stage, entry.job.lease is not None
         seen[round_] += 1
         if seen[round_] > ROUNDS:

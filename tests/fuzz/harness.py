@@ -30,10 +30,10 @@ CHECKS = [
     openapi_checks.response_schema_conformance,
 ]
 MODES = (schemathesis.GenerationMode.POSITIVE, schemathesis.GenerationMode.NEGATIVE)
-# A valid one changes the whole installation: it is sent by those who may not.
+# A valid one changes the whole installation: it is sent without permission.
 NOT_AS_ADMIN = frozenset({"put_config"})
 TENANT_WIDE = frozenset({"create_project", "update_project"})
-# Sent by somebody who is not needed any more.
+# Sent by a disposable user.
 LAST_ACTS = frozenset({"delete_account"})
 # What no document may be called, and what a path may not survive.
 HOSTILE_IDS = ("__all__", "a/b", "..%2F", "\0", "é" * 1_000)

@@ -1,4 +1,4 @@
-"""infra/ as it is, and copies of it with a mistake in them."""
+"""infra/ unchanged, and copies of it with a mistake."""
 
 from __future__ import annotations
 

@@ -32,7 +32,7 @@ from tests.infra.conftest import Mistaken
 from tests.unit.conftest import House
 from tools.package import PACKAGES, ROOT
 
-# Where services are on a laptop, and whose name it signs in. In the cloud each is where it always is.
+# Where services are locally, and in whose name they sign. In the cloud both are fixed.
 LAPTOP = {
     "CLOUD_TASKS_EMULATOR_HOST",
     "GEMINI_URL",

@@ -1,4 +1,4 @@
-"""The gcloud commands of the documentation and of tools/ are ones that gcloud knows, with flags that they have."""
+"""The gcloud commands of the documentation and of tools/ exist in gcloud, with their flags."""
 
 from __future__ import annotations
 

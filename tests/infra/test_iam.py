@@ -20,7 +20,7 @@ WRITES = {("objects", "write"), ("objects", "delete")}
 
 
 def function_problems(configuration: Configuration) -> Iterator[str]:
-    """Where a function's roles are not those that its code needs. Which queue gets which task is not looked at."""
+    """Where a function's roles differ from what its code needs. Which queue gets which task is not checked."""
     granted = grants.of_code(configuration)
     for name in FUNCTIONS:
         has = {(grant.role, grant.on) for grant in granted if grant.who == name}

@@ -23,7 +23,7 @@ NAMED = {POLL_QUEUE, Chore.queue, Delivery.queue} | {model.queue for model in MO
 
 
 def problems(configuration: Configuration, laptop: list[Queue]) -> Iterator[str]:
-    """Where the cloud's queues differ from the laptop's, on which every promise of docs/operations.md is tested."""
+    """Where the cloud's queues differ from the local ones, on which every promise of docs/operations.md is tested."""
     cloud = {each.body["name"]: each.body for each in configuration.instances("google_cloud_tasks_queue")}
     if set(cloud) != NAMED:
         yield f"the queues are {sorted(cloud)}"

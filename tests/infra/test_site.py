@@ -1,4 +1,4 @@
-"""The studio is served in the cloud as on a laptop: the same types, the same headers, no file left out."""
+"""The studio is served in the cloud as it is locally: the same types, the same headers, no file left out."""
 
 from __future__ import annotations
 

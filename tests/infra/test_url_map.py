@@ -1,4 +1,4 @@
-"""The load balancer sends each request where shared/http/routes.py says, as the laptop's gateway does."""
+"""The load balancer sends each request where shared/http/routes.py says, as the local gateway does."""
 
 from __future__ import annotations
 

@@ -355,7 +355,7 @@ async def test_function_that_is_down_is_a_retryable_error(tmp_path: Path) -> Non
 
 
 async def test_api_is_rate_limited_per_address_and_machines_are_not(tmp_path: Path) -> None:
-    """As Cloud Armor counts in the cloud: everybody behind an address together, whatever they sign in with."""
+    """As Cloud Armor counts in the cloud: everybody behind an address together, signed in or not."""
     functions: dict[Any, ASGIApp] = {name: Function(name).app for name in FUNCTIONS}
     gateway = Gateway(functions, Function("identity").app, tmp_path, requests_per_minute=5)
     async with serving(gateway) as (url,), httpx2.AsyncClient(base_url=url) as http:

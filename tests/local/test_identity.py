@@ -445,7 +445,7 @@ async def test_other_tokens_are_not_googles(api: Api, tmp_path: Path) -> None:
 
 
 async def test_google_page_returns_a_token_for_the_email(api: Api) -> None:
-    """By the flow that createAuthUri begins: the session binds the return to who began it, once."""
+    """By the flow that createAuthUri begins: the session binds the redirect to its initiator, once."""
     begun = await api.ok("createAuthUri", providerId="google.com", continueUri="http://localhost:8080/")
     assert "<form" in (await api.http.get(begun["authUri"])).text
     returned = await api.http.get(f"{begun['authUri']}&email=ada%40example.com")

@@ -1,4 +1,4 @@
-"""The films of the stand-in providers are real: any player takes them, and they show what was asked for."""
+"""The videos of the stand-in providers are real: any player plays them, and they match the request."""
 
 from __future__ import annotations
 

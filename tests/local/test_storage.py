@@ -43,7 +43,7 @@ DEADLINE_S = 30.0
 
 
 class Signer(google.auth.credentials.Signing):
-    """Signs URLs with a key in memory, as the product does on a laptop."""
+    """Signs URLs with a key in memory, as the product does locally."""
 
     def __init__(self, key: rsa.RSAPrivateKey, email: str = EMAIL) -> None:
         self._key = key
@@ -343,7 +343,7 @@ def test_one_of_many_parallel_create_only_uploads_wins(bucket: storage.Bucket, s
 def test_resumable_upload_checks_its_precondition_at_the_end(
     server: Process, bucket: storage.Bucket, web: httpx2.Client
 ) -> None:
-    """An object that appears while a create-only upload is under way makes that upload fail."""
+    """An object that appears during a create-only upload makes that upload fail."""
     session = session_for(web, server, bucket, "a", ifGenerationMatch="0")
     bucket.blob("a").upload_from_string(b"first")
     assert web.put(session, content=b"second").status_code == 412

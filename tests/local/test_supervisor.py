@@ -486,7 +486,7 @@ def test_children_inherit_only_what_they_need(tmp_path: Path) -> None:
 
 
 def test_every_model_has_a_queue_paced_to_its_quota(tmp_path: Path) -> None:
-    """And no queue ever gives up a task: deadlines are the job's."""
+    """And no queue ever drops a task: deadlines are the job's."""
     queues = {queue["name"]: queue for queue in json.loads(plan(tmp_path).write_queues().read_text())}
     assert set(queues) == {model.queue for model in MODELS.values()} | {"poll", "webhooks"}
     for model in MODELS.values():

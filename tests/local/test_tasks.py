@@ -208,7 +208,7 @@ async def gone(client: tasks_v2.CloudTasksAsyncClient, name: str) -> None:
 async def test_task_arrives_unchanged_and_is_gone_after_2xx(
     client: tasks_v2.CloudTasksAsyncClient, queue: str, worker: Worker
 ) -> None:
-    """Method, path, headers and body are the task's; Cloud Tasks adds its own headers and takes no forged ones."""
+    """Method, path, headers and body are the task's; Cloud Tasks adds its own headers and accepts no forged ones."""
     forged = {"X-CloudTasks-TaskName": "x", "X-CloudTasks-TaskPreviousResponse": "200", "X-AppEngine-User": "x"}
     headers = {"Content-Type": "application/json", "X-Mine": "1", "User-Agent": "me"} | forged
     request = task(
@@ -243,7 +243,7 @@ async def test_every_method_is_sent(
 
 
 async def test_scheduled_task_waits_for_its_time(client: tasks_v2.CloudTasksAsyncClient, worker: Worker) -> None:
-    """No task is sent before its schedule time, and the earlier one goes first whatever was made first."""
+    """No task is sent before its schedule time, and the earlier one goes first regardless of creation order."""
     queue = await make_queue(client, rate_limits={"max_concurrent_dispatches": 1})
     await client.pause_queue(name=queue)
     second, first = later(0.6), later(0.3)
@@ -642,7 +642,7 @@ async def test_deleted_queue_is_gone_and_its_name_blocked(client: tasks_v2.Cloud
 
 
 async def test_process_stops_promptly_despite_a_hanging_target(worker: Worker) -> None:
-    """SIGTERM ends the server with exit code 0, attempts under way or not."""
+    """SIGTERM ends the server with exit code 0, attempts in progress or not."""
     worker.hangs()
     process = await asyncio.to_thread(Process)
     channel, client = connected(process.address)

@@ -90,7 +90,7 @@ def _play(cloud: Cloud, console: Console, processes: Processes) -> Fall:
     victims = processes.kill(FUNCTIONS)
     for name, victim in victims.items():
         processes.wait_for_successor(name, victim)
-    # A step that was under way when its queue was emptied may still have made the next one's task.
+    # A step in progress when its queue was purged may still have made the next one's task.
     console.purge(FALLING_QUEUES)
     console.resume(FALLING_QUEUES)
     _wait(lambda: all(job.final for job in console.jobs([*generating, *queued])), "all to have ended")

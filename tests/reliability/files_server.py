@@ -21,7 +21,7 @@ FILE = "files/large1"
 
 @dataclass
 class LargeFilm:
-    """A small film and, behind it, a box that players skip: playable, and `size_bytes` long."""
+    """A small video followed by a box that players skip: playable, and `size_bytes` long."""
 
     film: bytes
     size_bytes: int

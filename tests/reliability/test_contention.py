@@ -55,7 +55,7 @@ def submit_all(user: User, bodies: list[dict[str, Any]]) -> dict[int, list[httpx
 
 
 def cancel_all(user: User, jobs: list[str]) -> None:
-    """Cancel them at once, again where the answer is to come back."""
+    """Cancel them concurrently, retrying where the answer asks for it."""
     while jobs:
         answers = storm(user, [(f"/v1/videos/{job}/cancel", None) for job in jobs])
         # 409: an answer of 503 had taken effect.

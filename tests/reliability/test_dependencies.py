@@ -127,7 +127,7 @@ def test_job_stores_and_completes_after_a_bucket_outage(user: User, processes: P
     user.wait(job["id"], lambda found: found["stage"] == "generating")
     with processes.frozen("storage"):
         user.wait(job["id"], lambda found: found["stage"] == "storing")
-        # The upload is under way; the rest of the API does not need the bucket.
+        # The upload is in progress; the rest of the API does not need the bucket.
         answers = asked(
             user, ("GET", f"/v1/videos/{job['id']}", None), ("GET", f"/v1/videos/{job['id']}/content", None)
         )
@@ -157,7 +157,7 @@ def test_silent_provider_fails_no_job(user: User, processes: Processes, console:
     with processes.frozen("providers"):
         starting = user.create("a boat", **OMNI)
         user.wait(starting["id"], lambda found: found["stage"] == "starting")
-        # The first one is due to be looked at, and cannot be.
+        # The first one is due for a poll, which fails.
         due = console.job(generating["id"]).due_at
         assert due is not None
         until(lambda: time.time() > due.timestamp() + 1, "a look")

@@ -195,7 +195,7 @@ def test_functions_starting_with_invalid_settings_use_the_defaults(
     for user, job in running:
         # A death in the middle of a start would be another story, and a long one.
         user.wait(job, lambda found: found["stage"] == "generating")
-    # Frozen, so that those who are replaced don't read the spoiled settings, and complain of them, themselves.
+    # Frozen, so that the replaced processes don't read and report the invalid settings themselves.
     with processes.frozen("submit"), processes.frozen("poll"):
         before = {name: len(processes.logged(name, "config_not_valid")) for name in ("submit", "poll")}
         console.edit_config({"credits_per_second": {"a": ["much"]}, "generation_timeout_s": "soon", "enabled": 2**62})

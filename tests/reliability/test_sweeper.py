@@ -25,7 +25,7 @@ from tests.unit.conftest import House
 # minute; here the sweep comes every two seconds. Fifty jobs then go through paced queues to their ends.
 STEP_DUE_WITHIN_S = 30.0
 PUT_BACK_WITHIN_S = lifecycle.SWEEP_AFTER_S + fall.SWEEP_EVERY_S
-# Restarting five functions, and starting, making and storing fifty films on a machine that does other things too.
+# Restarting five functions, and starting, rendering and storing 50 videos on a busy machine.
 REST_OF_LIFE_S = 120.0
 MINUTES = 5
 STARTS_PER_MINUTE = MODELS["omni-flash"].quota_per_minute
@@ -52,7 +52,7 @@ def test_sweeps_leave_late_tasks_alone(fallen: fall.Fall) -> None:
     late = fallen.jobs(fallen.late)
     assert sorted(fallen.late_tasks) == sorted(job.task.name for job in late)
     assert {(job.stage, job.step, job.version) for job in late} == {(Stage.QUEUED, 0, 1)}
-    # And they were looked at: late enough, again and again.
+    # And they were checked repeatedly, late enough.
     seen = [json.loads(line.partition("200 ")[2])["seen"] for line in fallen.sweeps.splitlines() if "200 " in line]
     assert sum(count >= len(late) for count in seen) >= 2
 

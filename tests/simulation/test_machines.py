@@ -1,4 +1,4 @@
-"""Hypothesis drives the ledger and the job's core alone, and looks at their rules after every step."""
+"""Hypothesis drives the ledger and the pure job core, and checks their invariants after every step."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ SHORT = settings(
 
 
 class TestLedgerMachine(LedgerMachine.TestCase):  # type: ignore[valid-type,misc]
-    """Whatever is prepared and committed in whatever order, the books are right."""
+    """The ledger balances in any order of preparing and committing."""
 
     settings = SHORT
 

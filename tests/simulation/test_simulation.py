@@ -34,7 +34,7 @@ ONCE_BROKEN = (3459, 6448)
 
 
 def played(seeds: range) -> list[Seen | str]:
-    """What came of each seed: what was seen, or the line that replays its failure."""
+    """The result of each seed: what was seen, or the line that replays its failure."""
     found: list[Seen | str] = []
     for seed in seeds:
         try:

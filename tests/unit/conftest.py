@@ -244,7 +244,7 @@ class House:
         self.services = replace(self.services, live_settings=StoredLiveSettings(SETTINGS, self.store, self.clock))
 
     def script(self, **script: Any) -> None:
-        """What the creates, looks and fetches of all jobs come to."""
+        """The results of all jobs' creates, polls and downloads."""
         self.omni.script = self.veo.script = Script(**script)
 
     @property
@@ -368,7 +368,7 @@ class House:
 
 
 def film(seconds: float, width: int, height: int, container: str = "mp4") -> bytes:
-    """A film of two frames a second."""
+    """A video of two frames a second."""
     file = io.BytesIO()
     with av.open(file, "w", format=container) as output:
         stream = output.add_stream("libx264", rate=2, options={"preset": "ultrafast"})

@@ -37,7 +37,7 @@ def submitted(config: LiveSettings = CONFIG, **request: Any) -> Change:
 
 
 class Life:
-    """One job driven by events; keeps the ledger and the tasks that came of them."""
+    """One job driven by events; keeps the resulting ledger and tasks."""
 
     def __init__(self, config: LiveSettings = CONFIG, **request: Any) -> None:
         self.config = config

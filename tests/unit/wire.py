@@ -121,7 +121,7 @@ def refused_url() -> Iterator[str]:
 
 
 def a_job(request: VideoRequest, id: str = "video_AbCdEfGhIjKlMnOpQr-_12") -> Job:  # noqa: A002
-    """A job whose create is under way."""
+    """A job whose create is in progress."""
     now = datetime(2026, 11, 20, tzinfo=UTC)
     return Job(
         id=id,

@@ -1,4 +1,4 @@
-"""The deletion of an account: everything goes but the ledger, whatever falls on the way."""
+"""Account deletion: everything but the ledger is removed, despite failures."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ PERSONAL = ("alice", "kite", "laptop", "hooks.example.com", "own.example.com", "
 
 
 async def user(house: House) -> Caller:
-    """A user with something of everything: a finished video, one under way, one queued, a key, endpoints, an export."""
+    """A user with one of everything: a finished video, one in progress, one queued, a key, endpoints, an export."""
     caller = await house.sign_up(
         "alice-account", email="alice@example.com", sub="alice", display_name="Alice", locale="de", balance=500
     )

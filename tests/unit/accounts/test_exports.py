@@ -1,4 +1,4 @@
-"""A copy of all that is kept of a user, whatever falls while it is made."""
+"""Exports of all user data, completed despite failures."""
 
 from __future__ import annotations
 

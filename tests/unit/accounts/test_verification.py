@@ -202,7 +202,7 @@ async def test_closed_account_is_not_updated_by_tokens(house: House, tokens: Tok
     assert (await house.account(caller.account)).email is None
 
 
-# --- who signed up with an address that isn't theirs ---
+# --- squatters: signed up with someone else's email ---
 
 
 async def test_owners_google_sign_in_ends_the_squatters_session(house: House, tokens: Tokens) -> None:

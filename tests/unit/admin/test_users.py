@@ -39,7 +39,7 @@ async def boss_of(house: House, tenant: str = "default") -> Caller:
 
 
 async def giver_of(house: House, budget: int = 100_000) -> Caller:
-    """An administrator who may give so many credits."""
+    """An administrator with that budget of credits."""
     await house.fund(amount=budget)
     return await boss_of(house)
 

@@ -1,4 +1,4 @@
-"""What a request costs, and what of it comes back."""
+"""Prices and refunds of requests."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ def test_resolution_can_have_its_own_price(model: str, resolution: Resolution, p
     [("veo-3.1", "720p", 280), ("veo-3.1", "4k", 560), ("veo-3.1-lite", "720p", 35)],
 )
 def test_extension_is_priced_by_its_own_model_and_size(model: str, resolution: Resolution, price: int) -> None:
-    """Seven seconds of an expensive model cost the same whatever made the video before them."""
+    """Seven seconds of an expensive model cost the same whichever model made the original video."""
     assert cost(request(7, model=model, resolution=resolution, extends=SOURCE), PRICES) == price
 
 

@@ -1,4 +1,4 @@
-"""When to look at a job next."""
+"""When to poll a job next."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ START = datetime(2026, 11, 20, 12, tzinfo=UTC)
 
 
 def look_s(expected_s: float, elapsed_s: float, rarely: bool = False) -> float:
-    """Seconds from the start to the next look."""
+    """Seconds from the start to the next poll."""
     return (next_look(START, expected_s, START + timedelta(seconds=elapsed_s), rarely) - START).total_seconds()
 
 

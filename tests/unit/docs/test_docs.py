@@ -19,7 +19,7 @@ PAGES = [*sorted(ROOT.glob("*.md")), *sorted(ROOT.glob("docs/**/*.md")), ROOT / 
 FOLDERS = ("shared", "functions", "local", "tests", "testing", "tools", "bench", "infra", "cli", "web", "docs")
 DOCS = "\n".join(page.read_text() for page in PAGES)
 
-# Addresses and keys that only the cloud on a laptop sets; shared/platform/settings.py says what they are.
+# Addresses and keys that only the local cloud sets; shared/platform/settings.py says what they are.
 LAPTOP_ONLY = {
     "cloud_tasks_emulator_host",
     "signer_email",

@@ -57,7 +57,7 @@ async def test_lag_of_a_downloaded_video_starts_when_we_learn_of_it(house: House
 
 async def test_lag_of_a_provider_written_video_starts_when_it_is_written(house: House, capsys: Capsys) -> None:
     job = await house.until(await house.submit_veo(await house.sign_up()), "generating")
-    # The provider is done and has written; that is seen at the next look only.
+    # The provider is done and has written; that is noticed only at the next poll.
     await house.veo.poll(job.operation or "")
     written_at = house.clock()
     house.clock.advance(40)

@@ -256,7 +256,7 @@ async def test_account_deletion_matches_the_table(house: House, capsys: pytest.C
         f"{collection}: {said}"
         for collection, documents in before.items()
         for id_, document in documents.items()
-        # What was under way ended meanwhile: its end is its own.
+        # Work in progress ended by itself.
         for said in differences(document, after[collection].get(id_), treatments_of(collection, document))
         if not (id_ in unfinished and said.split()[0] in ENDED)
     ]

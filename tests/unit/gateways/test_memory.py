@@ -1,4 +1,4 @@
-"""What the gateways in memory can do beyond the real ones: be driven by hand, be saved, and play scripts back."""
+"""What the in-memory gateways add to the real ones: manual control, saving, and scripted replies."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The door: who comes in, how often, and how far; with real requests to the real functions."""
+"""Access: who is admitted, how often, and to what; with real requests to the real functions."""
 
 from __future__ import annotations
 

@@ -295,7 +295,7 @@ async def test_endless_body_is_not_drained(house: House) -> None:
     assert len(messages) > 900
 
 
-# --- who calls ---
+# --- callers ---
 
 
 async def test_missing_credentials_reveal_nothing(history: httpx2.AsyncClient) -> None:

@@ -174,7 +174,7 @@ async def test_disconnected_client_withdraws_only_its_own_submission(house: Hous
 
 
 async def test_timeout_on_an_own_commit_is_never_a_refusal(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The credits are spent by the very commit that is under way: its outcome is unknown, and it is no refusal."""
+    """The commit in progress may be what spends the credits: its outcome is unknown, which is no refusal."""
     caller = await user(house, 60)
     hanging, go_on, given_up = asyncio.Event(), asyncio.Event(), asyncio.Event()
 

@@ -1,4 +1,4 @@
-"""Images that a video is made from, videos that are gone on from, and requests that a client sends again."""
+"""Input images, extended videos, and requests that a client repeats."""
 
 from __future__ import annotations
 
@@ -482,7 +482,7 @@ async def test_retry_gets_its_job_even_when_nothing_can_be_submitted(house: Hous
 
 
 async def test_first_request_committed_during_its_retry_is_found(house: House) -> None:
-    """The retry's own commit meets an account that has changed, and it looks again."""
+    """The retry's own commit conflicts with a changed account, so it searches again."""
     caller = await house.sign_up()
     first: list[Job] = []
 

@@ -1,4 +1,4 @@
-"""Events of others that make a job look sooner."""
+"""External events that make a job poll sooner."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What one delivery of a job's task does, also when it is the second, comes too late, or the one before it died."""
+"""What one delivery of a job's task does, also if it is a duplicate, late, or follows a crashed one."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ LONGER_THAN_THE_LEASE_S = lifecycle.LEASE_S + 1
 
 
 async def with_dead_holder(house: House, job: Job) -> Job:
-    """The job as a holder leaves it that died in its create."""
+    """The job after its lease holder crashed during the create."""
     claimed = (await apply(house.services, job.id, events.LeaseRequested(job.step, "dead"))).job
     house.clock.advance(LONGER_THAN_THE_LEASE_S)
     return claimed
@@ -853,7 +853,7 @@ async def test_cancel_while_storing_leaves_no_files(house: House) -> None:
         await submission.cancel(house.services, caller, job.id)
         await house.deliver(await house.job(job.id))
 
-    # The task's delivery is under way, so that only the cancel's own task is in the queue.
+    # The task's delivery is in progress, so that only the cancel's own task is in the queue.
     house.queue.purge()
     house.media.before("write", canceled_and_tidied)
     await house.deliver(job)

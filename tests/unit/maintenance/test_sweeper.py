@@ -266,7 +266,7 @@ async def test_uncertain_job_during_a_bucket_outage_waits_for_the_next_sweep(hou
 
 @pytest.mark.parametrize("stage", ["generating", "storing"])
 async def test_billed_generation_keeps_its_last_attempt(house: House, stage: str) -> None:
-    """A delivery looks, or stores, once more; the sweep only sees to it that there is one."""
+    """A delivery polls or stores once more; the sweep only ensures that there is one."""
     job = await house.until(await house.submit_veo(await house.sign_up()), "generating")
     if stage == "storing":
         await apply(house.services, job.id, events.GenerationFinished(job.step, "died", ("gs://videos/x.mp4",)))

@@ -219,7 +219,7 @@ async def stand_in() -> AsyncIterator[tuple[str, list[bytes | None]]]:
 
 
 async def test_missing_input_is_rejected(generator: Omni, recorder: Recorder) -> None:
-    """Nothing was sent, and nothing ever will be: its charge comes back."""
+    """Nothing was sent, and nothing ever will be: its charge is refunded."""
     with pytest.raises(Rejected) as refused:
         await generator.prepare(a_job(extending("nothing")))
     assert refused.value.code == "INPUT_GONE"
@@ -290,7 +290,7 @@ async def test_create_omits_what_was_not_requested(generator: Omni, recorder: Re
 
 
 async def test_create_returns_the_interaction_id(generator: Omni) -> None:
-    """What start returns is the id that a look needs."""
+    """The create returns the id that a poll needs."""
     assert await started(generator, a_job(FULL), PREFIX) == ID
 
 
@@ -409,11 +409,11 @@ async def test_timeout_is_unknown(generator: Omni, recorder: Recorder, monkeypat
     assert len(recorder.requests) == 1
 
 
-# --- look ---
+# --- poll ---
 
 
 async def test_poll_requests_the_interaction_by_id(generator: Omni, recorder: Recorder) -> None:
-    """A look needs nothing but the stored id, so that any process can do it."""
+    """A poll needs only the stored id, so that any process can do it."""
     await generator.poll(ID)
     (request,) = recorder.requests
     assert (request.method, request.path) == ("GET", f"/v1/interactions/{ID}?stream=false")
@@ -537,7 +537,7 @@ async def test_poll_is_retried_on_temporary_errors(generator: Omni, recorder: Re
 
 
 async def test_poll_gives_up_after_a_few_retries(generator: Omni, recorder: Recorder) -> None:
-    """A service that stays away ends the look with its error, so that the queue brings the next."""
+    """A lasting outage ends the poll with its error, so that the queue retries."""
     recorder.answers(refusal(503, "unavailable", "gone"))
     with pytest.raises(Exception) as error:
         await generator.poll(ID)
@@ -548,7 +548,7 @@ async def test_poll_gives_up_after_a_few_retries(generator: Omni, recorder: Reco
 async def test_long_retry_after_does_not_hold_a_poll(
     generator: Omni, recorder: Recorder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The SDK sleeps for as long as the server says; the look does not."""
+    """The SDK sleeps for as long as the server says; the poll does not."""
     monkeypatch.setattr(faults, "LOOK_LIMIT_S", 0.3)
     recorder.answers(Answer(503, b"", {"Retry-After": "3600"}))
     with pytest.raises(TimeoutError):
@@ -559,7 +559,7 @@ async def test_long_retry_after_does_not_hold_a_poll(
 async def test_rejected_poll_says_nothing_about_the_generation(
     generator: Omni, recorder: Recorder, status: int
 ) -> None:
-    """A look that is refused raises at once: whether it is looked again is the caller's to say."""
+    """A rejected poll raises at once: the caller decides whether to repeat it."""
     recorder.answers(refusal(status, "invalid_request", "Invalid interaction name."))
     with pytest.raises(Exception) as error:
         await generator.poll(ID)

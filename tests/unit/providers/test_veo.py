@@ -172,7 +172,7 @@ async def test_create_omits_what_was_not_requested(veo: Veo, recorder: Recorder)
 
 
 async def test_create_returns_the_operation_name(veo: Veo) -> None:
-    """What start returns is the resource name that a look needs."""
+    """The create returns the resource name that a poll needs."""
     assert await started(veo, a_job(FULL), PREFIX) == OPERATION
 
 
@@ -421,11 +421,11 @@ async def test_prepared_create_needs_no_new_token(recorder: Recorder, monkeypatc
     await veo.close()
 
 
-# --- look ---
+# --- poll ---
 
 
 async def test_poll_requests_the_operation_by_name(veo: Veo, recorder: Recorder) -> None:
-    """A look needs nothing but the stored name, so that any process can do it."""
+    """A poll needs only the stored name, so that any process can do it."""
     await veo.poll(OPERATION)
     (request,) = recorder.requests
     assert (request.method, request.path) == ("POST", f"/v1beta1/{MODEL}:fetchPredictOperation")
@@ -500,7 +500,7 @@ async def test_poll_is_retried_on_temporary_errors(veo: Veo, recorder: Recorder,
 
 
 async def test_poll_gives_up_after_a_few_retries(veo: Veo, recorder: Recorder) -> None:
-    """A service that stays away ends the look with its error, so that the queue brings the next."""
+    """A lasting outage ends the poll with its error, so that the queue retries."""
     recorder.answers(rpc(503, "gone"))
     with pytest.raises(errors.ServerError):
         await veo.poll(OPERATION)
@@ -509,7 +509,7 @@ async def test_poll_gives_up_after_a_few_retries(veo: Veo, recorder: Recorder) -
 
 @pytest.mark.parametrize("status", [400, 403, 404])
 async def test_rejected_poll_says_nothing_about_the_generation(veo: Veo, recorder: Recorder, status: int) -> None:
-    """A look that is refused raises at once: whether it is looked again is the caller's to say."""
+    """A rejected poll raises at once: the caller decides whether to repeat it."""
     recorder.answers(rpc(status, "not now"))
     with pytest.raises(errors.ClientError):
         await veo.poll(OPERATION)
@@ -517,7 +517,7 @@ async def test_rejected_poll_says_nothing_about_the_generation(veo: Veo, recorde
 
 
 async def test_poll_is_bounded_in_time(veo: Veo, recorder: Recorder, monkeypatch: pytest.MonkeyPatch) -> None:
-    """All tries of a look together are bounded in time."""
+    """All attempts of a poll together are bounded in time."""
     monkeypatch.setattr(faults, "LOOK_LIMIT_S", 0.3)
     recorder.answers(Silence())
     with pytest.raises(TimeoutError):
@@ -570,7 +570,7 @@ async def test_cancel_sends_nothing(veo: Veo, recorder: Recorder) -> None:
     ],
 )
 def test_reason_is_readable(text: str, expected: str) -> None:
-    """Support codes are said in words, known or not; whatever else the provider wrote is kept, as one plain line."""
+    """Support codes become words, known or not; the rest of the provider's text is kept as one plain line."""
     assert faults.readable(text) == expected
 
 

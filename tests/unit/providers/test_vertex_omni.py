@@ -225,7 +225,7 @@ async def test_without_a_token_nothing_is_sent(recorder: Recorder, monkeypatch: 
     assert recorder.requests == []
 
 
-# --- look ---
+# --- poll ---
 
 IN_THE_BUCKET: dict[str, tuple[Answer, PollResult]] = {
     "in progress": (interaction("in_progress"), Running()),
@@ -255,7 +255,7 @@ async def test_interaction_results(generator: VertexOmni, recorder: Recorder, ca
 
 
 async def test_empty_completed_interaction_is_not_final(generator: VertexOmni, recorder: Recorder) -> None:
-    """Its video may be in the bucket all the same, so the look fails and the step looks there."""
+    """Its video may still be in the bucket, so the poll fails and the step searches there."""
     recorder.answers(Answer(body={"id": ID, "status": "completed", "steps": [{"type": "user_input", "content": []}]}))
     with pytest.raises(LookupError):
         await generator.poll(ID)

@@ -524,7 +524,7 @@ async def test_unread_stream_frees_its_slot(house: House) -> None:
     assert PLACES.taken == 0
 
 
-# --- who may listen no longer ---
+# --- locked-out listeners ---
 
 
 @pytest.mark.parametrize("how", ["revoked", "expired", "disabled", "deleted"])
@@ -557,7 +557,7 @@ async def test_stream_ends_within_a_minute_of_a_lockout(house: House, opened: An
             house.store.edit("accounts", caller.account, change)
         house.clock.advance(30)
         await client.rest()
-    # It is not asked to come back.
+    # It is not asked to reconnect.
     assert client.reader.retry_ms is None
     assert PLACES.taken == 0
 

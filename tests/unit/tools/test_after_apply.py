@@ -16,7 +16,7 @@ GONE = "NOT_FOUND: Requested entity was not found."
 
 
 class Project:
-    """Queues that take tasks or only look alive, and services that check their callers."""
+    """Queues that accept tasks or only look alive, and services that check their callers."""
 
     def __init__(self, alive: dict[str, int], checked: set[str]) -> None:
         """`alive`: by queue, how many creates are refused before it takes tasks."""

@@ -1,4 +1,4 @@
-"""From the end of a job to the server that wants to hear of it: at least once, whatever fails on the way."""
+"""From the end of a job to the user's server: delivered at least once, despite any failure."""
 
 from __future__ import annotations
 
@@ -425,7 +425,7 @@ async def test_account_uses_four_slots_and_the_rest_take_turns(house: House) -> 
     assert {each.status for each in found(house)} == {"delivered"}
 
 
-# --- whatever falls on the way ---
+# --- failures on the way ---
 
 Fault = tuple[str, str, int]
 FAULTS: list[Fault] = [
@@ -440,7 +440,7 @@ FAULTS: list[Fault] = [
 async def test_message_is_delivered_despite_any_single_failure(
     house: House, effect: str, kind: str, passed: int
 ) -> None:
-    """From the last look on, the (passed + 1)th call of an effect fails, or its answer is lost."""
+    """From the last poll on, the (passed + 1)th call of an effect fails, or its answer is lost."""
     caller = await house.sign_up()
     await endpoint(house, caller)
     job = await house.submit(caller)
@@ -680,7 +680,7 @@ async def test_database_outage_while_announcing_retries_the_step(house: House) -
 
 
 async def given_up(house: House) -> tuple[Any, Delivery]:
-    """Alice, and a message that was given up after a day; whatever is sent now is taken."""
+    """Alice, and a message given up after a day; sends now succeed."""
     house.internet.answers.extend([503] * 1_000)
     job = await ended(house)
     while house.queue.next_at() is not None:
