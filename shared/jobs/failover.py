@@ -37,13 +37,10 @@ def alternative(job: Job, rejection: str, offering: Offering, config: LiveSettin
     """
     if rejection not in _REASONS or not lifecycle.movable(job):
         return None
+    rejected_by = (*job.rejected_by, catalog.offer(job.provider, job.request.model))
     for model, provider in _candidates(job, rejection, offering, config):
         request = job.request.model_copy(update={"model": model.id})
-        rejected = catalog.offer(provider, model.id) in (
-            *job.rejected_by,
-            catalog.offer(job.provider, job.request.model),
-        )
-        if rejected or not catalog.makes(model, request):
+        if catalog.offer(provider, model.id) in rejected_by or not catalog.makes(model, request):
             continue
         if rejection == RETIRED or pricing.cost(request, config) <= job.cost:
             return Alternative(provider, request, _warning(job, rejection, model))
@@ -52,21 +49,17 @@ def alternative(job: Job, rejection: str, offering: Offering, config: LiveSettin
 
 def _candidates(job: Job, rejection: str, offering: Offering, config: LiveSettings) -> Iterator[tuple[Model, str]]:
     """Models and their providers, most similar first."""
-    present = MODELS.get(job.request.model)
-    retired = rejection == RETIRED
+    present, retired = MODELS.get(job.request.model), rejection == RETIRED
+    similar: list[Model] = []
     if present is not None and (retired or job.failover):
-        yield from ((present, provider) for provider in offering.providers_of(present) if provider != job.provider)
+        similar.append(present)
     if present is not None and retired and config.allow_replacements:
-        successors = (MODELS[name] for name in present.successors)
-        yield from ((model, provider) for model in successors for provider in offering.providers_of(model))
+        similar += [MODELS[name] for name in present.successors]
+    for model in similar:
+        yield from ((model, provider) for provider in offering.providers_of(model))
     if job.failover:
-        others = (model for model in MODELS.values() if model is not present)
-        yield from (
-            (model, provider)
-            for model in others
-            for provider in offering.providers_of(model)
-            if provider != job.provider
-        )
+        for model in MODELS.values():
+            yield from ((model, provider) for provider in offering.providers_of(model) if provider != job.provider)
 
 
 def _warning(job: Job, rejection: str, model: Model) -> Warned:
