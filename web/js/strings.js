@@ -101,7 +101,7 @@ export const strings = {
     retrying: 'Still trying… You won’t be charged twice.',
     reasons: {
       /** @param {string} model @param {string} what */
-      notOffered: (model, what) => `Not available with ${model}: ${what}.`,
+      notOffered: (model, what) => `${model} doesn’t support ${what}.`,
       /** @param {string} resolution @param {string} lengths */
       highResolution: (resolution, lengths) => `Videos in ${resolution} must be ${lengths} long.`,
       /** @param {string} model */
