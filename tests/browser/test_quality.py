@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Page, Route, expect
 
 from local.identity import STS, TOOLKIT
 from testing.cloud import Cloud, Json
@@ -36,6 +36,9 @@ new PerformanceObserver((list) => {
     if (!hadRecentInput) shifts.push({ value, where });
   }
 }).observe({ type: 'layout-shift', buffered: true });"""
+
+
+HEIGHTS = "(fields) => fields.map((field) => Math.round(field.getBoundingClientRect().height))"
 
 
 @pytest.fixture(scope="module")
@@ -231,6 +234,22 @@ def test_layout_does_not_shift_while_videos_generate(
     screen.page.evaluate(SHIFTS)
     ready(generate(screen, "A still life [slow 2s]"))
     assert shifted(screen.page) <= MOST_SHIFT
+
+
+def test_choices_keep_their_height_when_the_models_arrive(open_studio: Open, person: Person) -> None:
+    """The reasons why something can't be chosen fit into the lines that are kept for them, on a phone too."""
+    page = open_studio(PHONE, person).page
+    held: list[Route] = []
+    page.route("**/v1/models*", lambda route: held.append(route))
+    page.reload(wait_until="commit")
+    fields = page.locator("#compose fieldset.row")
+    expect(page.get_by_text("Resolution", exact=True)).to_be_visible()
+    before = fields.evaluate_all(HEIGHTS)
+    page.unroute("**/v1/models*")
+    for route in held:
+        route.continue_()
+    expect(page.locator("#resolution-field .reason")).not_to_be_empty()
+    assert fields.evaluate_all(HEIGHTS) == before
 
 
 @pytest.mark.long
