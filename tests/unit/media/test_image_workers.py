@@ -6,6 +6,7 @@ import asyncio
 import io
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -107,10 +108,12 @@ async def test_disconnected_request_leaves_no_worker(odd: ImageWorkers) -> None:
     # Servers of other tests may be children of this process as well.
     others = _children()
     hanging = asyncio.ensure_future(odd.inspect("alice", SIGNATURE + b"h"))
-    while not (started := _children() - others):
-        await asyncio.sleep(0.01)
-    hanging.cancel()
-    await asyncio.gather(hanging, return_exceptions=True)
+    try:
+        while not (started := _children() - others):
+            await asyncio.sleep(0.01)
+    finally:
+        hanging.cancel()
+        await asyncio.gather(hanging, return_exceptions=True)
     deadline_s = time.monotonic() + 30
     while _children() & started:
         assert time.monotonic() < deadline_s
@@ -118,8 +121,11 @@ async def test_disconnected_request_leaves_no_worker(odd: ImageWorkers) -> None:
 
 
 def _children() -> set[str]:
-    me = Path("/proc/self/task")
-    return {pid for task in me.iterdir() for pid in (task / "children").read_text().split()}
+    threads = Path("/proc/self/task")
+    while True:
+        # A thread may end between its listing and its reading: its children then have another parent.
+        with suppress(FileNotFoundError, ProcessLookupError):
+            return {pid for thread in threads.iterdir() for pid in (thread / "children").read_text().split()}
 
 
 async def test_waiting_too_long_for_a_worker_is_unavailable(odd: ImageWorkers, monkeypatch: pytest.MonkeyPatch) -> None:
