@@ -345,10 +345,18 @@ def _makes_length(model: Model, request: VideoRequest) -> bool:
             and extension.min_source_s <= source_s <= extension.max_source_s
             and source_s + request.seconds <= extension.max_total_s
         )
+    limits = length_limits(model, request.resolution, "reference" in roles, "last_frame" in roles)
+    return request.resolution in model.resolutions and all(request.seconds in lengths for _, lengths in limits)
+
+
+def length_limits(
+    model: Model, resolution: Resolution | None, references: bool, last_frame: bool
+) -> list[tuple[str, tuple[int, ...]]]:
+    """The lengths in seconds that a new video may have: all limits apply, each with the condition it comes from."""
     limits = [
-        model.seconds,
-        model.high_resolution_seconds if request.resolution in HIGH_RESOLUTIONS else (),
-        model.reference_seconds if "reference" in roles else (),
-        model.last_frame_seconds if "last_frame" in roles else (),
+        ("", model.seconds),
+        (f" at {resolution}", model.high_resolution_seconds if resolution in HIGH_RESOLUTIONS else ()),
+        (" with reference_images", model.reference_seconds if references else ()),
+        (" with last_frame", model.last_frame_seconds if last_frame else ()),
     ]
-    return request.resolution in model.resolutions and all(request.seconds in limit for limit in limits if limit)
+    return [(condition, lengths) for condition, lengths in limits if lengths]

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from shared.api.videos import CreateVideo
-from shared.core.catalog import ASPECT_RATIOS, DEFAULT_RESOLUTION, HIGH_RESOLUTIONS, Choice, Model
+from shared.core.catalog import ASPECT_RATIOS, DEFAULT_RESOLUTION, Choice, Model, length_limits
 from shared.core.documents import (
     MAX_PROMPT_BYTES,
     AspectRatio,
@@ -68,11 +68,8 @@ def _seconds_allowed(body: CreateVideo, model: Model) -> tuple[int, ...]:
     for each in model.resolutions:
         if body.size in {f"{width}x{height}" for width, height in _both(each)}:
             resolution = each
-    if resolution in HIGH_RESOLUTIONS and model.high_resolution_seconds:
-        return model.high_resolution_seconds
-    if body.last_frame is not None and model.last_frame_seconds:
-        return model.last_frame_seconds
-    return (body.reference_images and model.reference_seconds) or model.seconds
+    limits = _limits(body, model, resolution)
+    return tuple(seconds for seconds in model.seconds if all(seconds in lengths for _, lengths in limits))
 
 
 def _both(resolution: Resolution) -> tuple[tuple[int, int], ...]:
@@ -132,14 +129,13 @@ def _length(body: CreateVideo, model: Model, resolution: Resolution) -> int:
     with_references = bool(body.reference_images and model.reference_seconds)
     default = model.reference_seconds[0] if with_references else model.default_seconds
     seconds = body.seconds or default
-    _require(model, "seconds", seconds, model.seconds)
-    if resolution in HIGH_RESOLUTIONS and model.high_resolution_seconds:
-        _require(model, "seconds", seconds, model.high_resolution_seconds, f" at {resolution}")
-    if with_references:
-        _require(model, "seconds", seconds, model.reference_seconds, " with reference_images")
-    if body.last_frame is not None and model.last_frame_seconds:
-        _require(model, "seconds", seconds, model.last_frame_seconds, " with last_frame")
+    for condition, lengths in _limits(body, model, resolution):
+        _require(model, "seconds", seconds, lengths, condition)
     return seconds
+
+
+def _limits(body: CreateVideo, model: Model, resolution: Resolution | None) -> list[tuple[str, tuple[int, ...]]]:
+    return length_limits(model, resolution, bool(body.reference_images), body.last_frame is not None)
 
 
 def _check_images(body: CreateVideo, model: Model) -> None:
